@@ -1,0 +1,1 @@
+"""Send many HTTP requests from a notebook cell and get a pandas DataFrame."""

@@ -1,0 +1,1 @@
+"""One file per HTTP library, behind one narrow door (base)."""

@@ -1,0 +1,1 @@
+"""All awaiting: attempts, limits, the run."""

@@ -1,0 +1,166 @@
+"""The error tree.
+
+    FastreqError
+    ├── UsageError              misuse, found before anything is sent        (also ValueError)
+    │   ├── OptionError         a wrong option: name, value, range
+    │   └── CellSyntaxError     a wrong cell: line and column                (also SyntaxError-like text)
+    ├── RunError                a run did not give what was asked for
+    │   ├── PartialFailureError some requests failed; carries everything that arrived
+    │   └── SourceError         the iterable of requests raised; carries the finished rows
+    ├── BackendError            one exchange failed; becomes the ``error`` of a row, never escapes a run
+    └── JournalError            a journal that cannot be used
+
+A failed request inside a run is a *value* (a row with an ``error``). Exceptions are for misuse and for callers that ask for them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = [
+    "ERROR_KINDS",
+    "BackendError",
+    "CellSyntaxError",
+    "ErrorKind",
+    "FastreqError",
+    "JournalError",
+    "OptionError",
+    "PartialFailureError",
+    "RunError",
+    "SourceError",
+    "UsageError",
+]
+
+ErrorKind = Literal[
+    "timeout",
+    "connect",
+    "tls",
+    "protocol",
+    "proxy",
+    "too large",
+    "decoding",
+    "invalid JSON",
+    "too many redirects",
+    "redirect refused",
+    "invalid URL",
+    "invalid value",
+    "retry-after",
+    "save_to",
+    "parse_func",
+    "cancelled",
+    "deadline",
+    "stopped",
+    "skipped",
+    "unknown",
+]
+"""Every value of the ``error`` column but ``http NNN``, which is made from the status."""
+
+ERROR_KINDS: tuple[str, ...] = get_args(ErrorKind)
+
+
+class FastreqError(Exception):
+    """Be the root of all errors raised by this package."""
+
+
+class UsageError(FastreqError, ValueError):
+    """Report misuse in one line, before anything is sent."""
+
+
+class OptionError(UsageError):
+    """Report an option with a wrong name or value; names the option, the range and the nearest name."""
+
+
+class CellSyntaxError(UsageError):
+    """Report a cell that cannot be read.
+
+    Args:
+        message: What is wrong and what to do, one line.
+        line: Line in the cell, from 1.
+        column: Column in that line, from 1.
+    """
+
+    def __init__(self, message: str, line: int, column: int = 1) -> None:
+        super().__init__(f"line {line}, column {column}: {message}")
+        self.message = message
+        self.line = line
+        self.column = column
+
+
+class RunError(FastreqError):
+    """Be the root of errors that a finished run can raise.
+
+    Attributes:
+        df: The frame of all rows, finished or not; built when first read.
+    """
+
+    def __init__(self, message: str, run: Any = None) -> None:
+        super().__init__(message)
+        self._run = run
+
+    @property
+    def df(self) -> Any:
+        """Return the DataFrame of the run, one row per request."""
+        return None if self._run is None else self._run.df
+
+
+class PartialFailureError(RunError):
+    """Report that some requests failed, and carry what arrived.
+
+    Attributes:
+        failures: Position (or key) of each failed request -> its `Outcome`.
+        results: Position (or key) of each good request -> its value in the asked return type.
+        total: Number of requests of the run.
+        successes: Number of good ones.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        run: Any,
+        failures: Mapping[Any, Any],
+        results: Mapping[Any, Any],
+        failed_urls: Sequence[str],
+    ) -> None:
+        super().__init__(message, run)
+        self.failures = dict(failures)
+        self.results = dict(results)
+        self.total = len(self.failures) + len(self.results)
+        self._failed_urls = list(failed_urls)
+
+    @property
+    def successes(self) -> int:
+        """Return how many requests gave a usable answer."""
+        return len(self.results)
+
+    def get_failed_urls(self) -> list[str]:
+        """Return the URLs of the failed requests in input order, secrets as ``***``."""
+        return list(self._failed_urls)
+
+
+class SourceError(RunError):
+    """Report that the iterable of requests raised; its exception is ``__cause__``, the finished rows are in ``df``."""
+
+
+class BackendError(FastreqError):
+    """Report why one exchange failed.
+
+    Args:
+        kind: What goes into the ``error`` column.
+        detail: The cause in one line, for ``error_detail``; free of secrets and control characters.
+        sent: False when it is certain that no byte of the request left (the connection was never made), so that
+            even an unsafe request may be tried again.
+    """
+
+    def __init__(self, kind: ErrorKind, detail: str, *, sent: bool = True) -> None:
+        super().__init__(detail)
+        self.kind: ErrorKind = kind
+        self.detail = detail
+        self.sent = sent
+
+
+class JournalError(FastreqError):
+    """Report a journal file that cannot be opened, is foreign, newer, torn beyond use, or held by another kernel."""

@@ -1,0 +1,324 @@
+"""The nouns: what is asked, and what came of it.
+
+    Plan      an iterable of requests (may be lazy) with its Options
+    Request   what was asked                       Deferred    a request that waits for another's answer
+    Unsendable  a row that cannot become a request
+    Response  what the server said                 Attempt     one try
+    Outcome   what became of one request, always one per request
+
+All are immutable, slotted and made of the standard library alone. Inside, time is seconds; a 404 is an Outcome with a
+response and ``ok == False``.
+"""
+
+from __future__ import annotations
+
+import json as jsonlib
+from dataclasses import dataclass, field
+from math import nan
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fastreq_jupyter.content import decode_text, encode_content, field_lines, with_params
+from fastreq_jupyter.redact import redact_text, redact_url
+from fastreq_jupyter.timing import Timing, phases_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from fastreq_jupyter.options import Options
+
+__all__ = ["Attempt", "Deferred", "Headers", "Item", "Join", "Outcome", "Plan", "Request", "Response", "Unsendable"]
+
+Headers = tuple[tuple[str, str], ...]
+"""Field lines in order, names as given; values latin-1 text."""
+
+# RFC 9110, 9.2.2
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+
+
+@dataclass(frozen=True, slots=True, init=False, eq=True)
+class Request:
+    """Describe one request.
+
+    Args:
+        method: Method token; upper-cased.
+        url: Target URI as the user wrote it; `params` are appended to its query.
+        headers: Mapping or pairs of field lines.
+        params: Mapping or pairs for the query; a list value repeats the name, None leaves it out.
+        json: Value sent as JSON; sets ``Content-Type: application/json`` unless given.
+        data: bytes or str sent as they are; a mapping or pairs are sent as a form.
+        files: Name -> path, bytes, or (filename, bytes or path[, content type]); sent as multipart/form-data.
+        key: The row's label in the frame, and the key in a dict of results.
+        label: The request's name in the cell (``# @name x``).
+        secrets: Texts in this request that must be shown as ``***`` wherever anything is drawn.
+        hide_data: Show the answer's body as ``***`` in the frame: it feeds a secret place of another request.
+        save_as: File a good body is streamed to (resolved from ``save_to``).
+
+    Raises:
+        TypeError: `json`, `data` and `files` exclude each other (but a form with files), or a value has a wrong type.
+    """
+
+    method: str
+    url: str
+    headers: Headers
+    content: bytes | None
+    key: Any
+    label: str | None
+    secrets: frozenset[str]
+    hide_data: bool
+    save_as: str | None
+
+    def __init__(  # noqa: PLR0913 - the public constructor of a request, as every HTTP client has it
+        self,
+        method: str,
+        url: str,
+        *,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
+        params: Mapping[str, Any] | Iterable[tuple[str, Any]] | None = None,
+        json: Any = None,
+        data: Any = None,
+        files: Mapping[str, Any] | None = None,
+        key: Any = None,
+        label: str | None = None,
+        secrets: Iterable[str] = (),
+        hide_data: bool = False,
+        save_as: str | None = None,
+    ) -> None:
+        pairs = tuple(field_lines(headers))
+        content: bytes | None = None
+        if json is not None or data is not None or files is not None:
+            content, content_type = encode_content(json, data, files)
+            if content_type and not any(name.lower() == "content-type" for name, _ in pairs):
+                pairs = (*pairs, ("Content-Type", content_type))
+        put = object.__setattr__
+        put(self, "method", method.upper())
+        put(self, "url", url if params is None else with_params(url, params))
+        put(self, "headers", pairs)
+        put(self, "content", content)
+        put(self, "key", key)
+        put(self, "label", label)
+        put(self, "secrets", secrets if isinstance(secrets, frozenset) else frozenset(secrets))
+        put(self, "hide_data", hide_data)
+        put(self, "save_as", save_as)
+
+    @property
+    def idempotent(self) -> bool:
+        """Tell whether the method is idempotent (RFC 9110, 9.2.2) or the request carries an Idempotency-Key."""
+        return self.method in IDEMPOTENT or self.header("idempotency-key") is not None
+
+    def header(self, name: str) -> str | None:
+        """Return the first field value of that name, any case, or None."""
+        wanted = name.lower()
+        return next((value for key, value in self.headers if key.lower() == wanted), None)
+
+    def __repr__(self) -> str:
+        label = f" # {self.label}" if self.label else ""
+        return f"<Request {self.method} {redact_text(redact_url(self.url), self.secrets)}{label}>"
+
+
+@dataclass(frozen=True, slots=True)
+class Deferred:
+    """Stand for a request that needs the outcomes of earlier ones (chaining).
+
+    Attributes:
+        needs: Positions, in the plan, of the requests it waits for; each smaller than its own.
+        resolve: Gets those outcomes in that order; returns the request, `Unsendable` when a parent failed, or a ready
+            outcome (an equal request was sent already).
+        shown: The request as far as it is known, for a row that never came to be sent.
+    """
+
+    needs: tuple[int, ...]
+    resolve: Callable[[Sequence[Outcome]], Request | Unsendable | Outcome]
+    shown: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Unsendable:
+    """Stand for a row that cannot become a request (NaN in a URL, a failed parent): it ends as an error row."""
+
+    shown: Request
+    error: str
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """Hold what the server said.
+
+    Attributes:
+        status: Status code, 100..599.
+        headers: Field lines of the final response, latin-1 text.
+        final_url: The URI that answered, after redirects.
+        content: Body after content decoding; None where it was saved to a file, dropped after it was parsed
+            (the outcome's `data` holds it), or not read.
+        size_bytes: Length of the body after content decoding.
+        http_version: "1.0", "1.1", "2" or "3".
+        path: The file the body was saved to.
+    """
+
+    status: int
+    headers: Headers
+    final_url: str
+    content: bytes | None = None
+    size_bytes: int = 0
+    http_version: str = "1.1"
+    reason: str = ""
+    path: str | None = None
+
+    def header(self, name: str) -> str | None:
+        """Return the field value of that name, any case, repeated ones joined by ", "; None where absent."""
+        wanted = name.lower()
+        values = [value for key, value in self.headers if key.lower() == wanted]
+        return ", ".join(values) if values else None
+
+    @property
+    def content_type(self) -> str | None:
+        """Return the media type in lower case without parameters, or None."""
+        value = self.header("content-type")
+        return value.partition(";")[0].strip().lower() or None if value else None
+
+    @property
+    def text(self) -> str:
+        """Return the body as text, by BOM, charset, else UTF-8; undecodable bytes become U+FFFD.
+
+        Raises:
+            ValueError: The body is not kept here.
+        """
+        return decode_text(self._kept(), self.header("content-type"))
+
+    def json(self) -> Any:
+        """Return the parsed JSON body.
+
+        Raises:
+            ValueError: The body is not kept here, or is no JSON.
+        """
+        return jsonlib.loads(self.text)
+
+    def _kept(self) -> bytes:
+        if self.content is None:
+            where = f"saved to {self.path}" if self.path else "not kept as bytes; read the outcome's .data"
+            message = f"the body is {where}"
+            raise ValueError(message)
+        return self.content
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {self.size_bytes} bytes>"
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """Hold one try.
+
+    Attributes:
+        number: From 1.
+        started_at: Wall clock, UTC; for people, never for durations.
+        start: When slot and rate token were had, seconds of `time.perf_counter`.
+        end: When the last byte was read or the cause of failure known, same clock.
+        queued: Seconds spent waiting for slot and rate before it.
+        hops: Timing of each redirect hop, in order.
+        status: Status code of the final hop, or None.
+        error: Value of the ``error`` column as if this attempt were the last; None when good.
+        error_detail: Its cause in one line.
+        retry_wait: Seconds from the end of this attempt to the time the next may start; 0 for the last.
+    """
+
+    number: int
+    started_at: datetime
+    start: float
+    end: float = nan
+    queued: float = 0.0
+    hops: tuple[Timing, ...] = ()
+    status: int | None = None
+    error: str | None = None
+    error_detail: str | None = None
+    retry_wait: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Hold what became of one request; there is exactly one per request.
+
+    Attributes:
+        position: Place in the plan, from 0.
+        request: The real request, unredacted, behind a safe repr.
+        attempts: Tries in order; empty where nothing was sent.
+        response: What the server said last, or None.
+        data: The body as the frame shows it: parsed JSON, text, bytes, a path, or the value of `parse_func`.
+        error: Kind of failure (`errors.ERROR_KINDS` or ``http NNN``), None when good.
+        error_detail: The cause in one line.
+    """
+
+    position: int
+    request: Request
+    attempts: tuple[Attempt, ...] = ()
+    response: Response | None = None
+    data: Any = None
+    error: str | None = None
+    error_detail: str | None = None
+
+    @property
+    def ok(self) -> bool:
+        """Tell whether the status is below 400 and the body usable."""
+        return self.error is None
+
+    @property
+    def status(self) -> int | None:
+        """Return the status code, or None where no response came."""
+        return None if self.response is None else self.response.status
+
+    @property
+    def elapsed(self) -> float:
+        """Return seconds from the first attempt's start to the last byte, retry waits included; NaN without attempt."""
+        return self.attempts[-1].end - self.attempts[0].start if self.attempts else nan
+
+    @property
+    def queued(self) -> float:
+        """Return seconds spent waiting for slot and rate before all attempts; NaN without attempt."""
+        return sum(attempt.queued for attempt in self.attempts) if self.attempts else nan
+
+    @property
+    def wait(self) -> float:
+        """Return seconds from request sent to first byte, last attempt, last hop; NaN where unseen."""
+        return phases_of(self.attempts[-1].hops).wait if self.attempts else nan
+
+    def __repr__(self) -> str:
+        said = self.error or self.status
+        return f"<Outcome {self.position} {said} {self.request!r}>"
+
+
+Item = Request | Deferred | Unsendable | Outcome
+"""What a source of requests may give."""
+
+
+class Join(Protocol):
+    """Put the columns and the index of a source table (``--each``) onto the frame, by position."""
+
+    def attach(self, frame: Any, positions: Sequence[int]) -> Any:
+        """Return the frame with index and input columns; `positions` are the outcomes' places in the plan."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """Hold what a run is to do.
+
+    Attributes:
+        requests: Items in order; may be lazy, may be asynchronous. An `Outcome` among them is a row known already
+            (from a journal, or a good row of the run whose failures are tried again): nothing is sent for it.
+        options: Validated options.
+        name: Variable the frame goes to, also the run's name in the closing line.
+        total: Number of requests, None where the source cannot tell.
+        keys: Index labels, one per request, or None for 0..n-1.
+        single: True where the user gave one str: lists then give one result.
+        join: Source columns of ``--each``, or None.
+        notes: Lines to say at the end (a renamed column, what --dedup would save).
+    """
+
+    requests: Iterable[Item] | AsyncIterable[Item]
+    options: Options
+    name: str | None = None
+    total: int | None = None
+    keys: Sequence[Any] | None = None
+    single: bool = False
+    join: Join | None = None
+    notes: tuple[str, ...] = field(default=())

@@ -1,0 +1,1 @@
+"""All that knows it is in a notebook; imported only by the extension."""

@@ -1,0 +1,1 @@
+"""Decisions without await, clock or randomness of their own."""

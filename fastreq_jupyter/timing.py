@@ -1,0 +1,115 @@
+"""Marks of one exchange, and the durations made from them.
+
+Marks are named after W3C Resource Timing (snake case), durations after HAR 1.2. All marks are seconds of one monotonic
+clock (`time.perf_counter`). A mark nobody saw is NaN, and so is every duration that needs it: a phase is 0 only where
+it truly took none (a reused connection has dns, connect and tls of 0).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from math import isnan, nan
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Marks", "Phases", "Timing", "phases_of"]
+
+
+@dataclass(slots=True)
+class Marks:
+    """Record the marks of one exchange while it happens; the backend writes, the engine freezes.
+
+    The engine sets `fetch_start` and `response_end`, the backend the others as far as it can see them.
+    """
+
+    fetch_start: float = nan
+    domain_lookup_start: float = nan
+    domain_lookup_end: float = nan
+    connect_start: float = nan
+    secure_connection_start: float = nan
+    connect_end: float = nan
+    request_start: float = nan
+    response_start: float = nan
+    response_end: float = nan
+    reused: bool | None = None
+    """True where the exchange went over a connection that was open already, None where the backend cannot tell."""
+    encrypted: bool | None = None
+    """True over TLS: a plain connection has a tls phase of 0."""
+
+    def freeze(self) -> Timing:
+        """Return what was recorded as an immutable value."""
+        return Timing(*(getattr(self, f.name) for f in _MARK_FIELDS))
+
+
+@dataclass(frozen=True, slots=True)
+class Timing:
+    """Hold the marks of one finished exchange (one redirect hop), seconds of `time.perf_counter`, NaN where unseen."""
+
+    fetch_start: float = nan
+    domain_lookup_start: float = nan
+    domain_lookup_end: float = nan
+    connect_start: float = nan
+    secure_connection_start: float = nan
+    connect_end: float = nan
+    request_start: float = nan
+    response_start: float = nan
+    response_end: float = nan
+    reused: bool | None = None
+    encrypted: bool | None = None
+
+    @property
+    def phases(self) -> Phases:
+        """Return the HAR durations of this hop in seconds."""
+        fresh = not self.reused
+        plain = self.encrypted is False
+        tls = self.connect_end - self.secure_connection_start
+        return Phases(
+            dns=self.domain_lookup_end - self.domain_lookup_start if fresh else 0.0,
+            connect=self._tcp() if fresh else 0.0,
+            tls=(0.0 if plain else tls) if fresh else 0.0,
+            wait=self.response_start - self.request_start,
+            receive=self.response_end - self.response_start,
+        )
+
+    def _tcp(self) -> float:
+        end = self.connect_end if isnan(self.secure_connection_start) else self.secure_connection_start
+        return end - self.connect_start
+
+
+@dataclass(frozen=True, slots=True)
+class Phases:
+    """Hold durations in seconds; `connect` is TCP alone, `tls` the handshake, NaN where the backend cannot see it."""
+
+    dns: float = nan
+    connect: float = nan
+    tls: float = nan
+    wait: float = nan
+    receive: float = nan
+
+    def __add__(self, other: Phases) -> Phases:
+        """Sum the phases of two redirect hops; NaN stays NaN."""
+        return Phases(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Phases)))
+
+
+def phases_of(hops: Iterable[Timing]) -> Phases:
+    """Sum the phases over the redirect hops of one attempt, but `wait`, which is that of the last hop.
+
+    Args:
+        hops: Timings of the hops in order; may be empty (an attempt that never reached the network).
+
+    Returns:
+        The phases in seconds, all NaN when there was no hop.
+    """
+    total: Phases | None = None
+    last = Phases()
+    for hop in hops:
+        last = hop.phases
+        total = last if total is None else total + last
+    if total is None:
+        return last
+    return Phases(dns=total.dns, connect=total.connect, tls=total.tls, wait=last.wait, receive=total.receive)
+
+
+_MARK_FIELDS = fields(Timing)

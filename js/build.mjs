@@ -1,0 +1,23 @@
+// Bundles src/index.ts and src/panel.css into the Python package, where anywidget reads them as text.
+import { build } from "esbuild";
+
+const result = await build({
+  entryPoints: { monitor: "src/index.ts" },
+  outdir: "../fastreq_jupyter/notebook/static",
+  bundle: true,
+  format: "esm",
+  target: "es2022",
+  minify: true,
+  legalComments: "none",
+  metafile: true,
+});
+await build({
+  entryPoints: { monitor: "src/panel.css" },
+  outdir: "../fastreq_jupyter/notebook/static",
+  minify: true,
+});
+const LIMIT_BYTES = 40_000;
+for (const [file, { bytes }] of Object.entries(result.metafile.outputs)) {
+  console.log(`${file} ${bytes} bytes`);
+  if (bytes > LIMIT_BYTES) throw new Error(`${file} is over ${LIMIT_BYTES} bytes`);
+}

@@ -1,0 +1,39 @@
+"""The door to what survives the process (a journal); the engine knows no more of it than this."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from fastreq_jupyter.model import Outcome, Request
+
+__all__ = ["Store"]
+
+
+class Store(Protocol):
+    """Keep outcomes. All methods are called on the run's loop; none may block it."""
+
+    def find(self, request: Request, position: int) -> Outcome | None:
+        """Return the known outcome, or None when the request is to be sent. Called once per request, in order of the plan."""
+        ...
+
+    async def begin(self, request: Request, position: int) -> None:
+        """Return once the mark of an unsafe request is committed; called just before its first attempt."""
+        ...
+
+    async def finish(self, outcome: Outcome, content: bytes | None) -> None:
+        """Keep an outcome. Returns at once for safe requests (batched), after the commit for unsafe ones; never raises.
+
+        Args:
+            outcome: The outcome, its `data` included.
+            content: The body's bytes, None where it was saved to a file or never came.
+        """
+        ...
+
+    def notes(self) -> list[str]:
+        """Return lines a person should read: what was reused, or why nothing can be kept any more."""
+        ...
+
+    async def close(self) -> None:
+        """Commit all that is left and let go of the file; never raises."""
+        ...

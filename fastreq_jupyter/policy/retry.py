@@ -1,0 +1,118 @@
+"""Which failed attempt is tried again, and when.
+
+Retried are connection failures, timeouts and the statuses of `RETRIED`, for idempotent requests (RFC 9110, 9.2.2) or
+where the request certainly never left. The wait before retry k is uniform in [d, 1.5 d], d = min(60, 2^(k-1)) seconds:
+at least the 1, 2, 4 s that users expect, spread so that many failures do not come back in step. A Retry-After
+(RFC 9110, 10.2.3) up to `LONGEST_ASKED` is obeyed; a longer one ends the request at once.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+__all__ = ["LONGEST_ASKED", "RETRIED", "Failure", "Verdict", "backoff", "decide", "parse_retry_after"]
+
+RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
+LONGEST_ASKED = 120.0
+_LONGEST_BACKOFF = 60.0
+_PASSING = frozenset({"timeout", "connect", "protocol", "proxy"})
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Hold what is known of a failed attempt.
+
+    Attributes:
+        number: Which attempt it was, from 1.
+        repeatable: The request is idempotent, or its user allows repeating it.
+        sent: False where it is certain that the request never left.
+        status: Status code, None where no response came.
+        error: Kind of error where no usable response came.
+        retry_after: Field value of Retry-After.
+    """
+
+    number: int
+    repeatable: bool
+    sent: bool = True
+    status: int | None = None
+    error: str | None = None
+    retry_after: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Hold the decision.
+
+    Attributes:
+        retry: Try again after `wait` seconds.
+        wait: Seconds.
+        pause: Seconds the server asked this client to stay away, 0 where it did not ask.
+        detail: Why there is no retry although the status would allow one.
+    """
+
+    retry: bool
+    wait: float = 0.0
+    pause: float = 0.0
+    detail: str | None = None
+
+
+def backoff(retry: int, jitter: float) -> float:
+    """Return seconds to wait before a retry.
+
+    Args:
+        retry: Which retry, from 1.
+        jitter: Uniform in [0, 1).
+
+    Returns:
+        A value in [d, 1.5 d], d = min(60, 2^(retry-1)).
+    """
+    base: float = min(_LONGEST_BACKOFF, 2.0 ** (retry - 1))
+    return base * (1 + 0.5 * jitter)
+
+
+def parse_retry_after(value: str | None, now: datetime) -> float | None:
+    """Read a Retry-After field: delay-seconds or an HTTP-date.
+
+    Args:
+        value: The field value.
+        now: The present, aware.
+
+    Returns:
+        Seconds from now, 0 for a date in the past, None for an absent or malformed field.
+    """
+    text = (value or "").strip()
+    if text.isascii() and text.isdigit():
+        return float(text[:12])
+    try:
+        date = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    if date.tzinfo is None:
+        date = date.replace(tzinfo=UTC)
+    return max(0.0, (date - now).total_seconds())
+
+
+def decide(failure: Failure, *, max_retries: int, jitter: float, now: datetime) -> Verdict:
+    """Decide what follows a failed attempt.
+
+    Args:
+        failure: What happened.
+        max_retries: Retries allowed, >= 0.
+        jitter: Uniform in [0, 1), drawn by the caller.
+        now: The present, aware, to read a Retry-After date.
+    """
+    passing = failure.status in RETRIED if failure.status is not None else failure.error in _PASSING
+    if not passing:
+        return Verdict(retry=False)
+    asked = parse_retry_after(failure.retry_after, now)
+    pause = asked if asked is not None and asked <= LONGEST_ASKED else 0.0
+    if asked is not None and asked > LONGEST_ASKED:
+        return Verdict(retry=False, detail=f"the server asks to wait {asked:.0f} s (Retry-After), longer than {LONGEST_ASKED:.0f} s")
+    if failure.number > max_retries or (failure.sent and not failure.repeatable):
+        return Verdict(retry=False, pause=pause)
+    wait = backoff(failure.number, jitter)
+    if pause:
+        wait = max(wait, pause + wait - backoff(failure.number, 0.0))
+    return Verdict(retry=True, wait=wait, pause=pause)

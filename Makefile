@@ -1,0 +1,133 @@
+# Two commands for a fresh machine with Python >= 3.11, make, node and npm:  make demo  and  make test.
+# Each sets up what it needs and keeps stamps in .make/, so that the next time is quick.
+
+.PHONY: help demo lab test check lint types front docs bench pictures setup kernels httpbin chromium clean
+.NOTPARALLEL:
+.DELETE_ON_ERROR:
+.DEFAULT_GOAL := help
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMPS := .make
+BUNDLE := fastreq_jupyter/notebook/static/monitor.js
+NODE_MODULES := js/node_modules/.package-lock.json
+FRONT_SOURCES := $(shell find js/src -type f 2>/dev/null) $(wildcard js/build.mjs js/tsconfig.json)
+CODE := fastreq_jupyter tests notebooks
+
+# The first interpreter that is new enough and can make virtual environments. PYTHON=... overrules the search.
+FITS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
+	"$$p" -c '$(FITS)' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
+PYTHON_FITS = $(shell "$(PYTHON)" -c '$(FITS)' >/dev/null 2>&1 && echo yes)
+NODE_FITS = $(shell node -e 'process.exit(parseInt(process.versions.node) < 20)' >/dev/null 2>&1 && echo yes)
+NPM_FITS = $(shell npm --version 2>/dev/null)
+NO_PYTHON = Python 3.11 or newer with venv is missing: install it (Debian: apt-get install python3 python3-venv), \
+	or name one: make PYTHON=/path/to/python3
+NO_NODE = Node.js 20 or newer is missing: install it (Debian: apt-get install nodejs; or from nodejs.org)
+NO_NPM = npm is missing: install it (Debian: apt-get install npm; with nodejs.org it comes along)
+
+PIP := -m pip --disable-pip-version-check --quiet install
+PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -r s
+
+help:
+	@echo "make demo      run the quickstart notebook in a real kernel, print its table, leave an HTML page"
+	@echo "make lab       open the notebooks in JupyterLab"
+	@echo "make test      everything: lint, types, front end, Python, notebooks, kernels, browsers"
+	@echo "make check     lint, types and the fast tests, under a minute"
+	@echo "make docs      write the generated parts of README.md anew"
+	@echo "make bench     benchmarks"
+	@echo "make pictures  screenshots for the README"
+	@echo "make clean     remove everything that make made"
+
+demo: setup
+	@$(BIN)/python notebooks/execute.py notebooks/00_quickstart.ipynb demo-output
+
+lab: setup
+	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_quickstart.ipynb
+
+# Fast failures first; the last line is pytest's closing line.
+test: lint types front kernels httpbin chromium
+	@$(PYTEST)
+
+check: lint types front
+	@$(PYTEST) -m "not slow and not kernel and not browser"
+
+lint: setup
+	@$(BIN)/ruff format --check $(CODE)
+	@$(BIN)/ruff check $(CODE)
+
+types: setup
+	@$(BIN)/mypy
+
+front: setup
+	@cd js && npm run --silent check && npm test --silent
+
+docs: setup
+	@$(BIN)/python tests/readme_parts.py --write
+
+bench: setup
+	@$(BIN)/python -m pytest -n 0 -s tests/benchmarks -m ""
+
+pictures: setup chromium
+	@$(BIN)/python tests/browser/pictures.py
+
+setup: $(STAMPS)/python
+
+kernels: $(STAMPS)/kernel631
+
+httpbin: $(STAMPS)/httpbin
+
+chromium: $(STAMPS)/chromium
+
+$(STAMPS):
+	@mkdir -p $@
+
+$(NODE_MODULES): js/package.json js/package-lock.json
+	$(if $(NODE_FITS),,$(error $(NO_NODE)))
+	$(if $(NPM_FITS),,$(error $(NO_NPM)))
+	@echo "setting up: packages of the front end"
+	@cd js && npm ci --silent --no-audit --no-fund
+	@touch $@
+
+$(BUNDLE): $(FRONT_SOURCES) $(NODE_MODULES)
+	@echo "setting up: the front end"
+	@cd js && npm run --silent build
+	@touch $@
+
+%/bin/python:
+	$(if $(PYTHON_FITS),,$(error $(NO_PYTHON)))
+	@echo "setting up: virtual environment $* ($(PYTHON))"
+	@"$(PYTHON)" -m venv $*
+	@$@ $(PIP) --upgrade 'pip>=25.1'
+
+$(STAMPS)/python: pyproject.toml $(BUNDLE) | $(STAMPS) $(BIN)/python
+	@echo "setting up: Python packages"
+	@$(BIN)/python $(PIP) -e . --group dev
+	@touch $@
+
+# Kernels before ipykernel 7 answer widgets differently, so the kernel tests run on both.
+$(STAMPS)/kernel631: pyproject.toml $(BUNDLE) | $(STAMPS) .venv-kernel631/bin/python
+	@echo "setting up: a second environment with ipykernel 6.31"
+	@.venv-kernel631/bin/python $(PIP) -e . --group kernel631
+	@touch $@
+
+# httpbin asks for an old greenlet, Playwright for a new one: it gets an environment of its own.
+$(STAMPS)/httpbin: pyproject.toml | $(STAMPS) .venv-httpbin/bin/python
+	@echo "setting up: httpbin"
+	@.venv-httpbin/bin/python $(PIP) --group httpbin
+	@touch $@
+
+# Debian's browser where it may be installed; without one the browser tests skip, but never in CI.
+SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
+FIND_CHROMIUM := command -v "$${CHROMIUM:-chromium}" chromium-browser google-chrome
+$(STAMPS)/chromium: | $(STAMPS)
+	@if $(FIND_CHROMIUM) >/dev/null; then touch $@; \
+	elif echo "setting up: chromium" && $(SUDO) apt-get update -qq >/dev/null 2>&1 \
+		&& DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends chromium >/dev/null 2>&1; then touch $@; \
+	elif [ "$$CI" = true ]; then echo "chromium is missing and cannot be installed here: apt-get install chromium" >&2; exit 1; \
+	else echo "chromium is missing, browser tests will be skipped: apt-get install chromium"; fi
+
+clean:
+	rm -rf $(STAMPS) $(VENV) .venv-kernel631 .venv-httpbin demo-output js/node_modules fastreq_jupyter/notebook/static build dist
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
+	find fastreq_jupyter tests notebooks -name __pycache__ -prune -exec rm -rf {} +

@@ -17,6 +17,7 @@ _SAFE_PATH = "/%:@!$&'()*+,;=~-._|"
 _SAFE_QUERY = _SAFE_PATH + "?[]{}"
 _BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _FORBIDDEN = re.compile(r"[\x00-\x20\x7f]")
+_ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_.-])?")
 
 
@@ -98,6 +99,8 @@ def resolve_reference(base: Target, location: str) -> Target:
     text = location.strip()
     if text.startswith("//"):
         text = f"{base.origin.scheme}:{text}"
+    if _ABSOLUTE.match(text):
+        return parse_target(text)
     return parse_target(urljoin(base.url, text))
 
 

@@ -1,0 +1,110 @@
+"""Columns of fixed dtype from plain lists: the dtype never depends on the content, nor on what is installed.
+
+Text is ``string[python]`` with NA: the same with and without pyarrow, and with pandas 2 and 3. ``str`` and a bare ``string``
+would be stored differently from machine to machine.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import UTC
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from datetime import datetime
+
+__all__ = [
+    "HTTP_VERSION",
+    "INSTANT",
+    "METHOD",
+    "TEXT",
+    "booleans",
+    "categories",
+    "clean_text",
+    "floats",
+    "instants",
+    "integers",
+    "objects",
+    "texts",
+]
+
+TEXT = pd.StringDtype("python")
+INSTANT = pd.DatetimeTZDtype("us", UTC)
+OTHER_METHOD = "other"
+# RFC 9110, 5789, 9205 and WebDAV's usual ones: a list that never changes, so that concat keeps the dtype.
+_METHODS = "GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT QUERY PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT SEARCH PURGE"
+METHOD = pd.CategoricalDtype([*_METHODS.split(" "), OTHER_METHOD])
+HTTP_VERSION = pd.CategoricalDtype(["1.0", "1.1", "2", "3"])
+_SURROGATE = re.compile("[\ud800-\udfff]")
+
+
+def clean_text(text: str) -> str:
+    """Return the text with lone surrogates as U+FFFD: no encoding can store them, one of them would lose the whole column."""
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+
+
+def texts(values: Sequence[str | None]) -> Any:
+    """Return a ``string[python]`` array; None becomes NA, lone surrogates U+FFFD."""
+    array = np.empty(len(values), dtype=object)
+    if not "".join(filter(None, values)).isascii():
+        values = [text if text is None else clean_text(text) for text in values]
+    array[:] = values
+    array[np.equal(array, None)] = pd.NA
+    return pd.arrays.StringArray(array)
+
+
+def integers(values: Sequence[int | None], dtype: str) -> Any:
+    """Return a nullable integer array (``Int16``, ``UInt8`` ...); None becomes NA."""
+    numpy_dtype = np.dtype(dtype.lower())
+    try:
+        return pd.arrays.IntegerArray(np.array(values, dtype=numpy_dtype), np.zeros(len(values), dtype=bool))
+    except TypeError:
+        mask = np.array([value is None for value in values], dtype=bool)
+        return pd.arrays.IntegerArray(np.array([value or 0 for value in values], dtype=numpy_dtype), mask)
+
+
+def floats(values: Sequence[float], scale: float = 1.0) -> Any:
+    """Return a float64 array, each value times `scale`."""
+    array = np.array(values, dtype=np.float64)
+    return array if scale == 1.0 else array * scale
+
+
+def booleans(values: Sequence[bool]) -> Any:
+    """Return a numpy bool array."""
+    return np.array(values, dtype=bool)
+
+
+def instants(values: Sequence[datetime | None]) -> Any:
+    """Return a ``datetime64[us, UTC]`` array from aware datetimes; None becomes NaT."""
+    try:
+        # Two roundings of half a unit in the last place stay below half a microsecond until the year 2112.
+        micros = np.rint(np.array([moment.timestamp() for moment in values]) * 1e6).astype(np.int64)  # type: ignore[union-attr] # the except is for None
+    except AttributeError:
+        nat = np.iinfo(np.int64).min
+        micros = np.array([nat if moment is None else round(moment.timestamp() * 1e6) for moment in values], dtype=np.int64)
+    return pd.array(micros.view("M8[us]"), dtype=INSTANT)
+
+
+def categories(values: Sequence[str | None], dtype: Any, other: str | None = None) -> Any:
+    """Return a categorical with the fixed list of `dtype`.
+
+    Args:
+        values: Texts; None becomes NA.
+        dtype: The CategoricalDtype.
+        other: Category of a text that is not in the list; None makes it NA.
+    """
+    codes = {name: code for code, name in enumerate(dtype.categories)}
+    rest = codes.get(other, -1)
+    found: dict[str | None, int] = {value: -1 if value is None else codes.get(value, rest) for value in set(values)}
+    return pd.Categorical.from_codes(np.array([found[value] for value in values], dtype=np.int8), dtype=dtype)
+
+
+def objects(values: Sequence[Any]) -> Any:
+    """Return a Series of dtype object that keeps every value as it is (pandas would guess a dtype from a list of texts)."""
+    array = np.empty(len(values), dtype=object)
+    array[:] = values if isinstance(values, list) else list(values)
+    return pd.Series(array, dtype=object, copy=False)

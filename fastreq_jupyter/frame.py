@@ -1,0 +1,253 @@
+"""Outcomes become a DataFrame, built column by column.
+
+The columns, their order and dtypes are fixed, whatever came back, empty runs included. This module and its neighbours
+(`columns`, `frame_select`, `expand`, `frame_join`) import pandas: whoever must not pay for that imports them late.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from math import nan
+from typing import TYPE_CHECKING, Any
+
+import pandas as pd
+
+from fastreq_jupyter.columns import (
+    HTTP_VERSION,
+    METHOD,
+    OTHER_METHOD,
+    booleans,
+    categories,
+    clean_text,
+    floats,
+    instants,
+    integers,
+    objects,
+    texts,
+)
+from fastreq_jupyter.redact import MASK, is_secret_header, is_secret_name, one_line, redact_text, redact_url, secret_values
+from fastreq_jupyter.timing import Phases, phases_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from fastreq_jupyter.model import Attempt, Headers, Join, Outcome, Request
+    from fastreq_jupyter.options import Options
+
+__all__ = ["attrs_of", "header_mapping", "present", "to_frame"]
+
+_NO_PHASES = Phases()
+# URLs looked at together: small, so that one odd URL costs little
+_BLOCK = 500
+_CONTENT_TYPE = frozenset({"Content-Type", "content-type"})
+_LENGTH = len("content-type")
+
+
+def to_frame(  # noqa: PLR0913 - what a run knows about its frame
+    outcomes: Sequence[Outcome],
+    options: Options,
+    *,
+    keys: Sequence[Any] | None = None,
+    join: Join | None = None,
+    summary: Mapping[str, Any] | None = None,
+    run_id: str | None = None,
+) -> pd.DataFrame:
+    """Return the frame of a run, one row per outcome (with ``select`` one per selected item).
+
+    Args:
+        outcomes: Rows in order.
+        options: `timings`, `response_headers`, `select` and `expand` shape the frame.
+        keys: Labels of the index, by position in the plan.
+        join: Source columns of ``--each``; puts its own index.
+        summary: Small JSON, kept in ``attrs["fastreq"]["summary"]``.
+        run_id: Kept in ``attrs["fastreq"]["run_id"]``, by which the accessor finds the outcomes again.
+    """
+    rows = list(outcomes)
+    frame = pd.DataFrame(_columns(rows, options), copy=False)
+    positions = [outcome.position for outcome in rows]
+    frame.index = _index(positions, keys)
+    notes: list[str] = []
+    if options.select is not None or options.expand is not None:
+        frame, positions = _reshape(frame, rows, options, notes)
+    if join is not None:
+        taken = list(frame.columns)
+        frame = join.attach(frame, positions)
+        notes += getattr(join, "notes", lambda _: ())(taken)
+    frame.attrs["fastreq"] = attrs_of(summary, run_id, notes)
+    return frame
+
+
+def present(run: Any) -> pd.DataFrame:
+    """Return the frame of a `Run` as it is now: one row per request drawn so far."""
+    plan = run.plan
+    return to_frame(run.rows, run.options, keys=plan.keys, join=plan.join, summary=run.summary(), run_id=run.id)
+
+
+def attrs_of(summary: Mapping[str, Any] | None, run_id: str | None, notes: Sequence[str] = ()) -> dict[str, Any]:
+    """Return what stands in ``df.attrs["fastreq"]``: run_id, summary, and lines a person should read."""
+    return {"run_id": run_id, "summary": dict(summary or {}), "notes": list(notes)}
+
+
+def header_mapping(headers: Headers, secrets: frozenset[str] = frozenset()) -> dict[str, str]:
+    """Return field lines as a mapping: lower-case names, repeated ones joined by ", ", secret ones ``***``."""
+    found: dict[str, str] = {}
+    for name, value in headers:
+        lower, secret = _field_name(name)
+        if secret:
+            found[lower] = MASK
+            continue
+        shown = clean_text(redact_url(value) if "://" in value else value)
+        shown = redact_text(shown, secrets) if secrets else shown
+        found[lower] = f"{found[lower]}, {shown}" if lower in found else shown
+    return found
+
+
+def _columns(rows: list[Outcome], options: Options) -> dict[str, Any]:
+    requests = [row.request for row in rows]
+    responses = [row.response for row in rows]
+    tries = [row.attempts for row in rows]
+    hops = [attempts[-1].hops if attempts else () for attempts in tries]
+    urls = _shown_urls(requests)
+    columns = {
+        "status": integers([None if said is None else said.status for said in responses], "Int16"),
+        "ok": booleans([row.error is None for row in rows]),
+        "error": texts([row.error for row in rows]),
+        "error_detail": texts([None if row.error_detail is None else _detail(row, url) for row, url in zip(rows, urls, strict=True)]),
+        "data": objects(_data(rows, requests)),
+        "url": texts(urls),
+        "method": categories([request.method for request in requests], METHOD, OTHER_METHOD),
+        "elapsed_ms": floats([attempts[-1].end - attempts[0].start if attempts else nan for attempts in tries], 1e3),
+        "queued_ms": floats([attempts[0].queued if len(attempts) == 1 else _queued(attempts) for attempts in tries], 1e3),
+        "wait_ms": floats([hop[-1].response_start - hop[-1].request_start if hop else nan for hop in hops], 1e3),
+        "attempts": integers([len(attempts) for attempts in tries], "UInt8"),
+        "size_bytes": integers([None if said is None else said.size_bytes for said in responses], "Int64"),
+        "content_type": texts([None if said is None else _media_type(said.headers) for said in responses]),
+        "final_url": texts(_final_urls(rows, urls)),
+        "name": texts([request.label if request.label or request.key is None else str(request.key) for request in requests]),
+        "started_at": instants([attempts[0].started_at if attempts else None for attempts in tries]),
+    }
+    if options.timings:
+        columns |= _timing_columns(rows)
+    if options.response_headers:
+        columns["headers"] = objects([_headers(row) for row in rows])
+    return columns
+
+
+def _timing_columns(rows: list[Outcome]) -> dict[str, Any]:
+    phases = [phases_of(row.attempts[-1].hops) if row.attempts else _NO_PHASES for row in rows]
+    waits = [sum(attempt.retry_wait for attempt in row.attempts) if row.attempts else nan for row in rows]
+    versions = [None if row.response is None else row.response.http_version for row in rows]
+    return {
+        "retry_wait_ms": floats(waits, 1e3),
+        "dns_ms": floats([phase.dns for phase in phases], 1e3),
+        "connect_ms": floats([phase.connect for phase in phases], 1e3),
+        "tls_ms": floats([phase.tls for phase in phases], 1e3),
+        "receive_ms": floats([phase.receive for phase in phases], 1e3),
+        "http_version": categories(versions, HTTP_VERSION),
+    }
+
+
+def _index(positions: list[int], keys: Sequence[Any] | None) -> pd.Index[Any]:
+    if keys is not None:
+        return pd.Index([keys[position] for position in positions], tupleize_cols=False)
+    if positions == list(range(len(positions))):
+        return pd.RangeIndex(len(positions))
+    return pd.Index(positions)
+
+
+def _reshape(frame: pd.DataFrame, rows: list[Outcome], options: Options, notes: list[str]) -> tuple[pd.DataFrame, list[int]]:
+    # pandas-heavy and needed by few runs
+    from fastreq_jupyter.expand import expand_frame  # noqa: PLC0415
+    from fastreq_jupyter.frame_select import select_frame  # noqa: PLC0415
+
+    positions = [row.position for row in rows]
+    taken = list(range(len(rows)))
+    headers = [None if row.response is None else row.response.headers for row in rows]
+    if options.select is not None:
+        frame, taken = select_frame(frame, options.select, headers=headers, notes=notes)
+    if options.expand is not None:
+        narrow = None if options.expand is True else options.expand
+        frame = expand_frame(frame, narrow, headers=[headers[row] for row in taken], notes=notes)
+    return frame, [positions[row] for row in taken]
+
+
+def _shown_urls(requests: list[Request]) -> list[str]:
+    shown: list[str] = []
+    for start in range(0, len(requests), _BLOCK):
+        block = requests[start : start + _BLOCK]
+        urls = [request.url for request in block]
+        if any([request.secrets for request in block]) or not _are_plain(urls):  # noqa: C419 - a list is faster, this runs per row
+            urls = [redact_url(request.url, request.secrets) for request in block]
+        shown += urls
+    return shown
+
+
+def _are_plain(urls: list[str]) -> bool:
+    """Tell cheaply that nothing in these URLs needs a mask; False where that takes a closer look."""
+    text = "\n".join(urls)
+    if "@" in text or "#" in text or "%" in text or ";" in text:
+        return False
+    names = {piece.partition("=")[0] for piece in text.replace("?", "&").split("&")}
+    return not any(is_secret_name(name) for name in names)
+
+
+def _final_urls(rows: list[Outcome], urls: list[str]) -> list[str | None]:
+    return [
+        None if (said := row.response) is None else shown if said.final_url == row.request.url else _final_url(said.final_url, row, shown)
+        for row, shown in zip(rows, urls, strict=True)
+    ]
+
+
+def _final_url(url: str, row: Outcome, shown: str) -> str:
+    return redact_text(redact_url(url, row.request.secrets), _secrets(row.request, shown))
+
+
+def _detail(row: Outcome, shown: str) -> str:
+    return one_line(redact_text(row.error_detail or "", _secrets(row.request, shown)))
+
+
+def _secrets(request: Request, shown: str | None = None) -> frozenset[str]:
+    """Return what this request must not show anywhere: given by the cell, and what its own fields carry.
+
+    Args:
+        request: The request.
+        shown: Its redacted URL: where that is the URL itself, it carries nothing.
+    """
+    if not request.headers and not request.content and shown is not None and shown == request.url:
+        return request.secrets
+    return request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
+
+
+def _headers(row: Outcome) -> dict[str, str] | None:
+    return None if row.response is None else header_mapping(row.response.headers, _secrets(row.request))
+
+
+def _data(rows: list[Outcome], requests: list[Request]) -> list[Any]:
+    shown = [clean_text(data) if type(data := row.data) is str else data for row in rows]
+    for i, request in enumerate(requests):
+        if request.hide_data and shown[i] is not None:
+            shown[i] = MASK
+    return shown
+
+
+def _queued(attempts: Sequence[Attempt]) -> float:
+    return sum(attempt.queued for attempt in attempts) if attempts else nan
+
+
+def _media_type(headers: Headers) -> str | None:
+    for name, value in headers:
+        # the cheap test first: this runs for every field of every row
+        if name in _CONTENT_TYPE or (len(name) == _LENGTH and name.lower() == "content-type"):
+            return _bare_type(value)
+    return None
+
+
+@lru_cache(maxsize=512)
+def _bare_type(value: str) -> str | None:
+    return value.partition(";")[0].strip().lower() or None
+
+
+@lru_cache(maxsize=1024)
+def _field_name(name: str) -> tuple[str, bool]:
+    lower = name.lower()
+    return clean_text(lower), is_secret_header(lower)

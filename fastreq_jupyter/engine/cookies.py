@@ -1,0 +1,268 @@
+"""The cookie jar (RFC 6265, with the stricter rules of RFC 6265bis where browsers have them).
+
+The law: a cookie goes where its server may ask for it and nowhere else. What the user gave goes to one origin (scheme,
+host, port); what a server set goes to its host, or the domain it named when that is its own and no public suffix; a
+Secure one never over http, loopback included.
+
+There is no public suffix list in here: top-level names, second-level names like ``co.uk`` and some large shared hosts
+are refused as a Domain, an unlisted suffix is not.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from functools import lru_cache
+from threading import Lock
+from time import time
+from typing import TYPE_CHECKING, Any
+
+from fastreq_jupyter.engine.cookie_date import parse_cookie_date
+from fastreq_jupyter.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from fastreq_jupyter.model import Headers
+    from fastreq_jupyter.target import Origin, Target
+
+__all__ = ["Jar"]
+
+_LARGEST = 4096  # bytes of name and value, RFC 6265, 6.1
+_PER_DOMAIN = 180
+_IN_ALL = 3000
+_LONGEST_LIFE = 400 * 86_400.0  # RFC 6265bis, 5.5
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_FORBIDDEN_GIVEN = re.compile(r"[\x00-\x1f\x7f;]")
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_INTEGER = re.compile(r"-?[0-9]+")
+_SECOND_LEVEL = frozenset(
+    {"ac", "co", "com", "edu", "go", "gob", "gouv", "gov", "gv", "info", "mil", "ne", "net", "nom", "or", "org", "sch"}
+)
+_SHARED_HOSTS = frozenset(
+    """
+    amplifyapp.com appspot.com azurestaticapps.net azurewebsites.net blogspot.com cloudfront.net fly.dev github.io gitlab.io
+    firebaseapp.com herokuapp.com netlify.app ngrok.io onrender.com pages.dev readthedocs.io run.app s3.amazonaws.com
+    vercel.app web.app workers.dev
+    """.split()  # noqa: SIM905 - a list of names is read as words
+)
+
+
+@dataclass(slots=True)
+class _Cookie:
+    name: str
+    value: str
+    domain: str
+    path: str
+    host_only: bool
+    secure: bool
+    expires: float
+    order: int
+
+    def goes_to(self, host: str, path: str, now: float, *, encrypted: bool) -> bool:
+        if self.expires <= now or (self.secure and not encrypted) or (self.host_only and host != self.domain):
+            return False
+        return _path_matches(path, self.path)
+
+
+class Jar:
+    """Keep cookies; all methods may be called from any thread.
+
+    Args:
+        clock: Wall clock in seconds, as `time.time`.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time) -> None:
+        self._clock = clock
+        self._lock = Lock()
+        self._given: dict[Origin, dict[str, str]] = {}
+        self._stored: dict[str, dict[tuple[str, str], _Cookie]] = {}
+        self._count = 0
+        self._order = 0
+
+    def set(self, cookies: Mapping[str, Any] | Iterable[tuple[str, Any]], origin: Origin) -> None:
+        """Keep what the user gave, for one origin alone; a server's cookie of the same name takes its place.
+
+        Raises:
+            OptionError: A name is no token, or a value holds a control character or ";"; values are not shown.
+        """
+        items = cookies.items() if hasattr(cookies, "items") else cookies
+        checked = dict(_given_pair(name, value) for name, value in items)
+        with self._lock:
+            self._given.setdefault(origin, {}).update(checked)
+
+    def clear(self) -> None:
+        """Forget all cookies."""
+        with self._lock:
+            self._given.clear()
+            self._stored.clear()
+            self._count = 0
+
+    def header_for(self, target: Target) -> str | None:
+        """Return the value of the Cookie header for a request, None where there is nothing to send."""
+        if not self._given and not self._stored:
+            return None
+        path = target.path_query.partition("?")[0]
+        encrypted = target.origin.scheme == "https"
+        now = self._clock()
+        found: list[_Cookie] = []
+        with self._lock:
+            pairs = [f"{name}={value}" for name, value in self._given.get(target.origin, {}).items()]
+            for domain in _domains(target.origin.host):
+                for cookie in self._stored.get(domain, {}).values():
+                    if cookie.goes_to(target.origin.host, path, now, encrypted=encrypted):
+                        found.append(cookie)  # noqa: PERF401 - a comprehension over three levels is harder to read
+        found.sort(key=lambda cookie: (-len(cookie.path), cookie.order))
+        pairs += [f"{cookie.name}={cookie.value}" for cookie in found]
+        return "; ".join(pairs) or None
+
+    def store(self, target: Target, headers: Headers) -> None:
+        """Keep what a response sets; a cookie its server may not set is ignored."""
+        for name, value in headers:
+            if len(name) == 10 and name.lower() == "set-cookie":  # noqa: PLR2004 - spares most names the lower()
+                self._store(target, value)
+
+    def _store(self, target: Target, line: str) -> None:
+        now = self._clock()
+        cookie = _parse(line, target, now)
+        if cookie is None:
+            return
+        with self._lock:
+            self._given.get(target.origin, {}).pop(cookie.name, None)
+            kept = self._stored.setdefault(cookie.domain, {})
+            key = (cookie.path, cookie.name)
+            old = kept.get(key)
+            if not (target.origin.scheme == "http" and _shadows_secure(cookie, kept)):
+                cookie.order = self._order if old is None else old.order
+                self._order += 1
+                self._put(kept, key, cookie, now)
+            if not kept:
+                self._stored.pop(cookie.domain, None)
+
+    def _put(self, kept: dict[tuple[str, str], _Cookie], key: tuple[str, str], cookie: _Cookie, now: float) -> None:
+        if kept.pop(key, None) is not None:
+            self._count -= 1
+        if cookie.expires <= now:
+            return
+        if len(kept) >= _PER_DOMAIN:
+            self._count -= _evict(kept, now)
+        elif self._count >= _IN_ALL:
+            fullest = max(self._stored, key=lambda domain: len(self._stored[domain]))
+            self._count -= _evict(self._stored[fullest], now)
+            if not self._stored[fullest]:
+                del self._stored[fullest]
+        kept[key] = cookie
+        self._count += 1
+
+    def __len__(self) -> int:
+        return self._count + sum(len(cookies) for cookies in self._given.values())
+
+    def __repr__(self) -> str:
+        return f"<Jar of {len(self)} cookies>"
+
+
+def _given_pair(name: Any, value: Any) -> tuple[str, str]:
+    name, text = str(name), str(value)
+    if not _TOKEN.fullmatch(name):
+        message = "cookies: a name is not a token (letters, digits, - _ and the like)"
+        raise OptionError(message)
+    if _FORBIDDEN_GIVEN.search(text):
+        message = f"cookies: the value of {name} has a control character or a semicolon"
+        raise OptionError(message)
+    return name, text if text.isascii() else text.encode("utf-8", "replace").decode("latin-1")
+
+
+def _parse(line: str, target: Target, now: float) -> _Cookie | None:
+    pair, *rest = line.split(";")
+    name, equals, value = pair.partition("=")
+    name, value = name.strip(" \t"), value.strip(" \t")
+    if not equals or not name or len(name) + len(value) > _LARGEST or _CONTROL.search(line):
+        return None
+    attributes: dict[str, str] = {}
+    for part in rest:
+        key, _, text = part.partition("=")
+        if len(text) <= 1024:  # noqa: PLR2004 - RFC 6265bis, 5.6: longer attribute values are ignored
+            attributes[key.strip(" \t").lower()] = text.strip(" \t")
+    secure = "secure" in attributes
+    path = attributes.get("path", "")
+    if not path.startswith("/"):
+        path = _default_path(target.path_query)
+    placed = _placed(attributes.get("domain", ""), target.origin.host)
+    if placed is None or (secure and target.origin.scheme != "https"):
+        return None
+    if name.startswith(("__Secure-", "__Host-")) and not secure:
+        return None
+    if name.startswith("__Host-") and (path != "/" or not placed[1]):
+        return None
+    return _Cookie(name, value, *placed[:1], path, placed[1], secure, _expiry(attributes, now), 0)
+
+
+def _placed(given: str, host: str) -> tuple[str, bool] | None:
+    """Return the domain and whether the cookie is host-only; None where the server may not set it there."""
+    domain = given.removeprefix(".").lower()
+    if not domain or domain == host:
+        # A server named like a public suffix, or by its address, has its cookies for itself.
+        return host, not domain or _is_address(host) or _is_public(domain)
+    if _is_address(host) or _is_public(domain) or not host.endswith("." + domain):
+        return None
+    return domain, False
+
+
+def _expiry(attributes: Mapping[str, str], now: float) -> float:
+    if _INTEGER.fullmatch(age := attributes.get("max-age", "")):
+        if age.startswith("-"):
+            return float("-inf")
+        seconds = float(age[:18])
+        return now + min(seconds, _LONGEST_LIFE) if seconds else float("-inf")
+    date = parse_cookie_date(attributes.get("expires", ""))
+    return float("inf") if date is None else min(date, now + _LONGEST_LIFE)
+
+
+def _default_path(path_query: str) -> str:
+    path = path_query.partition("?")[0]
+    return path[: path.rfind("/")] or "/"
+
+
+def _path_matches(path: str, wanted: str) -> bool:
+    return path == wanted or (path.startswith(wanted) and (wanted.endswith("/") or path[len(wanted)] == "/"))
+
+
+def _shadows_secure(cookie: _Cookie, kept: Mapping[tuple[str, str], _Cookie]) -> bool:
+    """Tell whether a cookie set over http would lie over a Secure one (RFC 6265bis, 5.7, "leave secure cookies alone")."""
+    return any(other.secure and other.name == cookie.name and _path_matches(cookie.path, other.path) for other in kept.values())
+
+
+def _evict(kept: dict[tuple[str, str], _Cookie], now: float) -> int:
+    """Drop what is over, else the oldest; return how many went."""
+    gone = [key for key, cookie in kept.items() if cookie.expires <= now]
+    if not gone:
+        gone = [min(kept, key=lambda key: kept[key].order)]
+    for key in gone:
+        del kept[key]
+    return len(gone)
+
+
+@lru_cache(maxsize=1024)
+def _domains(host: str) -> tuple[str, ...]:
+    """Return the host and the domains it belongs to."""
+    if _is_address(host):
+        return (host,)
+    labels = host.split(".")
+    return tuple(".".join(labels[i:]) for i in range(len(labels)))
+
+
+@lru_cache(maxsize=1024)
+def _is_address(host: str) -> bool:
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_public(domain: str) -> bool:
+    labels = domain.rstrip(".").split(".")
+    if len(labels) < 2 or "" in labels:  # noqa: PLR2004 - one label is a top-level name
+        return True
+    return domain in _SHARED_HOSTS or (len(labels) == 2 and len(labels[1]) == 2 and labels[0] in _SECOND_LEVEL)  # noqa: PLR2004 - xx of co.xx

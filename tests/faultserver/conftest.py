@@ -1,0 +1,3 @@
+from faultserver.fixtures import faultserver
+
+__all__ = ["faultserver"]

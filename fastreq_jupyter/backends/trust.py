@@ -1,0 +1,89 @@
+"""TLS contexts: whom we trust, and who we are. The same on each backend.
+
+``verify=True`` trusts what the system trusts (`ssl.create_default_context`); where Python finds no certificates at all
+(some macOS and embedded builds) those of certifi are taken. Neither REQUESTS_CA_BUNDLE nor CURL_CA_BUNDLE is read.
+"""
+
+from __future__ import annotations
+
+import ssl
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastreq_jupyter.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastreq_jupyter.backends.base import SessionKey
+
+__all__ = ["client_context"]
+
+
+def client_context(key: SessionKey, protocols: Sequence[str] = ("http/1.1",)) -> ssl.SSLContext:
+    """Make the TLS context of a session.
+
+    Args:
+        key: Its `verify` and `cert` are used.
+        protocols: What to offer by ALPN, best first.
+
+    Raises:
+        OptionError: A CA bundle or client certificate cannot be read.
+    """
+    context = _trusting(key.verify)
+    if key.cert is not None:
+        _load_identity(context, key.cert)
+    context.set_alpn_protocols(list(protocols))
+    return context
+
+
+def _trusting(verify: bool | str) -> ssl.SSLContext:  # noqa: FBT001 - the type of the option
+    if verify is True:
+        context = ssl.create_default_context()
+        if not context.cert_store_stats()["x509_ca"] and not _system_directory():
+            _trust_certifi(context)
+        return context
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    if verify is False:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        return context
+    path = Path(verify)
+    try:
+        if path.is_dir():
+            context.load_verify_locations(capath=str(path))
+        else:
+            context.load_verify_locations(cafile=str(path))
+    except (OSError, ssl.SSLError) as error:
+        message = f"verify_ssl={verify!r} cannot be read as a CA bundle: {_why(error)}"
+        raise OptionError(message) from None
+    return context
+
+
+def _load_identity(context: ssl.SSLContext, cert: str | tuple[str, str]) -> None:
+    chain, private = (cert, None) if isinstance(cert, str) else cert
+    try:
+        # An encrypted key would make OpenSSL ask on the terminal, where nobody is.
+        context.load_cert_chain(chain, private, password=lambda: "")
+    except (OSError, ssl.SSLError, ValueError) as error:
+        message = f"cert={chain!r} cannot be read as a client certificate with its unencrypted key: {_why(error)}"
+        raise OptionError(message) from None
+
+
+def _system_directory() -> bool:
+    # Certificates of a directory are read at need, so the store looks empty before the first handshake.
+    directory = ssl.get_default_verify_paths().capath
+    return directory is not None and any(Path(directory).iterdir())
+
+
+def _trust_certifi(context: ssl.SSLContext) -> None:
+    try:
+        import certifi  # noqa: PLC0415 - a last resort that is often not installed
+    except ImportError:
+        return
+    context.load_verify_locations(cafile=certifi.where())
+
+
+def _why(error: Exception) -> str:
+    reason = getattr(error, "reason", None) or getattr(error, "strerror", None)
+    return str(reason or error).splitlines()[0]

@@ -1,0 +1,158 @@
+"""What every backend agrees on before a byte is sent: field lines, framing, request target, and how a cause is told.
+
+Nothing here touches a socket. A request that HTTP cannot carry is refused with ``sent=False``, on each backend alike.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import socket
+import ssl
+from typing import TYPE_CHECKING
+
+from fastreq_jupyter.errors import BackendError
+from fastreq_jupyter.redact import one_line
+
+if TYPE_CHECKING:
+    from fastreq_jupyter.backends.base import Exchange
+
+__all__ = [
+    "MAX_FIELD_BYTES",
+    "MAX_INTERIM",
+    "SWITCHING",
+    "connect_error",
+    "framed",
+    "lookup_error",
+    "place",
+    "switched_protocols",
+    "tls_error",
+    "too_many_interim",
+]
+
+MAX_INTERIM = 32
+"""Interim (1xx) answers before the final one; more is an error, so that an endless row of them ends."""
+MAX_FIELD_BYTES = 65_536
+"""Longest field line of an answer, as in the standard library's http.client."""
+SWITCHING = 101
+"""A final answer that only a client which asked for it can use; we never do."""
+
+# RFC 9110, 5.6.2
+_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+# RFC 9110, 5.5: CR, LF and NUL are invalid in a field value and dangerous.
+_FORBIDDEN = re.compile(r"[\x00\r\n]")
+# RFC 9110, 8.6: a method that does not anticipate content sends no Content-Length of 0.
+_BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+# inet_aton's old forms of an IPv4 address (127.1, 2130706433, 0x7f.1): libraries differ, so nobody gets them.
+_NUMERIC_HOST = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)(?:\.(?:0[xX][0-9a-fA-F]*|[0-9]+))*\.?")
+_IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}")
+
+
+def framed(exchange: Exchange) -> list[tuple[str, str]]:
+    """Return the field lines to send, framing included: all of the exchange's, and Content-Length where one belongs.
+
+    Host is not added (libraries do that), but an explicit one is returned under that very name.
+
+    Raises:
+        BackendError: ``invalid value``, ``sent=False``: HTTP cannot carry the method, a field, or the framing asked for.
+    """
+    method = exchange.method
+    if not _TOKEN.fullmatch(method) or method == "CONNECT":
+        raise _refused(f"method {method[:40]!r} cannot be sent")
+    _check_host(exchange.target.origin.host)
+    length = len(exchange.content or b"")
+    lines: list[tuple[str, str]] = []
+    has_host = False
+    for name, value in exchange.headers:
+        lower = name.lower()
+        if not _TOKEN.fullmatch(name):
+            raise _refused(f"header name {name[:40]!r} is no token")
+        if _FORBIDDEN.search(value):
+            raise _refused(f"header {name} holds a line break or NUL")
+        if lower == "content-length":
+            _check_length(value, length)
+        elif lower == "transfer-encoding":
+            raise _refused("header Transfer-Encoding cannot be set: bodies are sent with Content-Length")
+        elif lower == "host":
+            if has_host:
+                raise _refused("header Host is given twice")
+            has_host = True
+            lines.append(("Host", value))
+        else:
+            lines.append((name, value if value.isascii() else _latin1(name, value)))
+    if length or method not in _BODYLESS:
+        lines.append(("Content-Length", str(length)))
+    return lines
+
+
+def place(host: str, port: int) -> str:
+    """Return host:port for a message."""
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def connect_error(error: BaseException, where: str, *, sent: bool = False) -> BackendError:
+    """Return the ``connect`` error for an OS error while a connection was made (or, with `sent`, used)."""
+    return BackendError("connect", f"{where}: {_reason(error)}", sent=sent)
+
+
+def lookup_error(error: BaseException, host: str) -> BackendError:
+    """Return the ``connect`` error for a name that could not be resolved."""
+    return BackendError("connect", f"cannot resolve {host}: {_reason(error)}", sent=False)
+
+
+def tls_error(error: BaseException, where: str, *, sent: bool = False) -> BackendError:
+    """Return the ``tls`` error for a handshake that failed."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why = f"certificate is not trusted: {error.verify_message or _reason(error)}"
+    elif isinstance(error, ssl.SSLError) and error.reason:
+        why = f"TLS failed: {error.reason.lower().replace('_', ' ')}"
+    else:
+        why = f"TLS failed: {_reason(error)}"
+    return BackendError("tls", f"{where}: {one_line(why)}", sent=sent)
+
+
+def too_many_interim() -> BackendError:
+    """Return the error for a server that sends interim answers without end."""
+    return BackendError("protocol", f"more than {MAX_INTERIM} interim (1xx) answers and no final one")
+
+
+def switched_protocols() -> BackendError:
+    """Return the error for an answer 101: what follows is no HTTP any more."""
+    return BackendError("protocol", "server switched to another protocol (101)")
+
+
+def _reason(error: BaseException) -> str:
+    number = getattr(error, "errno", None)
+    if isinstance(error, socket.gaierror | ssl.SSLError) or not isinstance(number, int):
+        words = getattr(error, "strerror", None) or str(error)
+    else:
+        # asyncio puts "Connect call failed ('127.0.0.1', 1)" where the system's words belong.
+        words = os.strerror(number)
+    usual: dict[type[BaseException], str] = {
+        TimeoutError: "timed out",
+        ConnectionRefusedError: "Connection refused",
+        ConnectionResetError: "Connection reset by peer",
+    }
+    return one_line(str(words)) or usual.get(type(error), type(error).__name__)
+
+
+def _refused(detail: str) -> BackendError:
+    return BackendError("invalid value", detail, sent=False)
+
+
+def _latin1(name: str, value: str) -> str:
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError as error:
+        raise _refused(f"header {name} holds {value[error.start]!r}, which HTTP cannot carry (latin-1 only)") from None
+    return value
+
+
+def _check_length(value: str, length: int) -> None:
+    if value.strip() != str(length):
+        raise _refused(f"header Content-Length {value[:20]!r} is not the body's length, {length}")
+
+
+def _check_host(host: str) -> None:
+    if host[0] in "0123456789" and _NUMERIC_HOST.fullmatch(host) and not _IPV4.fullmatch(host):
+        raise BackendError("invalid URL", f"host {host!r} is no IPv4 address in its usual form", sent=False)

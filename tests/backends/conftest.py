@@ -1,0 +1,231 @@
+"""A raw server on loopback that does what a test says and notes what arrived; and backends to send to it."""
+
+import asyncio
+import ssl
+from collections.abc import Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+import trustme
+from fastreq_jupyter.backends.base import Exchange, SessionKey, open_backend
+from fastreq_jupyter.errors import BackendError
+from fastreq_jupyter.target import parse_target
+from fastreq_jupyter.timing import Marks
+
+BACKENDS = ("aiohttp", "niquests", "requests")
+OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
+
+
+@dataclass
+class Arrived:
+    """One request as it came."""
+
+    head: bytes
+    body: bytes
+    connection: int
+    number: int
+
+    @property
+    def line(self):
+        return self.head.split(b"\r\n", 1)[0]
+
+    @property
+    def fields(self):
+        return [tuple(part.strip() for part in line.split(b":", 1)) for line in self.head.split(b"\r\n")[1:] if line]
+
+    def all(self, name):
+        return [value for key, value in self.fields if key.lower() == name.lower().encode()]
+
+
+Handler = Callable[[Arrived, asyncio.StreamWriter], Awaitable[object]]
+
+
+@dataclass
+class RawServer:
+    """Listen on loopback; `handler` answers each request, False from it closes the connection."""
+
+    handler: Handler
+    tls: ssl.SSLContext | None = None
+    arrived: list[Arrived] = field(default_factory=list)
+    connections: int = 0
+    open: int = 0
+    in_flight: int = 0
+    peak: int = 0
+    port: int = 0
+    writers: list[asyncio.StreamWriter] = field(default_factory=list)
+
+    @property
+    def url(self):
+        return f"{'https' if self.tls else 'http'}://127.0.0.1:{self.port}"
+
+    async def serve(self, reader, writer):
+        number, self.connections, self.open = self.connections, self.connections + 1, self.open + 1
+        self.writers.append(writer)
+        try:
+            count = 0
+            while (request := await self._next(reader, number, count)) is not None:
+                count += 1
+                self.arrived.append(request)
+                self.in_flight += 1
+                self.peak = max(self.peak, self.in_flight)
+                try:
+                    go_on = await self.handler(request, writer)
+                    await writer.drain()
+                finally:
+                    self.in_flight -= 1
+                if go_on is False:
+                    break
+        except (OSError, EOFError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            self.open -= 1
+            writer.close()
+
+    @staticmethod
+    async def _next(reader, connection, number):
+        try:
+            head = await reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError:
+            return None
+        request = Arrived(head[:-4], b"", connection, number)
+        if length := request.all("content-length"):
+            request.body = await reader.readexactly(int(length[0]))
+        return request
+
+
+@asynccontextmanager
+async def listening(handler, tls=None):
+    server = RawServer(handler, tls)
+    tasks = set()
+
+    async def connected(reader, writer):
+        task = asyncio.current_task()
+        tasks.add(task)
+        try:
+            await server.serve(reader, writer)
+        except asyncio.CancelledError:
+            writer.transport.abort()
+        finally:
+            tasks.discard(task)
+
+    listener = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls, limit=2**22, backlog=1024)
+    server.port = listener.sockets[0].getsockname()[1]
+    try:
+        yield server
+    finally:
+        listener.close()
+        for task in list(tasks):
+            task.cancel()
+        if tasks:
+            await asyncio.wait(list(tasks), timeout=5)
+        await asyncio.sleep(0)
+
+
+def answering(content, *, then=None):
+    async def handler(request, writer):
+        writer.write(content)
+        return then
+
+    return handler
+
+
+def exchange(url, method="GET", headers=(), content=None, *, fresh=False):
+    return Exchange(method, parse_target(url), tuple(headers), content, fresh)
+
+
+async def read_all(stream):
+    parts = []
+    while part := await stream.read():
+        parts.append(part)
+    return b"".join(parts)
+
+
+async def fetch(backend, url, method="GET", headers=(), content=None, *, fresh=False, marks=None):
+    """One exchange, body read whole: (stream, body)."""
+    stream = await backend.send(exchange(url, method, headers, content, fresh=fresh), marks or Marks())
+    try:
+        return stream, await read_all(stream)
+    finally:
+        await stream.aclose()
+
+
+async def failure(backend, url, **more):
+    """The BackendError that one exchange ends with."""
+    with pytest.raises(BackendError) as caught:
+        await asyncio.wait_for(fetch(backend, url, **more), 10)
+    assert "\n" not in caught.value.detail
+    return caught.value
+
+
+@asynccontextmanager
+async def session(name, **options):
+    backend = open_backend(SessionKey(name, **options))
+    try:
+        yield backend
+    finally:
+        await backend.aclose()
+        await backend.aclose()
+        # What a library closed by call_soon is gone after a turn or two.
+        for _ in range(3):
+            await asyncio.sleep(0)
+
+
+async def until(condition, timeout=5.0):
+    async with asyncio.timeout(timeout):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def run(scenario, timeout=60.0):
+    async def bounded():
+        async with asyncio.timeout(timeout):
+            return await scenario
+
+    return asyncio.run(bounded())
+
+
+class Tools:
+    """What tests here use; conftest is no module to import from."""
+
+    OK = OK
+    listening = staticmethod(listening)
+    answering = staticmethod(answering)
+    exchange = staticmethod(exchange)
+    read_all = staticmethod(read_all)
+    fetch = staticmethod(fetch)
+    failure = staticmethod(failure)
+    session = staticmethod(session)
+    until = staticmethod(until)
+    run = staticmethod(run)
+
+
+@pytest.fixture
+def wire():
+    return Tools
+
+
+@pytest.fixture(params=BACKENDS)
+def name(request):
+    pytest.importorskip(request.param)
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def authority():
+    return trustme.CA()
+
+
+@pytest.fixture
+def server_tls(authority):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("127.0.0.1", "localhost").configure_cert(context)
+    context.set_alpn_protocols(["http/1.1"])
+    return context
+
+
+@pytest.fixture
+def bundle(authority, tmp_path):
+    path = tmp_path / "ca.pem"
+    authority.cert_pem.write_to_path(str(path))
+    return str(path)

@@ -26,6 +26,7 @@ __all__ = [
     "CellSyntaxError",
     "ErrorKind",
     "FastreqError",
+    "InsecureWarning",
     "JournalError",
     "OptionError",
     "PartialFailureError",
@@ -47,7 +48,6 @@ ErrorKind = Literal[
     "redirect refused",
     "invalid URL",
     "invalid value",
-    "retry-after",
     "save_to",
     "parse_func",
     "cancelled",
@@ -160,6 +160,10 @@ class BackendError(FastreqError):
         self.kind: ErrorKind = kind
         self.detail = detail
         self.sent = sent
+
+
+class InsecureWarning(UserWarning):
+    """Warn, once per run, that TLS certificates are not verified."""
 
 
 class JournalError(FastreqError):

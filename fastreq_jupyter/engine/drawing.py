@@ -1,0 +1,85 @@
+"""Draw items from what the user gave: any iterable or async iterable, one at a time, never ahead of need."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastreq_jupyter.model import Item
+
+__all__ = ["Source"]
+
+
+class Source:
+    """Number the items of a source and remember how it ended.
+
+    Args:
+        items: What to draw from.
+        limit: Items to draw at most, None for all.
+
+    Attributes:
+        drawn: Items drawn so far.
+        exhausted: Nothing more will come.
+        error: What the source raised; drawing ended there.
+    """
+
+    def __init__(self, items: Iterable[Item] | AsyncIterable[Item], limit: int | None) -> None:
+        self._iterator: Iterator[Item] | AsyncIterator[Item]
+        self._iterator = items.__aiter__() if isinstance(items, AsyncIterable) else iter(items)
+        self._limit = limit
+        self._turn = asyncio.Lock()
+        self.drawn = 0
+        self.exhausted = limit == 0
+        self.error: BaseException | None = None
+
+    async def draw(self) -> tuple[int, Item] | None:
+        """Return position and item, or None at the end."""
+        if isinstance(self._iterator, Iterator):
+            return self._numbered(self._pull(self._iterator))
+        async with self._turn:
+            if self.exhausted:
+                return None
+            try:
+                item: Item | None = await anext(self._iterator)
+            except StopAsyncIteration:
+                item = None
+            except Exception as error:  # noqa: BLE001 - the user's iterator: its failure ends the drawing, not the run
+                self.error, item = error, None
+            return self._numbered(item)
+
+    def rest(self) -> Iterator[tuple[int, Item]]:
+        """Give what is left of a synchronous source."""
+        while not self.exhausted and isinstance(self._iterator, Iterator):
+            numbered = self._numbered(self._pull(self._iterator))
+            if numbered is not None:
+                yield numbered
+
+    async def close(self) -> None:
+        """Close the user's generator; what it raises then is remembered, not thrown."""
+        self.exhausted = True
+        try:
+            if isinstance(self._iterator, AsyncIterator):
+                if hasattr(self._iterator, "aclose"):
+                    await self._iterator.aclose()
+            elif hasattr(self._iterator, "close"):
+                self._iterator.close()
+        except Exception as error:  # noqa: BLE001 - see above
+            self.error = self.error or error
+
+    def _pull(self, iterator: Iterator[Item]) -> Item | None:
+        try:
+            return next(iterator, None)
+        except Exception as error:  # noqa: BLE001 - see above
+            self.error = error
+            return None
+
+    def _numbered(self, item: Item | None) -> tuple[int, Item] | None:
+        if item is None:
+            self.exhausted = True
+            return None
+        position = self.drawn
+        self.drawn += 1
+        self.exhausted = self._limit is not None and self.drawn >= self._limit
+        return position, item

@@ -1,0 +1,159 @@
+"""One engine per event loop: warm backend sessions, and the runs that live there.
+
+The engine ends with its loop: an asynchronous generator that was begun on a loop is closed by `asyncio.run`,
+`asyncio.Runner` and every other caller of ``loop.shutdown_asyncgens``; the one of an engine closes its sessions.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import warnings
+from collections import deque
+from contextlib import suppress
+from threading import Lock
+from typing import TYPE_CHECKING, Any
+
+from fastreq_jupyter.backends.base import Backend, SessionKey, detect, open_backend
+from fastreq_jupyter.engine.attempt import Transport
+from fastreq_jupyter.engine.cookies import Jar
+from fastreq_jupyter.engine.run import Run
+from fastreq_jupyter.errors import InsecureWarning
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Callable
+
+    from fastreq_jupyter.engine.store import Store
+    from fastreq_jupyter.engine.streaming import Handoffs
+    from fastreq_jupyter.model import Plan
+
+__all__ = ["Engine", "engine_here", "find_run", "last_run"]
+
+_KEPT_RUNS = 10
+_ENGINES: dict[asyncio.AbstractEventLoop, Engine] = {}
+_RECENT: deque[Run] = deque(maxlen=_KEPT_RUNS)
+_LOCK = Lock()
+
+
+class Engine:
+    """Start runs on one loop and keep its backend sessions warm. Made by `engine_here`.
+
+    Attributes:
+        loop: The loop it belongs to.
+    """
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self._sessions: dict[SessionKey, Backend] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._life = self._live()
+        # Runs to the yield without awaiting anything; from now on the loop closes it at its shutdown.
+        with suppress(StopIteration):
+            self._life.__anext__().send(None)
+
+    def submit(  # noqa: PLR0913 - a run and its optional companions
+        self,
+        plan: Plan,
+        *,
+        present: Callable[[Run], Any],
+        jar: Jar | None = None,
+        store: Store | None = None,
+        handoff: Handoffs | None = None,
+        again: Callable[[Run, Plan], Run] | None = None,
+    ) -> Run:
+        """Start a run; must be called on the engine's loop, returns at once.
+
+        Args:
+            plan: What to do.
+            present: Makes the frame of a run.
+            jar: Cookies to use and keep; a plain run starts with none.
+            store: Journal.
+            handoff: Takes over the bodies of good responses (streaming).
+            again: Starts the run of `Run.retry_failed`; by default this engine does.
+
+        Raises:
+            OptionError: A backend that is not installed, or cannot do what the options ask.
+        """
+        options = plan.options
+        backend = detect(options.backend)
+        # Whatever the backend must refuse is refused now, before anything is drawn.
+        self.session(SessionKey(backend, options.verify_ssl, options.cert, None, options.http2))
+        transport = Transport(backend, options, jar or Jar(), dict(os.environ), self.session)
+        if options.verify_ssl is False:
+            message = "TLS certificates are not verified (verify_ssl=False)"
+            # A registry of its own: shown for every run, not once per line of code.
+            warnings.warn_explicit(message, InsecureWarning, "fastreq_jupyter", 0, registry={})
+
+        def here(_: Run, plan: Plan) -> Run:
+            return self._begin(Run(plan, transport, self.loop, present=present, again=here))
+
+        return self._begin(Run(plan, transport, self.loop, present=present, again=again or here, store=store, handoff=handoff))
+
+    def session(self, key: SessionKey) -> Backend:
+        """Return the warm session for a key, opening it at first use."""
+        session = self._sessions.get(key)
+        if session is None:
+            session = self._sessions[key] = open_backend(key)
+        return session
+
+    async def close(self) -> None:
+        """Cancel what runs, wait for it, close all sessions."""
+        for task in self._tasks:
+            task.cancel()
+        if self._tasks:
+            await asyncio.wait(self._tasks)
+        sessions, self._sessions = list(self._sessions.values()), {}
+        for session in sessions:
+            await session.aclose()
+
+    def _begin(self, run: Run) -> Run:
+        with _LOCK:
+            _RECENT.append(run)
+
+        def start() -> None:
+            task = run.start()
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
+
+        try:
+            here = asyncio.get_running_loop() is self.loop
+        except RuntimeError:
+            here = False
+        if here:
+            start()
+        else:
+            self.loop.call_soon_threadsafe(start)
+        return run
+
+    async def _live(self) -> AsyncGenerator[None, None]:
+        try:
+            yield
+        finally:
+            await self.close()
+            _ENGINES.pop(self.loop, None)
+
+
+def engine_here() -> Engine:
+    """Return the engine of the running loop, made at first use.
+
+    Raises:
+        RuntimeError: No loop is running in this thread.
+    """
+    loop = asyncio.get_running_loop()
+    with _LOCK:
+        for other in [other for other in _ENGINES if other.is_closed()]:
+            del _ENGINES[other]
+        engine = _ENGINES.get(loop)
+        if engine is None:
+            engine = _ENGINES[loop] = Engine(loop)
+        return engine
+
+
+def last_run() -> Run | None:
+    """Return the newest run of this process, or None."""
+    return _RECENT[-1] if _RECENT else None
+
+
+def find_run(run_id: str) -> Run | None:
+    """Return one of the last 10 runs by its id, or None when it is gone."""
+    return next((run for run in reversed(_RECENT) if run.id == run_id), None)

@@ -1,0 +1,75 @@
+"""A request becomes what goes on the wire: target, default field lines, credentials of the URL."""
+
+from __future__ import annotations
+
+import re
+from base64 import b64encode
+
+from fastreq_jupyter.backends.base import Exchange
+from fastreq_jupyter.engine.sink import ACCEPT_ENCODING
+from fastreq_jupyter.model import Headers, Request
+from fastreq_jupyter.target import parse_target
+
+__all__ = ["UnsendableError", "prepare"]
+
+USER_AGENT = "fastreq-jupyter/0.1"
+_DEFAULTS: Headers = (("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Accept-Encoding", ACCEPT_ENCODING))
+_DEFAULT_NAMES = frozenset({"user-agent", "accept", "accept-encoding"})
+# Message framing belongs to the backend: what a copied request says of it may be wrong for ours.
+_FRAMING = frozenset({"content-length", "connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"})
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+class UnsendableError(ValueError):
+    """Report that a request cannot go on the wire; `kind` is the row's error."""
+
+    def __init__(self, kind: str, detail: str) -> None:
+        super().__init__(detail)
+        self.kind = kind
+
+
+def prepare(request: Request) -> Exchange:
+    """Return the first exchange of a request.
+
+    Raises:
+        UnsendableError: The URL, the method or a field line cannot be sent; nothing was.
+    """
+    try:
+        target = parse_target(request.url)
+    except ValueError as error:
+        raise UnsendableError("invalid URL", str(error)) from None
+    if not _TOKEN.fullmatch(request.method):
+        raise UnsendableError("invalid value", "the method is not a token")
+    headers = _DEFAULTS if not request.headers else _field_lines(request.headers)
+    if target.user is not None and request.header("authorization") is None:
+        pair = f"{target.user}:{target.password or ''}".encode()
+        headers = (*headers, ("Authorization", "Basic " + b64encode(pair).decode("ascii")))
+    return Exchange(request.method, target, headers, request.content, fresh=not request.idempotent)
+
+
+def _field_lines(given: Headers) -> Headers:
+    lines = []
+    seen = set()
+    for name, value in given:
+        lowered = name.lower()
+        if lowered in _FRAMING:
+            continue
+        if not _TOKEN.fullmatch(name):
+            raise UnsendableError("invalid value", "a header name is not a token")
+        if _CONTROL.search(value):
+            raise UnsendableError("invalid value", f"the value of header {name} has a control character")
+        seen.add(lowered)
+        lines.append((name, value if value.isascii() else _latin1(value)))
+    missing = _DEFAULT_NAMES - seen
+    if missing:
+        lines = [line for line in _DEFAULTS if line[0].lower() in missing] + lines
+    return tuple(lines)
+
+
+def _latin1(value: str) -> str:
+    try:
+        value.encode("latin-1")
+    except UnicodeEncodeError:
+        return value.encode("utf-8", "replace").decode("latin-1")
+    return value

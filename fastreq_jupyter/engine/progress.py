@@ -1,0 +1,132 @@
+"""How far a run is: counters written by the scheduler, read from any thread."""
+
+from __future__ import annotations
+
+from collections import Counter, deque
+from dataclasses import dataclass, field
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from fastreq_jupyter.model import Outcome
+
+__all__ = ["Progress", "Tally"]
+
+_WINDOW = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Show a run at one moment.
+
+    Attributes:
+        total: Number of requests, None where the source cannot tell.
+        done, ok, failed: Requests finished, of these good and not.
+        retried: Retries scheduled so far.
+        in_flight: Attempts under way.
+        waiting: Requests that wait for a retry, a host or another request's answer.
+        bytes: Decoded bytes of bodies.
+        elapsed_s: Seconds since the start, or of the whole run.
+        per_second: Requests finished per second over the last 5 s.
+        eta_s: Seconds left at that pace, None where unknown.
+        notice: What a person should know now (a host asked to wait), or None.
+    """
+
+    total: int | None
+    done: int
+    ok: int
+    failed: int
+    retried: int
+    in_flight: int
+    waiting: int
+    bytes: int
+    elapsed_s: float
+    per_second: float
+    eta_s: float | None
+    notice: str | None
+
+
+@dataclass(slots=True)
+class Tally:
+    """Count while a run goes on; written on its loop alone."""
+
+    total: int | None = None
+    ok: int = 0
+    failed: int = 0
+    retried: int = 0
+    attempts: int = 0
+    in_flight: int = 0
+    waiting: int = 0
+    bytes: int = 0
+    kept_bytes: int = 0
+    errors: Counter[str] = field(default_factory=Counter)
+    lag_s: float = 0.0
+    notice: str | None = None
+    started: float | None = None
+    ended: float | None = None
+    paused_s: float = 0.0
+    _samples: deque[tuple[float, int]] = field(default_factory=deque)
+
+    @property
+    def done(self) -> int:
+        """Return how many requests are finished."""
+        return self.ok + self.failed
+
+    @property
+    def elapsed(self) -> float:
+        """Return seconds since the start, or of the whole run."""
+        if self.started is None:
+            return 0.0
+        return (perf_counter() if self.ended is None else self.ended) - self.started
+
+    def count(self, outcome: Outcome) -> None:
+        """Count one finished request."""
+        if outcome.error is None:
+            self.ok += 1
+        else:
+            self.failed += 1
+            self.errors[outcome.error] += 1
+        response = outcome.response
+        if response is not None:
+            self.bytes += response.size_bytes
+            if response.path is None:
+                self.kept_bytes += response.size_bytes
+
+    def sample(self, now: float) -> None:
+        """Remember the count, for the pace of the last seconds."""
+        self._samples.append((now, self.done))
+        while self._samples and self._samples[0][0] < now - _WINDOW:
+            self._samples.popleft()
+
+    def lagged(self, seconds: float) -> None:
+        """Remember how late the loop was."""
+        self.lag_s = max(self.lag_s, seconds)
+
+    def progress(self) -> Progress:
+        """Return the present state."""
+        pace = self._pace()
+        left = None if self.total is None else max(0, self.total - self.done)
+        return Progress(
+            total=self.total,
+            done=self.done,
+            ok=self.ok,
+            failed=self.failed,
+            retried=self.retried,
+            in_flight=self.in_flight,
+            waiting=self.waiting,
+            bytes=self.bytes,
+            elapsed_s=self.elapsed,
+            per_second=pace,
+            eta_s=left / pace if left is not None and pace > 0 else None,
+            notice=self.notice,
+        )
+
+    def _pace(self) -> float:
+        if self.started is None:
+            return 0.0
+        if self.ended is not None:
+            return self.done / max(self.elapsed, 1e-9)
+        samples = list(self._samples)
+        now = perf_counter()
+        at, done = samples[0] if samples else (self.started, 0)
+        return (self.done - done) / max(now - at, 0.05)

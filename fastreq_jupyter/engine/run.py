@@ -1,0 +1,274 @@
+"""The live handle of a plan. It lives on one loop; everything public can be called from any thread.
+
+    PENDING ─▶ RUNNING ◀─▶ PAUSED
+                  │           │
+                  └─▶ CANCELLING ─▶ CANCELLED
+                  └─▶ DONE
+
+The task belongs to the engine; who waits for it only looks on, so an interrupted wait never loses a row.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import Future
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from fastreq_jupyter.engine import events
+from fastreq_jupyter.engine.execution import Execution
+from fastreq_jupyter.engine.progress import Progress
+from fastreq_jupyter.engine.summary import closing_line
+from fastreq_jupyter.errors import OptionError, SourceError
+from fastreq_jupyter.model import Outcome, Plan
+from fastreq_jupyter.options import Options
+
+if TYPE_CHECKING:
+    from fastreq_jupyter.engine.attempt import Transport
+    from fastreq_jupyter.engine.store import Store
+    from fastreq_jupyter.engine.streaming import Handoffs
+
+__all__ = ["Run"]
+
+_SLICE = 0.1
+_ADJUSTABLE = frozenset({"concurrency", "rate_limit", "rate_limit_burst", "concurrency_per_host", "rate_limit_per_host", "max_retries"})
+
+
+class Run:
+    """Follow, steer and read a run.
+
+    Await it for the DataFrame. Interrupting the wait cancels the run, waits until it has drained, and ends the wait as
+    interrupted; the finished rows stay in `df`.
+
+    Attributes:
+        id: Short unique text, also in ``df.attrs["fastreq"]["run_id"]``.
+        plan: What was asked.
+        loop: The loop it lives on.
+        finished: Done once the run has drained; holds None, is never cancelled.
+    """
+
+    def __init__(  # noqa: PLR0913 - what a run is made of, given once by the engine
+        self,
+        plan: Plan,
+        transport: Transport,
+        loop: asyncio.AbstractEventLoop,
+        *,
+        present: Callable[[Run], Any],
+        again: Callable[[Run, Plan], Run],
+        store: Store | None = None,
+        handoff: Handoffs | None = None,
+    ) -> None:
+        self.id = uuid.uuid4().hex[:12]
+        self.plan = plan
+        self.loop = loop
+        self.finished: Future[None] = Future()
+        self.finished.set_running_or_notify_cancel()
+        self._present = present
+        self._again = again
+        self._state = "PENDING"
+        self._started_at = datetime.now(UTC)
+        self._listeners: tuple[events.Listener, ...] = ()
+        self._amended: dict[int, Outcome] = {}
+        self._execution = Execution(plan, transport, emit=self._emit, store=store, handoff=handoff)
+        self._backend = transport.backend
+
+    @property
+    def name(self) -> str | None:
+        """Return the variable the frame goes to, or None."""
+        return self.plan.name
+
+    @property
+    def options(self) -> Options:
+        """Return the options in force, changes by `update` included."""
+        return self._execution.options
+
+    @property
+    def state(self) -> str:
+        """Return PENDING, RUNNING, PAUSED, CANCELLING, DONE or CANCELLED."""
+        return self._state
+
+    @property
+    def done(self) -> bool:
+        """Tell whether the run has drained."""
+        return self.finished.done()
+
+    @property
+    def progress(self) -> Progress:
+        """Return how far it is."""
+        return self._execution.tally.progress()
+
+    @property
+    def error(self) -> BaseException | None:
+        """Return what the source of requests raised, or a defect that ended the run."""
+        return self._execution.error
+
+    @property
+    def outcomes(self) -> list[Outcome]:
+        """Return the outcomes so far, in order of the requests."""
+        return [self._amended.get(o.position, o) for o in list(self._execution.rows) if o is not None]
+
+    @property
+    def rows(self) -> list[Outcome]:
+        """Return one outcome per request drawn; unfinished ones with the error ``cancelled`` and no response."""
+        execution = self._execution
+        rows = list(execution.rows)
+        return [self._amended.get(i, o) if o is not None else execution.unfinished(i) for i, o in enumerate(rows)]
+
+    @property
+    def df(self) -> Any:
+        """Return the DataFrame of all rows at this moment."""
+        return self._present(self)
+
+    def summary(self) -> dict[str, Any]:
+        """Return what the run came to so far: small, JSON, free of secrets."""
+        found = self._execution.summary()
+        return {"run_id": self.id, "name": self.name, "state": self._state, "backend": self._backend, **found} | {
+            "started_at": self._started_at.isoformat(timespec="milliseconds")
+        }
+
+    def closing_line(self) -> str:
+        """Return the summary in one line."""
+        return closing_line(self.summary())
+
+    def subscribe(self, listener: events.Listener) -> Callable[[], None]:
+        """Call `listener` with each event, on the run's loop; return what ends that."""
+        self._listeners = (*self._listeners, listener)
+
+        def unsubscribe() -> None:
+            self._listeners = tuple(one for one in self._listeners if one is not listener)
+
+        return unsubscribe
+
+    def cancel(self) -> None:
+        """End the run: attempts in flight are cut, rows not done get the error ``cancelled``."""
+        self._post(self._cancel)
+
+    def pause(self) -> None:
+        """Start no more attempts; those in flight end."""
+        self._post(self._set_paused, True)
+
+    def resume(self) -> None:
+        """Go on after a pause."""
+        self._post(self._set_paused, False)
+
+    def update(self, **changes: Any) -> None:
+        """Change concurrency, rates or max_retries while it runs.
+
+        Raises:
+            OptionError: A wrong value, or an option that cannot be changed any more; one line.
+        """
+        fixed = [name for name in changes if name not in _ADJUSTABLE]
+        if fixed:
+            message = f"{fixed[0]} cannot be changed while a run goes on: update takes {', '.join(sorted(_ADJUSTABLE))}"
+            raise OptionError(message)
+        self._post(self._execution.adjust, Options.of(self.options, **changes))
+
+    def retry_failed(self) -> Run:
+        """Start a new run of the same plan that sends only what failed; good rows are taken over."""
+        again = [o if o.ok else o.request for o in self.rows]
+        return self._again(self, replace(self.plan, requests=again, total=len(again)))
+
+    def amend(self, outcomes: Iterable[Outcome]) -> None:
+        """Put outcomes in the place of finished ones (what `parse_func` made of them)."""
+        self._amended.update({outcome.position: outcome for outcome in outcomes})
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Block the calling thread, not that of the run's loop, and return whether the run has drained."""
+        with suppress(TimeoutError):
+            self.finished.result(timeout)
+        return self.done
+
+    def start(self) -> asyncio.Task[None]:
+        """Begin; called by the engine, on the run's loop."""
+        return self.loop.create_task(self._live())
+
+    def raise_error(self) -> None:
+        """Raise what ended the drawing, once the run has drained.
+
+        Raises:
+            SourceError: The iterable of requests raised; the finished rows are in ``.df``.
+        """
+        error = self.error
+        if error is not None:
+            message = f"the source of requests raised {type(error).__name__}; {self.progress.done} rows are in .df"
+            raise SourceError(message, self) from error
+
+    async def drained(self) -> None:
+        """Wait on any loop until the run has drained; being cancelled meanwhile cancels the run and waits on.
+
+        Raises:
+            asyncio.CancelledError: The wait was cancelled; the run has drained all the same.
+        """
+        interrupted: asyncio.CancelledError | None = None
+        loop = asyncio.get_running_loop()
+        woken = asyncio.Event()
+        self.finished.add_done_callback(lambda _: _tell(loop, woken))
+        while not self.finished.done():
+            try:
+                # In slices: an interrupt does not wake an idle kernel loop by itself.
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(woken.wait(), _SLICE)
+            except asyncio.CancelledError as error:
+                interrupted = error
+                self.cancel()
+        if interrupted is not None:
+            raise interrupted
+
+    def __await__(self) -> Generator[Any, None, Any]:
+        """Wait for the end and return the DataFrame."""
+        return self._result().__await__()
+
+    def __repr__(self) -> str:
+        p = self.progress
+        known = "?" if p.total is None else f"{p.total:,}"
+        name = f" {self.name}" if self.name else ""
+        return f"<Run{name} {self._state}: {p.done:,} of {known} done, {p.ok:,} ok, {p.failed:,} failed, {p.in_flight} in flight>"
+
+    async def _result(self) -> Any:
+        await self.drained()
+        self.raise_error()
+        return self.df
+
+    async def _live(self) -> None:
+        self._enter("RUNNING")
+        self._emit(events.RunStarted(perf_counter(), self.plan.total))
+        try:
+            await self._execution.run()
+        finally:
+            self._enter("CANCELLED" if self._state == "CANCELLING" or self._execution.torn_down else "DONE")
+            self._emit(events.RunFinished(perf_counter(), self._state))
+            self.finished.set_result(None)
+
+    def _cancel(self) -> None:
+        if self._state in ("RUNNING", "PAUSED", "PENDING"):
+            self._enter("CANCELLING")
+            self._execution.halt("cancelled", "the run was cancelled")
+
+    def _set_paused(self, paused: bool) -> None:  # noqa: FBT001 - posted to the loop by position
+        if self._state in ("RUNNING", "PAUSED"):
+            self._enter("PAUSED" if paused else "RUNNING")
+            self._execution.set_paused(paused=paused)
+
+    def _enter(self, state: str) -> None:
+        if state != self._state:
+            self._state = state
+            self._emit(events.StateChanged(state))
+
+    def _emit(self, event: events.Event) -> None:
+        for listener in self._listeners:
+            listener(event)
+
+    def _post(self, command: Callable[..., None], *args: Any) -> None:
+        # A closed loop has cancelled the run already.
+        with suppress(RuntimeError):
+            self.loop.call_soon_threadsafe(command, *args)
+
+
+def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
+    with suppress(RuntimeError):
+        loop.call_soon_threadsafe(event.set)

@@ -47,24 +47,39 @@ def clean_text(text: str) -> str:
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
-def texts(values: Sequence[str | None]) -> Any:
-    """Return a ``string[python]`` array; None becomes NA, lone surrogates U+FFFD."""
+def texts(values: Sequence[str | None], *, clean: bool = False) -> Any:
+    """Return a ``string[python]`` array; None becomes NA, lone surrogates U+FFFD.
+
+    Args:
+        values: Texts in order.
+        clean: True where the caller knows that there are no surrogates.
+    """
     array = np.empty(len(values), dtype=object)
-    if not "".join(filter(None, values)).isascii():
+    if not any(values) and "" not in values:
+        array.fill(pd.NA)
+        return pd.arrays.StringArray(array)
+    if not clean and not "".join(filter(None, values)).isascii():
         values = [text if text is None else clean_text(text) for text in values]
     array[:] = values
-    array[np.equal(array, None)] = pd.NA
+    missing = array == None  # noqa: E711 - compares element by element
+    if missing.any():
+        array[missing] = pd.NA
     return pd.arrays.StringArray(array)
 
 
-def integers(values: Sequence[int | None], dtype: str) -> Any:
-    """Return a nullable integer array (``Int16``, ``UInt8`` ...); None becomes NA."""
+def integers(values: Sequence[int | None], dtype: str, missing: Any = None) -> Any:
+    """Return a nullable integer array (``Int16``, ``UInt8`` ...).
+
+    Args:
+        values: Numbers; None becomes NA.
+        dtype: Name of the pandas dtype.
+        missing: Mask, bool, of the places that are NA whatever stands there; then no value may be None.
+    """
     numpy_dtype = np.dtype(dtype.lower())
-    try:
-        return pd.arrays.IntegerArray(np.array(values, dtype=numpy_dtype), np.zeros(len(values), dtype=bool))
-    except TypeError:
-        mask = np.array([value is None for value in values], dtype=bool)
-        return pd.arrays.IntegerArray(np.array([value or 0 for value in values], dtype=numpy_dtype), mask)
+    if missing is None:
+        missing = np.array([value is None for value in values], dtype=bool)
+        values = [value or 0 for value in values]
+    return pd.arrays.IntegerArray(np.array(values, dtype=numpy_dtype), missing)
 
 
 def floats(values: Sequence[float], scale: float = 1.0) -> Any:
@@ -99,8 +114,12 @@ def categories(values: Sequence[str | None], dtype: Any, other: str | None = Non
     """
     codes = {name: code for code, name in enumerate(dtype.categories)}
     rest = codes.get(other, -1)
-    found: dict[str | None, int] = {value: -1 if value is None else codes.get(value, rest) for value in set(values)}
-    return pd.Categorical.from_codes(np.array([found[value] for value in values], dtype=np.int8), dtype=dtype)
+    found = {value: -1 if value is None else codes.get(value, rest) for value in set(values)}
+    if len(found) == 1:
+        places = np.full(len(values), next(iter(found.values())), dtype=np.int8)
+    else:
+        places = np.array([found[value] for value in values], dtype=np.int8)
+    return pd.Categorical.from_codes(places, dtype=dtype)
 
 
 def objects(values: Sequence[Any]) -> Any:

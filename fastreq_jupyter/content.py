@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import codecs
 import json as jsonlib
+import re
 import uuid
 from mimetypes import guess_type
 from pathlib import Path
@@ -22,6 +23,7 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 def charset_of(content_type: str | None) -> str | None:
@@ -49,7 +51,7 @@ def decode_text(content: bytes, content_type: str | None) -> str:
         text = content.decode(codec, "replace")
     except (LookupError, ValueError, TypeError):
         text = content.decode("utf-8", "replace")
-    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
 def encode_multipart(

@@ -6,10 +6,12 @@ The columns, their order and dtypes are fixed, whatever came back, empty runs in
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from math import nan
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
 import pandas as pd
 
 from fastreq_jupyter.columns import (
@@ -31,7 +33,7 @@ from fastreq_jupyter.timing import Phases, phases_of
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from fastreq_jupyter.model import Attempt, Headers, Join, Outcome, Request
+    from fastreq_jupyter.model import Attempt, Headers, Join, Outcome, Request, Response
     from fastreq_jupyter.options import Options
 
 __all__ = ["attrs_of", "header_mapping", "present", "to_frame"]
@@ -39,7 +41,9 @@ __all__ = ["attrs_of", "header_mapping", "present", "to_frame"]
 _NO_PHASES = Phases()
 # URLs looked at together: small, so that one odd URL costs little
 _BLOCK = 500
+_NAMES_KEPT = 30
 _CONTENT_TYPE = frozenset({"Content-Type", "content-type"})
+_QUERY_NAME = re.compile("[?&]([^=&?\n]*)=")
 _LENGTH = len("content-type")
 
 
@@ -106,23 +110,24 @@ def _columns(rows: list[Outcome], options: Options) -> dict[str, Any]:
     requests = [row.request for row in rows]
     responses = [row.response for row in rows]
     tries = [row.attempts for row in rows]
-    hops = [attempts[-1].hops if attempts else () for attempts in tries]
     urls = _shown_urls(requests)
+    status = np.array([0 if said is None else said.status for said in responses], dtype=np.int16)
+    silent = status == 0
     columns = {
-        "status": integers([None if said is None else said.status for said in responses], "Int16"),
+        "status": integers(status, "Int16", silent),
         "ok": booleans([row.error is None for row in rows]),
-        "error": texts([row.error for row in rows]),
-        "error_detail": texts([None if row.error_detail is None else _detail(row, url) for row, url in zip(rows, urls, strict=True)]),
+        "error": texts([row.error for row in rows], clean=True),
+        "error_detail": texts(_details(rows, urls)),
         "data": objects(_data(rows, requests)),
-        "url": texts(urls),
+        "url": texts(urls, clean=True),
         "method": categories([request.method for request in requests], METHOD, OTHER_METHOD),
         "elapsed_ms": floats([attempts[-1].end - attempts[0].start if attempts else nan for attempts in tries], 1e3),
         "queued_ms": floats([attempts[0].queued if len(attempts) == 1 else _queued(attempts) for attempts in tries], 1e3),
-        "wait_ms": floats([hop[-1].response_start - hop[-1].request_start if hop else nan for hop in hops], 1e3),
-        "attempts": integers([len(attempts) for attempts in tries], "UInt8"),
-        "size_bytes": integers([None if said is None else said.size_bytes for said in responses], "Int64"),
-        "content_type": texts([None if said is None else _media_type(said.headers) for said in responses]),
-        "final_url": texts(_final_urls(rows, urls)),
+        "wait_ms": floats(_waits(tries), 1e3),
+        "attempts": integers([len(attempts) for attempts in tries], "UInt8", np.zeros(len(rows), dtype=bool)),
+        "size_bytes": integers([0 if said is None else said.size_bytes for said in responses], "Int64", silent.copy()),
+        "content_type": texts(_media_types(responses), clean=True),
+        "final_url": texts(_final_urls(responses, requests, urls), clean=True),
         "name": texts([request.label if request.label or request.key is None else str(request.key) for request in requests]),
         "started_at": instants([attempts[0].started_at if attempts else None for attempts in tries]),
     }
@@ -173,37 +178,54 @@ def _reshape(frame: pd.DataFrame, rows: list[Outcome], options: Options, notes: 
 
 def _shown_urls(requests: list[Request]) -> list[str]:
     shown: list[str] = []
+    names: set[str] = set()
     for start in range(0, len(requests), _BLOCK):
         block = requests[start : start + _BLOCK]
         urls = [request.url for request in block]
-        if any([request.secrets for request in block]) or not _are_plain(urls):  # noqa: C419 - a list is faster, this runs per row
-            urls = [redact_url(request.url, request.secrets) for request in block]
+        if any([request.secrets for request in block]) or not _are_plain(urls, names):  # noqa: C419 - a list is faster, this runs per row
+            urls = [clean_text(redact_url(request.url, request.secrets)) for request in block]
         shown += urls
     return shown
 
 
-def _are_plain(urls: list[str]) -> bool:
-    """Tell cheaply that nothing in these URLs needs a mask; False where that takes a closer look."""
+def _are_plain(urls: list[str], names: set[str]) -> bool:
+    """Tell cheaply that nothing in these URLs needs a mask or cleaning; False where that takes a closer look.
+
+    Args:
+        urls: A block of URLs.
+        names: Query names known to be no secrets; grows.
+    """
     text = "\n".join(urls)
-    if "@" in text or "#" in text or "%" in text or ";" in text:
+    if not text.isascii() or "@" in text or "#" in text or "%" in text or ";" in text:
         return False
-    names = {piece.partition("=")[0] for piece in text.replace("?", "&").split("&")}
-    return not any(is_secret_name(name) for name in names)
+    if text.count("=") == sum(text.count(f"?{name}=") + text.count(f"&{name}=") for name in names):
+        return True
+    found = set(_QUERY_NAME.findall(text))
+    if any(is_secret_name(name) for name in found):
+        return False
+    if len(names) + len(found) < _NAMES_KEPT:
+        names |= found
+    return True
 
 
-def _final_urls(rows: list[Outcome], urls: list[str]) -> list[str | None]:
+def _final_urls(responses: list[Response | None], requests: list[Request], urls: list[str]) -> list[str | None]:
     return [
-        None if (said := row.response) is None else shown if said.final_url == row.request.url else _final_url(said.final_url, row, shown)
-        for row, shown in zip(rows, urls, strict=True)
+        None if said is None else shown if said.final_url == request.url else _final_url(said.final_url, request, shown)
+        for said, request, shown in zip(responses, requests, urls, strict=True)
     ]
 
 
-def _final_url(url: str, row: Outcome, shown: str) -> str:
-    return redact_text(redact_url(url, row.request.secrets), _secrets(row.request, shown))
+def _final_url(url: str, request: Request, shown: str) -> str:
+    return clean_text(redact_text(redact_url(url, request.secrets), _secrets(request, shown)))
 
 
-def _detail(row: Outcome, shown: str) -> str:
-    return one_line(redact_text(row.error_detail or "", _secrets(row.request, shown)))
+def _details(rows: list[Outcome], urls: list[str]) -> list[str | None]:
+    details = [row.error_detail for row in rows]
+    for at, text in enumerate(details):
+        if text is not None:
+            secrets = _secrets(rows[at].request, urls[at])
+            details[at] = _line(redact_text(text, secrets) if secrets else text)
+    return details
 
 
 def _secrets(request: Request, shown: str | None = None) -> frozenset[str]:
@@ -224,27 +246,41 @@ def _headers(row: Outcome) -> dict[str, str] | None:
 
 def _data(rows: list[Outcome], requests: list[Request]) -> list[Any]:
     shown = [clean_text(data) if type(data := row.data) is str else data for row in rows]
-    for i, request in enumerate(requests):
-        if request.hide_data and shown[i] is not None:
-            shown[i] = MASK
+    if any([request.hide_data for request in requests]):  # noqa: C419 - a list is faster, this runs per row
+        return [MASK if request.hide_data and data is not None else data for request, data in zip(requests, shown, strict=True)]
     return shown
+
+
+def _waits(tries: list[tuple[Attempt, ...]]) -> list[float]:
+    return [
+        (last := hops[-1]).response_start - last.request_start if attempts and (hops := attempts[-1].hops) else nan for attempts in tries
+    ]
 
 
 def _queued(attempts: Sequence[Attempt]) -> float:
     return sum(attempt.queued for attempt in attempts) if attempts else nan
 
 
+def _media_types(responses: list[Response | None]) -> list[str | None]:
+    return [None if said is None else _media_type(said.headers) for said in responses]
+
+
 def _media_type(headers: Headers) -> str | None:
-    for name, value in headers:
-        # the cheap test first: this runs for every field of every row
-        if name in _CONTENT_TYPE or (len(name) == _LENGTH and name.lower() == "content-type"):
-            return _bare_type(value)
-    return None
+    for field in headers:
+        # two spellings first: this runs for every field of every row
+        if field[0] in _CONTENT_TYPE:
+            return _bare_type(field[1])
+    value = next((value for name, value in headers if len(name) == _LENGTH and name.lower() == "content-type"), None)
+    return None if value is None else _bare_type(value)
 
 
 @lru_cache(maxsize=512)
 def _bare_type(value: str) -> str | None:
-    return value.partition(";")[0].strip().lower() or None
+    return clean_text(value.partition(";")[0].strip().lower()) or None
+
+
+# details repeat: "no answer in 30 s"
+_line = lru_cache(maxsize=1024)(one_line)
 
 
 @lru_cache(maxsize=1024)

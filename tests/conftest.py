@@ -1,0 +1,93 @@
+"""What several test files use: servers, kernels, the browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from serving.counting import CountingServer
+
+from fastreq_jupyter import demo
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[1]
+BACKENDS = ("niquests", "aiohttp", "requests")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_proxies_from_outside() -> Iterator[None]:
+    """Take the machine's own proxies away: every server of the tests is on loopback."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name in ("http_proxy", "https_proxy", "all_proxy", "no_proxy"):
+            patch.delenv(name, raising=False)
+            patch.delenv(name.upper(), raising=False)
+        yield
+
+
+@pytest.fixture(scope="session")
+def demo_server() -> Iterator[demo.DemoServer]:
+    """Give the demo server, one for the session."""
+    with demo.start() as server:
+        yield server
+
+
+@pytest.fixture
+def counting_server() -> Iterator[CountingServer]:
+    """Give a server that measures what arrives, fresh for each test."""
+    with CountingServer() as server:
+        yield server
+
+
+@pytest.fixture(params=BACKENDS)
+def backend(request: pytest.FixtureRequest) -> str:
+    """Give the name of each backend in turn."""
+    return request.param
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """Give the root of the repository."""
+    return ROOT
+
+
+def _missing(what: str, remedy: str) -> None:
+    message = f"{what} is missing: {remedy}"
+    if os.environ.get("CI") == "true":
+        pytest.fail(message)
+    pytest.skip(message)
+
+
+@pytest.fixture(scope="session", params=["current", "6.31"])
+def kernel_python(request: pytest.FixtureRequest) -> str:
+    """Give the interpreter of each environment of the kernel matrix: today's ipykernel, and 6.31."""
+    if request.param == "current":
+        return sys.executable
+    python = ROOT / ".venv-kernel631" / "bin" / "python"
+    if not python.exists():
+        _missing("the environment with ipykernel 6.31", "make kernels")
+    return str(python)
+
+
+@pytest.fixture(scope="session")
+def httpbin_python() -> str:
+    """Give the interpreter of the environment that holds httpbin."""
+    python = ROOT / ".venv-httpbin" / "bin" / "python"
+    if not python.exists():
+        _missing("the environment with httpbin", "make httpbin")
+    return str(python)
+
+
+@pytest.fixture(scope="session")
+def chromium() -> str:
+    """Give the path of a Chromium, or skip; in CI a missing one is a failure."""
+    names = (os.environ.get("CHROMIUM"), "chromium", "chromium-browser", "google-chrome")
+    found = next((path for name in names if name and (path := shutil.which(name))), None)
+    if found is None:
+        _missing("chromium", "apt-get install chromium")
+    return str(found)

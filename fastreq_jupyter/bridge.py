@@ -1,0 +1,302 @@
+"""Where a run lives and how its caller waits: the only file that knows running loops and threads.
+
+    the caller                              the run lives on             the caller waits
+    awaits, in a cell or a coroutine        the running loop             natively
+    calls, no loop runs here                a Runner kept per thread     by running it
+    calls, inside a running loop            that loop                    nested (nest-asyncio, applied at the first such call)
+    calls, inside a loop that cannot nest   the service thread           blocked
+    goes on while other cells compute       the service thread           not at all
+
+The law of waiting: it is done in slices, because an interrupt does not wake an idle loop. An interrupt or a cancellation
+there means: cancel the run, go on waiting until it has drained, and only then end; no finished row is lost on the way.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import os
+import sys
+import threading
+import weakref
+from concurrent.futures import Future
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
+
+from fastreq_jupyter.errors import OptionError
+from fastreq_jupyter.interrupt import Mark, watch_interrupts
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine, Iterator
+
+__all__ = ["Waited", "in_ipython", "start", "start_beside", "wait_awaiting", "wait_blocking"]
+
+SLICE = 0.1
+"""Seconds between two looks for an interrupt."""
+DRAIN = 5.0
+"""Seconds a cancelled run gets to drain before its caller goes on without it."""
+EXIT = 2.0
+"""Seconds the interpreter's exit waits for the service thread at most."""
+
+
+class Handle(Protocol):
+    """Be as much of a run as waiting needs; safe from any thread."""
+
+    finished: Future[None]
+
+    def cancel(self) -> Any:
+        """Ask the run to stop; returns at once."""
+
+
+H = TypeVar("H", bound=Handle)
+T = TypeVar("T")
+
+
+class Waited(NamedTuple, Generic[H]):
+    """Hold a run that has drained, and whether an interrupt ended it."""
+
+    run: H
+    interrupted: bool
+
+
+def wait_blocking(launch: Callable[[], H], *, loop: str = "auto", tick: Callable[[H], None] | None = None) -> Waited[H]:
+    """Start a run and block until it has drained.
+
+    Args:
+        launch: Starts the run; called on the loop it will live on.
+        loop: Option `loop`: auto, kernel or thread.
+        tick: Called on this thread with the run, about ten times a second.
+
+    Raises:
+        OptionError: ``loop="kernel"`` inside a loop that cannot be nested.
+    """
+    running = _running_loop()
+    if loop == "thread" or (running is not None and not _nestable(running, must=loop == "kernel")):
+        run = _call_on(_service.loop(), launch)
+        with watch_interrupts() as mark:
+            _block(run, mark, tick)
+        return Waited(run, mark.hit)
+    with watch_interrupts() as mark:
+        enter = _own_runner().run if running is None else running.run_until_complete
+        return Waited(_run_to_end(enter, launch, mark, tick), mark.hit)
+
+
+async def wait_awaiting(launch: Callable[[], H], *, loop: str = "auto", tick: Callable[[H], None] | None = None) -> Waited[H]:
+    """Start a run and wait natively until it has drained; see `wait_blocking`.
+
+    Raises:
+        asyncio.CancelledError: The waiting task was cancelled; the run was cancelled and has drained.
+    """
+    if loop == "thread":
+        run = await asyncio.wrap_future(_post(_service.loop(), launch))
+    else:
+        run = launch()
+    # Elsewhere than in a cell's own task asyncio turns SIGINT into a cancellation, and a KeyboardInterrupt would tear the loop down.
+    with watch_interrupts(here=_is_cell_task()) as mark:
+        await _drain(run, mark, tick)
+    return Waited(run, mark.hit)
+
+
+def start(launch: Callable[[], H], *, loop: str = "auto") -> H:
+    """Start a run and return at once; by itself it goes to the running loop outside IPython, else to the service thread.
+
+    Raises:
+        OptionError: ``loop="kernel"`` where no loop runs.
+    """
+    running = _running_loop()
+    here = loop == "kernel" or (loop == "auto" and running is not None and not in_ipython())
+    if here and running is None:
+        raise OptionError("loop='kernel' is not possible: no event loop runs here; give auto or thread")
+    return launch() if here else _call_on(_service.loop(), launch)
+
+
+def start_beside(loop: asyncio.AbstractEventLoop, launch: Callable[[], T]) -> T:
+    """Start something on the loop of an earlier run where that still goes on, else on the service thread; return at once."""
+    if loop is _running_loop():
+        return launch()
+    return _call_on(loop if loop.is_running() else _service.loop(), launch)
+
+
+def in_ipython() -> bool:
+    """Tell whether this process is an IPython session."""
+    ipython = sys.modules.get("IPython")
+    return ipython is not None and ipython.get_ipython() is not None
+
+
+class _Service:
+    """Run one loop on one daemon thread, started when first needed."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: threading.Thread | None = None
+        self._closing = False
+
+    def loop(self) -> asyncio.AbstractEventLoop:
+        with self._lock:
+            # After a fork the child has the object but not the thread.
+            if self._loop is None or self._thread is None or not self._thread.is_alive():
+                self._loop = asyncio.new_event_loop()
+                self._thread = threading.Thread(target=self._serve, args=(self._loop,), name="fastreq", daemon=True)
+                self._thread.start()
+            return self._loop
+
+    def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
+        asyncio.set_event_loop(loop)
+        while not (self._closing or loop.is_closed()):
+            # SystemExit and KeyboardInterrupt of a callback leave run_forever; other runs live on this loop.
+            with suppress(BaseException):
+                loop.run_forever()
+        with suppress(Exception):
+            loop.run_until_complete(_wind_up())
+            loop.close()
+
+    def close(self) -> None:
+        if self._thread is not None and self._loop is not None and self._thread.is_alive():
+            self._closing = True
+            with suppress(RuntimeError):
+                self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join(EXIT)
+
+
+class _Owner:
+    """Keep the runner of one thread; it is closed when the thread ends, or at exit."""
+
+    def __init__(self) -> None:
+        self.pid = os.getpid()
+        self.runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        weakref.finalize(self, _close_runner, self.runner, self.pid)
+
+
+_service = _Service()
+_per_thread = threading.local()
+atexit.register(_service.close)
+
+
+def _running_loop() -> asyncio.AbstractEventLoop | None:
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+def _is_cell_task() -> bool:
+    """Tell whether the current task is a notebook cell itself, not a task that it made."""
+    task = asyncio.current_task()
+    return task is not None and getattr(task.get_coro(), "__qualname__", "").endswith("InteractiveShell.run_cell_async")
+
+
+def _nestable(loop: asyncio.AbstractEventLoop, *, must: bool) -> bool:
+    if hasattr(loop, "_nest_patched"):
+        return True
+    if isinstance(loop, asyncio.BaseEventLoop):
+        # Imported and applied at first need: it makes tiny tasks 1.5 times slower in the whole process.
+        import nest_asyncio2  # noqa: PLC0415
+
+        nest_asyncio2.apply(loop)
+        return True
+    if must:
+        where = type(loop).__module__
+        raise OptionError(f"loop='kernel' is not possible: a blocking call cannot nest in {where}; give auto or thread, or await")
+    return False
+
+
+def _own_runner() -> asyncio.Runner:
+    owner: _Owner | None = getattr(_per_thread, "owner", None)
+    if owner is None or owner.pid != os.getpid():
+        owner = _per_thread.owner = _Owner()
+    return owner.runner
+
+
+def _close_runner(runner: asyncio.Runner, pid: int) -> None:
+    if pid == os.getpid() and not runner.get_loop().is_running():
+        with suppress(Exception):
+            runner.close()
+
+
+def _run_to_end(
+    enter: Callable[[Coroutine[Any, Any, None]], None], launch: Callable[[], H], mark: Mark, tick: Callable[[H], None] | None
+) -> H:
+    started: list[H] = []
+
+    async def body() -> None:
+        started.append(launch())
+        await _drain(started[0], mark, tick)
+
+    try:
+        enter(body())
+    except BaseException:
+        # A signal handler of the user's raised in the middle of the loop.
+        if started and not started[0].finished.done():
+            started[0].cancel()
+            enter(_drain(started[0], mark, None))
+        raise
+    return started[0]
+
+
+def _turns(run: H, mark: Mark, tick: Callable[[H], None] | None) -> Iterator[None]:
+    """Give turns of waiting until the run has drained; cancel it once the wait was broken off."""
+    until: float | None = None
+    while not run.finished.done() and (until is None or monotonic() < until):
+        yield
+        if until is None and mark.hit:
+            until = monotonic() + DRAIN
+            run.cancel()
+        if tick is not None:
+            tick(run)
+
+
+async def _drain(run: H, mark: Mark, tick: Callable[[H], None] | None) -> None:
+    future = asyncio.wrap_future(run.finished)
+    cancelled: asyncio.CancelledError | None = None
+    for _ in _turns(run, mark, tick):
+        try:
+            await asyncio.wait({future}, timeout=SLICE)
+        except asyncio.CancelledError as error:
+            cancelled, mark.hit = error, True
+    if cancelled is not None:
+        raise cancelled
+
+
+def _block(run: H, mark: Mark, tick: Callable[[H], None] | None) -> None:
+    for _ in _turns(run, mark, tick):
+        try:
+            run.finished.result(SLICE)
+        except TimeoutError:
+            pass
+        except KeyboardInterrupt:
+            mark.hit = True
+
+
+def _call_on(loop: asyncio.AbstractEventLoop, function: Callable[[], T]) -> T:
+    if loop is _running_loop():
+        return function()
+    future = _post(loop, function)
+    try:
+        return future.result()
+    except KeyboardInterrupt:
+        future.cancel()
+        raise
+
+
+def _post(loop: asyncio.AbstractEventLoop, function: Callable[[], T]) -> Future[T]:
+    future: Future[T] = Future()
+
+    def answer() -> None:
+        if future.set_running_or_notify_cancel():
+            try:
+                future.set_result(function())
+            except BaseException as error:  # noqa: BLE001 - the caller's thread raises it
+                future.set_exception(error)
+
+    loop.call_soon_threadsafe(answer)
+    return future
+
+
+async def _wind_up() -> None:
+    if tasks := asyncio.all_tasks() - {asyncio.current_task()}:
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks, timeout=EXIT / 2)
+    await asyncio.get_running_loop().shutdown_asyncgens()

@@ -1,0 +1,333 @@
+"""Where a run lives and how its caller waits, with a run that is only a timer."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import threading
+import time
+from concurrent.futures import Future
+
+import pytest
+
+from fastreq_jupyter import bridge
+from fastreq_jupyter.errors import OptionError
+
+
+class TimerRun:
+    """Finish after `seconds`, or `drain` seconds after it was cancelled."""
+
+    def __init__(self, seconds=0.05, drain=0.02):
+        self.finished = Future()
+        self.finished.set_running_or_notify_cancel()
+        self.drain = drain
+        self.cancelled = 0
+        self.loop = asyncio.get_running_loop()
+        self.thread = threading.current_thread()
+        self._timer = self.loop.call_later(seconds, self._finish)
+
+    def cancel(self):
+        self.cancelled += 1
+        self.loop.call_soon_threadsafe(self._hurry)
+
+    def _hurry(self):
+        self._timer.cancel()
+        self._timer = self.loop.call_later(self.drain, self._finish)
+
+    def _finish(self):
+        if not self.finished.done():
+            self.finished.set_result(None)
+
+
+def interrupt_after(seconds, times=1):
+    def send():
+        for _ in range(times):
+            time.sleep(seconds)
+            os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=send)
+    thread.start()
+    return thread
+
+
+def run_python(code, *, timeout=30):
+    return subprocess.run(
+        [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(code)],
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+
+
+def test_without_a_loop_a_call_waits_on_a_runner_of_its_thread():
+    waited = bridge.wait_blocking(TimerRun)
+    assert waited.run.finished.done()
+    assert waited.run.thread is threading.current_thread()
+    assert not waited.interrupted
+
+
+def test_the_runner_of_a_thread_is_kept():
+    assert bridge.wait_blocking(TimerRun).run.loop is bridge.wait_blocking(TimerRun).run.loop
+
+
+def test_another_thread_has_its_own_runner_which_is_closed_with_it():
+    loops = []
+    thread = threading.Thread(target=lambda: loops.append(bridge.wait_blocking(TimerRun).run.loop))
+    thread.start()
+    thread.join()
+    assert loops[0] is not bridge.wait_blocking(TimerRun).run.loop
+    assert loops[0].is_closed()
+
+
+def test_loop_thread_runs_on_the_one_service_thread():
+    first = bridge.wait_blocking(TimerRun, loop="thread").run
+    second = bridge.wait_blocking(TimerRun, loop="thread").run
+    assert first.thread is second.thread
+    assert first.thread is not threading.current_thread()
+    assert first.thread.daemon
+
+
+def test_the_service_thread_survives_a_callback_that_exits():
+    first = bridge.start(TimerRun)
+
+    def leave():
+        raise SystemExit
+
+    first.loop.call_soon_threadsafe(leave)
+    assert bridge.wait_blocking(TimerRun, loop="thread").run.thread is first.thread
+    first.finished.result(5)
+
+
+def test_what_the_launch_raises_reaches_the_caller():
+    def refuse():
+        raise OptionError("no")
+
+    for loop in ("auto", "thread"):
+        with pytest.raises(OptionError, match="no"):
+            bridge.wait_blocking(refuse, loop=loop)
+
+
+def test_a_call_inside_a_running_loop_is_nested_in_a_process_of_its_own():
+    done = run_python("""
+        import asyncio, sys
+        sys.path.insert(0, "tests")
+        from test_bridge import TimerRun
+        from fastreq_jupyter import bridge
+        assert "nest_asyncio2" not in sys.modules
+        ticks = []
+        async def other():
+            for _ in range(5):
+                await asyncio.sleep(0.02)
+                ticks.append(1)
+        async def main():
+            task = asyncio.create_task(other())
+            run = bridge.wait_blocking(lambda: TimerRun(0.3)).run
+            assert run.loop is asyncio.get_running_loop()
+            assert len(ticks) == 5, ticks
+            await task
+        asyncio.run(main())
+        assert "nest_asyncio2" in sys.modules
+    """)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_loop_that_cannot_be_patched_is_served_by_the_thread():
+    done = run_python("""
+        import asyncio, sys, threading
+        sys.path.insert(0, "tests")
+        from test_bridge import TimerRun
+        from fastreq_jupyter import bridge
+        from fastreq_jupyter.errors import OptionError
+        class Foreign:
+            pass
+        asyncio.events._set_running_loop(Foreign())
+        run = bridge.wait_blocking(TimerRun).run
+        assert run.thread is not threading.current_thread()
+        try:
+            bridge.wait_blocking(TimerRun, loop="kernel")
+        except OptionError as error:
+            assert "kernel" in str(error)
+        else:
+            raise AssertionError
+        assert "nest_asyncio2" not in sys.modules
+        asyncio.events._set_running_loop(None)
+    """)
+    assert done.returncode == 0, done.stderr
+
+
+def test_awaiting_lives_on_the_running_loop():
+    async def main():
+        waited = await bridge.wait_awaiting(TimerRun)
+        assert waited.run.loop is asyncio.get_running_loop()
+
+    asyncio.run(main())
+
+
+def test_awaiting_can_be_sent_to_the_thread():
+    async def main():
+        waited = await bridge.wait_awaiting(TimerRun, loop="thread")
+        assert waited.run.thread is not threading.current_thread()
+
+    asyncio.run(main())
+
+
+def test_start_takes_the_running_loop_in_a_program_and_the_thread_without_one():
+    async def main():
+        return bridge.start(TimerRun).loop is asyncio.get_running_loop()
+
+    assert asyncio.run(main())
+    run = bridge.start(TimerRun)
+    assert run.thread is not threading.current_thread()
+    run.finished.result(5)
+
+
+def test_start_on_the_kernel_needs_a_running_loop():
+    with pytest.raises(OptionError, match="no event loop"):
+        bridge.start(TimerRun, loop="kernel")
+
+
+@pytest.mark.parametrize("loop", ["auto", "thread"])
+def test_an_interrupt_cancels_the_run_and_waits_until_it_has_drained(loop):
+    sender = interrupt_after(0.2)
+    begin = time.monotonic()
+    waited = bridge.wait_blocking(lambda: TimerRun(30, drain=0.3), loop=loop)
+    sender.join()
+    assert waited.interrupted
+    assert waited.run.cancelled == 1
+    assert waited.run.finished.done()
+    assert time.monotonic() - begin < 5
+
+
+def test_a_second_interrupt_while_draining_changes_nothing():
+    sender = interrupt_after(0.2, times=2)
+    waited = bridge.wait_blocking(lambda: TimerRun(30, drain=0.6))
+    sender.join()
+    assert waited.interrupted
+    assert waited.run.finished.done()
+    assert not bridge.wait_blocking(TimerRun).interrupted
+
+
+def test_the_handler_of_interrupts_is_put_back():
+    before = signal.getsignal(signal.SIGINT)
+    bridge.wait_blocking(TimerRun)
+    assert signal.getsignal(signal.SIGINT) is before
+
+
+def test_a_handler_of_the_users_own_is_left_alone_and_the_run_drained():
+    runs = []
+
+    class LeaveError(Exception):
+        pass
+
+    def own(number, frame):
+        raise LeaveError
+
+    before = signal.signal(signal.SIGINT, own)
+    try:
+        sender = interrupt_after(0.2)
+        with pytest.raises(LeaveError):
+            bridge.wait_blocking(lambda: runs.append(TimerRun(30)) or runs[0])
+        sender.join()
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert runs[0].finished.done()
+
+
+def test_a_cancelled_coroutine_drains_the_run_and_stays_cancelled():
+    async def main():
+        runs = []
+        task = asyncio.create_task(bridge.wait_awaiting(lambda: runs.append(TimerRun(30, drain=0.2)) or runs[0]))
+        await asyncio.sleep(0.05)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert runs[0].finished.done()
+
+    asyncio.run(main())
+
+
+def test_a_timeout_around_the_coroutine_works():
+    async def main():
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await bridge.wait_awaiting(lambda: TimerRun(30))
+
+    asyncio.run(main())
+
+
+def test_a_run_that_never_drains_lets_its_caller_go(monkeypatch):
+    monkeypatch.setattr(bridge, "DRAIN", 0.3)
+    for loop in ("auto", "thread"):
+        sender = interrupt_after(0.2)
+        waited = bridge.wait_blocking(lambda: TimerRun(30, drain=20), loop=loop)
+        sender.join()
+        assert waited.interrupted
+        waited.run.loop.call_soon_threadsafe(waited.run._finish)
+
+
+@pytest.mark.parametrize("loop", ["auto", "thread"])
+def test_ticks_come_on_the_thread_that_waits(loop):
+    seen = []
+    bridge.wait_blocking(lambda: TimerRun(0.35), loop=loop, tick=lambda run: seen.append(threading.current_thread()))
+    assert set(seen) == {threading.current_thread()}
+    assert 2 <= len(seen) <= 8
+
+
+def test_exit_does_not_wait_for_a_run_in_the_background():
+    begin = time.monotonic()
+    done = run_python("""
+        import sys
+        sys.path.insert(0, "tests")
+        from test_bridge import TimerRun
+        from fastreq_jupyter import bridge
+        import asyncio
+        def launch():
+            run = TimerRun(60)
+            run.task = asyncio.get_running_loop().create_task(asyncio.sleep(60))
+            return run
+        bridge.start(launch)
+        bridge.wait_blocking(TimerRun)
+    """)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert time.monotonic() - begin < 15
+
+
+def test_a_forked_child_gets_loops_of_its_own():
+    done = run_python("""
+        import os, sys, threading
+        sys.path.insert(0, "tests")
+        from test_bridge import TimerRun
+        from fastreq_jupyter import bridge
+        bridge.wait_blocking(TimerRun)
+        child = os.fork()
+        if child == 0:
+            ok = bridge.wait_blocking(TimerRun).run.finished.done() and bridge.wait_blocking(TimerRun, loop="thread").run.finished.done()
+            os._exit(0 if ok else 1)
+        assert os.waitpid(child, 0)[1] == 0
+    """)
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_program_ended_by_interrupt_in_asyncio_run_ends_as_interrupted():
+    done = run_python("""
+        import asyncio, os, signal, sys, threading
+        sys.path.insert(0, "tests")
+        from test_bridge import TimerRun
+        from fastreq_jupyter import bridge
+        threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
+        runs = []
+        def launch():
+            runs.append(TimerRun(30))
+            return runs[0]
+        try:
+            asyncio.run(bridge.wait_awaiting(launch))
+        except KeyboardInterrupt:
+            assert runs[0].finished.done()
+            print("interrupted")
+    """)
+    assert (done.stdout, done.stderr) == ("interrupted\n", "")

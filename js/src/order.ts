@@ -1,0 +1,130 @@
+// Which rows are shown and in which order: a pure function of the model and what the reader asked for.
+
+import type { RunModel } from "./model";
+import { ROW } from "./protocol";
+
+export type SortKey = "position" | "status" | "method" | "url" | "size" | "elapsed" | "tries" | "start" | "type";
+export type StatusFilter = "all" | "ok" | "failed" | "active" | "retried" | "2xx" | "3xx" | "4xx" | "5xx" | "none";
+
+export interface Query {
+  text: string;
+  status: StatusFilter;
+  /** Index of the host's word; 0 for all. */
+  host: number;
+  /** Milliseconds since the run began: only rows that were on their way then. */
+  window: [from: number, to: number] | null;
+  sort: SortKey;
+  descending: boolean;
+}
+
+export function everything(): Query {
+  return { text: "", status: "all", host: 0, window: null, sort: "position", descending: false };
+}
+
+export function filtered(query: Query): boolean {
+  return query.text !== "" || query.status !== "all" || query.host !== 0 || query.window !== null;
+}
+
+/** Positions of the rows that match, in the order asked for; equal ones by position. */
+export function order(model: RunModel, query: Query, now: number): Uint32Array {
+  const matches = new Uint32Array(model.known);
+  const text = query.text.trim().toLowerCase();
+  let n = 0;
+  for (let row = 0; row < model.known; row++) {
+    if (model.rowState[row] === ROW.unknown) continue;
+    if (query.host && model.host[row] !== query.host) continue;
+    if (query.status !== "all" && !hasStatus(model, row, query.status)) continue;
+    if (text && !contains(model, row, text)) continue;
+    if (query.window && !overlaps(model, row, query.window, now)) continue;
+    matches[n++] = row;
+  }
+  const shown = matches.subarray(0, n);
+  if (query.sort === "position") return query.descending ? shown.reverse() : shown;
+  return query.sort === "url" || query.sort === "method" || query.sort === "type"
+    ? byText(model, shown, query)
+    : byNumber(model, shown, query);
+}
+
+function contains(model: RunModel, row: number, text: string): boolean {
+  if (model.urlLower(row).includes(text)) return true;
+  return model.word(model.error[row]).toLowerCase().includes(text) || String(model.status[row] || "") === text;
+}
+
+function overlaps(model: RunModel, row: number, [from, to]: [number, number], now: number): boolean {
+  const [start, end] = model.span(row, now);
+  return start <= to && end >= from;
+}
+
+function hasStatus(model: RunModel, row: number, wanted: StatusFilter): boolean {
+  const state = model.rowState[row] ?? ROW.unknown;
+  const status = model.status[row] ?? 0;
+  switch (wanted) {
+    case "all":
+      return true;
+    case "ok":
+      return state === ROW.ok;
+    case "failed":
+      return state === ROW.failed;
+    case "active":
+      return state === ROW.inFlight || state === ROW.waiting;
+    case "retried":
+      return (model.tries[row] ?? 0) > 1;
+    case "none":
+      return state === ROW.failed && status === 0;
+    default:
+      return Math.floor(status / 100) === Number(wanted[0]);
+  }
+}
+
+/** Sorts without a comparator: value and index share one double, which the engine sorts natively. */
+function byNumber(model: RunModel, rows: Uint32Array, query: Query): Uint32Array {
+  const n = rows.length;
+  const values = new Float64Array(n);
+  let least = Number.POSITIVE_INFINITY;
+  let most = Number.NEGATIVE_INFINITY;
+  for (let i = 0; i < n; i++) {
+    const value = numberOf(model, rows[i] ?? 0, query.sort);
+    values[i] = value;
+    if (value < least) least = value;
+    if (value > most) most = value;
+  }
+  const steps = Math.floor(2 ** 52 / Math.max(n, 1)) - 2;
+  const scale = most > least ? steps / (most - least) : 0;
+  for (let i = 0; i < n; i++) {
+    const value = values[i] ?? Number.NaN;
+    // Rows without a value come last in both directions.
+    const rank = Number.isNaN(value) ? steps + 1 : Math.floor((query.descending ? most - value : value - least) * scale);
+    values[i] = rank * n + i;
+  }
+  values.sort();
+  const sorted = new Uint32Array(n);
+  for (let i = 0; i < n; i++) sorted[i] = rows[(values[i] ?? 0) % n] ?? 0;
+  return sorted;
+}
+
+function numberOf(model: RunModel, row: number, key: SortKey): number {
+  switch (key) {
+    case "status":
+      return model.status[row] || (model.rowState[row] === ROW.failed ? 1000 : Number.NaN);
+    case "size":
+      return model.size[row] ?? Number.NaN;
+    case "elapsed":
+      return model.elapsed[row] ?? Number.NaN;
+    case "tries":
+      return model.tries[row] || Number.NaN;
+    case "start":
+      return model.span(row, 0)[0];
+    default:
+      return row;
+  }
+}
+
+function byText(model: RunModel, rows: Uint32Array, query: Query): Uint32Array {
+  const text = (row: number): string =>
+    query.sort === "url" ? model.url(row) : model.word(query.sort === "method" ? model.method[row] : model.type[row]);
+  const sign = query.descending ? -1 : 1;
+  return rows.sort((a, b) => {
+    const [left, right] = [text(a), text(b)];
+    return left < right ? -sign : left > right ? sign : a - b;
+  });
+}

@@ -19,7 +19,7 @@ FITS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
 PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11 python; do \
 	"$$p" -c '$(FITS)' >/dev/null 2>&1 && { echo "$$p"; break; }; done)
 PYTHON_FITS = $(shell "$(PYTHON)" -c '$(FITS)' >/dev/null 2>&1 && echo yes)
-NODE_FITS = $(shell node -e 'process.exit(parseInt(process.versions.node) < 20)' >/dev/null 2>&1 && echo yes)
+NODE_FITS = $(shell node -e 'process.exit(parseInt(process.versions.node) < 20 ? 1 : 0)' >/dev/null 2>&1 && echo yes)
 NPM_FITS = $(shell npm --version 2>/dev/null)
 NO_PYTHON = Python 3.11 or newer with venv is missing: install it (Debian: apt-get install python3 python3-venv), \
 	or name one: make PYTHON=/path/to/python3

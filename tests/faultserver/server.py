@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from faultserver.certificates import server_context
 from faultserver.wire import read_request
 
 __all__ = ["Arrival", "Call", "Door", "FaultServer", "Link", "Script", "routes"]
@@ -109,7 +110,9 @@ RawScript = Callable[["Door", Link, asyncio.StreamReader, asyncio.StreamWriter],
 class Door:
     """Be one origin: a listener with its own port, script and log."""
 
-    def __init__(self, server: FaultServer, name: str, script: Script | None, raw: RawScript | None, *, tls: str | None, seed: int) -> None:
+    def __init__(
+        self, server: FaultServer, name: str, script: Script | None, raw: RawScript | None, *, tls: str | ssl.SSLContext | None, seed: int
+    ) -> None:
         self.server, self.name, self.script, self.raw, self.tls = server, name, script, raw, tls
         self.random = random.Random(seed)
         self.arrivals: list[Arrival] = []
@@ -241,13 +244,13 @@ class FaultServer:
         await asyncio.gather(*tasks, return_exceptions=True)
 
     def open(
-        self, script: Script | None = None, *, raw: RawScript | None = None, name: str = "", tls: str | None = None, seed: int = 1, host: str = "127.0.0.1",
+        self, script: Script | None = None, *, raw: RawScript | None = None, name: str = "", tls: str | ssl.SSLContext | None = None, seed: int = 1, host: str = "127.0.0.1",
     ) -> Door:  # fmt: skip
         """Open a door.
 
         Args:
             script: Answers each request; `raw` gets the bare connection instead.
-            tls: Kind of certificate (see `certificates.KINDS`), None for plain HTTP.
+            tls: Kind of certificate (see `certificates.KINDS`) or a context of one's own; None for plain HTTP.
             seed: Of the door's random generator.
             host: Address to listen on, another of 127.0.0.0/8 for another host.
         """
@@ -258,11 +261,7 @@ class FaultServer:
         return door
 
     async def _listen(self, door: Door) -> None:
-        context: ssl.SSLContext | None = None
-        if door.tls is not None:
-            from faultserver.certificates import server_context
-
-            context = server_context(door.tls)
+        context = server_context(door.tls) if isinstance(door.tls, str) else door.tls
         door.listener = await asyncio.start_server(door.handle, door.host, 0, limit=MAX_HEAD, ssl=context, backlog=1024)
         door.port = door.listener.sockets[0].getsockname()[1]
 

@@ -1,0 +1,95 @@
+"""Every backend x every fault gives the same row kind, in bounded time and memory; nothing partial, nothing mixed up."""
+
+import asyncio
+import json
+import subprocess
+import sys
+
+import pytest
+from faultserver import bombs, scripts
+from faultserver.faults import GROUPS, base_options
+from faultserver.measure import BACKENDS, BOUND, measure
+from faultserver.server import routes
+
+from fastreq_jupyter import Request, fastreq_async
+
+pytestmark = pytest.mark.slow
+
+ALL = pytest.mark.parametrize("backend", BACKENDS)
+
+
+@ALL
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_fault_gives_the_row_that_the_table_names(faultserver, backend, group):
+    findings, seconds = measure(backend, GROUPS[group].values(), faultserver)
+    wrong = [finding.line for finding in findings if finding.verdict != "right"]
+    print(f"{backend} {group}: {len(findings)} rows in {seconds:.1f} s, {len(wrong)} wrong")
+    assert not wrong, "\n".join(wrong)
+    assert seconds < BOUND
+
+
+def run(urls, **options):
+    return asyncio.run(fastreq_async(urls, **{**base_options(), "progress": "none", **options}))
+
+
+def own_path(call):
+    return call.request.target.encode()
+
+
+SECOND = scripts.head(200, ("Content-Type", "text/plain"), ("Content-Length", "6")) + b"POISON"
+POISONS = {
+    "an unasked second answer": ("GET", scripts.head(200, ("Content-Length", "2")) + b"ok" + SECOND),
+    "a body longer than its Content-Length": ("GET", scripts.head(200, ("Content-Length", "2")) + b"okPOISON"),
+    "an answer to HEAD with a body": ("HEAD", scripts.head(200, ("Content-Length", str(len(SECOND)))) + SECOND),
+    "a 204 with a body": ("GET", scripts.head(204) + SECOND),
+    "a 304 with a body": ("GET", scripts.head(304, ("Content-Length", str(len(SECOND)))) + SECOND),
+    "bytes after the last chunk": ("GET", scripts.head(200, ("Transfer-Encoding", "chunked")) + scripts.chunks(b"ok") + SECOND),
+}
+
+
+@ALL
+@pytest.mark.parametrize("poison", POISONS)
+@pytest.mark.parametrize("pause", [0.0, 0.05], ids=["at once", "later"])
+def test_no_request_gets_an_answer_that_was_not_its_own(faultserver, backend, poison, pause):
+    method, said = POISONS[poison]
+    cut = len(said) - (len(SECOND) if SECOND in said else len(b"POISON"))
+    parts = (said,) if not pause else (said[:cut], said[cut:])
+    door = faultserver.open(routes({"/poison": scripts.raw(*parts, keep=True, pause=pause)}, scripts.echo(own_path)))
+    requests = []
+    for number in range(20):
+        requests += [Request(method, door.url("/poison")), Request("GET", door.url(f"/{number}"))]
+    frame = run(requests, backend=backend, concurrency=2)
+    assert [str(data) for data in frame["data"].iloc[1::2]] == [f"/{number}" for number in range(20)]
+    assert not frame["data"].astype("string").str.contains("POISON").any()
+
+
+@ALL
+def test_a_thousand_answers_in_any_order_each_find_their_own_row(faultserver, backend):
+    async def shuffled(call):
+        await asyncio.sleep(call.random.random() * 0.02)
+        await call.send(scripts.whole(200, own_path(call)))
+
+    door = faultserver.open(shuffled)
+    frame = run([door.url(f"/{number}") for number in range(1000)], backend=backend, concurrency=50)
+    assert list(frame["data"]) == [f"/{number}" for number in range(1000)]
+
+
+MEMORY = """
+import asyncio, json, resource, sys
+from fastreq_jupyter import fastreq_async
+url, backend = sys.argv[1:]
+frame = asyncio.run(fastreq_async([url], backend=backend, progress="none", max_retries=0))
+print(json.dumps([frame["error"][0], resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024]))
+"""
+
+
+@ALL
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd", "gzip, gzip"])
+def test_a_bomb_of_a_gigabyte_is_refused_within_200_megabytes(faultserver, backend, coding):
+    body = bombs.nested_gzip() if coding == "gzip, gzip" else bombs.BOMBS[coding]()
+    door = faultserver.open(scripts.reply(200, body, ("Content-Encoding", coding)))
+    done = subprocess.run([sys.executable, "-c", MEMORY, door.url(), backend], capture_output=True, text=True, timeout=60, check=True)
+    error, peak = json.loads(done.stdout)
+    print(f"{backend} {coding}: {error}, peak {peak:.0f} MB")
+    assert error == "too large"
+    assert peak < 200

@@ -1,0 +1,301 @@
+"""What is sent again, when, and how often: all counted and timed at the server."""
+
+import asyncio
+import itertools
+from email.utils import formatdate
+from time import time
+
+import pytest
+from faultserver import scripts
+from faultserver.measure import BACKENDS
+from faultserver.server import routes
+
+from fastreq_jupyter import Request, fastreq_async, last_run
+
+pytestmark = pytest.mark.slow
+ALL = pytest.mark.parametrize("backend", BACKENDS)
+QUIET = {"progress": "none", "proxy": "none", "timeout": 5}
+TRUNCATED = scripts.head(200, ("Content-Length", "100")) + b"half"
+FAILURES = {
+    "503": scripts.reply(503, b"no"),
+    "closes": scripts.closes(),
+    "resets": scripts.resets(),
+    "half a body": scripts.closes(TRUNCATED),
+    "never answers": scripts.hangs(),
+}
+
+
+def run(requests, **options):
+    return asyncio.run(fastreq_async(requests, **{**QUIET, **options}))
+
+
+def seconds_between(door):
+    times = door.times()
+    return [later - sooner for sooner, later in itertools.pairwise(times)]
+
+
+@ALL
+@pytest.mark.parametrize("method", ["POST", "PATCH"])
+def test_an_unsafe_request_is_sent_once_however_it_fails(faultserver, backend, method):
+    doors = [faultserver.open(script, name=name) for name, script in FAILURES.items()]
+    frame = run([Request(method, door.url(), data="x") for door in doors], backend=backend, timeout=0.8)
+    assert {door.name: door.count() for door in doors} == dict.fromkeys(FAILURES, 1)
+    assert not frame["ok"].any()
+    assert list(frame["attempts"]) == [1] * len(doors)
+
+
+@ALL
+def test_an_unsafe_request_is_sent_again_where_the_user_allows_it_or_it_never_left(faultserver, backend):
+    plain, keyed = (faultserver.open(scripts.reply(503, b"no")) for _ in range(2))
+    closed = f"http://127.0.0.1:{faultserver.refused_port()}/"
+
+    async def both():
+        return await asyncio.gather(
+            fastreq_async([Request("POST", plain.url(), data="x")], backend=backend, max_retries=1, retry_unsafe=True, **QUIET),
+            fastreq_async(
+                [Request("POST", keyed.url(), data="x", headers={"Idempotency-Key": "1"}), Request("POST", closed, data="x")],
+                backend=backend, max_retries=1, **QUIET,
+            ),
+        )  # fmt: skip
+
+    allowed, by_itself = asyncio.run(both())
+    assert (plain.count(), keyed.count()) == (2, 2)
+    assert list(allowed["attempts"]) == [2]
+    assert list(by_itself["attempts"]) == [2, 2]
+    assert by_itself["error"][1] == "connect"
+
+
+@ALL
+@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
+def test_without_retries_nothing_is_sent_twice(faultserver, backend, method):
+    doors = [faultserver.open(script, name=name) for name, script in FAILURES.items()]
+    run([Request(method, door.url()) for door in doors], backend=backend, max_retries=0, timeout=0.8)
+    assert {door.name: door.count() for door in doors} == dict.fromkeys(FAILURES, 1)
+
+
+DIES = {"closes": scripts.closes(), "resets": scripts.resets(after=0)}
+
+
+@ALL
+@pytest.mark.parametrize("death", DIES)
+@pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "POST", "PATCH"])
+def test_a_reused_connection_that_dies_is_not_answered_by_a_hidden_resend(faultserver, backend, death, method):
+    door = faultserver.open(scripts.once_per_link(scripts.reply(), DIES[death]))
+    body = None if method in ("GET", "DELETE") else "x"
+
+    async def twice():
+        await fastreq_async([door.url("/warm")], backend=backend, max_retries=0, **QUIET)
+        return await fastreq_async([Request(method, door.url("/counted"), data=body)], backend=backend, max_retries=0, **QUIET)
+
+    frame = asyncio.run(twice())
+    assert door.count(path="/counted") == 1
+    arrival = door.arrivals[-1]
+    if method in ("POST", "PATCH"):
+        assert arrival.nth_on_link == 1
+        assert frame["ok"][0]
+    else:
+        assert arrival.nth_on_link == 2
+        assert frame["error"][0] == "connect"
+
+
+@ALL
+def test_a_connection_that_died_while_idle_is_not_used(faultserver, backend):
+    async def answers_and_leaves(call):
+        await scripts.reply()(call)
+        call.close()
+
+    door = faultserver.open(answers_and_leaves)
+
+    async def twice():
+        await fastreq_async([door.url("/first")], backend=backend, max_retries=0, **QUIET)
+        await asyncio.sleep(0.2)
+        return await fastreq_async([Request("GET", door.url("/second"))], backend=backend, max_retries=0, **QUIET)
+
+    assert asyncio.run(twice())["ok"][0]
+    assert door.count(path="/second") == 1
+
+
+@ALL
+def test_the_waits_between_attempts_are_one_two_four_seconds_and_at_most_half_as_much_more(faultserver, backend):
+    door = faultserver.open(scripts.reply(503, b"no"))
+    frame = run([door.url()], backend=backend)
+    gaps = seconds_between(door)
+    assert len(gaps) == 3
+    for gap, wait in zip(gaps, (1, 2, 4), strict=True):
+        assert wait <= gap < 1.5 * wait + 0.7
+    assert (frame["error"][0], frame["attempts"][0]) == ("http 503", 4)
+
+
+def test_a_request_that_waits_holds_no_slot(faultserver):
+    door = faultserver.open(routes({"/bad": scripts.fail_then(1, scripts.reply(503, b"no"), scripts.reply())}, scripts.reply()))
+    run([door.url("/bad"), *(door.url(f"/{n}") for n in range(10))], concurrency=1)
+    order = [arrival.path for arrival in door.arrivals]
+    assert order == ["/bad", *(f"/{n}" for n in range(10)), "/bad"]
+
+
+AFTER = {
+    "429 in seconds": (429, "2", 2.0, 3.2),
+    "503 in seconds": (503, "2", 2.0, 3.2),
+    "zero": (429, "0", 1.0, 2.2),
+    "in the past": (503, formatdate(0, usegmt=True), 1.0, 2.2),
+    "in words": (429, "soon", 1.0, 2.2),
+    "negative": (503, "-5", 1.0, 2.2),
+    "nan": (429, "nan", 1.0, 2.2),
+    "infinite": (503, "inf", 1.0, 2.2),
+    "fractional": (429, "2.5", 1.0, 2.2),
+    "empty": (503, "", 1.0, 2.2),
+    "not ASCII": (503, "\u00b2", 1.0, 2.2),
+}
+
+
+@ALL
+def test_retry_after_is_obeyed_in_every_form_and_nonsense_means_backoff(faultserver, backend):
+    doors = {
+        name: faultserver.open(scripts.each(scripts.reply(status, b"no", ("Retry-After", value)), scripts.reply()))
+        for name, (status, value, _, _) in AFTER.items()
+    }
+    frame = run([door.url() for door in doors.values()], backend=backend)
+    assert frame["ok"].all()
+    for name, (_, _, least, most) in AFTER.items():
+        (gap,) = seconds_between(doors[name])
+        assert least <= gap < most, name
+
+
+def test_retry_after_as_a_date_is_obeyed(faultserver):
+    asked = []
+
+    async def until(call):
+        # whole seconds: what is asked is between two and three seconds from now
+        asked.append(time())
+        await scripts.reply(503, b"no", ("Retry-After", formatdate(int(time()) + 3, usegmt=True)))(call)
+
+    door = faultserver.open(scripts.each(until, scripts.reply()))
+    assert run([door.url()])["ok"].all()
+    (gap,) = seconds_between(door)
+    assert 3 - asked[0] % 1 - 0.05 <= gap < 4.2
+
+
+@pytest.mark.parametrize("value", ["121", "999999999999", "9" * 50, "Fri, 31 Dec 9999 23:59:59 GMT"])
+@pytest.mark.parametrize("status", [429, 503])
+def test_a_longer_wait_than_two_minutes_ends_the_request_at_once_and_is_named(faultserver, status, value):
+    door = faultserver.open(scripts.reply(status, b"no", ("Retry-After", value)))
+    frame = run([door.url()])
+    assert door.count() == 1
+    assert frame["attempts"][0] == 1
+    assert "Retry-After" in frame["error_detail"][0]
+    assert frame["elapsed_ms"][0] < 1000
+
+
+def test_429_pauses_its_host_for_all_runs_and_no_other_host(faultserver):
+    busy = faultserver.open(
+        routes({"/limited": scripts.each(scripts.reply(429, b"no", ("Retry-After", "2")), scripts.reply())}, scripts.reply())
+    )
+    free = faultserver.open(scripts.reply())
+
+    async def two_runs():
+        first = asyncio.create_task(fastreq_async([busy.url("/limited")], **QUIET))
+        await asyncio.sleep(0.3)
+        second = await fastreq_async([busy.url("/other"), free.url("/other")], **QUIET)
+        await first
+        return second
+
+    asyncio.run(two_runs())
+    asked = busy.times("/limited")[0]
+    assert busy.times("/other")[0] - asked >= 2
+    assert free.times("/other")[0] - asked < 1.5
+
+
+def test_503_pauses_its_request_and_after_five_in_a_row_its_host(faultserver):
+    once = faultserver.open(
+        routes({"/down": scripts.each(scripts.reply(503, b"no", ("Retry-After", "2")), scripts.reply())}, scripts.reply())
+    )
+    often = faultserver.open(
+        routes({"/well": scripts.reply()}, scripts.fail_then(1, scripts.reply(503, b"no", ("Retry-After", "2")), scripts.reply()))
+    )
+
+    async def both():
+        await asyncio.gather(
+            fastreq_async([once.url("/down"), *(once.url(f"/{n}") for n in range(5))], concurrency=1, **QUIET),
+            fastreq_async([*(often.url(f"/{n}") for n in range(5)), often.url("/well")], concurrency=1, **QUIET),
+        )
+
+    asyncio.run(both())
+    assert max(once.times(f"/{n}")[0] for n in range(5)) - once.times("/down")[0] < 1.5
+    assert often.times("/well")[0] - often.times("/4")[0] >= 2
+
+
+def test_a_hundred_failures_together_do_not_come_back_in_step(faultserver):
+    door = faultserver.open(scripts.fail_then(1, scripts.reply(503, b"no"), scripts.reply()))
+    frame = run([door.url(f"/{n}") for n in range(100)], concurrency=100)
+    assert frame["ok"].all()
+    again = sorted(door.times()[100:])
+    assert again[-1] - again[0] >= 0.3
+    # spread evenly over half a second a tenth would see 20
+    assert max(sum(start <= at < start + 0.1 for at in again) for start in again) < 55
+
+
+def test_a_host_that_is_down_gets_single_attempts_until_one_succeeds(faultserver):
+    levels = []
+
+    async def down(call):
+        levels.append(call.door.in_flight)
+        await asyncio.sleep(0.02)
+        healthy = call.number > 60
+        await scripts.reply(200 if healthy else 503, b"x")(call)
+
+    door = faultserver.open(down)
+    frame = run([door.url(f"/{n}") for n in range(120)], concurrency=10, max_retries=0)
+    assert len(frame) == 120
+    assert max(levels[:20]) > 5
+    # 20 failures in a row; up to nine more were on their way
+    assert set(levels[30:60]) == {1}
+    assert max(levels[65:]) > 1
+    assert last_run().summary()["breaker"]
+
+
+@pytest.mark.parametrize("status", [401, 403])
+def test_a_host_that_refuses_us_twenty_times_is_left_alone(faultserver, status):
+    door = faultserver.open(scripts.reply(status, b"no"))
+    frame = run([door.url(f"/{n}") for n in range(100)], concurrency=5)
+    assert 20 <= door.count() <= 25
+    kinds = frame["error"].value_counts().to_dict()
+    assert set(kinds) == {f"http {status}", "stopped"}
+    assert kinds["stopped"] == 100 - door.count()
+
+
+def test_the_stop_after_refusals_can_be_turned_off(faultserver):
+    door = faultserver.open(scripts.reply(401, b"no"))
+    run([door.url(f"/{n}") for n in range(60)], max_failures="none")
+    assert door.count() == 60
+
+
+def test_thirty_percent_random_failures_deliver_all_that_three_retries_can(faultserver):
+    kinds = list(FAILURES.values())[:4]
+    outcomes = {}
+
+    async def flaky(call):
+        failed = call.random.random() < 0.3
+        outcomes.setdefault(call.request.target, []).append(not failed)
+        await (call.random.choice(kinds) if failed else scripts.echo(lambda c: c.request.target.encode()))(call)
+
+    doors = {backend: faultserver.open(flaky, seed=number) for number, backend in enumerate(BACKENDS)}
+
+    async def each():
+        runs = [fastreq_async([doors[b].url(f"/{b}/{n}") for n in range(40)], backend=b, concurrency=10, **QUIET) for b in BACKENDS]
+        return await asyncio.gather(*runs)
+
+    for backend, frame in zip(BACKENDS, asyncio.run(each()), strict=True):
+        told = {f"/{backend}/{n}": ok for n, ok in enumerate(frame["ok"])}
+        assert told == {path: any(outcomes[path]) for path in told}
+        assert all(len(tries) == (tries.index(True) + 1 if any(tries) else 4) for path, tries in outcomes.items() if path in told)
+        good = frame["ok"].to_numpy()
+        assert list(frame["data"][good]) == [path for path, ok in told.items() if ok]
+
+
+@ALL
+def test_an_attempt_that_timed_out_lets_go_of_its_connection_at_its_deadline(faultserver, backend):
+    door = faultserver.open(scripts.hangs(scripts.head(200, ("Content-Length", "10"))))
+    frame = run([door.url()], backend=backend, timeout=0.5, max_retries=0)
+    assert frame["error"][0] == "timeout"
+    assert door.wait(lambda d: d.open_links == 0, timeout=2)
+    assert door.links[0].closed_at - door.arrivals[0].at < 1.5

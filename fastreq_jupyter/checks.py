@@ -6,7 +6,6 @@ A check raises ValueError where the range in words says enough, TypeError with a
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
@@ -233,7 +232,7 @@ def _header(item: Any) -> tuple[str, str]:
         message = "a header name is not a token"
         raise TypeError(message)
     text = text if isinstance(text, str) else str(text)
-    if any(ord(c) < 32 and c != "\t" or ord(c) == 127 for c in text):  # noqa: PLR2004 - RFC 9110, 5.5
+    if any((ord(c) < 32 and c != "\t") or ord(c) == 127 for c in text):  # noqa: PLR2004 - RFC 9110, 5.5
         message = f"the value of {name} has a control character"
         raise TypeError(message)
     return name, text
@@ -246,5 +245,3 @@ def _existing(value: Any) -> str:
         message = "no such file"
         raise TypeError(message)
     return str(value)
-
-

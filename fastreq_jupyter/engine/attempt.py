@@ -47,11 +47,13 @@ class Trial:
         hops: Timing of each exchange, in order.
         response: Head of the last response, its body where it was read whole.
         failure: Why there is no usable answer.
+        handed: The body was given to the user while it arrived: there is no second try.
     """
 
     hops: list[Timing] = field(default_factory=list)
     response: Response | None = None
     failure: BackendError | None = None
+    handed: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +75,7 @@ class Transport:
     open_session: Callable[[SessionKey], Backend]
     _sessions: dict[Origin, Backend] = field(default_factory=dict)
 
-    async def perform(
+    async def perform(  # noqa: PLR0913 - what one attempt needs, each by name
         self,
         exchange: Exchange,
         trial: Trial,

@@ -102,15 +102,5 @@ class RunFinished:
     state: str
 
 
-Event = (
-    RunStarted
-    | AttemptStarted
-    | ResponseStarted
-    | AttemptFinished
-    | RetryScheduled
-    | Finished
-    | StateChanged
-    | Notice
-    | RunFinished
-)
+Event = RunStarted | AttemptStarted | ResponseStarted | AttemptFinished | RetryScheduled | Finished | StateChanged | Notice | RunFinished
 Listener = Callable[[Event], None]

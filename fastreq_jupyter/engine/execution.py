@@ -15,7 +15,7 @@ from fastreq_jupyter.engine.judging import Judgement, judge
 from fastreq_jupyter.engine.limiter import MemoryGate
 from fastreq_jupyter.engine.progress import Tally
 from fastreq_jupyter.engine.scheduler import Scheduler
-from fastreq_jupyter.engine.summary import KEPT_MUCH
+from fastreq_jupyter.engine.summary import figures
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import Attempt, Deferred, Outcome, Request, Unsendable
 from fastreq_jupyter.redact import one_line
@@ -67,7 +67,6 @@ class Execution:
         self._memory = MemoryGate(MAX_INFLIGHT_BYTES, plan.options.max_body)
         self._scheduler = Scheduler(plan, self.tally, self)
         self._shown: dict[int, Request] = {}
-        self._notes = list(plan.notes)
 
     @property
     def error(self) -> BaseException | None:
@@ -121,25 +120,8 @@ class Execution:
 
     def summary(self) -> dict[str, Any]:
         """Return the figures of the run as small JSON."""
-        tally = self.tally
-        lanes = self._scheduler.lanes.items()
-        source = self._scheduler.source
-        return {
-            "total": tally.total,
-            "done": tally.done,
-            "ok": tally.ok,
-            "failed": tally.failed,
-            "errors": dict(tally.errors),
-            "elapsed_s": round(tally.elapsed, 3),
-            "bytes": tally.bytes,
-            "kept_bytes": tally.kept_bytes,
-            "attempts": tally.attempts,
-            "retried": tally.retried,
-            "source_exhausted": source.exhausted and source.error is None and self._scheduler.stop is None,
-            "breaker": {str(origin): lane.health.trips for origin, lane in lanes if lane.health.trips},
-            "loop_lag_ms": round(tally.lag_s * 1000, 1),
-            "notes": self._all_notes(),
-        }
+        notes = [*self._plan.notes, *(() if self._store is None else self._store.notes())]
+        return figures(self.tally, self._scheduler, self.options, notes)
 
     async def work(self, job: Job) -> float | None:
         """Make one attempt; return seconds to wait before the next, or None when the job has its outcome."""
@@ -285,14 +267,6 @@ class Execution:
         if self._store is not None:
             await self._store.close()
         self._scheduler.close()
-
-    def _all_notes(self) -> list[str]:
-        notes = [*self._notes, *(() if self._store is None else self._store.notes())]
-        if self.tally.kept_bytes > KEPT_MUCH:
-            notes.append("more than 1 GiB of bodies is kept in memory: save_to writes them to files")
-        if self.options.verify_ssl is False:
-            notes.append("TLS certificates were not verified (verify_ssl=False)")
-        return notes
 
 
 def _total(plan: Plan) -> int | None:

@@ -61,7 +61,7 @@ def judge(job: Job, trial: Trial, options: Options, *, start: float, started_at:
     status = response.status if response is not None and trial.failure is None else None
     reading = _read(job, trial, options)
     error, detail = _error_of(trial, reading)
-    verdict = _decide(job, trial, options, status) if error is not None else Verdict(retry=False)
+    verdict = _decide(job, trial, options, status) if error is not None and not trial.handed else Verdict(retry=False)
     attempt = Attempt(
         number=len(job.attempts) + 1,
         started_at=started_at,

@@ -9,7 +9,6 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.engine.limiter import Host, host_at
-from fastreq_jupyter.policy.health import Health
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import Exchange
     from fastreq_jupyter.engine.progress import Tally
     from fastreq_jupyter.model import Attempt, Request
+    from fastreq_jupyter.policy.health import Health
     from fastreq_jupyter.target import Origin
 
 __all__ = ["Job", "Lane"]

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from typing import TYPE_CHECKING
 
 from fastreq_jupyter.backends.base import Exchange
 from fastreq_jupyter.engine.sink import ACCEPT_ENCODING
-from fastreq_jupyter.model import Headers, Request
 from fastreq_jupyter.target import parse_target
+
+if TYPE_CHECKING:
+    from fastreq_jupyter.model import Headers, Request
 
 __all__ = ["UnsendableError", "prepare"]
 

@@ -16,6 +16,8 @@ _TEXT_TYPES = frozenset(
     {"application/xml", "application/javascript", "application/x-ndjson", "application/x-www-form-urlencoded", "application/yaml"}
 )
 
+_BODILESS = frozenset({204, 205, 304})
+
 
 class Reading(NamedTuple):
     """Hold what was read: the value, and kind and detail of the failure where it cannot be used."""
@@ -50,24 +52,19 @@ def read_data(response: Response, content: bytes, return_type: str, method: str)
         return_type: Value of the option of that name.
         method: Of the request: an answer to HEAD has no body.
     """
-    bodiless = not content and (method == "HEAD" or response.status in (204, 205, 304))
     if return_type in ("content", "response"):
         return Reading(content)
-    kind = response.content_type
-    full = response.header("content-type")
-    if return_type == "json":
-        return Reading(None) if bodiless else _read_json(content, full)
     if return_type == "text":
-        return Reading(decode_text(content, full))
-    if bodiless:
+        return Reading(decode_text(content, response.header("content-type")))
+    if not content and (method == "HEAD" or response.status in _BODILESS):
         return Reading(None)
-    if kind is not None and (kind == "application/json" or kind.endswith("+json")):
-        return _read_json(content, full)
-    if kind is None:
-        return Reading(_text_or_bytes(content))
-    if kind.startswith("text/") or kind.endswith("+xml") or kind in _TEXT_TYPES or charset_of(full):
-        return Reading(decode_text(content, full))
-    return Reading(content)
+    if return_type == "json" or _is_json(response.content_type):
+        return _read_json(content, response.header("content-type"))
+    return Reading(_text_or_bytes(content, response))
+
+
+def _is_json(media_type: str | None) -> bool:
+    return media_type is not None and (media_type == "application/json" or media_type.endswith("+json"))
 
 
 def _read_json(content: bytes, content_type: str | None) -> Reading:
@@ -78,7 +75,18 @@ def _read_json(content: bytes, content_type: str | None) -> Reading:
         return Reading(decode_text(content, content_type), "invalid JSON", cause)
 
 
-def _text_or_bytes(content: bytes) -> str | bytes:
+def _text_or_bytes(content: bytes, response: Response) -> str | bytes:
+    kind = response.content_type
+    full = response.header("content-type")
+    if kind is None:
+        return _guessed(content)
+    if kind.startswith("text/") or kind.endswith("+xml") or kind in _TEXT_TYPES or charset_of(full):
+        return decode_text(content, full)
+    return content
+
+
+def _guessed(content: bytes) -> str | bytes:
+    """Return text where an untyped body is plain UTF-8; never JSON, which would be a guess at its meaning."""
     try:
         text = content.decode("utf-8")
     except UnicodeDecodeError:

@@ -12,7 +12,6 @@ from __future__ import annotations
 
 import asyncio
 import uuid
-from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
@@ -22,16 +21,18 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine import events
 from fastreq_jupyter.engine.execution import Execution
-from fastreq_jupyter.engine.progress import Progress
 from fastreq_jupyter.engine.summary import closing_line
 from fastreq_jupyter.errors import OptionError, SourceError
-from fastreq_jupyter.model import Outcome, Plan
 from fastreq_jupyter.options import Options
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Generator, Iterable
+
     from fastreq_jupyter.engine.attempt import Transport
+    from fastreq_jupyter.engine.progress import Progress
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
+    from fastreq_jupyter.model import Outcome, Plan
 
 __all__ = ["Run"]
 
@@ -150,11 +151,11 @@ class Run:
 
     def pause(self) -> None:
         """Start no more attempts; those in flight end."""
-        self._post(self._set_paused, True)
+        self._post(self._pause)
 
     def resume(self) -> None:
         """Go on after a pause."""
-        self._post(self._set_paused, False)
+        self._post(self._resume)
 
     def update(self, **changes: Any) -> None:
         """Change concurrency, rates or max_retries while it runs.
@@ -249,10 +250,15 @@ class Run:
             self._enter("CANCELLING")
             self._execution.halt("cancelled", "the run was cancelled")
 
-    def _set_paused(self, paused: bool) -> None:  # noqa: FBT001 - posted to the loop by position
-        if self._state in ("RUNNING", "PAUSED"):
-            self._enter("PAUSED" if paused else "RUNNING")
-            self._execution.set_paused(paused=paused)
+    def _pause(self) -> None:
+        if self._state == "RUNNING":
+            self._enter("PAUSED")
+            self._execution.set_paused(paused=True)
+
+    def _resume(self) -> None:
+        if self._state == "PAUSED":
+            self._enter("RUNNING")
+            self._execution.set_paused(paused=False)
 
     def _enter(self, state: str) -> None:
         if state != self._state:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
+from fastreq_jupyter.engine.chaining import Chain
 from fastreq_jupyter.engine.drawing import Source
 from fastreq_jupyter.engine.lane import Job, Lane
 from fastreq_jupyter.engine.limiter import Gate
@@ -73,8 +74,7 @@ class Scheduler:
         self._business = business
         self._ready: deque[Job] = deque()
         self._parked: dict[Job, asyncio.TimerHandle] = {}
-        self._deferred: dict[int, Deferred] = {}
-        self._children: dict[int, list[int]] = {}
+        self._chain = Chain(tally, business.outcome_at, self._go_on)
         self._idle: deque[asyncio.Future[None]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._active = 0
@@ -119,13 +119,12 @@ class Scheduler:
         """Return position, request and job (if any) of what was drawn but not finished, and forget it."""
         kept = [job for lane in self.lanes.values() for job in lane.empty()]
         left: list[tuple[int, Request, Job | None]] = [(job.position, job.request, job) for job in (*self._ready, *self._parked, *kept)]
-        left += [(position, item.shown, None) for position, item in self._deferred.items()]
+        left += [(position, request, None) for position, request in self._chain.empty()]
         for handle in self._parked.values():
             handle.cancel()
-        self._tally.waiting -= len(self._parked) + len(self._deferred)
+        self._tally.waiting -= len(self._parked)
         self._ready.clear()
         self._parked.clear()
-        self._deferred.clear()
         return left
 
     def drop(self, lane: Lane) -> list[Job]:
@@ -141,8 +140,7 @@ class Scheduler:
 
     def parent_done(self, position: int) -> None:
         """Let requests go on that waited for this one."""
-        for child in self._children.pop(position, ()):
-            self._resolve(child)
+        self._chain.parent_done(position)
 
     async def _worker(self) -> None:
         me = asyncio.current_task()
@@ -218,15 +216,22 @@ class Scheduler:
         """Turn an item into a job, or finish it at once."""
         finish = self._business.finish
         if isinstance(item, Deferred):
-            self._defer(position, item)
+            self._chain.add(position, item)
             return None
         if isinstance(item, Unsendable):
             finish(Outcome(position, item.shown, error=item.error, error_detail=item.detail))
             return None
-        outcome = item if isinstance(item, Outcome) else self._business.known(item, position)
-        if isinstance(item, Outcome) or outcome is not None:
-            finish(replace(outcome or item, position=position))
+        if isinstance(item, Outcome):
+            finish(replace(item, position=position))
             return None
+        outcome = self._business.known(item, position)
+        if outcome is not None:
+            finish(replace(outcome, position=position))
+            return None
+        return self._job(position, item)
+
+    def _job(self, position: int, item: Request) -> Job | None:
+        finish = self._business.finish
         try:
             exchange = prepare(item)
         except UnsendableError as error:
@@ -248,29 +253,8 @@ class Scheduler:
             self.lanes[origin] = lane
         return lane
 
-    def _defer(self, position: int, item: Deferred) -> None:
-        self._deferred[position] = item
-        self._tally.waiting += 1
-        for parent in item.needs:
-            if self._business.outcome_at(parent) is None:
-                self._children.setdefault(parent, []).append(position)
-        self._resolve(position)
-
-    def _resolve(self, position: int) -> None:
-        item = self._deferred.get(position)
-        if item is None:
-            return
-        parents = [self._business.outcome_at(parent) for parent in item.needs]
-        known = [outcome for outcome in parents if outcome is not None]
-        if len(known) < len(parents):
-            return
-        del self._deferred[position]
-        self._tally.waiting -= 1
-        try:
-            resolved = item.resolve(known)
-        except Exception as error:  # noqa: BLE001 - a user's template: whatever it raises is that row's failure
-            resolved = Unsendable(item.shown, "invalid value", f"{type(error).__name__}: {error}")
-        job = self._accept(position, resolved)
+    def _go_on(self, position: int, item: Item) -> None:
+        job = self._accept(position, item)
         if job is not None:
             self._make_ready(job)
 

@@ -7,7 +7,6 @@ of the attempt ends at the head; from there each read may take that long.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -16,7 +15,7 @@ from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator
+    from collections.abc import AsyncGenerator, AsyncIterator
 
     from fastreq_jupyter.backends.base import Stream
     from fastreq_jupyter.engine.attempt import Handoff, Trial
@@ -119,6 +118,7 @@ class Handoffs:
             body = _timed(iter_body(stream, method=job.request.method, max_body=self._options.max_body), self._options.attempt_timeout)
             head = Outcome(job.position, job.request, attempts=tuple(job.attempts), response=response)
             given = StreamedOutcome(head, body)
+            trial.handed = True
             self._given.add(job.position)
             self._queue.put_nowait(given)
             try:
@@ -128,7 +128,6 @@ class Handoffs:
                 await body.aclose()
             if given.failure is not None:
                 raise BackendError(given.failure.kind, given.failure.detail)
-            trial.response = response
             return Body(None, given.size_bytes)
 
         return take_over

@@ -2,17 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.quantity import show_bytes, show_seconds
 
-__all__ = ["KEPT_MUCH", "closing_line"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastreq_jupyter.engine.progress import Tally
+    from fastreq_jupyter.engine.scheduler import Scheduler
+    from fastreq_jupyter.options import Options
+
+__all__ = ["KEPT_MUCH", "closing_line", "figures"]
 
 KEPT_MUCH = 2**30
 """Bytes of kept bodies from which the summary names save_to."""
 
 _KINDS_SHOWN = 4
+
+
+def figures(tally: Tally, scheduler: Scheduler, options: Options, notes: list[str]) -> dict[str, Any]:
+    """Return the figures of a run as small JSON.
+
+    Args:
+        tally: Its counters.
+        scheduler: Knows its hosts and its source.
+        options: In force.
+        notes: Lines a person should read.
+    """
+    source = scheduler.source
+    if tally.kept_bytes > KEPT_MUCH:
+        notes = [*notes, "more than 1 GiB of bodies is kept in memory: save_to writes them to files"]
+    if options.verify_ssl is False:
+        notes = [*notes, "TLS certificates were not verified (verify_ssl=False)"]
+    return {
+        "total": tally.total,
+        "done": tally.done,
+        "ok": tally.ok,
+        "failed": tally.failed,
+        "errors": dict(tally.errors),
+        "elapsed_s": round(tally.elapsed, 3),
+        "bytes": tally.bytes,
+        "kept_bytes": tally.kept_bytes,
+        "attempts": tally.attempts,
+        "retried": tally.retried,
+        "source_exhausted": source.exhausted and source.error is None and scheduler.stop is None,
+        "breaker": {str(origin): lane.health.trips for origin, lane in list(scheduler.lanes.items()) if lane.health.trips},
+        "loop_lag_ms": round(tally.lag_s * 1000, 1),
+        "notes": notes,
+    }
 
 
 def closing_line(summary: Mapping[str, Any]) -> str:

@@ -1,0 +1,98 @@
+"""One option: how it is named, checked and explained, and what to say when it was given wrongly."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Literal
+
+from fastreq_jupyter.errors import OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+__all__ = ["EVERYWHERE", "IN_CELLS", "IN_CODE", "Door", "Option", "refuse_unknown"]
+
+Door = Literal["function", "magic", "panel"]
+EVERYWHERE: frozenset[Door] = frozenset({"function", "magic", "panel"})
+IN_CELLS: frozenset[Door] = frozenset({"magic", "panel"})
+IN_CODE: frozenset[Door] = frozenset({"function"})
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """Describe one option.
+
+    Attributes:
+        name: Function argument; the long flag is the same with hyphens.
+        default: Value when nothing is given, already checked.
+        check: Turns what a user gave (a value, or the text of a flag) into the normal form; raises ValueError or TypeError.
+        allowed: Range and unit in words, for help and for the error line.
+        help: What it does, one line.
+        flags: Further flags that take a value.
+        switches: Flags without value -> the value they set.
+        doors: Where it can be given.
+        secret: Never echo the value.
+        metavar: Placeholder of the value in help.
+        group: Heading in help and panel.
+    """
+
+    name: str
+    default: Any
+    check: Callable[[Any], Any]
+    allowed: str
+    help: str
+    flags: tuple[str, ...] = ()
+    switches: Mapping[str, Any] = field(default_factory=dict)
+    doors: frozenset[Door] = EVERYWHERE
+    secret: bool = False
+    metavar: str = "VALUE"
+    group: str = "Requests"
+
+    @property
+    def long_flag(self) -> str:
+        """Return the flag named after the option: ``--max-retries``."""
+        return "--" + self.name.replace("_", "-")
+
+    def read(self, value: object) -> Any:
+        """Check one value.
+
+        Raises:
+            OptionError: One line naming the option, the value (unless secret) and the range.
+        """
+        try:
+            return self.check(value)
+        except (ValueError, TypeError, OverflowError) as error:
+            said = "" if self.secret else f" {_shown(value)}"
+            why = f" ({error})" if isinstance(error, TypeError) and str(error) else ""
+            message = (
+                f"{self.name}={said.strip()} is not possible{why}: give {self.allowed}"
+                if said
+                else (f"{self.name} cannot be read{why}: give {self.allowed}")
+            )
+            raise OptionError(message) from None
+
+
+# Habits of other clients: what was meant, or a sentence where nothing of ours does it.
+_HABITS: Mapping[str, str] = {
+    "verify": "verify_ssl", "ssl": "verify_ssl", "ca_bundle": "verify_ssl", "allow_redirects": "follow_redirects",
+    "proxies": "proxy", "max_workers": "concurrency", "workers": "concurrency", "limit_per_host": "concurrency_per_host",
+    "max_connections": "concurrency", "retries": "max_retries", "total_timeout": "timeout", "content": "data", "body": "data",
+    "urls": "the first argument", "url": "the first argument", "query": "params", "rate": "rate_limit", "burst": "rate_limit_burst",
+    "-m": "--timeout", "--max-time": "--timeout", "-b": "a 'Cookie: name=value' header line (-H)", "-u": "--auth NAME",
+    "-x": "--proxy", "-o": "--save-to", "-L": "nothing: redirects are followed (--no-redirects turns it off)",
+    "-A": "-H 'User-Agent: ...'", "-F": "a curl line in the cell", "--insecure": "-k", "--cacert": "--ca", "--json": "a body in the cell",
+}  # fmt: skip
+
+
+def refuse_unknown(name: str, known: Iterable[str]) -> OptionError:
+    """Return the one-line error for an unknown option or flag, naming what was probably meant."""
+    if name in _HABITS:
+        return OptionError(f"unknown option {name}: use {_HABITS[name]}")
+    near = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    return OptionError(f"unknown option {name}" + (f": did you mean {near[0]}?" if near else "; %fastreq --help lists all"))
+
+
+def _shown(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004 - one line

@@ -22,7 +22,7 @@ from fastreq_jupyter.spelling import spellings
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from fastreq_jupyter.model import Headers
+    from fastreq_jupyter.response import Headers
 
 __all__ = [
     "MASK",

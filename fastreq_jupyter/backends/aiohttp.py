@@ -33,7 +33,7 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
     from fastreq_jupyter.backends.proxy import ProxyServer
-    from fastreq_jupyter.model import Headers
+    from fastreq_jupyter.response import Headers
     from fastreq_jupyter.timing import Marks
 
 __all__ = ["open_session"]

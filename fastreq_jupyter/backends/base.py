@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fastreq_jupyter.errors import BackendError, OptionError
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.model import Headers
+    from fastreq_jupyter.response import Headers
     from fastreq_jupyter.target import Target
     from fastreq_jupyter.timing import Marks
 

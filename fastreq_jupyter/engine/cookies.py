@@ -24,7 +24,7 @@ from fastreq_jupyter.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from fastreq_jupyter.model import Headers
+    from fastreq_jupyter.response import Headers
     from fastreq_jupyter.target import Origin, Target
 
 __all__ = ["Jar"]

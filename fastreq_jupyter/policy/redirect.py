@@ -22,7 +22,7 @@ from fastreq_jupyter.target import Target, resolve_reference
 
 if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import Exchange
-    from fastreq_jupyter.model import Headers
+    from fastreq_jupyter.response import Headers
 
 __all__ = ["REDIRECTS", "next_exchange"]
 

@@ -26,7 +26,7 @@ NO_PYTHON = Python 3.11 or newer with venv is missing: install it (Debian: apt-g
 NO_NODE = Node.js 20 or newer is missing: install it (Debian: apt-get install nodejs; or from nodejs.org)
 NO_NPM = npm is missing: install it (Debian: apt-get install npm; with nodejs.org it comes along)
 
-PIP := -m pip --disable-pip-version-check --quiet install
+PIP := -m pip --disable-pip-version-check --quiet --quiet install
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -r s
 
 help:

@@ -32,9 +32,11 @@ def charset_of(content_type: str | None) -> str | None:
         name, _, value = part.partition("=")
         if name.strip().lower() == "charset":
             try:
-                return codecs.lookup(value.strip().strip("\"'")).name
+                found = codecs.lookup(value.strip().strip("\"'"))
             except (LookupError, ValueError):
                 return None
+            # Python's codecs also turn bytes into bytes (zlib, hex) and text into text (rot13): those are no charsets.
+            return found.name if getattr(found, "_is_text_encoding", True) else None
     return None
 
 

@@ -12,6 +12,7 @@ from fastreq_jupyter.engine.saving import AtomicFile
 from fastreq_jupyter.engine.sink import Body, read_body
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import Response
+from fastreq_jupyter.policy.framing import check_head
 from fastreq_jupyter.policy.redirect import next_exchange
 from fastreq_jupyter.redact import one_line, redact_text, secret_values
 from fastreq_jupyter.timing import Marks, Timing
@@ -105,6 +106,7 @@ class Transport:
             try:
                 sent = self._with_cookies(exchange)
                 stream = await self._session(exchange.target.origin).send(sent, marks)
+                check_head(stream.status, stream.headers)
                 self.jar.store(exchange.target, stream.headers)
                 trial.response = _head(exchange, stream)
                 following = self._following(exchange, stream, followed, secrets)

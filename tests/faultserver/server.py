@@ -179,7 +179,7 @@ class Door:
                 await self.script(call)
             finally:
                 self.in_flight -= 1
-            if not call.keep:
+            if not call.keep or (call.request.header("connection") or "").lower() == "close":
                 return
 
     async def _next_call(self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> Call | None:

@@ -16,7 +16,9 @@ __all__ = ["BODIES", "CHUNKING", "CONNECTIONS", "HEADS"]
 
 TEXT = ("Content-Type", "text/plain")
 CHUNKED = ("Transfer-Encoding", "chunked")
+# What was said is not HTTP, or ends before it is whole; or the connection ended before there was an answer.
 BROKEN = "protocol"
+GONE = "connect"
 
 
 def length(value: object) -> tuple[str, str]:
@@ -59,15 +61,15 @@ CONNECTIONS = table(
     Fault("connection refused", "connect", build=_refused),
     Fault("connect gets no answer", "timeout", build=_full),
     Fault("accepts and never reads", "timeout", raw=accepts_only),
-    Fault("hangs up on connect", BROKEN, raw=hangs_up),
-    Fault("resets on connect", BROKEN, raw=tears_down),
+    Fault("hangs up on connect", GONE, raw=hangs_up),
+    Fault("resets on connect", GONE, raw=tears_down),
     Fault("speaks ssh", BROKEN, raw=speaks_ssh),
     Fault("never answers", "timeout", hangs()),
-    Fault("closes before the head", BROKEN, closes()),
-    Fault("resets before the head", BROKEN, resets()),
-    Fault("closes in mid head", BROKEN, closes(b"HTTP/1.1 200 OK\r\nContent-Le")),
-    Fault("closes after the status line", BROKEN, closes(b"HTTP/1.1 200 OK\r\n")),
-    Fault("resets in mid head", BROKEN, resets(b"HTTP/1.1 200 OK\r\nContent-Le")),
+    Fault("closes before the head", GONE, closes()),
+    Fault("resets before the head", GONE, resets()),
+    Fault("closes in mid head", GONE, closes(b"HTTP/1.1 200 OK\r\nContent-Le")),
+    Fault("closes after the status line", GONE, closes(b"HTTP/1.1 200 OK\r\n")),
+    Fault("resets in mid head", GONE, resets(b"HTTP/1.1 200 OK\r\nContent-Le")),
     Fault("stalls in mid head", "timeout", hangs(b"HTTP/1.1 200 OK\r\nContent-Le")),
     Fault("drips the head", "timeout", drip(b"HTTP/1.1 200 OK\r\n", b"X-More: a\r\n")),
 )

@@ -67,7 +67,8 @@ def _evil(name: str, location: str | bytes) -> Fault:
 
 # fmt: off
 REDIRECTS = table(
-    Fault("redirect to itself", "too many redirects", moved("")),
+    Fault("redirect to itself", "too many redirects", moved("/thing")),
+    Fault("redirect with an empty Location", None, moved(""), status=302),
     Fault("redirect loop of two", "too many redirects", routes({"/a": moved("/b"), "/b": moved("/a"), "/thing": moved("/a")})),
     Fault("21 redirects", "too many redirects", build=_chain(21)),
     Fault("endless redirects", "too many redirects", build=_chain(10**9)),
@@ -148,11 +149,11 @@ TLS = table(
     Fault("wants a client certificate", "tls", reply(200, b"ok"), tls="client"),
     Fault("handshake never answered", "timeout", build=_over_tls(_no_handshake)),
     Fault("plain HTTP instead of a handshake", "tls", build=_over_tls(_plain_answer)),
-    Fault("hangs up in the handshake", "tls", build=_over_tls(_leaves_handshake)),
+    Fault("hangs up in the handshake", "connect", build=_over_tls(_leaves_handshake)),
     Fault("alert in the handshake", "tls", build=_over_tls(_alert)),
     Fault("closes in mid body over TLS", "protocol", raw(head(200, ("Content-Length", "10")) + b"hello"), tls="good"),
     Fault("stalls in mid body over TLS", "timeout", hangs(head(200, ("Content-Length", "10")) + b"hello"), tls="good"),
-    Fault("plain HTTP to a TLS port", "protocol", build=_plain_to_tls),
+    Fault("plain HTTP to a TLS port", "connect", build=_plain_to_tls),
 )
 # fmt: on
 
@@ -180,22 +181,22 @@ def _proxied(kind: str, name: str, tls: str | None) -> list[Fault]:
     def fault(what: str, error: str | None, userinfo: str = "", **how: object) -> Fault:
         return Fault(f"{name}: {what}", error, build=_through(kind, tls, userinfo, **how), data="through" if error is None else ANY)
 
-    # To a plain target an HTTP proxy is the server we talk to: where it breaks off, the answer did.
-    broken = "protocol" if kind == "http" and tls is None else "proxy"
+    # To a plain target an HTTP proxy is the server we talk to: what it says, or fails to say, is the answer.
+    plain = kind == "http" and tls is None
+    refused, gone = ("http 407", "connect") if plain else ("proxy", "proxy")
     return [
         fault("open", None),
         fault("with credentials", None, "user:pass@", credentials="user:pass"),
-        fault("wrong credentials", "proxy", "user:wrong@", credentials="user:pass"),
-        fault("no credentials", "proxy", credentials="user:pass"),
+        fault("wrong credentials", refused, "user:wrong@", credentials="user:pass"),
+        fault("no credentials", refused, credentials="user:pass"),
         fault("never answers", "timeout", fault="silent"),
-        fault("hangs up", broken, fault="closes"),
-        fault("resets", broken, fault="resets"),
-        fault("talks nonsense", broken, fault="garbage"),
-        fault("hangs up in the tunnel", "tls" if tls else "protocol", fault="half"),
+        fault("hangs up", gone, fault="closes"),
+        fault("resets", gone, fault="resets"),
+        fault("talks nonsense", "protocol" if plain else "proxy", fault="garbage"),
+        fault("hangs up in the tunnel", "proxy" if tls else "connect", fault="half"),
     ]
 
 
-# fmt: off
 PROXIES = table(
     *_proxied("http", "http proxy, tunnel", "good"),
     *_proxied("http", "http proxy", None),

@@ -119,7 +119,7 @@ class CountingServer:
         return Arrival(method, path, headers, body, time.monotonic(), connection)
 
     async def _answer(self, path: str) -> tuple[int, bytes]:
-        kind, _, rest = path.lstrip("/").partition("/")
+        kind, _, rest = path.lstrip("/").partition("?")[0].partition("/")
         number = self.paths[path]
         await asyncio.sleep(float(rest) if kind == "delay" else self.delay)
         if kind == "status":

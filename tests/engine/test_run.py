@@ -1,0 +1,432 @@
+"""The run: one row per request, in order, whatever happens; limits measured at the server."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from typing import Any
+
+import pytest
+
+from fastreq_jupyter.errors import OptionError, SourceError
+from fastreq_jupyter.model import Deferred, Outcome, Request, Unsendable
+
+
+def errors(run: Any) -> list[str | None]:
+    return [row.error for row in run.rows]
+
+
+def test_every_request_ends_as_one_row_in_the_order_given(counting_server, start) -> None:
+    async def main() -> None:
+        urls = [f"{counting_server.url}/delay/{(7 * i) % 5 / 100}?i={i}" if i % 3 else "no url" for i in range(60)]
+        run = start(urls, concurrency=7)
+        rows = await run
+        assert [row.position for row in rows] == list(range(60))
+        assert [row.request.url for row in rows] == urls
+        assert errors(run) == [None if i % 3 else "invalid URL" for i in range(60)]
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("concurrency", [1, 10, 120])
+def test_the_number_in_flight_is_the_concurrency(counting_server, start, concurrency) -> None:
+    counting_server.delay = 0.05
+
+    async def main() -> None:
+        await start([f"{counting_server.url}/{i}" for i in range(2 * concurrency + 5)], concurrency=concurrency)
+
+    asyncio.run(main())
+    assert counting_server.peak == concurrency
+
+
+def test_concurrency_per_host_holds_beside_a_larger_concurrency(counting_server, start) -> None:
+    counting_server.delay = 0.02
+
+    async def main() -> None:
+        await start([f"{counting_server.url}/{i}" for i in range(60)], concurrency=30, concurrency_per_host=4)
+
+    asyncio.run(main())
+    assert counting_server.peak == 4
+
+
+@pytest.mark.parametrize("option", ["rate_limit", "rate_limit_per_host"])
+def test_no_window_at_the_server_sees_more_than_rate_and_burst(counting_server, start, option) -> None:
+    async def main() -> None:
+        await start([f"{counting_server.url}/{i}" for i in range(40)], **{option: 40}, rate_limit_burst=5)
+
+    asyncio.run(main())
+    # One more than 5 + 40 * 0.25 for the way between our clock and the server's.
+    assert counting_server.most_within(0.25) <= 16
+    assert counting_server.times[-1] >= 35 / 40 - 0.05
+
+
+def test_a_waiting_retry_holds_no_slot(counting_server, start) -> None:
+    async def main() -> None:
+        urls = [f"{counting_server.url}/flaky/1/x", *(f"{counting_server.url}/{i}" for i in range(5))]
+        run = start(urls, concurrency=1)
+        await run
+        assert errors(run) == [None] * 6
+
+    asyncio.run(main())
+    assert [arrival.path for arrival in counting_server.arrivals][-1] == "/flaky/1/x"
+
+
+def test_retries_wait_at_least_1_and_2_seconds(counting_server, start) -> None:
+    async def main() -> None:
+        run = start([f"{counting_server.url}/status/503"], max_retries=2)
+        (row,) = await run
+        assert row.error == "http 503"
+        assert [round(a.retry_wait) >= w for a, w in zip(row.attempts, (1, 2, 0), strict=True)] == [True] * 3
+
+    asyncio.run(main())
+    first, second, third = counting_server.times
+    assert 1 <= second - first < 2.5
+    assert 2 <= third - second < 4.5
+
+
+def test_a_sized_source_that_is_cancelled_gives_all_its_rows(counting_server, start) -> None:
+    counting_server.delay = 0.2
+
+    async def main() -> None:
+        run = start([f"{counting_server.url}/{i}" for i in range(100)], concurrency=4)
+        await asyncio.sleep(0.3)
+        run.cancel()
+        rows = await run
+        assert run.state == "CANCELLED"
+        assert len(rows) == 100
+        assert errors(run)[:4] == [None] * 4
+        assert errors(run)[-1] == "cancelled"
+        assert run.progress.in_flight == run.progress.waiting == 0
+
+    asyncio.run(main())
+
+
+def test_an_iterator_gives_what_was_drawn_from_it(counting_server, start) -> None:
+    counting_server.delay = 0.1
+    drawn = []
+
+    def endless():
+        while True:
+            drawn.append(1)
+            yield Request("GET", counting_server.url)
+
+    async def main() -> None:
+        run = start(endless(), concurrency=3)
+        await asyncio.sleep(0.25)
+        run.cancel()
+        assert len(await run) == len(drawn)
+        assert run.summary()["source_exhausted"] is False
+
+    asyncio.run(main())
+
+
+def test_a_source_that_raises_ends_the_drawing_and_its_rows_are_finished(counting_server, start) -> None:
+    counting_server.delay = 0.05
+
+    def broken():
+        yield Request("GET", f"{counting_server.url}/1")
+        yield Request("GET", f"{counting_server.url}/2")
+        message = "no more"
+        raise LookupError(message)
+
+    async def main() -> None:
+        with pytest.raises(SourceError) as caught:
+            await start(broken(), concurrency=1)
+        assert isinstance(caught.value.__cause__, LookupError)
+        assert [row.error for row in caught.value.df] == [None, None]
+
+    asyncio.run(main())
+
+
+def test_an_async_source_is_drawn_on_the_running_loop(counting_server, start) -> None:
+    async def source():
+        for i in range(20):
+            await asyncio.sleep(0)
+            yield Request("GET", f"{counting_server.url}/{i}")
+
+    async def main() -> None:
+        rows = await start(source(), concurrency=5)
+        assert [row.data["path"] for row in rows] == [f"/{i}" for i in range(20)]
+
+    asyncio.run(main())
+
+
+def test_a_source_is_never_drawn_far_ahead_of_need(counting_server, start) -> None:
+    counting_server.delay = 0.1
+    drawn = []
+
+    def source():
+        for i in range(1000):
+            drawn.append(i)
+            yield Request("GET", counting_server.url)
+
+    async def main() -> None:
+        run = start(source(), concurrency=5)
+        await asyncio.sleep(0.15)
+        assert len(drawn) <= 15
+        run.cancel()
+        await run
+
+    asyncio.run(main())
+
+
+def test_limit_sends_the_first_n_only(counting_server, start) -> None:
+    async def main() -> None:
+        assert len(await start([f"{counting_server.url}/{i}" for i in range(9)], limit=4)) == 4
+
+    asyncio.run(main())
+    assert len(counting_server.arrivals) == 4
+
+
+def test_the_deadline_of_the_run_ends_it_and_names_what_is_left(counting_server, start) -> None:
+    async def main() -> None:
+        run = start([f"{counting_server.url}/delay/{5 * (i > 1)}" for i in range(10)], concurrency=4, deadline=0.4)
+        await run
+        assert errors(run) == [None, None] + ["deadline"] * 8
+
+    started = time.monotonic()
+    asyncio.run(main())
+    assert time.monotonic() - started < 4
+
+
+def test_max_failures_stops_the_rest(counting_server, start) -> None:
+    async def main() -> None:
+        run = start([f"{counting_server.url}/status/404"] * 50, concurrency=2, max_failures="5")
+        await run
+        found = errors(run)
+        assert found.count("stopped") >= 40
+        assert found[:5] == ["http 404"] * 5
+
+    asyncio.run(main())
+
+
+def test_twenty_401_stop_the_host(counting_server, start) -> None:
+    async def main() -> None:
+        run = start([f"{counting_server.url}/status/401"] * 100, concurrency=5)
+        await run
+        assert "all 401" in run.rows[-1].error_detail
+        assert errors(run)[-1] == "stopped"
+
+    asyncio.run(main())
+    assert 20 <= len(counting_server.arrivals) <= 25
+
+
+def test_max_failures_none_turns_the_stop_off(counting_server, start) -> None:
+    async def main() -> None:
+        await start([f"{counting_server.url}/status/401"] * 40, concurrency=5, max_failures="none")
+
+    asyncio.run(main())
+    assert len(counting_server.arrivals) == 40
+
+
+def test_a_paused_run_starts_nothing_and_goes_on_when_resumed(counting_server, start) -> None:
+    counting_server.delay = 0.05
+
+    async def main() -> None:
+        run = start([f"{counting_server.url}/{i}" for i in range(20)], concurrency=2)
+        await asyncio.sleep(0.12)
+        run.pause()
+        await asyncio.sleep(0.15)
+        assert run.state == "PAUSED"
+        seen = len(counting_server.arrivals)
+        await asyncio.sleep(0.2)
+        assert len(counting_server.arrivals) == seen < 20
+        run.resume()
+        await run
+        assert errors(run) == [None] * 20
+
+    asyncio.run(main())
+
+
+def test_concurrency_changes_while_running(counting_server, start) -> None:
+    counting_server.delay = 0.05
+
+    async def main() -> None:
+        run = start([f"{counting_server.url}/{i}" for i in range(120)], concurrency=2)
+        await asyncio.sleep(0.2)
+        assert counting_server.peak == 2
+        run.update(concurrency=20)
+        await asyncio.sleep(0.2)
+        assert counting_server.peak == 20
+        run.update(concurrency=1)
+        await asyncio.sleep(0.15)
+        counting_server.reset()
+        await run
+        assert counting_server.peak <= 1
+
+    asyncio.run(main())
+
+
+def test_a_rate_can_be_lifted_while_attempts_wait_for_it(counting_server, start) -> None:
+    async def main() -> None:
+        run = start([f"{counting_server.url}/{i}" for i in range(30)], rate_limit=1, rate_limit_burst=1)
+        await asyncio.sleep(0.1)
+        run.update(rate_limit=None)
+        await asyncio.wait_for(run.drained(), 5)
+        assert errors(run) == [None] * 30
+
+    asyncio.run(main())
+
+
+def test_update_refuses_what_cannot_change(counting_server, start) -> None:
+    async def main() -> None:
+        run = start([counting_server.url])
+        with pytest.raises(OptionError, match="backend cannot be changed"):
+            run.update(backend="requests")
+        with pytest.raises(OptionError, match="from 1 to 1000"):
+            run.update(concurrency=0)
+        await run
+
+    asyncio.run(main())
+
+
+def test_retry_failed_sends_only_what_failed(counting_server, start) -> None:
+    async def main() -> None:
+        first = start([f"{counting_server.url}/flaky/1/a", f"{counting_server.url}/b"], max_retries=0)
+        await first
+        assert errors(first) == ["http 503", None]
+        second = first.retry_failed()
+        await second
+        assert errors(second) == [None, None]
+        assert second.rows[1] is first.rows[1] or second.rows[1] == first.rows[1]
+
+    asyncio.run(main())
+    assert counting_server.paths == {"/flaky/1/a": 2, "/b": 1}
+
+
+def test_a_deferred_request_waits_for_its_parents_and_sees_them(counting_server, start) -> None:
+    def child(parents: Any) -> Request:
+        return Request("GET", f"{counting_server.url}{parents[0].data['path']}/child")
+
+    async def main() -> None:
+        shown = Request("GET", "{{a}}")
+        run = start([Request("GET", f"{counting_server.url}/a"), Deferred((0,), child, shown), Deferred((1,), child, shown)])
+        assert [row.data["path"] for row in await run] == ["/a", "/a/child", "/a/child/child"]
+
+    asyncio.run(main())
+
+
+def test_a_template_that_raises_is_that_rows_failure(counting_server, start) -> None:
+    def broken(_: Any) -> Request:
+        message = "no token"
+        raise KeyError(message)
+
+    async def main() -> None:
+        run = start([Request("GET", counting_server.url), Deferred((0,), broken, Request("GET", "x"))])
+        await run
+        assert errors(run) == [None, "invalid value"]
+
+    asyncio.run(main())
+
+
+def test_known_outcomes_and_unsendable_rows_send_nothing(counting_server, start) -> None:
+    async def main() -> None:
+        asked = Request("GET", counting_server.url)
+        run = start([Outcome(99, asked, data="kept"), Unsendable(asked, "invalid value", "url is NaN"), asked])
+        rows = await run
+        assert [row.position for row in rows] == [0, 1, 2]
+        assert rows[0].data == "kept"
+        assert errors(run) == [None, "invalid value", None]
+
+    asyncio.run(main())
+    assert len(counting_server.arrivals) == 1
+
+
+def test_a_run_can_be_awaited_from_another_loop(counting_server, start) -> None:
+    counting_server.delay = 0.1
+    started = threading.Event()
+    kept: list[Any] = []
+
+    def serve() -> None:
+        async def main() -> None:
+            kept.append(start([f"{counting_server.url}/{i}" for i in range(3)]))
+            started.set()
+            await kept[0]
+
+        asyncio.run(main())
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    started.wait(5)
+
+    async def elsewhere() -> int:
+        return len(await kept[0])
+
+    assert asyncio.run(elsewhere()) == 3
+    thread.join(5)
+
+
+def test_cancelling_the_wait_cancels_the_run_and_keeps_what_arrived(counting_server, start) -> None:
+    async def main() -> None:
+        run = start([f"{counting_server.url}/delay/{3 * i}" for i in range(4)])
+
+        async def wait() -> None:
+            await run
+
+        task = asyncio.create_task(wait())
+        await asyncio.sleep(0.3)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert run.done
+        assert errors(run) == [None, "cancelled", "cancelled", "cancelled"]
+
+    asyncio.run(main())
+
+
+def test_a_loop_that_ends_takes_its_run_with_it_and_no_row_is_lost(counting_server, start) -> None:
+    kept: list[Any] = []
+
+    async def main() -> None:
+        kept.append(start([f"{counting_server.url}/delay/{5 * i}" for i in range(3)]))
+        await asyncio.sleep(0.2)
+
+    asyncio.run(main())
+    assert kept[0].wait(1)
+    assert kept[0].state == "CANCELLED"
+    assert errors(kept[0]) == [None, "cancelled", "cancelled"]
+
+
+def test_a_blocked_loop_invents_no_timeout(counting_server, start) -> None:
+    async def main() -> None:
+        run = start([f"{counting_server.url}/delay/0.1?{i}" for i in range(20)], timeout=0.5, max_retries=0)
+        await asyncio.sleep(0.05)
+        time.sleep(1)  # noqa: ASYNC251 - the point
+        await run
+        assert errors(run) == [None] * 20
+        assert run.summary()["loop_lag_ms"] > 400
+
+    asyncio.run(main())
+
+
+def test_events_tell_the_story_in_order(counting_server, start) -> None:
+    told: list[str] = []
+
+    async def main() -> None:
+        run = start([counting_server.url])
+        run.subscribe(lambda event: told.append(type(event).__name__))
+        await run
+
+    asyncio.run(main())
+    assert told == [
+        "StateChanged",
+        "RunStarted",
+        "AttemptStarted",
+        "ResponseStarted",
+        "AttemptFinished",
+        "Finished",
+        "StateChanged",
+        "RunFinished",
+    ]
+
+
+def test_the_closing_line_counts_what_happened(counting_server, start) -> None:
+    async def main() -> None:
+        run = start([f"{counting_server.url}/status/404", counting_server.url, "x"], max_retries=0)
+        await run
+        assert run.closing_line().startswith("1 of 3 ok, ")
+        assert "http 404 x1" in run.closing_line()
+        assert "invalid URL x1" in run.closing_line()
+
+    asyncio.run(main())

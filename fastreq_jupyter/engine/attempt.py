@@ -10,7 +10,7 @@ from fastreq_jupyter.backends.base import Exchange, SessionKey, Stream
 from fastreq_jupyter.engine.proxies import proxy_for
 from fastreq_jupyter.engine.saving import AtomicFile
 from fastreq_jupyter.engine.sink import Body, read_body
-from fastreq_jupyter.errors import BackendError
+from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.model import Response
 from fastreq_jupyter.policy.framing import check_head
 from fastreq_jupyter.policy.redirect import next_exchange
@@ -108,10 +108,10 @@ class Transport:
                 stream = await self._session(exchange.target.origin).send(sent, marks)
                 check_head(stream.status, stream.headers)
                 self.jar.store(exchange.target, stream.headers)
-                trial.response = _head(exchange, stream)
+                trial.response = head = _head(exchange, stream)
                 following = self._following(exchange, stream, followed, secrets)
                 if following is None:
-                    trial.response = await reader.read(exchange, stream, trial)
+                    trial.response = await reader.read(head, exchange.method, stream, trial)
                     return
                 followed += 1
                 await _drain(stream)
@@ -144,7 +144,11 @@ class Transport:
             options = self.options
             proxy = proxy_for(origin, options.proxy, self.environ)
             key = SessionKey(self.backend, options.verify_ssl, options.cert, proxy, options.http2)
-            session = self._sessions[origin] = self.open_session(key)
+            try:
+                session = self._sessions[origin] = self.open_session(key)
+            except OptionError as error:
+                # Only a proxy of the environment can come up as late as this.
+                raise BackendError("proxy", str(error), sent=False) from error
         return session
 
 
@@ -158,17 +162,16 @@ class _Reader:
     on_head: Callable[[int], None] | None
     handoff: Handoff | None
 
-    async def read(self, exchange: Exchange, stream: Stream, trial: Trial) -> Response:
-        head = _head(exchange, stream)
+    async def read(self, head: Response, method: str, stream: Stream, trial: Trial) -> Response:
         good = stream.status < _BAD
         if self.on_head is not None:
             self.on_head(stream.status)
         if good and self.handoff is not None:
             body = await self.handoff(head, stream, trial)
         elif good and self.save_as is not None:
-            return await self._save(head, exchange.method, stream, self.save_as)
+            return await self._save(head, method, stream, self.save_as)
         else:
-            body = await read_body(stream, method=exchange.method, max_body=self.options.max_body, gate=self.ticket)
+            body = await read_body(stream, method=method, max_body=self.options.max_body, gate=self.ticket)
         return replace(head, content=body.content, size_bytes=body.size_bytes)
 
     async def _save(self, head: Response, method: str, stream: Stream, path: str) -> Response:

@@ -77,7 +77,8 @@ class Engine:
         options = plan.options
         backend = detect(options.backend)
         # Whatever the backend must refuse is refused now, before anything is drawn.
-        self.session(SessionKey(backend, options.verify_ssl, options.cert, None, options.http2))
+        proxy = None if options.proxy in ("env", "none") else options.proxy
+        self.session(SessionKey(backend, options.verify_ssl, options.cert, proxy, options.http2))
         transport = Transport(backend, options, jar or Jar(), dict(os.environ), self.session)
         if options.verify_ssl is False:
             message = "TLS certificates are not verified (verify_ssl=False)"

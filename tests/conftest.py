@@ -14,9 +14,10 @@ from serving.counting import CountingServer
 from fastreq_jupyter import demo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 ROOT = Path(__file__).parents[1]
+MEASURED = "measured"
 BACKENDS = ("niquests", "aiohttp", "requests")
 
 
@@ -54,6 +55,24 @@ def backend(request: pytest.FixtureRequest) -> str:
 def root() -> Path:
     """Give the root of the repository."""
     return ROOT
+
+
+@pytest.fixture
+def measured(record_property: Callable[[str, object], None]) -> Callable[[str, str, str], None]:
+    """Keep a measured value for the table printed at the end: claim, where, value."""
+    return lambda claim, where, value: record_property(MEASURED, [claim, where, value])
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Print what was measured, claim by claim."""
+    reports = [report for kind in ("passed", "failed") for report in terminalreporter.getreports(kind)]
+    rows = sorted(tuple(value) for report in reports for name, value in report.user_properties if name == MEASURED)
+    if rows:
+        terminalreporter.section("measured", sep="-")
+    for claim in dict.fromkeys(row[0] for row in rows):
+        terminalreporter.write_line(claim)
+        for _, where, value in (row for row in rows if row[0] == claim):
+            terminalreporter.write_line(f"    {where:<20} {value}")
 
 
 def _missing(what: str, remedy: str) -> None:

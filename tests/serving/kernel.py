@@ -1,0 +1,111 @@
+"""A real IPython kernel in a process of its own, spoken to over its sockets."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty
+from typing import Any, Self
+
+from jupyter_client import KernelManager
+from jupyter_client.kernelspec import KernelSpec
+
+
+class _Manager(KernelManager):
+    """Start the kernel of a given interpreter, whatever kernels are installed."""
+
+    python = ""
+
+    @property
+    def kernel_spec(self) -> KernelSpec:
+        argv = [self.python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        return KernelSpec(argv=argv, display_name="test", language="python")
+
+
+@dataclass
+class Ran:
+    """What a cell gave: `text` what it printed, `result` its last value as text, `error` `Name: message` or None."""
+
+    text: str = ""
+    result: str | None = None
+    error: str | None = None
+    outputs: list[dict[str, Any]] = field(default_factory=list)
+
+    def good(self) -> Self:
+        """Return itself, or fail with the cell's traceback."""
+        assert self.error is None, "\n".join(line for out in self.outputs for line in out.get("traceback", [self.error]))
+        return self
+
+
+class Kernel:
+    """Run cells one after the other; use as a context manager."""
+
+    def __init__(self, python: str, **environment: str) -> None:
+        self._folder = tempfile.TemporaryDirectory()
+        self._manager = _Manager()
+        self._manager.python = python
+        self._manager.connection_file = str(Path(self._folder.name) / "kernel.json")
+        self._environment = {**os.environ, "IPYTHONDIR": str(Path(self._folder.name) / "ipython"), **environment}
+
+    def __enter__(self) -> Self:
+        self._manager.start_kernel(env=self._environment, cwd=self._folder.name)
+        self.client = self._manager.blocking_client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.client.stop_channels()
+        self._manager.shutdown_kernel(now=True)
+        self._manager.cleanup_resources()
+        self._folder.cleanup()
+
+    @property
+    def pid(self) -> int:
+        """Return the process id of the kernel."""
+        return int(self._manager.provisioner.pid)
+
+    def interrupt(self) -> None:
+        """Send what the Interrupt button sends."""
+        self._manager.interrupt_kernel()
+
+    def start(self, code: str) -> str:
+        """Begin a cell and return its message id; `finish` waits for it."""
+        return self.client.execute(code, allow_stdin=False)
+
+    def finish(self, message_id: str, timeout: float = 60) -> Ran:
+        """Wait for the end of a cell and return what it gave."""
+        ran = Ran()
+        while True:
+            try:
+                message = self.client.get_iopub_msg(timeout=timeout)
+            except Empty:
+                raise TimeoutError(f"the cell did not end within {timeout} s; so far: {ran}") from None
+            if message["parent_header"].get("msg_id") == message_id and _noted(ran, message):
+                return ran
+
+    def run(self, code: str, timeout: float = 60) -> Ran:
+        """Run a cell to its end."""
+        return self.finish(self.start(code), timeout)
+
+    def value(self, code: str, timeout: float = 60) -> Any:
+        """Run a cell that must succeed and print one line of JSON last; return that value."""
+        return json.loads(self.run(code, timeout).good().text.splitlines()[-1])
+
+
+def _noted(ran: Ran, message: dict[str, Any]) -> bool:
+    """Write a message into `ran`; True when the kernel is idle again."""
+    kind, content = message["msg_type"], message["content"]
+    if kind == "stream":
+        ran.text += content["text"]
+    elif kind in {"execute_result", "display_data"}:
+        if kind == "execute_result":
+            ran.result = content["data"].get("text/plain")
+        ran.outputs.append(content)
+    elif kind == "error":
+        ran.error = f"{content['ename']}: {content['evalue']}"
+        ran.outputs.append(content)
+    return kind == "status" and content["execution_state"] == "idle"

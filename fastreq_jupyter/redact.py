@@ -102,10 +102,9 @@ def redact_body(content: bytes, content_type: str | None, secrets: Iterable[str]
     kept: list[str] = []
     at = 0
     for start, end in _secret_spans(text, content_type):
-        if start >= at:
-            quote = '"' if text[start : start + 1] == '"' else ""
-            kept += [text[at:start], quote, MASK, quote]
-            at = end
+        quote = '"' if text[start : start + 1] == '"' else ""
+        kept += [text[at:start], quote, MASK, quote]
+        at = end
     text = _USERINFO.sub(MASK + "@", "".join(kept) + text[at:])
     return redact_text(text, secrets)[:limit]
 
@@ -172,11 +171,13 @@ def _redact_pair(pair: str) -> str:
 
 def _secret_part(pair: str) -> str:
     """Return the secret end of ``name=value`` (or of ``a=1;name=value``), or nothing."""
-    name, _, value = pair.partition("=")
-    if is_secret_name(unquote_plus(name.lstrip("?")) if "%" in name else name.lstrip("?")):
-        return value
-    if ";" in pair:
-        return _secret_part(pair.partition(";")[2]) if len(pair) < 4096 else ""  # noqa: PLR2004 - bounds the recursion's cost
+    at = 0
+    for part in pair.split(";"):
+        name, equals, _ = part.partition("=")
+        bare = name.lstrip("?")
+        if equals and is_secret_name(unquote_plus(bare) if "%" in bare else bare):
+            return pair[at + len(name) + 1 :]
+        at += len(part) + 1
     return ""
 
 
@@ -261,9 +262,13 @@ def _secret_spans(text: str, content_type: str | None) -> Iterator[tuple[int, in
             if value := _secret_part(pair):
                 yield at - 1 - len(value), at - 1
     else:
-        for match in _MEMBER.finditer(text):
-            if is_secret_name(match[1]):
-                yield match.end(), _value_end(text, match.end())
+        at = 0
+        while found := _MEMBER.search(text, at):
+            at = found.end()
+            if is_secret_name(found[1]):
+                end = _value_end(text, at)
+                yield at, end
+                at = max(at, end)
 
 
 def _value_end(text: str, start: int) -> int:

@@ -39,8 +39,8 @@ SWITCHING = 101
 
 # RFC 9110, 5.6.2
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-# RFC 9110, 5.5: CR, LF and NUL are invalid in a field value and dangerous.
-_FORBIDDEN = re.compile(r"[\x00\r\n]")
+# RFC 9110, 5.5: control characters are invalid in a field value, CR, LF and NUL dangerous.
+_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # RFC 9110, 8.6: a method that does not anticipate content sends no Content-Length of 0.
 _BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 # inet_aton's old forms of an IPv4 address (127.1, 2130706433, 0x7f.1): libraries differ, so nobody gets them.
@@ -63,12 +63,13 @@ def framed(exchange: Exchange) -> list[tuple[str, str]]:
     length = len(exchange.content or b"")
     lines: list[tuple[str, str]] = []
     has_host = False
-    for name, value in exchange.headers:
+    for name, given in exchange.headers:
         lower = name.lower()
+        value = given.strip(" \t")
         if not _TOKEN.fullmatch(name):
             raise _refused(f"header name {name[:40]!r} is no token")
         if _FORBIDDEN.search(value):
-            raise _refused(f"header {name} holds a line break or NUL")
+            raise _refused(f"header {name} holds a control character")
         if lower == "content-length":
             _check_length(value, length)
         elif lower == "transfer-encoding":

@@ -1,0 +1,193 @@
+"""The niquests backend: HTTP/1.1 and, over TLS, HTTP/2.
+
+niquests' sessions, pools and connections do things of their own that one exchange must not do: they write the URL anew,
+read the body of a redirect, follow Alt-Svc, ask OCSP servers, take a reset for the end of a body. So its protocol engine
+(urllib3-future's hface, which does no I/O) is driven directly, over connections of ours. No HTTP/3, no cache of Alt-Svc.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from time import monotonic
+from typing import TYPE_CHECKING
+
+from fastreq_jupyter.backends.dialing import Dialer
+from fastreq_jupyter.backends.niquests_wire import Wire
+from fastreq_jupyter.backends.proxy import read_proxy
+from fastreq_jupyter.backends.resolver import Resolver
+from fastreq_jupyter.backends.trust import client_context
+from fastreq_jupyter.backends.wire import framed, place
+from fastreq_jupyter.errors import BackendError
+
+if TYPE_CHECKING:
+    from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
+    from fastreq_jupyter.backends.niquests_engine import Fields, Head
+    from fastreq_jupyter.target import Origin
+    from fastreq_jupyter.timing import Marks
+
+__all__ = ["open_session"]
+
+KEPT_SECONDS = 15.0
+# RFC 9113, 8.2.2: these belong to a connection of HTTP/1.1 and cannot be sent over HTTP/2.
+_HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"upgrade", b"te", b"expect"})
+
+
+def open_session(key: SessionKey) -> Backend:
+    """Open a session on the running loop.
+
+    Raises:
+        OptionError: SOCKS support is not installed, or a certificate cannot be read.
+    """
+    return NiquestsBackend(key)
+
+
+class NiquestsBackend:
+    """Be one session on one loop: warm connections, and niquests' engine on each."""
+
+    name = "niquests"
+
+    def __init__(self, key: SessionKey) -> None:
+        self._proxy = read_proxy(key.proxy)
+        self._must_be_2 = key.http2 is True
+        protocols = ("http/1.1",) if key.http2 is False else ("h2", "http/1.1")
+        self._dialer = Dialer(Resolver(), client_context(key, protocols), self._proxy)
+        self._idle: dict[Origin, deque[Wire]] = {}
+        self._open: set[Wire] = set()
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._closed = False
+        seen = {"dns", "connect", "tls", "wait", "receive"}
+        if self._proxy is not None and self._proxy.scheme == "socks5":
+            seen.discard("dns")
+        self.phases = frozenset(seen)
+
+    async def send(self, exchange: Exchange, marks: Marks) -> Stream:
+        """Send one request, return when the final head is read (see `Backend.send`)."""
+        lines = framed(exchange)
+        origin = exchange.target.origin
+        wire = await self._wire(exchange, marks)
+        try:
+            await wire.send(self._fields(exchange, lines, multiplexed=wire.multiplexed), exchange.content, marks)
+            head = await wire.head()
+        except BackendError as error:
+            wire.abort()
+            raise BackendError(error.kind, f"{place(origin.host, origin.port)}: {error.detail}", sent=error.sent) from error
+        except BaseException:
+            wire.abort()
+            raise
+        return Stream(self, wire, origin, head)
+
+    async def aclose(self) -> None:
+        """Close all connections; can be called twice."""
+        self._closed = True
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            self._sweeping = None
+        self._idle.clear()
+        wires = list(self._open)
+        for wire in wires:
+            wire.abort()
+        if wires:
+            await asyncio.wait([wire.closed for wire in wires], timeout=2)
+
+    def release(self, wire: Wire, origin: Origin) -> None:
+        """Keep a connection for the next exchange, or close it."""
+        if self._closed or not wire.reusable:
+            wire.abort()
+            return
+        self._idle.setdefault(origin, deque()).append(wire)
+        if self._sweeping is None:
+            self._sweeping = asyncio.get_running_loop().call_later(KEPT_SECONDS, self._sweep)
+
+    async def _wire(self, exchange: Exchange, marks: Marks) -> Wire:
+        origin = exchange.target.origin
+        if self._closed:
+            raise BackendError("connect", "the session is closed", sent=False)
+        if self._must_be_2 and origin.scheme == "http":
+            raise BackendError("protocol", "http2=True needs an https URL", sent=False)
+        idle = None if exchange.fresh else self._idle.get(origin)
+        while idle:
+            # The one used last is the least likely to have been closed.
+            wire = idle.pop()
+            if monotonic() - wire.idle_since < KEPT_SECONDS and not wire.spent:
+                marks.reused = True
+                marks.encrypted = origin.scheme == "https"
+                return wire
+            wire.abort()
+        wire = await self._dialer.dial(origin, marks, Wire)
+        self._open.add(wire)
+        wire.closed.add_done_callback(lambda _: self._open.discard(wire))
+        if self._closed or (self._must_be_2 and not wire.multiplexed):
+            wire.abort()
+            detail = "the session is closed" if self._closed else "server does not speak HTTP/2 (http2=True)"
+            raise BackendError("protocol", f"{place(origin.host, origin.port)}: {detail}", sent=False)
+        return wire
+
+    def _fields(self, exchange: Exchange, lines: list[tuple[str, str]], *, multiplexed: bool) -> Fields:
+        target = exchange.target
+        host = next((value for name, value in lines if name == "Host"), _authority(target.origin))
+        path = target.path_query
+        pairs = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in lines if name != "Host"]
+        if multiplexed:
+            pairs = [pair for pair in pairs if pair[0] not in _HOP_BY_HOP]
+        elif self._proxy is not None and self._proxy.scheme != "socks5" and target.origin.scheme == "http":
+            path = target.url
+            if self._proxy.authorization is not None:
+                pairs.append((b"proxy-authorization", self._proxy.authorization.encode("ascii")))
+        return [
+            (b":method", exchange.method.encode("ascii")),
+            (b":authority", host.encode("latin-1")),
+            (b":scheme", target.origin.scheme.encode("ascii")),
+            (b":path", path.encode("ascii")),
+            *pairs,
+        ]
+
+    def _sweep(self) -> None:
+        self._sweeping = None
+        limit = monotonic() - KEPT_SECONDS
+        for origin, idle in list(self._idle.items()):
+            while idle and (idle[0].idle_since <= limit or not idle[0].reusable):
+                idle.popleft().abort()
+            if not idle:
+                del self._idle[origin]
+        if self._idle:
+            self._sweeping = asyncio.get_running_loop().call_later(KEPT_SECONDS, self._sweep)
+
+
+class Stream:
+    """Be one response, its body still to come."""
+
+    __slots__ = ("_backend", "_origin", "_wire", "headers", "http_version", "reason", "status")
+
+    def __init__(self, backend: NiquestsBackend, wire: Wire, origin: Origin, head: Head) -> None:
+        self._backend = backend
+        self._wire: Wire | None = wire
+        self._origin = origin
+        self.status = head.status
+        self.reason = head.reason
+        self.http_version = head.http_version
+        self.headers = head.headers
+
+    async def read(self) -> bytes:
+        """Return the next raw bytes of the body, b"" at its end (see `base.Stream.read`)."""
+        wire = self._wire
+        if wire is None:
+            return b""
+        try:
+            data = await wire.read()
+        except BackendError as error:
+            raise BackendError(error.kind, f"{place(self._origin.host, self._origin.port)}: {error.detail}") from error
+        if not data:
+            self._wire = None
+            self._backend.release(wire, self._origin)
+        return data
+
+    async def aclose(self) -> None:
+        """Close the connection unless the body was read whole, in which case it went back already."""
+        if self._wire is not None:
+            self._wire.abort()
+            self._wire = None
+
+
+def _authority(origin: Origin) -> str:
+    return str(origin).partition("://")[2]

@@ -1,3 +1,136 @@
+"""Fault servers and real kernels for the contract tests."""
+
+from __future__ import annotations
+
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from queue import Empty
+from typing import TYPE_CHECKING, Any
+
+import pytest
 from faultserver.fixtures import faultserver
+from jupyter_client.manager import KernelManager
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 __all__ = ["faultserver"]
+
+ROOT = Path(__file__).parents[2]
+
+
+@dataclass
+class Reply:
+    """Hold what a cell came to."""
+
+    status: str = ""
+    ename: str = ""
+    evalue: str = ""
+    text: str = ""
+    """All that was printed or shown as text, errors included."""
+    seconds: float = 0.0
+    messages: list[dict[str, Any]] = field(default_factory=list)
+
+
+class Kernel:
+    """Drive a real kernel through its channels, and keep every message it sends."""
+
+    def __init__(self, folder: Path) -> None:
+        env = {**os.environ, "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(folder / "ipython"), "JUPYTER_RUNTIME_DIR": str(folder)}
+        self.manager = KernelManager()
+        self.manager.start_kernel(env=env, cwd=str(folder), stdout=(folder / "out").open("wb"), stderr=(folder / "err").open("wb"))
+        self.folder = folder
+        self.client = self.manager.blocking_client()
+        self.client.start_channels()
+        self.client.wait_for_ready(timeout=60)
+        self.messages: list[dict[str, Any]] = []
+        self._started: dict[str, float] = {}
+
+    @property
+    def errors(self) -> str:
+        """Return what the process itself wrote to its standard error."""
+        return (self.folder / "err").read_text(errors="replace")
+
+    def send(self, code: str) -> str:
+        """Start a cell and return at once."""
+        number: str = self.client.execute(code)
+        self._started[number] = time.monotonic()
+        return number
+
+    def wait(self, number: str, timeout: float = 60) -> Reply:
+        """Wait for the end of a started cell."""
+        reply = Reply()
+        end = time.monotonic() + timeout
+        idle = False
+        while not idle:
+            message = self.client.get_iopub_msg(timeout=max(0.1, end - time.monotonic()))
+            self.messages.append(message)
+            if message["parent_header"].get("msg_id") != number:
+                continue
+            reply.messages.append(message)
+            content = message["content"]
+            idle = content.get("execution_state") == "idle"
+            reply.text += content.get("text") or content.get("data", {}).get("text/plain", "") or "\n".join(content.get("traceback", []))
+        while True:
+            answer = self.client.get_shell_msg(timeout=max(0.1, end - time.monotonic()))
+            self.messages.append(answer)
+            if answer["parent_header"].get("msg_id") == number:
+                break
+        reply.seconds = time.monotonic() - self._started[number]
+        content = answer["content"]
+        reply.status, reply.ename, reply.evalue = content["status"], content.get("ename", ""), content.get("evalue", "")
+        return reply
+
+    def run(self, code: str, timeout: float = 60) -> Reply:
+        """Run a cell to its end."""
+        return self.wait(self.send(code), timeout)
+
+    def value(self, expression: str) -> Any:
+        """Evaluate an expression in the kernel; the value must be made of literals."""
+        from ast import literal_eval
+
+        reply = self.run(f"print(repr({expression}))")
+        assert reply.status == "ok", reply.text
+        return literal_eval(reply.text.strip())
+
+    def interrupt(self) -> None:
+        """Interrupt as the stop button does."""
+        self.manager.interrupt_kernel()
+
+    def kill(self) -> None:
+        """Kill as a machine that goes down does."""
+        self.manager.signal_kernel(signal.SIGKILL)
+
+    def drain(self) -> None:
+        """Take in what is still under way."""
+        while True:
+            try:
+                self.messages.append(self.client.get_iopub_msg(timeout=0.3))
+            except Empty:
+                return
+
+    def stop(self) -> None:
+        """End the process."""
+        self.client.stop_channels()
+        self.manager.shutdown_kernel(now=True)
+
+
+@pytest.fixture
+def kernel(tmp_path: Path) -> Iterator[Kernel]:
+    """Give a fresh kernel with the extension loaded."""
+    started = Kernel(tmp_path)
+    try:
+        assert started.run("%load_ext fastreq_jupyter\nfrom fastreq_jupyter import *").status == "ok"
+        yield started
+    finally:
+        started.stop()
+
+
+@pytest.fixture
+def python() -> str:
+    """Give the interpreter of the tests."""
+    return sys.executable

@@ -1,0 +1,231 @@
+"""Scripts, loops and processes: every way to end leaves nothing running, open, or waiting."""
+
+import asyncio
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+from faultserver import scripts
+from faultserver.measure import BACKENDS
+from faultserver.server import routes
+
+from fastreq_jupyter import FastreqError, FastRequests, fastreq, fastreq_async, submit
+
+pytestmark = pytest.mark.slow
+ALL = pytest.mark.parametrize("backend", BACKENDS)
+ROOT = Path(__file__).parents[2]
+QUIET = {"progress": "none", "max_retries": 0}
+SIGNS = ("Task was destroyed", "never awaited", "unclosed", "ResourceWarning", "Traceback", "Exception ignored")
+
+
+def in_a_process(code, *args, timeout=60):
+    """Run a script in development mode; return output, complaints and seconds."""
+    start = time.monotonic()
+    done = subprocess.run(
+        [sys.executable, "-X", "dev", "-c", code, *args], capture_output=True, text=True, timeout=timeout, cwd=ROOT, check=False
+    )
+    return done, time.monotonic() - start
+
+
+def clean(done):
+    assert done.returncode == 0, done.stderr
+    assert not [sign for sign in SIGNS if sign in done.stderr], done.stderr
+
+
+@ALL
+def test_a_loop_that_was_blocked_reads_what_arrived_before_any_deadline_fires(faultserver, backend):
+    door = faultserver.open(scripts.reply(200, b"there", after=0.3))
+
+    async def blocked():
+        task = asyncio.ensure_future(fastreq_async([door.url()] * 5, backend=backend, timeout=1, **QUIET))
+        await asyncio.sleep(0.15)
+        time.sleep(3)  # noqa: ASYNC251 - the point
+        return await task
+
+    assert list(asyncio.run(blocked())["data"]) == ["there"] * 5
+
+
+ENDINGS = """
+import asyncio, os, sys
+from fastreq_jupyter import fastreq, fastreq_async, submit, last_run
+good, hang, backend, ending = sys.argv[1:]
+options = dict(backend=backend, progress="none", max_retries=0)
+def descriptors(): return len(os.listdir("/proc/self/fd"))
+
+async def times_out(): return await fastreq_async([good, hang], timeout=0.3, **options)
+async def cancelled():
+    task = asyncio.ensure_future(fastreq_async([good, hang], **options))
+    await asyncio.sleep(0.3)
+    task.cancel()
+    try: await task
+    except asyncio.CancelledError: pass
+async def left_alone():
+    submit([good, hang], **options)
+    await asyncio.sleep(0.3)
+async def run_cancelled():
+    run = submit([good, hang], **options)
+    await asyncio.sleep(0.3)
+    run.cancel()
+    return await run
+
+coroutine = globals()[ending]
+asyncio.run(coroutine())
+before = descriptors()
+for _ in range(5): asyncio.run(coroutine())
+after = descriptors()
+print(before, after, last_run().state if ending != "times_out" else "DONE")
+assert after <= before, (before, after)
+"""
+
+
+@ALL
+@pytest.mark.parametrize("ending", ["times_out", "cancelled", "left_alone", "run_cancelled"])
+def test_a_loop_that_closes_leaves_no_task_socket_or_descriptor(faultserver, backend, ending):
+    good, hang = faultserver.open(scripts.reply()), faultserver.open(scripts.hangs())
+    done, seconds = in_a_process(ENDINGS, good.url(), hang.url(), backend, ending)
+    clean(done)
+    assert seconds < 20
+    assert hang.wait(lambda d: d.open_links == 0, timeout=2)
+
+
+SYNC = """
+import sys
+from fastreq_jupyter import fastreq, submit
+good, hang, backend = sys.argv[1:]
+print(fastreq([good] * 3, backend=backend, progress="none")["data"].tolist())
+submit([good, hang], backend=backend, progress="none")
+"""
+
+
+@ALL
+def test_a_script_ends_at_once_though_a_run_goes_on(faultserver, backend):
+    good, hang = faultserver.open(scripts.reply()), faultserver.open(scripts.hangs())
+    done, seconds = in_a_process(SYNC, good.url(), hang.url(), backend)
+    clean(done)
+    assert done.stdout.strip() == "['ok', 'ok', 'ok']"
+    assert seconds < 15
+
+
+# A real process whose system resolver hangs for one name, for ten seconds, and then answers after all.
+HUNG = """
+import asyncio, socket, sys, time
+door, backend, stay = sys.argv[1:]
+port = int(door)
+real = socket.getaddrinfo
+def slow(host, *args, **kwargs):
+    if host in ("hung.test", b"hung.test"):
+        time.sleep(2 if stay == "stay" else 12)
+        return real("127.0.0.1", *args, **kwargs)
+    return real(host, *args, **kwargs)
+socket.getaddrinfo = slow
+from fastreq_jupyter import fastreq
+start = time.monotonic()
+frame = fastreq([f"http://hung.test:{port}/"], backend=backend, timeout=1, max_retries=0, progress="none", proxy="none")
+print(frame["error"][0], round(time.monotonic() - start, 2))
+if stay == "stay":
+    time.sleep(2.5)
+"""
+
+
+@ALL
+def test_a_hung_name_resolution_times_out_and_does_not_hold_up_the_exit(faultserver, backend):
+    door = faultserver.open(scripts.reply())
+    done, seconds = in_a_process(HUNG, str(door.port), backend, "leave")
+    clean(done)
+    assert done.stdout.startswith("timeout")
+    assert float(done.stdout.split()[1]) < 3
+    assert seconds < 10
+
+
+@ALL
+def test_a_resolver_thread_that_wakes_late_sends_nothing(faultserver, backend):
+    door = faultserver.open(scripts.reply())
+    done, _ = in_a_process(HUNG, str(door.port), backend, "stay")
+    clean(done)
+    assert door.count() == 0
+
+
+def test_a_client_on_another_loop_than_its_own_raises_at_once(faultserver):
+    door = faultserver.open(scripts.reply())
+    client = FastRequests(**QUIET)
+
+    async def use():
+        return await client.request([door.url()])
+
+    with asyncio.Runner() as first:
+        first.run(use())
+        with asyncio.Runner() as second, pytest.raises((FastreqError, RuntimeError)):
+            second.run(use())
+        first.run(client.close())
+
+
+def test_a_run_can_be_awaited_on_another_loop_and_steered_from_any_thread(faultserver):
+    door = faultserver.open(routes({"/good": scripts.reply()}, scripts.hangs()))
+    started = []
+
+    async def begin():
+        started.append(submit([door.url("/good"), door.url("/hang")], **QUIET))
+        await started[0].drained()
+
+    thread = threading.Thread(target=lambda: asyncio.run(begin()))
+    thread.start()
+    assert door.wait(lambda d: d.count() == 2)
+    time.sleep(0.2)
+
+    async def elsewhere():
+        started[0].cancel()
+        return await started[0]
+
+    frame = asyncio.run(elsewhere())
+    thread.join(10)
+    assert list(frame["error"].fillna("")) == ["", "cancelled"]
+
+
+def test_a_closed_loop_ends_its_runs_with_every_row(faultserver):
+    hang = faultserver.open(scripts.hangs())
+    started = []
+
+    async def begin():
+        started.append(submit([hang.url()] * 3, **QUIET))
+        await asyncio.sleep(0.3)
+
+    asyncio.run(begin())
+    assert started[0].done
+    assert list(started[0].df["error"]) == ["cancelled"] * 3
+    assert fastreq([hang.url()], timeout=0.2, **QUIET)["error"][0] == "timeout"
+
+
+def test_several_threads_at_once_each_get_their_own_answers(faultserver):
+    door = faultserver.open(scripts.echo(lambda call: call.request.target.encode()))
+    found = {}
+
+    def work(name):
+        found[name] = list(fastreq([door.url(f"/{name}/{n}") for n in range(50)], **QUIET)["data"])
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in "abcd"]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(30)
+    assert found == {name: [f"/{name}/{n}" for n in range(50)] for name in "abcd"}
+
+
+@pytest.mark.kernel
+@pytest.mark.parametrize("line", ["%fastreq {}", "await fastreq_async(['{}'])", "fastreq(['{}'])", "run = submit(['{}'])"])
+def test_ipython_c_sends_and_ends_without_complaint(faultserver, line, tmp_path):
+    door = faultserver.open(scripts.reply())
+    code = f"%load_ext fastreq_jupyter\nfrom fastreq_jupyter import *\n{line.format(door.url())}"
+    done = subprocess.run(
+        [sys.executable, "-m", "IPython", "--ipython-dir", str(tmp_path), "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        cwd=ROOT,
+        check=False,
+    )
+    clean(done)
+    if "submit" not in line:
+        assert door.count() == 1

@@ -1,0 +1,75 @@
+"""The parts of README.md that are made from the code.
+
+Usage: python tests/readme_parts.py --write
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastreq_jupyter.options import TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastreq_jupyter.options import Option
+
+README = Path(__file__).parents[1] / "README.md"
+MARK = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+
+
+def options_table() -> str:
+    """Return one table row per option, group by group."""
+    groups: dict[str, list[Option]] = {}
+    for option in TABLE.values():
+        groups.setdefault(option.group, []).append(option)
+    lines = ["| option | flags of the magics | default | what it does | what it may be |", "|---|---|---|---|---|"]
+    for group, options in groups.items():
+        lines.append(f"| **{group}** | | | | |")
+        lines += [_row(option) for option in options]
+    return "\n".join(lines) + "\n"
+
+
+def _row(option: Option) -> str:
+    cells = (f"`{option.name}`", _flags(option), _default(option), option.help, option.allowed)
+    return "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
+
+
+def _flags(option: Option) -> str:
+    if "magic" not in option.doors:
+        return "functions only"
+    valued = [flag for flag in (option.long_flag, *option.flags) if flag not in option.switches]
+    takes_value = option.metavar != "VALUE" or not option.switches
+    flags = [f"`{flag} {option.metavar}`" for flag in valued] if takes_value else []
+    return ", ".join([*flags, *(f"`{switch}`" for switch in option.switches)])
+
+
+def _default(option: Option) -> str:
+    if option.default in (None, ()):
+        return ""
+    return "100 MiB" if option.name == "max_body" else f"`{option.default!r}`"
+
+
+PARTS: dict[str, Callable[[], str]] = {"options": options_table}
+
+
+def rewritten(text: str) -> str:
+    """Return the README's text with every generated part made anew."""
+    return MARK.sub(lambda found: found[1] + PARTS[found[2]]() + found[3], text)
+
+
+def main(arguments: list[str]) -> int:
+    """Compare, or write with --write; 1 when the README is behind the code."""
+    text = README.read_text(encoding="utf-8")
+    new = rewritten(text)
+    if "--write" in arguments:
+        README.write_text(new, encoding="utf-8")
+        return 0
+    return int(new != text)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

@@ -27,6 +27,8 @@ NO_NODE = Node.js 20 or newer is missing: install it (Debian: apt-get install no
 NO_NPM = npm is missing: install it (Debian: apt-get install npm; with nodejs.org it comes along)
 
 PIP := -m pip --disable-pip-version-check --quiet --quiet install
+# The bundle is made before, by npm ci: the build hook, which would say npm install, has nothing left to do.
+INSTALL_HERE := HATCH_JUPYTER_BUILDER_SKIP_NPM=1
 PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -r s
 
 help:
@@ -102,13 +104,13 @@ $(BUNDLE): $(FRONT_SOURCES) $(NODE_MODULES)
 
 $(STAMPS)/python: pyproject.toml $(BUNDLE) | $(STAMPS) $(BIN)/python
 	@echo "setting up: Python packages"
-	@$(BIN)/python $(PIP) -e . --group dev
+	@$(INSTALL_HERE) $(BIN)/python $(PIP) -e . --group dev
 	@touch $@
 
 # Kernels before ipykernel 7 answer widgets differently, so the kernel tests run on both.
 $(STAMPS)/kernel631: pyproject.toml $(BUNDLE) | $(STAMPS) .venv-kernel631/bin/python
 	@echo "setting up: a second environment with ipykernel 6.31"
-	@.venv-kernel631/bin/python $(PIP) -e . --group kernel631
+	@$(INSTALL_HERE) .venv-kernel631/bin/python $(PIP) -e . --group kernel631
 	@touch $@
 
 # httpbin asks for an old greenlet, Playwright for a new one: it gets an environment of its own.

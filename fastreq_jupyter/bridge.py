@@ -239,12 +239,12 @@ def _turns(run: H, mark: Mark, tick: Callable[[H], None] | None) -> Iterator[Non
     """Give turns of waiting until the run has drained; cancel it once the wait was broken off."""
     until: float | None = None
     while not run.finished.done() and (until is None or monotonic() < until):
+        if tick is not None:
+            tick(run)
         yield
         if until is None and mark.hit:
             until = monotonic() + DRAIN
             run.cancel()
-        if tick is not None:
-            tick(run)
 
 
 async def _drain(run: H, mark: Mark, tick: Callable[[H], None] | None) -> None:

@@ -11,7 +11,7 @@ from fastreq_jupyter.redact import is_secret_header
 from fastreq_jupyter.target import Origin, Target, parse_target
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.model import Headers
+    from fastreq_jupyter.response import Headers
 
 __all__ = ["Credentials", "Home", "SeveralOriginsError"]
 

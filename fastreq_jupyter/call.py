@@ -1,0 +1,230 @@
+"""One call of a door: what is asked for, how it is launched, waited for and shown."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, replace
+from importlib import import_module
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fastreq_jupyter.bridge import Waited, start_beside, wait_awaiting, wait_blocking
+from fastreq_jupyter.cell.jmes import check_expression
+from fastreq_jupyter.engine.cookies import Jar
+from fastreq_jupyter.engine.engine import engine_here
+from fastreq_jupyter.errors import OptionError, UsageError
+from fastreq_jupyter.options import TABLE, Options
+from fastreq_jupyter.plan import make_plan
+from fastreq_jupyter.results import parse_again, present
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fastreq_jupyter.credentials import Home
+    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine.store import Store
+    from fastreq_jupyter.engine.streaming import Handoffs
+    from fastreq_jupyter.model import Plan
+
+__all__ = ["Call", "Display", "Session", "call_of", "refuse", "run_awaiting", "run_blocking", "show_with", "where_it_stopped"]
+
+_FRAME_ONLY = ("select", "expand", "timings", "response_headers")
+_LIST_ONLY = ("return_none_on_failure",)
+
+
+class Display(Protocol):
+    """Show one run while its caller waits; called on the thread that waits only."""
+
+    def tick(self, run: Run) -> None:
+        """Show how far it is; called at once and then about ten times a second."""
+        ...
+
+    def close(self, run: Run | None) -> None:
+        """Show how it ended; None where it never began."""
+        ...
+
+
+class Session:
+    """Hold what several calls share: cookies, defaults, headers and auth for one origin. Bound to the first loop it is used on.
+
+    Attributes:
+        home: Base URL, headers, auth.
+        jar: Cookies.
+        defaults: Options under those of each call.
+    """
+
+    def __init__(self, home: Home, defaults: Options) -> None:
+        self.home = home
+        self.jar = Jar()
+        self.defaults = defaults
+        self.closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = Lock()
+
+    def bind(self) -> None:
+        """Belong to the running loop.
+
+        Raises:
+            UsageError: It is closed, or belongs to another loop already.
+        """
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if self.closed:
+                raise UsageError("this FastRequests is closed: make a new one")
+            if self._loop is not None and self._loop is not loop:
+                raise UsageError("this FastRequests belongs to another event loop: make one for each loop")
+            self._loop = loop
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Hold what one call will do.
+
+    Attributes:
+        plan: Requests and options.
+        jar: Cookies of the call or its session.
+        session: The session, or None.
+    """
+
+    plan: Plan
+    jar: Jar
+    session: Session | None = None
+
+    @property
+    def options(self) -> Options:
+        """Return the options of the plan."""
+        return self.plan.options
+
+    def launch(self, handoff: Handoffs | None = None) -> Run:
+        """Start the run; must be called on the loop it is to live on.
+
+        Raises:
+            UsageError: The session belongs to another loop, or the backend cannot do what the options ask.
+        """
+        if self.session is not None:
+            self.session.bind()
+        store = _open_store(self.options)
+        return engine_here().submit(self.plan, present=present, jar=self.jar, store=store, handoff=handoff, again=self._again)
+
+    def _again(self, run: Run, plan: Plan) -> Run:
+        return parse_again(start_beside(run.loop, replace(self, plan=plan).launch), run)
+
+
+def call_of(urls: Any, given: Mapping[str, Any], *, session: Session | None = None) -> Call:
+    """Return the call of a function.
+
+    Args:
+        urls: As `make_plan`.
+        given: Options as the user gave them.
+        session: The session whose method was called; else option `session`.
+
+    Raises:
+        UsageError: One line.
+    """
+    session = session or session_of(given)
+    options = Options.of(None if session is None else session.defaults, **given)
+    check_options(options)
+    refuse(given, (name for name, row in TABLE.items() if "function" not in row.doors), "belongs to cells")
+    jar = Jar() if session is None else session.jar
+    plan = make_plan(urls, options, jar=jar, home=None if session is None else session.home)
+    return Call(plan, jar, session)
+
+
+def session_of(given: Mapping[str, Any]) -> Session | None:
+    """Return the session among the options.
+
+    Raises:
+        OptionError: It is something else.
+    """
+    session = given.get("session")
+    if session is not None and not isinstance(session, Session):
+        raise OptionError(f"session is a {type(session).__name__}: give a FastRequests object")
+    return session
+
+
+def check_options(options: Options) -> None:
+    """Refuse options that mean nothing for what is returned, and expressions that cannot be read.
+
+    Raises:
+        OptionError: One line.
+    """
+    lists = options.return_type != "dataframe"
+    for name in _FRAME_ONLY if lists else _LIST_ONLY:
+        if getattr(options, name) not in (None, False):
+            wanted = "dataframe" if lists else "json, text, content or response"
+            raise OptionError(f"{name} needs return_type {wanted}")
+    for name in ("select", "expand"):
+        expression = getattr(options, name)
+        if isinstance(expression, str):
+            check_expression(expression, option=name)
+
+
+def refuse(given: Mapping[str, Any], names: Any, why: str) -> None:
+    """Refuse options that this door does not have.
+
+    Raises:
+        OptionError: One of them was given.
+    """
+    for name in names:
+        if name in given:
+            raise OptionError(f"{name} is not possible here: it {why}")
+
+
+def run_blocking(call: Call) -> Waited[Run]:
+    """Launch, show and wait, blocking."""
+    display = _open_display(call.options)
+    waited: Waited[Run] | None = None
+    try:
+        waited = wait_blocking(call.launch, loop=call.options.loop, tick=None if display is None else display.tick)
+    finally:
+        if display is not None:
+            display.close(None if waited is None else waited.run)
+    return waited
+
+
+async def run_awaiting(call: Call) -> Waited[Run]:
+    """Launch, show and wait, awaiting."""
+    display = _open_display(call.options)
+    waited: Waited[Run] | None = None
+    try:
+        waited = await wait_awaiting(call.launch, loop=call.options.loop, tick=None if display is None else display.tick)
+    finally:
+        if display is not None:
+            display.close(None if waited is None else waited.run)
+    return waited
+
+
+def show_with(factory: Callable[[Options], Display | None] | None) -> None:
+    """Set what shows runs to whoever waits for them; the layers above know where they are."""
+    _shows.factory = factory
+
+
+def where_it_stopped(run: Run, place: str) -> str:
+    """Return the line an interrupted call ends with."""
+    known = run.progress.total
+    rows = run.rows
+    finished = sum(row.error != "cancelled" for row in rows)
+    return f"{finished:,} of {len(rows) if known is None else known:,} rows were finished; they are in {place}"
+
+
+class _Shows:
+    factory: Callable[[Options], Display | None] | None = None
+
+
+_shows = _Shows()
+
+
+def _open_display(options: Options) -> Display | None:
+    return None if options.progress == "none" or _shows.factory is None else _shows.factory(options)
+
+
+def _open_store(options: Options) -> Store | None:
+    if options.journal is None:
+        return None
+    # sqlite3 is needed by few
+    try:
+        journal = import_module("fastreq_jupyter.store.journal")
+    except ModuleNotFoundError:
+        raise OptionError("journal is not built yet") from None
+    store: Store = journal.open_journal(options)
+    return store

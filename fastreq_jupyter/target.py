@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
 __all__ = ["Origin", "Target", "parse_target", "resolve_reference"]
 
@@ -16,8 +16,14 @@ DEFAULT_PORTS = {"http": 80, "https": 443}
 _SAFE_PATH = "/%:@!$&'()*+,;=~-._|"
 _SAFE_QUERY = _SAFE_PATH + "?[]{}"
 _BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
-_FORBIDDEN = re.compile(r"[\x00-\x20\x7f]")
+_FORBIDDEN = re.compile(r"[\x00-\x1f\x7f]")
+# What most URLs are made of goes on the wire as it stands.
+_PLAIN = re.compile(
+    r"(https?)://([A-Za-z0-9._-]+)(?::([0-9]{1,5}))?(/[A-Za-z0-9\-._~!$&'()*+,;=:@/|]*)?(\?[A-Za-z0-9\-._~!$&'()*+,;=:@/|?]*)?"
+)
+_LARGEST_PORT = 65_535
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_AUTHORITY = re.compile(r"(?:\[([^\[\]]*)\]|([^\[\]:]*))(?::([^:]*))?")
 _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_.-])?")
 
 
@@ -58,36 +64,31 @@ class Target:
 def parse_target(text: str) -> Target:
     """Read an absolute http or https URI.
 
-    Non-ASCII letters in the host become A-labels (IDNA), elsewhere percent-encoded UTF-8; what is encoded stays so.
+    Non-ASCII letters in the host become A-labels (UTS 46), elsewhere percent-encoded UTF-8; what is encoded stays so.
+    Dot segments of the path are removed (RFC 3986, 5.2.4), so that all backends send the same.
 
     Args:
-        text: The URI; surrounding white space is ignored.
+        text: The URI; surrounding white space is ignored, spaces within are encoded.
 
     Raises:
         ValueError: It is none; the message says why in one line and never shows userinfo.
     """
+    if (plain := _PLAIN.fullmatch(text)) and "/." not in text:
+        scheme, host, port, path, query = plain.groups()
+        return Target(Origin(scheme, _encode_host(host), _port(port, scheme)), (path or "/") + (query or ""))
     text = text.strip()
-    if found := _FORBIDDEN.search(text):
-        text = text.replace(" ", "%20") if found[0] == " " else text
-        if _FORBIDDEN.search(text):
-            message = f"control character {found[0]!r} in the URL"
-            raise ValueError(message)
-    try:
-        parts = urlsplit(text)
-        port = parts.port
-    except ValueError as error:
-        message = f"not a URL: {error}"
-        raise ValueError(message) from None
+    parts = _split(text)
     scheme = parts.scheme.lower()
     if scheme not in DEFAULT_PORTS:
-        message = f"scheme {scheme!r} is not http or https" if scheme and "//" in text else "no http:// or https:// at the start"
+        message = f"scheme {scheme[:20]!r} is not http or https" if scheme and "//" in text else "no http:// or https:// at the start"
         raise ValueError(message)
-    origin = Origin(scheme, _encode_host(parts.hostname or ""), DEFAULT_PORTS[scheme] if port is None else port)
-    path = _percent(parts.path or "/", _SAFE_PATH)
+    userinfo, at, authority = parts.netloc.rpartition("@")
+    host, port = _host_and_port(authority)
+    origin = Origin(scheme, host, _port(port, scheme))
+    path = _percent(_without_dots(parts.path) or "/", _SAFE_PATH)
     query = f"?{_percent(parts.query, _SAFE_QUERY)}" if parts.query or _has_empty_query(text) else ""
-    user = unquote(parts.username) if parts.username is not None else None
-    password = unquote(parts.password) if parts.password is not None else None
-    return Target(origin, path + query, user, password)
+    user, colon, password = userinfo.partition(":")
+    return Target(origin, path + query, unquote(user) if at else None, unquote(password) if colon else None)
 
 
 def resolve_reference(base: Target, location: str) -> Target:
@@ -96,7 +97,8 @@ def resolve_reference(base: Target, location: str) -> Target:
     Raises:
         ValueError: The result is no http or https URI.
     """
-    text = location.strip()
+    text = location.strip(" \t")
+    _refuse_control(text)
     if text.startswith("//"):
         text = f"{base.origin.scheme}:{text}"
     if _ABSOLUTE.match(text):
@@ -104,14 +106,74 @@ def resolve_reference(base: Target, location: str) -> Target:
     return parse_target(urljoin(base.url, text))
 
 
+def _split(text: str) -> SplitResult:
+    _refuse_control(text)
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        message = "the URL holds half a character (a lone surrogate)"
+        raise ValueError(message) from None
+    try:
+        parts = urlsplit(text.replace(" ", "%20"))
+    except ValueError:
+        # The original message shows userinfo.
+        message = "not a URL: the part between // and the next / cannot be read"
+        raise ValueError(message) from None
+    if "\\" in parts.netloc:
+        message = "a backslash before the path: clients do not agree on which host that is"
+        raise ValueError(message)
+    return parts
+
+
+def _refuse_control(text: str) -> None:
+    if found := _FORBIDDEN.search(text):
+        message = f"control character {found[0]!r} in the URL"
+        raise ValueError(message)
+
+
+def _host_and_port(text: str) -> tuple[str, str | None]:
+    found = _AUTHORITY.fullmatch(text)
+    if found is None:
+        message = "host and port cannot be read (an IPv6 address stands in brackets)"
+        raise ValueError(message)
+    bracketed, name, port = found.groups()
+    if bracketed is not None:
+        return _encode_ipv6(bracketed), port or None
+    return _encode_host(name), port or None
+
+
+def _port(text: str | None, scheme: str) -> int:
+    if text is None:
+        return DEFAULT_PORTS[scheme]
+    if not (text.isascii() and text.isdecimal() and len(text) <= 20 and int(text) <= _LARGEST_PORT):  # noqa: PLR2004 - leading zeros
+        message = "the port is not a number from 0 to 65535 (is a user name or password not encoded?)"
+        raise ValueError(message)
+    return int(text)
+
+
 def _has_empty_query(text: str) -> bool:
     return text.partition("#")[0].endswith("?")
+
+
+def _without_dots(path: str) -> str:
+    if "/." not in path:
+        return path
+    kept: list[str] = []
+    segments = path.split("/")
+    for segment in segments:
+        if segment == "..":
+            del kept[max(1, len(kept) - 1) :]
+        elif segment != ".":
+            kept.append(segment)
+    if segments[-1] in (".", ".."):
+        kept.append("")
+    return "/".join(kept)
 
 
 def _percent(text: str, safe: str) -> str:
     if "%" in text:
         text = _BARE_PERCENT.sub("%25", text)
-    return quote(text, safe=safe, errors="replace")
+    return quote(text, safe=safe)
 
 
 @lru_cache(maxsize=4096)
@@ -119,24 +181,53 @@ def _encode_host(host: str) -> str:
     if not host:
         message = "no host in the URL"
         raise ValueError(message)
-    if ":" in host:
-        return str(ipaddress.IPv6Address(host.partition("%")[0]))
-    host = unquote(host)
+    if "%" in host:
+        host = unquote(host)
     if not host.isascii():
-        try:
-            host = ".".join(_encode_label(label) for label in re.split("[.\u3002\uff0e\uff61]", host))
-        except UnicodeError:
-            message = f"host {host!r} is no valid internationalized name"
-            raise ValueError(message) from None
+        host = _encode_international(host)
     if len(host) > 253 or not _HOST.fullmatch(host) or ".." in host:  # noqa: PLR2004 - RFC 1035, 2.3.4
-        message = f"host {host[:80]!r} is not valid"
+        message = f"host {host[:60]!r} is not valid"
         raise ValueError(message)
     return host.lower()
 
 
-def _encode_label(label: str) -> str:
+def _encode_ipv6(host: str) -> str:
+    address, zone, _ = host.partition("%")
+    if zone:
+        message = "an IPv6 address with a zone cannot be used"
+        raise ValueError(message)
     try:
-        return label.encode("idna").decode("ascii")
-    except UnicodeError:
-        # Emoji labels are not in IDNA 2003 as Python has it, but registries hold them: plain Punycode.
-        return "xn--" + label.lower().encode("punycode").decode("ascii")
+        return str(ipaddress.IPv6Address(address))
+    except ValueError:
+        message = f"{address[:50]!r} is not an IPv6 address"
+        raise ValueError(message) from None
+
+
+def _encode_international(host: str) -> str:
+    # Only such hosts need the tables of Unicode.
+    import idna  # noqa: PLC0415
+
+    if len(host) > 253:  # noqa: PLR2004 - RFC 1035, 2.3.4
+        message = f"host {host[:40]!r}... is too long"
+        raise ValueError(message)
+    try:
+        mapped = idna.uts46_remap(host, std3_rules=False, transitional=False)
+        return ".".join(_encode_label(label) for label in re.split("[.\u3002\uff0e\uff61]", mapped))
+    except (UnicodeError, ValueError):
+        message = f"host {host[:60]!r} is no valid internationalized name"
+        raise ValueError(message) from None
+
+
+def _encode_label(label: str) -> str:
+    import idna  # noqa: PLC0415
+
+    if label.isascii():
+        return label
+    try:
+        return idna.encode(label).decode("ascii")
+    except idna.InvalidCodepoint:
+        # An emoji: no letter to IDNA 2008, but registries hold such names, and UTS 46 lets them pass.
+        encoded = "xn--" + label.encode("punycode").decode("ascii")
+        if len(encoded) > 63:  # noqa: PLR2004 - RFC 1035, 2.3.4
+            raise
+        return encoded

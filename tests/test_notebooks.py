@@ -1,0 +1,63 @@
+"""Every notebook runs from top to bottom in a real kernel, offline, and is stored without outputs."""
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import nbformat
+import pytest
+
+ROOT = Path(__file__).parents[1]
+NOTEBOOKS = sorted((ROOT / "notebooks").glob("*.ipynb"))
+
+each_notebook = pytest.mark.parametrize("notebook", NOTEBOOKS, ids=lambda path: path.stem)
+
+
+@each_notebook
+def test_it_is_stored_without_outputs_and_traces_of_a_machine(notebook):
+    book = nbformat.read(notebook, as_version=4)
+    nbformat.validate(book)
+    assert set(book.metadata) <= {"kernelspec", "language_info"}
+    for cell in book.cells:
+        assert not cell.metadata
+        if cell.cell_type == "code":
+            assert (cell.outputs, cell.execution_count) == ([], None)
+
+
+@each_notebook
+def test_its_first_cell_of_code_starts_the_demo_server(notebook):
+    book = nbformat.read(notebook, as_version=4)
+    first = next(cell for cell in book.cells if cell.cell_type == "code")
+    assert "demo.start()" in first.source
+
+
+@pytest.mark.kernel
+@pytest.mark.slow
+@each_notebook
+def test_it_runs_and_leaves_a_page(notebook, tmp_path):
+    command = [sys.executable, str(ROOT / "notebooks" / "execute.py"), str(notebook), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert (tmp_path / f"{notebook.stem}.html").stat().st_size > 100_000
+
+
+@pytest.mark.kernel
+@pytest.mark.slow
+def test_the_demo_prints_the_table_and_the_closing_line(tmp_path):
+    command = [sys.executable, str(ROOT / "notebooks" / "execute.py"), str(NOTEBOOKS[0]), str(tmp_path)]
+    shown = subprocess.run(command, capture_output=True, text=True, timeout=110, check=True).stdout
+    assert re.search(r"^orders: 300 of 300 ok, .*\d s, .*B$", shown, re.MULTILINE)
+    assert re.search(r"^ *status +attempts +elapsed_ms +customer_id", shown, re.MULTILINE)
+
+
+@pytest.mark.kernel
+@pytest.mark.slow
+def test_a_failing_notebook_is_told(tmp_path):
+    book = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell("1 / 0")])
+    nbformat.write(book, tmp_path / "wrong.ipynb")
+    command = [sys.executable, str(ROOT / "notebooks" / "execute.py"), str(tmp_path / "wrong.ipynb"), str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
+    assert (tmp_path / "wrong.html").exists()

@@ -46,7 +46,7 @@ def open_session(key: SessionKey) -> Backend:
     """Open a session on the running loop.
 
     Raises:
-        OptionError: HTTP/2 is required, SOCKS support is not installed, or a certificate cannot be read.
+        OptionError: HTTP/2 is required, the proxy cannot be read, or a certificate cannot be read.
     """
     if key.http2 is True:
         message = "http2=True is not possible with backend aiohttp, which speaks HTTP/1.1: use backend niquests"

@@ -14,7 +14,7 @@ import aiohttp
 from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
 
-from fastreq_jupyter.backends.proxy import ProxyServer, connect_socks
+from fastreq_jupyter.backends.dialing import connect_socks
 from fastreq_jupyter.backends.sockets import has_something
 from fastreq_jupyter.backends.wire import MAX_INTERIM, too_many_interim
 from fastreq_jupyter.errors import BackendError
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from aiohttp.abc import ResolveResult
 
+    from fastreq_jupyter.backends.proxy import ProxyServer
     from fastreq_jupyter.backends.resolver import Resolver
     from fastreq_jupyter.timing import Marks
 

@@ -13,9 +13,9 @@ from functools import partial
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from fastreq_jupyter.backends.proxy import connect_socks, proxy_addresses, proxy_error
+from fastreq_jupyter.backends.proxy import proxy_addresses, proxy_error, tunnel_refusal, tunnel_request
+from fastreq_jupyter.backends.socks import SocksError, negotiate
 from fastreq_jupyter.backends.wire import connect_error, lookup_error, place, tls_error
-from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.target import Origin
     from fastreq_jupyter.timing import Marks
 
-__all__ = ["Dialer"]
+__all__ = ["Dialer", "connect_socks"]
 
 # RFC 8305, 5: start the next address when the one before has not answered for this long.
 STAGGER_SECONDS = 0.25
@@ -61,7 +61,7 @@ class Dialer:
         """
         marks.reused = False
         marks.encrypted = origin.scheme == "https"
-        sock = await self._connect(origin, marks)
+        sock = await self.connect(origin, marks)
         proxy = self._proxy
         if proxy is None or proxy.scheme == "socks5":
             protocol = await self._finish(origin, marks, make, sock)
@@ -73,7 +73,12 @@ class Dialer:
         marks.connect_end = perf_counter()
         return protocol
 
-    async def _connect(self, origin: Origin, marks: Marks) -> socket.socket:
+    async def connect(self, origin: Origin, marks: Marks) -> socket.socket:
+        """Return a non-blocking socket connected to the origin, or to the http proxy on the way; no TLS yet.
+
+        Raises:
+            BackendError: As `dial`.
+        """
         proxy = self._proxy
         marks.connect_start = perf_counter()
         if proxy is not None and proxy.scheme == "socks5":
@@ -165,27 +170,60 @@ class Tunnel(asyncio.Protocol):
         Raises:
             BackendError: ``proxy``: it refused, or answered no HTTP.
         """
-        where = place(origin.host, origin.port)
-        lines = [f"CONNECT {where} HTTP/1.1", f"Host: {where}"]
-        if proxy.authorization is not None:
-            lines.append(f"Proxy-Authorization: {proxy.authorization}")
         if self._transport is not None:
-            self._transport.write(("\r\n".join(lines) + "\r\n\r\n").encode("latin-1"))
+            self._transport.write(tunnel_request(proxy, origin))
         await self._answered
         refusal = tunnel_refusal(bytes(self._answer), proxy)
         if refusal is not None:
             raise proxy_error(refusal)
 
 
-def tunnel_refusal(answer: bytes, proxy: ProxyServer) -> str | None:
-    """Return why a proxy's answer to CONNECT gives no tunnel, or None where it does."""
-    head, end, rest = answer.partition(b"\r\n\r\n")
-    words = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
-    if not end or not words[0].startswith("HTTP/1.") or len(words) < 2 or not words[1].isdigit():  # noqa: PLR2004
-        return f"proxy {proxy.where} closed the connection or does not speak HTTP"
-    if not words[1].startswith("2"):
-        return one_line(f"proxy {proxy.where} answered {' '.join(words[1:])}")
-    return f"proxy {proxy.where} sent more than its answer" if rest else None
+async def connect_socks(proxy: ProxyServer, host: str, port: int, resolver: Resolver) -> socket.socket:
+    """Connect to host:port through a SOCKS5 proxy; `host` is resolved there, the proxy's own name by `resolver`.
+
+    Returns:
+        The connected non-blocking socket.
+
+    Raises:
+        BackendError: ``proxy``, ``sent=False``. There is no direct connection instead.
+    """
+    addresses = await proxy_addresses(proxy, resolver)
+    try:
+        sock = await _first(addresses)
+    except OSError as error:
+        raise proxy_error(connect_error(error, f"proxy {proxy.where}").detail) from error
+    try:
+        await _speak_socks(sock, proxy, host, port)
+    except SocksError as error:
+        sock.close()
+        raise proxy_error(f"proxy {proxy.where}: {error}") from error
+    except OSError as error:
+        sock.close()
+        raise proxy_error(connect_error(error, f"proxy {proxy.where}").detail) from error
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+async def _speak_socks(sock: socket.socket, proxy: ProxyServer, host: str, port: int) -> None:
+    loop = asyncio.get_running_loop()
+    steps = negotiate(host, port, proxy.user, proxy.password)
+    step = next(steps, None)
+    while step is not None:
+        sent, wanted = step
+        if sent:
+            await loop.sock_sendall(sock, sent)
+        read = b""
+        while len(read) < wanted:
+            part = await loop.sock_recv(sock, wanted - len(read))
+            if not part:
+                raise SocksError("closed the connection")
+            read += part
+        try:
+            step = steps.send(read)
+        except StopIteration:
+            step = None
 
 
 async def _first(addresses: Sequence[Address]) -> socket.socket:

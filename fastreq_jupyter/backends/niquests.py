@@ -8,11 +8,10 @@ read the body of a redirect, follow Alt-Svc, ask OCSP servers, take a reset for 
 from __future__ import annotations
 
 import asyncio
-from collections import deque
-from time import monotonic
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.backends.dialing import Dialer
+from fastreq_jupyter.backends.idle import IdleConnections
 from fastreq_jupyter.backends.niquests_wire import Wire
 from fastreq_jupyter.backends.proxy import read_proxy
 from fastreq_jupyter.backends.resolver import Resolver
@@ -28,7 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["open_session"]
 
-KEPT_SECONDS = 15.0
 # RFC 9113, 8.2.2: these belong to a connection of HTTP/1.1 and cannot be sent over HTTP/2.
 _HOP_BY_HOP = frozenset({b"connection", b"keep-alive", b"proxy-connection", b"upgrade", b"te", b"expect"})
 
@@ -37,7 +35,7 @@ def open_session(key: SessionKey) -> Backend:
     """Open a session on the running loop.
 
     Raises:
-        OptionError: SOCKS support is not installed, or a certificate cannot be read.
+        OptionError: the proxy cannot be read, or a certificate cannot be read.
     """
     return NiquestsBackend(key)
 
@@ -52,9 +50,8 @@ class NiquestsBackend:
         self._must_be_2 = key.http2 is True
         protocols = ("http/1.1",) if key.http2 is False else ("h2", "http/1.1")
         self._dialer = Dialer(Resolver(), client_context(key, protocols), self._proxy)
-        self._idle: dict[Origin, deque[Wire]] = {}
+        self._idle: IdleConnections[Wire] = IdleConnections()
         self._open: set[Wire] = set()
-        self._sweeping: asyncio.TimerHandle | None = None
         self._closed = False
         seen = {"dns", "connect", "tls", "wait", "receive"}
         if self._proxy is not None and self._proxy.scheme == "socks5":
@@ -70,34 +67,29 @@ class NiquestsBackend:
             await wire.send(self._fields(exchange, lines, multiplexed=wire.multiplexed), exchange.content, marks)
             head = await wire.head()
         except BackendError as error:
-            wire.abort()
+            wire.discard()
             raise BackendError(error.kind, f"{place(origin.host, origin.port)}: {error.detail}", sent=error.sent) from error
         except BaseException:
-            wire.abort()
+            wire.discard()
             raise
         return Stream(self, wire, origin, head)
 
     async def aclose(self) -> None:
         """Close all connections; can be called twice."""
         self._closed = True
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            self._sweeping = None
-        self._idle.clear()
+        self._idle.close()
         wires = list(self._open)
         for wire in wires:
-            wire.abort()
+            wire.discard()
         if wires:
             await asyncio.wait([wire.closed for wire in wires], timeout=2)
 
     def release(self, wire: Wire, origin: Origin) -> None:
         """Keep a connection for the next exchange, or close it."""
         if self._closed or not wire.reusable:
-            wire.abort()
-            return
-        self._idle.setdefault(origin, deque()).append(wire)
-        if self._sweeping is None:
-            self._sweeping = asyncio.get_running_loop().call_later(KEPT_SECONDS, self._sweep)
+            wire.discard()
+        else:
+            self._idle.put(origin, wire)
 
     async def _wire(self, exchange: Exchange, marks: Marks) -> Wire:
         origin = exchange.target.origin
@@ -105,20 +97,16 @@ class NiquestsBackend:
             raise BackendError("connect", "the session is closed", sent=False)
         if self._must_be_2 and origin.scheme == "http":
             raise BackendError("protocol", "http2=True needs an https URL", sent=False)
-        idle = None if exchange.fresh else self._idle.get(origin)
-        while idle:
-            # The one used last is the least likely to have been closed.
-            wire = idle.pop()
-            if monotonic() - wire.idle_since < KEPT_SECONDS and not wire.spent:
-                marks.reused = True
-                marks.encrypted = origin.scheme == "https"
-                return wire
-            wire.abort()
+        kept = None if exchange.fresh else self._idle.take(origin)
+        if kept is not None:
+            marks.reused = True
+            marks.encrypted = origin.scheme == "https"
+            return kept
         wire = await self._dialer.dial(origin, marks, Wire)
         self._open.add(wire)
         wire.closed.add_done_callback(lambda _: self._open.discard(wire))
         if self._closed or (self._must_be_2 and not wire.multiplexed):
-            wire.abort()
+            wire.discard()
             detail = "the session is closed" if self._closed else "server does not speak HTTP/2 (http2=True)"
             raise BackendError("protocol", f"{place(origin.host, origin.port)}: {detail}", sent=False)
         return wire
@@ -141,17 +129,6 @@ class NiquestsBackend:
             (b":path", path.encode("ascii")),
             *pairs,
         ]
-
-    def _sweep(self) -> None:
-        self._sweeping = None
-        limit = monotonic() - KEPT_SECONDS
-        for origin, idle in list(self._idle.items()):
-            while idle and (idle[0].idle_since <= limit or not idle[0].reusable):
-                idle.popleft().abort()
-            if not idle:
-                del self._idle[origin]
-        if self._idle:
-            self._sweeping = asyncio.get_running_loop().call_later(KEPT_SECONDS, self._sweep)
 
 
 class Stream:
@@ -185,7 +162,7 @@ class Stream:
     async def aclose(self) -> None:
         """Close the connection unless the body was read whole, in which case it went back already."""
         if self._wire is not None:
-            self._wire.abort()
+            self._wire.discard()
             self._wire = None
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from time import monotonic, perf_counter
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.backends.niquests_engine import (
@@ -76,13 +76,13 @@ class Wire(asyncio.Protocol):
             self._marks = None
         if self._stream is None and not self.multiplexed:
             # Nobody asked: this connection cannot be trusted any more.
-            self.abort()
+            self.discard()
             return
         try:
             self._engine.bytes_received(data)
         except self._engine.exceptions() as error:
             self._why = error
-            self.abort()
+            self.discard()
         self._collect()
 
     def eof_received(self) -> None:
@@ -125,7 +125,7 @@ class Wire(asyncio.Protocol):
         sock = self._transport.get_extra_info("socket")
         return not self.reusable or sock is None or has_something(sock.fileno())
 
-    def abort(self) -> None:
+    def discard(self) -> None:
         """Close at once, with nothing flushed."""
         self._dirty = True
         if self._transport is not None:
@@ -146,7 +146,7 @@ class Wire(asyncio.Protocol):
             self._stream = self._engine.get_available_stream_id()
             self._engine.submit_headers(self._stream, fields, end_stream=not content)
         except (*self._engine.exceptions(), ValueError, RuntimeError) as error:
-            self.abort()
+            self.discard()
             raise BackendError("invalid value", f"request cannot be written: {one_line(str(error))}", sent=False) from error
         marks.request_start = perf_counter()
         self._flush()
@@ -207,7 +207,6 @@ class Wire(asyncio.Protocol):
         self._flush()
         if self._events:
             self._dirty = True
-        self.idle_since = monotonic()
 
     async def _upload(self, content: bytes) -> None:
         stream = self._stream
@@ -274,7 +273,7 @@ class Wire(asyncio.Protocol):
             self._transport.write(data)
 
     def _failure(self, event: Any, *, answered: bool) -> BackendError:
-        self.abort()
+        self.discard()
         if isinstance(event, StreamResetReceived):
             return BackendError("protocol", f"server reset the stream (code {event.error_code:#x})")
         message = getattr(event, "message", None)

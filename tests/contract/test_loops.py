@@ -18,6 +18,7 @@ pytestmark = pytest.mark.slow
 ALL = pytest.mark.parametrize("backend", BACKENDS)
 ROOT = Path(__file__).parents[2]
 QUIET = {"progress": "none", "max_retries": 0}
+SUBMITTED = {"max_retries": 0}
 SIGNS = ("Task was destroyed", "never awaited", "unclosed", "ResourceWarning", "Traceback", "Exception ignored")
 
 
@@ -52,7 +53,8 @@ ENDINGS = """
 import asyncio, os, sys
 from fastreq_jupyter import fastreq, fastreq_async, submit, last_run
 good, hang, backend, ending = sys.argv[1:]
-options = dict(backend=backend, progress="none", max_retries=0)
+submitted = dict(backend=backend, max_retries=0)
+options = {**submitted, "progress": "none"}
 def descriptors(): return len(os.listdir("/proc/self/fd"))
 
 async def times_out(): return await fastreq_async([good, hang], timeout=0.3, **options)
@@ -63,10 +65,10 @@ async def cancelled():
     try: await task
     except asyncio.CancelledError: pass
 async def left_alone():
-    submit([good, hang], **options)
+    submit([good, hang], **submitted)
     await asyncio.sleep(0.3)
 async def run_cancelled():
-    run = submit([good, hang], **options)
+    run = submit([good, hang], **submitted)
     await asyncio.sleep(0.3)
     run.cancel()
     return await run
@@ -96,7 +98,7 @@ import sys
 from fastreq_jupyter import fastreq, submit
 good, hang, backend = sys.argv[1:]
 print(fastreq([good] * 3, backend=backend, progress="none")["data"].tolist())
-submit([good, hang], backend=backend, progress="none")
+submit([good, hang], backend=backend)
 """
 
 
@@ -167,7 +169,7 @@ def test_a_run_can_be_awaited_on_another_loop_and_steered_from_any_thread(faults
     started = []
 
     async def begin():
-        started.append(submit([door.url("/good"), door.url("/hang")], **QUIET))
+        started.append(submit([door.url("/good"), door.url("/hang")], **SUBMITTED))
         await started[0].drained()
 
     thread = threading.Thread(target=lambda: asyncio.run(begin()))
@@ -189,7 +191,7 @@ def test_a_closed_loop_ends_its_runs_with_every_row(faultserver):
     started = []
 
     async def begin():
-        started.append(submit([hang.url()] * 3, **QUIET))
+        started.append(submit([hang.url()] * 3, **SUBMITTED))
         await asyncio.sleep(0.3)
 
     asyncio.run(begin())

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ssl
 from typing import TYPE_CHECKING
 
 from faultserver import proxies
+from faultserver.certificates import server_context
 from faultserver.faults.fault import ANY, Fault, Site, table
 from faultserver.scripts import echo, hangs, head, raw, reply, whole
 from faultserver.server import Call, Door, FaultServer, Link, Script, routes
@@ -126,6 +128,30 @@ async def _alert(_door: Door, _link: Link, reader: asyncio.StreamReader, writer:
     await writer.drain()
 
 
+async def _demands_certificate(_door: Door, _link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Do the handshake by hand: asyncio's server would hang up without the alert that tells what is missing."""
+    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
+    tls = server_context("client").wrap_bio(incoming, outgoing, server_side=True)
+    refused = False
+    while not refused:
+        try:
+            tls.do_handshake()
+        except ssl.SSLWantReadError:
+            pass
+        except ssl.SSLError:
+            refused = True
+        writer.write(outgoing.read())
+        await writer.drain()
+        if not refused and not (data := await reader.read(65536)):
+            return
+        if not refused:
+            incoming.write(data)
+    # what the client still sends must be read, or the system answers it with a reset that overtakes the alert
+    writer.write_eof()
+    while await reader.read(65536):
+        pass
+
+
 def _over_tls(raw_script: proxies.RawScript) -> Callable[[FaultServer], Site]:
     def build(server: FaultServer) -> Site:
         door = server.open(raw=raw_script)
@@ -146,7 +172,8 @@ TLS = table(
     Fault("certificate of a stranger", "tls", reply(200, b"ok"), tls="stranger"),
     Fault("expired certificate", "tls", reply(200, b"ok"), tls="expired"),
     Fault("certificate of another host", "tls", reply(200, b"ok"), tls="wronghost"),
-    Fault("wants a client certificate", "tls", reply(200, b"ok"), tls="client"),
+    Fault("wants a client certificate", "tls", build=_over_tls(_demands_certificate)),
+    Fault("hangs up over a missing client certificate", "connect", reply(200, b"ok"), tls="client"),
     Fault("handshake never answered", "timeout", build=_over_tls(_no_handshake)),
     Fault("plain HTTP instead of a handshake", "tls", build=_over_tls(_plain_answer)),
     Fault("hangs up in the handshake", "connect", build=_over_tls(_leaves_handshake)),

@@ -1,0 +1,103 @@
+"""Checks before anything is sent: every source is used, every value fits the place where it stands."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from fastreq_jupyter.cell.bound import Bound, Env, MisfitError, json_in, text_in
+from fastreq_jupyter.cell.compiling import Compiled
+from fastreq_jupyter.cell.places import Check, check_header_text
+from fastreq_jupyter.errors import CellSyntaxError
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+    from fastreq_jupyter.cell.each import Rows
+
+__all__ = ["check_constants", "check_rows", "check_used"]
+
+_STEP = 20_000
+
+
+def check_used(compiled: Compiled, rows: Rows, *, first_line: int) -> None:
+    """Refuse a cell that sends the same for every row.
+
+    Raises:
+        CellSyntaxError: A source of which nothing is used.
+    """
+    if not rows.tables:
+        return
+    used = {number for plan in compiled.plans for bound in plan.bound for number in bound.sources}
+    line = compiled.plans[0].template.line if compiled.plans else first_line
+    for number, source in enumerate(rows.sources):
+        if number in used or (rows.in_step and used):
+            continue
+        size = rows.tables[number].size
+        equal = "equal requests" if size is None else f"{size:,} equal requests"
+        names = ", ".join(f"{{{{{name}}}}}" for name in rows.tables[number].names()[:3])
+        message = f"{equal}: nothing of --each {source.spec.text} is used; it has {names}"
+        raise CellSyntaxError(message, line)
+
+
+def check_constants(compiled: Compiled) -> None:
+    """Check the values that are the same for every row.
+
+    Raises:
+        CellSyntaxError: One is missing, or fits no place.
+    """
+    for plan in compiled.plans:
+        for bound, check in plan.checks():
+            if bound.origin not in ("notebook", "secret"):
+                continue
+            try:
+                _check(bound, check, Env())
+            except MisfitError as error:
+                raise CellSyntaxError(error.detail, bound.placeholder.line, bound.placeholder.column) from None
+
+
+def check_rows(compiled: Compiled, rows: Rows) -> Generator[None, None, None]:
+    """Check the values of every row of a sized source, yielding now and then.
+
+    Missing values are left: they become error rows.
+
+    Raises:
+        CellSyntaxError: A value fits no place.
+    """
+    if rows.size is None:
+        return
+    seen: set[tuple[object, Check]] = set()
+    for plan in compiled.plans:
+        for bound, check in plan.checks():
+            mark = (bound.placeholder.expression, check)
+            if bound.origin != "row" or mark in seen:
+                continue
+            seen.add(mark)
+            yield from _check_source(bound, check, rows)
+
+
+def _check_source(bound: Bound, check: Check, rows: Rows) -> Generator[None, None, None]:
+    number = min(bound.sources)
+    positions = [0] * len(rows.tables)
+    env = Env()
+    for position in range(rows.tables[number].size or 0):
+        if position % _STEP == 0:
+            yield
+        positions[number] = position
+        env.rows = tuple(positions)
+        try:
+            _check(bound, check, env)
+        except MisfitError as error:
+            if error.kind != "type":
+                continue
+            place = bound.placeholder
+            message = f"row {position}: {error.detail}"
+            raise CellSyntaxError(message, place.line, place.column) from None
+
+
+def _check(bound: Bound, check: Check, env: Env) -> None:
+    if check == "json":
+        json_in(bound, env)
+        return
+    text = text_in(bound, env)
+    if check == "header":
+        check_header_text(text, bound)

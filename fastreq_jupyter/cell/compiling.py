@@ -1,0 +1,239 @@
+"""Templates of a cell, with the run's defaults, become plans of requests; what they ask of the run is gathered."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Collection, Generator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
+
+from fastreq_jupyter.cell.binding import Binder
+from fastreq_jupyter.cell.chain import check_order
+from fastreq_jupyter.cell.request_line import make_header
+from fastreq_jupyter.cell.request_plan import RequestPlan, references
+from fastreq_jupyter.cell.save_names import SaveNames
+from fastreq_jupyter.cell.syntax import Entry, FilePiece, HeaderTemplate, ParsedCell, Parts, RequestTemplate, Span, TextPiece
+from fastreq_jupyter.cell.template import read_text
+from fastreq_jupyter.content import encode_content, with_params
+from fastreq_jupyter.errors import CellSyntaxError, OptionError
+from fastreq_jupyter.options import Options
+
+__all__ = ["Compiled", "PlainUrls", "compile_steps", "lift"]
+
+STEP = 500
+
+
+@dataclass(frozen=True, slots=True)
+class PlainUrls:
+    """Hold neighbouring lines that are a URL alone: nothing in them is to be filled."""
+
+    urls: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """Hold the requests of a cell.
+
+    Attributes:
+        entries: In the order of the text.
+        plans: Those with something to look at.
+        offsets: For each entry, the place of its first item within a row.
+        places: Name of a request -> its place within a row.
+        per_row: Items for each row.
+        method: Method of lines that are a URL alone.
+        defaults: Arguments of `Request` for lines that are a URL alone.
+    """
+
+    entries: tuple[RequestPlan | PlainUrls, ...]
+    plans: tuple[RequestPlan, ...]
+    offsets: tuple[int, ...]
+    places: Mapping[str, int]
+    per_row: int
+    method: str
+    defaults: Mapping[str, Any]
+
+
+def compile_steps(
+    parsed: ParsedCell, binder: Binder, options: Options, *, base_url: str | None, first_line: int
+) -> Generator[None, None, Compiled]:
+    """Compile all entries, yielding now and then.
+
+    Raises:
+        CellSyntaxError: Something can never be sent.
+    """
+    names = _save_names(options, binder)
+    maker = _Maker(options, base_url, first_line)
+    maker.check_plain(parsed.entries)
+    entries: list[RequestPlan | PlainUrls] = []
+    run: list[str] = []
+    simple = not maker.has_templates and names is None
+    for number, entry in enumerate(parsed.entries):
+        if number % STEP == 0 and not (simple and isinstance(entry, str)):
+            yield
+        if isinstance(entry, str) and simple:
+            run.append(entry)
+            continue
+        if run:
+            entries.append(PlainUrls(tuple(run)))
+            run = []
+        template = maker.template(entry, first_line)
+        entries.append(RequestPlan(template, binder.bind, names))
+    if run:
+        entries.append(PlainUrls(tuple(run)))
+    yield
+    return _arranged(entries, options.method, maker.arguments)
+
+
+def lift(entries: Sequence[Entry], options: Options, given: Collection[str]) -> Mapping[str, Any]:
+    """Return the options of the run that the requests ask for.
+
+    Raises:
+        CellSyntaxError: They do not agree, a request does not ask for it, or the user asked otherwise.
+    """
+    asking = [entry for entry in entries if isinstance(entry, RequestTemplate) and entry.lifted]
+    if not asking:
+        return {}
+    lifted = dict(asking[0].lifted)
+    for entry in entries:
+        own = entry.lifted if isinstance(entry, RequestTemplate) else {}
+        for name in lifted.keys() | own.keys():
+            if name in own and name in lifted and own[name] == lifted[name]:
+                continue
+            one = entry if isinstance(entry, RequestTemplate) and name in own else asking[0]
+            message = f"{name} holds for the whole run, but the requests of this cell ask for different ones: split the cell"
+            raise CellSyntaxError(message, one.line, one.column)
+    for name, value in lifted.items():
+        _check_lifted(name, value, options, asked=name in given, at=asking[0])
+    return lifted
+
+
+def _check_lifted(name: str, value: Any, options: Options, *, asked: bool, at: RequestTemplate) -> None:
+    try:
+        checked = getattr(Options.of(None, **{name: value}), name)
+    except OptionError as error:
+        raise CellSyntaxError(str(error), at.line, at.column) from None
+    if asked and checked != getattr(options, name):
+        message = f"{name} is given twice: by the option and, differently, by this request"
+        raise CellSyntaxError(message, at.line, at.column)
+
+
+class _Maker:
+    """Add the run's defaults to templates."""
+
+    def __init__(self, options: Options, base_url: str | None, first_line: int) -> None:
+        self._options = options
+        self._base = base_url.rstrip("/") if base_url else None
+        self._headers = tuple(_option_header(name, value, first_line) for name, value in options.headers or ())
+        self._body = _option_body(options, first_line)
+        body = self._body[0] if self._body else None
+        templates = [header.parts for header in self._headers] + ([body.parts] if isinstance(body, TextPiece) else [])
+        self.has_templates = not all(_is_text(parts) for parts in templates)
+        self.arguments = {"headers": options.headers, "params": options.params, "json": options.json, "data": options.data}
+
+    def check_plain(self, entries: Sequence[Entry]) -> None:
+        """Refuse options for plain URLs in a cell that has none."""
+        options = self._options
+        asked = [name for name in ("json", "data", "params") if getattr(options, name) is not None]
+        asked += ["method"] if options.method != "GET" else []
+        if asked and not any(isinstance(entry, str) or entry.plain for entry in entries):
+            first = entries[0]
+            assert isinstance(first, RequestTemplate)  # noqa: S101 - a str is plain
+            message = f"{asked[0]} is for lines that are a URL alone, and this cell has none: write it with the request"
+            raise CellSyntaxError(message, first.line, first.column)
+
+    def template(self, entry: Entry, line: int) -> RequestTemplate:
+        """Return the template with defaults and an absolute URL."""
+        if isinstance(entry, str):
+            entry = RequestTemplate("GET", (entry,), line, 1, plain=True)
+        headers = entry.headers
+        if entry.plain:
+            entry = replace(entry, method=self._options.method)
+            if entry.body is None and self._body is not None:
+                piece, kind = self._body
+                headers = _with_default(headers, kind)
+                entry = replace(entry, body=(piece,))
+        url, headers = self._absolute(entry, headers)
+        own = {header.name.lower() for header in headers} | entry.no_default
+        headers += tuple(header for header in self._headers if header.name.lower() not in own)
+        return replace(entry, url=url, headers=headers)
+
+    def _absolute(self, entry: RequestTemplate, headers: tuple[HeaderTemplate, ...]) -> tuple[Parts, tuple[HeaderTemplate, ...]]:
+        url = self._with_params(entry)
+        first = url[0] if url else ""
+        if not isinstance(first, str) or not first.startswith("/"):
+            return url, headers
+        if self._base is not None:
+            return (self._base, *url), headers
+        host = next((header for header in headers if header.name.lower() == "host"), None)
+        if host is None or first.startswith("//"):
+            message = "a path alone needs its server: a Host header, or --session with a base_url"
+            raise CellSyntaxError(message, entry.line, entry.column)
+        last = host.parts[-1] if host.parts else ""
+        scheme = "https://" if isinstance(last, str) and last.endswith((":443", ":8443")) else "http://"
+        return (scheme, *host.parts, *url), tuple(header for header in headers if header is not host)
+
+    def _with_params(self, entry: RequestTemplate) -> Parts:
+        if not entry.plain or self._options.params is None:
+            return entry.url
+        query = with_params("", self._options.params)
+        marked = any(isinstance(part, str) and "?" in part for part in entry.url)
+        return (*entry.url, query.replace("?", "&", 1) if marked else query) if query else entry.url
+
+
+def _arranged(entries: Sequence[RequestPlan | PlainUrls], method: str, defaults: Mapping[str, Any]) -> Compiled:
+    offsets: list[int] = []
+    places: dict[str, int] = {}
+    total = 0
+    for entry in entries:
+        offsets.append(total)
+        if isinstance(entry, RequestPlan) and entry.template.label:
+            places[entry.template.label] = total
+        total += entry.count if isinstance(entry, RequestPlan) else len(entry.urls)
+    plans = tuple(entry for entry in entries if isinstance(entry, RequestPlan))
+    _check_chains(plans)
+    return Compiled(tuple(entries), plans, tuple(offsets), places, total, method, {k: v for k, v in defaults.items() if v is not None})
+
+
+def _check_chains(plans: Sequence[RequestPlan]) -> None:
+    named = {plan.template.label: plan for plan in plans if plan.template.label}
+    keys = [plan.template.label or f" {number}" for number, plan in enumerate(plans)]
+    needs: dict[str, list[tuple[str, int, int]]] = {}
+    for number, bound in references(plans):
+        line, column, parent = bound.placeholder.line, bound.placeholder.column, bound.parent or ""
+        if named[parent].count > 1:
+            message = f"{parent} is sent {named[parent].count} times for each row: its answer is not one"
+            raise CellSyntaxError(message, line, column)
+        needs.setdefault(keys[number], []).append((parent, line, column))
+        if bound.sensitive and not named[parent].template.keep:
+            named[parent].hide_data = True
+    check_order(needs, keys)
+
+
+def _save_names(options: Options, binder: Binder) -> SaveNames | None:
+    if options.save_to is None or "{{" not in options.save_to:
+        return None
+    return SaveNames(binder.bind(read_text(Span(options.save_to, 1, 1))))
+
+
+def _option_header(name: str, value: str, line: int) -> HeaderTemplate:
+    return make_header(name, Span(value, line, 1), Span(value, line, 1))
+
+
+def _option_body(options: Options, line: int) -> tuple[TextPiece | FilePiece, str | None] | None:
+    if options.json is None and options.data is None:
+        return None
+    if isinstance(options.data, str):
+        return TextPiece(read_text(Span(options.data, line, 1))), None
+    content, kind = encode_content(options.json, options.data, None)
+    inline = "data:;base64," + b64encode(content or b"").decode()
+    return FilePiece((inline,), line, 1), kind
+
+
+def _with_default(headers: tuple[HeaderTemplate, ...], kind: str | None) -> tuple[HeaderTemplate, ...]:
+    if kind is None or any(header.name.lower() == "content-type" for header in headers):
+        return headers
+    return (*headers, HeaderTemplate("Content-Type", (kind,), 1, 1))
+
+
+def _is_text(parts: Parts) -> bool:
+    return all(isinstance(part, str) for part in parts)

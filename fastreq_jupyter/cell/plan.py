@@ -1,0 +1,185 @@
+"""The door of the cell: text, tables and variables become the items of a plan.
+
+Order: row, request, item of its ranges. Whatever can be known before sending is checked before sending.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import islice
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any
+
+from fastreq_jupyter.cell.binding import Binder
+from fastreq_jupyter.cell.check import check_constants, check_rows, check_used
+from fastreq_jupyter.cell.compiling import Compiled, compile_steps, lift
+from fastreq_jupyter.cell.dedup import Duplicates, dedup
+from fastreq_jupyter.cell.dynamic import Surroundings
+from fastreq_jupyter.cell.each import Rows
+from fastreq_jupyter.cell.grammar import parse_steps
+from fastreq_jupyter.cell.items import Rendering
+from fastreq_jupyter.cell.join import RESULT_COLUMNS, TIMING_COLUMNS, RowJoin, renamed
+from fastreq_jupyter.cell.syntax import ParsedCell, RequestTemplate
+from fastreq_jupyter.errors import CellSyntaxError
+
+if TYPE_CHECKING:
+    from fastreq_jupyter.cell.each import Source
+    from fastreq_jupyter.model import Item, Join
+    from fastreq_jupyter.options import Options
+
+__all__ = ["CellPlan", "build", "build_steps"]
+
+
+@dataclass(frozen=True, slots=True)
+class CellPlan:
+    """Hold what a cell asks for.
+
+    Attributes:
+        items: Requests in order, lazy; iterating again starts again, but for an iterator as source.
+        total: How many items, None where an iterator is the source.
+        per_row: Requests for each row of the sources.
+        lifted: Options of the run that the text asks for (curl's -k, ``HTTP/2``): ``Options.of(options, **lifted)``.
+        join: Puts input columns and index onto the frame; None without ``--each``.
+        notes: Lines to say at the end.
+        names: Names of the requests.
+        late_notes: Gives lines that are known after the run.
+    """
+
+    items: Iterable[Item]
+    total: int | None
+    per_row: int
+    lifted: Mapping[str, Any]
+    join: Join | None
+    notes: tuple[str, ...]
+    names: tuple[str, ...]
+    late_notes: Callable[[], tuple[str, ...]]
+
+    def row_of(self, position: int) -> int:
+        """Return the number of the row that an item belongs to."""
+        return position // self.per_row
+
+
+def build(  # noqa: PLR0913 - the door: text, and what it is filled with
+    text: str,
+    *,
+    options: Options,
+    namespace: Mapping[str, Any] = MappingProxyType({}),
+    sources: Sequence[Source] = (),
+    base_url: str | None = None,
+    first_line: int = 1,
+    given: Collection[str] = (),
+    surroundings: Surroundings | None = None,
+) -> CellPlan:
+    """Read a cell and tie it to its values.
+
+    Args:
+        text: The cell without its magic line, or the URL of the line magic.
+        options: The run's options; headers, method, data, json, params, save_to, limit, dedup, zip are used here.
+        namespace: The notebook's variables; looked up, never evaluated.
+        sources: What ``--each`` named, with values.
+        base_url: Origin and path that lines like ``GET /x`` are put behind.
+        first_line: Number of the text's first line in the cell.
+        given: Options that the user set: a curl line that asks otherwise is refused.
+        surroundings: What dynamic values are read from.
+
+    Raises:
+        CellSyntaxError: The only exception that a text can cause.
+    """
+    steps = build_steps(
+        text, options=options, namespace=namespace, sources=sources, base_url=base_url,
+        first_line=first_line, given=given, surroundings=surroundings,
+    )  # fmt: skip
+    while True:
+        try:
+            next(steps)
+        except StopIteration as done:
+            plan: CellPlan = done.value
+            return plan
+
+
+def build_steps(  # noqa: PLR0913 - as build
+    text: str,
+    *,
+    options: Options,
+    namespace: Mapping[str, Any] = MappingProxyType({}),
+    sources: Sequence[Source] = (),
+    base_url: str | None = None,
+    first_line: int = 1,
+    given: Collection[str] = (),
+    surroundings: Surroundings | None = None,
+) -> Generator[None, None, CellPlan]:
+    """Do as `build`, yielding every few milliseconds so that a loop can go on in between; the plan is the return value.
+
+    Raises:
+        CellSyntaxError: The only exception that a text can cause.
+    """
+    parsed = yield from parse_steps(text, first_line=first_line)
+    if not parsed.entries:
+        message = "no request in the cell: write a URL, METHOD URL, or a curl command"
+        raise CellSyntaxError(message, first_line)
+    rows = Rows(sources, in_step=options.zip)
+    labels = {entry.label: entry.line for entry in parsed.entries if isinstance(entry, RequestTemplate) and entry.label}
+    binder = Binder(parsed.variables, labels, rows, namespace, surroundings or Surroundings())
+    lifted = lift(parsed.entries, options, given)
+    compiled = yield from compile_steps(parsed, binder, options, base_url=base_url, first_line=first_line)
+    rendering = Rendering(compiled, rows)
+    check_used(compiled, rows, first_line=first_line)
+    check_constants(compiled)
+    yield from check_rows(compiled, rows)
+    yield
+    yield from rendering.check_first()
+    return _assemble(parsed, compiled, rendering, rows=rows, options=options, lifted=lifted)
+
+
+def _assemble(  # noqa: PLR0913 - what was built, side by side
+    parsed: ParsedCell, compiled: Compiled, rendering: Rendering, *, rows: Rows, options: Options, lifted: Mapping[str, Any]
+) -> CellPlan:
+    total = None if rows.size is None else rows.size * compiled.per_row
+    if total is not None and options.limit is not None:
+        total = min(total, options.limit)
+    duplicates = Duplicates()
+    join = RowJoin(rows, lambda position: position // compiled.per_row) if rows.tables else None
+    names = tuple(entry.label for entry in parsed.entries if isinstance(entry, RequestTemplate) and entry.label)
+    return CellPlan(
+        items=_Items(rendering, options, duplicates),
+        total=total,
+        per_row=compiled.per_row,
+        lifted=lifted,
+        join=join,
+        notes=_notes(join, options),
+        names=names,
+        late_notes=lambda: _saving(duplicates, options),
+    )
+
+
+class _Items:
+    """Give the items anew for each iteration."""
+
+    def __init__(self, rendering: Rendering, options: Options, duplicates: Duplicates) -> None:
+        self._rendering = rendering
+        self._limit = options.limit
+        self._dedup = options.dedup
+        self._duplicates = duplicates
+
+    def __iter__(self) -> Iterator[Item]:
+        items: Iterator[Item] = iter(self._rendering)
+        if self._limit is not None:
+            items = islice(items, self._limit)
+        return dedup(items) if self._dedup else self._duplicates.watch(items)
+
+
+def _notes(join: RowJoin | None, options: Options) -> tuple[str, ...]:
+    if join is None:
+        return ()
+    results = [*RESULT_COLUMNS]
+    results += TIMING_COLUMNS if options.timings else ()
+    results += ("headers",) if options.response_headers else ()
+    results += ("item",) if options.select is not None else ()
+    return tuple(f"input column {label} is {name} in the frame: the result has a {label} too" for label, name in renamed(join.columns(), results))
+
+
+def _saving(duplicates: Duplicates, options: Options) -> tuple[str, ...]:
+    if options.dedup or not duplicates.count:
+        return ()
+    return (f"{duplicates.count:,} requests were equal to earlier ones: --dedup would send each once",)

@@ -1,0 +1,189 @@
+"""Reads the line that begins a request, the lines its URL goes on with, and field lines."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any
+
+from fastreq_jupyter.cell.syntax import HeaderTemplate, Part, RequestTemplate, Span
+from fastreq_jupyter.cell.template import read_text, read_url
+from fastreq_jupyter.errors import CellSyntaxError
+
+if TYPE_CHECKING:
+    from fastreq_jupyter.cell.syntax import FilePiece, TextPiece
+
+__all__ = ["METHODS", "PLAIN_URL", "RequestLine", "begins_request", "is_continuation", "make_header", "read_header", "read_request_line"]
+
+# RFC 9110 and the IANA registry's methods that APIs use; PURGE is what caches understand.
+METHODS = (
+    "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY", "PURGE", "LINK", "UNLINK", "REPORT", "SEARCH",
+    "PROPFIND", "PROPPATCH", "MKCOL", "MKCALENDAR", "COPY", "MOVE", "LOCK", "UNLOCK", "ACL", "BIND", "REBIND", "UNBIND", "CHECKIN",
+    "CHECKOUT", "MERGE", "MKACTIVITY", "MKWORKSPACE", "UPDATE", "LABEL", "VERSION-CONTROL", "BASELINE-CONTROL", "ORDERPATCH",
+)  # fmt: skip
+PLAIN_URL = re.compile(
+    r"https?://(?!-)[A-Za-z0-9-]{1,60}(?:\.[A-Za-z0-9-]{1,60}){0,3}(?::[0-9]{1,4})?(?:[/?#][!#-Z_a-z|~]*)?"
+)
+"""A URL that needs no second look: ASCII, no white space, quote, backslash, bracket or brace."""
+
+_KNOWN = frozenset(METHODS)
+_OTHER_PROTOCOLS = frozenset({"CONNECT", "GRAPHQL", "GRPC", "WS", "WSS", "WEBSOCKET", "SSE", "EVENTSOURCE", "MQTT", "AMQP", "RABBITMQ", "RSOCKET"})
+_METHOD = re.compile(r"([A-Za-z][A-Za-z-]*)[ \t]+(?=\S)")
+_VERSION = re.compile(r"[ \t]+HTTP/([0-9](?:\.[0-9])?)$", re.IGNORECASE)
+_TARGET = re.compile(r"https?://|\{\{|/", re.IGNORECASE)
+_HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*(.*)")
+_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_CREDENTIALS = re.compile(r"(basic|digest)[ \t]+(?=\S)", re.IGNORECASE)
+
+
+@dataclass(slots=True)
+class RequestLine:
+    """Hold what is known of a request before its headers and body are read."""
+
+    method: str
+    url: Span
+    line: int
+    column: int
+    plain: bool = False
+    lifted: dict[str, Any] = field(default_factory=dict)
+    more: list[Span] = field(default_factory=list)
+
+    def template(
+        self,
+        headers: tuple[HeaderTemplate, ...],
+        body: tuple[TextPiece | FilePiece, ...] | None,
+        *,
+        label: str | None,
+        keep: bool,
+    ) -> RequestTemplate:
+        """Return the whole request."""
+        url: list[Part] = []
+        for span in (self.url, *self.more):
+            url += read_url(span)
+        return RequestTemplate(
+            self.method, tuple(url), self.line, self.column, headers, body,
+            label=label, keep=keep, plain=self.plain, lifted=self.lifted,
+        )  # fmt: skip
+
+
+def begins_request(text: str) -> bool:
+    """Tell whether a stripped line, seen among headers, begins a new request."""
+    if text[:8].lower().startswith(("http://", "https://")):
+        return True
+    found = _METHOD.match(text)
+    return found is not None and found[1].upper() in _KNOWN and _TARGET.match(text, found.end()) is not None
+
+
+def is_continuation(text: str) -> bool:
+    """Tell whether a line goes on with the URL: ``?`` or ``&``, or an indented path."""
+    inner = text.lstrip()
+    return inner.startswith(("?", "&")) or (inner.startswith("/") and inner != text)
+
+
+def read_request_line(span: Span) -> RequestLine:
+    """Read ``METHOD URL [HTTP/x]`` or a URL alone.
+
+    Raises:
+        CellSyntaxError: It is neither; the message says what was probably meant.
+    """
+    text = span.text
+    lifted: dict[str, Any] = {}
+    if found := _VERSION.search(text[-16:]):
+        lifted = _lift_version(found[1], span, len(text) - len(found[0]))
+        text = text[: -len(found[0])]
+    if _TARGET.match(text):
+        return RequestLine("GET", Span(text, span.line, span.column), span.line, span.column, plain=not text.startswith("/"), lifted=lifted)
+    found = _METHOD.match(text)
+    if found is None:
+        raise _no_request(span, text)
+    method = found[1].upper()
+    if found[1] != method and method not in _KNOWN:
+        raise _no_request(span, text)
+    if method not in _KNOWN:
+        raise span.error(0, _unknown_method(method))
+    place = found.end()
+    if not _TARGET.match(text, place):
+        raise span.error(place, _no_target(text[place:]))
+    return RequestLine(method, Span(text[place:], span.line, span.column + place), span.line, span.column, lifted=lifted)
+
+
+def read_header(span: Span, headers: list[HeaderTemplate], *, folded: bool) -> list[HeaderTemplate]:
+    """Return the headers with the field line of `span` put after them.
+
+    Args:
+        span: The line.
+        headers: Field lines before it.
+        folded: The line is indented, so without a name it goes on with the value before it.
+
+    Raises:
+        CellSyntaxError: No colon, no token before it, or a control character.
+    """
+    found = _HEADER.fullmatch(span.text)
+    if found is None and folded and headers:
+        last = headers[-1]
+        parts = (*last.parts, " ", *read_text(span))
+        return [*headers[:-1], HeaderTemplate(last.name, parts, last.line, last.column, last.basic)]
+    if found is None:
+        raise span.error(0, _no_header(span.text))
+    value = Span(found[2], *span.at(found.start(2)))
+    headers.append(make_header(found[1], value, Span(span.text, span.line, span.column)))
+    return headers
+
+
+def make_header(name: str, value: Span, whole: Span) -> HeaderTemplate:
+    """Return a field line; ``Basic user password`` and ``Basic user:password`` are marked for encoding.
+
+    Raises:
+        CellSyntaxError: A control character in the value, or credentials that need a dialogue.
+    """
+    if bad := _CONTROL.search(value.text):
+        raise value.error(bad.start(), f"control character {bad[0]!r} in the value of {name}")
+    parts = read_text(value)
+    basic = False
+    if name.lower() in ("authorization", "proxy-authorization") and (found := _CREDENTIALS.match(value.text)):
+        known = "".join(part if isinstance(part, str) else "\0" for part in parts)[found.end() :].strip()
+        pair = ":" in known or " " in known
+        if pair and found[1].lower() == "digest" and "=" not in known:
+            raise value.error(0, "Digest authentication is not supported: use Basic, Bearer or --auth")
+        basic = pair and found[1].lower() == "basic"
+    return HeaderTemplate(name, parts, whole.line, whole.column, basic)
+
+
+def _lift_version(version: str, span: Span, place: int) -> dict[str, Any]:
+    if version in ("1.1", "1"):
+        return {}
+    if version in ("2", "2.0"):
+        return {"http2": True}
+    raise span.error(place, f"HTTP/{version} cannot be asked for: HTTP/1.1 or HTTP/2")
+
+
+def _unknown_method(method: str) -> str:
+    if method in _OTHER_PROTOCOLS:
+        return f"{method} is not supported: requests are plain HTTP"
+    near = get_close_matches(method, METHODS, n=1, cutoff=0.6)
+    return f"unknown method {method[:30]}" + (f": did you mean {near[0]}?" if near else "")
+
+
+def _no_target(text: str) -> str:
+    shown = text[:60]
+    if "://" in text[:30]:
+        return f"{shown!r}: only http:// and https:// are requested"
+    return f"{shown!r} does not begin with http:// or https://"
+
+
+def _no_request(span: Span, text: str) -> CellSyntaxError:
+    first = text.split(maxsplit=1)[0]
+    if first.lower() in ("invoke-webrequest", "invoke-restmethod", "iwr", "irm", "wget", "fetch(", "http"):
+        return span.error(0, f"{first[:30]} is not read here: copy the request as cURL, or write METHOD URL")
+    if "://" in first[:30]:
+        return span.error(0, _no_target(text))
+    if "." in first and " " not in text:
+        return span.error(0, f"{text[:60]!r} is no URL: write http:// or https:// before it")
+    if _HEADER.fullmatch(text):
+        return span.error(0, f"{text[:60]!r} stands before any request: headers follow the request line without a blank line between")
+    return span.error(0, f"{text[:60]!r} is no request line: write URL or METHOD URL (a body needs POST, PUT, PATCH or a Content-Type header)")
+
+
+def _no_header(text: str) -> str:
+    return f"{text[:60]!r} is no header: write Name: value (a body begins after a blank line)"

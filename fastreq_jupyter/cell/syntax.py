@@ -1,0 +1,215 @@
+"""The nouns of a cell's text: what the grammar reads, with the place where each piece stood.
+
+    Span             text and where it begins              Placeholder      one ``{{ ... }}``
+    VarText          text that came from ``@var = value``  Range            one ``[0-99]``
+    RequestTemplate  one request before its placeholders are filled
+
+Nothing here reads a value: a template is the same for every row.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from fastreq_jupyter.errors import CellSyntaxError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = [
+    "Call",
+    "Entry",
+    "FilePiece",
+    "HeaderTemplate",
+    "ParsedCell",
+    "Part",
+    "Parts",
+    "Placeholder",
+    "Range",
+    "Ref",
+    "RequestTemplate",
+    "Span",
+    "TextPiece",
+    "VarText",
+    "Variable",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """Hold text and the place of its first character.
+
+    Attributes:
+        text: May hold line breaks; each following line is taken to begin at column 1.
+        line: Line in the cell, from 1.
+        column: Column in that line, from 1.
+    """
+
+    text: str
+    line: int
+    column: int = 1
+
+    def at(self, offset: int) -> tuple[int, int]:
+        """Return line and column of the character at `offset`."""
+        breaks = self.text.count("\n", 0, offset)
+        if not breaks:
+            return self.line, self.column + offset
+        return self.line + breaks, offset - self.text.rindex("\n", 0, offset)
+
+    def error(self, offset: int, message: str) -> CellSyntaxError:
+        """Return the error that names the place of `offset`."""
+        return CellSyntaxError(message, *self.at(offset))
+
+
+@dataclass(frozen=True, slots=True)
+class Ref:
+    """Name a value: a name, then attributes and items.
+
+    Attributes:
+        keys: Name first; then str for ``.name`` and ``["name"]``, int for ``[0]``.
+        quoted: Positions in `keys` that were written in brackets.
+    """
+
+    keys: tuple[str | int, ...]
+    quoted: frozenset[int] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Name a dynamic value, ``$env HOME``: the name without ``$`` and its arguments."""
+
+    name: str
+    args: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Placeholder:
+    """Hold one ``{{ ... }}``.
+
+    Attributes:
+        expression: What it names.
+        text: What stood between the braces, for messages.
+        line, column: Where the braces begin.
+        raw: Written ``{{+x}}``: reserved characters are kept in a URL.
+        once: Stands in a cell variable, so that a dynamic value is made once for the cell.
+    """
+
+    expression: Ref | Call
+    text: str
+    line: int
+    column: int
+    raw: bool = False
+    once: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class VarText:
+    """Hold literal text that a cell variable brought in."""
+
+    text: str
+    raw: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """Hold one numeric range of a URL, ``[01-10:3]``; `width` is 0 without leading zeros."""
+
+    start: int
+    stop: int
+    step: int = 1
+    width: int = 0
+
+    @property
+    def size(self) -> int:
+        """Return how many items it stands for."""
+        return (self.stop - self.start) // self.step + 1
+
+    def text(self, index: int) -> str:
+        """Return the text of the item at `index`, from 0."""
+        return str(self.start + index * self.step).zfill(self.width)
+
+
+Part = str | VarText | Placeholder | Range
+Parts = tuple[Part, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class HeaderTemplate:
+    """Hold one field line; `basic` marks ``Basic user password``, which is encoded when it is filled."""
+
+    name: str
+    parts: Parts
+    line: int
+    column: int
+    basic: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class TextPiece:
+    """Hold text of a body."""
+
+    parts: Parts
+
+
+@dataclass(frozen=True, slots=True)
+class FilePiece:
+    """Hold a file that is read into a body; `templated` marks ``<@``, whose text has placeholders of its own."""
+
+    path: Parts
+    line: int
+    column: int
+    templated: bool = False
+    encoding: str = "utf-8"
+
+
+@dataclass(frozen=True, slots=True)
+class RequestTemplate:
+    """Hold one request of the cell.
+
+    Attributes:
+        method: Method token in upper case.
+        url: Parts of the target URI.
+        line, column: Where the request line begins.
+        headers: Field lines.
+        body: Pieces of the body, None where there is none.
+        label: Its ``# @name``.
+        keep: ``# @keep``: show its answer although it feeds a secret place.
+        plain: Written as a URL alone: the options method, data, json and params apply.
+        lifted: Options of the run that it asks for (``HTTP/2``, curl's -k) -> value.
+        no_default: Lower-case names of headers that no default may add.
+    """
+
+    method: str
+    url: Parts
+    line: int
+    column: int
+    headers: tuple[HeaderTemplate, ...] = ()
+    body: tuple[TextPiece | FilePiece, ...] | None = None
+    label: str | None = None
+    keep: bool = False
+    plain: bool = False
+    lifted: Mapping[str, Any] = field(default_factory=dict)
+    no_default: frozenset[str] = frozenset()
+
+
+Entry = str | RequestTemplate
+"""A request of the cell; a str is a URL alone without placeholder, range or anything else to look at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Variable:
+    """Hold one ``@name = value``."""
+
+    name: str
+    parts: Parts
+    line: int
+    column: int
+
+
+@dataclass(slots=True)
+class ParsedCell:
+    """Hold what the grammar read: requests and variables in the order of the text."""
+
+    entries: list[Entry] = field(default_factory=list)
+    variables: dict[str, Variable] = field(default_factory=dict)

@@ -1,0 +1,249 @@
+"""What ``--each`` can go over, seen as one table: rows by position, values by name, labels and columns for the frame.
+
+pandas, numpy and polars are known by the shape of their objects, so none is imported here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from typing import Any
+
+from fastreq_jupyter.cell.lookup import LookupFailed, fields_of, is_record, item_of
+
+__all__ = ["Elements", "Frame", "Table", "table_of"]
+
+Read = Callable[[int], Any]
+
+
+class Table:
+    """Show a source as rows.
+
+    Attributes:
+        size: Number of rows, None where only drawing tells.
+        element: Name of the row or of the element, None for a DataFrame without one.
+    """
+
+    size: int | None
+    element: str | None
+
+    def rows(self) -> Iterator[int]:
+        """Give the positions of the rows, drawing where they are not known."""
+        return iter(range(self.size or 0))
+
+    def has(self, name: str) -> bool:
+        """Tell whether a name stands for a value of the row."""
+        raise NotImplementedError
+
+    def names(self) -> list[str]:
+        """Return names for a hint, of the first row where rows differ."""
+        raise NotImplementedError
+
+    def reader(self, name: str) -> Read:
+        """Return what reads the value of that name by position."""
+        raise NotImplementedError
+
+    def record(self, position: int) -> Any:
+        """Return the whole row."""
+        raise NotImplementedError
+
+    def label(self, position: int) -> Any:
+        """Return the row's label."""
+        return position
+
+    def index(self, positions: Sequence[int]) -> Any:
+        """Return the labels of these rows, as an index of pandas where the source has one."""
+        return [self.label(position) for position in positions]
+
+    def columns(self, positions: Sequence[int]) -> list[tuple[Any, Any]]:
+        """Return label and values of the input columns for these rows."""
+        raise NotImplementedError
+
+
+class Frame(Table):
+    """Show a DataFrame, by position."""
+
+    def __init__(self, frame: Any, element: str | None) -> None:
+        self._frame = frame
+        self.element = element
+        self.size = len(frame)
+        self._labels = [label if isinstance(label, str) else str(label) for label in frame.columns.tolist()]
+        self._values: dict[int, list[Any]] = {}
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is a column of that name."""
+        return name in self._labels
+
+    def names(self) -> list[str]:
+        """Return the column names."""
+        return self._labels
+
+    def reader(self, name: str) -> Read:
+        """Return what reads a column.
+
+        Raises:
+            LookupFailed: Two columns have that name.
+        """
+        if self._labels.count(name) > 1:
+            message = f"{self._labels.count(name)} columns are named {name!r}"
+            raise LookupFailed(message)
+        return self._column(self._labels.index(name)).__getitem__
+
+    def record(self, position: int) -> Any:
+        """Return the row as a dict."""
+        return {label: self._column(number)[position] for number, label in enumerate(self._labels)}
+
+    def label(self, position: int) -> Any:
+        """Return the row's index label."""
+        return self._frame.index[position]
+
+    def index(self, positions: Sequence[int]) -> Any:
+        """Return the index of these rows, repeated as they are."""
+        return self._frame.index.take(positions)
+
+    def columns(self, positions: Sequence[int]) -> list[tuple[Any, Any]]:
+        """Return all columns of these rows, dtypes kept."""
+        taken = self._frame.take(positions)
+        return [(label, taken.iloc[:, number].array) for number, label in enumerate(self._frame.columns.tolist())]
+
+    def _column(self, number: int) -> list[Any]:
+        if number not in self._values:
+            self._values[number] = self._frame.iloc[:, number].tolist()
+        return self._values[number]
+
+
+class Elements(Table):
+    """Show a Series, list, range or iterator: each element is a row; a record's fields are names too."""
+
+    def __init__(self, values: Sequence[Any] | None, element: str, *, index: Any = None, source: Iterable[Any] | None = None) -> None:
+        self.element = element
+        self._values: Any = values if values is not None else []
+        self._index = index
+        self._source = source
+        self.size = len(values) if values is not None else None
+        self._first = self._peek()
+
+    def rows(self) -> Iterator[int]:
+        """Give positions; an iterator is drawn as far as they are asked for."""
+        if self.size is not None:
+            yield from range(self.size)
+            return
+        position = 0
+        while position < len(self._values) or self._draw():
+            yield position
+            position += 1
+
+    def has(self, name: str) -> bool:
+        """Tell whether it is the element's name, or a field of any row (of the first one, for an iterator)."""
+        if name == self.element:
+            return True
+        if not is_record(self._first):
+            return False
+        if self.size is None or not isinstance(self._first, Mapping):
+            return self._has_field(self._first, name)
+        return any(self._has_field(value, name) for value in self._values)
+
+    def names(self) -> list[str]:
+        """Return the element's name and the fields of the first row."""
+        fields = fields_of(self._first) if is_record(self._first) else None
+        return [self.element or "item", *(str(name) for name, _ in fields or ())]
+
+    def reader(self, name: str) -> Read:
+        """Return what reads the element, or a field of it; None where a mapping has no such key."""
+        values = self._values
+        if name == self.element and not (is_record(self._first) and self._has_field(self._first, name)):
+            read: Read = values.__getitem__
+            return read
+        return lambda position: _field(values[position], name)
+
+    def record(self, position: int) -> Any:
+        """Return the element."""
+        return self._values[position]
+
+    def label(self, position: int) -> Any:
+        """Return the index label of a Series, else the position."""
+        return position if self._index is None else self._index[position]
+
+    def index(self, positions: Sequence[int]) -> Any:
+        """Return the labels of these rows."""
+        return list(positions) if self._index is None else self._index.take(positions)
+
+    def columns(self, positions: Sequence[int]) -> list[tuple[Any, Any]]:
+        """Return one column, or one for each field of records."""
+        values = [self._values[position] for position in positions]
+        if not is_record(self._first):
+            return [(self.element, values)]
+        names: dict[Any, None] = {}
+        for value in values:
+            names.update(dict.fromkeys(name for name, _ in fields_of(value) or ()))
+        return [(name, [_field(value, str(name)) for value in values]) for name in names]
+
+    def _peek(self) -> Any:
+        if self.size is None and not self._values:
+            self._draw()
+        return self._values[0] if len(self._values) else None
+
+    def _draw(self) -> bool:
+        if self._source is None:
+            return False
+        for value in self._source:
+            self._values.append(value)
+            return True
+        return False
+
+    @staticmethod
+    def _has_field(value: Any, name: str) -> bool:
+        if isinstance(value, dict):
+            return name in value
+        return any(str(field) == name for field, _ in fields_of(value) or ())
+
+
+def table_of(value: Any, element: str | None, text: str) -> Table:
+    """Return a source as a table.
+
+    Args:
+        value: What the source's expression gave.
+        element: Name given by ``--each name=source``.
+        text: The source as it was written, for messages.
+
+    Raises:
+        LookupFailed: It has no rows.
+    """
+    kind = type(value)
+    if hasattr(kind, "iloc") and hasattr(kind, "columns"):
+        return Frame(value, element)
+    if hasattr(kind, "iloc") or (hasattr(kind, "tolist") and hasattr(kind, "take") and hasattr(kind, "names")):
+        own = value.name if isinstance(value.name, str) and value.name else "item"
+        return Elements(value.tolist(), element or own, index=value.index if hasattr(kind, "iloc") else None)
+    if hasattr(kind, "to_dicts"):
+        return Elements(value.to_dicts(), element or "item")
+    if hasattr(kind, "to_pylist"):
+        return Elements(value.to_pylist(), element or "item")
+    if hasattr(kind, "tolist") and getattr(value, "ndim", None) == 1:
+        return Elements(value.tolist(), element or "item")
+    if isinstance(value, (Mapping, str, bytes)) or not isinstance(value, Iterable):
+        raise LookupFailed(_no_rows(value, text))
+    if isinstance(value, range):
+        return Elements(value, element or "item")
+    if isinstance(value, (Sequence, Set)) or hasattr(kind, "__len__"):
+        return Elements(list(value), element or "item")
+    return Elements(None, element or "item", source=iter(value))
+
+
+def _field(value: Any, name: str) -> Any:
+    if isinstance(value, dict):
+        return dict.get(value, name)
+    if not is_record(value):
+        return None
+    try:
+        return item_of(value, name, quoted=True, shown="row")
+    except LookupFailed:
+        return None
+
+
+def _no_rows(value: Any, text: str) -> str:
+    kind = type(value).__name__
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"--each {text}: a number has no rows; range({value}) has"
+    if isinstance(value, Mapping):
+        return f"--each {text}: a {kind} has no rows; give a DataFrame, Series, list or range, for instance list({text}.items())"
+    return f"--each {text}: a {kind} has no rows; give a DataFrame, Series, list or range"

@@ -1,0 +1,130 @@
+"""Reads ``{{ ... }}`` out of text, and ``[0-99]`` out of URLs. Names are only split here, never looked up."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from fastreq_jupyter.cell.globs import read_range, refuse_braces
+from fastreq_jupyter.cell.syntax import Call, Part, Parts, Placeholder, Ref, Span
+from fastreq_jupyter.errors import CellSyntaxError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["read_expression", "read_text", "read_url"]
+
+_MARK = re.compile(r"\\?\{\{")
+# An escape, a placeholder, a range, or a brace that is none of them.
+_URL_MARK = re.compile(r"\\\{\{|\\[\[{]|\{\{|\[[0-9]+-[0-9]+(?::[0-9]+)?\]|\[[A-Za-z]-[A-Za-z](?::[0-9]+)?\]|\{[\w.$][\w.,$ +-]*\}")
+_KEY = re.compile(r"\s*(?:\[\s*(?:(-?[0-9]{1,18})|\"([^\"]*)\"|'([^']*)')\s*\]|(?:(?<=\A)|\.)([^.\[\]{}\"']*))\s*")
+_WORDS = re.compile(r"\"([^\"]*)\"|'([^']*)'|(\S+)")
+
+
+def read_text(span: Span) -> Parts:
+    r"""Split text at its placeholders; ``\{{`` is a literal ``{{``.
+
+    Raises:
+        CellSyntaxError: A placeholder does not end in its line, or names nothing.
+    """
+    if "{{" not in span.text:
+        return (span.text,) if span.text else ()
+    return _split(span, _MARK, None)
+
+
+def read_url(span: Span, *, ranges: bool = True) -> Parts:
+    r"""Split a URL at its placeholders and numeric ranges; ``\{{``, ``\{`` and ``\[`` are literal.
+
+    Args:
+        span: The URL.
+        ranges: False reads placeholders only (``curl --globoff``).
+
+    Raises:
+        CellSyntaxError: As for `read_text`; also a range that counts down, or ``{x}`` where ``{{x}}`` was meant.
+    """
+    if not ranges:
+        return read_text(span)
+    if "{" not in span.text and "[" not in span.text:
+        return (span.text,) if span.text else ()
+    return _split(span, _URL_MARK, _url_part)
+
+
+def read_expression(text: str, line: int, column: int) -> Placeholder:
+    """Read what stands between two pairs of braces.
+
+    Raises:
+        CellSyntaxError: It is empty or no name.
+    """
+    inner = text.strip()
+    raw = inner.startswith("+")
+    inner = inner[1:].strip() if raw else inner
+    if not inner:
+        message = "{{ }} is empty: name a value, or write \\{{ for the braces themselves"
+        raise CellSyntaxError(message, line, column)
+    expression = _call(inner) if inner.startswith("$") else _ref(inner, line, column)
+    return Placeholder(expression, text.strip(), line, column, raw=raw)
+
+
+def _split(span: Span, mark: re.Pattern[str], other: Callable[[Span, re.Match[str]], Part] | None) -> Parts:
+    text, parts, start = span.text, [], 0
+    literal: list[str] = []
+    while found := mark.search(text, start):
+        literal.append(text[start : found.start()])
+        start = found.end()
+        if found[0] == "{{":
+            end = _end(span, start)
+            part: Part = read_expression(text[start:end], *span.at(found.start()))
+            start = end + 2
+        elif found[0][0] == "\\":
+            part = found[0][1:]
+        else:
+            part = other(span, found) if other else found[0]
+        if isinstance(part, str):
+            literal.append(part)
+            continue
+        parts += ["".join(literal), part]
+        literal.clear()
+    parts.append("".join(literal) + text[start:])
+    return tuple(part for part in parts if part != "")
+
+
+def _url_part(span: Span, found: re.Match[str]) -> Part:
+    if found[0][0] == "{":
+        raise refuse_braces(span, found)
+    return read_range(span, found)
+
+
+def _end(span: Span, start: int) -> int:
+    end = span.text.find("}}", start)
+    stop = span.text.find("\n", start, end if end >= 0 else len(span.text))
+    if end < 0 or stop >= 0:
+        raise span.error(start - 2, "{{ without }} in its line: close it, or write \\{{ for the braces themselves")
+    if (inner := span.text.find("{{", start, end)) >= 0:
+        raise span.error(inner, "{{ within {{ }}: close the first one")
+    return end
+
+
+def _call(text: str) -> Call:
+    words = [found[1] or found[2] or found[3] or "" for found in _WORDS.finditer(text[1:])]
+    return Call(words[0] if words else "", tuple(words[1:]))
+
+
+def _ref(text: str, line: int, column: int) -> Ref:
+    keys: list[str | int] = []
+    quoted: set[int] = set()
+    place = 0
+    while place < len(text):
+        found = _KEY.match(text, place)
+        if found is None or found.end() == place or (found[4] is not None and not found[4].strip()):
+            message = f"{{{{{text[:80]}}}}} is no name: write a name, then .name, [0] or [\"name\"]; nothing is evaluated"
+            raise CellSyntaxError(message, line, column)
+        place = found.end()
+        if found[4] is not None:
+            keys.append(found[4].strip())
+            continue
+        quoted.add(len(keys))
+        keys.append(int(found[1]) if found[1] else found[2] if found[2] is not None else found[3])
+    if isinstance(keys[0], int) or 0 in quoted:
+        message = f"{{{{{text[:80]}}}}} begins with a bracket: write a name first"
+        raise CellSyntaxError(message, line, column)
+    return Ref(tuple(keys), frozenset(quoted))

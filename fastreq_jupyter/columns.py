@@ -7,7 +7,7 @@ would be stored differently from machine to machine.
 from __future__ import annotations
 
 import re
-from datetime import UTC
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,20 +15,19 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from datetime import datetime
 
 __all__ = [
     "HTTP_VERSION",
     "INSTANT",
     "METHOD",
     "TEXT",
-    "booleans",
     "categories",
     "clean_text",
     "floats",
     "instants",
     "integers",
     "objects",
+    "sparse_texts",
     "texts",
 ]
 
@@ -54,24 +53,27 @@ def texts(values: Sequence[str | None], *, clean: bool = False) -> Any:
         values: Texts in order.
         clean: True where the caller knows that there are no surrogates.
     """
-    array = np.empty(len(values), dtype=object)
-    if not any(values) and "" not in values:
-        array.fill(pd.NA)
-        return pd.arrays.StringArray(array)
     if not clean and not "".join(filter(None, values)).isascii():
         values = [text if text is None else clean_text(text) for text in values]
-    array[:] = values
+    array = np.fromiter(values, object, len(values))
     missing = array == None  # noqa: E711 - compares element by element
     if missing.any():
         array[missing] = pd.NA
-    return pd.arrays.StringArray(array)
+    return pd.array(array, dtype=TEXT, copy=False)
 
 
-def integers(values: Sequence[int | None], dtype: str, missing: Any = None) -> Any:
+def sparse_texts(places: Any, values: Sequence[str], length: int) -> Any:
+    """Return a ``string[python]`` array with texts at a few places, NA elsewhere; lone surrogates become U+FFFD."""
+    array = np.full(length, pd.NA, dtype=object)
+    array[places] = np.fromiter(map(clean_text, values), object, len(values))
+    return pd.array(array, dtype=TEXT, copy=False)
+
+
+def integers(values: Any, dtype: str, missing: Any = None) -> Any:
     """Return a nullable integer array (``Int16``, ``UInt8`` ...).
 
     Args:
-        values: Numbers; None becomes NA.
+        values: Sequence of numbers; None becomes NA.
         dtype: Name of the pandas dtype.
         missing: Mask, bool, of the places that are NA whatever stands there; then no value may be None.
     """
@@ -88,17 +90,12 @@ def floats(values: Sequence[float], scale: float = 1.0) -> Any:
     return array if scale == 1.0 else array * scale
 
 
-def booleans(values: Sequence[bool]) -> Any:
-    """Return a numpy bool array."""
-    return np.array(values, dtype=bool)
-
-
 def instants(values: Sequence[datetime | None]) -> Any:
     """Return a ``datetime64[us, UTC]`` array from aware datetimes; None becomes NaT."""
     try:
         # Two roundings of half a unit in the last place stay below half a microsecond until the year 2112.
-        micros = np.rint(np.array([moment.timestamp() for moment in values]) * 1e6).astype(np.int64)  # type: ignore[union-attr] # the except is for None
-    except AttributeError:
+        micros = np.rint(np.fromiter(map(datetime.timestamp, values), np.float64, len(values)) * 1e6).astype(np.int64)  # type: ignore[arg-type] # the except is for None
+    except TypeError:
         nat = np.iinfo(np.int64).min
         micros = np.array([nat if moment is None else round(moment.timestamp() * 1e6) for moment in values], dtype=np.int64)
     return pd.array(micros.view("M8[us]"), dtype=INSTANT)
@@ -124,6 +121,4 @@ def categories(values: Sequence[str | None], dtype: Any, other: str | None = Non
 
 def objects(values: Sequence[Any]) -> Any:
     """Return a Series of dtype object that keeps every value as it is (pandas would guess a dtype from a list of texts)."""
-    array = np.empty(len(values), dtype=object)
-    array[:] = values if isinstance(values, list) else list(values)
-    return pd.Series(array, dtype=object, copy=False)
+    return pd.Series(np.fromiter(values, object, len(values)), dtype=object, copy=False)

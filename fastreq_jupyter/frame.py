@@ -18,15 +18,18 @@ from fastreq_jupyter.columns import (
     HTTP_VERSION,
     METHOD,
     OTHER_METHOD,
-    booleans,
     categories,
     clean_text,
     floats,
     instants,
     integers,
     objects,
+    sparse_texts,
     texts,
 )
+from fastreq_jupyter.expand import expand_frame
+from fastreq_jupyter.frame_join import join_sources
+from fastreq_jupyter.frame_select import select_frame
 from fastreq_jupyter.redact import MASK, is_secret_header, is_secret_name, one_line, redact_text, redact_url, secret_values
 from fastreq_jupyter.timing import Phases, phases_of
 
@@ -74,9 +77,7 @@ def to_frame(  # noqa: PLR0913 - what a run knows about its frame
     if options.select is not None or options.expand is not None:
         frame, positions = _reshape(frame, rows, options, notes)
     if join is not None:
-        taken = list(frame.columns)
-        frame = join.attach(frame, positions)
-        notes += getattr(join, "notes", lambda _: ())(taken)
+        frame = join_sources(frame, join, positions, notes)
     frame.attrs["fastreq"] = attrs_of(summary, run_id, notes)
     return frame
 
@@ -113,22 +114,25 @@ def _columns(rows: list[Outcome], options: Options) -> dict[str, Any]:
     urls = _shown_urls(requests)
     status = np.array([0 if said is None else said.status for said in responses], dtype=np.int16)
     silent = status == 0
+    errors = [row.error for row in rows]
+    ok = np.fromiter(errors, object, len(rows)) == None  # noqa: E711 - compares element by element
+    bad = np.flatnonzero(~ok)
     columns = {
         "status": integers(status, "Int16", silent),
-        "ok": booleans([row.error is None for row in rows]),
-        "error": texts([row.error for row in rows], clean=True),
-        "error_detail": texts(_details(rows, urls)),
+        "ok": ok,
+        "error": sparse_texts(bad, [errors[at] or "" for at in bad], len(rows)),
+        "error_detail": sparse_texts(bad, [_detail(rows[at], urls[at]) for at in bad], len(rows)),
         "data": objects(_data(rows, requests)),
         "url": texts(urls, clean=True),
         "method": categories([request.method for request in requests], METHOD, OTHER_METHOD),
         "elapsed_ms": floats([attempts[-1].end - attempts[0].start if attempts else nan for attempts in tries], 1e3),
         "queued_ms": floats([attempts[0].queued if len(attempts) == 1 else _queued(attempts) for attempts in tries], 1e3),
         "wait_ms": floats(_waits(tries), 1e3),
-        "attempts": integers([len(attempts) for attempts in tries], "UInt8", np.zeros(len(rows), dtype=bool)),
+        "attempts": integers(list(map(len, tries)), "UInt8", np.zeros(len(rows), dtype=bool)),
         "size_bytes": integers([0 if said is None else said.size_bytes for said in responses], "Int64", silent.copy()),
         "content_type": texts(_media_types(responses), clean=True),
         "final_url": texts(_final_urls(responses, requests, urls), clean=True),
-        "name": texts([request.label if request.label or request.key is None else str(request.key) for request in requests]),
+        "name": _names(requests),
         "started_at": instants([attempts[0].started_at if attempts else None for attempts in tries]),
     }
     if options.timings:
@@ -154,25 +158,24 @@ def _timing_columns(rows: list[Outcome]) -> dict[str, Any]:
 
 def _index(positions: list[int], keys: Sequence[Any] | None) -> pd.Index[Any]:
     if keys is not None:
-        return pd.Index([keys[position] for position in positions], tupleize_cols=False)
+        # an Index keeps its name and levels
+        labels: pd.Index[Any]
+        labels = keys.take(positions) if hasattr(keys, "take") else pd.Index([keys[at] for at in positions], tupleize_cols=False)
+        return labels
     if positions == list(range(len(positions))):
         return pd.RangeIndex(len(positions))
     return pd.Index(positions)
 
 
 def _reshape(frame: pd.DataFrame, rows: list[Outcome], options: Options, notes: list[str]) -> tuple[pd.DataFrame, list[int]]:
-    # pandas-heavy and needed by few runs
-    from fastreq_jupyter.expand import expand_frame  # noqa: PLC0415
-    from fastreq_jupyter.frame_select import select_frame  # noqa: PLC0415
-
     positions = [row.position for row in rows]
     taken = list(range(len(rows)))
-    headers = [None if row.response is None else row.response.headers for row in rows]
+    fields = [_headers(row) for row in rows]
     if options.select is not None:
-        frame, taken = select_frame(frame, options.select, headers=headers, notes=notes)
+        frame, taken = select_frame(frame, options.select, fields=fields, notes=notes)
     if options.expand is not None:
-        narrow = None if options.expand is True else options.expand
-        frame = expand_frame(frame, narrow, headers=[headers[row] for row in taken], notes=notes)
+        expression = None if options.expand is True else options.expand
+        frame = expand_frame(frame, expression, fields=[fields[row] for row in taken], notes=notes)
     return frame, [positions[row] for row in taken]
 
 
@@ -198,7 +201,11 @@ def _are_plain(urls: list[str], names: set[str]) -> bool:
     text = "\n".join(urls)
     if not text.isascii() or "@" in text or "#" in text or "%" in text or ";" in text:
         return False
-    if text.count("=") == sum(text.count(f"?{name}=") + text.count(f"&{name}=") for name in names):
+    unknown = text.count("=")
+    for name in names:
+        unknown -= text.count(f"?{name}=")
+        unknown -= text.count(f"&{name}=") if unknown else 0
+    if not unknown:
         return True
     found = set(_QUERY_NAME.findall(text))
     if any(is_secret_name(name) for name in found):
@@ -219,13 +226,16 @@ def _final_url(url: str, request: Request, shown: str) -> str:
     return clean_text(redact_text(redact_url(url, request.secrets), _secrets(request, shown)))
 
 
-def _details(rows: list[Outcome], urls: list[str]) -> list[str | None]:
-    details = [row.error_detail for row in rows]
-    for at, text in enumerate(details):
-        if text is not None:
-            secrets = _secrets(rows[at].request, urls[at])
-            details[at] = _line(redact_text(text, secrets) if secrets else text)
-    return details
+def _detail(row: Outcome, shown: str) -> str:
+    secrets = _secrets(row.request, shown)
+    text = row.error_detail or ""
+    return _line(redact_text(text, secrets) if secrets else text)
+
+
+def _names(requests: list[Request]) -> Any:
+    if not any([request.label or request.key is not None for request in requests]):  # noqa: C419 - a list is faster, this runs per row
+        return sparse_texts([], [], len(requests))
+    return texts([request.label if request.label or request.key is None else str(request.key) for request in requests])
 
 
 def _secrets(request: Request, shown: str | None = None) -> frozenset[str]:
@@ -245,7 +255,9 @@ def _headers(row: Outcome) -> dict[str, str] | None:
 
 
 def _data(rows: list[Outcome], requests: list[Request]) -> list[Any]:
-    shown = [clean_text(data) if type(data := row.data) is str else data for row in rows]
+    shown = [row.data for row in rows]
+    if str in set(map(type, shown)):
+        shown = [clean_text(data) if type(data) is str else data for data in shown]
     if any([request.hide_data for request in requests]):  # noqa: C419 - a list is faster, this runs per row
         return [MASK if request.hide_data and data is not None else data for request, data in zip(requests, shown, strict=True)]
     return shown

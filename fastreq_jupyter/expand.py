@@ -1,0 +1,181 @@
+"""``--expand``: objects become typed columns in the place of ``data``.
+
+    {"id": 7, "user": {"name": "Ada", "tags": ["x"]}}   ->   id Int64    user.name string    user.tags object
+
+Dtypes follow from JSON's types alone and allow NA: Int64, Float64, boolean, string; lists stay lists (object). A field of mixed
+types stays object and is named in one line, as is everything that could not become a column.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pandas as pd
+
+from fastreq_jupyter.cell.jmes import Selection
+from fastreq_jupyter.columns import clean_text, objects, texts
+from fastreq_jupyter.frame_select import search_rows
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Mapping, Sequence
+
+__all__ = ["MAX_COLUMNS", "expand_frame", "explode_frame"]
+
+MAX_COLUMNS = 1000
+"""More than this are no record but a map (prices by date): objects at that depth stay whole."""
+
+_NAMED = 5
+_EXACT = 2**53
+_DEPTHS = (None, 4, 3, 2, 1)
+
+Path = tuple[str, ...]
+Cells = tuple[list[int], list[Any]]
+
+
+def expand_frame(
+    frame: pd.DataFrame, expression: str | None = None, *, fields: Sequence[Mapping[str, str] | None], notes: list[str]
+) -> pd.DataFrame:
+    """Return the frame with the objects of ``data`` as columns.
+
+    ``data`` itself stays where something is left in it: a body that is no object, or that of a failed row.
+
+    Args:
+        frame: Needs the columns ``ok`` and ``data``.
+        expression: JMESPath that names the object within each body; None takes the body.
+        fields: Response fields of each row.
+        notes: Gets lines about mixed types and what stayed.
+
+    Raises:
+        OptionError: The expression is none.
+    """
+    data, good = list(frame["data"]), list(frame["ok"])
+    values = data if expression is None else search_rows(frame, Selection(expression, "expand"), fields, notes)
+    rows = [row for row, value in enumerate(values) if good[row] and isinstance(value, dict)]
+    cells = _collect([(row, values[row]) for row in rows], notes)
+    if not cells:
+        return frame
+    expanded = set(rows)
+    rest = [None if row in expanded else value if good[row] else data[row] for row, value in enumerate(values)]
+    if left := sum(1 for row, value in enumerate(rest) if good[row] and value is not None):
+        notes.append(f"expand: {left:,} of {sum(good):,} bodies are no objects, they stay in data")
+    columns = _columns(cells, len(frame), set(frame.columns), notes)
+    if any(value is not None for value in rest):
+        columns["data"] = objects(rest)
+    return _in_place(frame, columns)
+
+
+def explode_frame(frame: pd.DataFrame, column: Any, notes: list[str]) -> pd.DataFrame:
+    """Return the frame with one row per item of a column of lists, objects in it as columns ``column.name``.
+
+    An empty list, and what is no list, keeps its one row.
+
+    Raises:
+        KeyError: There is no such column.
+    """
+    taken: list[int] = []
+    items: list[Any] = []
+    for row, value in enumerate(frame[column]):
+        several = value if isinstance(value, list) and value else [None if isinstance(value, list) else value]
+        taken += [row] * len(several)
+        items += several
+    place = list(frame.columns).index(column)
+    shaped = frame.iloc[taken]
+    cells = _collect([(row, {column: item}) for row, item in enumerate(items)], notes)
+    others = set(frame.columns) - {column}
+    return _in_place(shaped, _columns(cells, len(shaped), others, notes), place)
+
+
+def _collect(found: list[tuple[int, dict[str, Any]]], notes: list[str]) -> dict[Path, Cells]:
+    """Gather the cells of each path, as deep as there are not too many of them."""
+    for depth in _DEPTHS:
+        cells: dict[Path, Cells] = {}
+        for row, value in found:
+            _flatten(cells, row, value, depth)
+            if len(cells) > MAX_COLUMNS:
+                break
+        else:
+            if depth is not None:
+                notes.append(f"expand: objects below level {depth} stay whole, they have more than {MAX_COLUMNS:,} different fields")
+            # A field that is null here and an object there is the object's.
+            deeper = {path[:end] for path in cells for end in range(1, len(path))}
+            return {path: cell for path, cell in cells.items() if path not in deeper or any(v is not None for v in cell[1])}
+    notes.append(f"expand: the objects have more than {MAX_COLUMNS:,} different fields, data stays as it is")
+    return {}
+
+
+def _flatten(cells: dict[Path, Cells], row: int, value: dict[str, Any], depth: int | None) -> None:
+    stack: list[tuple[Path, Any]] = [((), value)]
+    while stack:
+        path, one = stack.pop()
+        if isinstance(one, dict) and one and (depth is None or len(path) < depth):
+            stack += [((*path, str(name)), inner) for name, inner in reversed(one.items())]
+        elif path:
+            rows, values = cells.setdefault(path, ([], []))
+            rows.append(row)
+            values.append(one)
+
+
+def _columns(cells: dict[Path, Cells], length: int, taken: Collection[Any], notes: list[str]) -> dict[str, Any]:
+    columns: dict[str, Any] = {}
+    mixed: list[str] = []
+    for path, (rows, values) in cells.items():
+        name = _free_name(clean_text(".".join(path)), taken, columns)
+        columns[name], trouble = _typed(rows, values, length)
+        if trouble:
+            mixed.append(f"{name} ({trouble})")
+    if mixed:
+        more = f" and {len(mixed) - _NAMED:,} more" if len(mixed) > _NAMED else ""
+        notes.append(f"expand: mixed types, kept as objects: {', '.join(mixed[:_NAMED])}{more}")
+    return columns
+
+
+def _free_name(name: str, taken: Collection[Any], columns: Mapping[str, Any]) -> str:
+    if name in taken:
+        name = f"data.{name}"
+    free, number = name, 1
+    while free in taken or free in columns:
+        number += 1
+        free = f"{name}_{number}"
+    return free
+
+
+def _typed(rows: list[int], values: list[Any], length: int) -> tuple[Any, str | None]:
+    """Return the column, and what is wrong with its types, if anything."""
+    kinds = {type(value) for value in values} - {type(None)}
+    if kinds == {bool}:
+        return pd.arrays.BooleanArray(*_spread(rows, values, length, "bool")), None
+    if kinds == {str}:
+        return texts(_sparse(rows, values, length)), None
+    if kinds == {int} and all(-(2**63) <= value < 2**63 for value in values if value is not None):
+        return pd.arrays.IntegerArray(*_spread(rows, values, length, "int64")), None
+    if kinds == {float} or (kinds == {int, float} and all(type(v) is not int or -_EXACT <= v <= _EXACT for v in values)):
+        array, mask = _spread(rows, values, length, "float64")
+        return pd.arrays.FloatingArray(array, mask | np.isnan(array)), None
+    trouble = ", ".join(sorted(kind.__name__ for kind in kinds)) if len(kinds) > 1 else None
+    if kinds <= {int, float} and kinds:
+        trouble = "whole numbers beyond 64 bits" if kinds == {int} else "whole numbers beyond 2^53 among others"
+    return objects(_sparse(rows, values, length)), trouble
+
+
+def _spread(rows: list[int], values: list[Any], length: int, dtype: str) -> tuple[Any, Any]:
+    array, mask = np.zeros(length, dtype=dtype), np.ones(length, dtype=bool)
+    known = [(row, value) for row, value in zip(rows, values, strict=True) if value is not None]
+    places = [row for row, _ in known]
+    array[places] = [value for _, value in known]
+    mask[places] = False
+    return array, mask
+
+
+def _sparse(rows: list[int], values: list[Any], length: int) -> list[Any]:
+    cells: list[Any] = [None] * length
+    for row, value in zip(rows, values, strict=True):
+        cells[row] = value
+    return cells
+
+
+def _in_place(frame: pd.DataFrame, columns: Mapping[str, Any], place: int | None = None) -> pd.DataFrame:
+    at = list(frame.columns).index("data") if place is None else place
+    new = pd.DataFrame(columns, copy=False)
+    new.index = frame.index
+    return pd.concat([frame.iloc[:, :at], new, frame.iloc[:, at + 1 :]], axis=1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from enum import StrEnum
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
@@ -11,9 +12,19 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["OptionArguments", "document_options"]
+__all__ = ["OptionArguments", "ReturnType", "document_options"]
 
 F = TypeVar("F")
+
+
+class ReturnType(StrEnum):
+    """Name what a result is; each is equal to its text."""
+
+    DATAFRAME = "dataframe"
+    JSON = "json"
+    TEXT = "text"
+    CONTENT = "content"
+    RESPONSE = "response"
 
 
 class OptionArguments(TypedDict, total=False):

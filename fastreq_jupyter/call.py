@@ -33,7 +33,13 @@ _LIST_ONLY = ("return_none_on_failure",)
 
 
 class Display(Protocol):
-    """Show one run while its caller waits; called on the thread that waits only."""
+    """Show one run while its caller waits; called on the thread that waits only.
+
+    Attributes:
+        said: The closing line was shown, too.
+    """
+
+    said: bool
 
     def tick(self, run: Run) -> None:
         """Show how far it is; called at once and then about ten times a second."""
@@ -170,8 +176,8 @@ def refuse(given: Mapping[str, Any], names: Any, why: str) -> None:
             raise OptionError(f"{name} is not possible here: it {why}")
 
 
-def run_blocking(call: Call) -> Waited[Run]:
-    """Launch, show and wait, blocking."""
+def run_blocking(call: Call) -> tuple[Waited[Run], Display | None]:
+    """Launch, show and wait, blocking; return the run and where it was shown."""
     display = _open_display(call.options)
     waited: Waited[Run] | None = None
     try:
@@ -179,11 +185,11 @@ def run_blocking(call: Call) -> Waited[Run]:
     finally:
         if display is not None:
             display.close(None if waited is None else waited.run)
-    return waited
+    return waited, display
 
 
-async def run_awaiting(call: Call) -> Waited[Run]:
-    """Launch, show and wait, awaiting."""
+async def run_awaiting(call: Call) -> tuple[Waited[Run], Display | None]:
+    """Launch, show and wait, awaiting; return the run and where it was shown."""
     display = _open_display(call.options)
     waited: Waited[Run] | None = None
     try:
@@ -191,7 +197,7 @@ async def run_awaiting(call: Call) -> Waited[Run]:
     finally:
         if display is not None:
             display.close(None if waited is None else waited.run)
-    return waited
+    return waited, display
 
 
 def show_with(factory: Callable[[Options], Display | None] | None) -> None:

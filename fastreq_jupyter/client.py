@@ -56,7 +56,7 @@ def fastreq(urls: Any, **options: Unpack[OptionArguments]) -> Any:
     call = call_of(urls, options)
     if call.options.dry_run:
         return preview(call.plan)
-    return _ended(run_blocking(call))
+    return _ended(run_blocking(call)[0])
 
 
 @document_options
@@ -77,7 +77,7 @@ async def fastreq_async(urls: Any, **options: Unpack[OptionArguments]) -> Any:
     call = call_of(urls, options)
     if call.options.dry_run:
         return preview(call.plan)
-    return _ended(await run_awaiting(call))
+    return _ended((await run_awaiting(call))[0])
 
 
 @document_options
@@ -190,7 +190,7 @@ class FastRequests(Session):
         call = call_of(urls, options, session=self)
         if call.options.dry_run:
             return preview(call.plan)
-        return _ended(await run_awaiting(call))
+        return _ended((await run_awaiting(call))[0])
 
     def set_cookies(self, cookies: Mapping[str, str], origin: str | None = None) -> None:
         """Keep cookies for one origin.

@@ -54,14 +54,21 @@ def make_plan(urls: Any, options: Options, *, jar: Jar, home: Home | None = None
     return Plan(items, options, total=total, keys=index if keys is None else keys, single=single, notes=maker.notes)
 
 
-def outfitted(items: Iterable[Item], options: Options, *, jar: Jar, home: Home | None = None) -> Iterable[Item]:
+def outfitted(items: Iterable[Item], options: Options, *, jar: Jar, home: Home | None, total: int | None) -> Iterable[Item]:
     """Return the requests of a cell with credentials and what a session adds.
+
+    Args:
+        items: What the cell gives; iterated twice unless `total` is None.
+        options: Of the run.
+        jar: Cookies.
+        home: What a `FastRequests` adds.
+        total: Number of items, None where they can be had only once.
 
     Raises:
         UsageError: One auth was given for requests to several origins.
     """
     outfit = Outfit(options, jar=jar, home=home)
-    if outfit.single_auth:
+    if outfit.single_auth and total is not None:
         outfit.check(item for item in items if isinstance(item, Request))
     return _Outfitted(items, outfit)
 

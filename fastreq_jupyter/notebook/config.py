@@ -1,0 +1,54 @@
+"""``%config Fastreq.concurrency = 50``: defaults for the magics, as traits made from the table of options."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from traitlets import TraitError, TraitType, Undefined
+
+from fastreq_jupyter.errors import OptionError
+from fastreq_jupyter.options import TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastreq_jupyter.option import Option
+
+__all__ = ["OptionTrait", "changed_options", "option_traits"]
+
+
+class OptionTrait(TraitType[Any, Any]):
+    """Check a value as the option of that name does.
+
+    Args:
+        row: The option.
+    """
+
+    def __init__(self, row: Option) -> None:
+        super().__init__(row.default, help=f"{row.help}: {row.allowed}", allow_none=True)
+        self.row = row
+        self.tag(config=True)
+
+    def validate(self, obj: Any, value: Any) -> Any:  # noqa: ARG002 - traitlets' signature
+        """Return the value in its normal form.
+
+        Raises:
+            TraitError: One line.
+        """
+        if value is Undefined or value == self.row.default:
+            return value
+        try:
+            return self.row.read(value)
+        except OptionError as error:
+            raise TraitError(str(error)) from None
+
+
+def option_traits() -> dict[str, OptionTrait]:
+    """Return a trait for every option that magics have."""
+    return {row.name: OptionTrait(row) for row in TABLE.values() if "magic" in row.doors}
+
+
+def changed_options(settings: Any) -> Mapping[str, Any]:
+    """Return the options that the user set to something else than their default."""
+    values = {name: getattr(settings, name) for name, row in TABLE.items() if "magic" in row.doors}
+    return {name: value for name, value in values.items() if value != TABLE[name].default}

@@ -1,0 +1,174 @@
+"""The magics: ``%fastreq`` and ``%%fastreq``. What they do stands elsewhere; here IPython is told about it."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError as OneLineError
+from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
+
+from fastreq_jupyter.bridge import start
+from fastreq_jupyter.call import run_awaiting, run_blocking
+from fastreq_jupyter.cell.help import examples_text, help_text
+from fastreq_jupyter.cell.line import Line, parse_line
+from fastreq_jupyter.errors import UsageError
+from fastreq_jupyter.notebook.complete import complete_fastreq
+from fastreq_jupyter.notebook.config import changed_options, option_traits
+from fastreq_jupyter.notebook.deliver import deliver, deliver_background, deliver_preview
+from fastreq_jupyter.notebook.order import Order, finished, order_steps
+from fastreq_jupyter.notebook.rewrite import awaiting_transformer
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Mapping
+
+__all__ = ["GREETING", "Fastreq", "load", "unload"]
+
+GREETING = "fastreq is ready: %fastreq --help lists all options, %fastreq --examples shows cells to copy"
+_BROKEN_KERNEL = "ipykernel 7.0 cannot update widgets from a thread: pip install -U ipykernel"
+_OLD_KERNEL = "ipykernel {} is too old for live panels: pip install -U 'ipykernel>=6.29,!=7.0.*'"
+_OLDEST_KERNEL = (6, 29)
+
+
+class _Fastreq(Magics):
+    """Send many HTTP requests from a cell; the traits are defaults for the magics."""
+
+    @no_var_expand
+    @needs_local_scope
+    @line_cell_magic
+    def fastreq(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
+        """Send HTTP requests."""
+        try:
+            parsed, quiet = self._parsed(line, cell)
+            if (said := self._without_requests(parsed, cell)) is not None:
+                return said.value
+            order = finished(self._order_steps(parsed, cell, local_ns))
+            return self._hidden(self._carried_out(order), quiet=quiet)
+        except UsageError as error:
+            raise OneLineError(str(error)) from None
+
+    async def awaited(self, line: str, cell: str | None = None) -> Any:
+        """Do as the magic, natively awaited; a cell at top level is rewritten to this."""
+        try:
+            parsed, quiet = self._parsed(line, cell)
+            if (said := self._without_requests(parsed, cell)) is not None:
+                return said.value
+            steps = self._order_steps(parsed, cell, None)
+            while True:
+                try:
+                    next(steps)
+                except StopIteration as done:
+                    order: Order = done.value
+                    break
+                await asyncio.sleep(0)
+            return self._hidden(await self._carried_out_awaiting(order), quiet=quiet)
+        except UsageError as error:
+            raise OneLineError(str(error)) from None
+
+    @property
+    def _variables(self) -> dict[str, Any]:
+        variables: dict[str, Any] = self.shell.user_ns  # type: ignore[union-attr]  # magics live in a shell
+        return variables
+
+    def _parsed(self, line: str, cell: str | None) -> tuple[Line, bool]:
+        # A semicolon hides the result, as everywhere in IPython.
+        quiet = line.rstrip().endswith(";")
+        return parse_line(line.rstrip().removesuffix(";") if quiet else line, cell=cell is not None), quiet
+
+    def _without_requests(self, line: Line, cell: str | None) -> _Said | None:
+        if line.help or line.examples:
+            print(help_text() if line.help else examples_text())  # noqa: T201 - this is what was asked for
+            return _Said(None)
+        if cell is None and line.url is None:
+            return _Said(_open_panel())
+        return None
+
+    def _order_steps(self, line: Line, cell: str | None, local_ns: Mapping[str, Any] | None) -> Generator[None, None, Order]:
+        text, first_line = (cell, 2) if cell is not None else (line.url or "", 1)
+        namespace = self._variables
+        outer = {} if local_ns is None or local_ns is namespace else local_ns
+        return order_steps(line, text, options=changed_options(self), namespace=namespace, outer=outer, first_line=first_line)
+
+    def _carried_out(self, order: Order) -> Any:
+        early = self._early(order)
+        return early.value if early is not None else deliver(order, *run_blocking(order.call), self._variables)
+
+    async def _carried_out_awaiting(self, order: Order) -> Any:
+        early = self._early(order)
+        return early.value if early is not None else deliver(order, *await run_awaiting(order.call), self._variables)
+
+    def _early(self, order: Order) -> _Said | None:
+        """Do what does not wait for answers."""
+        options = order.call.options
+        if options.dry_run:
+            return _Said(deliver_preview(order, self._variables))
+        if options.background:
+            deliver_background(order, start(order.call.launch, loop=options.loop), self._variables)
+            return _Said(None)
+        return None
+
+    @staticmethod
+    def _hidden(value: Any, *, quiet: bool) -> Any:
+        return None if quiet else value
+
+
+class _Said:
+    """Hold a result that needed no run; it may be None."""
+
+    def __init__(self, value: Any) -> None:
+        self.value = value
+
+
+# The class is named as %config shows it; its traits come from the table of options.
+Fastreq = magics_class(type("Fastreq", (_Fastreq,), {**option_traits(), "__doc__": _Fastreq.__doc__, "__module__": __name__}))
+
+
+def load(shell: Any) -> None:
+    """Register the magics, the rewriting to await, and completion; print one line."""
+    unload(shell)
+    _Fastreq.fastreq.__doc__ = f"Send HTTP requests.\n\n{help_text()}"
+    magics = Fastreq(shell)
+    shell.register_magics(magics)
+    shell.configurables.append(magics)
+    transform = awaiting_transformer(shell)
+    shell.input_transformers_post.append(transform)
+    completer = getattr(shell, "Completer", None)
+    if completer is not None:
+        completer.custom_matchers.append(complete_fastreq)
+    shell.fastreq_undo = (magics, transform)
+    print("\n".join([GREETING, *_kernel_warnings(shell)]))  # noqa: T201 - the one line that %load_ext prints
+
+
+def unload(shell: Any) -> None:
+    """Take back what `load` did; runs under way go on and can be had by ``last_run()``."""
+    undo = shell.__dict__.pop("fastreq_undo", None)
+    if undo is None:
+        return
+    magics, transform = undo
+    shell.input_transformers_post[:] = [one for one in shell.input_transformers_post if one is not transform]
+    shell.configurables[:] = [one for one in shell.configurables if one is not magics]
+    completer = getattr(shell, "Completer", None)
+    if completer is not None:
+        completer.custom_matchers[:] = [one for one in completer.custom_matchers if one is not complete_fastreq]
+    for kind in ("line", "cell"):
+        shell.magics_manager.magics[kind].pop("fastreq", None)
+    shell.magics_manager.registry.pop("Fastreq", None)
+
+
+def _kernel_warnings(shell: Any) -> list[str]:
+    version = getattr(sys.modules.get("ipykernel"), "version_info", None)
+    if getattr(shell, "kernel", None) is None or version is None:
+        return []
+    if tuple(version[:2]) == (7, 0):
+        return [_BROKEN_KERNEL]
+    if tuple(version[:2]) < _OLDEST_KERNEL:
+        return [_OLD_KERNEL.format(".".join(str(part) for part in version[:3]))]
+    return []
+
+
+def _open_panel() -> Any:
+    # Widgets are paid for where they are shown.
+    from fastreq_jupyter.notebook.panel import Panel  # noqa: PLC0415
+
+    return Panel()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from math import isfinite
+from numbers import Integral, Real
 
 __all__ = ["Rate", "Share", "parse_duration", "parse_rate", "parse_share", "parse_size", "show_bytes", "show_seconds"]
 
-_NUMBER = r"\s*([0-9]+(?:\.[0-9]*)?|\.[0-9]+)\s*"
-_DURATION = re.compile(_NUMBER + r"(ms|s|sec|m|min|h|d|)\s*", re.IGNORECASE)
-_SIZE = re.compile(_NUMBER + r"([kmgt]?)(i?)b?\s*", re.IGNORECASE)
-_RATE = re.compile(_NUMBER + r"/\s*(s|sec|second|m|min|minute|h|hour|d|day)\s*", re.IGNORECASE)
+_NUMBER = r"([0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})\s{0,5}"
+_DURATION = re.compile(_NUMBER + r"(ms|s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?|)", re.IGNORECASE)
+_SIZE = re.compile(_NUMBER + r"([kmgt]?)(i?)b?", re.IGNORECASE)
+_RATE = re.compile(_NUMBER + r"/\s{0,5}(s|sec|second|m|min|minute|h|hour|d|day)", re.IGNORECASE)
 _SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 
@@ -42,11 +43,13 @@ def parse_duration(value: object) -> float:
     Raises:
         ValueError: The value is no duration or not finite.
     """
-    if isinstance(value, (int, float)) and not isinstance(value, bool):
+    if isinstance(value, bool):
+        raise ValueError  # noqa: TRY004 - callers wait for one exception
+    if isinstance(value, Real):
         if not isfinite(value):
             raise ValueError
         return float(value)
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+    match = _DURATION.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError
     unit = match[2].lower()
@@ -59,9 +62,11 @@ def parse_size(value: object) -> int:
     Raises:
         ValueError: The value is no size.
     """
-    if isinstance(value, int) and not isinstance(value, bool):
-        return value
-    match = _SIZE.fullmatch(value) if isinstance(value, str) else None
+    if isinstance(value, bool):
+        raise ValueError  # noqa: TRY004 - callers wait for one exception
+    if isinstance(value, Integral):
+        return int(value)
+    match = _SIZE.fullmatch(value.strip()) if isinstance(value, str) else None
     if match is None:
         raise ValueError
     base = 1024 if match[3] else 1000
@@ -76,11 +81,11 @@ def parse_rate(value: object) -> Rate:
     """
     if isinstance(value, Rate):
         return value
-    if isinstance(value, str) and (match := _RATE.fullmatch(value)):
+    if isinstance(value, str) and (match := _RATE.fullmatch(value.strip())):
         return Rate(float(match[1]), _SECONDS[match[2][:1].lower()], whole=True)
-    number = float(value) if isinstance(value, (int, float, str)) and not isinstance(value, bool) else float("nan")
-    if not isfinite(number):
+    if isinstance(value, bool) or not isinstance(value, (Real, str)) or not isfinite(float(value)):
         raise ValueError
+    number = float(value)
     return Rate(number)
 
 

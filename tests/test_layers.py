@@ -29,20 +29,20 @@ class Room:
 
 NOUNS = (
     *("model", "response", "timing", "option", "options", "checks", "quantity", "content", "target"),
-    *("redact", "secret_names", "spelling", "credentials", "interrupt"),
+    *("redact", "secret_names", "spelling", "credentials", "interrupt", "arguments"),
 )
 TABLE = {
     "errors": Room(0, ("errors",)),
-    "nouns": Room(1, NOUNS),
+    "nouns": Room(1, NOUNS, foreign=("idna",)),
     "policy": Room(2, ("policy", "policy.*"), besides=("backends.base",)),
     "cell": Room(2, ("cell", "cell.*"), foreign=("jmespath", "dotenv", "keyring", "google")),
-    "backends": Room(2, ("backends", "backends.*"), foreign=("certifi", "wassima", "python_socks")),
+    "backends": Room(2, ("backends", "backends.*"), foreign=("certifi", "h11", "python_socks")),
     "engine": Room(3, ("engine", "engine.*"), foreign=("brotli", "zstandard")),
-    "frame": Room(4, ("frame", "columns", "frame_*", "expand", "load"), foreign=("pandas", "numpy", "pyarrow")),
+    "frame": Room(4, ("frame", "columns", "frame_*", "expand", "preview"), foreign=("pandas", "numpy", "pyarrow")),
     "store": Room(4, ("store", "store.*")),
     "bridge": Room(4, ("bridge",), foreign=("nest_asyncio2",)),
     "plan": Room(4, ("plan", "elements", "outfit")),
-    "client": Room(5, ("client",)),
+    "client": Room(5, ("client", "call", "results")),
     "accessor": Room(6, ("accessor",), foreign=("pandas",)),
     "notebook": Room(
         6, ("notebook", "notebook.*"), besides=("accessor",), foreign=("IPython", "traitlets", "ipywidgets", "anywidget", "ipykernel")

@@ -1,9 +1,12 @@
 """What is built and installed holds what it needs; the house's commands say what they miss."""
 
+import itertools
 import os
+import re
 import shutil
 import subprocess
 import sys
+import tomllib
 import zipfile
 from importlib.metadata import metadata
 from pathlib import Path
@@ -43,6 +46,26 @@ def test_the_wheel_holds_nothing_but_the_package(wheel):
 @pytest.mark.slow
 def test_the_wheel_holds_its_licence(wheel):
     assert any(name.endswith("licenses/LICENSE") for name in wheel.namelist())
+
+
+# Packages that come with one that is declared, by that one's own promise.
+COME_ALONG = {"numpy": "pandas", "traitlets": "ipython", "yarl": "aiohttp", "python_socks": "aiohttp-socks", "urllib3": "requests"}
+NAMED_OTHERWISE = {"dotenv": "python-dotenv"}
+# Looked for and done without.
+OPTIONAL = {"google", "IPython", "ipykernel", "certifi"}
+
+
+def test_every_library_that_is_imported_is_declared():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    declared = [*project["dependencies"], *itertools.chain(*project["optional-dependencies"].values())]
+    names = {re.match(r"[\w-]+", line)[0].replace("-", "_") for line in declared}
+    imported = set()
+    for path in (ROOT / "fastreq_jupyter").rglob("*.py"):
+        for found in re.finditer(r"^ *(?:from|import) (\w+)", path.read_text(encoding="utf-8"), re.MULTILINE):
+            imported.add(found[1])
+    foreign = imported - set(sys.stdlib_module_names) - {"fastreq_jupyter"} - OPTIONAL
+    wanted = {(NAMED_OTHERWISE | COME_ALONG).get(name, name).replace("-", "_") for name in foreign}
+    assert wanted <= names
 
 
 def test_each_public_name_exists():

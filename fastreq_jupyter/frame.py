@@ -28,7 +28,6 @@ from fastreq_jupyter.columns import (
     texts,
 )
 from fastreq_jupyter.expand import expand_frame
-from fastreq_jupyter.frame_join import join_sources
 from fastreq_jupyter.frame_select import select_frame
 from fastreq_jupyter.redact import MASK, is_secret_header, is_secret_name, one_line, redact_text, redact_url, secret_values
 from fastreq_jupyter.timing import Phases, phases_of
@@ -77,7 +76,7 @@ def to_frame(  # noqa: PLR0913 - what a run knows about its frame
     if options.select is not None or options.expand is not None:
         frame, positions = _reshape(frame, rows, options, notes)
     if join is not None:
-        frame = join_sources(frame, join, positions, notes)
+        frame = join.attach(frame, positions)
     frame.attrs["fastreq"] = attrs_of(summary, run_id, notes)
     return frame
 

@@ -224,18 +224,10 @@ Item = Request | Deferred | Unsendable | Outcome
 
 
 class Join(Protocol):
-    """Say which rows of its source tables (``--each``) each request was made from; the frame puts them in front, by position.
+    """Put the columns and the index of a source table (``--each``) onto the frame, by position."""
 
-    Attributes:
-        tables: Element name (or None) and value of each source: a DataFrame, Series, list, range ...
-        zipped: True where the sources go in step, so that the index of the first is the index of all.
-    """
-
-    tables: Sequence[tuple[str | None, Any]]
-    zipped: bool
-
-    def rows_of(self, position: int) -> Sequence[int]:
-        """Return the place, from 0, in each table, of what the request at this position of the plan was made from."""
+    def attach(self, frame: Any, positions: Sequence[int]) -> Any:
+        """Return the frame with index and input columns; `positions` are the outcomes' places in the plan, a place may come again."""
         ...
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
     from fastreq_jupyter.cell.each import Rows
 
 __all__ = ["RESULT_COLUMNS", "RowJoin", "renamed"]
@@ -38,19 +40,19 @@ class RowJoin:
         """
         numbers = [self._row_of(position) for position in positions]
         taken = [self._rows.at(number) for number in numbers]
-        results = list(frame.columns)
-        frame = frame.copy(deep=False)
-        place = 0
-        used = set(results)
+        used = set(frame.columns)
+        front: dict[Any, Any] = {}
         indexes: list[Any] = []
         for number, table in enumerate(self._rows.tables):
             here = [rows[number] for rows in taken]
             for label, values in table.columns(here):
                 name = _free(label, used)
                 used.add(name)
-                frame.insert(place, name, values)
-                place += 1
+                front[name] = values
             indexes.append((table.index(here), self._level(number)))
+        # The frame is one of pandas', so pandas is there: nothing is imported for it. One concat, since many inserts are slow.
+        pandas: Any = sys.modules["pandas"]
+        frame = pandas.concat([pandas.DataFrame(front, index=frame.index), frame], axis=1)
         return _with_index(frame, indexes, in_step=self._rows.in_step)
 
     def columns(self) -> list[Any]:

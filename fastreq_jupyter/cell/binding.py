@@ -69,7 +69,7 @@ class Binder:
 
     def _expand_variable(self, variable: Variable) -> Parts:
         expanded = self._expand(variable.parts, whole=True, owner=variable)
-        return tuple(replace(part, once=True) if isinstance(part, Placeholder) and isinstance(part.expression, Call) else part for part in expanded)
+        return tuple(_made_once(part) for part in expanded)
 
     def _expand(self, parts: Parts, *, whole: bool, owner: Variable | None = None) -> Parts:
         if all(isinstance(part, str) for part in parts):
@@ -169,6 +169,10 @@ class Binder:
         known = [*self._rows.names(), *self._all, *self._labels, *(one for one in self._namespace if not str(one).startswith("_"))]
         where = "the row, the cell or the notebook" if self._rows.sources else "the cell or the notebook"
         return f"nothing in {where} is named {name[:60]!r}{near(name, known)}"
+
+
+def _made_once(part: Any) -> Any:
+    return replace(part, once=True) if isinstance(part, Placeholder) and isinstance(part.expression, Call) else part
 
 
 def _continued(inner: Placeholder, outer: Placeholder, rest: tuple[str | int, ...]) -> Placeholder:

@@ -5,21 +5,24 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote, unquote_to_bytes
 from xml.sax.saxutils import escape
 
 from fastreq_jupyter.cell.bodies import Body, content_type_of
 from fastreq_jupyter.cell.bound import Bound, BoundPart, BoundParts, Env, MisfitError, json_in, text_in, value_in
 from fastreq_jupyter.cell.lookup import is_record
-from fastreq_jupyter.cell.places import Check
 from fastreq_jupyter.cell.syntax import FilePiece, HeaderTemplate, Parts, Span, TextPiece, VarText
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.secret_names import is_secret_name
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastreq_jupyter.cell.places import Check
 
 __all__ = ["BodyPlan"]
 

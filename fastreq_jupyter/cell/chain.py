@@ -1,5 +1,7 @@
 """Answers of named requests: which one a placeholder waits for, and what it reads of it.
 
+For example::
+
     {{login.data.token}}            a field of the JSON body       {{login.headers.location}}   a header, any case
     {{login.response.body.token}}   the same, as other tools say   {{login.status}}             the status code
 """

@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.cell.bound import Bound, Env, MisfitError, json_in, text_in
-from fastreq_jupyter.cell.compiling import Compiled
 from fastreq_jupyter.cell.places import Check, check_header_text
 from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
+    from fastreq_jupyter.cell.compiling import Compiled
     from fastreq_jupyter.cell.each import Rows
 
 __all__ = ["check_constants", "check_rows", "check_used"]

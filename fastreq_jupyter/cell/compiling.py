@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Collection, Generator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.binding import Binder
 from fastreq_jupyter.cell.chain import check_order
 from fastreq_jupyter.cell.request_line import make_header
 from fastreq_jupyter.cell.request_plan import RequestPlan, references
@@ -18,6 +17,11 @@ from fastreq_jupyter.content import encode_content, with_params
 from fastreq_jupyter.errors import CellSyntaxError, OptionError
 from fastreq_jupyter.options import Options
 
+if TYPE_CHECKING:
+    from collections.abc import Collection, Generator, Mapping, Sequence
+
+    from fastreq_jupyter.cell.binding import Binder
+
 __all__ = ["Compiled", "PlainUrls", "compile_steps", "lift"]
 
 STEP = 500
@@ -25,8 +29,9 @@ STEP = 500
 
 @dataclass(frozen=True, slots=True)
 class PlainUrls:
-    """Hold neighbouring lines that are a URL alone: nothing in them is to be filled."""
+    """Hold neighbouring lines with nothing in them to fill; `method` is None where they are a URL alone."""
 
+    method: str | None
     urls: tuple[str, ...]
 
 
@@ -65,21 +70,16 @@ def compile_steps(
     maker = _Maker(options, base_url, first_line)
     maker.check_plain(parsed.entries)
     entries: list[RequestPlan | PlainUrls] = []
-    run: list[str] = []
     simple = not maker.has_templates and names is None
-    for number, entry in enumerate(parsed.entries):
-        if number % STEP == 0 and not (simple and isinstance(entry, str)):
+    for method, group in groupby(parsed.entries, _plain_method):
+        if method is not _TEMPLATE and simple:
+            entries.append(PlainUrls(method, tuple(_plain_url(entry) for entry in group)))
             yield
-        if isinstance(entry, str) and simple:
-            run.append(entry)
             continue
-        if run:
-            entries.append(PlainUrls(tuple(run)))
-            run = []
-        template = maker.template(entry, first_line)
-        entries.append(RequestPlan(template, binder.bind, names))
-    if run:
-        entries.append(PlainUrls(tuple(run)))
+        for number, entry in enumerate(group):
+            if number % STEP == 0:
+                yield
+            entries.append(RequestPlan(maker.template(entry, first_line), binder.bind, names))
     yield
     return _arranged(entries, options.method, maker.arguments)
 
@@ -122,6 +122,7 @@ class _Maker:
 
     def __init__(self, options: Options, base_url: str | None, first_line: int) -> None:
         self._options = options
+        self._line = first_line
         self._base = base_url.rstrip("/") if base_url else None
         self._headers = tuple(_option_header(name, value, first_line) for name, value in options.headers or ())
         self._body = _option_body(options, first_line)
@@ -135,16 +136,17 @@ class _Maker:
         options = self._options
         asked = [name for name in ("json", "data", "params") if getattr(options, name) is not None]
         asked += ["method"] if options.method != "GET" else []
-        if asked and not any(isinstance(entry, str) or entry.plain for entry in entries):
-            first = entries[0]
-            assert isinstance(first, RequestTemplate)  # noqa: S101 - a str is plain
+        if asked and not any(isinstance(entry, str) or (isinstance(entry, RequestTemplate) and entry.plain) for entry in entries):
+            line = next((entry.line for entry in entries if isinstance(entry, RequestTemplate)), self._line)
             message = f"{asked[0]} is for lines that are a URL alone, and this cell has none: write it with the request"
-            raise CellSyntaxError(message, first.line, first.column)
+            raise CellSyntaxError(message, line)
 
     def template(self, entry: Entry, line: int) -> RequestTemplate:
         """Return the template with defaults and an absolute URL."""
         if isinstance(entry, str):
             entry = RequestTemplate("GET", (entry,), line, 1, plain=True)
+        elif isinstance(entry, tuple):
+            entry = RequestTemplate(entry[0], (entry[1],), line, 1)
         headers = entry.headers
         if entry.plain:
             entry = replace(entry, method=self._options.method)
@@ -233,6 +235,19 @@ def _with_default(headers: tuple[HeaderTemplate, ...], kind: str | None) -> tupl
     if kind is None or any(header.name.lower() == "content-type" for header in headers):
         return headers
     return (*headers, HeaderTemplate("Content-Type", (kind,), 1, 1))
+
+
+_TEMPLATE = "\0"
+
+
+def _plain_method(entry: Entry) -> str | None:
+    """Return None for a URL alone, the method of a line with method and URL, `_TEMPLATE` for anything else."""
+    return None if isinstance(entry, str) else entry[0] if isinstance(entry, tuple) else _TEMPLATE
+
+
+def _plain_url(entry: Entry) -> str:
+    assert not isinstance(entry, RequestTemplate)  # noqa: S101 - the group has plain lines only
+    return entry if isinstance(entry, str) else entry[1]
 
 
 def _is_text(parts: Parts) -> bool:

@@ -61,8 +61,7 @@ def read_curl(lines: Sequence[str], start: int, first_line: int) -> tuple[list[R
 
 def _read_long(word: Span, queue: list[Span], request: CurlRequest) -> None:
     name, equals, value = word.text.partition("=")
-    takes = name in FLAGS or name in LIFTED or (name in REFUSED and False)
-    if equals and takes:
+    if equals and _takes_value(name):
         # curl itself does not read --name=value; people write it.
         queue.append(Span(value, *word.at(len(name) + 1)))
         word = Span(name, word.line, word.column)
@@ -77,7 +76,7 @@ def _read_short(word: Span, queue: list[Span], request: CurlRequest) -> None:
         if name is None:
             raise at.error(0, f"unknown curl option -{letter}")
         rest = word.text[place + 1 :]
-        if name in FLAGS and FLAGS[name].takes or name in LIFTED and LIFTED[name].takes or name in COSMETIC and COSMETIC[name]:
+        if _takes_value(name):
             if rest:
                 queue.append(Span(rest, *word.at(place + 1)))
             _apply(name, at, queue, request)
@@ -85,10 +84,13 @@ def _read_short(word: Span, queue: list[Span], request: CurlRequest) -> None:
         _apply(name, at, queue, request)
 
 
+def _takes_value(name: str) -> bool:
+    known = FLAGS.get(name) or LIFTED.get(name)
+    return known.takes if known is not None else False
+
+
 def _apply(name: str, at: Span, queue: list[Span], request: CurlRequest) -> None:
     if name in COSMETIC:
-        if COSMETIC[name]:
-            _value(name, at, queue)
         return
     if name in FLAGS:
         flag = FLAGS[name]

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 __all__ = ["COSMETIC", "FLAGS", "LIFTED", "REFUSED", "SHORT", "Action", "Flag", "Lifted"]
 
@@ -48,13 +50,13 @@ LIFTED: Mapping[str, Lifted] = {
     "--no-location": Lifted("follow_redirects", value=False, takes=False),
 }  # fmt: skip
 
-COSMETIC: Mapping[str, bool] = {
-    # What they change is curl's own output, or what a run does anyway; True where a value follows.
-    "--silent": False, "--show-error": False, "--verbose": False, "--include": False, "--show-headers": False,
-    "--progress-bar": False, "--no-progress-meter": False, "--location": False, "--compressed": False, "--fail": False,
-    "--fail-with-body": False, "--no-buffer": False, "--basic": False, "--no-keepalive": False, "--disable": False,
-    "--styled-output": False, "--no-styled-output": False,
-}  # fmt: skip
+COSMETIC: frozenset[str] = frozenset({
+    # What they change is curl's own output, or what a run does anyway.
+    "--silent", "--show-error", "--verbose", "--include", "--show-headers",
+    "--progress-bar", "--no-progress-meter", "--location", "--compressed", "--fail",
+    "--fail-with-body", "--no-buffer", "--basic", "--no-keepalive", "--disable",
+    "--styled-output", "--no-styled-output",
+})  # fmt: skip
 
 REFUSED: Mapping[str, str] = {
     "--output": "give the run --save-to", "--remote-name": "give the run --save-to", "--remote-name-all": "give the run --save-to",
@@ -70,7 +72,8 @@ REFUSED: Mapping[str, str] = {
     "--http3-only": "HTTP/1.1 and HTTP/2 only", "--http1.0": "HTTP/1.1 and HTTP/2 only", "--http0.9": "HTTP/1.1 and HTTP/2 only",
     "--http2-prior-knowledge": "HTTP/2 is agreed on over TLS", "--key": "give the run cert=(certificate, key)",
     "--pass": "give the run a key without passphrase", "--cert-type": "certificates are PEM files", "--key-type": "keys are PEM files",
-    "--capath": "give the run --ca FILE", "--noproxy": "set NO_PROXY, which proxy env reads", "--proxy-user": "put them into the proxy's URL",
+    "--capath": "give the run --ca FILE", "--noproxy": "set NO_PROXY, which proxy env reads",
+    "--proxy-user": "put them into the proxy's URL",
     "--proxy-insecure": "the proxy's certificate is verified", "--proxy-header": "headers are for the server",
     "--socks5": "give --proxy socks5://host:port", "--socks5-hostname": "give --proxy socks5://host:port",
     "--socks4": "give --proxy socks5://host:port", "--preproxy": "give --proxy socks5://host:port",
@@ -84,17 +87,20 @@ REFUSED: Mapping[str, str] = {
     "--retry-max-time": "give the run --deadline", "--retry-all-errors": "the run decides what is tried again",
     "--retry-connrefused": "failed connections are tried again anyway", "--parallel": "requests of a run go in parallel",
     "--parallel-max": "give the run --concurrency", "--config": "options stand in the command", "--request-target": "the URL is the target",
-    "--path-as-is": "the URL is sent as it stands, dots included", "--ciphers": "TLS is the library's", "--tls13-ciphers": "TLS is the library's",
+    "--path-as-is": "the URL is sent as it stands, dots included", "--ciphers": "TLS is the library's",
+    "--tls13-ciphers": "TLS is the library's",
     "--tlsv1": "TLS is the library's", "--tlsv1.0": "TLS is the library's", "--tlsv1.1": "TLS is the library's",
     "--tlsv1.2": "TLS is the library's", "--tlsv1.3": "TLS is the library's", "--tls-max": "TLS is the library's",
     "--ssl-no-revoke": "TLS is the library's", "--ssl-reqd": "TLS is the library's", "--pinnedpubkey": "TLS is the library's",
     "--proto": "only http and https are ever requested", "--proto-default": "write http:// or https://",
     "--proto-redir": "only http and https are ever requested", "--raw": "bodies are decoded", "--tr-encoding": "bodies are decoded",
     "--ignore-content-length": "bodies are read whole or not at all", "--continue-at": "bodies are read whole or not at all",
-    "--time-cond": "write an If-Modified-Since header", "--etag-compare": "write an If-None-Match header", "--etag-save": "use --response-headers",
+    "--time-cond": "write an If-Modified-Since header", "--etag-compare": "write an If-None-Match header",
+    "--etag-save": "use --response-headers",
     "--trace": "--timings gives the phases", "--trace-ascii": "--timings gives the phases", "--trace-time": "--timings gives the phases",
     "--stderr": "there is no such output", "--post301": "redirects follow the standard", "--post302": "redirects follow the standard",
-    "--post303": "redirects follow the standard", "--expect100-timeout": "bodies are sent at once", "--no-alpn": "HTTP/2 is agreed on over TLS",
+    "--post303": "redirects follow the standard", "--expect100-timeout": "bodies are sent at once",
+    "--no-alpn": "HTTP/2 is agreed on over TLS",
     "--no-compressed": "bodies may come compressed", "--form-escape": "names are encoded as browsers do",
     "--variable": "write @name = value and {{name}}",
 }  # fmt: skip

@@ -96,7 +96,9 @@ class CurlRequest:
         headers = self._all_headers(body)
         return [self._template(url, headers, body, query) for url in self.urls]
 
-    def _template(self, url: Span, headers: tuple[HeaderTemplate, ...], body: tuple[Piece, ...] | None, query: list[Parts]) -> RequestTemplate:
+    def _template(
+        self, url: Span, headers: tuple[HeaderTemplate, ...], body: tuple[Piece, ...] | None, query: list[Parts]
+    ) -> RequestTemplate:
         parts = list(read_url(self._absolute(url), ranges="globoff" not in self.flags))
         marked = any(isinstance(part, str) and "?" in part for part in parts)
         for added in query:
@@ -209,7 +211,8 @@ class CurlRequest:
                 raise span.error(0, "-F takes name=value, name=@file or name=<file")
             head, content = _form_part(span, len(name) + 1, literal=action == "form-string")
             start = f'--{boundary}\r\nContent-Disposition: form-data; name="'
-            pieces += [TextPiece((start, *read_text(Span(_quoted(name), span.line, span.column)), f'"{head}\r\n\r\n')), content, TextPiece(("\r\n",))]
+            label = read_text(Span(_quoted(name), span.line, span.column))
+            pieces += [TextPiece((start, *label, f'"{head}\r\n\r\n')), content, TextPiece(("\r\n",))]
         return (*pieces, TextPiece((f"--{boundary}--\r\n",)))
 
 
@@ -245,14 +248,13 @@ def _encoded(value: Span) -> tuple[Parts, FilePiece | None]:
     if at_sign >= 0 and (equals < 0 or at_sign < equals):
         name = text[:at_sign]
         path = text[at_sign + 1 :]
-        content = quote(_content_of(path, value), safe="")
-        return ((f"{name}={content}" if name else content),), None
+        encoded = quote(_content_of(path, value), safe="")
+        return ((f"{name}={encoded}" if name else encoded),), None
     start = equals + 1 if equals >= 0 else 0
     head = text[:equals] + "=" if equals > 0 else ""
-    parts: list[Part] = [head] if head else []
-    for part in read_text(Span(text[start:], *value.at(start))):
-        parts.append(quote(part, safe="") if isinstance(part, str) else part)
-    return tuple(parts), None
+    parts: Parts = (head,) if head else ()
+    content = read_text(Span(text[start:], *value.at(start)))
+    return (*parts, *(quote(part, safe="") if isinstance(part, str) else part for part in content)), None
 
 
 def _file(value: Span, start: int, *, strip: bool) -> Piece:

@@ -1,12 +1,17 @@
-"""Splits a curl command into words, as the shell it was copied for would.
+r"""Splits a curl command into words, as the shell it was copied for would.
 
-    sh        '...', "...", $'...' (ANSI-C, as Chrome writes it), backslash at the end of a line
-    cmd.exe   ^ before characters and at the end of a line, "..." with \\" inside
+sh::
+
+    '...', "...", $'...' (ANSI-C, as Chrome writes it), backslash at the end of a line
+cmd.exe::
+
+    ^ before characters and at the end of a line, "..." with \" inside
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.cell.syntax import Span
@@ -110,7 +115,7 @@ def _read_sh(lines: Sequence[str], start: int, first_line: int) -> tuple[list[Sp
 
 
 def _sh_tokens(lines: Sequence[str], start: int) -> Iterator[tuple[str, str]]:
-    """Give kind and text of each token, taking a further line only where the command goes on."""
+    """Give kind and text of each piece, taking a further line only where the command goes on."""
     text = lines[start] + "\n"
     number = start + 1
     place = 0
@@ -122,18 +127,18 @@ def _sh_tokens(lines: Sequence[str], start: int) -> Iterator[tuple[str, str]]:
             continue
         match = _SH.match(text, place)
         assert match is not None  # noqa: S101 - the last alternative takes anything
-        kind, token = str(match.lastgroup), match[0]
-        open_quote = kind == "other" and (token in "'\"" or text.startswith("$'", place))
+        kind, piece = str(match.lastgroup), match[0]
+        open_quote = kind == "other" and (piece in "'\"" or text.startswith("$'", place))
         if (open_quote or kind == "join") and number < len(lines):
             taken = _lines_to_take(lines, number, text[place:], quote=open_quote)
             text = text[place:] + "".join(line + "\n" for line in lines[number : number + taken])
             place, number = 0, number + taken
             if open_quote and taken:
                 continue
-        if kind == "plain" and (mark := token.find("{{")) > 0:
-            token = token[:mark]
-        yield kind, token
-        place += len(token)
+        if kind == "plain" and (mark := piece.find("{{")) > 0:
+            piece = piece[:mark]
+        yield kind, piece
+        place += len(piece)
 
 
 def _lines_to_take(lines: Sequence[str], number: int, rest: str, *, quote: bool) -> int:
@@ -168,7 +173,7 @@ def _first_variable(text: str) -> str | None:
 
 
 def _ansi_text(text: str) -> str:
-    """Return the text of ``$'...'``; bytes given one by one (\\xc3\\xa9) are read as UTF-8."""
+    r"""Return the text of ``$'...'``; bytes given one by one (\\xc3\\xa9) are read as UTF-8."""
     pieces = _ANSI.sub(_ansi_letter, text)
     return pieces.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
 
@@ -181,7 +186,7 @@ def _ansi_letter(found: re.Match[str]) -> str:
         return _byte(int(code, 8) & 255)
     if code[0] in "uU" and len(code) > 1:
         number = int(code[1:], 16)
-        return chr(number) if number <= 0x10FFFF else "\ufffd"
+        return chr(number) if number <= sys.maxunicode else "\ufffd"
     return _ANSI_NAMED.get(code, code)
 
 
@@ -189,13 +194,13 @@ def _byte(value: int) -> str:
     return chr(value) if value < 0x80 else chr(0xDC00 + value)  # noqa: PLR2004 - a byte as surrogateescape has it
 
 
-def _refuse(token: str, words: _Words) -> None:
-    if token in "'\"":
-        raise words.here().error(0, f"the quote {token} is not closed")
-    if token == "$":
+def _refuse(piece: str, words: _Words) -> None:
+    if piece in "'\"":
+        raise words.here().error(0, f"the quote {piece} is not closed")
+    if piece == "$":
         raise words.here().error(0, _no_shell("$")) if words.is_open else words.here().error(0, _no_shell("$NAME"))
-    if token in "`|<>;&":
-        what = "quote the URL: & ends the command in a shell" if token == "&" else f"{token} is the shell's: give the curl command alone"
+    if piece in "`|<>;&":
+        what = "quote the URL: & ends the command in a shell" if piece == "&" else f"{piece} is the shell's: give the curl command alone"
         raise words.here().error(0, what)
 
 

@@ -12,7 +12,6 @@ import re
 import sys
 import time
 import uuid
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -21,6 +20,8 @@ from typing import TYPE_CHECKING, Any
 from fastreq_jupyter.cell.lookup import LookupFailed, near
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
     from fastreq_jupyter.cell.syntax import Call
 
 __all__ = ["SECRET_CALLS", "Surroundings", "check_call", "make", "read_secret"]
@@ -49,6 +50,41 @@ def _dotenv_values() -> Mapping[str, str | None]:
     return dotenv_values(find_dotenv(usecwd=True))
 
 
+def read_secret(name: str) -> str | None:
+    """Return a secret of Colab's user data, else of the system's keyring (service ``fastreq``), else None."""
+    return _from_colab(name) or _from_keyring(name)
+
+
+def _from_colab(name: str) -> str | None:
+    if "google.colab" not in sys.modules:
+        return None
+    userdata = importlib.import_module("google.colab.userdata")
+    try:
+        value: str | None = userdata.get(name)
+    except Exception:  # noqa: BLE001 - Colab raises classes of its own for absent and forbidden names
+        return None
+    return value
+
+
+def _from_keyring(name: str) -> str | None:
+    keyring = _keyring()
+    if keyring is None:
+        return None
+    try:
+        value: str | None = keyring.get_password("fastreq", name)
+    except Exception:  # noqa: BLE001 - a locked or missing keyring is the same as no entry
+        return None
+    return value
+
+
+@cache
+def _keyring() -> Any:
+    try:
+        return importlib.import_module("keyring")
+    except ImportError:
+        return None
+
+
 @dataclass(frozen=True, slots=True)
 class Surroundings:
     """Hold what dynamic values are read from; tests give their own.
@@ -64,7 +100,7 @@ class Surroundings:
 
     environ: Callable[[], Mapping[str, str]] = _live_environ
     dotenv: Callable[[], Mapping[str, str | None]] = _dotenv_values
-    secret: Callable[[str], str | None] = lambda name: read_secret(name)
+    secret: Callable[[str], str | None] = read_secret
     now: Callable[[], float] = time.time
     randint: Callable[[int, int], int] = random.randint
     uuid4: Callable[[], str] = lambda: str(uuid.uuid4())
@@ -111,11 +147,6 @@ def make(call: Call, surroundings: Surroundings) -> Any:
     return _secret_value(name, call.args[0], surroundings)
 
 
-def read_secret(name: str) -> str | None:
-    """Return a secret of Colab's user data, else of the system's keyring (service ``fastreq``), else None."""
-    return _from_colab(name) or _from_keyring(name)
-
-
 def _secret_value(kind: str, name: str, surroundings: Surroundings) -> str:
     environ = surroundings.environ()
     known: Mapping[str, Any] = environ if kind == "env" else {}
@@ -131,33 +162,3 @@ def _secret_value(kind: str, name: str, surroundings: Surroundings) -> str:
         message = f"${kind} {name}: not set in {where}{near(name, known)}"
         raise LookupFailed(message)
     return value
-
-
-def _from_colab(name: str) -> str | None:
-    if "google.colab" not in sys.modules:
-        return None
-    userdata = importlib.import_module("google.colab.userdata")
-    try:
-        value: str | None = userdata.get(name)
-    except Exception:  # noqa: BLE001 - Colab raises classes of its own for absent and forbidden names
-        return None
-    return value
-
-
-def _from_keyring(name: str) -> str | None:
-    keyring = _keyring()
-    if keyring is None:
-        return None
-    try:
-        value: str | None = keyring.get_password("fastreq", name)
-    except Exception:  # noqa: BLE001 - a locked or missing keyring is the same as no entry
-        return None
-    return value
-
-
-@cache
-def _keyring() -> Any:
-    try:
-        return importlib.import_module("keyring")
-    except ImportError:
-        return None

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from math import prod
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.cell.lookup import LookupFailed, near, walk
-from fastreq_jupyter.cell.syntax import Ref
 from fastreq_jupyter.cell.tables import Table, table_of
 from fastreq_jupyter.errors import CellSyntaxError, OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from fastreq_jupyter.cell.syntax import Ref
 
 __all__ = ["EachSpec", "Rows", "Source"]
 
@@ -158,7 +161,7 @@ class Rows:
                 return self._read_value(number, dotted, (dotted,), frozenset())
             if table.has(label):
                 if label.startswith("_") and 1 not in quoted:
-                    message = f"{label}: names with a leading underscore are not read by a dot; row[\"{label}\"] reads it"
+                    message = f'{label}: names with a leading underscore are not read by a dot; row["{label}"] reads it'
                     raise LookupFailed(message)
                 return self._read_value(number, label, keys[1:], frozenset(place - 1 for place in quoted))
             if table.size != 0:

@@ -62,8 +62,12 @@ class Rendering:
         yield from self._check_names()
 
     def _plain(self, entry: PlainUrls) -> Iterator[Item]:
-        defaults = self._compiled.defaults
-        method = self._compiled.method
+        if entry.method is not None:
+            headers = self._compiled.defaults.get("headers")
+            for url in entry.urls:
+                yield Request(entry.method, url, headers=headers)
+            return
+        defaults, method = self._compiled.defaults, self._compiled.method
         for url in entry.urls:
             yield Request(method, url, **defaults)
 
@@ -96,7 +100,7 @@ class Rendering:
         plans = [plan for plan in self._compiled.plans if plan.names is not None]
         if not plans or self._rows.size is None:
             return
-        if any(bound.origin == "chain" for bound in plans[0].names.bound if plans[0].names):
+        if any(bound.origin == "chain" for plan in plans if plan.names for bound in plan.names.bound):
             message = "save_to cannot use an answer: name the file by a value of the row"
             raise CellSyntaxError(message, plans[0].template.line)
         names: list[str | None] = []

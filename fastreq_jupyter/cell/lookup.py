@@ -49,7 +49,7 @@ def item_of(value: Any, key: str | int, *, quoted: bool, shown: str) -> Any:
     if isinstance(key, int):
         return _by_position(value, key, shown)
     if key.startswith("_") and not quoted:
-        message = f"{key}: names with a leading underscore are not read by a dot; {shown}[\"{key}\"] reads an item of a record"
+        message = f'{key}: names with a leading underscore are not read by a dot; {shown}["{key}"] reads an item of a record'
         raise LookupFailed(message)
     found = _by_name(value, key)
     if found is _ABSENT:
@@ -99,7 +99,7 @@ def _by_name(value: Any, key: str) -> Any:
     if dataclasses.is_dataclass(kind):
         return _field_of(value, kind, key)
     if isinstance(value, Mapping):
-        return value[key] if key in value else _ABSENT
+        return value.get(key, _ABSENT)
     if _is_series(value) or _is_table(value):
         return _by_label(value, key)
     return _ABSENT

@@ -1,5 +1,7 @@
 """Puts values into URLs and field lines: where a placeholder stands decides how its value goes in.
 
+Places::
+
     start of the URL   as it stands, the whole must be an http(s) URL
     authority          a host, a port, or both; before "@" percent-encoded
     path, query        percent-encoded, "/" included; a cell variable in a path keeps "/"; {{+x}} keeps reserved characters

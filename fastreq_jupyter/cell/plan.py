@@ -5,7 +5,6 @@ Order: row, request, item of its ranges. Whatever can be known before sending is
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from types import MappingProxyType
@@ -24,6 +23,8 @@ from fastreq_jupyter.cell.syntax import ParsedCell, RequestTemplate
 from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+
     from fastreq_jupyter.cell.each import Source
     from fastreq_jupyter.model import Item, Join
     from fastreq_jupyter.options import Options
@@ -176,7 +177,8 @@ def _notes(join: RowJoin | None, options: Options) -> tuple[str, ...]:
     results += TIMING_COLUMNS if options.timings else ()
     results += ("headers",) if options.response_headers else ()
     results += ("item",) if options.select is not None else ()
-    return tuple(f"input column {label} is {name} in the frame: the result has a {label} too" for label, name in renamed(join.columns(), results))
+    clashes = renamed(join.columns(), results)
+    return tuple(f"input column {label} is {name} in the frame: the result has a {label} too" for label, name in clashes)
 
 
 def _saving(duplicates: Duplicates, options: Options) -> tuple[str, ...]:

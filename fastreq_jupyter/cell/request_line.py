@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.cell.syntax import HeaderTemplate, Part, RequestTemplate, Span
 from fastreq_jupyter.cell.template import read_text, read_url
-from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:
     from fastreq_jupyter.cell.syntax import FilePiece, TextPiece
+    from fastreq_jupyter.errors import CellSyntaxError
 
 __all__ = ["METHODS", "PLAIN_URL", "RequestLine", "begins_request", "is_continuation", "make_header", "read_header", "read_request_line"]
 
@@ -28,7 +28,9 @@ PLAIN_URL = re.compile(
 """A URL that needs no second look: ASCII, no white space, quote, backslash, bracket or brace."""
 
 _KNOWN = frozenset(METHODS)
-_OTHER_PROTOCOLS = frozenset({"CONNECT", "GRAPHQL", "GRPC", "WS", "WSS", "WEBSOCKET", "SSE", "EVENTSOURCE", "MQTT", "AMQP", "RABBITMQ", "RSOCKET"})
+_OTHER_PROTOCOLS = frozenset(
+    {"CONNECT", "GRAPHQL", "GRPC", "WS", "WSS", "WEBSOCKET", "SSE", "EVENTSOURCE", "MQTT", "AMQP", "RABBITMQ", "RSOCKET"}
+)
 _METHOD = re.compile(r"([A-Za-z][A-Za-z-]*)[ \t]+(?=\S)")
 _VERSION = re.compile(r"[ \t]+HTTP/([0-9](?:\.[0-9])?)$", re.IGNORECASE)
 _TARGET = re.compile(r"https?://|\{\{|/", re.IGNORECASE)
@@ -69,7 +71,7 @@ class RequestLine:
 
 def begins_request(text: str) -> bool:
     """Tell whether a stripped line, seen among headers, begins a new request."""
-    if text[:8].lower().startswith(("http://", "https://")):
+    if text.startswith(("{{", "/")) or text[:8].lower().startswith(("http://", "https://")):
         return True
     found = _METHOD.match(text)
     return found is not None and found[1].upper() in _KNOWN and _TARGET.match(text, found.end()) is not None
@@ -182,7 +184,8 @@ def _no_request(span: Span, text: str) -> CellSyntaxError:
         return span.error(0, f"{text[:60]!r} is no URL: write http:// or https:// before it")
     if _HEADER.fullmatch(text):
         return span.error(0, f"{text[:60]!r} stands before any request: headers follow the request line without a blank line between")
-    return span.error(0, f"{text[:60]!r} is no request line: write URL or METHOD URL (a body needs POST, PUT, PATCH or a Content-Type header)")
+    hint = "write URL or METHOD URL (a body needs POST, PUT, PATCH or a Content-Type header)"
+    return span.error(0, f"{text[:60]!r} is no request line: {hint}")
 
 
 def _no_header(text: str) -> str:

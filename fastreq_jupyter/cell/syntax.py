@@ -193,8 +193,8 @@ class RequestTemplate:
     no_default: frozenset[str] = frozenset()
 
 
-Entry = str | RequestTemplate
-"""A request of the cell; a str is a URL alone without placeholder, range or anything else to look at."""
+Entry = str | tuple[str, str] | RequestTemplate
+"""A request of the cell: a URL alone, or method and URL, with nothing in them to look at; or a template."""
 
 
 @dataclass(frozen=True, slots=True)

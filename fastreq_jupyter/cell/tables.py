@@ -5,7 +5,8 @@ pandas, numpy and polars are known by the shape of their objects, so none is imp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from fastreq_jupyter.cell.lookup import LookupFailed, fields_of, is_record, item_of
@@ -211,22 +212,27 @@ def table_of(value: Any, element: str | None, text: str) -> Table:
     kind = type(value)
     if hasattr(kind, "iloc") and hasattr(kind, "columns"):
         return Frame(value, element)
-    if hasattr(kind, "iloc") or (hasattr(kind, "tolist") and hasattr(kind, "take") and hasattr(kind, "names")):
-        own = value.name if isinstance(value.name, str) and value.name else "item"
-        return Elements(value.tolist(), element or own, index=value.index if hasattr(kind, "iloc") else None)
-    if hasattr(kind, "to_dicts"):
-        return Elements(value.to_dicts(), element or "item")
-    if hasattr(kind, "to_pylist"):
-        return Elements(value.to_pylist(), element or "item")
-    if hasattr(kind, "tolist") and getattr(value, "ndim", None) == 1:
-        return Elements(value.tolist(), element or "item")
     if isinstance(value, (Mapping, str, bytes)) or not isinstance(value, Iterable):
         raise LookupFailed(_no_rows(value, text))
+    own = getattr(value, "name", None) if hasattr(kind, "iloc") or hasattr(kind, "names") else None
+    name = element or (own if isinstance(own, str) and own else "item")
+    values = _values_of(value)
+    if values is None:
+        return Elements(None, name, source=iter(value))
+    index: Any = getattr(value, "index", None) if hasattr(kind, "iloc") else None
+    return Elements(values, name, index=index)
+
+
+def _values_of(value: Any) -> Sequence[Any] | None:
+    """Return what is iterated as a sequence of Python values; None where only drawing gives them."""
+    kind = type(value)
     if isinstance(value, range):
-        return Elements(value, element or "item")
-    if isinstance(value, (Sequence, Set)) or hasattr(kind, "__len__"):
-        return Elements(list(value), element or "item")
-    return Elements(None, element or "item", source=iter(value))
+        return value
+    for name in ("to_dicts", "to_pylist", "tolist"):
+        if (hasattr(kind, name) and getattr(value, "ndim", 1) == 1) or (name == "to_dicts" and hasattr(kind, name)):
+            values: list[Any] = getattr(value, name)()
+            return values
+    return list(value) if isinstance(value, (Sequence, AbstractSet)) or hasattr(kind, "__len__") else None
 
 
 def _field(value: Any, name: str) -> Any:

@@ -116,7 +116,7 @@ def _ref(text: str, line: int, column: int) -> Ref:
     while place < len(text):
         found = _KEY.match(text, place)
         if found is None or found.end() == place or (found[4] is not None and not found[4].strip()):
-            message = f"{{{{{text[:80]}}}}} is no name: write a name, then .name, [0] or [\"name\"]; nothing is evaluated"
+            message = f'{{{{{text[:80]}}}}} is no name: write a name, then .name, [0] or ["name"]; nothing is evaluated'
             raise CellSyntaxError(message, line, column)
         place = found.end()
         if found[4] is not None:

@@ -10,7 +10,7 @@ import datetime as dt
 import ipaddress
 import json
 import uuid
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
@@ -64,16 +64,9 @@ def text_of(value: Any) -> str:
     value = plain(value)
     if isinstance(value, Enum):
         value = value.value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return str.__str__(value)
-    if isinstance(value, int):
-        return int.__repr__(value)
-    if isinstance(value, float):
-        return _float_text(value)
-    if isinstance(value, Decimal):
-        return _decimal_text(value)
+    for kind, show in _TEXTS:
+        if isinstance(value, kind):
+            return show(value)
     return _other_text(value)
 
 
@@ -87,30 +80,35 @@ def json_of(value: Any, depth: int = 0) -> str:
         message = "it is nested too deeply"
         raise NoPlaceError(message)
     value = plain(value)
-    if is_missing(value):
-        return "null"
     if isinstance(value, Enum):
         value = value.value
+    if is_missing(value):
+        return "null"
     if isinstance(value, float):
+        # Refuses what is not finite, and keeps the ".0" that a text would lose.
         _float_text(value)
         return float.__repr__(value)
     if isinstance(value, (bool, int, Decimal)):
         return text_of(value)
-    if isinstance(value, str):
-        return json.dumps(str.__str__(value), ensure_ascii=False)
-    fields = fields_of(value)
-    if fields is not None:
-        inner = (f"{json.dumps(str(name), ensure_ascii=False)}: {json_of(item, depth + 1)}" for name, item in fields)
-        return "{" + ", ".join(inner) + "}"
-    items = _items(value)
-    if items is not None:
-        return "[" + ", ".join(json_of(item, depth + 1) for item in items) + "]"
-    return json.dumps(_other_text(value), ensure_ascii=False)
+    return _json_other(value, depth + 1)
 
 
 def type_name(value: Any) -> str:
     """Return the name of a value's type, as errors show it."""
     return type(value).__name__
+
+
+def _json_other(value: Any, depth: int) -> str:
+    if isinstance(value, str):
+        return json.dumps(str.__str__(value), ensure_ascii=False)
+    fields = fields_of(value)
+    if fields is not None:
+        inner = (f"{json.dumps(str(name), ensure_ascii=False)}: {json_of(item, depth)}" for name, item in fields)
+        return "{" + ", ".join(inner) + "}"
+    items = _items(value)
+    if items is not None:
+        return "[" + ", ".join(json_of(item, depth) for item in items) + "]"
+    return json.dumps(_other_text(value), ensure_ascii=False)
 
 
 def _items(value: Any) -> Any:
@@ -176,3 +174,11 @@ def _moment(text: str) -> Any:
 
 
 _PLAIN = frozenset({str, int, float, bool, type(None), list, dict, tuple, Decimal})
+_TEXTS: tuple[tuple[type, Callable[[Any], str]], ...] = (
+    # bool before int: it is one.
+    (bool, lambda value: "true" if value else "false"),
+    (str, str.__str__),
+    (int, int.__repr__),
+    (float, _float_text),
+    (Decimal, _decimal_text),
+)

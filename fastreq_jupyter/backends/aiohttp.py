@@ -233,6 +233,8 @@ def _broken(error: Exception, where: str, *, sent: bool) -> BackendError:
     if isinstance(error, aiohttp.ClientResponseError):
         return BackendError("protocol", f"{where}: malformed answer: {one_line(error.message)}", sent=sent)
     if isinstance(error, aiohttp.ServerDisconnectedError):
+        if not isinstance(error.message, str):
+            return BackendError("protocol", f"{where}: malformed answer: its head broke off", sent=sent)
         return BackendError("connect", f"{where}: connection closed before an answer", sent=sent)
     if isinstance(error, ssl.SSLError):
         return tls_error(error, where, sent=sent)

@@ -62,6 +62,8 @@ class Protocol(ResponseHandler):
         self.marks: Marks | None = None
         self.used = False
         self._interim = 0
+        self._reading: dict[str, Any] = {}
+        self._failure: list[Any] | None = None
 
     def begin(self, marks: Marks) -> None:
         """Start an exchange on this connection."""
@@ -74,12 +76,41 @@ class Protocol(ResponseHandler):
         super().connection_made(transport)
         self.ready_at = perf_counter()
 
+    def set_response_params(self, **reading: Any) -> None:
+        """Keep how the answer is to be read."""
+        self._reading = reading
+        super().set_response_params(**reading)
+
     def data_received(self, data: bytes) -> None:
-        """Note the first byte of an answer."""
-        if self.marks is not None:
-            self.marks.response_start = perf_counter()
-            self.marks = None
+        """Note the first byte of an answer, and take an answer that is followed by bytes nobody asked for.
+
+        Where the parser meets those in the same segment it throws the good answer away with them: a body after a 204, a 304
+        or an answer to HEAD, or one longer than its Content-Length.
+        """
+        if self.marks is None:
+            super().data_received(data)
+            return
+        self.marks.response_start = perf_counter()
+        self.marks = None
+        self._failure = []
         super().data_received(data)
+        failure, self._failure = self._failure, None
+        if not failure:
+            return
+        end = end_of_message(data, bodiless=bool(self._reading.get("skip_payload")))
+        if end is None:
+            self.set_exception(*failure)
+            return
+        super().set_response_params(**self._reading)
+        super().data_received(data[:end])
+        self.force_close()
+
+    def set_exception(self, *failure: Any) -> None:
+        """Fail the exchange; while its first segment is read, wait for a second look."""
+        if self._failure is None:
+            super().set_exception(*failure)
+        else:
+            self._failure[:] = failure
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """Count interim answers: a server may send them without end."""
@@ -219,7 +250,35 @@ class Unresolved(AbstractResolver):
         """Do nothing."""
 
 
+def end_of_message(data: bytes, *, bodiless: bool) -> int | None:
+    """Return where the first final answer in a segment ends, None where its head does not tell.
+
+    Args:
+        data: What came in first after a request.
+        bodiless: The request was HEAD.
+    """
+    start = 0
+    while (head := data.find(b"\r\n\r\n", start)) >= 0:
+        lines = data[start:head].split(b"\r\n")
+        start = head + 4
+        status = lines[0].partition(b" ")[2][:3]
+        if status[:1] == b"1":
+            continue
+        fields = [(name.lower(), value.strip()) for name, _, value in (line.partition(b":") for line in lines[1:])]
+        if bodiless or status in (b"204", b"304"):
+            return start
+        lengths = {value for name, value in fields if name == b"content-length"}
+        length = next(iter(lengths), b"")
+        if len(lengths) != 1 or not length.isdigit() or any(name == b"transfer-encoding" for name, _ in fields):
+            return None
+        return start + int(length) if start + int(length) <= len(data) else None
+    return None
+
+
 def _is_spent(protocol: Protocol) -> bool:
+    if protocol.should_close:
+        # An answer that nobody asked for was read while the connection was idle: it must not become the next request's.
+        return True
     sock = protocol.transport.get_extra_info("socket") if protocol.transport is not None else None
     return sock is None or has_something(sock.fileno())
 

@@ -110,7 +110,8 @@ class Dialer:
         except ssl.SSLError as error:
             raise tls_error(error, where) from error
         except OSError as error:
-            raise connect_error(error, where) from error
+            failure = connect_error(error, where)
+            raise (failure if self._proxy is None else proxy_error(f"proxy {self._proxy.where}: {failure.detail}")) from error
 
     async def _through(
         self, proxy: ProxyServer, origin: Origin, marks: Marks, make: Callable[[], ProtocolT], sock: socket.socket

@@ -6,6 +6,7 @@ An exchange at a time, as niquests does when it is not told to multiplex: so a s
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections import deque
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,7 @@ from fastreq_jupyter.backends.niquests_engine import (
     StreamResetReceived,
 )
 from fastreq_jupyter.backends.sockets import has_something
-from fastreq_jupyter.backends.wire import MAX_INTERIM, SWITCHING, switched_protocols, too_many_interim
+from fastreq_jupyter.backends.wire import MAX_INTERIM, SWITCHING, connect_error, switched_protocols, too_many_interim
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.redact import one_line
 
@@ -281,4 +282,6 @@ class Wire(asyncio.Protocol):
             return BackendError("protocol", "the body broke off or was malformed")
         if message is not None and self._began:
             return BackendError("protocol", f"malformed answer: {one_line(str(message), 120)}")
+        if isinstance(self._why, ssl.SSLError):
+            return connect_error(self._why, "connection ended")
         return BackendError("connect", "connection closed before an answer")

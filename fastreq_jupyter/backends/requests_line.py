@@ -119,7 +119,12 @@ class Line:
             if proxy is not None and proxy.scheme != "socks5":
                 self._tunnel(proxy)
             marks.secure_connection_start = perf_counter()
-            self._shake_hands(context)
+            try:
+                self._shake_hands(context)
+            except BackendError as error:
+                if proxy is None or error.kind != "connect":
+                    raise
+                raise proxy_error(f"proxy {proxy.where}: {error.detail}") from error
         marks.connect_end = perf_counter()
         self.ready = True
 

@@ -9,9 +9,12 @@ from __future__ import annotations
 import asyncio
 import socket
 from time import monotonic
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from fastreq_jupyter.backends.threads import DaemonPool
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["Address", "Resolver", "resolve_now"]
 
@@ -45,10 +48,15 @@ def resolve_now(host: str, port: int) -> list[Address]:
 
 
 class Resolver:
-    """Resolve names for one event loop; must be made and used on it."""
+    """Resolve names for one event loop; must be made and used on it.
 
-    def __init__(self) -> None:
+    Args:
+        resolve: What answers, in a thread, blocking.
+    """
+
+    def __init__(self, resolve: Callable[[str, int], list[Address]] = resolve_now) -> None:
         self._loop = asyncio.get_running_loop()
+        self._resolve = resolve
         self._kept: dict[str, tuple[float, list[Address]]] = {}
         self._asking: dict[str, asyncio.Future[list[Address] | OSError]] = {}
 
@@ -79,7 +87,7 @@ class Resolver:
         def job() -> None:
             answer: list[Address] | OSError
             try:
-                answer = resolve_now(host, 0)
+                answer = self._resolve(host, 0)
             except OSError as error:
                 answer = error
             try:

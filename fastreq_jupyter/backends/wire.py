@@ -92,7 +92,12 @@ def place(host: str, port: int) -> str:
 
 
 def connect_error(error: BaseException, where: str, *, sent: bool = False) -> BackendError:
-    """Return the ``connect`` error for an OS error while a connection was made (or, with `sent`, used)."""
+    """Return the ``connect`` error for an OS error while a connection was made (or, with `sent`, used).
+
+    An alert of TLS is a ``tls`` error also when it comes late: a missing client certificate is told after the handshake.
+    """
+    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return tls_error(error, where, sent=sent)
     return BackendError("connect", f"{where}: {_reason(error)}", sent=sent)
 
 
@@ -102,7 +107,9 @@ def lookup_error(error: BaseException, host: str) -> BackendError:
 
 
 def tls_error(error: BaseException, where: str, *, sent: bool = False) -> BackendError:
-    """Return the ``tls`` error for a handshake that failed."""
+    """Return the ``tls`` error for a handshake that failed; where it just ended, the ``connect`` error."""
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return BackendError("connect", f"{where}: connection closed in the TLS handshake", sent=sent)
     if isinstance(error, ssl.SSLCertVerificationError):
         why = f"certificate is not trusted: {error.verify_message or _reason(error)}"
     elif isinstance(error, ssl.SSLError) and error.reason:

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 import trustme
+
 from fastreq_jupyter.backends.base import Exchange, SessionKey, open_backend
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.target import parse_target

@@ -6,6 +6,7 @@ import threading
 import time
 
 import pytest
+
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.timing import Marks
 
@@ -45,7 +46,9 @@ def test_request_is_sent_once_when_the_connection_dies_under_it(wire, name, meth
     async def scenario():
         async with wire.listening(dying) as server, wire.session(name) as backend:
             await wire.fetch(backend, server.url + "/warm")
-            error = await wire.failure(backend, server.url + "/die", method=method, content=b"x" if method in ("PUT", "POST") else None, fresh=fresh)
+            error = await wire.failure(
+                backend, server.url + "/die", method=method, content=b"x" if method in ("PUT", "POST") else None, fresh=fresh
+            )
             await asyncio.sleep(0.1)
             assert len([request for request in server.arrived if b"/die" in request.line]) == 1
             assert error.kind in ("connect", "protocol")

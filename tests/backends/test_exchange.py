@@ -3,12 +3,24 @@
 import asyncio
 
 import pytest
+
 from fastreq_jupyter.backends.base import Exchange
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.target import Origin, Target
 from fastreq_jupyter.timing import Marks
 
-ODD = ["/%7Euser/a%2fb", "/it's/(x)|y", "/q?a[]=1&b={x}&c='z'", "/caf%C3%A9?n=%e4", "/p?", "//double//slash", "/a/../b/./c", "/;x=1,2!$*", "/?u=http://h/p?q", "/%"]
+ODD = [
+    "/%7Euser/a%2fb",
+    "/it's/(x)|y",
+    "/q?a[]=1&b={x}&c='z'",
+    "/caf%C3%A9?n=%e4",
+    "/p?",
+    "//double//slash",
+    "/a/../b/./c",
+    "/;x=1,2!$*",
+    "/?u=http://h/p?q",
+    "/%",
+]
 
 
 @pytest.mark.parametrize("path", ODD)
@@ -47,7 +59,9 @@ def test_repeated_request_fields_keep_their_order(wire, name):
 def test_header_text_goes_out_as_latin_1(wire, name):
     async def scenario():
         async with wire.listening(wire.answering(wire.OK)) as server, wire.session(name) as backend:
-            await wire.fetch(backend, server.url, headers=[("X-Name", "M\xfcller"), ("Cookie", "a=\xc3\xbc")], method="POST", content=b"body")
+            await wire.fetch(
+                backend, server.url, headers=[("X-Name", "M\xfcller"), ("Cookie", "a=\xc3\xbc")], method="POST", content=b"body"
+            )
             assert server.arrived[0].all("x-name") == [b"M\xfcller"]
             assert server.arrived[0].all("cookie") == [b"a=\xc3\xbc"]
             assert server.arrived[0].body == b"body"
@@ -64,7 +78,10 @@ def test_explicit_host_is_passed_on(wire, name):
     wire.run(scenario())
 
 
-@pytest.mark.parametrize(("method", "length"), [("GET", []), ("HEAD", []), ("OPTIONS", []), ("POST", [b"0"]), ("PUT", [b"0"]), ("DELETE", [b"0"]), ("PURGE", [b"0"])])
+@pytest.mark.parametrize(
+    ("method", "length"),
+    [("GET", []), ("HEAD", []), ("OPTIONS", []), ("POST", [b"0"]), ("PUT", [b"0"]), ("DELETE", [b"0"]), ("PURGE", [b"0"])],
+)
 def test_content_length_of_nothing(wire, name, method, length):
     async def scenario():
         async with wire.listening(wire.answering(b"HTTP/1.1 204 No Content\r\n\r\n")) as server, wire.session(name) as backend:
@@ -100,7 +117,14 @@ def test_body_does_not_wait_for_a_100_that_never_comes(wire, name):
 
 @pytest.mark.parametrize(
     "fields",
-    [[("X-A", "1\r\nX-B: 2")], [("X A", "1")], [("X-A", "\u20ac")], [("Content-Length", "7")], [("Transfer-Encoding", "chunked")], [("Host", "a"), ("host", "b")]],
+    [
+        [("X-A", "1\r\nX-B: 2")],
+        [("X A", "1")],
+        [("X-A", "\u20ac")],
+        [("Content-Length", "7")],
+        [("Transfer-Encoding", "chunked")],
+        [("Host", "a"), ("host", "b")],
+    ],
 )
 def test_what_http_cannot_carry_is_refused_unsent(wire, name, fields):
     async def scenario():
@@ -133,7 +157,10 @@ def test_answer_has_field_lines_in_order_as_latin_1(wire, name):
 
 def test_reason_is_kept(wire, name):
     async def scenario():
-        async with wire.listening(wire.answering(b"HTTP/1.1 404 Nothing Here\r\nContent-Length: 0\r\n\r\n")) as server, wire.session(name) as backend:
+        async with (
+            wire.listening(wire.answering(b"HTTP/1.1 404 Nothing Here\r\nContent-Length: 0\r\n\r\n")) as server,
+            wire.session(name) as backend,
+        ):
             stream, _ = await wire.fetch(backend, server.url)
             assert (stream.status, stream.reason) == (404, "Nothing Here")
 
@@ -155,7 +182,10 @@ def test_content_coding_is_kept(wire, name):
 
 def test_redirect_is_an_answer_like_any_other(wire, name):
     async def scenario():
-        async with wire.listening(wire.answering(b"HTTP/1.1 302 Found\r\nLocation: /next\r\nContent-Length: 3\r\n\r\nabc")) as server, wire.session(name) as backend:
+        async with (
+            wire.listening(wire.answering(b"HTTP/1.1 302 Found\r\nLocation: /next\r\nContent-Length: 3\r\n\r\nabc")) as server,
+            wire.session(name) as backend,
+        ):
             stream, body = await wire.fetch(backend, server.url)
             assert (stream.status, body, len(server.arrived)) == (302, b"abc", 1)
 
@@ -176,7 +206,10 @@ def test_status_without_body_needs_no_length(wire, name, status):
 
 def test_head_has_no_body_whatever_its_length_says(wire, name):
     async def scenario():
-        async with wire.listening(wire.answering(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n")) as server, wire.session(name) as backend:
+        async with (
+            wire.listening(wire.answering(b"HTTP/1.1 200 OK\r\nContent-Length: 500\r\n\r\n")) as server,
+            wire.session(name) as backend,
+        ):
             for _ in range(2):
                 stream, body = await asyncio.wait_for(wire.fetch(backend, server.url, method="HEAD"), 5)
                 assert (stream.status, body) == (200, b"")
@@ -267,7 +300,10 @@ def test_endless_interim_answers_end_in_an_error(wire, name):
 
 def test_switching_protocols_unasked_is_an_error(wire, name):
     async def scenario():
-        async with wire.listening(wire.answering(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")) as server, wire.session(name) as backend:
+        async with (
+            wire.listening(wire.answering(b"HTTP/1.1 101 Switching\r\nUpgrade: x\r\nConnection: upgrade\r\n\r\n")) as server,
+            wire.session(name) as backend,
+        ):
             assert (await wire.failure(backend, server.url)).kind == "protocol"
 
     wire.run(scenario())
@@ -312,7 +348,16 @@ def test_body_without_length_cut_by_a_reset_is_no_body(wire, name):
     wire.run(scenario())
 
 
-@pytest.mark.parametrize("answer", [b"SSH-2.0-OpenSSH_9\r\n\r\n", b"HTTP/1.1 abc\r\n\r\n", b"\x00\x01\x02\r\n\r\n", b"HTTP/1.1 200 OK\r\nContent-Length: -4\r\n\r\nabcd", b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde"])
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"SSH-2.0-OpenSSH_9\r\n\r\n",
+        b"HTTP/1.1 abc\r\n\r\n",
+        b"\x00\x01\x02\r\n\r\n",
+        b"HTTP/1.1 200 OK\r\nContent-Length: -4\r\n\r\nabcd",
+        b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\nContent-Length: 5\r\n\r\nabcde",
+    ],
+)
 def test_what_is_no_http_is_an_error(wire, name, answer):
     async def scenario():
         async with wire.listening(wire.answering(answer, then=False)) as server, wire.session(name) as backend:

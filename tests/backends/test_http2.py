@@ -1,0 +1,189 @@
+"""HTTP/2 on niquests, against a small server made of jh2, which niquests brings."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from fastreq_jupyter.timing import Marks
+
+jh2_connection = pytest.importorskip("jh2.connection")
+jh2_config = pytest.importorskip("jh2.config")
+jh2_events = pytest.importorskip("jh2.events")
+jh2_exceptions = pytest.importorskip("jh2.exceptions")
+
+
+@asynccontextmanager
+async def speaking_h2(context, respond):
+    """Serve HTTP/2; `respond(connection, stream, fields, body)` is called when a request has ended."""
+    seen = {"connections": 0, "requests": []}
+    context.set_alpn_protocols(["h2", "http/1.1"])
+
+    async def serve(reader, writer):
+        seen["connections"] += 1
+        protocol = writer.get_extra_info("ssl_object").selected_alpn_protocol()
+        if protocol != "h2":
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\nConnection: close\r\n\r\nold")
+            await writer.drain()
+            writer.close()
+            return
+        connection = jh2_connection.H2Connection(jh2_config.H2Configuration(client_side=False, header_encoding=None))
+        connection.initiate_connection()
+        streams = {}
+        try:
+            writer.write(connection.data_to_send())
+            while data := await reader.read(65_536):
+                for event in connection.receive_data(data):
+                    if isinstance(event, jh2_events.RequestReceived):
+                        streams[event.stream_id] = (list(event.headers), bytearray())
+                    elif isinstance(event, jh2_events.DataReceived):
+                        streams[event.stream_id][1].extend(event.data)
+                        connection.acknowledge_received_data(event.flow_controlled_length, event.stream_id)
+                    if isinstance(event, jh2_events.StreamEnded):
+                        fields, body = streams.pop(event.stream_id)
+                        seen["requests"].append((fields, bytes(body)))
+                        if await respond(connection, event.stream_id, fields, bytes(body), writer) is False:
+                            return
+                writer.write(connection.data_to_send())
+                await writer.drain()
+        except (OSError, jh2_exceptions.ProtocolError):
+            # Gone, or it still sent something after our goodbye.
+            pass
+        finally:
+            writer.close()
+
+    listener = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context, backlog=1024)
+    try:
+        yield f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}", seen
+    finally:
+        listener.close()
+        await asyncio.sleep(0.01)
+
+
+async def hello(connection, stream, fields, body, writer):
+    connection.send_headers(stream, [(b":status", b"200"), (b"set-cookie", b"a=1"), (b"x-raw", b"\xff"), (b"set-cookie", b"b=2")])
+    connection.send_data(stream, b"hello " + body, end_stream=True)
+
+
+def test_auto_speaks_http_2_and_reuses_its_connection(wire, server_tls, bundle):
+    async def scenario():
+        async with speaking_h2(server_tls, hello) as (url, seen), wire.session("niquests", verify=bundle) as backend:
+            for _ in range(3):
+                marks = Marks()
+                stream, body = await wire.fetch(
+                    backend, url + "/%7Ea?b=c|d", headers=[("X-Q", "\xfc"), ("Connection", "close")], marks=marks
+                )
+                assert (stream.status, stream.http_version, body) == (200, "2", b"hello ")
+                assert stream.headers == (("set-cookie", "a=1"), ("x-raw", "\xff"), ("set-cookie", "b=2"))
+                assert marks.request_start < marks.response_start
+            assert seen["connections"] == 1
+            fields = dict(seen["requests"][0][0])
+            assert (fields[b":path"], fields[b"x-q"], fields[b":authority"]) == (b"/%7Ea?b=c|d", b"\xfc", url[8:].encode())
+            assert b"connection" not in fields
+            assert b"user-agent" not in fields
+
+    wire.run(scenario())
+
+
+def test_false_disables_http_2(wire, server_tls, bundle):
+    async def scenario():
+        async with speaking_h2(server_tls, hello) as (url, _), wire.session("niquests", verify=bundle, http2=False) as backend:
+            stream, body = await wire.fetch(backend, url)
+            assert (stream.http_version, body) == ("1.1", b"old")
+
+    wire.run(scenario())
+
+
+def test_large_bodies_pass_both_ways(wire, server_tls, bundle):
+    async def echo(connection, stream, fields, body, writer):
+        connection.send_headers(stream, [(b":status", b"200")])
+        connection.send_data(stream, str(len(body)).encode(), end_stream=True)
+
+    async def scenario():
+        async with speaking_h2(server_tls, echo) as (url, seen), wire.session("niquests", verify=bundle, http2=True) as backend:
+            _, body = await wire.fetch(backend, url, method="PUT", content=b"x" * 1_000_000)
+            assert body == b"1000000"
+            assert dict(seen["requests"][0][0])[b"content-length"] == b"1000000"
+
+    wire.run(scenario())
+
+
+def test_head_over_http_2_has_no_body(wire, server_tls, bundle):
+    async def empty(connection, stream, fields, body, writer):
+        connection.send_headers(stream, [(b":status", b"204")], end_stream=True)
+
+    async def scenario():
+        async with speaking_h2(server_tls, empty) as (url, seen), wire.session("niquests", verify=bundle) as backend:
+            for _ in range(2):
+                stream, body = await wire.fetch(backend, url, method="HEAD")
+                assert (stream.status, body) == (204, b"")
+            assert seen["connections"] == 1
+
+    wire.run(scenario())
+
+
+@pytest.mark.parametrize("how", ["reset", "close", "short"])
+def test_body_that_broke_off_is_never_taken_for_whole(wire, server_tls, bundle, how):
+    async def breaking(connection, stream, fields, body, writer):
+        length = [(b"content-length", b"100")] if how == "short" else []
+        connection.send_headers(stream, [(b":status", b"200"), *length])
+        connection.send_data(stream, b"half", end_stream=how == "short")
+        if how == "reset":
+            connection.reset_stream(stream, 2)
+        writer.write(connection.data_to_send())
+        await writer.drain()
+        return how != "close"
+
+    async def scenario():
+        async with speaking_h2(server_tls, breaking) as (url, _), wire.session("niquests", verify=bundle) as backend:
+            error = await wire.failure(backend, url)
+            assert (error.kind, error.sent) == ("protocol", True)
+
+    wire.run(scenario())
+
+
+def test_goodbye_of_the_server_is_honoured(wire, server_tls, bundle):
+    async def last(connection, stream, fields, body, writer):
+        await hello(connection, stream, fields, body, writer)
+        connection.close_connection(last_stream_id=stream)
+
+    async def scenario():
+        async with speaking_h2(server_tls, last) as (url, seen), wire.session("niquests", verify=bundle) as backend:
+            for _ in range(3):
+                assert (await wire.fetch(backend, url))[1] == b"hello "
+            assert seen["connections"] == 3
+
+    wire.run(scenario())
+
+
+def test_endless_interim_answers_end_in_an_error(wire, server_tls, bundle):
+    async def endless(connection, stream, fields, body, writer):
+        for _ in range(200):
+            connection.send_headers(stream, [(b":status", b"103")])
+
+    async def scenario():
+        async with speaking_h2(server_tls, endless) as (url, _), wire.session("niquests", verify=bundle) as backend:
+            assert (await wire.failure(backend, url)).kind == "protocol"
+
+    wire.run(scenario())
+
+
+def test_fifty_are_in_flight_at_once(wire, server_tls, bundle):
+    gate = asyncio.Event()
+    count = 0
+
+    async def waiting(connection, stream, fields, body, writer):
+        nonlocal count
+        count += 1
+        await gate.wait()
+        await hello(connection, stream, fields, body, writer)
+
+    async def scenario():
+        async with speaking_h2(server_tls, waiting) as (url, _), wire.session("niquests", verify=bundle) as backend:
+            tasks = [asyncio.create_task(wire.fetch(backend, url)) for _ in range(50)]
+            await wire.until(lambda: count == 50, 30)
+            gate.set()
+            await asyncio.gather(*tasks)
+
+    wire.run(scenario())

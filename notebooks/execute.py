@@ -5,6 +5,7 @@ Usage: python notebooks/execute.py NOTEBOOK FOLDER
 
 from __future__ import annotations
 
+import re
 import sys
 import time
 from pathlib import Path
@@ -16,16 +17,18 @@ from nbclient.exceptions import CellExecutionError
 from nbconvert import HTMLExporter
 
 TIMEOUT = 300
+ANSI = re.compile(r"\x1b\[[0-9;]*m")
 
 
 def execute(notebook: Path) -> tuple[Any, str | None]:
     """Return the notebook with outputs, and the message of the cell that failed or None."""
     book = nbformat.read(notebook, as_version=4)
-    client = NotebookClient(book, timeout=TIMEOUT, kernel_name="python3", resources={"metadata": {"path": str(notebook.parent)}})
+    where = {"metadata": {"path": str(notebook.parent)}}
+    client = NotebookClient(book, timeout=TIMEOUT, kernel_name="python3", resources=where, extra_arguments=["--log-level=ERROR"])
     try:
         client.execute()
     except CellExecutionError as error:
-        return book, str(error)
+        return book, ANSI.sub("", str(error))
     return book, None
 
 

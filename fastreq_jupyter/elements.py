@@ -164,8 +164,8 @@ class _Files:
 
 
 def _why_no_url(element: Any) -> str:
-    # NaN alone differs from itself.
-    if element is None or element != element:  # noqa: PLR0124
+    # The missing values of Python, NumPy and pandas; comparing them would ask for their truth.
+    if str(element) in ("None", "nan", "<NA>", "NaT"):
         return "no URL was given"
     return f"a {type(element).__name__} is no URL: give a str or a Request"
 

@@ -79,7 +79,7 @@ class Engine:
         # Whatever the backend must refuse is refused now, before anything is drawn.
         proxy = None if options.proxy in ("env", "none") else options.proxy
         self.session(SessionKey(backend, options.verify_ssl, options.cert, proxy, options.http2))
-        transport = Transport(backend, options, jar or Jar(), dict(os.environ), self.session)
+        transport = Transport(backend, options, Jar() if jar is None else jar, dict(os.environ), self.session)
         if options.verify_ssl is False:
             message = "TLS certificates are not verified (verify_ssl=False)"
             # A registry of its own: shown for every run, not once per line of code.

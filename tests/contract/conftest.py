@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +15,7 @@ from faultserver.fixtures import faultserver
 from jupyter_client.manager import KernelManager
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 __all__ = ["faultserver"]
 
@@ -114,7 +113,7 @@ class Kernel:
                 return
 
     def stop(self) -> None:
-        """End the process."""
+        """End the process; can be called twice."""
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
 
@@ -131,6 +130,14 @@ def kernel(tmp_path: Path) -> Iterator[Kernel]:
 
 
 @pytest.fixture
-def python() -> str:
-    """Give the interpreter of the tests."""
-    return sys.executable
+def kernels() -> Iterator[Callable[[Path], Kernel]]:
+    """Give a function that starts kernels, each in a folder; they end with the test."""
+    started: list[Kernel] = []
+
+    def start(folder: Path) -> Kernel:
+        started.append(Kernel(folder))
+        return started[-1]
+
+    yield start
+    for kernel in started:
+        kernel.stop()

@@ -15,7 +15,7 @@ from fastreq_jupyter.engine.engine import engine_here
 from fastreq_jupyter.errors import OptionError, UsageError
 from fastreq_jupyter.options import TABLE, Options
 from fastreq_jupyter.plan import make_plan
-from fastreq_jupyter.results import parse_again, present
+from fastreq_jupyter.results import conclude, parse_again, present
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -110,7 +110,9 @@ class Call:
         if self.session is not None:
             self.session.bind()
         store = _open_store(self.options)
-        return engine_here().submit(self.plan, present=present, jar=self.jar, store=store, handoff=handoff, again=self._again)
+        run = engine_here().submit(self.plan, present=present, jar=self.jar, store=store, handoff=handoff, again=self._again)
+        run.conclude = conclude
+        return run
 
     def _again(self, run: Run, plan: Plan) -> Run:
         return parse_again(start_beside(run.loop, replace(self, plan=plan).launch), run)

@@ -112,7 +112,10 @@ def test_plain_urls_get_method_headers_params_and_body():
     assert item.header("content-type") == "application/json"
 
 
-@pytest.mark.parametrize(("options", "name"), [({"json": {1, 2}}, "json"), ({"json": float("nan")}, "json"), ({"params": {"a": 1, 2: 3}.items(), "data": 5}, "data")])
+@pytest.mark.parametrize(
+    ("options", "name"),
+    [({"json": {1, 2}}, "json"), ({"json": float("nan")}, "json"), ({"params": {"a": 1, 2: 3}.items(), "data": 5}, "data")],
+)
 def test_a_body_that_cannot_be_encoded_is_refused_in_one_line(options, name):
     with pytest.raises(UsageError) as error:
         plan_of("http://h/", **options)
@@ -125,7 +128,13 @@ def test_keys_become_the_plans_keys():
 
 @pytest.mark.parametrize(
     ("keys", "said"),
-    [(["a"], "keys has 1 labels for 2 URLs"), ("ab", "keys cannot be read"), (["a", "a"], "'a' twice"), ([[1], [2]], "a list"), (itertools.count(), "more than 2")],
+    [
+        (["a"], "keys has 1 labels for 2 URLs"),
+        ("ab", "keys cannot be read"),
+        (["a", "a"], "'a' twice"),
+        ([[1], [2]], "a list"),
+        (itertools.count(), "more than 2"),
+    ],
 )
 def test_keys_that_do_not_fit_are_refused_in_one_line(keys, said):
     with pytest.raises(UsageError) as error:

@@ -92,6 +92,12 @@ class Tally:
             if response.path is None:
                 self.kept_bytes += response.size_bytes
 
+    def turn_bad(self, error: str) -> None:
+        """Count a good request as failed after all."""
+        self.ok -= 1
+        self.failed += 1
+        self.errors[error] += 1
+
     def sample(self, now: float) -> None:
         """Remember the count, for the pace of the last seconds."""
         self._samples.append((now, self.done))

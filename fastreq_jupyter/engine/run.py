@@ -51,6 +51,7 @@ class Run:
         plan: What was asked.
         loop: The loop it lives on.
         finished: Done once the run has drained; holds None, is never cancelled.
+        conclude: Makes what awaiting gives, where that is not the frame.
     """
 
     def __init__(  # noqa: PLR0913 - what a run is made of, given once by the engine
@@ -69,6 +70,7 @@ class Run:
         self.loop = loop
         self.finished: Future[None] = Future()
         self.finished.set_running_or_notify_cancel()
+        self.conclude: Callable[[Run], Any] | None = None
         self._present = present
         self._again = again
         self._state = "PENDING"
@@ -175,8 +177,11 @@ class Run:
         return self._again(self, replace(self.plan, requests=again, total=len(again)))
 
     def amend(self, outcomes: Iterable[Outcome]) -> None:
-        """Put outcomes in the place of finished ones (what `parse_func` made of them)."""
-        self._amended.update({outcome.position: outcome for outcome in outcomes})
+        """Put outcomes in the place of good ones (what `parse_func` made of them)."""
+        for outcome in outcomes:
+            if outcome.error is not None:
+                self._execution.tally.turn_bad(outcome.error)
+            self._amended[outcome.position] = outcome
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block the calling thread, not that of the run's loop, and return whether the run has drained."""
@@ -232,6 +237,8 @@ class Run:
 
     async def _result(self) -> Any:
         await self.drained()
+        if self.conclude is not None:
+            return self.conclude(self)
         self.raise_error()
         return self.df
 

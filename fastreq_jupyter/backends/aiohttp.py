@@ -11,6 +11,7 @@ import ssl
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+from multidict import CIMultiDict
 from yarl import URL
 
 from fastreq_jupyter.backends.aiohttp_connection import TRIP, Connector, SocksConnector, Trip
@@ -31,13 +32,19 @@ from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
     from fastreq_jupyter.backends.proxy import ProxyServer
+    from fastreq_jupyter.backends.wire import Lines
     from fastreq_jupyter.response import Headers
+    from fastreq_jupyter.target import Origin
     from fastreq_jupyter.timing import Marks
 
 __all__ = ["open_session"]
 
+OWN_FIELDS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
+NO_FIELDS: Any = CIMultiDict((name, None) for name in OWN_FIELDS)
 # aiohttp warns about larger bodies given as bytes.
 LARGE_BODY = 2**20
 
@@ -55,7 +62,11 @@ def open_session(key: SessionKey) -> Backend:
 
 
 class Request(aiohttp.ClientRequest):
-    """Send the body at once also with ``Expect: 100-continue``, as the other backends do."""
+    """Add no field of its own, and send the body at once also with ``Expect: 100-continue``, as the other backends do."""
+
+    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:  # noqa: ARG002 - aiohttp's signature
+        """Leave them all out; the session asks for the same, but then aiohttp works that out for each request."""
+        self._skip_auto_headers = NO_FIELDS
 
     def update_expect_continue(self, expect: bool = False) -> None:  # noqa: FBT001, FBT002 - aiohttp's signature
         """Do not wait for a server that may never say 100."""
@@ -84,14 +95,14 @@ class AiohttpBackend:
         """Send one request, return when the final head is read (see `Backend.send`)."""
         lines = framed(exchange)
         url = URL(exchange.target.url, encoded=True)
-        proxied = self._proxied_for(url, exchange) if self._proxied else self._proxied
-        if proxied and url.scheme == "http" and self._proxy is not None and self._proxy.authorization is not None:
-            lines.append(("Proxy-Authorization", self._proxy.authorization))
+        proxied = self._proxied_for(exchange, lines) if self._proxied else self._proxied
+        if lines.host is not None:
+            lines.fields.insert(0, ("Host", lines.host))
         trip = Trip(marks, _own_head(exchange, url, lines, absolute=bool(proxied) and url.scheme == "http"))
         TRIP.set(trip)
         try:
             response = await self._session_for(exchange).request(
-                exchange.method, url, headers=lines, data=_payload(exchange.content), allow_redirects=False, **proxied
+                exchange.method, url, headers=lines.fields, data=_payload(exchange.content), allow_redirects=False, **proxied
             )
         except BackendError:
             raise
@@ -100,7 +111,7 @@ class AiohttpBackend:
         if response.status == SWITCHING:
             response.close()
             raise switched_protocols()
-        return Stream(response, place(exchange.target.origin.host, exchange.target.origin.port))
+        return Stream(response, exchange.target.origin)
 
     async def aclose(self) -> None:
         """Close all connections; can be called twice."""
@@ -129,7 +140,7 @@ class AiohttpBackend:
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
             trust_env=False,
-            skip_auto_headers=("User-Agent", "Accept", "Accept-Encoding", "Content-Type"),
+            skip_auto_headers=OWN_FIELDS,
             max_line_size=MAX_FIELD_BYTES,
             max_field_size=MAX_FIELD_BYTES,
         )
@@ -137,12 +148,15 @@ class AiohttpBackend:
             session._retry_connection = False  # noqa: SLF001 - it has no public switch; Connector is the second lock
         return session
 
-    def _proxied_for(self, url: URL, exchange: Exchange) -> dict[str, Any]:
-        if url.scheme == "http" or self._proxy is None:
+    def _proxied_for(self, exchange: Exchange, lines: Lines) -> dict[str, Any]:
+        authorization = None if self._proxy is None else self._proxy.authorization
+        if exchange.target.origin.scheme == "http":
+            if authorization is not None:
+                lines.fields.append(("Proxy-Authorization", authorization))
             return self._proxied
-        headers = {name: value for name, value in exchange.headers if name.lower() == "user-agent" and value.isascii()}
-        if self._proxy.authorization is not None:
-            headers["Proxy-Authorization"] = self._proxy.authorization
+        headers = {name: value for name, value in lines.fields if name.lower() == "user-agent" and lines.plain}
+        if authorization is not None:
+            headers["Proxy-Authorization"] = authorization
         return {**self._proxied, "proxy_headers": headers}
 
     def _translate(self, error: Exception, exchange: Exchange, *, connected: bool) -> BackendError:
@@ -160,16 +174,16 @@ class AiohttpBackend:
 class Stream:
     """Be one aiohttp response, its body still to come."""
 
-    __slots__ = ("_response", "_where", "headers", "http_version", "reason", "status")
+    __slots__ = ("_origin", "_response", "headers", "http_version", "reason", "status")
 
-    def __init__(self, response: aiohttp.ClientResponse, where: str) -> None:
+    def __init__(self, response: aiohttp.ClientResponse, origin: Origin) -> None:
         self._response = response
-        self._where = where
+        self._origin = origin
         self.status = response.status
         self.reason = _latin1(response.reason or "")
         version = response.version
         self.http_version = "1.1" if version is None else f"{version.major}.{version.minor}"
-        self.headers: Headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers)
+        self.headers: Headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers])
 
     async def read(self) -> bytes:
         """Return the next raw bytes of the body, b"" at its end (see `base.Stream.read`)."""
@@ -178,7 +192,7 @@ class Stream:
         except BackendError:
             raise
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
-            raise BackendError("protocol", f"{self._where}: the body broke off or was malformed") from error
+            raise BackendError("protocol", f"{place(self._origin.host, self._origin.port)}: the body broke off or was malformed") from error
 
     async def aclose(self) -> None:
         """Close the connection unless the body was read whole, in which case it went back already."""
@@ -191,21 +205,17 @@ def _payload(content: bytes | None) -> Any:
     return io.BytesIO(content) if len(content) > LARGE_BODY else content
 
 
-def _own_head(exchange: Exchange, url: URL, lines: list[tuple[str, str]], *, absolute: bool) -> bytes | None:
+def _own_head(exchange: Exchange, url: URL, lines: Lines, *, absolute: bool) -> bytes | None:
     # What aiohttp would write differently: text beyond ASCII, and a target that yarl does not give back as it was.
     target = exchange.target
     exact = str(url) == target.url if absolute else url.raw_path_qs == target.path_query
-    if exact and all(value.isascii() for _, value in lines):
+    if exact and lines.plain:
         return None
-    host = [] if lines and any(name == "Host" for name, _ in lines) else [("Host", _host_field(url))]
+    host = [] if lines.host is not None else [("Host", str(target.origin).partition("://")[2])]
     wanted = target.url if absolute else target.path_query
     more = [("Connection", "close")] if exchange.fresh else []
-    text = "".join(f"{name}: {value}\r\n" for name, value in [*host, *lines, *more])
+    text = "".join(f"{name}: {value}\r\n" for name, value in [*host, *lines.fields, *more])
     return f"{exchange.method} {wanted} HTTP/1.1\r\n{text}\r\n".encode("latin-1")
-
-
-def _host_field(url: URL) -> str:
-    return str(url.host_port_subcomponent)
 
 
 def _latin1(text: str) -> str:

@@ -15,7 +15,7 @@ from aiohttp.abc import AbstractResolver
 from aiohttp.client_proto import ResponseHandler
 
 from fastreq_jupyter.backends.dialing import connect_socks
-from fastreq_jupyter.backends.sockets import has_something
+from fastreq_jupyter.backends.sockets import watch
 from fastreq_jupyter.backends.wire import MAX_INTERIM, too_many_interim
 from fastreq_jupyter.errors import BackendError
 
@@ -75,6 +75,14 @@ class Protocol(ResponseHandler):
         """Note when the connection, TLS included, was ready."""
         super().connection_made(transport)
         self.ready_at = perf_counter()
+        self.encrypted = transport.get_extra_info("ssl_object") is not None
+        sock = transport.get_extra_info("socket")
+        self._readable = None if sock is None else watch(sock.fileno())
+
+    @property
+    def spent(self) -> bool:
+        """Tell whether an idle connection has ended in the meantime."""
+        return self._readable is None or not self.is_connected() or self._readable()
 
     def set_response_params(self, **reading: Any) -> None:
         """Keep how the answer is to be read."""
@@ -180,7 +188,7 @@ class Connector(aiohttp.TCPConnector):
             raise BackendError("connect", "connection closed by the server before it answered")
         trip.marks.connect_start = perf_counter()
         connection: Any = await super().connect(*args, **kwargs)
-        while (protocol := connection.protocol).used and _is_spent(protocol):
+        while (protocol := connection.protocol).used and protocol.spent:
             connection.close()
             trip.marks.connect_start = perf_counter()
             connection = await super().connect(*args, **kwargs)
@@ -275,18 +283,9 @@ def end_of_message(data: bytes, *, bodiless: bool) -> int | None:
     return None
 
 
-def _is_spent(protocol: Protocol) -> bool:
-    if protocol.should_close:
-        # An answer that nobody asked for was read while the connection was idle: it must not become the next request's.
-        return True
-    sock = protocol.transport.get_extra_info("socket") if protocol.transport is not None else None
-    return sock is None or has_something(sock.fileno())
-
-
 def _mark(marks: Marks, protocol: Protocol) -> None:
     marks.reused = protocol.used
-    transport = protocol.transport
-    marks.encrypted = transport is not None and transport.get_extra_info("ssl_object") is not None
+    marks.encrypted = protocol.encrypted
     if protocol.used:
         marks.connect_start = nan
     else:

@@ -22,6 +22,7 @@ from fastreq_jupyter.errors import BackendError
 if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
     from fastreq_jupyter.backends.niquests_engine import Fields, Head
+    from fastreq_jupyter.backends.wire import Lines
     from fastreq_jupyter.target import Origin
     from fastreq_jupyter.timing import Marks
 
@@ -111,11 +112,11 @@ class NiquestsBackend:
             raise BackendError("protocol", f"{place(origin.host, origin.port)}: {detail}", sent=False)
         return wire
 
-    def _fields(self, exchange: Exchange, lines: list[tuple[str, str]], *, multiplexed: bool) -> Fields:
+    def _fields(self, exchange: Exchange, lines: Lines, *, multiplexed: bool) -> Fields:
         target = exchange.target
-        host = next((value for name, value in lines if name == "Host"), _authority(target.origin))
+        host = _authority(target.origin) if lines.host is None else lines.host
         path = target.path_query
-        pairs = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in lines if name != "Host"]
+        pairs = [(name.lower().encode("ascii"), value.encode("latin-1")) for name, value in lines.fields]
         if multiplexed:
             pairs = [pair for pair in pairs if pair[0] not in _HOP_BY_HOP]
         elif self._proxy is not None and self._proxy.scheme != "socks5" and target.origin.scheme == "http":

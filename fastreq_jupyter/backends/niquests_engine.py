@@ -25,7 +25,7 @@ from fastreq_jupyter.backends.wire import MAX_FIELD_BYTES
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastreq_jupyter.model import Headers
+    from fastreq_jupyter.response import Headers
 
 __all__ = [
     "ConnectionTerminated",

@@ -19,12 +19,14 @@ from fastreq_jupyter.backends.niquests_engine import (
     HeadersReceived,
     StreamResetReceived,
 )
-from fastreq_jupyter.backends.sockets import has_something
+from fastreq_jupyter.backends.sockets import watch
 from fastreq_jupyter.backends.wire import MAX_INTERIM, SWITCHING, connect_error, switched_protocols, too_many_interim
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastreq_jupyter.backends.niquests_engine import Fields, Head
     from fastreq_jupyter.timing import Marks
 
@@ -46,6 +48,7 @@ class Wire(asyncio.Protocol):
         self._events: deque[Any] = deque()
         self._held = 0
         self._paused = False
+        self._readable: Callable[[], bool] | None = None
         self._stream: int | None = None
         self._news: asyncio.Future[None] | None = None
         self._writable = asyncio.Event()
@@ -63,6 +66,8 @@ class Wire(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Start the engine that the handshake chose."""
         self._transport = transport
+        sock = transport.get_extra_info("socket")
+        self._readable = None if sock is None else watch(sock.fileno())
         secured = transport.get_extra_info("ssl_object")
         self.multiplexed = secured is not None and secured.selected_alpn_protocol() == "h2"
         speaker = self._speaker = Engine(multiplexed=self.multiplexed)
@@ -123,8 +128,7 @@ class Wire(asyncio.Protocol):
     @property
     def spent(self) -> bool:
         """Tell whether an idle connection has ended in the meantime."""
-        sock = self._transport.get_extra_info("socket")
-        return not self.reusable or sock is None or has_something(sock.fileno())
+        return not self.reusable or self._readable is None or self._readable()
 
     def discard(self) -> None:
         """Close at once, with nothing flushed."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
     from fastreq_jupyter.backends.proxy import ProxyServer
-    from fastreq_jupyter.model import Headers
+    from fastreq_jupyter.response import Headers
     from fastreq_jupyter.target import Origin
     from fastreq_jupyter.timing import Marks
 
@@ -162,14 +162,13 @@ class RequestsBackend:
     def _head(self, exchange: Exchange) -> h11.Request:
         target = exchange.target
         lines = framed(exchange)
-        if not any(name == "Host" for name, _ in lines):
-            lines.insert(0, ("Host", _authority(target.origin)))
+        pairs = [("Host", _authority(target.origin) if lines.host is None else lines.host), *lines.fields]
         wanted = target.path_query
         if self._proxy is not None and self._proxy.scheme == "http" and target.origin.scheme == "http":
             wanted = target.url
             if self._proxy.authorization is not None:
-                lines.append(("Proxy-Authorization", self._proxy.authorization))
-        fields = [(name.encode("ascii"), value.encode("latin-1")) for name, value in lines]
+                pairs.append(("Proxy-Authorization", self._proxy.authorization))
+        fields = [(name.encode("ascii"), value.encode("latin-1")) for name, value in pairs]
         try:
             return h11.Request(method=exchange.method.encode("ascii"), target=wanted.encode("ascii"), headers=fields)
         except h11.LocalProtocolError as error:

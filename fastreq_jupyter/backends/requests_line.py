@@ -15,7 +15,7 @@ import h11
 import requests
 
 from fastreq_jupyter.backends.proxy import proxy_error, tunnel_refusal, tunnel_request
-from fastreq_jupyter.backends.sockets import has_something
+from fastreq_jupyter.backends.sockets import watch
 from fastreq_jupyter.backends.wire import (
     MAX_FIELD_BYTES,
     MAX_INTERIM,
@@ -93,7 +93,7 @@ class Line:
     @property
     def spent(self) -> bool:
         """Tell whether an idle connection has ended in the meantime."""
-        return self._is_cut or has_something(self._sock.fileno())
+        return self._is_cut or self._sock.fileno() < 0 or watch(self._sock.fileno())()
 
     @property
     def reusable(self) -> bool:

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import select
+from typing import TYPE_CHECKING
 
-__all__ = ["has_something"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["watch"]
 
 
-def has_something(descriptor: int) -> bool:
-    """Tell whether an idle connection can be read: its end has come, or bytes nobody asked for. Either way it is done.
+def watch(descriptor: int) -> Callable[[], bool]:
+    """Return what tells whether a socket can be read now.
 
-    Costs one system call. The event loop would notice too, but only in its next turn, after our request was written.
+    An idle connection that can be read is done: its end has come, or bytes nobody asked for. The event loop would notice
+    too, but only in its next turn, after our request was written. A call costs one system call.
     """
-    if descriptor < 0:
-        return True
     if hasattr(select, "poll"):
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(0))
+        return lambda: bool(poll.poll(0))
     # Windows: select has no limit on the number itself there.
-    return bool(select.select([descriptor], [], [], 0)[0])
+    return lambda: bool(select.select([descriptor], [], [], 0)[0])

@@ -9,18 +9,21 @@ import os
 import re
 import socket
 import ssl
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import Exchange
+    from fastreq_jupyter.response import Headers
 
 __all__ = [
     "MAX_FIELD_BYTES",
     "MAX_INTERIM",
     "SWITCHING",
+    "Lines",
     "connect_error",
     "framed",
     "lookup_error",
@@ -43,47 +46,80 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # RFC 9110, 8.6: a method that does not anticipate content sends no Content-Length of 0.
 _BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_SPECIAL = frozenset({"host", "content-length"})
 # inet_aton's old forms of an IPv4 address (127.1, 2130706433, 0x7f.1): libraries differ, so nobody gets them.
 _NUMERIC_HOST = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)(?:\.(?:0[xX][0-9a-fA-F]*|[0-9]+))*\.?")
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}")
 
 
-def framed(exchange: Exchange) -> list[tuple[str, str]]:
-    """Return the field lines to send, framing included: all of the exchange's, and Content-Length where one belongs.
+class Lines(NamedTuple):
+    """Hold the field lines of a request, checked.
 
-    Host is not added (libraries do that), but an explicit one is returned under that very name.
+    Attributes:
+        fields: Name and value, in order, without Host, Content-Length included where one belongs.
+        host: An explicit Host, else None.
+        plain: Everything is ASCII.
+    """
+
+    fields: list[tuple[str, str]]
+    host: str | None
+    plain: bool
+
+
+def framed(exchange: Exchange) -> Lines:
+    """Return the field lines to send, framing included.
 
     Raises:
         BackendError: ``invalid value``, ``sent=False``: HTTP cannot carry the method, a field, or the framing asked for.
     """
     method = exchange.method
-    if not _TOKEN.fullmatch(method) or method == "CONNECT":
+    if not _is_method(method):
         raise _refused(f"method {method[:40]!r} cannot be sent")
-    _check_host(exchange.target.origin.host)
+    host = exchange.target.origin.host
+    if host[0] in "0123456789":
+        _check_address(host)
+    checked = _check_fields(exchange.headers)
     length = len(exchange.content or b"")
-    lines: list[tuple[str, str]] = []
-    has_host = False
-    for name, given in exchange.headers:
+    if checked.length is not None and checked.length != str(length):
+        raise _refused(f"header Content-Length {checked.length[:20]!r} is not the body's length, {length}")
+    fields = list(checked.fields)
+    if length or method not in _BODYLESS:
+        fields.append(("Content-Length", str(length)))
+    return Lines(fields, checked.host, checked.plain)
+
+
+class _Checked(NamedTuple):
+    fields: tuple[tuple[str, str], ...]
+    host: str | None
+    length: str | None
+    plain: bool
+
+
+# Most requests of a run have the same field lines.
+@lru_cache(maxsize=64)
+def _check_fields(headers: Headers) -> _Checked:
+    fields: list[tuple[str, str]] = []
+    special: dict[str, str] = {}
+    for name, given in headers:
         lower = name.lower()
         value = given.strip(" \t")
         if not _TOKEN.fullmatch(name):
             raise _refused(f"header name {name[:40]!r} is no token")
         if _FORBIDDEN.search(value):
             raise _refused(f"header {name} holds a control character")
-        if lower == "content-length":
-            _check_length(value, length)
-        elif lower == "transfer-encoding":
+        if lower == "transfer-encoding":
             raise _refused("header Transfer-Encoding cannot be set: bodies are sent with Content-Length")
-        elif lower == "host":
-            if has_host:
-                raise _refused("header Host is given twice")
-            has_host = True
-            lines.append(("Host", value))
-        else:
-            lines.append((name, value if value.isascii() else _latin1(name, value)))
-    if length or method not in _BODYLESS:
-        lines.append(("Content-Length", str(length)))
-    return lines
+        if lower not in _SPECIAL:
+            fields.append((name, value if value.isascii() else _latin1(name, value)))
+        elif special.setdefault(lower, value) != value:
+            raise _refused(f"header {name} is given twice")
+    plain = all(value.isascii() for _, value in fields)
+    return _Checked(tuple(fields), special.get("host"), special.get("content-length"), plain)
+
+
+@lru_cache(maxsize=64)
+def _is_method(method: str) -> bool:
+    return method != "CONNECT" and _TOKEN.fullmatch(method) is not None
 
 
 def place(host: str, port: int) -> str:
@@ -156,11 +192,6 @@ def _latin1(name: str, value: str) -> str:
     return value
 
 
-def _check_length(value: str, length: int) -> None:
-    if value.strip() != str(length):
-        raise _refused(f"header Content-Length {value[:20]!r} is not the body's length, {length}")
-
-
-def _check_host(host: str) -> None:
-    if host[0] in "0123456789" and _NUMERIC_HOST.fullmatch(host) and not _IPV4.fullmatch(host):
+def _check_address(host: str) -> None:
+    if _NUMERIC_HOST.fullmatch(host) and not _IPV4.fullmatch(host):
         raise BackendError("invalid URL", f"host {host!r} is no IPv4 address in its usual form", sent=False)

@@ -125,7 +125,7 @@ FIND_CHROMIUM := command -v "$${CHROMIUM:-chromium}" chromium-browser google-chr
 $(STAMPS)/chromium: | $(STAMPS)
 	@if $(FIND_CHROMIUM) >/dev/null; then touch $@; \
 	elif echo "setting up: chromium" && $(SUDO) apt-get update -qq >/dev/null 2>&1 \
-		&& DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends chromium >/dev/null 2>&1; then touch $@; \
+		&& DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends chromium fonts-dejavu-core >/dev/null 2>&1; then touch $@; \
 	elif [ "$$CI" = true ]; then echo "chromium is missing and cannot be installed here: apt-get install chromium" >&2; exit 1; \
 	else echo "chromium is missing, browser tests will be skipped: apt-get install chromium"; fi
 

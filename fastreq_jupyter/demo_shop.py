@@ -34,7 +34,7 @@ COLOURS = {"light": (242, 183, 5), "paper": (222, 210, 190), "desk": (140, 98, 5
 STATUSES = ("delivered", "delivered", "delivered", "delivered", "shipped", "shipped", "returned")
 FINISHES = ("black", "white")
 FIRST_DAY = datetime(2025, 1, 1, tzinfo=UTC)
-MEAN_PAUSE_HOURS = 15
+MEAN_PAUSE_HOURS = 14
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,7 +37,7 @@ def text_of(output: Any) -> str:
     if output.output_type == "stream":
         return output.text
     plain = output.get("data", {}).get("text/plain", "")
-    return "" if plain.startswith(("<Figure", "<Axes", "<IPython", "Monitor(")) else plain
+    return "" if plain.startswith(("<Figure", "<Axes", "<Monitor")) else plain
 
 
 def main(notebook: Path, folder: Path) -> int:

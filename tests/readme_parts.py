@@ -41,10 +41,11 @@ def _row(option: Option) -> str:
 def _flags(option: Option) -> str:
     if "magic" not in option.doors:
         return "functions only"
-    valued = [flag for flag in (option.long_flag, *option.flags) if flag not in option.switches]
-    takes_value = option.metavar != "VALUE" or not option.switches
-    flags = [f"`{flag} {option.metavar}`" for flag in valued] if takes_value else []
-    return ", ".join([*flags, *(f"`{switch}`" for switch in option.switches)])
+    takes_value = not option.switches or option.metavar != "VALUE"
+    valued = [f"`{flag} {option.metavar}`" for flag in (option.long_flag, *option.flags) if flag not in option.switches and takes_value]
+    may_take = option.metavar if takes_value else ""
+    switches = [f"`{flag} [{may_take}]`" if flag == option.long_flag and may_take else f"`{flag}`" for flag in option.switches]
+    return ", ".join([*valued, *switches])
 
 
 def _default(option: Option) -> str:

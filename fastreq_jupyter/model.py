@@ -50,6 +50,8 @@ class Request:
         secrets: Texts in this request that must be shown as ``***`` wherever anything is drawn.
         hide_data: Show the answer's body as ``***`` in the frame: it feeds a secret place of another request.
         save_as: File a good body is streamed to (resolved from ``save_to``).
+        identity: URL and body as they would be if nothing in them were made anew each time (``$uuid``); by them a journal
+            knows the request again. None where they are `url` and `content`.
 
     Raises:
         TypeError: `json`, `data` and `files` exclude each other (but a form with files), or a value has a wrong type.
@@ -64,6 +66,7 @@ class Request:
     secrets: frozenset[str]
     hide_data: bool
     save_as: str | None
+    identity: tuple[str, bytes | None] | None
 
     def __init__(  # noqa: PLR0913 - the public constructor of a request, as every HTTP client has it
         self,
@@ -80,6 +83,7 @@ class Request:
         secrets: Iterable[str] = (),
         hide_data: bool = False,
         save_as: str | None = None,
+        identity: tuple[str, bytes | None] | None = None,
     ) -> None:
         pairs = tuple(field_lines(headers))
         content: bytes | None = None
@@ -97,6 +101,7 @@ class Request:
         put(self, "secrets", secrets if isinstance(secrets, frozenset) else frozenset(secrets))
         put(self, "hide_data", hide_data)
         put(self, "save_as", save_as)
+        put(self, "identity", identity)
 
     @property
     def idempotent(self) -> bool:
@@ -153,6 +158,7 @@ class Attempt:
         error: Value of the ``error`` column as if this attempt were the last; None when good.
         error_detail: Its cause in one line.
         retry_wait: Seconds from the end of this attempt to the time the next may start; 0 for the last.
+        sent: False where it is certain that the request never left.
     """
 
     number: int
@@ -165,6 +171,7 @@ class Attempt:
     error: str | None = None
     error_detail: str | None = None
     retry_wait: float = 0.0
+    sent: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -102,6 +102,7 @@ def copy_request(request: Request, *, url: str, headers: Headers, save_as: str |
         secrets=request.secrets,
         hide_data=request.hide_data,
         save_as=save_as or request.save_as,
+        identity=request.identity,
     )
 
 

@@ -29,12 +29,14 @@ class Env:
         outcomes: Answers of named requests, None while they are not there.
         once: Dynamic values of cell variables, shared by the whole plan.
         secrets: Gets each secret text that was inserted.
+        fixed: Put 0 in place of every value made anew each time (``$uuid``, ``$timestamp``, ``$randomInt``).
     """
 
     rows: tuple[int, ...] = ()
     outcomes: Mapping[str, Outcome] | None = None
     once: dict[Any, Any] = field(default_factory=dict)
     secrets: set[str] = field(default_factory=set)
+    fixed: bool = False
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -129,6 +131,8 @@ def value_in(bound: Bound, env: Env) -> Any:
     Raises:
         MisfitError: It is not there in this row.
     """
+    if env.fixed and bound.origin == "dynamic":
+        return 0
     try:
         return bound.get(env)
     except LookupFailed as error:

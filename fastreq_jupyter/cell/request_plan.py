@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.cell.body import BodyPlan
@@ -47,6 +48,7 @@ class RequestPlan:
         self.hide_data = False
         self.names = names
         self.bound: tuple[Bound, ...] = tuple(bound for bound, _ in self.checks())
+        self._changes = any(bound.origin == "dynamic" for bound in self.bound)
         self.parents = tuple(dict.fromkeys(bound.parent for bound in self.bound if bound.parent is not None))
 
     def checks(self) -> Iterator[tuple[Bound, Check]]:
@@ -76,10 +78,16 @@ class RequestPlan:
         headers = [(header.name, header.fill(env)) for header in self.headers]
         content = self.body.fill(env) if self.body is not None else None
         save_as = self.names.fill(env) if self.names is not None else None
+        identity = self._identity(parts, env) if self._changes else None
         return Request(
             self.template.method, url, headers=headers, data=content, label=self.template.label,
-            secrets=frozenset(env.secrets), hide_data=self.hide_data, save_as=save_as,
+            secrets=frozenset(env.secrets), hide_data=self.hide_data, save_as=save_as, identity=identity,
         )  # fmt: skip
+
+    def _identity(self, parts: BoundParts, env: Env) -> tuple[str, bytes | None]:
+        """Return URL and body with what is made anew each time held fixed."""
+        fixed = replace(env, secrets=set(), fixed=True)
+        return self.url.fill(parts, fixed), self.body.fill(fixed) if self.body is not None else None
 
     def as_written(self) -> Request:
         """Return the request with its placeholders as they stand, for a row that cannot be filled."""

@@ -73,6 +73,7 @@ def judge(job: Job, trial: Trial, options: Options, *, start: float, started_at:
         error=error,
         error_detail=detail,
         retry_wait=verdict.wait if verdict.retry else 0.0,
+        sent=trial.failure is None or trial.failure.sent,
     )
     success = trial.failure is None and status not in RETRIED
     pause = verdict.pause if _concerns_host(job, status) else 0.0

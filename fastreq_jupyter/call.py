@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from dataclasses import dataclass, replace
 from importlib import import_module
 from threading import Lock
@@ -13,8 +14,10 @@ from fastreq_jupyter.cell.jmes import check_expression
 from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.engine.engine import engine_here
 from fastreq_jupyter.errors import OptionError, UsageError
+from fastreq_jupyter.interrupt import interruption
 from fastreq_jupyter.options import TABLE, Options
 from fastreq_jupyter.plan import make_plan
+from fastreq_jupyter.redact import one_line
 from fastreq_jupyter.results import conclude, parse_again, present
 
 if TYPE_CHECKING:
@@ -111,7 +114,7 @@ class Call:
             self.session.bind()
         store = _open_store(self.options)
         run = engine_here().submit(self.plan, present=present, jar=self.jar, store=store, handoff=handoff, again=self._again)
-        run.conclude = conclude
+        run.ending = ended
         return run
 
     def _again(self, run: Run, plan: Plan) -> Run:
@@ -178,28 +181,67 @@ def refuse(given: Mapping[str, Any], names: Any, why: str) -> None:
             raise OptionError(f"{name} is not possible here: it {why}")
 
 
-def run_blocking(call: Call) -> tuple[Waited[Run], Display | None]:
-    """Launch, show and wait, blocking; return the run and where it was shown."""
-    display = _open_display(call.options)
+def run_blocking(call: Call) -> tuple[Waited[Run], bool]:
+    """Launch, show and wait, blocking; return the run, and whether its closing line was shown."""
+    shown = _Shown(_open_display(call.options))
     waited: Waited[Run] | None = None
     try:
-        waited = wait_blocking(call.launch, loop=call.options.loop, tick=None if display is None else display.tick)
+        waited = wait_blocking(call.launch, loop=call.options.loop, tick=shown.tick)
     finally:
-        if display is not None:
-            display.close(None if waited is None else waited.run)
-    return waited, display
+        shown.close(waited)
+    return waited, shown.said
 
 
-async def run_awaiting(call: Call) -> tuple[Waited[Run], Display | None]:
-    """Launch, show and wait, awaiting; return the run and where it was shown."""
-    display = _open_display(call.options)
+async def run_awaiting(call: Call) -> tuple[Waited[Run], bool]:
+    """Launch, show and wait, awaiting; return the run, and whether its closing line was shown."""
+    shown = _Shown(_open_display(call.options))
     waited: Waited[Run] | None = None
     try:
-        waited = await wait_awaiting(call.launch, loop=call.options.loop, tick=None if display is None else display.tick)
+        waited = await wait_awaiting(call.launch, loop=call.options.loop, tick=shown.tick)
     finally:
-        if display is not None:
-            display.close(None if waited is None else waited.run)
-    return waited, display
+        shown.close(waited)
+    return waited, shown.said
+
+
+class _Shown:
+    """Guard a display: one that fails is dropped with a warning, it must not cost the run."""
+
+    def __init__(self, display: Display | None) -> None:
+        self._display = display
+        self._run: Run | None = None
+        self.said = False
+
+    def tick(self, run: Run) -> None:
+        self._run = run
+        if self._display is not None:
+            try:
+                self._display.tick(run)
+            except Exception as error:  # noqa: BLE001 - see the class
+                self._drop(error)
+
+    def close(self, waited: Waited[Run] | None) -> None:
+        if self._display is not None:
+            try:
+                self._display.close(self._run if waited is None else waited.run)
+                self.said = self._display.said
+            except Exception as error:  # noqa: BLE001 - see the class
+                self._drop(error)
+
+    def _drop(self, error: Exception) -> None:
+        self._display = None
+        warnings.warn(one_line(f"the run goes on without its display: {type(error).__name__}: {error}"), RuntimeWarning, stacklevel=2)
+
+
+async def ended(run: Run) -> Any:
+    """Wait for a run that was started before, and return what its call gives; an interrupted cell ends as interrupted.
+
+    Raises:
+        KeyboardInterrupt: Interrupted; the run was cancelled, the finished rows are in it.
+    """
+    waited = await wait_awaiting(lambda: run)
+    if waited.interrupted:
+        raise interruption(where_it_stopped(run, f"{run.name or 'last_run()'}.df"))
+    return conclude(run)
 
 
 def show_with(factory: Callable[[Options], Display | None] | None) -> None:

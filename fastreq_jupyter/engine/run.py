@@ -26,7 +26,7 @@ from fastreq_jupyter.errors import OptionError, SourceError
 from fastreq_jupyter.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
+    from collections.abc import Callable, Coroutine, Generator, Iterable
 
     from fastreq_jupyter.engine.attempt import Transport
     from fastreq_jupyter.engine.progress import Progress
@@ -51,7 +51,7 @@ class Run:
         plan: What was asked.
         loop: The loop it lives on.
         finished: Done once the run has drained; holds None, is never cancelled.
-        conclude: Makes what awaiting gives, where that is not the frame.
+        ending: Waits for it and makes what awaiting gives, where that is more than waiting and the frame.
     """
 
     def __init__(  # noqa: PLR0913 - what a run is made of, given once by the engine
@@ -70,7 +70,7 @@ class Run:
         self.loop = loop
         self.finished: Future[None] = Future()
         self.finished.set_running_or_notify_cancel()
-        self.conclude: Callable[[Run], Any] | None = None
+        self.ending: Callable[[Run], Coroutine[Any, Any, Any]] | None = None
         self._present = present
         self._again = again
         self._state = "PENDING"
@@ -227,7 +227,7 @@ class Run:
 
     def __await__(self) -> Generator[Any, None, Any]:
         """Wait for the end and return the DataFrame."""
-        return self._result().__await__()
+        return (self._result() if self.ending is None else self.ending(self)).__await__()
 
     def __repr__(self) -> str:
         p = self.progress
@@ -237,8 +237,6 @@ class Run:
 
     async def _result(self) -> Any:
         await self.drained()
-        if self.conclude is not None:
-            return self.conclude(self)
         self.raise_error()
         return self.df
 

@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 from traitlets import TraitError, TraitType, Undefined
 
 from fastreq_jupyter.errors import OptionError
-from fastreq_jupyter.options import TABLE
+from fastreq_jupyter.options import TABLE, Options
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastreq_jupyter.option import Option
 
-__all__ = ["OptionTrait", "changed_options", "option_traits"]
+__all__ = ["OptionTrait", "changed_options", "forget_wrong_settings", "option_traits"]
 
 
 class OptionTrait(TraitType[Any, Any]):
@@ -52,3 +52,13 @@ def changed_options(settings: Any) -> Mapping[str, Any]:
     """Return the options that the user set to something else than their default."""
     values = {name: getattr(settings, name) for name, row in TABLE.items() if "magic" in row.doors}
     return {name: value for name, value in values.items() if value != TABLE[name].default}
+
+
+def forget_wrong_settings(config: Any) -> None:
+    """Drop values that an earlier %config refused: IPython keeps them, and they would stop the magics from loading."""
+    section = config.get("Fastreq", {})
+    for name, value in dict(section).items():
+        try:
+            Options.of(None, **{name: value})
+        except OptionError:
+            del section[name]

@@ -15,20 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import MutableMapping
 
     from fastreq_jupyter.bridge import Waited
-    from fastreq_jupyter.call import Display
     from fastreq_jupyter.engine.run import Run
     from fastreq_jupyter.notebook.order import Order
 
 __all__ = ["deliver", "deliver_background", "deliver_preview"]
 
 
-def deliver(order: Order, waited: Waited[Run], display: Display | None, variables: MutableMapping[str, Any]) -> Any:
+def deliver(order: Order, waited: Waited[Run], said: bool, variables: MutableMapping[str, Any]) -> Any:  # noqa: FBT001 - as run_blocking gives it
     """Assign or return the result of a run that has drained, and print its closing line.
 
     Args:
         order: What was asked for.
         waited: The run.
-        display: Where it was shown, if anywhere.
+        said: Its closing line was shown already.
         variables: The notebook's.
 
     Raises:
@@ -41,7 +40,7 @@ def deliver(order: Order, waited: Waited[Run], display: Display | None, variable
     value = present(run) if frames else [row.data if row.ok else None for row in run.rows]
     if name is not None:
         variables[name] = value
-    _print_end(order, run, value, said=display is not None and display.said)
+    _print_end(order, run, value, said=said)
     if waited.interrupted:
         raise interruption(where_it_stopped(run, name or "last_run().df"))
     run.raise_error()

@@ -15,7 +15,7 @@ from fastreq_jupyter.cell.help import examples_text, help_text
 from fastreq_jupyter.cell.line import Line, parse_line
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.notebook.complete import complete_fastreq
-from fastreq_jupyter.notebook.config import changed_options, option_traits
+from fastreq_jupyter.notebook.config import changed_options, forget_wrong_settings, option_traits
 from fastreq_jupyter.notebook.deliver import deliver, deliver_background, deliver_preview
 from fastreq_jupyter.notebook.order import Order, finished, order_steps
 from fastreq_jupyter.notebook.rewrite import awaiting_transformer
@@ -128,6 +128,7 @@ def load(shell: Any) -> None:
     """Register the magics, the rewriting to await, and completion; print one line."""
     unload(shell)
     _Fastreq.fastreq.__doc__ = f"Send HTTP requests.\n\n{help_text()}"
+    forget_wrong_settings(shell.config)
     magics = Fastreq(shell)
     shell.register_magics(magics)
     shell.configurables.append(magics)

@@ -6,22 +6,23 @@ import base64
 import hashlib
 import re
 from dataclasses import dataclass, field
-from mimetypes import guess_type
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from fastreq_jupyter.cell.curl_form import form_part, no_stdin, quoted
 from fastreq_jupyter.cell.request_line import make_header
 from fastreq_jupyter.cell.syntax import FilePiece, HeaderTemplate, Part, Parts, RequestTemplate, Span, TextPiece
 from fastreq_jupyter.cell.template import read_text, read_url
 
 if TYPE_CHECKING:
     from fastreq_jupyter.cell.curl_flags import Action
-    from fastreq_jupyter.errors import CellSyntaxError
 
 __all__ = ["CurlRequest"]
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+# A byte that is no UTF-8, as surrogateescape has it.
+_BYTES = re.compile("[\udc80-\udcff]")
 _REMOVABLE = frozenset({"content-type", "expect"})
 _FORM_TYPE = "application/x-www-form-urlencoded"
 _SIMPLE: dict[str, str] = {"agent": "User-Agent", "referer": "Referer"}
@@ -111,6 +112,8 @@ class CurlRequest:
 
     def _absolute(self, url: Span) -> Span:
         text = url.text
+        if _BYTES.search(text):
+            raise url.error(0, "bytes that are no UTF-8 in a URL: percent-encode them")
         if re.match(r"https?://|\{\{", text, re.IGNORECASE):
             return url
         if "://" in text[:30] or not text:
@@ -171,6 +174,8 @@ class CurlRequest:
             pieces = [TextPiece(parts)] if file is None else [TextPiece(parts), file]
         elif value.text.startswith("@") and action != "data-raw":
             pieces = [_file(value, 1, strip=action == "data")]
+        elif _BYTES.search(value.text):
+            pieces = [_inline(value.text.encode("utf-8", "surrogateescape"), value)]
         else:
             pieces = [TextPiece(read_text(value))]
         if self.body and action != "json":
@@ -209,36 +214,11 @@ class CurlRequest:
             name, equals, _ = span.text.partition("=")
             if not equals:
                 raise span.error(0, "-F takes name=value, name=@file or name=<file")
-            head, content = _form_part(span, len(name) + 1, literal=action == "form-string")
+            head, content = form_part(span, len(name) + 1, literal=action == "form-string")
             start = f'--{boundary}\r\nContent-Disposition: form-data; name="'
-            label = read_text(Span(_quoted(name), span.line, span.column))
+            label = read_text(Span(quoted(name), span.line, span.column))
             pieces += [TextPiece((start, *label, f'"{head}\r\n\r\n')), content, TextPiece(("\r\n",))]
         return (*pieces, TextPiece((f"--{boundary}--\r\n",)))
-
-
-def _form_part(span: Span, place: int, *, literal: bool) -> tuple[str, Piece]:
-    value = Span(span.text[place:], *span.at(place))
-    if literal or not value.text.startswith(("@", "<")):
-        text, kind = (value.text, "") if literal else _with_type(value.text)
-        return kind, TextPiece(read_text(Span(text, value.line, value.column)))
-    path, _, more = value.text[1:].partition(";")
-    options = dict(one.strip().partition("=")[::2] for one in more.split(";") if one.strip())
-    unknown = options.keys() - {"type", "filename"}
-    if unknown:
-        raise value.error(0, f"-F ...;{min(unknown)} is not supported: type and filename are")
-    piece = FilePiece(read_text(Span(path.strip('"'), *value.at(1))), value.line, value.column)
-    if value.text.startswith("<"):
-        return (f"\r\nContent-Type: {options['type']}" if "type" in options else ""), piece
-    if path == "-":
-        raise _no_stdin(value)
-    filename = options.get("filename", "").strip('"') or Path(path.strip('"')).name
-    kind = options.get("type") or guess_type(filename)[0] or "application/octet-stream"
-    return f'; filename="{_quoted(filename)}"\r\nContent-Type: {kind}', piece
-
-
-def _with_type(text: str) -> tuple[str, str]:
-    found = re.search(r";type=([^;\"\s]+)\Z", text)
-    return (text[: found.start()], f"\r\nContent-Type: {found[1]}") if found else (text, "")
 
 
 def _encoded(value: Span) -> tuple[Parts, FilePiece | None]:
@@ -260,17 +240,21 @@ def _encoded(value: Span) -> tuple[Parts, FilePiece | None]:
 def _file(value: Span, start: int, *, strip: bool) -> Piece:
     path = value.text[start:]
     if path == "-":
-        raise _no_stdin(value)
+        raise no_stdin(value)
     if not strip:
         return FilePiece(read_text(Span(path, *value.at(start))), value.line, value.column)
     # curl's -d takes line ends and zero bytes out of a file.
     content = re.sub(rb"[\r\n\0]", b"", _content_of(path, value))
-    return FilePiece((f"data:;base64,{base64.b64encode(content).decode()}",), value.line, value.column)
+    return _inline(content, value)
+
+
+def _inline(content: bytes, at: Span) -> FilePiece:
+    return FilePiece((f"data:;base64,{base64.b64encode(content).decode()}",), at.line, at.column)
 
 
 def _content_of(path: str, at: Span) -> bytes:
     if path == "-":
-        raise _no_stdin(at)
+        raise no_stdin(at)
     if "{{" in path:
         raise at.error(0, "this form of a file takes no placeholder: use --data-binary @file")
     try:
@@ -286,11 +270,3 @@ def _parts_of(pieces: tuple[Piece, ...], at: Span) -> Parts:
             raise at.error(0, "-G with a file is not supported: write the query into the URL")
         parts += piece.parts
     return tuple(parts)
-
-
-def _no_stdin(at: Span) -> CellSyntaxError:
-    return at.error(0, "there is no standard input here: name a file")
-
-
-def _quoted(text: str) -> str:
-    return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")

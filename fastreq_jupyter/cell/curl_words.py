@@ -37,6 +37,7 @@ _PLACEHOLDER = re.compile(r"\\?\{\{[^\n]*?\}\}")
 _VARIABLE = re.compile(r"\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\}|\()")
 _DOUBLE_ESCAPE = re.compile(r"\\([\"\\$`\n])", re.DOTALL)
 _ANSI = re.compile(r"\\(x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|.)", re.DOTALL)
+_PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _ANSI_NAMED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "v": "\v"}
 _CMD = re.compile(r"\^\"|[ \t]\^[ \t]*$", re.MULTILINE)
 _POWERSHELL = re.compile(r"[ \t]`[ \t]*$")
@@ -174,8 +175,16 @@ def _first_variable(text: str) -> str | None:
 
 def _ansi_text(text: str) -> str:
     r"""Return the text of ``$'...'``; bytes given one by one (\\xc3\\xa9) are read as UTF-8."""
-    pieces = _ANSI.sub(_ansi_letter, text)
-    return pieces.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+    pieces = _PAIR.sub(_joined, _ANSI.sub(_ansi_letter, text))
+    try:
+        return pieces.encode("utf-8", "surrogateescape").decode("utf-8", "surrogateescape")
+    except UnicodeEncodeError:
+        return pieces.encode("utf-8", "replace").decode()
+
+
+def _joined(pair: re.Match[str]) -> str:
+    r"""Return the character of a surrogate pair: Chrome writes emoji as two ``\u`` escapes."""
+    return pair[0].encode("utf-16", "surrogatepass").decode("utf-16")
 
 
 def _ansi_letter(found: re.Match[str]) -> str:

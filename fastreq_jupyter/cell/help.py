@@ -1,0 +1,121 @@
+"""Texts of ``%fastreq --help`` and ``%fastreq --examples``."""
+
+from __future__ import annotations
+
+from textwrap import wrap
+from typing import TYPE_CHECKING
+
+from fastreq_jupyter.options import TABLE
+
+if TYPE_CHECKING:
+    from fastreq_jupyter.option import Option
+
+__all__ = ["EXAMPLES", "examples_text", "help_text"]
+
+_USAGE = """\
+%fastreq                       open the panel
+%fastreq URL [options]         send one URL (or a range, or --each), show the frame
+%%fastreq [NAME] [options]     send the requests written in the cell; the frame goes to NAME, or is shown
+%fastreq --examples            the grammar of a cell, by example
+"""
+
+_POST = """\
+POST https://api.example.com/customers HTTP/1.1
+Content-Type: application/json
+Authorization: Bearer {{$env API_TOKEN}}
+
+{"name": "{{ name }}", "age": {{ age }}, "all": {{ row }}}"""
+
+_SEVERAL = """\
+@base = https://api.example.com
+
+### all orders
+GET {{base}}/orders
+    ?page=2
+    &size={{ size }}
+
+### a file as body
+PUT {{base}}/orders/7
+Content-Type: application/json
+
+< ./order.json"""
+
+_CHAINED = """\
+# @name login
+POST https://api.example.com/login
+Content-Type: application/json
+
+{"user": "ada", "password": "{{$secret ADA}}"}
+
+###
+GET https://api.example.com/me
+Authorization: Bearer {{login.data.token}}"""
+
+_CURL = """\
+curl 'https://api.example.com/search' \\
+  -H 'accept: application/json' \\
+  --data-raw '{"q":"lamp"}' --compressed"""
+
+EXAMPLES: tuple[tuple[str, str, str], ...] = (
+    ("One URL a line; ranges count", "%%fastreq pages", "https://api.example.com/items?page=[1-20]\nhttps://api.example.com/status"),
+    (
+        "One request per row: columns are names",
+        "%%fastreq prices --each orders",
+        "https://api.example.com/products/{{ sku }}?at={{ row.order date }}",
+    ),
+    ("Method, headers, body; quotes decide how a value goes into JSON", "%%fastreq created --each customers", _POST),
+    ("Several requests: ### between them, variables, a long query", "%%fastreq", _SEVERAL),
+    ("Use an earlier answer", "%%fastreq me", _CHAINED),
+    ("cURL, as a browser copies it", "%%fastreq", _CURL),
+    ("Values made on the fly", "%%fastreq", "https://api.example.com/x?id={{$uuid}}&t={{$timestamp}}&n={{$randomInt 1 6}}"),
+)
+"""Title, magic line and cell of each example."""
+
+_RULES = """\
+{{ x }} looks x up in the row, the cell's variables, the notebook; {{ a.b }}, {{ a[0] }}, {{ row["a b"] }} go on from there.
+Nothing is evaluated. In a path or query values are percent-encoded ({{+x}} keeps reserved characters), in JSON text they are
+escaped. Missing values (NaN, None) are null in JSON and an error row elsewhere. \\{{ is a literal {{, \\[ a literal [.
+--each SOURCE     a name or, in quotes, an expression: --each "orders.head(10)"; --each url=links names the element
+"""
+
+
+def help_text() -> str:
+    """Return the help of the magics, made from the table of options."""
+    groups: dict[str, list[Option]] = {}
+    for row in TABLE.values():
+        if "magic" in row.doors:
+            groups.setdefault(row.group, []).append(row)
+    lines = [_USAGE]
+    for title, rows in groups.items():
+        lines.append(f"{title}:")
+        for row in rows:
+            lines += _option_lines(row)
+        lines.append("")
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def examples_text() -> str:
+    """Return the grammar of a cell, by example."""
+    blocks = [f"# {title}\n{line}\n{cell}\n" for title, line, cell in EXAMPLES]
+    return "\n".join(blocks) + "\n" + _RULES
+
+
+def _option_lines(row: Option) -> list[str]:
+    """Return the lines of one option: its flags, what it does, and below its range and default."""
+    with_value = [flag for flag in (*row.flags, row.long_flag) if flag not in row.switches]
+    flags = [f"{', '.join(sorted(with_value, key=len))} {row.metavar}"] if with_value and not _only_switch(row) else []
+    optional = row.long_flag in row.switches and row.metavar != "VALUE"
+    flags += [f"{flag} [{row.metavar}]" if optional and flag == row.long_flag else flag for flag in row.switches]
+    default = "" if row.default in (None, False, ()) else f" [{_shown(row)}]"
+    said = wrap(f"{row.help}{default}", 78)
+    said += [] if _only_switch(row) else wrap(f"({row.allowed})", 78)
+    head = f"  {', '.join(flags)}"
+    return [head] + [f"          {line}" for line in said]
+
+
+def _only_switch(row: Option) -> bool:
+    return bool(row.switches) and not row.flags and row.allowed == "True or False"
+
+
+def _shown(row: Option) -> str:
+    return f"{row.default // 2**20} MiB" if row.name == "max_body" else str(row.default)

@@ -22,7 +22,7 @@ export class TimeBins {
 
   add(endMs: number, latencyMs: number, ok: boolean): void {
     if (!(endMs >= 0)) return;
-    while (endMs / this.width >= MOST) this.merge();
+    while (endMs / this.width >= MOST) this.#merge();
     const at = Math.floor(endMs / this.width);
     while (this.bins.length <= at) this.bins.push(emptyBin());
     const bin = this.bins[at];
@@ -60,7 +60,7 @@ export class TimeBins {
     return { width, points };
   }
 
-  private merge(): void {
+  #merge(): void {
     this.width *= 2;
     const halved: Bin[] = [];
     for (let i = 0; i < this.bins.length; i += 2) {

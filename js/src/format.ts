@@ -67,7 +67,9 @@ export function neutral(text: string, limit = 2000): string {
   const short = text.length > limit ? `${text.slice(0, limit)}…` : text;
   return short.replace(UNSAFE, (mark) => {
     const code = mark.codePointAt(0) ?? 0;
-    return code < 0x20 ? String.fromCodePoint(0x2400 + code) : `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
+    return code < 0x20
+      ? String.fromCodePoint(0x2400 + code)
+      : `⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩`;
   });
 }
 

@@ -6,12 +6,12 @@ const BUCKETS = 1200; // up to 0.01 ms * 1.02^1200, about 58 h
 
 export class Histogram {
   total = 0;
-  private readonly counts = new Uint32Array(BUCKETS);
+  readonly #counts = new Uint32Array(BUCKETS);
 
   add(value: number): void {
     const bucket = Math.floor(Math.log(Math.max(value, LOWEST_MS) / LOWEST_MS) / STEP);
     const at = Math.min(BUCKETS - 1, bucket);
-    this.counts[at] = (this.counts[at] ?? 0) + 1;
+    this.#counts[at] = (this.#counts[at] ?? 0) + 1;
     this.total++;
   }
 
@@ -21,7 +21,7 @@ export class Histogram {
       let left = Math.ceil(share * this.total);
       if (left <= 0) return Number.NaN;
       for (let i = 0; i < BUCKETS; i++) {
-        left -= this.counts[i] ?? 0;
+        left -= this.#counts[i] ?? 0;
         if (left <= 0) return LOWEST_MS * Math.exp((i + 0.5) * STEP);
       }
       return Number.NaN;

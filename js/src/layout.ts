@@ -1,6 +1,6 @@
 // Data -> geometry, without ink: where bars, ticks and rows lie. Times are milliseconds since the run began.
 
-import type { Attempt } from "./model";
+import type { Attempt } from "./attempts";
 
 export type Phase = "queued" | "dns" | "connect" | "tls" | "other" | "wait" | "receive" | "retry" | "live";
 
@@ -43,7 +43,7 @@ interface Span {
 export function attemptSpans(attempt: Attempt, now: number): Span[] {
   const { start } = attempt;
   if (Number.isNaN(start)) return [];
-  const failed = attempt.error !== "";
+  const failed = attempt.error !== 0;
   const spans: Span[] = [];
   const put = (phase: Phase, from: number, to: number): void => {
     if (to > from) spans.push({ phase, from, to, failed });
@@ -118,7 +118,9 @@ export function ticks(scale: Scale, apart = 72): { step: number; at: { time: num
 export function roundStep(least: number): number {
   if (!(least > 0)) return 1;
   if (least > 60_000) {
-    const minutes = [1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 1440, 2880, 10_080].find((m) => m * 60_000 >= least);
+    const minutes = [1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 1440, 2880, 10_080].find(
+      (m) => m * 60_000 >= least,
+    );
     return (minutes ?? 43_200) * 60_000;
   }
   if (least > 10_000) return [15_000, 20_000, 30_000].find((step) => step >= least) ?? 60_000;
@@ -164,7 +166,13 @@ export function visibleRows(rows: number, rowHeight: number, scrollTop: number, 
 }
 
 /** The scroll position that brings a row into view, or the present one where it is already. */
-export function scrollTo(row: number, rows: number, rowHeight: number, scrollTop: number, viewport: number): number {
+export function scrollTo(
+  row: number,
+  rows: number,
+  rowHeight: number,
+  scrollTop: number,
+  viewport: number,
+): number {
   const real = rows * rowHeight;
   const height = Math.min(real, TALLEST);
   const ratio = real > height ? (height - viewport) / (real - viewport) : 1;

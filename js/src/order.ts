@@ -3,8 +3,27 @@
 import type { RunModel } from "./model";
 import { ROW } from "./protocol";
 
-export type SortKey = "position" | "status" | "method" | "url" | "size" | "elapsed" | "tries" | "start" | "type";
-export type StatusFilter = "all" | "ok" | "failed" | "active" | "retried" | "2xx" | "3xx" | "4xx" | "5xx" | "none";
+export type SortKey =
+  | "position"
+  | "status"
+  | "method"
+  | "url"
+  | "size"
+  | "elapsed"
+  | "tries"
+  | "start"
+  | "type";
+export type StatusFilter =
+  | "all"
+  | "ok"
+  | "failed"
+  | "active"
+  | "retried"
+  | "2xx"
+  | "3xx"
+  | "4xx"
+  | "5xx"
+  | "none";
 
 export interface Query {
   text: string;
@@ -31,8 +50,8 @@ export function order(model: RunModel, query: Query, now: number): Uint32Array {
   const text = query.text.trim().toLowerCase();
   let n = 0;
   for (let row = 0; row < model.known; row++) {
-    if (model.rowState[row] === ROW.unknown) continue;
-    if (query.host && model.host[row] !== query.host) continue;
+    if (model.state(row) === ROW.unknown) continue;
+    if (query.host && model.rows.host[row] !== query.host) continue;
     if (query.status !== "all" && !hasStatus(model, row, query.status)) continue;
     if (text && !contains(model, row, text)) continue;
     if (query.window && !overlaps(model, row, query.window, now)) continue;
@@ -46,8 +65,8 @@ export function order(model: RunModel, query: Query, now: number): Uint32Array {
 }
 
 function contains(model: RunModel, row: number, text: string): boolean {
-  if (model.urlLower(row).includes(text)) return true;
-  return model.word(model.error[row]).toLowerCase().includes(text) || String(model.status[row] || "") === text;
+  if (model.searched(row).includes(text)) return true;
+  return model.word("error", row).toLowerCase().includes(text) || String(model.status(row) || "") === text;
 }
 
 function overlaps(model: RunModel, row: number, [from, to]: [number, number], now: number): boolean {
@@ -56,8 +75,8 @@ function overlaps(model: RunModel, row: number, [from, to]: [number, number], no
 }
 
 function hasStatus(model: RunModel, row: number, wanted: StatusFilter): boolean {
-  const state = model.rowState[row] ?? ROW.unknown;
-  const status = model.status[row] ?? 0;
+  const state = model.state(row);
+  const status = model.status(row);
   switch (wanted) {
     case "all":
       return true;
@@ -68,7 +87,7 @@ function hasStatus(model: RunModel, row: number, wanted: StatusFilter): boolean 
     case "active":
       return state === ROW.inFlight || state === ROW.waiting;
     case "retried":
-      return (model.tries[row] ?? 0) > 1;
+      return (model.rows.tries[row] ?? 0) > 1;
     case "none":
       return state === ROW.failed && status === 0;
     default:
@@ -93,7 +112,9 @@ function byNumber(model: RunModel, rows: Uint32Array, query: Query): Uint32Array
   for (let i = 0; i < n; i++) {
     const value = values[i] ?? Number.NaN;
     // Rows without a value come last in both directions.
-    const rank = Number.isNaN(value) ? steps + 1 : Math.floor((query.descending ? most - value : value - least) * scale);
+    const rank = Number.isNaN(value)
+      ? steps + 1
+      : Math.floor((query.descending ? most - value : value - least) * scale);
     values[i] = rank * n + i;
   }
   values.sort();
@@ -105,13 +126,13 @@ function byNumber(model: RunModel, rows: Uint32Array, query: Query): Uint32Array
 function numberOf(model: RunModel, row: number, key: SortKey): number {
   switch (key) {
     case "status":
-      return model.status[row] || (model.rowState[row] === ROW.failed ? 1000 : Number.NaN);
+      return model.status(row) || (model.state(row) === ROW.failed ? 1000 : Number.NaN);
     case "size":
-      return model.size[row] ?? Number.NaN;
+      return model.number("size", row);
     case "elapsed":
-      return model.elapsed[row] ?? Number.NaN;
+      return model.number("elapsed", row);
     case "tries":
-      return model.tries[row] || Number.NaN;
+      return model.rows.tries[row] || Number.NaN;
     case "start":
       return model.span(row, 0)[0];
     default:
@@ -121,7 +142,7 @@ function numberOf(model: RunModel, row: number, key: SortKey): number {
 
 function byText(model: RunModel, rows: Uint32Array, query: Query): Uint32Array {
   const text = (row: number): string =>
-    query.sort === "url" ? model.url(row) : model.word(query.sort === "method" ? model.method[row] : model.type[row]);
+    query.sort === "url" ? model.url(row) : model.word(query.sort === "method" ? "method" : "type", row);
   const sign = query.descending ? -1 : 1;
   return rows.sort((a, b) => {
     const [left, right] = [text(a), text(b)];

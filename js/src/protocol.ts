@@ -1,6 +1,8 @@
 // What travels between kernel and page. The same words stand in fastreq_jupyter/notebook/feed.py; both sides are held
 // together by tests/contract/*.json, written by a Python test and read by ours.
 
+import { type Columns, read } from "./columns";
+
 export const VERSION = 1;
 
 export type RunState = "PENDING" | "RUNNING" | "PAUSED" | "CANCELLING" | "DONE" | "CANCELLED";
@@ -51,8 +53,8 @@ export interface RowsMessage {
   /** Texts of the first `url.length` rows. */
   url: string[];
   /** Index in this batch -> the request's name, and the cause of its failure. */
-  name_of: Record<string, string>;
-  detail: Record<string, string>;
+  name_of: Record<number, string>;
+  detail: Record<number, string>;
   /** The closing line, once the run has ended. */
   closing: string | null;
   /** Id of the `state` command this answers, and the position to go on from. */
@@ -108,77 +110,43 @@ export type Command =
   | { do: "details"; position: number }
   | { do: "copy"; position: number; as: "curl" | "cell" };
 
-export interface RowColumns {
-  size: Float64Array;
-  elapsed: Float32Array;
-  position: Uint32Array;
-  status: Uint16Array;
-  error: Uint16Array;
-  method: Uint16Array;
-  host: Uint16Array;
-  type: Uint16Array;
-  tries: Uint8Array;
-  state: Uint8Array;
-}
+/** Columns in the order of the buffer, widest first; `error`, `method`, `host`, `type` are places in `words`. */
+export const ROWS = {
+  size: "f8",
+  elapsed: "f4",
+  position: "u4",
+  status: "u2",
+  error: "u2",
+  method: "u2",
+  host: "u2",
+  type: "u2",
+  tries: "u1",
+  state: "u1",
+} as const;
 
-export interface AttemptColumns {
-  start: Float64Array;
-  queued: Float32Array;
-  dns: Float32Array;
-  connect: Float32Array;
-  tls: Float32Array;
-  wait: Float32Array;
-  receive: Float32Array;
-  total: Float32Array;
-  retryWait: Float32Array;
-  position: Uint32Array;
-  status: Uint16Array;
-  error: Uint16Array;
-  number: Uint8Array;
-}
+export const ATTEMPTS = {
+  start: "f8",
+  queued: "f4",
+  dns: "f4",
+  connect: "f4",
+  tls: "f4",
+  wait: "f4",
+  receive: "f4",
+  total: "f4",
+  retryWait: "f4",
+  position: "u4",
+  status: "u2",
+  error: "u2",
+  number: "u1",
+} as const;
+
+export type RowColumns = Columns<typeof ROWS>;
+export type AttemptColumns = Columns<typeof ATTEMPTS>;
 
 export interface Batch {
   head: RowsMessage;
   rows: RowColumns;
   attempts: AttemptColumns;
-}
-
-/** Takes columns one after another out of one buffer, widest first, so that each is aligned. */
-class Reader {
-  private offset = 0;
-  private readonly bytes: ArrayBuffer;
-
-  constructor(view: DataView) {
-    // A message's buffers start anywhere in its frame: copied, so that eight-byte columns are aligned.
-    this.bytes = new Uint8Array(view.buffer, view.byteOffset, view.byteLength).slice().buffer;
-  }
-
-  private take(size: number, count: number): number {
-    const at = this.offset;
-    this.offset += size * count;
-    if (this.offset > this.bytes.byteLength) throw new RangeError("a batch is shorter than it says");
-    return at;
-  }
-
-  f8(count: number): Float64Array {
-    return new Float64Array(this.bytes, this.take(8, count), count);
-  }
-
-  f4(count: number): Float32Array {
-    return new Float32Array(this.bytes, this.take(4, count), count);
-  }
-
-  u4(count: number): Uint32Array {
-    return new Uint32Array(this.bytes, this.take(4, count), count);
-  }
-
-  u2(count: number): Uint16Array {
-    return new Uint16Array(this.bytes, this.take(2, count), count);
-  }
-
-  u1(count: number): Uint8Array {
-    return new Uint8Array(this.bytes, this.take(1, count), count);
-  }
 }
 
 /** Tells whether a custom message is one of ours, of this version. */
@@ -195,41 +163,10 @@ export function isReply(content: unknown): content is Reply {
 export function decode(head: RowsMessage, buffers: readonly DataView[]): Batch {
   const [rowBytes, attemptBytes] = buffers;
   if (!rowBytes || !attemptBytes) throw new RangeError("a batch has two buffers");
-  return { head, rows: readRows(rowBytes, head.count), attempts: readAttempts(attemptBytes, head.attempts) };
-}
-
-function readRows(view: DataView, n: number): RowColumns {
-  const read = new Reader(view);
   return {
-    size: read.f8(n),
-    elapsed: read.f4(n),
-    position: read.u4(n),
-    status: read.u2(n),
-    error: read.u2(n),
-    method: read.u2(n),
-    host: read.u2(n),
-    type: read.u2(n),
-    tries: read.u1(n),
-    state: read.u1(n),
-  };
-}
-
-function readAttempts(view: DataView, n: number): AttemptColumns {
-  const read = new Reader(view);
-  return {
-    start: read.f8(n),
-    queued: read.f4(n),
-    dns: read.f4(n),
-    connect: read.f4(n),
-    tls: read.f4(n),
-    wait: read.f4(n),
-    receive: read.f4(n),
-    total: read.f4(n),
-    retryWait: read.f4(n),
-    position: read.u4(n),
-    status: read.u2(n),
-    error: read.u2(n),
-    number: read.u1(n),
+    head,
+    rows: read(ROWS, rowBytes, head.count),
+    attempts: read(ATTEMPTS, attemptBytes, head.attempts),
   };
 }
 
@@ -238,3 +175,40 @@ export function fromBase64(text: string): DataView {
   const bytes = Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
   return new DataView(bytes.buffer);
 }
+
+/** What a page knows before it has heard anything. */
+export const NOTHING: RowsMessage = {
+  kind: "rows",
+  v: VERSION,
+  run: "",
+  name: "",
+  state: "PENDING",
+  seq: 0,
+  start: 0,
+  count: 0,
+  attempts: 0,
+  known: 0,
+  row_limit: Number.POSITIVE_INFINITY,
+  progress: {
+    total: null,
+    done: 0,
+    ok: 0,
+    failed: 0,
+    retried: 0,
+    in_flight: 0,
+    waiting: 0,
+    bytes: 0,
+    elapsed_s: 0,
+    per_second: 0,
+    eta_s: null,
+    notice: null,
+  },
+  settings: { concurrency: 0, rate_limit: "" },
+  words: [],
+  url: [],
+  name_of: {},
+  detail: {},
+  closing: null,
+  answers: null,
+  next: null,
+};

@@ -1,0 +1,105 @@
+"""One row in full, as the panel shows it after a click: redacted, neutral, cut."""
+
+from __future__ import annotations
+
+from math import isnan
+from typing import TYPE_CHECKING, Any
+
+from fastreq_jupyter.redact import MASK, one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
+from fastreq_jupyter.timing import phases_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fastreq_jupyter.model import Attempt, Headers, Outcome
+
+__all__ = ["details_of"]
+
+BODY_LIMIT = 1024
+URL_LIMIT = 2000
+HEADER_LIMIT = 100
+_TEXTUAL = ("text/", "json", "xml", "javascript", "x-www-form-urlencoded", "multipart/form-data")
+
+
+def details_of(outcome: Outcome) -> dict[str, Any]:
+    """Return what is known of one finished request, as JSON.
+
+    Every text is free of the request's secrets and at most some kilobytes long; the page shows it as text, never as HTML.
+    """
+    request, response = outcome.request, outcome.response
+    secrets = request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
+    body, note = _body(outcome, secrets)
+    return {
+        "position": outcome.position,
+        "url": _url(request.url, request.secrets, secrets),
+        "method": one_line(request.method, 20),
+        "name": one_line(redact_text(request.label, secrets), 80) if request.label else None,
+        "final_url": None if response is None else _url(response.final_url, request.secrets, secrets),
+        "status": None if response is None else one_line(f"{response.status} {response.reason}".strip(), 80),
+        "http_version": None if response is None else response.http_version,
+        "error": outcome.error,
+        "detail": one_line(redact_text(outcome.error_detail, secrets), 600) if outcome.error_detail else None,
+        "size": None if response is None else response.size_bytes,
+        "content_type": None if response is None else one_line(response.content_type or "", 100) or None,
+        "request_headers": _headers(request.headers, secrets),
+        "request_body": _preview(request.content, request.header("content-type"), secrets)[0] if request.content else None,
+        "response_headers": [] if response is None else _headers(response.headers, secrets),
+        "body": body,
+        "body_note": note,
+        "attempts": [_attempt(attempt, secrets) for attempt in outcome.attempts],
+    }
+
+
+def _url(url: str, inserted: Iterable[str], secrets: Iterable[str]) -> str:
+    return one_line(redact_text(redact_url(url, inserted), secrets), URL_LIMIT)
+
+
+def _headers(headers: Headers, secrets: Iterable[str]) -> list[list[str]]:
+    shown = redact_headers(headers[:HEADER_LIMIT], secrets)
+    return [[one_line(name, 100), one_line(value, 1000)] for name, value in shown]
+
+
+def _body(outcome: Outcome, secrets: Iterable[str]) -> tuple[str | None, str | None]:
+    """Return the first part of the body as text, and a note on what is not shown."""
+    response = outcome.response
+    if response is None:
+        return None, None
+    if outcome.request.hide_data:
+        return MASK, "hidden: it feeds a secret of another request"
+    if response.path is not None:
+        return None, one_line(f"saved to {response.path}", 300)
+    if response.content is None:
+        return None, "not kept as bytes; the frame's data column holds what was made of it"
+    if not response.content:
+        return None, "empty"
+    return _preview(response.content, response.header("content-type"), secrets)
+
+
+def _preview(content: bytes, content_type: str | None, secrets: Iterable[str]) -> tuple[str | None, str | None]:
+    kind = (content_type or "").lower()
+    if (kind and not any(part in kind for part in _TEXTUAL)) or b"\x00" in content[:BODY_LIMIT]:
+        return None, f"{len(content):,} bytes of {one_line(kind, 60) or 'binary data'}"
+    text = redact_body(content, content_type, secrets, limit=BODY_LIMIT)
+    return text, f"the first {BODY_LIMIT:,} characters of {len(content):,} bytes" if len(content) > BODY_LIMIT else None
+
+
+def _attempt(attempt: Attempt, secrets: Iterable[str]) -> dict[str, Any]:
+    phases = phases_of(attempt.hops)
+    named = {"queued": attempt.queued, "dns": phases.dns, "connect": phases.connect, "tls": phases.tls} | {
+        "wait": phases.wait,
+        "receive": phases.receive,
+    }
+    return {
+        "number": attempt.number,
+        "status": attempt.status,
+        "error": attempt.error,
+        "detail": one_line(redact_text(attempt.error_detail, secrets), 600) if attempt.error_detail else None,
+        "started_at": attempt.started_at.isoformat(timespec="milliseconds"),
+        "phases": [[name, _ms(seconds)] for name, seconds in named.items()],
+        "total_ms": _ms(attempt.end - attempt.start),
+        "retry_wait_ms": _ms(attempt.retry_wait) or 0,
+    }
+
+
+def _ms(seconds: float) -> float | None:
+    return None if isnan(seconds) else round(seconds * 1000, 3)

@@ -1,0 +1,270 @@
+"""The live view of one run: a widget that tells the page what happens and posts what the page asks for.
+
+Commands travel as custom messages, never as traits: a trait changed by the user while an async cell updates the same
+widget is lost on ipykernel 7.4. They may arrive on any thread, and only call the run's thread-safe methods. The one trait,
+written once at the end, is a bounded picture without secrets, for a notebook that is saved with its widgets.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections import deque
+from contextlib import suppress
+from pathlib import Path
+from threading import Lock
+from time import monotonic, perf_counter
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+
+from fastreq_jupyter.engine.events import Finished
+from fastreq_jupyter.errors import FastreqError, UsageError
+from fastreq_jupyter.notebook.details import details_of
+from fastreq_jupyter.notebook.feed import Feed, Message, Status
+from fastreq_jupyter.notebook.pacer import Pacer
+from fastreq_jupyter.options import TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fastreq_jupyter.engine.events import Event
+    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.model import Outcome
+    from fastreq_jupyter.quantity import Rate
+
+__all__ = ["Monitor"]
+
+BATCH_ROWS = 4000
+SNAPSHOT_ROWS = 300
+_ABSORB_EVENTS = 64
+_REPEAT_AFTER = (0.5, 2.0)
+_REPEAT_ROWS = 20_000
+_STATIC = Path(__file__).parent / "static"
+_NOT_BUILT = "export default { render({ el }) { el.textContent = 'fastreq: the panel was not built: npm run build in js/' } }"
+
+
+def _built(name: str, otherwise: str) -> Path | str:
+    path = _STATIC / name
+    return path if path.exists() else otherwise
+
+
+class Monitor(anywidget.AnyWidget):
+    """Show one run while it goes on and afterwards.
+
+    Args:
+        run: The run; it may be finished already.
+        on_retry: Called with the new run when the failed requests are sent again from the panel.
+    """
+
+    _esm = _built("monitor.js", _NOT_BUILT)
+    _css = _built("monitor.css", "")
+    snapshot = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, run: Run, *, on_retry: Callable[[Run], object] | None = None) -> None:
+        super().__init__()
+        _keep_subshells(self.comm)
+        self._on_retry = on_retry
+        self._lock = Lock()
+        self._events: deque[Event] = deque()
+        self._unsubscribe: Callable[[], None] = lambda: None
+        self._asked = False
+        self.on_msg(self._hear)
+        self.follow(run)
+
+    @property
+    def run(self) -> Run | None:
+        """Return the run that is shown; None once the process has forgotten it."""
+        return self._run()
+
+    def follow(self, run: Run) -> None:
+        """Show another run from now on."""
+        self._unsubscribe()
+        began = perf_counter() - run.progress.elapsed_s if run.state != "PENDING" else float("nan")
+        with self._lock:
+            # Weak: a panel left open must not keep the bodies of a run that the process has forgotten.
+            self._run = weakref.ref(run)
+            self._feed = Feed(run.id, name=run.name or "", began=began)
+            self._last_status = _status(run)
+            self._events.clear()
+            self._pacer = Pacer(run.loop, self._tell)
+            self._first = monotonic()
+            self._repeats = list(_REPEAT_AFTER)
+        self._unsubscribe = run.subscribe(self._on_event)
+        with self._lock:
+            self._feed.take([Finished(outcome) for outcome in run.outcomes])
+        run.finished.add_done_callback(lambda _: self._end(run))
+
+    def __repr__(self) -> str:
+        run = self.run
+        return f"<Monitor of {self._feed.known:,} rows>" if run is None else f"<Monitor of {run!r}>"
+
+    def _on_event(self, event: Event) -> None:
+        self._events.append(event)
+        if len(self._events) >= _ABSORB_EVENTS:
+            # In small portions: entering all of a tenth of a second at once would stall the loop and spoil its marks.
+            with self._lock:
+                self._absorb()
+        self._pacer.touch()
+
+    def _absorb(self) -> None:
+        events = []
+        while self._events:
+            events.append(self._events.popleft())
+        self._feed.take(events)
+
+    def _tell(self) -> None:
+        """Send what changed; on the run's loop."""
+        with self._lock:
+            self._absorb()
+            self._repeat_unasked()
+            self._post(self._feed.message(self._status(), BATCH_ROWS))
+            more = self._feed.pending > 0
+        if more:
+            self._pacer.touch()
+
+    def _repeat_unasked(self) -> None:
+        """Send everything again while no page has asked: it may have been built after the first messages went out.
+
+        A page asks as soon as it listens, but a cell that blocks the kernel keeps that from being heard.
+        """
+        if self._repeats and monotonic() - self._first >= self._repeats[0]:
+            del self._repeats[0]
+            if not self._asked and self._feed.known <= _REPEAT_ROWS:
+                self._feed.repeat()
+
+    def _end(self, run: Run) -> None:
+        """Send what is left and the closing line, and leave a picture for the saved notebook."""
+        if run is not self.run:
+            return
+        self._unsubscribe()
+        with suppress(RuntimeError):
+            # A closed loop rings no timers.
+            run.loop.call_soon_threadsafe(self._pacer.end)
+        with self._lock:
+            self._absorb()
+            status = self._status()
+            self._post(self._feed.message(status, BATCH_ROWS))
+            while self._feed.pending:
+                self._post(self._feed.message(status, BATCH_ROWS))
+            picture = self._feed.snapshot(status, SNAPSHOT_ROWS).as_json()
+        self.snapshot = picture
+
+    def _status(self) -> Status:
+        run = self.run
+        if run is not None:
+            self._last_status = _status(run)
+        return self._last_status
+
+    def _post(self, message: Message) -> None:
+        self.send(message.content, buffers=message.buffers)
+
+    def _hear(self, _widget: object, content: Mapping[str, Any], _buffers: object) -> None:
+        """Do what the page asks for, and answer; on the thread the message came in."""
+        number = content.get("id")
+        try:
+            if content.get("do") == "state":
+                self._answer_state(content)
+                return
+            reply = self._do(content)
+        except FastreqError as error:
+            reply = {"ok": False, "said": str(error)}
+        self.send({"kind": "reply", "id": number, "ok": True, **reply})
+
+    def _answer_state(self, content: Mapping[str, Any]) -> None:
+        with self._lock:
+            self._asked = True
+            self._absorb()
+            self._post(self._feed.answer(_whole(content, "id"), _whole(content, "from"), self._status(), BATCH_ROWS))
+
+    def _do(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """Carry out one command of the page.
+
+        Raises:
+            FastreqError: It cannot be done; one line.
+        """
+        run = self.run
+        if run is None:
+            message = "this run is no longer held: the process keeps the outcomes of the last 10 runs"
+            raise UsageError(message)
+        match content.get("do"):
+            case "cancel":
+                run.cancel()
+            case "pause":
+                run.pause()
+            case "resume":
+                run.resume()
+            case "retry":
+                self._retry(run)
+            case "update":
+                return _update(run, content)
+            case "details":
+                return {"details": details_of(_outcome(run, content))}
+            case "copy":
+                return {"text": _copied(_outcome(run, content), str(content.get("as")))}
+            case unknown:
+                message = f"the panel asked for {unknown!r}, which this version does not know"
+                raise UsageError(message)
+        return {}
+
+    def _retry(self, run: Run) -> None:
+        if not run.done:
+            message = "retry failed: wait until the run has ended, or cancel it"
+            raise UsageError(message)
+        again = run.retry_failed()
+        self.follow(again)
+        if self._on_retry is not None:
+            self._on_retry(again)
+
+
+def _update(run: Run, content: Mapping[str, Any]) -> dict[str, Any]:
+    for name in ("concurrency", "rate_limit"):
+        if name in content:
+            given = str(content[name]).strip()
+            try:
+                run.update(**{name: TABLE[name].read(given or None)})
+            except FastreqError as error:
+                return {"ok": False, "field": name, "said": str(error)}
+    return {}
+
+
+def _outcome(run: Run, content: Mapping[str, Any]) -> Outcome:
+    position = _whole(content, "position")
+    found = next((outcome for outcome in run.outcomes if outcome.position == position), None)
+    if found is None:
+        message = f"request {position} has no outcome yet"
+        raise UsageError(message)
+    return found
+
+
+def _copied(outcome: Outcome, form: str) -> str:
+    # Lazily: most panels never copy.
+    from fastreq_jupyter.cell.to_text import to_cell, to_curl  # noqa: PLC0415
+
+    return to_curl(outcome.request) if form == "curl" else to_cell(outcome.request)
+
+
+def _status(run: Run) -> Status:
+    settings = {"concurrency": run.options.concurrency, "rate_limit": _shown_rate(run.options.rate_limit)}
+    return Status(run.state, run.progress, settings, run.closing_line() if run.done else None)
+
+
+def _shown_rate(rate: Rate | None) -> str:
+    if rate is None:
+        return ""
+    return str(rate) if rate.whole else f"{rate.count / rate.per:g}"
+
+
+def _whole(content: Mapping[str, Any], name: str) -> int:
+    value = content.get(name)
+    return value if isinstance(value, int) else 0
+
+
+def _keep_subshells(comm: Any) -> None:
+    """Have the page's messages come in on the subshell that the front end chose.
+
+    ipykernel 7.4 sends them to the shell that last used the comm, which is the busy one while a cell runs. Private, hence
+    the guard: without it the buttons work as on every other kernel.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda _data, default: default  # noqa: SLF001 - the only way in, see above

@@ -1,0 +1,124 @@
+// The line between chart and table: what is shown, and how the time axis lies.
+
+import type { Mode, TimeAxis } from "./axis";
+import { attribute, button, h, on, say } from "./dom";
+import { count, ms, oneLine } from "./format";
+import type { RunModel } from "./model";
+import { everything, filtered, type Query, type StatusFilter } from "./order";
+
+const STATUSES: readonly [StatusFilter, string][] = [
+  ["all", "All"],
+  ["ok", "ok"],
+  ["failed", "failed"],
+  ["retried", "retried"],
+  ["active", "in flight or waiting"],
+  ["2xx", "2xx"],
+  ["3xx", "3xx"],
+  ["4xx", "4xx"],
+  ["5xx", "5xx"],
+  ["none", "no answer"],
+];
+const MODES: readonly [Mode, string, string][] = [
+  ["rows", "Rows", "Time axis: fit the rows in view (0)"],
+  ["run", "Run", "Time axis: the whole run"],
+  ["align", "Align", "Time axis: let all bars begin at the left, to compare them"],
+];
+const MOST_HOSTS = 500;
+const TYPING_MS = 150;
+
+export interface FilterActions {
+  query(change: Partial<Query>): void;
+  zoom(factor: number): void;
+  mode(mode: Mode): void;
+  follow(on: boolean): void;
+}
+
+export class Filters {
+  readonly element = h("div", { class: "fr-filters", role: "group", "aria-label": "Filter and view" });
+  readonly #text = h("input", {
+    type: "search",
+    placeholder: "Filter",
+    "aria-label": "Filter by text",
+    spellcheck: "false",
+  });
+  readonly #status = h("select", { "aria-label": "Filter by status" });
+  readonly #host = h("select", { "aria-label": "Filter by host" });
+  readonly #window = button("chip", "", "Remove the time window", () =>
+    this.#actions.query({ window: null }),
+  );
+  readonly #shown = h("span", { class: "fr-dim fr-count", role: "status" });
+  readonly #follow: HTMLButtonElement;
+  readonly #modes: HTMLButtonElement[];
+  #hosts = -1;
+  #typing: ReturnType<typeof setTimeout> | undefined;
+
+  readonly #actions: FilterActions;
+
+  constructor(actions: FilterActions) {
+    this.#actions = actions;
+    for (const [value, label] of STATUSES) this.#status.append(h("option", { value }, label));
+    this.#follow = this.#toggle("Follow", "Keep the newest request in view", (on) => actions.follow(on));
+    this.#modes = MODES.map(([mode, label, hint]) => button("tool", label, hint, () => actions.mode(mode)));
+    this.#listen();
+    const zoom = [
+      button("tool", "−", "Zoom out (-)", () => actions.zoom(0.5)),
+      button("tool", "+", "Zoom in (+)", () => actions.zoom(2)),
+    ];
+    const modes = h("span", { class: "fr-joined", role: "group", "aria-label": "Time axis" }, ...this.#modes);
+    const view = h(
+      "span",
+      { class: "fr-view" },
+      this.#follow,
+      modes,
+      h("span", { class: "fr-joined" }, ...zoom),
+    );
+    this.element.append(this.#text, this.#status, this.#host, this.#window, this.#shown, view);
+  }
+
+  draw(model: RunModel, query: Query, rows: number, follow: boolean, axis: TimeAxis): void {
+    if (model.hosts.size !== this.#hosts) this.#listHosts(model, query);
+    const known = count(model.known);
+    say(
+      this.#shown,
+      filtered(query) ? `${count(rows)} of ${known}` : known === "1" ? "1 request" : `${known} requests`,
+    );
+    attribute(this.#follow, "aria-pressed", String(follow));
+    this.#follow.hidden = model.finished;
+    this.#modes.forEach((element, i) => {
+      attribute(element, "aria-pressed", String(!axis.window && axis.mode === MODES[i]?.[0]));
+    });
+    this.#window.hidden = query.window === null;
+    if (query.window) say(this.#window, `${ms(query.window[0])} – ${ms(query.window[1])} ✕`);
+  }
+
+  focus(): void {
+    this.#text.focus();
+  }
+
+  #listen(): void {
+    const actions = this.#actions;
+    on(this.#text, "input", () => {
+      clearTimeout(this.#typing);
+      this.#typing = setTimeout(() => actions.query({ text: this.#text.value }), TYPING_MS);
+    });
+    on(this.#status, "change", () => actions.query({ status: this.#status.value as StatusFilter }));
+    on(this.#host, "change", () => actions.query({ host: Number(this.#host.value) }));
+  }
+
+  #listHosts(model: RunModel, query: Query): void {
+    this.#hosts = model.hosts.size;
+    const options = [...model.hosts]
+      .slice(0, MOST_HOSTS)
+      .map((index) => h("option", { value: index }, oneLine(model.words[index] ?? "", 80)));
+    this.#host.replaceChildren(h("option", { value: everything().host }, "All hosts"), ...options);
+    this.#host.value = String(query.host);
+    this.#host.hidden = this.#hosts < 2;
+  }
+
+  #toggle(label: string, hint: string, action: (on: boolean) => void): HTMLButtonElement {
+    const element = button("tool", label, hint, () =>
+      action(element.getAttribute("aria-pressed") !== "true"),
+    );
+    return element;
+  }
+}

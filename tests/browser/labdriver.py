@@ -1,0 +1,228 @@
+"""Drive a real JupyterLab or Notebook 7 in a real Chromium.
+
+    with Jupyter("lab", folder) as jupyter:
+        page = jupyter.open(["x = 1", "x + 1"])
+        page.run_all()
+        assert page.text(1) == "2"
+
+The server is private: own folders for settings, kernels and history, a free port, no token, loopback only. One server can
+open several notebooks, each in a fresh browser context, so that no other tab hides it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import nbformat
+from playwright.sync_api import sync_playwright
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from playwright.sync_api import Page
+
+__all__ = ["Jupyter", "NotebookPage", "chromium"]
+
+ROOT = Path(__file__).resolve().parents[2]
+BROWSER_FLAGS = (
+    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
+    "--disable-component-update", "--disable-sync", "--force-color-profile=srgb", "--hide-scrollbars",
+)  # fmt: skip
+QUIET = {
+    "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
+    "@jupyterlab/completer-extension:inline-completer": {"providers": {}},
+}
+READY = """() => { const widget = window.jupyterapp?.shell?.currentWidget;
+  return widget?.context?.isReady && widget.sessionContext?.session?.kernel?.status === 'idle' }"""
+RUN_CELL = """index => { const app = window.jupyterapp, notebook = app.shell.currentWidget.content;
+  notebook.activeCellIndex = index; notebook.deselectAll(); void app.commands.execute('notebook:run-cell') }"""
+CELL_ENDED = """index => { const cell = window.jupyterapp.shell.currentWidget.content.widgets[index].model.sharedModel;
+  return cell.executionState === 'idle' && cell.execution_count !== null }"""
+OUTPUTS = "index => window.jupyterapp.shell.currentWidget.content.widgets[index].model.sharedModel.toJSON().outputs"
+
+
+def chromium() -> str | None:
+    """Return the path of an installed Chromium, or None."""
+    wanted = os.environ.get("CHROMIUM")
+    return wanted or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+
+
+class NotebookPage:
+    """Be one open notebook."""
+
+    def __init__(self, page: Page, path: Path) -> None:
+        self.page = page
+        self.path = path
+        self.console: list[str] = []
+        page.on("console", lambda message: self.console.append(f"{message.type}: {message.text}"))
+        page.on("pageerror", lambda error: self.console.append(f"error: {error}"))
+
+    def start(self, index: int) -> None:
+        """Start a cell and return at once."""
+        self.page.evaluate(RUN_CELL, index)
+
+    def wait(self, index: int, seconds: float = 40) -> None:
+        """Wait until a started cell has ended."""
+        self.page.wait_for_function(CELL_ENDED, arg=index, timeout=seconds * 1000)
+
+    def run(self, index: int, seconds: float = 40) -> str:
+        """Run a cell to its end and return its text."""
+        self.start(index)
+        time.sleep(0.05)
+        self.wait(index, seconds)
+        return self.text(index)
+
+    def outputs(self, index: int) -> list[dict[str, Any]]:
+        """Return the outputs of a cell, as the notebook format has them."""
+        return self.page.evaluate(OUTPUTS, index)
+
+    def text(self, index: int) -> str:
+        """Return what a cell printed, showed as text, or raised."""
+        return "".join(_plain(output) for output in self.outputs(index)).strip()
+
+    def command(self, name: str, arguments: Mapping[str, Any] | None = None) -> None:
+        """Run a command of the application to its end."""
+        self.page.evaluate("([name, args]) => window.jupyterapp.commands.execute(name, args)", [name, dict(arguments or {})])
+
+    def interrupt(self) -> None:
+        """Interrupt the kernel."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.interrupt()")
+
+    def restart(self) -> None:
+        """Restart the kernel and wait until it is there again."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
+        self.page.wait_for_function(READY, timeout=60_000)
+
+    def save(self) -> None:
+        """Save the notebook."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.context.save()")
+
+    def reload(self) -> None:
+        """Load the page again; the kernel goes on."""
+        self.page.reload()
+        self.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.context?.isReady", timeout=60_000)
+
+
+class Jupyter:
+    """Run a server of its own and a browser.
+
+    Args:
+        app: "lab" or "notebook".
+        folder: An empty folder for everything the server writes.
+        kernels: Further kernels: name -> Python.
+        theme: Name of a JupyterLab theme.
+    """
+
+    def __init__(
+        self, app: str, folder: Path, *, kernels: Mapping[str, str] | None = None, theme: str = "JupyterLab Light", state: bool = False
+    ) -> None:
+        self.app = app
+        self.folder = folder
+        self.root = folder / "notebooks"
+        self.root.mkdir(parents=True)
+        settings = {**QUIET, "@jupyterlab/apputils-extension:themes": {"theme": theme}}
+        if state:
+            settings["@jupyter-widgets/jupyterlab-manager:plugin"] = {"saveState": True}
+        for name, value in settings.items():
+            package, _, plugin = name.partition(":")
+            self._write(f"settings/{package}/{plugin}.jupyterlab-settings" if plugin else f"settings/{name}.jupyterlab-settings", value)
+        for name, python in (kernels or {}).items():
+            argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            self._write(f"data/kernels/{name}/kernel.json", {"argv": argv, "display_name": name, "language": "python"})
+
+    def __enter__(self) -> Jupyter:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self._log = (self.folder / "server.log").open("w")
+        self._server = subprocess.Popen(self._arguments(), stdout=self._log, stderr=self._log, env=self._environment(), cwd=self.root)
+        self._await_server()
+        self._playwright = sync_playwright().start()
+        self._browser = self._playwright.chromium.launch(executable_path=chromium(), headless=True, args=list(BROWSER_FLAGS))
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        with suppress(Exception):
+            self._browser.close()
+            self._playwright.stop()
+        self._server.terminate()
+        try:
+            self._server.wait(20)
+        except subprocess.TimeoutExpired:
+            self._server.kill()
+        self._log.close()
+
+    def open(
+        self, cells: Sequence[str], *, kernel: str = "python3", name: str | None = None, size: tuple[int, int] = (1280, 900)
+    ) -> NotebookPage:
+        """Write a notebook with these cells and open it."""
+        path = self.root / (name or f"test-{time.monotonic_ns()}.ipynb")
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
+        notebook.metadata.kernelspec = {"name": kernel, "display_name": kernel, "language": "python"}
+        nbformat.write(notebook, path)
+        return self.show(path, size=size)
+
+    def show(self, path: Path, *, size: tuple[int, int] = (1280, 900), ready: str = READY) -> NotebookPage:
+        """Open a notebook that is there."""
+        context = self._browser.new_context(viewport={"width": size[0], "height": size[1]})
+        page = context.new_page()
+        shown = NotebookPage(page, path)
+        place = "lab/tree" if self.app == "lab" else "notebooks"
+        page.goto(f"http://127.0.0.1:{self.port}/{place}/{path.name}")
+        page.wait_for_function(ready, timeout=90_000)
+        return shown
+
+    def _write(self, name: str, value: object) -> None:
+        file = self.folder / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(value))
+
+    def _arguments(self) -> list[str]:
+        return [
+            sys.executable, "-m", "jupyter", self.app, "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={self.port}",
+            "--ServerApp.port_retries=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={self.root}",
+            "--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly",
+        ]  # fmt: skip
+
+    def _environment(self) -> dict[str, str]:
+        places = {
+            "JUPYTER_CONFIG_DIR": "config", "JUPYTER_RUNTIME_DIR": "runtime", "JUPYTER_DATA_DIR": "data", "IPYTHONDIR": "ipython",
+            "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
+        }  # fmt: skip
+        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        # Debugger and its frozen-module warning have no place in an output that is compared.
+        return {
+            **os.environ,
+            **{name: str(self.folder / place) for name, place in places.items()},
+            "PYTHONPATH": path,
+            "PYDEVD_DISABLE_FILE_VALIDATION": "1",
+        }
+
+    def _await_server(self) -> None:
+        until = time.monotonic() + 60
+        while time.monotonic() < until:
+            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/status", timeout=2):
+                return
+            if self._server.poll() is not None:
+                break
+            time.sleep(0.1)
+        message = "the server did not start:\n" + (self.folder / "server.log").read_text()[-3000:]
+        raise RuntimeError(message)
+
+
+def _plain(output: Mapping[str, Any]) -> str:
+    if "ename" in output:
+        return f"{output['ename']}: {output['evalue']}"
+    text = output.get("text") or output.get("data", {}).get("text/plain") or ""
+    return "".join(text)

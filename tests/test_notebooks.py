@@ -47,7 +47,7 @@ def test_it_runs_and_leaves_a_page(notebook, tmp_path):
 def test_the_demo_prints_the_table_and_the_closing_line(tmp_path):
     command = [sys.executable, str(ROOT / "notebooks" / "execute.py"), str(NOTEBOOKS[0]), str(tmp_path)]
     shown = subprocess.run(command, capture_output=True, text=True, timeout=110, check=True).stdout
-    assert re.search(r"^orders: 300 of 300 ok, .*\d s, .*B$", shown, re.MULTILINE)
+    assert re.search(r"^orders: 600 of 600 ok, .*\d s, .*B$", shown, re.MULTILINE)
     assert re.search(r"^ *status +attempts +elapsed_ms +customer_id", shown, re.MULTILINE)
 
 

@@ -79,9 +79,12 @@ escaped. Missing values (NaN, None) are null in JSON and an error row elsewhere.
 """
 
 
+_GROUPS = ("Requests", "Speed", "Failures", "Results", "Transport")
+
+
 def help_text() -> str:
     """Return the help of the magics, made from the table of options."""
-    groups: dict[str, list[Option]] = {}
+    groups: dict[str, list[Option]] = {title: [] for title in _GROUPS}
     for row in TABLE.values():
         if "magic" in row.doors:
             groups.setdefault(row.group, []).append(row)

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 __all__ = ["CellPlan", "build", "build_steps"]
 
+_CLASHES_SHOWN = 5
+
 
 @dataclass(frozen=True, slots=True)
 class CellPlan:
@@ -178,7 +180,11 @@ def _notes(join: RowJoin | None, options: Options) -> tuple[str, ...]:
     results += ("headers",) if options.response_headers else ()
     results += ("item",) if options.select is not None else ()
     clashes = renamed(join.columns(), results)
-    return tuple(f"input column {label} is {name} in the frame: the result has a {label} too" for label, name in clashes)
+    if not clashes:
+        return ()
+    shown = ", ".join(str(name) for _, name in clashes[:_CLASHES_SHOWN])
+    more = f" and {len(clashes) - _CLASHES_SHOWN} more" if len(clashes) > _CLASHES_SHOWN else ""
+    return (f"input columns whose names the result has too got _in: {shown}{more}",)
 
 
 def _saving(duplicates: Duplicates, options: Options) -> tuple[str, ...]:

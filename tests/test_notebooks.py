@@ -39,6 +39,7 @@ def test_it_runs_and_leaves_a_page(notebook, tmp_path):
     command = [sys.executable, str(ROOT / "notebooks" / "execute.py"), str(notebook), str(tmp_path)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=110, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
+    assert "Warning" not in done.stdout + done.stderr
     assert (tmp_path / f"{notebook.stem}.html").stat().st_size > 100_000
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, unquote_plus
 
 from fastreq_jupyter.content import decode_text
+from fastreq_jupyter.secret_fields import NameTest, secret_part, secret_spans
 from fastreq_jupyter.secret_names import SECRET_HEADERS, SECRET_NAMES, is_secret_header, is_secret_name
 from fastreq_jupyter.spelling import spellings
 
@@ -47,27 +48,23 @@ _USERINFO = re.compile(r"(?<=//)[^/?#\s\"'<>]*@")
 # A password with a bare "/", "?" or "#": the "port" before it is no number.
 _BROKEN_USERINFO = re.compile(r"\A([^/?#@\s]*//)[^/?#@\s:\[]*:(?![0-9]*(?:[/?#]|$))[^\s]*@")
 _SCHEMELESS_USERINFO = re.compile(r"\A[^/?#\s@:]*:[^/?#\s@]*@")
-_MEMBER = re.compile(r'"([^"\\]{1,100})"\s{0,20}:\s{0,20}(?=[^\s])')
-_STRING = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
-_SCALAR = re.compile(r"[^,\]}\s\"]*")
-_STRUCTURE = re.compile(r'["\[\]{}]')
-_PART = re.compile(r'name="([^"\r\n]{1,100})"[^\r\n]*(?:\r?\n[^\r\n]+){0,5}\r?\n\r?\n(.*?)(?=\r?\n--|\Z)', re.DOTALL)
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]?|[\]P^_X][^\x07\x1b]*(?:\x07|\x1b\\)?|.?)", re.DOTALL)
 _SPACES = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029 ]+")
 _HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
 
 
-def redact_url(url: str, secrets: Iterable[str] = ()) -> str:
+def redact_url(url: str, secrets: Iterable[str] = (), *, is_secret: NameTest = is_secret_name) -> str:
     """Return the URL with userinfo and secret query values as ``***``.
 
     Args:
         url: Any text; need not be a URL.
         secrets: Values inserted into this URL; replaced behind the authority however short they are.
+        is_secret: Tells which names of the query are secret.
     """
     if "@" in url:
         url = _redact_userinfo(url)
     if "?" in url or "#" in url:
-        url = _redact_query(url)
+        url = _redact_query(url, is_secret)
     return _redact_inserted(url, secrets) if secrets else url
 
 
@@ -101,7 +98,7 @@ def redact_body(content: bytes, content_type: str | None, secrets: Iterable[str]
     text = decode_text(content[: 4 * limit + 4096], content_type)
     kept: list[str] = []
     at = 0
-    for start, end in _secret_spans(text, content_type):
+    for start, end in secret_spans(text, content_type):
         quote = '"' if text[start : start + 1] == '"' else ""
         kept += [text[at:start], quote, MASK, quote]
         at = end
@@ -126,7 +123,7 @@ def secret_values(url: str, headers: Headers, content: bytes | None = None, cont
             found.update(_header_values(name.lower(), value))
     if content:
         text = decode_text(content, content_type)
-        found.update(text[start:end] for start, end in _secret_spans(text, content_type))
+        found.update(text[start:end] for start, end in secret_spans(text, content_type))
     decoded = [form for value in found for form in _decoded(value)]
     return frozenset(value for value in (*found, *decoded) if value and value != MASK)
 
@@ -154,36 +151,24 @@ def _split_query(url: str) -> tuple[str, str, str]:
     return url[:at], url[at], url[at + 1 :]
 
 
-def _redact_query(url: str) -> str:
+def _redact_query(url: str, is_secret: NameTest) -> str:
     head, mark, query = _split_query(url)
     pairs = query.split("&")
     odd = "%" in query or ";" in query or "#" in query or "?" in query
-    if not odd and not any([is_secret_name(pair.partition("=")[0]) for pair in pairs]):  # noqa: C419 - a list is faster, this runs per row
+    if not odd and not any([is_secret(pair.partition("=")[0]) for pair in pairs]):  # noqa: C419 - a list is faster, this runs per row
         return url
     parts = query.split("#") if odd else [query]
-    return head + mark + "#".join("&".join([_redact_pair(pair) for pair in part.split("&")]) for part in parts)
+    return head + mark + "#".join("&".join([_redact_pair(pair, is_secret) for pair in part.split("&")]) for part in parts)
 
 
-def _redact_pair(pair: str) -> str:
-    value = _secret_part(pair)
+def _redact_pair(pair: str, is_secret: NameTest) -> str:
+    value = secret_part(pair, is_secret)
     return pair[: len(pair) - len(value)] + MASK if value else pair
-
-
-def _secret_part(pair: str) -> str:
-    """Return the secret end of ``name=value`` (or of ``a=1;name=value``), or nothing."""
-    at = 0
-    for part in pair.split(";"):
-        name, equals, _ = part.partition("=")
-        bare = name.lstrip("?")
-        if equals and is_secret_name(unquote_plus(bare) if "%" in bare else bare):
-            return pair[at + len(name) + 1 :]
-        at += len(part) + 1
-    return ""
 
 
 def _query_values(query: str) -> Iterator[str]:
     for pair in query.replace("#", "&").split("&"):
-        if value := _secret_part(pair):
+        if value := secret_part(pair):
             yield value
 
 
@@ -248,45 +233,3 @@ def _leaves(value: object) -> Iterator[str]:
             stack.extend(one.values() if isinstance(one, dict) else one)
         elif isinstance(one, str) or (isinstance(one, (int, float)) and not isinstance(one, bool)):
             yield str(one)
-
-
-def _secret_spans(text: str, content_type: str | None) -> Iterator[tuple[int, int]]:
-    """Give start and end of each secret value in a JSON, form or multipart text, in order; linear in the text."""
-    kind = (content_type or "").lower()
-    if "multipart/" in kind:
-        yield from (match.span(2) for match in _PART.finditer(text) if is_secret_name(match[1]))
-    elif "x-www-form-urlencoded" in kind or (not kind and "=" in text and not re.search(r"[\s\"{<]", text)):
-        at = 0
-        for pair in text.split("&"):
-            at += len(pair) + 1
-            if value := _secret_part(pair):
-                yield at - 1 - len(value), at - 1
-    else:
-        at = 0
-        while found := _MEMBER.search(text, at):
-            at = found.end()
-            if is_secret_name(found[1]):
-                end = _value_end(text, at)
-                yield at, end
-                at = max(at, end)
-
-
-def _value_end(text: str, start: int) -> int:
-    """Return where the JSON value that begins at `start` ends; the end of the text where it is cut off."""
-    depth, at = 0, start
-    while True:
-        if text.startswith('"', at):
-            string = _STRING.match(text, at)
-            at = string.end() if string else len(text)
-        elif text.startswith(("{", "[", "}", "]"), at):
-            depth += 1 if text[at] in "{[" else -1
-            at += 1
-        elif depth == 0:
-            scalar = _SCALAR.match(text, at)
-            return scalar.end() if scalar else len(text)
-        if depth <= 0:
-            return at
-        structure = _STRUCTURE.search(text, at)
-        if structure is None:
-            return len(text)
-        at = structure.start()

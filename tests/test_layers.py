@@ -29,7 +29,7 @@ class Room:
 
 NOUNS = (
     *("model", "response", "timing", "option", "options", "checks", "quantity", "content", "target"),
-    *("redact", "secret_names", "spelling", "credentials", "interrupt", "arguments"),
+    *("redact", "secret_fields", "secret_names", "spelling", "credentials", "interrupt", "arguments"),
 )
 TABLE = {
     "errors": Room(0, ("errors",)),

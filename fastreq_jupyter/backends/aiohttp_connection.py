@@ -82,7 +82,8 @@ class Protocol(ResponseHandler):
     @property
     def spent(self) -> bool:
         """Tell whether an idle connection has ended in the meantime."""
-        return self._readable is None or not self.is_connected() or self._readable()
+        # should_close: an answer nobody asked for has come, and would be taken for the next one.
+        return self._readable is None or self.should_close or not self.is_connected() or self._readable()
 
     def set_response_params(self, **reading: Any) -> None:
         """Keep how the answer is to be read."""

@@ -300,3 +300,21 @@ def test_backend_error_carries_no_query(wire, name):
             assert "s3cr3t" not in caught.value.detail
 
     wire.run(scenario())
+
+
+@pytest.mark.parametrize("delay", [0, 0.05])
+def test_answer_nobody_asked_for_is_never_the_next_one(wire, name, delay):
+    async def doubling(request, writer):
+        writer.write(wire.OK)
+        if delay:
+            await writer.drain()
+            await asyncio.sleep(delay)
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nPOISON")
+
+    async def scenario():
+        async with wire.listening(doubling) as server, wire.session(name) as backend:
+            for _ in range(4):
+                assert (await wire.fetch(backend, server.url))[1] == b"hi"
+                await asyncio.sleep(2 * delay)
+
+    wire.run(scenario())

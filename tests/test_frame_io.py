@@ -51,13 +51,17 @@ def _same(one, other):
 def _back(frame, path):
     save(frame, path)
     again = load(path)
-    pd.testing.assert_frame_equal(again, frame, check_exact=True)
+    # Objects are compared below: pandas' own comparison knows no NaN within a list.
+    typed = [
+        number for number, dtype in enumerate(frame.dtypes) if dtype.kind != "O" or isinstance(dtype, pd.api.extensions.ExtensionDtype)
+    ]
+    pd.testing.assert_frame_equal(again.iloc[:, typed], frame.iloc[:, typed], check_exact=True)
     assert [repr(dtype) for dtype in again.dtypes] == [repr(dtype) for dtype in frame.dtypes]
     assert type(again.index) is type(frame.index)
     assert repr(again.columns) == repr(frame.columns)
     assert again.attrs == frame.attrs
     for number in range(len(frame.columns)):
-        if frame.dtypes.iloc[number].kind == "O":
+        if number not in typed:
             assert all(map(_same, again.iloc[:, number], frame.iloc[:, number]))
     return again
 

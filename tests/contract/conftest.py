@@ -123,7 +123,7 @@ def kernel(tmp_path: Path) -> Iterator[Kernel]:
     """Give a fresh kernel with the extension loaded."""
     started = Kernel(tmp_path)
     try:
-        assert started.run("%load_ext fastreq_jupyter\nfrom fastreq_jupyter import *").status == "ok"
+        assert started.run("%load_ext fastreq_jupyter\nfrom fastreq_jupyter import fastreq, fastreq_async, last_run, submit").status == "ok"
         yield started
     finally:
         started.stop()

@@ -219,7 +219,7 @@ def test_several_threads_at_once_each_get_their_own_answers(faultserver):
 @pytest.mark.parametrize("line", ["%fastreq {}", "await fastreq_async(['{}'])", "fastreq(['{}'])", "run = submit(['{}'])"])
 def test_ipython_c_sends_and_ends_without_complaint(faultserver, line, tmp_path):
     door = faultserver.open(scripts.reply())
-    code = f"%load_ext fastreq_jupyter\nfrom fastreq_jupyter import *\n{line.format(door.url())}"
+    code = f"%load_ext fastreq_jupyter\nfrom fastreq_jupyter import fastreq, fastreq_async, last_run, submit\n{line.format(door.url())}"
     done = subprocess.run(
         [sys.executable, "-m", "IPython", "--ipython-dir", str(tmp_path), "-c", code],
         capture_output=True,

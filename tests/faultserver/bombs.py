@@ -7,7 +7,7 @@ import struct
 import zlib
 from functools import cache
 
-__all__ = ["BOMBS", "GIB", "brotli_bomb", "gzip_bomb", "nested_gzip", "zstd_bomb"]
+__all__ = ["BOMBS", "GIB", "brotli_bomb", "gzip_bomb", "make_all", "nested_gzip", "zstd_bomb"]
 
 GIB = 2**30
 _BLOCK = 2**20
@@ -54,3 +54,9 @@ def nested_gzip() -> bytes:
 
 
 BOMBS = {"gzip": gzip_bomb, "br": brotli_bomb, "zstd": zstd_bomb}
+
+
+def make_all() -> None:
+    """Make all bombs now: made while a server answers they would hold up its other answers."""
+    for make in (*BOMBS.values(), nested_gzip):
+        make()

@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter import Request, fastreq_async
+from faultserver import bombs
 from faultserver.faults import ANY, FAULTS, GROUPS, Fault, Site, base_options
 from faultserver.scripts import reply
 from faultserver.server import FaultServer
@@ -115,6 +116,7 @@ async def _measure(backend: str, sites: list[tuple[Fault, Site]], good: str) -> 
 def measure(backend: str, faults: Iterable[Fault], server: FaultServer) -> tuple[list[Finding], float]:
     """Return what each fault came to, and the seconds that took."""
     sites = [(fault, fault.set_up(server)) for fault in faults]
+    bombs.make_all()
     good = server.open(reply(200, b"fine")).url()
     start = perf_counter()
     findings = asyncio.run(_measure(backend, sites, good))

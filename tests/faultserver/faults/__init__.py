@@ -21,4 +21,4 @@ FAULTS = table(*(fault for group in GROUPS.values() for fault in group.values())
 
 def base_options() -> dict[str, object]:
     """Return the options that every fault is measured with, unless it brings its own."""
-    return {"timeout": 2.0, "max_retries": 0, "max_body": 2_000_000, "verify_ssl": ca_file(), "proxy": "none", "concurrency": 300}
+    return {"timeout": 3.0, "max_retries": 0, "max_body": 2_000_000, "verify_ssl": ca_file(), "proxy": "none", "concurrency": 300}

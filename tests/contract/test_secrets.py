@@ -1,0 +1,316 @@
+"""No secret that we send reaches anything that is drawn, saved or logged: one canary per place, through every kind of fault.
+
+A notebook is run in a real kernel that logs everything, with `%xmode Verbose`. Canaries come in by the environment, so that
+the notebook's own source holds none. Then all that came out is searched for the core of each, plain and in base64.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import nbformat
+import pytest
+from faultserver import proxies, scripts
+from faultserver.faults import FAULTS
+from faultserver.server import Call, FaultServer, routes
+from nbclient import NotebookClient
+from nbconvert import HTMLExporter
+
+pytestmark = [pytest.mark.kernel, pytest.mark.slow]
+
+ROOT = Path(__file__).parents[2]
+PLACES = ("authorization", "proxy_authorization", "cookie", "api_key_header", "auth_option", "bearer_option", "cookies_option", "userinfo", "query",
+          "query_env", "query_dotenv", "path_env", "json_field", "form_field", "header_env", "proxy_url", "set_cookie", "chained", "session_header",
+          "echoed", "bad_header", "bad_url")  # fmt: skip
+
+
+def core(place):
+    """Return the part of a canary that no encoding but base64 changes."""
+    return "k" + hashlib.sha256(place.encode()).hexdigest()[:15]
+
+
+def canary(place):
+    """Return the whole value, with what encodings change around its core."""
+    return f"a/{core(place)}+b=c" if place != "json_field" else f'q"{core(place)}/\u00e9'
+
+
+def in_base64(text):
+    """Return what every base64 text holds that has `text` in it, one form for each of three alignments."""
+    found = set()
+    for shift in range(3):
+        packed = base64.b64encode(b"\0" * shift + text.encode()).decode().rstrip("=")
+        found.add(packed[4 if shift else 0 : -2])
+    return found
+
+
+# What the server does with a request; each path is one kind of end.
+ENDS = ("connection refused", "never answers", "closes before the head", "closes in mid body", "garbage instead of a head", "self-signed certificate",
+        "status 404", "status 503", "gzip cut in half", "HTML that says it is JSON", "redirect to a file", "redirect to another origin",
+        "endless redirects", "Content-Length of 1 TB", "drips the head", "endless 100 Continue", "empty JSON body")  # fmt: skip
+
+
+def echoes_in_reason(call: Call) -> Any:
+    """Say the query back in the reason phrase, in a header, and as a cookie."""
+    query = call.request.target.partition("?")[2]
+    said = f"HTTP/1.1 400 bad {query} or {canary('echoed')}\r\nX-Echo: {query}\r\nSet-Cookie: s={canary('set_cookie')}\r\nContent-Length: 2\r\n\r\nno"
+    return call.send(said.encode("latin-1"))
+
+
+def echoes_in_location(call: Call) -> Any:
+    """Send the query back as a Location that is refused."""
+    return call.send(scripts.head(302, ("Location", f"ftp://there/{call.request.target}"), ("Content-Length", "0")))
+
+
+SETUP = """
+import logging, os, warnings, asyncio
+logging.basicConfig(level=0, filename="debug.log", force=True)
+logging.captureWarnings(True)
+warnings.simplefilter("always")
+asyncio.get_running_loop().set_debug(True)
+%xmode Verbose
+%load_ext fastreq_jupyter
+from fastreq_jupyter import FastRequests, Request, fastreq, fastreq_async, fastreq_stream, last_run, submit
+import json
+def secret(place): return os.environ["CANARY_" + place.upper()]
+def urls(): return json.loads(os.environ["ENDS"])
+def asked(): return [f"{url}?token={secret('query')}" for url in urls()]
+def everything(**more):
+    return dict(headers={"Authorization": "Bearer " + secret("authorization"), "X-Api-Key": secret("api_key_header"), "Cookie": "c=" + secret("cookie"),
+                         "Proxy-Authorization": "Basic " + secret("proxy_authorization")},
+                cookies={"k": secret("cookies_option")}, timeout=1, max_retries=0, max_body=10**6, timings=True, response_headers=True) | more
+authorization, api, cookie, query, js, form, echoed = (
+    secret(place) for place in ("authorization", "api_key_header", "cookie", "query", "json_field", "form_field", "echoed"))
+pair, bearer = ("user", secret("auth_option")), secret("bearer_option")
+ends, base, chain = urls(), os.environ["BASE"], os.environ["BASE"]
+"""
+
+MAGICS = """
+%%fastreq named --each ends --retries 0 -t 1 --max-body 1MB --timings --response-headers --journal runs.db
+GET {{ item }}?token={{ query }}&api_key={{$env CANARY_QUERY_ENV}}&sig={{$dotenv QUERY_DOTENV}}
+Authorization: Bearer {{ authorization }}
+X-Api-Key: {{ api }}
+Cookie: c={{ cookie }}
+X-Custom: {{$env CANARY_HEADER_ENV}}
+---
+%%fastreq posts --each ends --retries 0 -t 1 --max-body 1MB --auth pair --journal runs.db
+POST {{ item }}
+Content-Type: application/json
+
+{"password": "{{ js }}", "n": 1}
+
+###
+POST {{ item }}
+Content-Type: application/x-www-form-urlencoded
+
+client_secret={{ form }}&n=1
+---
+%%fastreq paths --retries 0 --auth bearer
+{{ base }}/good/{{$env CANARY_PATH_ENV}}
+{{ base }}/reason?token={{ echoed }}
+{{ base }}/location?token={{ echoed }}
+---
+%%fastreq chained --retries 0
+# @name login
+POST {{ chain }}/login
+Content-Type: application/json
+
+{"password": "{{ js }}"}
+
+###
+GET {{ chain }}/good
+Authorization: Bearer {{ login.data.token }}
+---
+%%fastreq --dry-run
+GET {{ base }}/good?token={{ query }}
+Authorization: Bearer {{ authorization }}
+---
+%%fastreq
+GET {{ base }}/good?token={{ query }}
+X-Api-Key: {{$env CANARY_BAD_HEADER_WITH_NEWLINE}}
+---
+%%fastreq
+GET {{ base }}/good?token={{ query }}&x={{ nothing_of_that_name }}
+---
+%%fastreq --concurrency many --auth pair
+{{ base }}/good
+"""
+
+FUNCTIONS = """
+df = fastreq(asked(), **everything())
+df
+---
+await fastreq_async([url.replace("://", "://user:" + secret("userinfo").replace("/", "%2F") + "@", 1) for url in urls()], **everything(headers=None))
+---
+fastreq(asked(), **everything(return_type="json"))
+---
+fastreq(asked(), **everything(check=True))
+---
+fastreq([asked()[0]] * 3, **everything(parse_func=lambda data: 1 / 0))
+---
+await fastreq_async(asked(), **everything(auth=pair, headers=None))
+---
+def source():
+    yield from asked()
+    raise RuntimeError("the source broke")
+fastreq(source(), **everything())
+---
+fastreq([base + "/good"], proxy=os.environ["PROXY"], max_retries=0)
+---
+fastreq([base + "/good"], proxy=os.environ["DEAD_PROXY"], max_retries=0)
+---
+async with FastRequests(base_url=base, headers={"X-Api-Key": secret("session_header")}, max_retries=0) as client:
+    print(client)
+    await client.request(["/reason", "/good"])
+client
+---
+fastreq([Request("POST", url, json={"password": secret("json_field")}) for url in urls()], **everything(headers=None))
+---
+fastreq([Request("POST", url, data={"client_secret": secret("form_field")}) for url in urls()], **everything(headers=None))
+---
+fastreq([base + "/good"], headers={"X-Api-Key": secret("bad_header") + chr(10) + "x"})
+---
+fastreq([base + "/good"], headers={secret("bad_header"): object()})
+---
+fastreq(["http://user:" + secret("bad_url") + "@[bad/?token=" + secret("bad_url"), "ftp://user:" + secret("bad_url") + "@host/"])
+---
+fastreq([base + "/good"], auth={"http://user:" + secret("bad_url") + "@x": 3})
+---
+fastreq([base + "/good"], proxy="gopher://user:" + secret("bad_url") + "@x")
+---
+fastreq([base + "/good"], authorisation=secret("authorization"))
+---
+run = submit(asked(), **{k: v for k, v in everything().items()})
+print(run)
+out = await run
+run
+---
+async for outcome in fastreq_stream(asked(), **{k: v for k, v in everything().items() if k not in ("timings", "response_headers")}):
+    print(outcome)
+    raise ValueError("in the middle of the stream")
+"""
+
+DRAWN = """
+df.drop(columns="data")
+---
+print(df.drop(columns="data").to_string(), df.drop(columns="data").to_dict("records"), df.attrs)
+---
+print(last_run(), last_run().outcomes, last_run().rows, last_run().summary(), last_run().options, last_run().plan, last_run().closing_line())
+---
+last_run().outcomes
+---
+print([vars_of for frame in (named, posts, paths, chained) for vars_of in (frame.drop(columns="data").to_string(), frame.attrs, frame.to_html())])
+---
+print(chained["data"].tolist())
+---
+last_run().retry_failed()
+---
+named.fastreq.summary()
+---
+named.fastreq.timings()
+---
+named.fastreq.waterfall()
+---
+named.fastreq.failed.drop(columns="data")
+---
+%fastreq
+---
+%config Fastreq
+"""
+
+
+class Listening(NotebookClient):
+    """Run a notebook and keep every message of its kernel."""
+
+    def process_message(self, msg, cell, cell_index):
+        """Keep it, then do as usual."""
+        self.heard.append(json.dumps(msg, default=str))
+        return super().process_message(msg, cell, cell_index)
+
+
+def _server(server: FaultServer) -> dict[str, str]:
+    token = json.dumps({"token": canary("chained")}).encode()
+    base = server.open(
+        routes(
+            {
+                "/reason": echoes_in_reason,
+                "/location": echoes_in_location,
+                "/login": scripts.reply(200, token, ("Content-Type", "application/json")),
+            },
+            scripts.reply(200, b"good", ("Set-Cookie", f"s={canary('set_cookie')}")),
+        )
+    )
+    proxy = server.open(raw=proxies.http_proxy(proxies.ProxyLog(), fault="closes"))
+    user = f"user:{canary('proxy_url')}@".replace("/", "%2F")
+    return {
+        "BASE": base.origin(),
+        "ENDS": json.dumps([FAULTS[name].set_up(server).url for name in ENDS] + [base.url("/reason"), base.url("/location")]),
+        "PROXY": f"http://{user}127.0.0.1:{proxy.port}",
+        "DEAD_PROXY": f"http://{user}127.0.0.1:{server.refused_port()}",
+    }
+
+
+@pytest.fixture(scope="module")
+def artefacts(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    """Run the notebook; give all that came out, by kind, and what arrived at the servers."""
+    folder = tmp_path_factory.mktemp("secrets")
+    (folder / ".env").write_text(f"QUERY_DOTENV={canary('query_dotenv')}\n")
+    with FaultServer() as server:
+        env = {f"CANARY_{place.upper()}": canary(place) for place in PLACES} | _server(server)
+        env["CANARY_BAD_HEADER_WITH_NEWLINE"] = canary("bad_header") + "\nx"
+        env |= {"PYTHONPATH": str(ROOT), "IPYTHONDIR": str(folder / "ipython")}
+        cells = [SETUP, *(cell for block in (MAGICS, FUNCTIONS, DRAWN) for cell in block.split("---\n"))]
+        notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell.strip()) for cell in cells])
+        client = Listening(notebook, allow_errors=True, timeout=90, resources={"metadata": {"path": str(folder)}}, store_widget_state=True)
+        client.heard = []
+        client.execute(env=os.environ | env)
+        arrived = "\n".join(str((a.target, a.headers, a.body)) for door in server.doors for a in door.arrivals)
+        arrived += "\n".join(str(bytes(link.received)) for door in server.doors for link in door.links)
+    page, _ = HTMLExporter().from_notebook_node(notebook)
+    return {
+        "notebook": nbformat.writes(notebook),
+        "widget state": json.dumps(notebook.metadata.get("widgets", {})),
+        "messages": "\n".join(client.heard),
+        "html": page,
+        "log": (folder / "debug.log").read_text(errors="replace"),
+        "journal": "\n".join(path.read_bytes().decode("latin-1") for path in sorted(folder.glob("runs.db*"))),
+        "arrived": arrived,
+        "errors": "\n".join("\n".join(o.get("traceback", [])) for c in notebook.cells for o in c.outputs if o.output_type == "error"),
+        "cells": "\n".join(f"{c.source[:80]!r}: {[o.get('ename') or o.output_type for o in c.outputs]}" for c in notebook.cells),
+    }
+
+
+SEARCHED = ("notebook", "widget state", "messages", "html", "log", "journal")
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_no_canary_comes_out_anywhere(artefacts, place):
+    found = {}
+    for name in SEARCHED:
+        text = artefacts[name]
+        for form in (core(place), *in_base64(core(place))):
+            if (at := text.find(form)) >= 0:
+                found[name] = text[max(0, at - 150) : at + 60]
+    assert not found, "\n".join(f"{name}: ...{where!r}" for name, where in found.items())
+
+
+SENT = tuple(place for place in PLACES if place not in {"set_cookie", "bad_header", "bad_url", "proxy_url"})
+
+
+@pytest.mark.parametrize("place", SENT)
+def test_every_canary_was_really_sent(artefacts, place):
+    assert any(form in artefacts["arrived"] for form in (core(place), *in_base64(core(place))))
+
+
+def test_the_notebook_did_what_was_meant(artefacts):
+    assert "PartialFailureError" in artefacts["errors"]
+    assert "SourceError" in artefacts["errors"]
+    assert "OptionError" in artefacts["errors"]
+    assert "ModuleNotFoundError" not in artefacts["errors"]
+    assert "NameError" not in artefacts["errors"], artefacts["cells"]
+    assert artefacts["journal"]
+    assert artefacts["log"]

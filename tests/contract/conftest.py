@@ -41,7 +41,8 @@ class Kernel:
     def __init__(self, folder: Path) -> None:
         env = {**os.environ, "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(folder / "ipython"), "JUPYTER_RUNTIME_DIR": str(folder)}
         self.manager = KernelManager()
-        self.manager.start_kernel(env=env, cwd=str(folder), stdout=(folder / "out").open("wb"), stderr=(folder / "err").open("wb"))
+        with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
+            self.manager.start_kernel(env=env, cwd=str(folder), stdout=out, stderr=err)
         self.folder = folder
         self.client = self.manager.blocking_client()
         self.client.start_channels()

@@ -128,12 +128,13 @@ async def _forward(writer: asyncio.StreamWriter, parsed: Parsed, cut: int | None
     lines = [f"{k}: {v}" for k, v in headers if not k.lower().startswith("proxy-") and k.lower() != "connection"]
     first = "\r\n".join([f"{method} /{path} HTTP/1.1", *lines, "Connection: close"]).encode("latin-1") + b"\r\n\r\n" + body
     far_reader, far_writer = await asyncio.open_connection(_where(host), int(port or 80))
-    far_writer.write(first)
-    with contextlib.suppress(OSError):
+    try:
+        far_writer.write(first)
         answer = await far_reader.read(-1)
         writer.write(answer if cut is None else answer[:cut])
         await writer.drain()
-    far_writer.close()
+    finally:
+        far_writer.close()
 
 
 def socks_proxy(log: ProxyLog, *, credentials: str | None = None, fault: Fault = "", remote_only: bool = False) -> RawScript:

@@ -43,7 +43,8 @@ TABLE = {
     "bridge": Room(4, ("bridge",), foreign=("nest_asyncio2",)),
     "plan": Room(4, ("plan", "elements", "outfit")),
     "client": Room(5, ("client", "call", "results")),
-    "accessor": Room(6, ("accessor",), foreign=("pandas",)),
+    "picture": Room(4, ("waterfall*", "figure*"), foreign=("matplotlib",)),
+    "accessor": Room(6, ("accessor*", "pandas_hook"), foreign=("pandas",)),
     "notebook": Room(
         6, ("notebook", "notebook.*"), besides=("accessor",), foreign=("IPython", "traitlets", "ipywidgets", "anywidget", "ipykernel")
     ),
@@ -51,7 +52,7 @@ TABLE = {
     "demo": Room(0, ("demo", "demo_*"), foreign=("aiohttp",)),
 }
 BACKEND_LIBRARIES = {
-    "backends.aiohttp*": ("aiohttp", "yarl", "aiohttp_socks"),
+    "backends.aiohttp*": ("aiohttp", "yarl", "multidict", "aiohttp_socks"),
     "backends.niquests*": ("niquests", "urllib3", "urllib3_future"),
     "backends.requests*": ("requests", "urllib3"),
 }

@@ -49,7 +49,10 @@ def test_the_wheel_holds_its_licence(wheel):
 
 
 # Packages that come with one that is declared, by that one's own promise.
-COME_ALONG = {"numpy": "pandas", "traitlets": "ipython", "yarl": "aiohttp", "python_socks": "aiohttp-socks", "urllib3": "requests"}
+COME_ALONG = {
+    **{"numpy": "pandas", "traitlets": "ipython", "yarl": "aiohttp", "multidict": "aiohttp"},
+    **{"python_socks": "aiohttp-socks", "urllib3": "requests"},
+}
 NAMED_OTHERWISE = {"dotenv": "python-dotenv"}
 # Looked for and done without.
 OPTIONAL = {"google", "IPython", "ipykernel", "certifi"}

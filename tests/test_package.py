@@ -50,8 +50,12 @@ def test_the_wheel_holds_its_licence(wheel):
 
 # Packages that come with one that is declared, by that one's own promise.
 COME_ALONG = {
-    **{"numpy": "pandas", "traitlets": "ipython", "yarl": "aiohttp", "multidict": "aiohttp"},
-    **{"python_socks": "aiohttp-socks", "urllib3": "requests"},
+    "numpy": "pandas",
+    "traitlets": "ipython",
+    "yarl": "aiohttp",
+    "multidict": "aiohttp",
+    "python_socks": "aiohttp-socks",
+    "urllib3": "requests",
 }
 NAMED_OTHERWISE = {"dotenv": "python-dotenv"}
 # Looked for and done without.

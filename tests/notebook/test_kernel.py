@@ -1,0 +1,200 @@
+"""The magics and functions in a real ipykernel, spoken to over its sockets."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import pytest
+from serving.counting import CountingServer
+from serving.kernel import Kernel
+
+pytestmark = pytest.mark.kernel
+
+
+@pytest.fixture(scope="module")
+def server():
+    with CountingServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
+def kernel(kernel_python, root, server):
+    path = os.pathsep.join(filter(None, [str(root), os.environ.get("PYTHONPATH")]))
+    with Kernel(kernel_python, PYTHONPATH=path) as kernel:
+        kernel.run(f"base = {server.url!r}\n%load_ext fastreq_jupyter").good()
+        kernel.run("from fastreq_jupyter import fastreq, fastreq_async, submit, last_run").good()
+        yield kernel
+
+
+@pytest.fixture(autouse=True)
+def _fresh(server):
+    server.reset()
+
+
+def interrupted(kernel, code, *, after=1.0, times=1):
+    """Run a cell, interrupt it, and return what it gave and how long it went on after the first interrupt."""
+    cell = kernel.start(code)
+    time.sleep(after)
+    begin = time.monotonic()
+    for _ in range(times):
+        kernel.interrupt()
+        time.sleep(0.05)
+    return kernel.finish(cell), time.monotonic() - begin
+
+
+def test_a_cell_assigns_its_frame_and_ends_with_one_line(kernel):
+    ran = kernel.run("%%fastreq orders --progress none\n{{base}}/[1-3]").good()
+    assert ran.text.startswith("orders: 3 of 3 ok, ")
+    assert kernel.value("import json; print(json.dumps(orders.status.tolist()))") == [200] * 3
+
+
+def test_a_cell_is_natively_awaited_so_that_the_kernels_loop_goes_on(kernel):
+    kernel.run("import asyncio\nbeats = []\nasync def beat():\n    while True:\n        beats.append(1)\n        await asyncio.sleep(0.02)").good()
+    kernel.run("beating = asyncio.get_running_loop().create_task(beat())\nawait asyncio.sleep(0)\nbeats.clear()").good()
+    kernel.run("%%fastreq orders --progress none\n{{base}}/delay/1").good()
+    count = kernel.value("beating.cancel(); print(len(beats))")
+    assert count >= 20
+    assert kernel.value("import sys, json; print(json.dumps('nest_asyncio2' in sys.modules))") in (True, False)
+
+
+def test_awaited_cells_do_not_apply_nest_asyncio(kernel_python, root, server):
+    with Kernel(kernel_python, PYTHONPATH=str(root)) as fresh:
+        fresh.run(f"base = {server.url!r}\n%load_ext fastreq_jupyter").good()
+        fresh.run("%%fastreq orders --progress none\n{{base}}/1").good()
+        patched = "import asyncio, json; print(json.dumps(hasattr(asyncio.get_event_loop_policy().get_event_loop(), '_nest_patched')))"
+        assert fresh.value(patched) is False
+        fresh.run("%%time\n%fastreq {{base}}/1 --progress none").good()
+        assert fresh.value(patched) is True
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "%%time\n%fastreq {{base}}/1 --progress none",
+        "%%capture captured\n%fastreq {{base}}/1 --progress none",
+        "get_ipython().run_cell_magic('fastreq', '--progress none', '{{base}}/1')",
+        "fastreq(base + '/1', progress='none')",
+        "await fastreq_async(base + '/1', progress='none')",
+        "await submit(base + '/1')",
+        "import threading\nt = threading.Thread(target=lambda: fastreq(base + '/1', progress='none'))\nt.start()\nt.join()",
+        "fastreq(base + '/1', progress='none', loop='thread')",
+        "def ask():\n    return fastreq(base + '/1', progress='none')\nawait __import__('asyncio').to_thread(ask)",
+    ],
+)
+def test_every_way_in_works(kernel, server, code):
+    kernel.run(code).good()
+    assert server.paths["/1"] == 1
+
+
+def test_a_blocking_call_in_a_cell_gives_its_frame(kernel):
+    ran = kernel.run("fastreq([base + '/1', base + '/status/404'], progress='none').status.tolist()").good()
+    assert ran.result == "[200, 404]"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "%%fastreq orders --progress none\n{{base}}/1\n{{base}}/delay/30",
+        "%%time\nget_ipython().run_cell_magic('fastreq', 'orders --progress none', '{{base}}/1\\n{{base}}/delay/30')",
+        "%%fastreq orders --progress none --loop thread\n{{base}}/1\n{{base}}/delay/30",
+    ],
+)
+@pytest.mark.parametrize("times", [1, 2])
+def test_an_interrupt_ends_the_cell_soon_and_keeps_the_finished_rows(kernel, code, times):
+    kernel.run("orders = None").good()
+    ran, seconds = interrupted(kernel, code, times=times)
+    assert ran.error == "KeyboardInterrupt: 1 of 2 rows were finished; they are in orders"
+    assert ran.outputs[-1]["traceback"] == [ran.error]
+    assert seconds < 4
+    assert kernel.value("import json; print(json.dumps(orders.error.fillna('').tolist()))") == ["", "cancelled"]
+    kernel.run("%%fastreq again --progress none\n{{base}}/1").good()
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "fastreq([base + '/1', base + '/delay/30'], progress='none')",
+        "fastreq([base + '/1', base + '/delay/30'], progress='none', loop='thread')",
+        "await fastreq_async([base + '/1', base + '/delay/30'], progress='none')",
+        "import asyncio\nawait asyncio.sleep(0)\nfastreq([base + '/1', base + '/delay/30'], progress='none')",
+        "await submit([base + '/1', base + '/delay/30'])",
+    ],
+)
+def test_an_interrupted_function_leaves_its_rows_in_last_run(kernel, code):
+    ran, seconds = interrupted(kernel, code)
+    assert ran.error == "KeyboardInterrupt: 1 of 2 rows were finished; they are in last_run().df"
+    assert seconds < 4
+    assert kernel.value("import json; print(json.dumps(last_run().df.error.fillna('').tolist()))") == ["", "cancelled"]
+    kernel.run("fastreq(base + '/1', progress='none')").good()
+
+
+def test_interrupted_tasks_of_a_cell_do_not_take_the_kernel_with_them(kernel):
+    code = "import asyncio\nawait asyncio.gather(*[fastreq_async([base + '/1', base + '/delay/30'], progress='none') for _ in range(3)])"
+    ran, seconds = interrupted(kernel, code)
+    assert ran.error.startswith(("CancelledError", "KeyboardInterrupt"))
+    assert seconds < 4
+    kernel.run("%%fastreq again --progress none\n{{base}}/1").good()
+
+
+def test_nothing_of_a_run_is_left_on_the_loop(kernel):
+    interrupted(kernel, "%%fastreq orders --progress none\n{{base}}/[1-30]\n{{base}}/delay/30")
+    code = "import asyncio, json; print(json.dumps([repr(t) for t in asyncio.all_tasks() if 'engine' in repr(t)]))"
+    assert kernel.value(code) == []
+
+
+def test_a_background_run_goes_on_while_a_cell_blocks(kernel, server):
+    ran = kernel.run("%%fastreq later --background --progress none -c 1\n{{base}}/delay/0.2?n=[1-5]").good()
+    assert ran.text.startswith("later: 5 requests in the background")
+    kernel.run("import time; time.sleep(2)").good()
+    assert kernel.value("import json; print(json.dumps(later.done))") is True
+    assert kernel.run("(await later).status.tolist()").good().result == "[200, 200, 200, 200, 200]"
+
+
+def test_a_run_in_the_background_never_prints_into_another_cell(kernel):
+    kernel.run("%%fastreq later --background --progress none\n{{base}}/delay/0.5").good()
+    assert kernel.run("import time; time.sleep(1); print('mine')").text == "mine\n"
+
+
+def test_reload_and_unload_in_mid_run_lose_nothing(kernel):
+    kernel.run("%%fastreq later --background --progress none\n{{base}}/delay/1").good()
+    kernel.run("%reload_ext fastreq_jupyter").good()
+    kernel.run("%unload_ext fastreq_jupyter").good()
+    assert kernel.run("(await later).status.tolist()").good().result == "[200]"
+    assert "not found" in kernel.run("%fastreq {{base}}/1").text
+    kernel.run("%load_ext fastreq_jupyter").good()
+    kernel.run("%%fastreq orders --progress none\n{{base}}/1").good()
+
+
+def test_the_text_line_is_one_output_that_ends_as_the_closing_line(kernel):
+    ran = kernel.run("%%fastreq orders --progress text -c 2\n{{base}}/delay/0.5?n=[1-4]").good()
+    assert ran.text == ""
+    assert len(ran.outputs) == 1
+
+
+def test_a_short_run_has_no_text_line_but_its_closing_line(kernel):
+    ran = kernel.run("%%fastreq orders --progress text\n{{base}}/1").good()
+    assert ran.text.startswith("orders: 1 of 1 ok")
+    assert ran.outputs == []
+
+
+def test_a_wrong_option_is_one_line(kernel, server):
+    ran = kernel.run("%%fastreq -c 0\n{{base}}/1")
+    assert ran.text == "UsageError: concurrency='0' is not possible: give a whole number from 1 to 1000\n"
+    assert server.arrivals == []
+
+
+def test_run_all_stops_at_a_cell_that_is_wrong(kernel):
+    message = kernel.client.execute("%%fastreq --nonsense\n{{base}}/1", allow_stdin=False)
+    kernel.finish(message)
+    while (reply := kernel.client.get_shell_msg(timeout=10))["parent_header"]["msg_id"] != message:
+        pass
+    assert reply["content"]["status"] == "error"
+
+
+def test_a_big_cell_does_not_freeze_the_kernel(kernel):
+    kernel.run("import asyncio, time\ngaps = [0.0]\nasync def beat():\n    last = time.perf_counter()\n    while True:\n        await asyncio.sleep(0.01)\n        now = time.perf_counter()\n        gaps.append(now - last)\n        last = now").good()
+    kernel.run("beating = asyncio.get_running_loop().create_task(beat())\nawait asyncio.sleep(0.1)\ngaps.clear()").good()
+    cell = "%%fastreq plan --dry-run --limit 1\n" + "\n".join("{{base}}/%d" % n for n in range(20_000))
+    kernel.run(cell).good()
+    assert kernel.value("beating.cancel(); print(max(gaps))") < 1.0

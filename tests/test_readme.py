@@ -31,6 +31,12 @@ def test_what_it_links_to_is_there():
     assert not [link for link in LINKS if not Path(readme_parts.README.parent, link).exists()]
 
 
+def test_every_promise_names_the_test_that_holds_it():
+    promises = re.findall(r"\[(test_\w+)\]\(([^)]+)\)", TEXT)
+    assert promises
+    assert not [name for name, path in promises if f"def {name}(" not in Path(readme_parts.README.parent, path).read_text(encoding="utf-8")]
+
+
 def test_it_opens_with_the_two_commands():
     assert [line.split("#")[0].strip() for line in BLOCKS[0][1].splitlines()] == ["make demo", "make test"]
 

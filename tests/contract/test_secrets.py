@@ -55,9 +55,9 @@ ENDS = ("connection refused", "never answers", "closes before the head", "closes
 
 
 def echoes_in_reason(call: Call) -> Any:
-    """Say the query back in the reason phrase, in a header, and as a cookie."""
+    """Say the query back in the reason phrase, with its name and without, in a header, and as a cookie."""
     query = call.request.target.partition("?")[2]
-    said = f"HTTP/1.1 400 bad {query} or {canary('echoed')}\r\nX-Echo: {query}\r\nSet-Cookie: s={canary('set_cookie')}\r\nContent-Length: 2\r\n\r\nno"
+    said = f"HTTP/1.1 400 bad {query} or {query.partition('=')[2]}\r\nX-Echo: {query}\r\nSet-Cookie: s={canary('set_cookie')}\r\nContent-Length: 2\r\n\r\nno"
     return call.send(said.encode("latin-1"))
 
 
@@ -85,7 +85,8 @@ def everything(**more):
                 cookies={"k": secret("cookies_option")}, timeout=1, max_retries=0, max_body=10**6, timings=True, response_headers=True) | more
 authorization, api, cookie, query, js, form, echoed = (
     secret(place) for place in ("authorization", "api_key_header", "cookie", "query", "json_field", "form_field", "echoed"))
-pair, bearer = ("user", secret("auth_option")), secret("bearer_option")
+pair = {url[:url.index("/", 8)]: ("user", secret("auth_option")) for url in urls()}
+bearer = secret("bearer_option")
 ends, base, chain = urls(), os.environ["BASE"], os.environ["BASE"]
 """
 
@@ -146,7 +147,7 @@ df
 ---
 await fastreq_async([url.replace("://", "://user:" + secret("userinfo").replace("/", "%2F") + "@", 1) for url in urls()], **everything(headers=None))
 ---
-fastreq(asked(), **everything(return_type="json"))
+fastreq(asked(), **everything(return_type="json", timings=False, response_headers=False))
 ---
 fastreq(asked(), **everything(check=True))
 ---

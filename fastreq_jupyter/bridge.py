@@ -191,14 +191,12 @@ def _nestable(loop: asyncio.AbstractEventLoop, *, must: bool) -> bool:
     if hasattr(loop, "_nest_patched"):
         return True
     if isinstance(loop, asyncio.BaseEventLoop):
-        # Imported and applied at first need: it makes tiny tasks 1.5 times slower in the whole process.
-        import nest_asyncio2  # noqa: PLC0415
+        import nest_asyncio2  # noqa: PLC0415 - at first need: it makes tiny tasks 1.5 times slower in the whole process
 
         nest_asyncio2.apply(loop)
         return True
     if must:
-        where = type(loop).__module__
-        raise OptionError(f"loop='kernel' is not possible: a blocking call cannot nest in {where}; give auto or thread, or await")
+        raise OptionError(f"loop='kernel' is not possible: no call nests in {type(loop).__module__}; give auto or thread, or await")
     return False
 
 
@@ -210,8 +208,8 @@ def _own_runner() -> asyncio.Runner:
 
 
 def _close_runner(runner: asyncio.Runner, pid: int) -> None:
-    if pid == os.getpid() and not runner.get_loop().is_running():
-        with suppress(Exception):
+    with suppress(Exception):
+        if pid == os.getpid() and not runner.get_loop().is_running():
             runner.close()
 
 

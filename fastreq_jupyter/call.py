@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import warnings
+from collections.abc import AsyncIterable
 from dataclasses import dataclass, replace
 from importlib import import_module
 from threading import Lock
@@ -138,6 +139,8 @@ def call_of(urls: Any, given: Mapping[str, Any], *, session: Session | None = No
     refuse(given, (name for name, row in TABLE.items() if "function" not in row.doors), "belongs to cells")
     jar = Jar() if session is None else session.jar
     plan = make_plan(urls, options, jar=jar, home=None if session is None else session.home)
+    if options.loop == "thread" and isinstance(plan.requests, AsyncIterable):
+        raise UsageError("an asynchronous source is read on the running loop: loop='thread' is not possible with it")
     return Call(plan, jar, session)
 
 

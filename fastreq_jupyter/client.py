@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
@@ -17,6 +18,7 @@ from fastreq_jupyter.interrupt import interruption
 from fastreq_jupyter.options import Options
 from fastreq_jupyter.preview import preview
 from fastreq_jupyter.results import conclude
+from fastreq_jupyter.sealing import sealed
 from fastreq_jupyter.target import parse_target
 
 if TYPE_CHECKING:
@@ -35,6 +37,7 @@ _NOT_STREAMED = (
 )  # fmt: skip
 
 
+@sealed
 @document_options
 def fastreq(urls: Any, **options: Unpack[OptionArguments]) -> Any:
     """Send requests and block until all are answered; works in a script, in a thread, and inside a running notebook loop.
@@ -59,6 +62,7 @@ def fastreq(urls: Any, **options: Unpack[OptionArguments]) -> Any:
     return _ended(run_blocking(call)[0])
 
 
+@sealed
 @document_options
 async def fastreq_async(urls: Any, **options: Unpack[OptionArguments]) -> Any:
     """Send requests on the running loop and wait until all are answered.
@@ -80,6 +84,7 @@ async def fastreq_async(urls: Any, **options: Unpack[OptionArguments]) -> Any:
     return _ended((await run_awaiting(call))[0])
 
 
+@sealed
 @document_options
 async def fastreq_stream(urls: Any, **options: Unpack[OptionArguments]) -> AsyncGenerator[StreamedOutcome, None]:
     """Send requests on the running loop and give each out as soon as its head is there, in order of completion.
@@ -119,6 +124,7 @@ async def fastreq_stream(urls: Any, **options: Unpack[OptionArguments]) -> Async
         await run.drained()
 
 
+@sealed
 @document_options
 def submit(urls: Any, **options: Unpack[OptionArguments]) -> Run:
     """Start requests and return at once: on the running loop inside a coroutine outside IPython, else on the service thread.
@@ -135,7 +141,8 @@ def submit(urls: Any, **options: Unpack[OptionArguments]) -> Run:
     """
     refuse(options, ("dry_run", "progress"), "belongs to calls that wait")
     call = call_of(urls, options)
-    return start(call.launch, loop=call.options.loop)
+    lazy = isinstance(call.plan.requests, AsyncIterable)
+    return start(call.launch, loop="kernel" if lazy else call.options.loop)
 
 
 class FastRequests(Session):
@@ -155,6 +162,7 @@ class FastRequests(Session):
         OptionError: A wrong value; or secrets without a base_url, which would go anywhere.
     """
 
+    @sealed
     def __init__(
         self,
         base_url: str | None = None,
@@ -172,6 +180,7 @@ class FastRequests(Session):
         if checked.cookies is not None:
             self.jar.set(checked.cookies, self._origin(None))
 
+    @sealed
     @document_options
     async def request(self, urls: Any, **options: Unpack[OptionArguments]) -> Any:
         """Send requests with what the session holds; relative URLs are joined to its base_url.
@@ -192,6 +201,7 @@ class FastRequests(Session):
             return preview(call.plan)
         return _ended((await run_awaiting(call))[0])
 
+    @sealed
     def set_cookies(self, cookies: Mapping[str, str], origin: str | None = None) -> None:
         """Keep cookies for one origin.
 

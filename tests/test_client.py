@@ -252,9 +252,7 @@ def test_a_coroutine_waits_on_its_own_loop(server):
 def test_a_cancelled_coroutine_leaves_its_rows_in_last_run(server):
     async def main():
         task = asyncio.create_task(fastreq_async([f"{server.url}/a", f"{server.url}/delay/20"]))
-        while not server.paths["/a"]:
-            await asyncio.sleep(0.02)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.6)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -317,16 +315,32 @@ def test_retry_failed_parses_good_rows_once(server):
 
 def test_a_stream_gives_outcomes_as_they_complete(server):
     async def main():
-        found = []
-        async for outcome in fastreq_stream(
-            [f"{server.url}/delay/0.5", f"{server.url}/a", f"{server.url}/status/404", None], max_retries=0
-        ):
-            found.append((outcome.position, outcome.error, len(b"".join([chunk async for chunk in outcome.aiter_bytes()])) > 0))
-        return found
+        urls = [f"{server.url}/delay/0.5", f"{server.url}/a", f"{server.url}/status/404", None]
+        stream = fastreq_stream(urls, max_retries=0)
+        return [(outcome.position, outcome.error, len(await outcome.read()) > 0) async for outcome in stream]
 
     found = asyncio.run(main())
     assert sorted(found) == [(0, None, True), (1, None, True), (2, "http 404", False), (3, "invalid URL", False)]
     assert found[-1][0] == 0
+
+
+def test_a_stream_gives_a_body_in_pieces(server):
+    async def main():
+        async for outcome in fastreq_stream(f"{server.url}/a"):
+            return b"".join([piece async for piece in outcome.aiter_bytes()])
+        return None
+
+    assert b"/a" in asyncio.run(main())
+
+
+def test_an_asynchronous_source_cannot_leave_its_loop(server):
+    async def urls():
+        yield f"{server.url}/a"
+
+    with pytest.raises(UsageError, match="asynchronous source"):
+        fastreq(urls(), loop="thread")
+    with pytest.raises(UsageError, match="no event loop"):
+        submit(urls())
 
 
 def test_a_stream_holds_its_slot_until_the_body_is_read(server):

@@ -23,11 +23,9 @@ from fastreq_jupyter.notebook.rewrite import awaiting_transformer
 if TYPE_CHECKING:
     from collections.abc import Generator, Mapping
 
-__all__ = ["GREETING", "Fastreq", "load", "unload"]
+__all__ = ["GREETING", "Fastreq", "kernel_warning", "load", "unload"]
 
 GREETING = "fastreq is ready: %fastreq --help lists all options, %fastreq --examples shows cells to copy"
-_BROKEN_KERNEL = "ipykernel 7.0 cannot update widgets from a thread: pip install -U ipykernel"
-_OLD_KERNEL = "ipykernel {} is too old for live panels: pip install -U 'ipykernel>=6.29,!=7.0.*'"
 _OLDEST_KERNEL = (6, 29)
 
 
@@ -138,7 +136,7 @@ def load(shell: Any) -> None:
     if completer is not None:
         completer.custom_matchers.append(complete_fastreq)
     shell.fastreq_undo = (magics, transform)
-    print("\n".join([GREETING, *_kernel_warnings(shell)]))  # noqa: T201 - the one line that %load_ext prints
+    print(_greeting(shell))  # noqa: T201 - the one line that %load_ext prints
 
 
 def unload(shell: Any) -> None:
@@ -157,15 +155,20 @@ def unload(shell: Any) -> None:
     shell.magics_manager.registry.pop("Fastreq", None)
 
 
-def _kernel_warnings(shell: Any) -> list[str]:
+def kernel_warning(version: tuple[Any, ...]) -> str | None:
+    """Return the line for an ipykernel that cannot show live panels, None for a good one."""
+    if version[:2] == (7, 0):
+        return "ipykernel 7.0 cannot update widgets from a thread: pip install -U ipykernel"
+    if version[:2] < _OLDEST_KERNEL:
+        shown = ".".join(str(part) for part in version[:3])
+        return f"ipykernel {shown} is too old for live panels: pip install -U 'ipykernel>=6.29,!=7.0.*'"
+    return None
+
+
+def _greeting(shell: Any) -> str:
     version = getattr(sys.modules.get("ipykernel"), "version_info", None)
-    if getattr(shell, "kernel", None) is None or version is None:
-        return []
-    if tuple(version[:2]) == (7, 0):
-        return [_BROKEN_KERNEL]
-    if tuple(version[:2]) < _OLDEST_KERNEL:
-        return [_OLD_KERNEL.format(".".join(str(part) for part in version[:3]))]
-    return []
+    warning = None if version is None or getattr(shell, "kernel", None) is None else kernel_warning(tuple(version))
+    return GREETING if warning is None else f"{GREETING}\n{warning}"
 
 
 def _open_panel() -> Any:

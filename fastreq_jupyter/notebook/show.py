@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.notebook.text import NotebookText, TerminalText
@@ -20,7 +21,7 @@ def open_display(options: Options) -> Display | None:
     if options.progress == "none":
         return None
     if in_kernel():
-        return NotebookText() if options.progress == "text" else MonitorDisplay()
+        return MonitorDisplay() if options.progress != "text" and _widgets_work() else NotebookText()
     if options.progress != "auto" or sys.stderr.isatty():
         return TerminalText()
     return None
@@ -34,16 +35,13 @@ def in_kernel() -> bool:
 
 
 def show_monitor(run: Run) -> Any:
-    """Show the live view of a run and return it; None where widgets cannot be made."""
-    try:
-        # widgets are paid for where they are shown
-        from IPython.display import display  # noqa: PLC0415
+    """Show the live view of a run and return it."""
+    # widgets are paid for where they are shown
+    from IPython.display import display  # noqa: PLC0415
 
-        from fastreq_jupyter.notebook.monitor import Monitor  # noqa: PLC0415
+    from fastreq_jupyter.notebook.monitor import Monitor  # noqa: PLC0415
 
-        monitor = Monitor(run)
-    except Exception:  # noqa: BLE001 - a broken widget installation must not cost the run: the text line stands in
-        return None
+    monitor = Monitor(run)
     display(monitor)  # type: ignore[no-untyped-call]
     return monitor
 
@@ -56,26 +54,28 @@ class MonitorDisplay:
     """
 
     def __init__(self) -> None:
-        self._monitor: Any = None
-        self._text: NotebookText | None = None
+        self._shown = False
         self.said = False
 
     def tick(self, run: Run) -> None:
         """Show the view once; it draws itself from then on."""
-        if self._monitor is None and self._text is None:
-            self._monitor = show_monitor(run)
-            if self._monitor is None:
-                self._text = NotebookText()
-        if self._text is not None:
-            self._text.tick(run)
+        if not self._shown:
+            self._shown = True
+            show_monitor(run)
 
     def close(self, run: Run | None) -> None:
         """Leave the static summary, for notebooks that are reopened or exported."""
-        if self._text is not None:
-            self._text.close(run)
-            self.said = self._text.said
-        elif self._monitor is not None and run is not None:
+        if self._shown and run is not None:
             _show_summary(run)
+
+
+def _widgets_work() -> bool:
+    """Import what the live view needs before the run starts: it takes a while, and the run's clock would see it."""
+    try:
+        import_module("fastreq_jupyter.notebook.monitor")
+    except ImportError:
+        return False
+    return True
 
 
 def _show_summary(run: Run) -> None:

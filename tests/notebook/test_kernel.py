@@ -50,7 +50,9 @@ def test_a_cell_assigns_its_frame_and_ends_with_one_line(kernel):
 
 
 def test_a_cell_is_natively_awaited_so_that_the_kernels_loop_goes_on(kernel):
-    kernel.run("import asyncio\nbeats = []\nasync def beat():\n    while True:\n        beats.append(1)\n        await asyncio.sleep(0.02)").good()
+    kernel.run(
+        "import asyncio\nbeats = []\nasync def beat():\n    while True:\n        beats.append(1)\n        await asyncio.sleep(0.02)"
+    ).good()
     kernel.run("beating = asyncio.get_running_loop().create_task(beat())\nawait asyncio.sleep(0)\nbeats.clear()").good()
     kernel.run("%%fastreq orders --progress none\n{{base}}/delay/1").good()
     count = kernel.value("beating.cancel(); print(len(beats))")
@@ -193,8 +195,10 @@ def test_run_all_stops_at_a_cell_that_is_wrong(kernel):
 
 
 def test_a_big_cell_does_not_freeze_the_kernel(kernel):
-    kernel.run("import asyncio, time\ngaps = [0.0]\nasync def beat():\n    last = time.perf_counter()\n    while True:\n        await asyncio.sleep(0.01)\n        now = time.perf_counter()\n        gaps.append(now - last)\n        last = now").good()
+    kernel.run(
+        "import asyncio, time\ngaps = [0.0]\nasync def beat():\n    last = time.perf_counter()\n    while True:\n        await asyncio.sleep(0.01)\n        now = time.perf_counter()\n        gaps.append(now - last)\n        last = now"
+    ).good()
     kernel.run("beating = asyncio.get_running_loop().create_task(beat())\nawait asyncio.sleep(0.1)\ngaps.clear()").good()
-    cell = "%%fastreq plan --dry-run --limit 1\n" + "\n".join("{{base}}/%d" % n for n in range(20_000))
+    cell = "%%fastreq plan --dry-run --limit 1\n" + "\n".join(f"{{{{base}}}}/{n}" for n in range(20_000))
     kernel.run(cell).good()
     assert kernel.value("beating.cancel(); print(max(gaps))") < 1.0

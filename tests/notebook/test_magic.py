@@ -13,7 +13,7 @@ from traitlets.config import Config
 
 from fastreq_jupyter import FastRequests, PartialFailureError, last_run
 from fastreq_jupyter.notebook.complete import suggestions
-from fastreq_jupyter.notebook.magic import GREETING
+from fastreq_jupyter.notebook.magic import GREETING, kernel_warning
 from fastreq_jupyter.notebook.rewrite import rewrite_calls
 from fastreq_jupyter.options import TABLE
 
@@ -57,6 +57,18 @@ def test_loading_prints_one_line_that_names_help_and_examples(shell, run):
     assert printed == GREETING + "\n"
     assert "%fastreq --help" in printed
     assert "%fastreq --examples" in printed
+
+
+@pytest.mark.parametrize(("version", "warned"), [((7, 0, 1), True), ((6, 28, 0), True), ((6, 29, 0), False), ((7, 4, 0), False)])
+def test_a_kernel_that_cannot_show_panels_is_named(version, warned):
+    warning = kernel_warning(version)
+    assert (warning is not None) == warned
+    assert not warned or "\n" not in warning
+
+
+def test_equal_requests_are_mentioned_below_the_closing_line(run):
+    _, printed = run("%%fastreq orders\n{{base}}/1\n{{base}}/1")
+    assert "dedup" in printed.splitlines()[1]
 
 
 def test_a_cell_assigns_its_frame_and_ends_with_one_line(shell, run):

@@ -60,7 +60,9 @@ def test_a_command_of_ipython_runs_and_leaves_nothing_behind(environment, server
 
 
 def test_a_run_in_the_background_does_not_hold_up_the_exit(environment, server):
-    done = ipython(environment, f"%load_ext fastreq_jupyter\nget_ipython().run_cell_magic('fastreq', 'x --background', '{server.url}/delay/20')")
+    done = ipython(
+        environment, f"%load_ext fastreq_jupyter\nget_ipython().run_cell_magic('fastreq', 'x --background', '{server.url}/delay/20')"
+    )
     assert done.stderr == ""
     assert "x: 1 request in the background" in done.stdout
 

@@ -161,6 +161,7 @@ async def failure(backend, url, **more):
 
 @asynccontextmanager
 async def session(name, **options):
+    pytest.importorskip(name)
     backend = open_backend(SessionKey(name, **options))
     try:
         yield backend
@@ -172,9 +173,9 @@ async def session(name, **options):
             await asyncio.sleep(0)
 
 
-async def until(condition, timeout=5.0):
+async def until(condition, timeout=5.0):  # noqa: ASYNC109 - a bound, not a promise
     async with asyncio.timeout(timeout):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for happens in foreign code
             await asyncio.sleep(0.01)
 
 

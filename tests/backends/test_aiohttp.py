@@ -2,8 +2,11 @@
 
 import asyncio
 
-import aiohttp
 import pytest
+
+from fastreq_jupyter.timing import Marks
+
+aiohttp = pytest.importorskip("aiohttp")
 
 
 def test_private_switch_is_still_there_and_off(wire):
@@ -40,7 +43,7 @@ def test_connector_alone_keeps_a_request_from_going_out_twice(wire, method):
 def test_our_protocol_is_the_one_that_aiohttp_uses(wire):
     async def scenario():
         async with wire.listening(wire.answering(wire.OK)) as server, wire.session("aiohttp") as backend:
-            stream = await backend.send(wire.exchange(server.url), __import__("fastreq_jupyter.timing").timing.Marks())
+            stream = await backend.send(wire.exchange(server.url), Marks())
             assert type(stream._response._protocol).__module__ == "fastreq_jupyter.backends.aiohttp_connection"
             await stream.aclose()
 

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import threading
 import time
+from math import isnan
 
 import pytest
 
@@ -70,7 +71,7 @@ def test_connection_closed_while_idle_is_not_used(wire, name):
                 # The loop is blocked meanwhile, as a busy cell does: nobody was told of the end yet.
                 await wire.until(lambda: server.open == 0)
                 await asyncio.sleep(0.02)
-                time.sleep(0.02)
+                time.sleep(0.02)  # noqa: ASYNC251 - the point
             assert server.connections == 4
 
     wire.run(scenario())
@@ -104,7 +105,6 @@ def test_cancelling_closes_the_socket_at_once(wire, name, when):
 
     async def scenario():
         async with wire.listening(hanging) as server, wire.session(name) as backend:
-            closed = asyncio.Event()
             task = asyncio.create_task(wire.fetch(backend, server.url))
             await wire.until(lambda: server.in_flight == 1)
             await asyncio.sleep(0.05)
@@ -114,7 +114,6 @@ def test_cancelling_closes_the_socket_at_once(wire, name, when):
                 await task
             await wire.until(lambda: server.writers[0].transport.is_closing() or _ended(server.writers[0]), 2)
             assert time.perf_counter() - began < 1
-            assert not closed.is_set()
 
     wire.run(scenario())
 
@@ -276,7 +275,7 @@ def test_marks_of_a_fresh_and_a_reused_connection(wire, name):
             seen = backend.phases
         assert (first.reused, second.reused, first.encrypted, second.encrypted) == (False, True, False, False)
         order = [began, first.domain_lookup_start, first.domain_lookup_end, first.connect_start, first.connect_end, first.request_start]
-        known = [mark for mark in order if mark == mark]
+        known = [mark for mark in order if not isnan(mark)]
         assert known == sorted(known)
         for marks in (first, second):
             phases = marks.freeze().phases

@@ -386,7 +386,7 @@ def test_field_line_of_30_kilobytes_is_fine(wire, name):
         answer = b"HTTP/1.1 200 OK\r\nX-Long: " + b"a" * 30_000 + b"\r\nContent-Length: 0\r\n\r\n"
         async with wire.listening(wire.answering(answer)) as server, wire.session(name) as backend:
             stream, _ = await wire.fetch(backend, server.url)
-            assert dict((key.lower(), value) for key, value in stream.headers)["x-long"] == "a" * 30_000
+            assert {key.lower(): value for key, value in stream.headers}["x-long"] == "a" * 30_000
 
     wire.run(scenario())
 

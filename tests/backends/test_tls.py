@@ -1,7 +1,6 @@
 """TLS: whom each backend trusts, what it says when it does not, and HTTP/2."""
 
 import asyncio
-import os
 import ssl
 
 import pytest
@@ -58,7 +57,7 @@ def test_verification_can_be_turned_off(wire, name, server_tls):
     wire.run(scenario())
 
 
-def test_client_certificate_is_shown(wire, name, server_tls, authority, bundle, tmp_path):
+def test_client_certificate_is_shown(wire, name, server_tls, authority, bundle, tmp_path):  # noqa: PLR0917 - fixtures
     async def scenario():
         server_tls.verify_mode = ssl.CERT_REQUIRED
         authority.configure_trust(server_tls)
@@ -112,7 +111,7 @@ def test_environment_does_not_choose_the_ca(wire, name, server_tls, bundle, monk
 
 def test_environment_gives_no_proxy_and_no_password(wire, name, monkeypatch, tmp_path):
     (tmp_path / ".netrc").write_text("default login user password secret\n")
-    os.chmod(tmp_path / ".netrc", 0o600)
+    (tmp_path / ".netrc").chmod(0o600)
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     for variable in ("HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"):
@@ -130,6 +129,8 @@ def test_environment_gives_no_proxy_and_no_password(wire, name, monkeypatch, tmp
 
 @pytest.mark.parametrize("name", ["aiohttp", "requests"])
 def test_http_2_is_refused_where_it_is_not_spoken(wire, name):
+    pytest.importorskip(name)
+
     async def scenario():
         with pytest.raises(OptionError, match="http2=True is not possible"):
             open_backend(SessionKey(name, http2=True))

@@ -105,7 +105,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         try:
             run = start(order.call.launch, loop="thread")
         except FastreqError as error:
-            self._say(str(error), wrong=True)
+            self._say(html.escape(str(error)), wrong=True)
             return None
         self._say("")
         self._adopt(run)

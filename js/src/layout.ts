@@ -109,7 +109,7 @@ export function ticks(scale: Scale, apart = 72): { step: number; at: { time: num
   const { from, to } = scale.domain;
   const step = roundStep(((to - from) / Math.max(scale.width, 1)) * apart);
   const at: { time: number; x: number }[] = [];
-  for (let k = Math.ceil(from / step - 1e-9); k * step <= to && at.length < 100; k++) {
+  for (let k = Math.ceil(from / step - 1e-9) || 0; k * step <= to && at.length < 100; k++) {
     at.push({ time: k * step, x: toX(scale, k * step) });
   }
   return { step, at };

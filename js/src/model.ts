@@ -100,6 +100,8 @@ export class RunModel {
       this.#reserve(row + 1);
       this.#describe(row, head.url[i], head.name_of[i], head.detail[i]);
       const ended = this.state(row) >= ROW.ok;
+      // What has ended stays so, whatever a late message says.
+      if (ended && (rows.state[i] ?? 0) < ROW.ok) continue;
       for (const column of NUMBERS) this.rows[column][row] = rows[column][i] ?? 0;
       for (const column of WORDS) this.rows[column][row] = words[rows[column][i] ?? 0] ?? 0;
       const host = this.rows.host[row];

@@ -21,7 +21,7 @@ import time
 import urllib.request
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import nbformat
 from playwright.sync_api import sync_playwright
@@ -141,7 +141,7 @@ class Jupyter:
             argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
             self._write(f"data/kernels/{name}/kernel.json", {"argv": argv, "display_name": name, "language": "python"})
 
-    def __enter__(self) -> Jupyter:
+    def __enter__(self) -> Self:
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]

@@ -1,0 +1,193 @@
+// @vitest-environment jsdom
+import { beforeEach, expect, test, vi } from "vitest";
+import { Controls } from "../src/controls";
+import { DetailsPane } from "../src/details";
+import type { Details, Reply } from "../src/protocol";
+import { type Channel, Store } from "../src/store";
+import { RowTable, type TableActions } from "../src/table";
+import { buffersOf, STORY, type Told } from "./story";
+
+const HOSTILE = "<img src=x onerror=alert(1)>\u202e\x1b[31m";
+const told = STORY[3] as Told;
+
+class Line implements Channel {
+  listener: (...args: never[]) => void = () => {};
+  sent: { do: string; id: number }[] = [];
+
+  get(): unknown {
+    return {};
+  }
+
+  send(content: unknown): void {
+    this.sent.push(content as { do: string; id: number });
+  }
+
+  on(event: string, listener: (...args: never[]) => void): void {
+    if (event === "msg:custom") this.listener = listener;
+  }
+
+  say(content: unknown, buffers: DataView[] = []): void {
+    (this.listener as (...args: unknown[]) => void)(content, buffers);
+  }
+}
+
+let line: Line;
+let store: Store;
+
+beforeEach(() => {
+  line = new Line();
+  store = new Store(line);
+  document.body.replaceChildren();
+});
+
+function tell(change: Partial<Told> = {}): void {
+  line.say({ ...told, ...change }, buffersOf(told));
+}
+
+function shownTable(actions: Partial<TableActions> = {}): RowTable {
+  const table = new RowTable({ sort: vi.fn(), select: vi.fn(), open: vi.fn(), moved: vi.fn(), ...actions });
+  document.body.append(table.element);
+  Object.defineProperty(table.element, "clientHeight", { value: 200 });
+  table.setOrder(Uint32Array.from([0, 1, 2]), "position", false);
+  table.draw(store.run);
+  return table;
+}
+
+test("the table holds what the kernel told, as text", () => {
+  tell({ url: [HOSTILE, "https://a.example/2", "https://a.example/3"], detail: { 2: HOSTILE } });
+  shownTable();
+  expect(document.querySelector("img")).toBeNull();
+  const cells = [...document.querySelectorAll("tbody tr:first-child td")].map((cell) => cell.textContent);
+  expect(cells).toEqual([
+    "0",
+    "200",
+    "GET",
+    "first  <img src=x onerror=alert(1)>⟨U+202E⟩␛[31m",
+    "1",
+    "9 B",
+    "69 ms",
+    "",
+  ]);
+});
+
+test("the table tells a screen reader how many rows there are, which is sorted, which is chosen", () => {
+  tell();
+  const table = shownTable();
+  table.setSelected(1);
+  table.draw(store.run);
+  const grid = document.querySelector("table");
+  expect(grid?.getAttribute("aria-rowcount")).toBe("4");
+  expect(document.querySelector("th")?.getAttribute("aria-sort")).toBe("ascending");
+  const active = grid?.getAttribute("aria-activedescendant") ?? "";
+  expect(document.getElementById(active)?.getAttribute("aria-selected")).toBe("true");
+});
+
+test("arrows choose rows, Enter opens one", () => {
+  tell();
+  const select = vi.fn((row: number) => table.setSelected(row));
+  const open = vi.fn();
+  const table = shownTable({ select, open });
+  const press = (key: string) =>
+    table.table.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+  for (const key of ["ArrowDown", "ArrowDown", "End", "ArrowUp", "Home", "Enter"]) press(key);
+  expect(select.mock.calls.map(([row]) => row)).toEqual([0, 1, 2, 1, 0]);
+  expect(open).toHaveBeenCalledWith(0);
+});
+
+test("details show what came from the network as text, and say what a backend cannot see", async () => {
+  tell();
+  const pane = new DetailsPane(store, () => {});
+  document.body.append(pane.element);
+  const shown = pane.show(0);
+  const id = line.sent[0]?.id ?? 0;
+  const details: Details = {
+    position: 0,
+    url: "https://a.example/",
+    method: "GET",
+    name: null,
+    final_url: null,
+    status: "200 OK",
+    http_version: "1.1",
+    error: null,
+    detail: null,
+    size: 9,
+    content_type: "text/html",
+    request_headers: [],
+    request_body: null,
+    response_headers: [["X-Evil", HOSTILE]],
+    body: `${HOSTILE}<script>alert(1)</script>`,
+    body_note: null,
+    attempts: [
+      {
+        number: 1,
+        status: 200,
+        error: null,
+        detail: null,
+        started_at: "2026-11-03T12:00:00.000+00:00",
+        phases: [
+          ["queued", 1],
+          ["dns", null],
+        ],
+        total_ms: 12.5,
+        retry_wait_ms: 0,
+      },
+    ],
+  };
+  line.say({ kind: "reply", id, ok: true, details } satisfies Reply);
+  await shown;
+  expect(document.querySelector("img, script")).toBeNull();
+  expect(document.querySelector("pre")?.textContent).toContain("<script>alert(1)</script>");
+  expect(pane.element.textContent).toContain("not seen");
+  expect(pane.element.textContent).not.toContain("\u202e");
+});
+
+test("buttons send commands, and a refused setting is said beside its field", async () => {
+  tell({ state: "RUNNING" });
+  const controls = new Controls(store);
+  document.body.append(controls.element);
+  controls.draw(0);
+  const [pause] = document.querySelectorAll<HTMLButtonElement>("button");
+  pause?.click();
+  expect(line.sent[0]).toMatchObject({ do: "pause" });
+  const field = document.querySelector<HTMLInputElement>("input[type=number]");
+  if (!field) throw new Error("no field");
+  field.value = "5000";
+  field.dispatchEvent(new Event("change"));
+  expect(line.sent[1]).toMatchObject({ do: "update", concurrency: "5000" });
+  line.say({
+    kind: "reply",
+    id: line.sent[1]?.id ?? 0,
+    ok: false,
+    field: "concurrency",
+    said: "give 1 to 1000",
+  });
+  await Promise.resolve();
+  await Promise.resolve();
+  expect(field.getAttribute("aria-invalid")).toBe("true");
+  expect(document.querySelector(".fr-error")?.textContent).toBe("give 1 to 1000");
+});
+
+test("a finished run offers to send its failures again, and nothing else", () => {
+  tell({ state: "DONE", closing: "orders: 3 of 4 ok" });
+  const controls = new Controls(store);
+  document.body.append(controls.element);
+  controls.draw(0);
+  const buttons = [...document.querySelectorAll<HTMLButtonElement>("button")].filter(({ hidden }) => !hidden);
+  expect(buttons.map(({ textContent }) => textContent)).toEqual(["Retry 1 failed"]);
+  expect(document.querySelector(".fr-note")?.textContent).toBe("orders: 3 of 4 ok");
+});
+
+test("a kernel that is gone leaves a panel that says so, without anything to press", () => {
+  tell({ state: "RUNNING" });
+  store.connection = "stopped";
+  const controls = new Controls(store);
+  document.body.append(controls.element);
+  controls.draw(0);
+  const enabled = [...document.querySelectorAll<HTMLButtonElement>("button")].filter(
+    ({ hidden, disabled }) => !hidden && !disabled,
+  );
+  expect(enabled).toEqual([]);
+  expect(document.body.textContent).toContain(
+    "The kernel stopped before this run ended. 4 requests had finished",
+  );
+});

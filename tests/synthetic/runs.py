@@ -1,0 +1,116 @@
+"""Outcomes and events with figures that can be told by heart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from math import nan
+from typing import TYPE_CHECKING
+
+from fastreq_jupyter.engine.events import AttemptFinished, AttemptStarted, Event, Finished, ResponseStarted, RetryScheduled, RunStarted
+from fastreq_jupyter.engine.progress import Progress
+from fastreq_jupyter.model import Attempt, Outcome, Request, Response
+from fastreq_jupyter.notebook.feed import Feed, Status
+from fastreq_jupyter.timing import Timing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+BEGAN = 1000.0
+NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
+
+
+def timing(start: float, *, fresh: bool = True, wait: float = 0.05, receive: float = 0.01) -> Timing:
+    """One hop: 2 ms of DNS, 3 of connect, 4 of TLS on a fresh connection."""
+    if not fresh:
+        return Timing(start, nan, nan, nan, nan, nan, start, start + wait, start + wait + receive, reused=True, encrypted=True)
+    dns, connected, secured = start + 0.002, start + 0.005, start + 0.009
+    sent = secured + wait
+    return Timing(start, start, dns, dns, connected, secured, secured, sent, sent + receive, reused=False, encrypted=True)
+
+
+def attempt(
+    number: int, at: float, *, status: int | None = 200, error: str | None = None, retry_wait: float = 0.0, fresh: bool = True
+) -> Attempt:
+    """An attempt that began `at` seconds into the run, after 1 ms in the queue."""
+    hop = timing(BEGAN + at, fresh=fresh)
+    return Attempt(
+        number,
+        NOON + timedelta(seconds=at),
+        BEGAN + at,
+        hop.response_end,
+        0.001,
+        (hop,),
+        status,
+        error,
+        error and f"cause of {error}",
+        retry_wait,
+    )
+
+
+def outcome(position: int, request: Request, attempts: tuple[Attempt, ...], *, content: bytes = b'{"id": 1}') -> Outcome:
+    """What became of a request, told by its last attempt."""
+    last = attempts[-1]
+    response = (
+        None if last.status is None else Response(last.status, (("Content-Type", "application/json"),), request.url, content, len(content))
+    )
+    return Outcome(position, request, attempts, response, None, last.error, last.error_detail)
+
+
+def events_of(one: Outcome) -> Iterator[Event]:
+    """Everything that a run tells about a request, in order."""
+    for made in one.attempts:
+        yield AttemptStarted(one.position, one.request, made.number, made.start)
+        if made.status is not None:
+            yield ResponseStarted(one.position, made.status, made.hops[-1].response_start)
+        yield AttemptFinished(one.position, made)
+        if made.retry_wait:
+            yield RetryScheduled(one.position, made.end + made.retry_wait, made.error or "")
+    yield Finished(one)
+
+
+def many(count: int, *, host: str = "https://api.example.org", apart: float = 0.002) -> list[Outcome]:
+    """As many good outcomes as asked for, every tenth with a retry, every fiftieth failed."""
+    made = []
+    for i in range(count):
+        request = Request("GET", f"{host}/orders/{i}")
+        first = attempt(1, i * apart, fresh=i < 20)
+        if i % 50 == 7:
+            attempts = (replace(first, status=404, error="http 404", error_detail="Not Found"),)
+        elif i % 10 == 3:
+            attempts = (replace(first, status=503, error="http 503", retry_wait=0.2), attempt(2, i * apart + 0.35, fresh=False))
+        else:
+            attempts = (first,)
+        made.append(outcome(i, request, attempts))
+    return made
+
+
+def progress(**changed: object) -> Progress:
+    """A progress with a figure of its own in each field."""
+    base = Progress(
+        total=10,
+        done=4,
+        ok=3,
+        failed=1,
+        retried=2,
+        in_flight=5,
+        waiting=1,
+        bytes=1234,
+        elapsed_s=1.5,
+        per_second=2.5,
+        eta_s=2.4,
+        notice=None,
+    )
+    return replace(base, **changed)
+
+
+def status(state: str = "RUNNING", **changed: object) -> Status:
+    """What is said about such a run."""
+    return Status(state, progress(**changed), {"concurrency": 20, "rate_limit": ""})
+
+
+def fed(outcomes: Iterable[Outcome], *, row_limit: int = 1000) -> Feed:
+    """A feed that has heard of a whole run."""
+    feed = Feed("run-1", name="orders", row_limit=row_limit)
+    feed.take([RunStarted(BEGAN, None), *(event for one in outcomes for event in events_of(one))])
+    return feed

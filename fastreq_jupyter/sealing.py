@@ -17,9 +17,11 @@ from fastreq_jupyter.errors import FastreqError
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-__all__ = ["sealed"]
+__all__ = ["outside", "sealed"]
 
 F = TypeVar("F", bound="Callable[..., Any]")
+E = TypeVar("E", bound=BaseException)
+_PACKAGE = __name__.partition(".")[0]
 _OURS = (FastreqError, asyncio.CancelledError)
 
 
@@ -30,6 +32,14 @@ def sealed(function: F) -> F:
     if inspect.iscoroutinefunction(function):
         return cast("F", functools.wraps(function)(_coroutine(function)))
     return cast("F", functools.wraps(function)(_plain(function)))
+
+
+def outside(error: E) -> E:
+    """Return an exception of the user's code without the frames of ours that it came through; one of our own as it is."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+        trace = trace.tb_next
+    return error if trace is None else error.with_traceback(trace)
 
 
 def _plain(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -4,8 +4,9 @@ import traceback
 
 import pytest
 
+from fastreq_jupyter.engine.drawing import Source
 from fastreq_jupyter.errors import OptionError
-from fastreq_jupyter.sealing import sealed
+from fastreq_jupyter.sealing import outside, sealed
 
 SECRET = "canary"
 
@@ -92,3 +93,24 @@ def test_an_error_that_is_not_ours_keeps_its_frames():
     with pytest.raises(ZeroDivisionError) as caught:
         broken(0)
     assert "broken" in [frame.f_code.co_name for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+
+
+def test_an_error_of_the_users_source_comes_without_our_frames():
+    def source():
+        yield "first"
+        raise LookupError("broke")
+
+    drawn = Source(source(), None)
+
+    async def draw():
+        while await drawn.draw() is not None:
+            pass
+
+    asyncio.run(draw())
+    frames = [frame.f_code.co_name for frame, _ in traceback.walk_tb(drawn.error.__traceback__)]
+    assert frames == ["source"]
+
+
+def test_an_error_without_foreign_frames_stays_as_it_is():
+    error = ValueError("never raised")
+    assert outside(error) is error

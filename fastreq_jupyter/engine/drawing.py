@@ -6,6 +6,8 @@ import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING
 
+from fastreq_jupyter.sealing import outside
+
 if TYPE_CHECKING:
     from fastreq_jupyter.model import Item
 
@@ -46,7 +48,7 @@ class Source:
             except StopAsyncIteration:
                 item = None
             except Exception as error:  # noqa: BLE001 - the user's iterator: its failure ends the drawing, not the run
-                self.error, item = error, None
+                self.error, item = outside(error), None
             return self._numbered(item)
 
     def rest(self) -> Iterator[tuple[int, Item]]:
@@ -72,7 +74,7 @@ class Source:
         try:
             return next(iterator, None)
         except Exception as error:  # noqa: BLE001 - see above
-            self.error = error
+            self.error = outside(error)
             return None
 
     def _numbered(self, item: Item | None) -> tuple[int, Item] | None:

@@ -14,7 +14,7 @@ from urllib.parse import urlencode
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["charset_of", "decode_text", "encode_content", "encode_multipart", "field_lines", "with_params"]
+__all__ = ["charset_of", "decode_text", "encode_content", "encode_multipart", "field_lines", "media_type", "with_params"]
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -28,6 +28,11 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 _NO_CHARSETS = frozenset({"idna", "mbcs", "oem", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"})
 # What servers call by the narrow name holds characters of the wide one (WHATWG Encoding, 4.2).
 _WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "big5hkscs"}
+
+
+def media_type(content_type: str | None) -> str | None:
+    """Return the media type of a Content-Type in lower case without parameters, None where there is none."""
+    return content_type.partition(";")[0].strip().lower() or None if content_type else None
 
 
 def charset_of(content_type: str | None) -> str | None:

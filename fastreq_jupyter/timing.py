@@ -40,7 +40,20 @@ class Marks:
 
     def freeze(self) -> Timing:
         """Return what was recorded as an immutable value."""
-        return Timing(*(getattr(self, f.name) for f in _MARK_FIELDS))
+        # Written out: this runs once for every exchange.
+        return Timing(
+            self.fetch_start,
+            self.domain_lookup_start,
+            self.domain_lookup_end,
+            self.connect_start,
+            self.secure_connection_start,
+            self.connect_end,
+            self.request_start,
+            self.response_start,
+            self.response_end,
+            self.reused,
+            self.encrypted,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +123,3 @@ def phases_of(hops: Iterable[Timing]) -> Phases:
     if total is None:
         return last
     return Phases(dns=total.dns, connect=total.connect, tls=total.tls, wait=last.wait, receive=total.receive)
-
-
-_MARK_FIELDS = fields(Timing)

@@ -172,7 +172,7 @@ class _Reader:
             return await self._save(head, method, stream, self.save_as)
         else:
             body = await read_body(stream, method=method, max_body=self.options.max_body, gate=self.ticket)
-        return replace(head, content=body.content, size_bytes=body.size_bytes)
+        return head.with_body(body.content, body.size_bytes)
 
     async def _save(self, head: Response, method: str, stream: Stream, path: str) -> Response:
         try:
@@ -184,7 +184,7 @@ class _Reader:
                 file.discard()
         except OSError as error:
             raise BackendError("save_to", f"{path}: {error.strerror or error}") from error
-        return replace(head, path=path, size_bytes=body.size_bytes)
+        return head.with_body(None, body.size_bytes, path)
 
 
 def _head(exchange: Exchange, stream: Stream) -> Response:

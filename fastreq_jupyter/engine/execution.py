@@ -51,7 +51,7 @@ class Execution:
         plan: Plan,
         transport: Transport,
         *,
-        emit: Callable[[events.Event], None],
+        emit: Callable[..., None],
         store: Store | None = None,
         handoff: Handoffs | None = None,
     ) -> None:
@@ -129,7 +129,7 @@ class Execution:
             await self._store.begin(job.request, job.position)
             job.marked = True
         start, started_at = perf_counter(), datetime.now(UTC)
-        self._emit(events.AttemptStarted(job.position, job.request, len(job.attempts) + 1, start))
+        self._emit(events.AttemptStarted, job.position, job.request, len(job.attempts) + 1, start)
         self.tally.attempts += 1
         trial = Trial()
         try:
@@ -138,7 +138,7 @@ class Execution:
             job.attempts.append(_cut(job, trial, start, started_at))
             raise
         judgement = judge(job, trial, self.options, start=start, started_at=started_at)
-        self._emit(events.AttemptFinished(job.position, judgement.attempt))
+        self._emit(events.AttemptFinished, job.position, judgement.attempt)
         self._heed(job, judgement)
         if judgement.outcome is None:
             return self._again(job, judgement)
@@ -156,7 +156,7 @@ class Execution:
         self.rows[position] = outcome
         self._shown.pop(position, None)
         self.tally.count(outcome)
-        self._emit(events.Finished(outcome))
+        self._emit(events.Finished, outcome)
         self._scheduler.parent_done(position)
         if outcome.error is not None and self._scheduler.stop is None and self._too_many_failures():
             self.halt("stopped", f"stopped after {self.tally.failed} failures (max_failures)")
@@ -186,7 +186,7 @@ class Execution:
                 ticket=ticket,
                 secrets=job.request.secrets,
                 save_as=job.request.save_as,
-                on_head=lambda status: self._emit(events.ResponseStarted(job.position, status, perf_counter())),
+                on_head=lambda status: self._emit(events.ResponseStarted, job.position, status, perf_counter()),
                 handoff=self._handoff_of(job, deadline),
             )
         except asyncio.CancelledError:
@@ -207,7 +207,7 @@ class Execution:
         job.attempts.append(judgement.attempt)
         self.tally.retried += 1
         reason = judgement.attempt.error or ""
-        self._emit(events.RetryScheduled(job.position, judgement.attempt.end + judgement.wait, reason))
+        self._emit(events.RetryScheduled, job.position, judgement.attempt.end + judgement.wait, reason)
         return judgement.wait
 
     def _heed(self, job: Job, judgement: Judgement) -> None:
@@ -241,7 +241,7 @@ class Execution:
     def _notice(self, text: str | None) -> None:
         self.tally.notice = text
         if text is not None:
-            self._emit(events.Notice(text))
+            self._emit(events.Notice, text)
 
     def _out_of_time(self) -> None:
         self.halt("deadline", f"the run's deadline of {self.options.deadline:g} s was over")

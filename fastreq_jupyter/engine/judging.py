@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING
@@ -83,7 +83,7 @@ def judge(job: Job, trial: Trial, options: Options, *, start: float, started_at:
     if verdict.detail:
         detail = f"{detail}; {verdict.detail}" if detail else verdict.detail
     if response is not None and options.return_type != "response":
-        response = replace(response, content=None)
+        response = response.with_body(None, response.size_bytes, response.path)
     outcome = Outcome(
         position=job.position,
         request=job.request,

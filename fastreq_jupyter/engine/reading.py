@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastreq_jupyter.content import charset_of, decode_text
+from fastreq_jupyter.content import charset_of, decode_text, media_type
 
 if TYPE_CHECKING:
     from fastreq_jupyter.model import Response
@@ -54,17 +54,18 @@ def read_data(response: Response, content: bytes, return_type: str, method: str)
     """
     if return_type in ("content", "response"):
         return Reading(content)
+    content_type = response.header("content-type")
     if return_type == "text":
-        return Reading(decode_text(content, response.header("content-type")))
+        return Reading(decode_text(content, content_type))
     if not content and (method == "HEAD" or response.status in _BODILESS):
         return Reading(None)
-    if return_type == "json" or _is_json(response.content_type):
-        return _read_json(content, response.header("content-type"))
-    return Reading(_text_or_bytes(content, response))
+    if return_type == "json" or _is_json(media_type(content_type)):
+        return _read_json(content, content_type)
+    return Reading(_text_or_bytes(content, content_type))
 
 
-def _is_json(media_type: str | None) -> bool:
-    return media_type is not None and (media_type == "application/json" or media_type.endswith("+json"))
+def _is_json(kind: str | None) -> bool:
+    return kind is not None and (kind == "application/json" or kind.endswith("+json"))
 
 
 def _read_json(content: bytes, content_type: str | None) -> Reading:
@@ -75,13 +76,12 @@ def _read_json(content: bytes, content_type: str | None) -> Reading:
         return Reading(decode_text(content, content_type), "invalid JSON", cause)
 
 
-def _text_or_bytes(content: bytes, response: Response) -> str | bytes:
-    kind = response.content_type
-    full = response.header("content-type")
+def _text_or_bytes(content: bytes, content_type: str | None) -> str | bytes:
+    kind = media_type(content_type)
     if kind is None:
         return _guessed(content)
-    if kind.startswith("text/") or kind.endswith("+xml") or kind in _TEXT_TYPES or charset_of(full):
-        return decode_text(content, full)
+    if kind.startswith("text/") or kind.endswith("+xml") or kind in _TEXT_TYPES or charset_of(content_type):
+        return decode_text(content, content_type)
     return content
 
 

@@ -242,12 +242,12 @@ class Run:
 
     async def _live(self) -> None:
         self._enter("RUNNING")
-        self._emit(events.RunStarted(perf_counter(), self.plan.total))
+        self._emit(events.RunStarted, perf_counter(), self.plan.total)
         try:
             await self._execution.run()
         finally:
             self._enter("CANCELLED" if self._state == "CANCELLING" or self._execution.torn_down else "DONE")
-            self._emit(events.RunFinished(perf_counter(), self._state))
+            self._emit(events.RunFinished, perf_counter(), self._state)
             self.finished.set_result(None)
 
     def _cancel(self) -> None:
@@ -268,11 +268,14 @@ class Run:
     def _enter(self, state: str) -> None:
         if state != self._state:
             self._state = state
-            self._emit(events.StateChanged(state))
+            self._emit(events.StateChanged, state)
 
-    def _emit(self, event: events.Event) -> None:
-        for listener in self._listeners:
-            listener(event)
+    def _emit(self, kind: Callable[..., events.Event], *parts: Any) -> None:
+        """Tell the listeners; without any, the event is not even made."""
+        if self._listeners:
+            event = kind(*parts)
+            for listener in self._listeners:
+                listener(event)
 
     def _post(self, command: Callable[..., None], *args: Any) -> None:
         # A closed loop has cancelled the run already.

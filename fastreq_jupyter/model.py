@@ -254,11 +254,11 @@ class Plan:
         notes: Lines to say at the end (a renamed column, what --dedup would save).
     """
 
-    requests: Iterable[Item] | AsyncIterable[Item]
+    requests: Iterable[Item] | AsyncIterable[Item] = field(repr=False)
     options: Options
     name: str | None = None
     total: int | None = None
-    keys: Sequence[Any] | None = None
+    keys: Sequence[Any] | None = field(default=None, repr=False)
     single: bool = False
     join: Join | None = None
     notes: tuple[str, ...] = field(default=())

@@ -92,13 +92,14 @@ def test_five_requests_of_a_second_one_after_the_other_take_five(httpbin, measur
 
 def test_five_requests_of_a_second_together_take_about_one(run, httpbin):
     told = run(f"""
+fastreq("{httpbin}/get", backend=backend)  # the first call imports what it needs
 start = time.perf_counter()
 df = fastreq(urls=["{httpbin}/delay/1"] * 5, concurrency=5, backend=backend)
 print(json.dumps([time.perf_counter() - start, df.status.tolist()]))
 """)
     run.note("5 x /delay/1, five at a time: about 1 s", f"{told[0]:.2f} s")
     assert told[1] == [200] * 5
-    assert 1 <= told[0] < 3
+    assert 1 <= told[0] < 2.5
 
 
 def test_an_awaited_call_gives_its_result_to_a_coroutine(run, place, httpbin):
@@ -141,15 +142,15 @@ print(json.dumps([df.status.tolist(), last_run().summary()["backend"]]))
 def test_fifty_requests_keep_to_ten_a_second_after_a_burst_of_five(run):
     with CountingServer() as server:
         told = run(f"""
-start = time.perf_counter()
 df = fastreq(urls=["{server.url}/endpoint"] * 50, rate_limit=10, rate_limit_burst=5, backend=backend)
-print(json.dumps([time.perf_counter() - start, int(df.ok.sum())]))
+print(json.dumps(int(df.ok.sum())))
 """)
         busiest = server.most_within(1)
-        run.note("50 requests, rate 10/s, burst 5: at least 4.5 s, at most 15 in a second", f"{told[0]:.2f} s, {busiest} in a second")
-        assert told[1] == 50
-        assert server.times[-1] >= 4.4
-        assert told[0] < 9
+        run.note(
+            "50 requests, rate 10/s, burst 5: at least 4.5 s, at most 15 in a second", f"{server.times[-1]:.2f} s, {busiest} in a second"
+        )
+        assert told == 50
+        assert 4.4 <= server.times[-1] < 8
         assert busiest <= 15
 
 

@@ -27,9 +27,13 @@ class _Manager(KernelManager):
 
 @dataclass
 class Ran:
-    """What a cell gave: `text` what it printed, `result` its last value as text, `error` `Name: message` or None."""
+    """What a cell gave.
+
+    `text` is what it printed, `warned` what it wrote to stderr, `result` its last value as text, `error` `Name: message` or None.
+    """
 
     text: str = ""
+    warned: str = ""
     result: str | None = None
     error: str | None = None
     outputs: list[dict[str, Any]] = field(default_factory=list)
@@ -99,7 +103,9 @@ class Kernel:
 def _noted(ran: Ran, message: dict[str, Any]) -> bool:
     """Write a message into `ran`; True when the kernel is idle again."""
     kind, content = message["msg_type"], message["content"]
-    if kind == "stream":
+    if kind == "stream" and content["name"] == "stderr":
+        ran.warned += content["text"]
+    elif kind == "stream":
         ran.text += content["text"]
     elif kind in {"execute_result", "display_data"}:
         if kind == "execute_result":

@@ -6,7 +6,6 @@ import asyncio
 import warnings
 from collections.abc import AsyncIterable
 from dataclasses import dataclass, replace
-from importlib import import_module
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -275,9 +274,6 @@ def _open_store(options: Options) -> Store | None:
     if options.journal is None:
         return None
     # sqlite3 is needed by few
-    try:
-        journal = import_module("fastreq_jupyter.store.journal")
-    except ModuleNotFoundError:
-        raise OptionError("journal is not built yet") from None
-    store: Store = journal.open_journal(options)
-    return store
+    from fastreq_jupyter.store.journal import open_journal  # noqa: PLC0415
+
+    return open_journal(options)

@@ -13,7 +13,7 @@ from fastreq_jupyter.bridge import start
 from fastreq_jupyter.call import run_awaiting, run_blocking
 from fastreq_jupyter.cell.help import examples_text, help_text
 from fastreq_jupyter.cell.line import Line, parse_line
-from fastreq_jupyter.errors import UsageError
+from fastreq_jupyter.errors import JournalError, UsageError
 from fastreq_jupyter.notebook.complete import complete_fastreq
 from fastreq_jupyter.notebook.config import changed_options, forget_wrong_settings, option_traits
 from fastreq_jupyter.notebook.deliver import deliver, deliver_background, deliver_preview
@@ -43,7 +43,7 @@ class _Fastreq(Magics):
                 return said.value
             order = finished(self._order_steps(parsed, cell, local_ns))
             return self._hidden(self._carried_out(order), quiet=quiet)
-        except UsageError as error:
+        except (UsageError, JournalError) as error:
             raise OneLineError(str(error)) from None
 
     async def awaited(self, line: str, cell: str | None = None) -> Any:
@@ -61,7 +61,7 @@ class _Fastreq(Magics):
                     break
                 await asyncio.sleep(0)
             return self._hidden(await self._carried_out_awaiting(order), quiet=quiet)
-        except UsageError as error:
+        except (UsageError, JournalError) as error:
             raise OneLineError(str(error)) from None
 
     @property

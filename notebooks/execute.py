@@ -24,11 +24,18 @@ def execute(notebook: Path) -> tuple[Any, str | None]:
     """Return the notebook with outputs, and the message of the cell that failed or None."""
     book = nbformat.read(notebook, as_version=4)
     where = {"metadata": {"path": str(notebook.parent)}}
-    client = NotebookClient(book, timeout=TIMEOUT, kernel_name="python3", resources=where, extra_arguments=["--log-level=ERROR"])
-    try:
-        client.execute()
-    except CellExecutionError as error:
-        return book, ANSI.sub("", str(error))
+    for chances in (2, 1, 0):
+        client = NotebookClient(book, timeout=TIMEOUT, kernel_name="python3", resources=where, extra_arguments=["--log-level=ERROR"])
+        try:
+            client.execute()
+        except CellExecutionError as error:
+            return book, ANSI.sub("", str(error))
+        except RuntimeError:
+            # A kernel that never began: its ports were found free and then taken by another process.
+            if not chances or any(cell.get("execution_count") for cell in book.cells):
+                raise
+        else:
+            break
     return book, None
 
 

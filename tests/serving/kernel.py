@@ -48,24 +48,40 @@ class Kernel:
     """Run cells one after the other; use as a context manager."""
 
     def __init__(self, python: str, **environment: str) -> None:
+        self._python = python
         self._folder = tempfile.TemporaryDirectory()
-        self._manager = _Manager()
-        self._manager.python = python
-        self._manager.connection_file = str(Path(self._folder.name) / "kernel.json")
         self._environment = {**os.environ, "IPYTHONDIR": str(Path(self._folder.name) / "ipython"), **environment}
 
     def __enter__(self) -> Self:
+        # Ports are found first and bound by the kernel later: another process may take one in between.
+        for chances in (2, 1, 0):
+            self._begin()
+            try:
+                self.client.wait_for_ready(timeout=60)
+            except RuntimeError:
+                self._end()
+                if not chances:
+                    raise
+            else:
+                break
+        return self
+
+    def _begin(self) -> None:
+        self._manager = _Manager()
+        self._manager.python = self._python
+        self._manager.connection_file = str(Path(self._folder.name) / "kernel.json")
         self._manager.start_kernel(env=self._environment, cwd=self._folder.name)
         self.client = self._manager.blocking_client()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=60)
-        return self
 
     def __exit__(self, *_: object) -> None:
+        self._end()
+        self._folder.cleanup()
+
+    def _end(self) -> None:
         self.client.stop_channels()
         self._manager.shutdown_kernel(now=True)
         self._manager.cleanup_resources()
-        self._folder.cleanup()
 
     @property
     def pid(self) -> int:

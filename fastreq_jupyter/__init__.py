@@ -11,6 +11,8 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from fastreq_jupyter.pandas_hook import register as _register
+
 if TYPE_CHECKING:
     from fastreq_jupyter.arguments import ReturnType as ReturnType
     from fastreq_jupyter.client import FastRequests as FastRequests
@@ -87,3 +89,7 @@ def _show_runs() -> None:
     """Let whoever waits for a run show it; how is found out when there is one to show."""
     call = import_module(f"{__name__}.call")
     call.show_with(lambda options: import_module(f"{__name__}.notebook.show").open_display(options))
+
+
+# df.fastreq is there wherever pandas is, whichever was imported first; this imports nothing
+_register()

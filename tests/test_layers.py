@@ -29,7 +29,7 @@ class Room:
 
 NOUNS = (
     *("model", "response", "timing", "option", "options", "checks", "quantity", "content", "target"),
-    *("redact", "secret_fields", "secret_names", "spelling", "credentials", "interrupt", "arguments"),
+    *("redact", "secret_fields", "secret_names", "spelling", "credentials", "interrupt", "arguments", "sealing"),
 )
 TABLE = {
     "errors": Room(0, ("errors",)),
@@ -43,7 +43,7 @@ TABLE = {
     "bridge": Room(4, ("bridge",), foreign=("nest_asyncio2",)),
     "plan": Room(4, ("plan", "elements", "outfit")),
     "client": Room(5, ("client", "call", "results")),
-    "picture": Room(4, ("waterfall*", "figure*"), foreign=("matplotlib",)),
+    "picture": Room(4, ("waterfall*", "figure*", "svg"), foreign=("matplotlib",)),
     "accessor": Room(6, ("accessor*", "pandas_hook"), foreign=("pandas",)),
     "notebook": Room(
         6, ("notebook", "notebook.*"), besides=("accessor",), foreign=("IPython", "traitlets", "ipywidgets", "anywidget", "ipykernel")

@@ -163,7 +163,7 @@ def test_reload_and_unload_in_mid_run_lose_nothing(kernel):
     kernel.run("%reload_ext fastreq_jupyter").good()
     kernel.run("%unload_ext fastreq_jupyter").good()
     assert kernel.run("(await later).status.tolist()").good().result == "[200]"
-    assert "not found" in kernel.run("%fastreq {{base}}/1").text
+    assert "not found" in kernel.run("%fastreq {{base}}/1").warned
     kernel.run("%load_ext fastreq_jupyter").good()
     kernel.run("%%fastreq orders --progress none\n{{base}}/1").good()
 
@@ -180,9 +180,18 @@ def test_a_short_run_has_no_text_line_but_its_closing_line(kernel):
     assert ran.outputs == []
 
 
+def test_a_cell_shows_the_live_view_a_static_summary_and_one_line(kernel):
+    ran = kernel.run("%%fastreq orders\n{{base}}/1").good()
+    assert ran.warned == ""
+    kinds = [set(output["data"]) for output in ran.outputs]
+    assert "application/vnd.jupyter.widget-view+json" in kinds[0]
+    assert kinds[1] == {"text/html", "text/plain"}
+    assert ran.text.startswith("orders: 1 of 1 ok")
+
+
 def test_a_wrong_option_is_one_line(kernel, server):
     ran = kernel.run("%%fastreq -c 0\n{{base}}/1")
-    assert ran.text == "UsageError: concurrency='0' is not possible: give a whole number from 1 to 1000\n"
+    assert ran.warned == "UsageError: concurrency='0' is not possible: give a whole number from 1 to 1000\n"
     assert server.arrivals == []
 
 

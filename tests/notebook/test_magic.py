@@ -217,6 +217,22 @@ def test_auth_is_the_name_of_a_variable(shell, run, server):
     assert server.arrivals[0].headers["authorization"] == "Basic dXNlcjpwYXNzd29yZA=="
 
 
+def test_a_journal_sends_only_what_is_missing(run, server, tmp_path):
+    run(f"%%fastreq orders --journal {tmp_path}/runs.db\n{{{{base}}}}/1")
+    _, printed = run(f"%%fastreq orders --journal {tmp_path}/runs.db\n{{{{base}}}}/1\n{{{{base}}}}/2")
+    assert sorted(server.paths.items()) == [("/1", 1), ("/2", 1)]
+    assert "1 of 2 from runs.db" in printed
+
+
+def test_a_file_that_is_no_journal_is_refused_in_one_line(run, server, tmp_path):
+    (tmp_path / "mine.txt").write_text("mine " * 1000)
+    done, printed = run(f"%%fastreq orders --journal {tmp_path}/mine.txt\n{{{{base}}}}/1")
+    assert not done.success
+    assert printed.startswith("UsageError: ")
+    assert printed.count("\n") == 1
+    assert server.arrivals == []
+
+
 def test_a_session_gives_its_base_url_headers_and_cookies(shell, run, server):
     shell.user_ns["api"] = FastRequests(f"{server.url}/v1", headers={"X-Api-Key": "key-of-mine"}, cookies={"k": "v"})
     _, printed = run("%%fastreq --session api\nGET /users\n")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Binder"]
 
-LARGEST = 50_000_000
+LARGEST = 20_000_000
 """Most characters that cell variables may grow to, all uses together: one that doubles another thirty times is refused."""
 
 
@@ -197,7 +197,7 @@ def _as_variable(part: Any, *, raw: bool) -> BoundPart | Placeholder:
 
 
 def _length(part: Any) -> int:
-    return 8 + (len(part) if isinstance(part, str) else len(part.text) if isinstance(part, VarText) else 0)
+    return 64 + (len(part) if isinstance(part, str) else len(part.text) if isinstance(part, VarText) else 0)
 
 
 def _cycle(start: str, goal: str, variables: Mapping[str, Variable]) -> list[str]:

@@ -78,8 +78,9 @@ def _refuse_file_among_text(span: Span) -> None:
 def _form(span: Span) -> Body:
     parts: Parts = ()
     for number, line in enumerate(span.text.split("\n")):
-        text = line.strip() if line.lstrip().startswith("&") else line
-        parts += ("\n",) if number and text is line else ()
+        joined = line.lstrip().startswith("&")
+        text = line.strip() if joined else line
+        parts += ("\n",) if number and not joined else ()
         parts += read_text(Span(text, span.line + number, line.index(text) + 1))
     return (TextPiece(parts),)
 

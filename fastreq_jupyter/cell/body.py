@@ -62,7 +62,7 @@ class BodyPlan:
 
     def __init__(self, body: Body, headers: tuple[HeaderTemplate, ...], bind: Callable[[Parts], BoundParts]) -> None:
         self._bind = bind
-        bound = tuple(bind(piece.parts) if isinstance(piece, TextPiece) else piece for piece in body)
+        bound = tuple(bind(piece.parts) if isinstance(piece, TextPiece) else self._loaded(piece) for piece in body)
         self.kind = _kind_of(bound, headers)
         self._inside = False
         self._pieces = tuple(self._file(piece) if isinstance(piece, FilePiece) else self._text(piece) for piece in bound)
@@ -82,8 +82,11 @@ class BodyPlan:
             if isinstance(piece, _File):
                 found += [(part, "text") for part in piece.path if isinstance(part, Bound)]
             else:
-                found += [(part, "json" if inner == "value" else "text") for part, inner in piece.parts if isinstance(part, Bound)]
+                found += [(part, self._check_at(inner)) for part, inner in piece.parts if isinstance(part, Bound)]
         return tuple(found)
+
+    def _check_at(self, inner: Inner) -> Check:
+        return "json" if inner == "value" or self.kind == "record" else "text"
 
     def fill(self, env: Env) -> bytes:
         """Return the body.
@@ -116,26 +119,28 @@ class BodyPlan:
         found = pattern.search(before) if pattern and bound.parent else None
         return replace(bound, sensitive=True) if found and is_secret_name(found[1]) else bound
 
-    def _file(self, piece: FilePiece) -> _Text | _File:
+    def _loaded(self, piece: FilePiece) -> FilePiece | BoundParts:
+        """Read a file with placeholders: from here on its text is as if it stood in the cell."""
+        if not piece.templated:
+            return piece
         path = self._bind(piece.path)
         if any(isinstance(part, Bound) and part.origin in ("row", "chain", "dynamic") for part in path):
-            if piece.templated:
-                message = "the path of a file with placeholders cannot have placeholders itself"
-                raise CellSyntaxError(message, piece.line, piece.column)
-            return _File(path, piece, None)
-        try:
-            content = _read(_File(path, piece, None), Env())
-        except MisfitError as error:
-            raise CellSyntaxError(error.detail, piece.line, piece.column) from None
-        if not piece.templated:
-            return _File(path, piece, content)
+            message = "the path of a file with placeholders cannot have placeholders itself"
+            raise CellSyntaxError(message, piece.line, piece.column)
+        content = _read_now(_File(path, piece, None))
         try:
             text = content.decode(piece.encoding).replace("\r\n", "\n")
             text.encode()
         except (UnicodeError, LookupError):
-            message = f"the file is not {piece.encoding} text: name its encoding, < @latin1 path"
+            message = f"the file is not {piece.encoding} text: name its encoding, <@latin1 path"
             raise CellSyntaxError(message, piece.line, piece.column) from None
-        return self._text(self._bind(read_text(Span(text, piece.line, piece.column))))
+        return self._bind(read_text(Span(text, piece.line, piece.column)))
+
+    def _file(self, piece: FilePiece) -> _File:
+        path = self._bind(piece.path)
+        if any(isinstance(part, Bound) and part.origin in ("row", "chain", "dynamic") for part in path):
+            return _File(path, piece, None)
+        return _File(path, piece, _read_now(_File(path, piece, None)))
 
     def _fill_text(self, text: _Text, env: Env) -> bytes:
         if self.kind == "record":
@@ -193,6 +198,13 @@ def _inside_after(text: str, *, inside: bool) -> bool:
         elif inside:
             place += 1
     return inside
+
+
+def _read_now(file: _File) -> bytes:
+    try:
+        return _read(file, Env())
+    except MisfitError as error:
+        raise CellSyntaxError(error.detail, file.piece.line, file.piece.column) from None
 
 
 def _read(file: _File, env: Env) -> bytes:

@@ -39,8 +39,6 @@ def read_curl(lines: Sequence[str], start: int, first_line: int) -> tuple[list[R
         CellSyntaxError: It is no command, or asks for something that would not be done.
     """
     words, taken = read_words(lines, start, first_line)
-    while words and words[0].text == "$":
-        words = words[1:]
     command = words[0] if words else Span("", first_line + start)
     templates: list[RequestTemplate] = []
     request = CurlRequest(command)

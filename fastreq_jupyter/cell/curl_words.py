@@ -28,6 +28,7 @@ _SH = re.compile(
       | (?P<double>"[^"\\]*(?:\\.[^"\\]*)*")
       | (?P<join>\\\n)
       | (?P<escape>\\.)
+      | (?P<variable>\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\}|\())
       | (?P<space>[ \t]+)
       | (?P<end>\n)
       | (?P<other>.)""",
@@ -39,7 +40,8 @@ _DOUBLE_ESCAPE = re.compile(r"\\([\"\\$`\n])", re.DOTALL)
 _ANSI = re.compile(r"\\(x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|.)", re.DOTALL)
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _ANSI_NAMED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "v": "\v"}
-_CMD = re.compile(r"\^\"|[ \t]\^[ \t]*$", re.MULTILINE)
+# A caret at the end of the line, or before the first quote: what stands in '...' is sh.
+_CMD = re.compile(r"[^'\"]*[ \t]\^\"|[^']*[ \t]\^[ \t]*\Z")
 _POWERSHELL = re.compile(r"[ \t]`[ \t]*$")
 
 
@@ -58,11 +60,14 @@ def read_words(lines: Sequence[str], start: int, first_line: int) -> tuple[list[
         CellSyntaxError: A quote that is not closed, or something only a shell could do.
     """
     first = lines[start]
+    if (prompt := first.lstrip()).startswith("$ "):
+        # Documents show the prompt; a blank in its place keeps the columns.
+        first = " " * (len(first) - len(prompt) + 1) + prompt[1:]
     if _POWERSHELL.search(first):
         raise Span(first, first_line + start).error(len(first.rstrip()) - 1, "PowerShell's ` is not read: copy as cURL (bash) or (cmd)")
-    if _CMD.search(first):
+    if _CMD.match(first):
         return _read_cmd(lines, start, first_line)
-    return _read_sh(lines, start, first_line)
+    return _read_sh(first, lines, start, first_line)
 
 
 class _Words:
@@ -75,19 +80,15 @@ class _Words:
         self._pieces: list[str] = []
         self._at: tuple[int, int] | None = None
 
-    def add(self, text: str) -> None:
+    def add(self, text: str, *, quotes: int = 0) -> None:
         if self._at is None:
-            self._at = (self.line, self.column)
+            self._at = (self.line, self.column + quotes)
         self._pieces.append(text)
 
     def close(self) -> None:
         if self._at is not None:
             self.found.append(Span("".join(self._pieces), *self._at))
             self._pieces, self._at = [], None
-
-    @property
-    def is_open(self) -> bool:
-        return self._at is not None
 
     def move(self, text: str) -> None:
         breaks = text.count("\n")
@@ -98,9 +99,9 @@ class _Words:
         return Span("", self.line, self.column)
 
 
-def _read_sh(lines: Sequence[str], start: int, first_line: int) -> tuple[list[Span], int]:
+def _read_sh(first: str, lines: Sequence[str], start: int, first_line: int) -> tuple[list[Span], int]:
     words = _Words(first_line + start)
-    for kind, text in _sh_tokens(lines, start):
+    for kind, text in _sh_tokens(first, lines, start):
         if kind == "end":
             break
         if kind == "space":
@@ -109,15 +110,15 @@ def _read_sh(lines: Sequence[str], start: int, first_line: int) -> tuple[list[Sp
             _refuse(text, words)
             words.add(text)
         elif kind != "join":
-            words.add(_unquoted(kind, text, words))
+            words.add(_unquoted(kind, text, words), quotes={"single": 1, "double": 1, "ansi": 2}.get(kind, 0))
         words.move(text)
     words.close()
     return words.found, words.line - first_line - start + 1
 
 
-def _sh_tokens(lines: Sequence[str], start: int) -> Iterator[tuple[str, str]]:
+def _sh_tokens(first: str, lines: Sequence[str], start: int) -> Iterator[tuple[str, str]]:
     """Give kind and text of each piece, taking a further line only where the command goes on."""
-    text = lines[start] + "\n"
+    text = first + "\n"
     number = start + 1
     place = 0
     while place < len(text):
@@ -153,6 +154,8 @@ def _lines_to_take(lines: Sequence[str], number: int, rest: str, *, quote: bool)
 
 
 def _unquoted(kind: str, text: str, words: _Words) -> str:
+    if kind == "variable":
+        raise words.here().error(0, _no_shell(text))
     if kind == "single":
         return text[1:-1]
     if kind == "double":
@@ -207,7 +210,7 @@ def _refuse(piece: str, words: _Words) -> None:
     if piece in "'\"":
         raise words.here().error(0, f"the quote {piece} is not closed")
     if piece == "$":
-        raise words.here().error(0, _no_shell("$")) if words.is_open else words.here().error(0, _no_shell("$NAME"))
+        return
     if piece in "`|<>;&":
         what = "quote the URL: & ends the command in a shell" if piece == "&" else f"{piece} is the shell's: give the curl command alone"
         raise words.here().error(0, what)

@@ -28,7 +28,7 @@ __all__ = ["parse", "parse_steps"]
 STEP = 2048
 """Most lines read between two yields, some 10 ms."""
 
-COSTLY = 512
+COSTLY = 256
 """Most of them that are more than a plain URL."""
 
 _SIMPLE = re.compile(r"(GET|HEAD|DELETE|OPTIONS) (" + PLAIN_URL.pattern + ")")
@@ -72,6 +72,7 @@ def parse(text: str, *, first_line: int = 1) -> ParsedCell:
 
 def parse_steps(text: str, *, first_line: int = 1) -> Generator[None, None, ParsedCell]:
     """Read a cell as `parse` does, yielding every few milliseconds so that a loop can go on in between."""
+    _refuse_surrogates(text, first_line)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     yield
@@ -273,6 +274,13 @@ class _Reader:
         for pattern, what in _FOREIGN:
             if pattern.match(span.text):
                 raise span.error(0, f"{what} is not supported: take it out, or work on the frame afterwards")
+
+
+def _refuse_surrogates(text: str, first_line: int) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise Span(text, first_line).error(error.start, "half a character (a lone surrogate): no request can hold it") from None
 
 
 def _named(template: RequestTemplate, label: str | None, *, keep: bool) -> RequestTemplate:

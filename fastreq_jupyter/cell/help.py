@@ -15,7 +15,7 @@ __all__ = ["EXAMPLES", "examples_text", "help_text"]
 _USAGE = """\
 %fastreq                       open the panel
 %fastreq URL [options]         send one URL (or a range, or --each), show the frame
-%%fastreq [NAME] [options]     send the requests written in the cell; the frame goes to NAME, or is shown
+%%fastreq [NAME] [options]     send the requests of the cell; the frame goes to NAME, or is shown
 %fastreq --examples            the grammar of a cell, by example
 """
 

@@ -100,9 +100,6 @@ class Rendering:
         plans = [plan for plan in self._compiled.plans if plan.names is not None]
         if not plans or self._rows.size is None:
             return
-        if any(bound.origin == "chain" for plan in plans if plan.names for bound in plan.names.bound):
-            message = "save_to cannot use an answer: name the file by a value of the row"
-            raise CellSyntaxError(message, plans[0].template.line)
         names: list[str | None] = []
         for rows in self._rows:
             for plan in plans:

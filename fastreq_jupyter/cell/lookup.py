@@ -10,10 +10,11 @@ import dataclasses
 import inspect
 from collections.abc import Iterable, Mapping, Sequence
 from difflib import get_close_matches
+from functools import cache
 from types import MemberDescriptorType
 from typing import Any
 
-__all__ = ["LookupFailed", "fields_of", "is_record", "item_of", "near", "walk"]
+__all__ = ["LookupFailed", "comes_from", "fields_of", "is_record", "item_of", "near", "walk"]
 
 
 class LookupFailed(Exception):  # noqa: N818 - it says what happened, and never leaves the package
@@ -80,6 +81,16 @@ def is_record(value: Any) -> bool:
     return isinstance(value, Mapping) or (isinstance(value, tuple) and hasattr(kind, "_fields")) or dataclasses.is_dataclass(kind)
 
 
+def comes_from(kind: Any, library: str) -> bool:
+    """Tell whether a class is one of a library's, or derived from one; nothing of the class is run for it."""
+    return library in _libraries(kind)
+
+
+@cache
+def _libraries(kind: Any) -> frozenset[str]:
+    return frozenset(str(base.__module__).partition(".")[0] for base in kind.__mro__)
+
+
 def near(name: str, names: Iterable[Any]) -> str:
     """Return ``; did you mean x?`` for the nearest of `names`, or nothing."""
     found = get_close_matches(name, [str(one) for one in names], n=1, cutoff=0.6)
@@ -127,7 +138,7 @@ def _by_label(value: Any, key: str) -> Any:
 
 def _by_position(value: Any, key: int, shown: str) -> Any:
     kind = type(value)
-    positional = value.tolist() if _is_series(value) or (hasattr(kind, "dtype") and getattr(value, "ndim", 0) == 1) else value
+    positional = value.tolist() if _is_series(value) or (comes_from(kind, "numpy") and getattr(value, "ndim", 0) == 1) else value
     if isinstance(positional, Mapping) and key in positional:
         return positional[key]
     if not isinstance(positional, (list, tuple, range)):
@@ -149,9 +160,9 @@ def _why_not(value: Any, key: str, shown: str) -> str:
 
 def _is_series(value: Any) -> bool:
     kind = type(value)
-    return hasattr(kind, "iloc") and hasattr(kind, "tolist") and not hasattr(kind, "columns")
+    return comes_from(kind, "pandas") and hasattr(kind, "iloc") and hasattr(kind, "tolist")
 
 
 def _is_table(value: Any) -> bool:
     kind = type(value)
-    return hasattr(kind, "iloc") and hasattr(kind, "columns")
+    return comes_from(kind, "pandas") and hasattr(kind, "iloc") and not hasattr(kind, "tolist")

@@ -31,6 +31,7 @@ Check = Literal["text", "header", "json"]
 _RESERVED = ":/?#[]@!$&'()*+,;=%"
 _AUTHORITY = re.compile(r"[^\s/?#@\\%\[\]<>\"'{}|^`\x00-\x1f\x7f]*|\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+_DOTS = re.compile(r"/\.\.?(?=/|\Z)")
 _FIELD = re.compile(r"(?:\A|[?&])([^?&=]{1,100})=[^&]{0,200}\Z")
 _ENDS = {"authority": re.compile("[/?#]"), "path": re.compile("[?#]")}
 
@@ -66,8 +67,13 @@ class UrlPlan:
             elif isinstance(part, VarText):
                 state.add(_variable_text(part, state.place))
             elif isinstance(part, Bound):
-                state.add(_bound_text(part, state.place, env))
+                text = _bound_text(part, state.place, env)
+                if text and not text.strip(".") and state.place == "path":
+                    state.dots = part
+                state.add(text)
         url = "".join(state.pieces)
+        if state.dots is not None and _DOTS.search(url.partition("?")[0]):
+            raise MisfitError("url", f"{_shown(state.dots)} is a dot segment, which would climb in the path", state.dots)
         if PLAIN_URL.fullmatch(url) is None and not (env.outcomes is None and any(bound.parent for bound in self._bound)):
             self.check(url)
         return url
@@ -91,6 +97,7 @@ class _UrlText:
     def __init__(self) -> None:
         self.pieces: list[str] = []
         self.place: Place = "start"
+        self.dots: Bound | None = None
         self._head = ""
 
     def add(self, text: str) -> None:
@@ -182,8 +189,10 @@ def _encode_basic(value: str, env: Env, *, colon: bool) -> str:
 
 
 def _variable_text(part: VarText, place: Place) -> str:
-    if place in ("start", "authority", "user") or part.raw:
+    if place in ("start", "authority", "user"):
         return part.text
+    if part.raw:
+        return quote(part.text, safe=_RESERVED, errors="replace")
     return quote(part.text, safe="/" if place == "path" else "", errors="replace")
 
 
@@ -197,8 +206,6 @@ def _bound_text(bound: Bound, place: Place, env: Env) -> str:
         if not text or not _AUTHORITY.fullmatch(text):
             raise MisfitError("url", f"{_shown(bound)} stands where a host or host:port belongs and is none", bound)
         return text
-    if place == "path" and text in (".", ".."):
-        raise MisfitError("url", f"{_shown(bound)} is {text!r}, which would climb in the path", bound)
     return quote(text, safe=_RESERVED if bound.placeholder.raw else "", errors="replace")
 
 

@@ -68,12 +68,15 @@ def read_expression(text: str, line: int, column: int) -> Placeholder:
 def _split(span: Span, mark: re.Pattern[str], other: Callable[[Span, re.Match[str]], Part] | None) -> Parts:
     text, parts, start = span.text, [], 0
     literal: list[str] = []
+    here, seen = span, 0
     while found := mark.search(text, start):
+        # Counted from the last mark, so that a text full of marks is read in linear time.
+        here, seen = Span("", *_moved(here, text, seen, found.start())), found.start()
         literal.append(text[start : found.start()])
         start = found.end()
         if found[0] == "{{":
             end = _end(span, start)
-            part: Part = read_expression(text[start:end], *span.at(found.start()))
+            part: Part = read_expression(text[start:end], here.line, here.column)
             start = end + 2
         elif found[0][0] == "\\":
             part = found[0][1:]
@@ -86,6 +89,13 @@ def _split(span: Span, mark: re.Pattern[str], other: Callable[[Span, re.Match[st
         literal.clear()
     parts.append("".join(literal) + text[start:])
     return tuple(part for part in parts if part != "")
+
+
+def _moved(here: Span, text: str, start: int, stop: int) -> tuple[int, int]:
+    breaks = text.count("\n", start, stop)
+    if not breaks:
+        return here.line, here.column + stop - start
+    return here.line + breaks, stop - text.rindex("\n", start, stop)
 
 
 def _url_part(span: Span, found: re.Match[str]) -> Part:

@@ -18,7 +18,7 @@ from math import isfinite
 from pathlib import PurePath
 from typing import Any
 
-from fastreq_jupyter.cell.lookup import fields_of
+from fastreq_jupyter.cell.lookup import comes_from, fields_of
 
 __all__ = ["NoPlaceError", "is_missing", "json_of", "plain", "text_of", "type_name"]
 
@@ -33,9 +33,9 @@ class NoPlaceError(Exception):
 def plain(value: Any) -> Any:
     """Return a numpy scalar as the Python value it holds, a float32 by its shortest text; others as they are."""
     kind = type(value)
-    if kind in _PLAIN or not hasattr(kind, "dtype") or getattr(value, "ndim", None) != 0:
+    if kind in _PLAIN or not comes_from(kind, "numpy") or getattr(value, "ndim", None) != 0:
         return value
-    letter = getattr(value.dtype, "kind", "O")
+    letter = value.dtype.kind
     if letter in "mM":
         text = str(value)
         return None if text == "NaT" else _moment(text) if letter == "M" else value.astype("timedelta64[us]").item()
@@ -63,7 +63,7 @@ def text_of(value: Any) -> str:
         return value
     value = plain(value)
     if isinstance(value, Enum):
-        value = value.value
+        value = value._value_
     for kind, show in _TEXTS:
         if isinstance(value, kind):
             return show(value)
@@ -81,7 +81,7 @@ def json_of(value: Any, depth: int = 0) -> str:
         raise NoPlaceError(message)
     value = plain(value)
     if isinstance(value, Enum):
-        value = value.value
+        value = value._value_
     if is_missing(value):
         return "null"
     if isinstance(value, float):
@@ -117,7 +117,7 @@ def _items(value: Any) -> Any:
     if isinstance(value, (set, frozenset)):
         return sorted(value, key=repr)
     kind = type(value)
-    if hasattr(kind, "dtype") and hasattr(kind, "tolist") and getattr(value, "ndim", 0) >= 1:
+    if (comes_from(kind, "numpy") or comes_from(kind, "pandas")) and hasattr(kind, "tolist") and getattr(value, "ndim", 0) >= 1:
         return value.tolist()
     return None
 
@@ -152,9 +152,10 @@ def _other_text(value: Any) -> str:
 
 
 def _advice(value: Any) -> str:
-    if hasattr(value, "__next__"):
+    kind = type(value)
+    if hasattr(kind, "__next__"):
         return "a generator is no single value: --each sends one request per item"
-    if isinstance(value, (list, tuple, set, frozenset, range, Mapping)) or hasattr(type(value), "iloc") or hasattr(type(value), "dtype"):
+    if isinstance(value, (list, tuple, set, frozenset, range, Mapping)) or comes_from(kind, "pandas") or comes_from(kind, "numpy"):
         return "it holds many values: name one of them, or use --each for one request per item"
     return "it has no text of its own"
 

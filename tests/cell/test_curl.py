@@ -1,0 +1,256 @@
+"""curl commands as browsers and API documents write them."""
+
+import pytest
+from samples.cells import items, one, plan, urls
+
+from fastreq_jupyter.errors import CellSyntaxError
+
+
+def refused(text, **more):
+    with pytest.raises(CellSyntaxError) as caught:
+        items(text, **more)
+    return caught.value
+
+
+FORM = ("Content-Type", "application/x-www-form-urlencoded")
+
+
+def test_chrome_bash():
+    request = one(
+        "curl 'https://h.example/api?q=1' \\\n"
+        "  -H 'accept: application/json' \\\n"
+        "  -H 'content-type: application/json' \\\n"
+        "  -b 'a=1; b=2' \\\n"
+        "  --data-raw $'{\"text\":\"it\\'s \\\\u00e9 \\u00e9 \\u0021\\\\n\"}' \\\n"
+        "  --compressed"
+    )
+    assert request.method == "POST"
+    assert request.url == "https://h.example/api?q=1"
+    assert request.headers == (("accept", "application/json"), ("content-type", "application/json"), ("Cookie", "a=1; b=2"))
+    assert request.content.decode() == '{"text":"it\'s \\u00e9 \u00e9 !\\n"}'
+
+
+def test_chrome_writes_emoji_as_two_escapes():
+    assert one(r"curl 'http://h/' --data-raw $'\ud83d\ude00'").content == "\U0001f600".encode()
+
+
+def test_chrome_cmd():
+    request = one(
+        'curl ^"https://h.example/api?a=1^&b=^%^20^" ^\n  -H ^"accept: */*^" ^\n  -X ^"PUT^" ^\n'
+        '  --data-raw ^"^{^\\^"a^\\^":^\\^"b c^\\^"^}^"'
+    )
+    assert request.method == "PUT"
+    assert request.url == "https://h.example/api?a=1&b=%20"
+    assert request.headers[0] == ("accept", "*/*")
+    assert request.content == b'{"a":"b c"}'
+
+
+def test_firefox_cmd():
+    request = one('curl "https://h.example/x" ^\n  -H "Accept: a/b" ^\n  --data-raw "{""a"":1}"')
+    assert request.header("accept") == "a/b"
+
+
+def test_cmd_line_breaks_in_the_data():
+    assert one('curl ^"http://h/^" ^\n  --data-raw ^"a^\n\nb^"').content == b"a\nb"
+
+
+def test_firefox_posix():
+    request = one("curl 'https://h.example/x' -X POST -H 'User-Agent: Mozilla/5.0' -H 'Referer: https://r.example/' --data-raw 'a=b&c=d'")
+    assert request.content == b"a=b&c=d"
+
+
+def test_several_commands_in_a_cell():
+    assert urls("curl http://h/1\ncurl 'http://h/2' -s\n\n# comment\n$ curl http://h/3\nhttp://h/4\ncurl.exe http://h/5") == [f"http://h/{n}" for n in range(1, 6)]
+
+
+def test_a_command_after_a_get_needs_no_separator():
+    assert urls("GET http://h/1\nA: b\ncurl http://h/2") == ["http://h/1", "http://h/2"]
+
+
+def test_quoted_text_may_span_lines():
+    assert one("curl http://h/ -d '{\n  \"a\": 1\n}' -H 'Content-Type: application/json'").content == b'{\n  "a": 1\n}'
+
+
+def test_double_quotes_as_documents_write_them():
+    assert one('curl -X POST "http://h/" -H "Content-Type: application/json" -d "{\\"a\\": \\"b\\"}"').content == b'{"a": "b"}'
+
+
+@pytest.mark.parametrize(
+    ("options", "content", "kind"),
+    [
+        ("-d a=1 -d b=2", b"a=1&b=2", FORM[1]),
+        ("-da=1", b"a=1", FORM[1]),
+        ("--data @{file}", b"xy", FORM[1]),
+        ("--data-binary @{file}", b"x\r\ny", FORM[1]),
+        ("--data-raw @{file}", b"@{file}", FORM[1]),
+        ("--data-urlencode 'a=b c&d'", b"a=b%20c%26d", FORM[1]),
+        ("--data-urlencode '=b c'", b"b%20c", FORM[1]),
+        ("--data-urlencode 'b c'", b"b%20c", FORM[1]),
+        ("--data-urlencode a@{file}", b"a=x%0D%0Ay", FORM[1]),
+        ("--data-urlencode @{file}", b"x%0D%0Ay", FORM[1]),
+        ("--json '{{\"a\":1}}'", b'{"a":1}', "application/json"),
+        ("--json '[1' --json ',2]'", b"[1,2]", "application/json"),
+        ("-d '{{\"a\":1}}' -H 'Content-Type: application/json'", b'{"a":1}', "application/json"),
+        ("-d a -H 'Content-Type:'", b"a", None),
+    ],
+)
+def test_data(tmp_path, options, content, kind):
+    file = tmp_path / "f"
+    file.write_bytes(b"x\r\ny")
+    request = one(f"curl http://h/ {options.format(file=file)}")
+    assert request.method == "POST"
+    assert request.content == (content.replace(b"{file}", str(file).encode()))
+    assert request.header("content-type") == kind
+
+
+def test_json_accepts_json():
+    assert one("curl --json '{}' http://h/").header("accept") == "application/json"
+    assert one("curl --json '{}' http://h/ -H 'Accept: a/b'").headers == (("Content-Type", "application/json"), ("Accept", "a/b"))
+
+
+def test_get_puts_data_into_the_query():
+    request = one("curl -G http://h/x -d a=1 --data-urlencode 'q=b c'")
+    assert (request.method, request.url, request.content) == ("GET", "http://h/x?a=1&q=b%20c", None)
+    assert one("curl -G 'http://h/x?z=0' -d a=1").url == "http://h/x?z=0&a=1"
+
+
+def test_url_query_adds_to_the_query():
+    assert one("curl 'http://h/x?z=0' --url-query 'q=b c'").url == "http://h/x?z=0&q=b%20c"
+
+
+def test_forms_with_files(tmp_path):
+    (tmp_path / "p.png").write_bytes(b"\x89")
+    request = one(f"curl http://h/ -F 'a=b c;type=text/x' -F f=@{tmp_path}/p.png -F 'g=@{tmp_path}/p.png;type=x/y;filename=q.bin' -F 't=<{tmp_path}/p.png' --form-string 'l=@x;type=y'")
+    boundary = request.header("content-type").partition("boundary=")[2]
+    parts = request.content.split(f"--{boundary}".encode())
+    assert parts[1] == b'\r\nContent-Disposition: form-data; name="a"\r\nContent-Type: text/x\r\n\r\nb c\r\n'
+    assert b'name="f"; filename="p.png"\r\nContent-Type: image/png\r\n\r\n\x89\r\n' in parts[2]
+    assert b'name="g"; filename="q.bin"\r\nContent-Type: x/y\r\n' in parts[3]
+    assert parts[4] == b'\r\nContent-Disposition: form-data; name="t"\r\n\r\n\x89\r\n'
+    assert parts[5].endswith(b"\r\n\r\n@x;type=y\r\n")
+    assert parts[6] == b"--\r\n"
+
+
+def test_equal_forms_are_equal_requests():
+    assert one("curl http://h/ -F a=b") == one("curl http://h/ -F a=b")
+
+
+def test_user_is_basic_and_secret():
+    request = one("curl -u ada:pw http://h/")
+    assert request.headers == (("Authorization", "Basic YWRhOnB3"),)
+    assert "pw" in request.secrets
+
+
+def test_small_options_become_headers():
+    request = one("curl http://h/ -A agent -e http://r/ -r 0-9 -b 'a=1' --oauth2-bearer tok")
+    assert dict(request.headers) == {"User-Agent": "agent", "Referer": "http://r/", "Range": "bytes=0-9", "Cookie": "a=1", "Authorization": "Bearer tok"}
+
+
+def test_an_empty_header_is_sent():
+    assert one("curl http://h/ -H 'X-A;'").headers == (("X-A", ""),)
+
+
+def test_methods():
+    assert one("curl -I http://h/").method == "HEAD"
+    assert one("curl --request DELETE --url http://h/").method == "DELETE"
+    assert one("curl -XPUT http://h/ -d x").method == "PUT"
+
+
+def test_cosmetic_flags_change_nothing():
+    assert one("curl -sSvifL# --compressed --no-progress-meter http://h/") == one("http://h/")
+
+
+def test_options_of_the_run_are_lifted_when_all_agree():
+    text = "curl -k -m 10 -x http://p:1 --http1.1 --max-redirs 3 http://h/1\n" * 2
+    assert dict(plan(text).lifted) == {"verify_ssl": False, "timeout": "10", "proxy": "http://p:1", "http2": False, "max_redirects": "3"}
+
+
+def test_options_of_the_run_that_do_not_agree_are_refused():
+    assert "verify_ssl" in str(refused("curl -k http://h/1\ncurl http://h/2"))
+    assert "timeout" in str(refused("curl -m 1 http://h/1\ncurl -m 2 http://h/2"))
+
+
+def test_an_option_of_the_run_that_the_user_gave_otherwise_is_refused():
+    assert "timeout" in str(refused("curl -m 1 http://h/1", timeout=5, given=["timeout"]))
+    assert plan("curl -m 5 http://h/1", timeout=5, given=["timeout"]).lifted == {"timeout": "5"}
+
+
+def test_a_lifted_value_out_of_range_is_refused():
+    assert "timeout" in str(refused("curl -m 0 http://h/1"))
+
+
+def test_ranges_and_globoff():
+    assert urls("curl 'http://h/[1-2]'") == ["http://h/1", "http://h/2"]
+    assert urls("curl -g 'http://h/[1-2]/{x}'") == ["http://h/[1-2]/{x}"]
+
+
+def test_several_urls_and_next():
+    found = items("curl http://h/1 http://h/2 -H 'A: b' --next http://h/3 -d x")
+    assert [(item.method, item.url, len(item.headers)) for item in found] == [("GET", "http://h/1", 1), ("GET", "http://h/2", 1), ("POST", "http://h/3", 1)]
+
+
+def test_placeholders_in_a_command():
+    request = one("curl 'http://h/{{ id }}' -H 'Authorization: Bearer {{$env TOKEN}}' --data-urlencode 'q={{q}}' -u {{u}}:{{p}}",
+                  namespace={"id": "a/b", "q": "1&2", "u": "ada", "p": "pw"})  # fmt: skip
+    assert request.url == "http://h/a%2Fb"
+    assert request.content == b"q=1%262"
+    assert ("Authorization", "Basic YWRhOnB3") in request.headers
+
+
+def test_a_command_can_be_named():
+    parent, child = items("# @name login\ncurl http://h/login -d x=1\ncurl http://h/ -H 'X-Api-Key: {{login.data.t}}'")
+    assert parent.label == "login"
+    assert parent.hide_data
+    assert child.needs == (0,)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("curl", "without URL"),
+        ("curl http://h/ --nope", "unknown curl option --nope"),
+        ("curl http://h/ --compresed", "did you mean --compressed"),
+        ("curl http://h/ -?", "unknown curl option -?"),
+        ("curl http://h/ -sW", "unknown curl option -W"),
+        ("curl http://h/ -X", "needs a value"),
+        ("curl http://h/ -o f", "save-to"),
+        ("curl http://h/ -T f", "PUT"),
+        ("curl http://h/ -c jar", "session"),
+        ("curl http://h/ -b cookies.txt", "file"),
+        ("curl http://h/ -u ada", "password"),
+        ("curl http://h/ --digest -u a:b", "Basic"),
+        ("curl http://h/ -n", "netrc"),
+        ("curl http://h/ --resolve a:1:2", "resolve"),
+        ("curl http://h/ -4", "address"),
+        ("curl http://h/ -w x", "columns"),
+        ("curl http://h/ --http3", "HTTP/2"),
+        ("curl http://h/ --connect-timeout 3", "--max-time"),
+        ("curl http://h/ -H 'User-Agent:'", "take away"),
+        ("curl http://h/ -H nonsense", "no header"),
+        ("curl http://h/ -H @file", "file"),
+        ("curl http://h/ -d a -F b=c", "exclude"),
+        ("curl http://h/ -F b", "name=value"),
+        ("curl http://h/ -d @/nothing/here", "cannot read"),
+        ("curl http://h/ -d @-", "standard input"),
+        ("curl http://h/ | jq .", "the shell's"),
+        ("curl http://h/ > out", "the shell's"),
+        ("curl http://h/?a=1&b=2", "quote the URL"),
+        ("curl http://h/ -H 'A: b", "not closed"),
+        ('curl http://h/ -H "A: $TOKEN"', "{{$env TOKEN}}"),
+        ("curl http://h/$ID", "{{$env ID}}"),
+        ('curl http://h/ -d "$(date)"', "runs a command"),
+        ("curl ftp://h/", "only http"),
+        ("curl h.example/x", "http:// or https://"),
+        ("curl http://h/ `\n -H 'A: b'", "PowerShell"),
+        ("# @name a\ncurl http://h/1 http://h/2", "names one request"),
+    ],
+)
+def test_what_cannot_be_honoured_is_named(text, said):
+    assert said in str(refused(text))
+
+
+def test_the_place_of_an_error_is_that_of_the_word():
+    error = refused("curl 'http://h/' \\\n  -H 'A: b' \\\n  --nope")
+    assert (error.line, error.column) == (3, 3)
+    error = refused("curl 'http://h/{{nope}}'")
+    assert (error.line, error.column) == (1, 16)

@@ -1,0 +1,211 @@
+"""--each: which rows, which names, how many requests."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from samples.cells import answer, items, plan, urls
+
+from fastreq_jupyter.cell.each import EachSpec
+from fastreq_jupyter.errors import CellSyntaxError, OptionError
+from fastreq_jupyter.frame import to_frame
+from fastreq_jupyter.model import Request, Unsendable
+from fastreq_jupyter.options import Options
+
+
+@dataclasses.dataclass
+class Item:
+    sku: str
+
+
+def refused(text, **more):
+    with pytest.raises(CellSyntaxError) as caught:
+        items(text, **more)
+    return str(caught.value)
+
+
+def framed(made):
+    outcomes = [answer(n, item if isinstance(item, Request) else item.shown, {}) for n, item in enumerate(made.items)]
+    return to_frame(outcomes, Options(), join=made.join)
+
+
+def test_a_spec_is_a_name_an_expression_or_a_named_one():
+    assert EachSpec.parse("orders") == EachSpec("orders", None, "orders")
+    assert EachSpec.parse("orders.head(10)").expression == "orders.head(10)"
+    assert EachSpec.parse("url=links") == EachSpec("url=links", "url", "links")
+    assert EachSpec.parse("a == b").element is None
+
+
+@pytest.mark.parametrize("text", ["", "row=x", "index=x", "_a=x"])
+def test_a_spec_without_source_or_with_a_taken_name_is_refused(text):
+    with pytest.raises(OptionError):
+        EachSpec.parse(text)
+
+
+def test_columns_are_names_and_the_row_has_them_too():
+    table = pd.DataFrame({"id": [1, 2], "order date": ["a b", "c"], "user.name": ["x", "y"], 7: ["p", "q"]}, index=["r", "s"])
+    found = urls("http://h/{{id}}/{{ row.order date }}/{{order date}}/{{user.name}}/{{row.user.name}}/{{row.7}}/{{index}}", each=[("t", table)])
+    assert found == ["http://h/1/a%20b/a%20b/x/x/p/r", "http://h/2/c/c/y/y/q/s"]
+
+
+def test_integers_stay_integers_beside_floats():
+    assert urls("http://h/{{a}}/{{b}}", each=[("t", pd.DataFrame({"a": [1], "b": [2.5]}))]) == ["http://h/1/2.5"]
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        (pd.Series(["x", "y"], name="link"), "link"),
+        (pd.Series(["x", "y"]), "item"),
+        (["x", "y"], "item"),
+        (("x", "y"), "item"),
+        (np.array(["x", "y"]), "item"),
+        (pd.Index(["x", "y"], name="link"), "link"),
+        ({"x": 1, "y": 2}.keys(), "item"),
+        ((one for one in "xy"), "item"),
+    ],
+)
+def test_elements_have_the_name_of_the_series_or_item(source, name):
+    assert urls(f"http://h/{{{{{name}}}}}/{{{{index}}}}", each=[("s", source)]) == ["http://h/x/0", "http://h/y/1"]
+
+
+def test_a_range_and_a_given_name():
+    assert urls("http://h/{{n}}/{{row}}", each=[("n=range(2)", range(2))]) == ["http://h/0/0", "http://h/1/1"]
+
+
+def test_fields_of_records_are_names():
+    for source in ([{"sku": "a"}, {"sku": "b"}], [Item("a"), Item("b")], iter([Item("a"), Item("b")])):
+        assert urls("http://h/{{sku}}/{{row.sku}}", each=[("s", source)]) == ["http://h/a/a", "http://h/b/b"]
+
+
+def test_a_key_that_a_record_lacks_is_missing():
+    first, second = items("http://h/{{b}}", each=[("s", [{"a": 1}, {"b": 2}])])
+    assert isinstance(first, Unsendable)
+    assert second.url == "http://h/2"
+
+
+def test_the_row_wins_over_variables_and_they_over_the_notebook():
+    each = [("t", [{"x": "row"}])]
+    assert urls("@x = cell\nhttp://h/{{x}}", each=each, namespace={"x": "notebook"}) == ["http://h/row"]
+    assert urls("@x = cell\nhttp://h/{{x}}", namespace={"x": "notebook"}) == ["http://h/cell"]
+
+
+def test_order_is_row_request_item():
+    found = urls("http://h/{{n}}/[1-2]\nhttp://h/{{n}}/b", each=[("n=range(2)", range(2))])
+    assert found == [f"http://h/{n}/{end}" for n in range(2) for end in ("1", "2", "b")]
+
+
+def test_rows_of_positions_and_totals():
+    made = plan("http://h/{{n}}/[1-2]\nhttp://h/{{n}}/b", each=[("n=range(2)", range(2))])
+    assert (made.total, made.per_row) == (6, 3)
+    assert [made.row_of(position) for position in range(6)] == [0, 0, 0, 1, 1, 1]
+
+
+def test_an_iterator_has_no_total_and_is_drawn_lazily():
+    drawn = []
+    source = (drawn.append(n) or n for n in range(1000))
+    made = plan("http://h/{{item}}", each=[("s", source)])
+    assert made.total is None
+    assert next(iter(made.items)).url == "http://h/0"
+    assert len(drawn) < 5
+
+
+def test_a_long_source_is_never_expanded_at_once():
+    made = plan("http://h/{{n}}/[0-999999]", each=[("n=range(2)", range(2))])
+    assert made.total == 2_000_000
+    assert next(iter(made.items)).url == "http://h/0/0"
+
+
+def test_two_sources_are_multiplied():
+    each = [("a", pd.DataFrame({"x": [1, 2]})), ("b=range(2)", range(2))]
+    assert urls("http://h/{{x}}/{{b}}", each=each) == ["http://h/1/0", "http://h/1/1", "http://h/2/0", "http://h/2/1"]
+
+
+def test_zip_takes_them_in_step():
+    each = [("a", pd.DataFrame({"x": [1, 2]})), ("b=range(2)", range(2))]
+    assert urls("http://h/{{x}}/{{b}}", each=each, zip=True) == ["http://h/1/0", "http://h/2/1"]
+
+
+def test_zip_needs_one_length():
+    assert "a has 2, b has 3" in refused("http://h/{{x}}", each=[("a", [{"x": 1}] * 2), ("b", [1, 2, 3])], zip=True)
+
+
+def test_a_column_of_both_sources_must_say_which():
+    each = [("a", pd.DataFrame({"x": [1]})), ("b", pd.DataFrame({"x": [2]}))]
+    assert "a or b" in refused("http://h/{{x}}", each=each)
+    assert urls("http://h/{{a.x}}/{{b.x}}", each=each) == ["http://h/1/2"]
+
+
+def test_an_iterator_cannot_be_multiplied():
+    assert "list" in refused("http://h/{{a}}/{{b}}", each=[("a=x", iter([1])), ("b=y", [1])])
+
+
+@pytest.mark.parametrize("value", [5, 2.5, None, "text", b"bytes", {"a": [1]}, True])
+def test_what_has_no_rows_is_refused(value):
+    assert "no rows" in refused("http://h/{{item}}", each=[("x", value)])
+
+
+def test_a_cell_that_uses_nothing_of_its_source_is_refused():
+    assert "5,000 equal requests" in refused("http://h/x", each=[("orders", pd.DataFrame({"id": range(5000)}))])
+
+
+def test_a_second_source_that_is_not_used_is_refused():
+    assert "--each b" in refused("http://h/{{x}}", each=[("a", [{"x": 1}]), ("b", [1, 2])])
+
+
+def test_an_unknown_column_names_the_nearest():
+    assert "did you mean customer?" in refused("http://h/{{custmer}}", each=[("t", pd.DataFrame({"customer": [1]}))])
+    assert "did you mean customer?" in refused("http://h/{{row.custmer}}", each=[("t", pd.DataFrame({"customer": [1]}))])
+
+
+def test_two_columns_of_one_name_are_refused_when_used():
+    table = pd.DataFrame([[1, 2, 3]], columns=["a", "a", "b"])
+    assert "2 columns" in refused("http://h/{{a}}", each=[("t", table)])
+    assert urls("http://h/{{b}}", each=[("t", table)]) == ["http://h/3"]
+
+
+def test_an_empty_source_sends_nothing():
+    for source in (pd.DataFrame({"x": []}), []):
+        made = plan("http://h/{{x}}", each=[("t", source)])
+        assert made.total == 0
+        assert list(made.items) == []
+        assert len(framed(made)) == 0
+
+
+def test_a_clashing_input_column_gets_in_with_a_line_saying_so():
+    made = plan("{{url}}", each=[("t", pd.DataFrame({"url": ["http://h/1"], "x": [1]}))])
+    assert "url_in" in made.notes[0]
+    assert list(framed(made))[:3] == ["url_in", "x", "status"]
+
+
+def test_a_clash_with_an_optional_column_counts_only_when_it_is_there():
+    each = [("t", pd.DataFrame({"headers": ["x"]}))]
+    assert plan("http://h/{{headers}}", each=each).notes == ()
+    assert plan("http://h/{{headers}}", each=each, response_headers=True).notes != ()
+
+
+def test_input_columns_keep_dtype_and_the_index_repeats():
+    table = pd.DataFrame({"id": pd.array([1, 2], "Int64"), "c": pd.Categorical(["a", "b"])}, index=["r", "s"])
+    frame = framed(plan("http://h/{{id}}/[1-2]", each=[("t", table)]))
+    assert frame.id.dtype == "Int64"
+    assert frame.c.dtype == "category"
+    assert frame.index.tolist() == ["r", "r", "s", "s"]
+
+
+def test_the_product_has_a_multiindex():
+    made = plan("http://h/{{x}}/{{b}}", each=[("a", pd.DataFrame({"x": [1, 2]}, index=["r", "s"])), ("b=range(2)", range(2))])
+    frame = framed(made)
+    assert frame.index.tolist() == [("r", 0), ("r", 1), ("s", 0), ("s", 1)]
+    assert list(frame.index.names) == ["a", "b"]
+
+
+def test_records_become_columns():
+    frame = framed(plan("http://h/{{a}}", each=[("s", [{"a": 1}, {"a": 2, "b": "x"}])]))
+    assert list(frame)[:3] == ["a", "b", "status"]
+
+
+def test_each_source_is_not_changed():
+    table = pd.DataFrame({"url": ["http://h/1"]})
+    framed(plan("{{url}}", each=[("t", table)]))
+    assert list(table) == ["url"]

@@ -1,0 +1,46 @@
+"""Numeric ranges in URLs."""
+
+import pytest
+from samples.cells import items, plan, urls
+
+from fastreq_jupyter.errors import CellSyntaxError
+
+
+@pytest.mark.parametrize(
+    ("text", "ends"),
+    [
+        ("[0-3]", ["0", "1", "2", "3"]),
+        ("[08-10]", ["08", "09", "10"]),
+        ("[0-20:5]", ["0", "5", "10", "15", "20"]),
+        ("[0-9:4]", ["0", "4", "8"]),
+        ("[5-5]", ["5"]),
+        ("[1-2]/[8-9]", ["1/8", "1/9", "2/8", "2/9"]),
+    ],
+)
+def test_ranges_count(text, ends):
+    assert urls(f"http://h/{text}") == [f"http://h/{end}" for end in ends]
+
+
+def test_ranges_work_in_hosts_and_queries():
+    assert urls("http://h[1-2].example/?p=[1-2]") == [f"http://h{h}.example/?p={p}" for h in (1, 2) for p in (1, 2)]
+
+
+def test_addresses_and_brackets_without_range_are_left():
+    assert urls("http://[::1]:80/x?a[]=1&filter[name]=2&b[0]=3") == ["http://[::1]:80/x?a[]=1&filter[name]=2&b[0]=3"]
+
+
+def test_a_range_in_a_value_is_no_range():
+    assert urls("http://h/{{x}}", namespace={"x": "[1-3]"}) == ["http://h/%5B1-3%5D"]
+
+
+@pytest.mark.parametrize("text", ["[5-1]", "[0-5:0]", "[a-z]", "[0-1000000000]", "[0-9999]/[0-9999]", f"[0-{'9' * 200}]"])
+def test_a_range_that_is_none_or_too_many_is_refused(text):
+    with pytest.raises(CellSyntaxError) as caught:
+        items(f"GET http://h/{text}")
+    assert caught.value.line == 1
+
+
+def test_ten_million_are_lazy():
+    made = plan("http://h/[0-9999999]")
+    assert made.total == 10_000_000
+    assert next(iter(made.items)).url == "http://h/0"

@@ -1,0 +1,265 @@
+"""The common core of .http files: which requests a text means."""
+
+import pytest
+from samples.cells import items, one, plan, urls
+
+from fastreq_jupyter.errors import CellSyntaxError
+
+
+def refused(text, **more):
+    with pytest.raises(CellSyntaxError) as caught:
+        items(text, **more)
+    return caught.value
+
+
+def test_a_url_a_line_is_a_get_each():
+    assert [(i.method, i.url) for i in items("http://h/1\nhttps://h/2")] == [("GET", "http://h/1"), ("GET", "https://h/2")]
+
+
+def test_blank_lines_comments_and_separators_make_no_request():
+    assert urls("\n# hello\n// there\n### title\n\nhttp://h/1\n\n###\n###\n") == ["http://h/1"]
+
+
+def test_method_version_headers_and_body_are_read():
+    request = one('POST http://h/x HTTP/1.1\nContent-Type: application/json\nX-Empty:\n\n{\n  "a": 1\n}\n\n')
+    assert request.method == "POST"
+    assert request.headers == (("Content-Type", "application/json"), ("X-Empty", ""))
+    assert request.content == b'{\n  "a": 1\n}'
+
+
+def test_a_lower_case_method_is_known():
+    assert one("delete http://h/x").method == "DELETE"
+
+
+def test_query_lines_go_on_with_the_url():
+    assert urls("GET http://h/x\n    ?page=2\n    &size=10\nAccept: a/b") == ["http://h/x?page=2&size=10"]
+
+
+def test_an_indented_path_goes_on_with_the_url():
+    assert urls("GET http://h\n  /api\n  /get\n  ?a=1") == ["http://h/api/get?a=1"]
+
+
+def test_an_indented_line_goes_on_with_a_header():
+    assert one("GET http://h/\nX-A: one,\n   two").headers == (("X-A", "one, two"),)
+
+
+def test_a_request_line_begins_a_new_request_without_separator():
+    assert urls("GET http://h/1\nX-A: b\nGET http://h/2\nDELETE http://h/3\nhttp://h/4") == [f"http://h/{n}" for n in (1, 2, 3, 4)]
+
+
+def test_a_get_with_content_type_has_a_body():
+    assert one("GET http://h/\nContent-Type: text/plain\n\nhello").content == b"hello"
+
+
+def test_a_post_without_body_has_none():
+    assert one("POST http://h/").content is None
+
+
+def test_a_body_keeps_comment_like_lines_and_inner_blank_lines():
+    assert one("POST http://h/\n\n# Title\n\n// text").content == b"# Title\n\n// text"
+
+
+def test_separator_with_title_ends_a_body():
+    first, second = items("POST http://h/1\n\nbody\n\n### next\nGET http://h/2")
+    assert first.content == b"body"
+    assert second.url == "http://h/2"
+
+
+def test_a_form_over_several_lines_is_one():
+    text = "POST http://h/\nContent-Type: application/x-www-form-urlencoded\n\nname=foo\n&password=bar\n  &x=1"
+    assert one(text).content == b"name=foo&password=bar&x=1"
+
+
+def test_multipart_has_crlf_and_files(tmp_path):
+    file = tmp_path / "f.bin"
+    file.write_bytes(b"\x00\xff")
+    text = (
+        "POST http://h/\nContent-Type: multipart/form-data; boundary=abcd\n\n--abcd\n"
+        f'Content-Disposition: form-data; name="text"\n\nText\n--abcd\nContent-Disposition: form-data; name="f"\n\n< {file}\n--abcd--'
+    )
+    assert one(text).content == (
+        b'--abcd\r\nContent-Disposition: form-data; name="text"\r\n\r\nText\r\n'
+        b'--abcd\r\nContent-Disposition: form-data; name="f"\r\n\r\n\x00\xff\r\n--abcd--\r\n'
+    )
+
+
+def test_a_file_is_the_body(tmp_path):
+    (tmp_path / "b.json").write_bytes(b'{"a": "{{x}}"}')
+    assert one(f"POST http://h/\n\n< {tmp_path}/b.json").content == b'{"a": "{{x}}"}'
+
+
+def test_a_file_with_at_has_placeholders(tmp_path):
+    (tmp_path / "b.json").write_bytes(b'{"a": "{{x}}"}')
+    assert one(f"POST http://h/\n\n<@ {tmp_path}/b.json", namespace={"x": 'q"'}).content == b'{"a": "q\\""}'
+
+
+def test_a_file_is_chosen_by_row(tmp_path):
+    for name in "ab":
+        (tmp_path / name).write_text(name)
+    found = items(f"POST http://h/\n\n< {tmp_path}/{{{{name}}}}", each=[("name=names", ["a", "b", "c"])])
+    assert [item.content for item in found[:2]] == [b"a", b"b"]
+    assert found[2].error == "invalid value"
+
+
+def test_a_missing_file_is_an_error_before_anything_is_sent():
+    assert refused("POST http://h/\n\n< ./nothing-here.json").line == 3
+
+
+def test_names_and_keep_are_read():
+    made = plan("# @name a\nhttp://h/1\n\n// @name b-2\n# @keep\nGET http://h/2")
+    assert made.names == ("a", "b-2")
+    assert [item.label for item in made.items] == ["a", "b-2"]
+
+
+def test_titles_and_descriptions_are_comments():
+    assert urls("# @title t\n# @description d\nhttp://h/1") == ["http://h/1"]
+
+
+def test_variables_may_use_earlier_ones():
+    assert urls("@host = h\n@base = http://{{host}}/v1\n{{base}}/x") == ["http://h/v1/x"]
+
+
+def test_a_variable_below_its_use_in_a_request_is_known():
+    assert urls("{{base}}/x\n@base = http://h") == ["http://h/x"]
+
+
+def test_names_with_hyphen_are_variables():
+    assert urls("@arm-cn = http://h\nGET {{arm-cn}}/x") == ["http://h/x"]
+
+
+def test_a_path_with_host_header_is_a_request():
+    request = one("GET /api?x=1 HTTP/1.1\nHost: h:8080\nA: b")
+    assert request.url == "http://h:8080/api?x=1"
+    assert request.headers == (("A", "b"),)
+
+
+def test_a_path_goes_behind_the_base_url():
+    assert urls("GET /api\n/b?c=1", base_url="https://h/v1/") == ["https://h/v1/api", "https://h/v1/b?c=1"]
+
+
+def test_basic_credentials_in_plain_are_encoded_and_secret():
+    for value in ("Basic ada:pw", "Basic ada pw", "basic {{u}}:{{p}}", "Basic {{u}} {{p}}"):
+        request = one(f"GET http://h/\nAuthorization: {value}", namespace={"u": "ada", "p": "pw"})
+        assert request.headers[0][1].split(" ")[1] == "YWRhOnB3"
+        assert {"pw", "YWRhOnB3"} <= request.secrets
+
+
+def test_encoded_basic_credentials_stay():
+    assert one("GET http://h/\nAuthorization: Basic YWRhOnB3").headers == (("Authorization", "Basic YWRhOnB3"),)
+
+
+def test_crlf_line_ends_mean_the_same():
+    text = "POST http://h/\nA: b\n\nx\ny\n###\nhttp://h/2"
+    assert items(text.replace("\n", "\r\n")) == items(text)
+
+
+def test_http2_on_a_request_line_becomes_an_option_of_the_run():
+    assert plan("GET http://h/ HTTP/2\n###\nPOST http://h/ HTTP/2.0").lifted == {"http2": True}
+
+
+def test_requests_that_disagree_on_http2_are_refused():
+    assert "split the cell" in str(refused("GET http://h/ HTTP/2\nGET http://h/"))
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "column", "said"),
+    [
+        ("", 1, 1, "no request"),
+        ("# only\n", 1, 1, "no request"),
+        ("http://h/\nhello", 2, 1, "no header"),
+        ("GET http://h/\nX-A b", 2, 1, "no header"),
+        ("GET http://h/\n\nhello there", 3, 1, "no request line"),
+        ("GET http://h/\n\nAccept: a/b", 3, 1, "before any request"),
+        ("example.com/x", 1, 1, "http:// or https://"),
+        ("GET example.com/x", 1, 5, "http:// or https://"),
+        ("ftp://h/x", 1, 1, "only http"),
+        ("GET file:///etc/passwd", 1, 5, "only http"),
+        ("GETT http://h/", 1, 1, "did you mean GET"),
+        ("CONNECT http://h/", 1, 1, "not supported"),
+        ("WS http://h/", 1, 1, "not supported"),
+        ("GET http://h/ HTTP/3", 1, 14, "HTTP/3"),
+        ("GET /x", 1, 1, "Host header"),
+        ("POST http://h/\n\n{}\nGET http://h/2", 4, 1, "put ### before it"),
+        ("POST http://h/\n\n{}\n# @name x", 4, 1, "put ### before it"),
+        ("GET http://h/\n\n> {% client.log(1) %}", 3, 1, "response handler"),
+        ("POST http://h/\n\n{}\n\n> {%\n%}", 5, 1, "response handler"),
+        ("POST http://h/\n\n{}\n> ./handler.js", 4, 1, "response handler"),
+        ("< {% x %}\nGET http://h/", 1, 1, "script"),
+        ("{{\nconst a = 1\n}}\nGET http://h/", 1, 1, "script block"),
+        ("{{@request\n}}\nGET http://h/", 1, 1, "script block"),
+        ("GET http://h/\n\n?? status == 200", 3, 1, "assertion"),
+        ("GET http://h/\n>> out.json", 2, 1, "saving"),
+        ("GET http://h/\n\n<> old.200.json", 3, 1, "response reference"),
+        ("import ./a.http\nGET http://h/", 1, 1, "importing"),
+        ("# @loop for 3\nGET http://h/", 1, 3, "@loop"),
+        ("# @prompt x\nGET http://h/", 1, 3, "@prompt"),
+        ("# @name 1x\nGET http://h/", 1, 9, "no name"),
+        ("# @name a\nGET http://h/\n# @name a\nGET http://h/", 3, 9, "named a already"),
+        ("# @name a\n###\nGET http://h/", 1, 1, "stands before"),
+        ("GET http://h/\n\n# @name a", 3, 1, "stands before"),
+        ("@a value\nGET http://h/", 1, 1, "@name = value"),
+        ("@a = 1\n@a = 2\nhttp://h/{{a}}", 2, 2, "defined already"),
+        ("@a = {{b}}\n@b = {{a}}\nhttp://h/{{a}}", 1, 6, "need each other: a -> b -> a"),
+        ("@a = {{a}}\nhttp://h/{{a}}", 1, 6, "need each other"),
+        ("@a = {{b}}\n@b = 1\nhttp://h/{{a}}", 1, 6, "further below"),
+        ("http://h/{{a", 1, 10, "without }}"),
+        ("http://h/{{ }}", 1, 10, "empty"),
+        ("http://h/{{a..b}}", 1, 10, "no name"),
+        ("http://h/{{nope}}", 1, 10, "nothing in the cell or the notebook"),
+        ("http://h/{x}", 1, 10, "{{x}}"),
+        ("http://h/{a,b}", 1, 10, "one line for each"),
+        ("http://h/x y\nhttp://h:99999/", 2, 1, "port"),
+        ("POST http://h/\nContent-Type: multipart/form-data\n\n--x", 4, 1, "boundary"),
+        ("POST http://h/\n\ntext\n< ./file.json", 4, 1, "whole body"),
+        ("GET http://h/\nAuthorization: Digest ada pw", 2, 16, "Digest"),
+        ("Invoke-WebRequest -Uri http://h/", 1, 1, "as cURL"),
+        ("GET http://h/\nX: \u65e5", 2, 1, "latin-1"),
+        ("GET http://h/\nX: a\x01b", 2, 5, "control character"),
+    ],
+)
+def test_what_cannot_be_read_is_refused_with_its_place(text, line, column, said):
+    error = refused(text)
+    assert said in str(error)
+    assert (error.line, error.column) == (line, column)
+
+
+def test_lines_are_counted_from_the_first_line_of_the_cell():
+    assert refused("\nhello", first_line=2).line == 3
+
+
+def test_idn_and_emoji_in_urls_are_left_for_the_wire():
+    assert urls("https://b\u00fccher.example/\u00fc/\U0001f600?q=\u00e9") == ["https://b\u00fccher.example/\u00fc/\U0001f600?q=\u00e9"]
+
+
+def test_headers_of_the_option_are_defaults_for_every_request():
+    found = items("http://h/1\nGET http://h/2\nX-A: own\n", headers={"X-A": "a", "X-B": "b"})
+    assert found[0].headers == (("X-A", "a"), ("X-B", "b"))
+    assert found[1].headers == (("X-A", "own"), ("X-B", "b"))
+
+
+def test_headers_of_the_option_may_have_placeholders():
+    request = one("http://h/1", headers=["Authorization: Bearer {{$env TOKEN}}"])
+    assert request.headers == (("Authorization", "Bearer s3cret-token"),)
+    assert request.secrets == {"s3cret-token"}
+
+
+def test_method_data_and_params_belong_to_urls_alone():
+    plain, written = items("http://h/1\nGET http://h/2", method="POST", data="a={{x}}", params={"p": "1 2"}, namespace={"x": 5})
+    assert (plain.method, plain.url, plain.content) == ("POST", "http://h/1?p=1+2", b"a=5")
+    assert (written.method, written.url, written.content) == ("GET", "http://h/2", None)
+
+
+def test_json_of_the_option_is_the_body_of_urls_alone():
+    request = one("http://h/1", method="POST", json={"a": 1})
+    assert request.content == b'{"a": 1}'
+    assert request.header("content-type") == "application/json"
+
+
+def test_data_in_a_cell_without_plain_urls_is_refused():
+    assert "URL alone" in str(refused("GET http://h/", data="x"))
+
+
+def test_limit_takes_the_first_requests():
+    made = plan("http://h/[1-9]", limit=3)
+    assert made.total == 3
+    assert [item.url for item in made.items] == ["http://h/1", "http://h/2", "http://h/3"]

@@ -134,7 +134,7 @@ def open_backend(key: SessionKey) -> Backend:
     """Open a session; must be called on the loop it will live on. Imports the library at first use.
 
     Raises:
-        OptionError: The library cannot do what the key asks for (HTTP/2 on aiohttp, a SOCKS proxy without its extra).
+        OptionError: The library cannot do what the key asks for (HTTP/2 on aiohttp and requests, an https proxy on requests).
     """
     module = import_module(f"fastreq_jupyter.backends.{key.backend}")
     backend: Backend = module.open_session(key)

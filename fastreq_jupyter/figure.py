@@ -89,8 +89,9 @@ def _png(picture: Layout) -> bytes:
     axes.set_ylim(picture.height, 0)
     axes.axis("off")
     _boxes(axes, picture.stripes, _INK, alpha=0.045)
+    grid = picture.grid
     axes.vlines(
-        [line.x for line in picture.grid], picture.grid[0].top, picture.grid[0].bottom, colors=_INK, alpha=0.16, linewidth=0.75, zorder=0
+        [line.x for line in grid], [line.top for line in grid], [line.bottom for line in grid], colors=_INK, alpha=0.16, lw=0.75, zorder=0
     )
     phases = sorted({bar.phase for bar in picture.bars}, key=lambda phase: (phase != "other", phase == "failed"))
     for phase in phases:

@@ -14,6 +14,7 @@ from datetime import timedelta
 from math import isfinite, isnan
 from typing import TYPE_CHECKING
 
+from fastreq_jupyter.redact import one_line
 from fastreq_jupyter.waterfall_rows import choose_rows, row_label, row_status, row_tip, show_ms
 
 if TYPE_CHECKING:
@@ -152,6 +153,7 @@ def layout(  # noqa: PLR0913 - what shapes a picture
         width: Of the whole, pixels.
         row_height: Pixels; rows under 14 have no text of their own.
     """
+    title = one_line(title)
     new = [row for row in outcomes if row.attempts and (since is None or row.attempts[0].started_at >= since - _GRACE)]
     drawn, note = choose_rows(outcomes, new, limit)
     bars = [list(phase_bars(row.attempts)) for row in drawn]

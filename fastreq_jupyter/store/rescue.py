@@ -16,6 +16,8 @@ if TYPE_CHECKING:
 
 __all__ = ["rescue"]
 
+_LARGEST_STEP = 2**22
+
 
 def rescue(path: Path) -> list[str]:
     """Move a torn file aside and put what can be read of it into a new one; return what to tell."""
@@ -50,6 +52,8 @@ def _free_name(path: Path) -> Path:
 def _readable(aside: Path) -> tuple[bytes | None, Iterator[Row]]:
     try:
         old = connect(aside)
+        # Read on although pages are missing at its end.
+        old.execute("PRAGMA writable_schema = ON")
     except sqlite3.Error:
         return None, iter(())
     # A flipped byte makes one row worthless, not all.
@@ -65,15 +69,20 @@ def _readable(aside: Path) -> tuple[bytes | None, Iterator[Row]]:
 
 
 def _sealed_rows(old: sqlite3.Connection, key: bytes) -> Iterator[Row]:
-    """Give the rows whose seal is whole, from both ends towards the damage."""
-    seen: set[int] = set()
-    for order in ("ASC", "DESC"):
-        with suppress(sqlite3.Error, OverflowError):
-            for number, *values in old.execute(f"SELECT rowid, {', '.join(COLUMNS)} FROM answers ORDER BY rowid {order}"):  # noqa: S608 - names of ours
-                if number in seen:
-                    break
-                seen.add(number)
+    """Give the rows whose seal is whole; behind an unreadable place go on in growing steps."""
+    select = f"SELECT rowid, {', '.join(COLUMNS)} FROM answers WHERE rowid > ? ORDER BY rowid"  # noqa: S608 - names of ours
+    last, step = 0, 1
+    while step < _LARGEST_STEP:
+        try:
+            for number, *values in old.execute(select, (last,)):
+                if number <= last:
+                    # A torn tree can lead back to where it began.
+                    raise sqlite3.DatabaseError
+                last, step = number, 1
                 row = Row(*values)
                 if row.seal == seal_of(row, key):
                     yield row
+            break
+        except (sqlite3.Error, OverflowError):
+            last, step = last + step, step * 2
     old.close()

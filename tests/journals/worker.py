@@ -24,6 +24,7 @@ def request_of(number):
 
 async def fetch(path, log, count):
     journal = open_journal(Options.of(journal=path))
+    print("open", flush=True)
     lines = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     rows = {}
     gate = asyncio.Semaphore(8)
@@ -52,4 +53,3 @@ async def fetch(path, log, count):
 if __name__ == "__main__":
     database, log_name, how_many = sys.argv[1:]
     asyncio.run(fetch(database, Path(log_name), int(how_many)))
-    print("done")

@@ -250,6 +250,8 @@ class Execution:
         now = loop.time()
         self.tally.lagged(now - due)
         self.tally.sample(perf_counter())
+        for line in () if self._store is None else self._store.news():
+            self._notice(line)
         self._beating = loop.call_later(_BEAT, self._beat, loop, now + _BEAT)
 
     async def _settle(self) -> None:

@@ -34,6 +34,10 @@ class Store(Protocol):
         """Return lines a person should read: what was reused, or why nothing can be kept any more."""
         ...
 
+    def news(self) -> list[str]:
+        """Return lines that should be shown at once, each one time; asked twice a second."""
+        ...
+
     async def close(self) -> None:
         """Commit all that is left and let go of the file; never raises."""
         ...

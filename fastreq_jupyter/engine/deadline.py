@@ -10,9 +10,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Deadline"]
 
-# A timer that fires this much late met a blocked loop: what has arrived meanwhile is read first.
+# A timer that fires this much late met a blocked loop: the time lost is given back, so that what has arrived is read first.
 _LATE = 0.05
-_GRACE = 0.05
+# A loop that is late again and again must not put off the end for ever.
+_MOST_DELAYS = 3
 
 
 class Deadline:
@@ -23,7 +24,7 @@ class Deadline:
         on_lag: Told by how many seconds the loop was late, when it was.
     """
 
-    __slots__ = ("_extra", "_graced", "_handle", "_loop", "_on_lag", "_task", "_when", "expired")
+    __slots__ = ("_delays", "_handle", "_loop", "_on_lag", "_task", "_when", "expired")
 
     def __init__(self, seconds: float, on_lag: Callable[[float], None]) -> None:
         task = asyncio.current_task()
@@ -33,18 +34,18 @@ class Deadline:
         self._task = task
         self._loop = asyncio.get_running_loop()
         self._on_lag = on_lag
-        self._graced = 0.0
+        self._delays = 0
         self.expired = False
         self._when = self._loop.time() + seconds
         self._handle: asyncio.TimerHandle | None = self._loop.call_at(self._when, self._fire)
 
     def _fire(self) -> None:
         late = self._loop.time() - self._when
-        if late > _LATE and self._graced < late:
+        if late > _LATE and self._delays < _MOST_DELAYS:
             self._on_lag(late)
-            self._graced += _GRACE
-            # Not postponed beyond the lag itself: the socket had all that time to be read.
-            self._handle = self._loop.call_later(_GRACE, self._fire)
+            self._delays += 1
+            self._when = self._loop.time() + late
+            self._handle = self._loop.call_at(self._when, self._fire)
             return
         self._handle = None
         self.expired = True

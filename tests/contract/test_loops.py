@@ -49,6 +49,19 @@ def test_a_loop_that_was_blocked_reads_what_arrived_before_any_deadline_fires(fa
     assert list(asyncio.run(blocked())["data"]) == ["there"] * 5
 
 
+@ALL
+def test_a_loop_that_was_blocked_still_times_out_a_server_that_hangs(faultserver, backend):
+    door = faultserver.open(scripts.hangs())
+
+    async def blocked():
+        task = asyncio.ensure_future(fastreq_async([door.url()], backend=backend, timeout=0.5, **QUIET))
+        await asyncio.sleep(0.2)
+        time.sleep(1)  # noqa: ASYNC251 - the point
+        return await asyncio.wait_for(task, 10)
+
+    assert list(asyncio.run(blocked())["error"]) == ["timeout"]
+
+
 ENDINGS = """
 import asyncio, os, sys
 from fastreq_jupyter import fastreq, fastreq_async, submit, last_run

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from fastreq_jupyter.engine.reading import Reading, read_data
 from fastreq_jupyter.model import Attempt, Outcome
 from fastreq_jupyter.policy.retry import RETRIED, Failure, Verdict, decide
-from fastreq_jupyter.redact import one_line
+from fastreq_jupyter.redact import one_line, redact_text, secret_values
 
 if TYPE_CHECKING:
     from fastreq_jupyter.engine.attempt import Trial
@@ -60,7 +60,7 @@ def judge(job: Job, trial: Trial, options: Options, *, start: float, started_at:
     response = trial.response
     status = response.status if response is not None and trial.failure is None else None
     reading = _read(job, trial, options)
-    error, detail = _error_of(trial, reading)
+    error, detail = _error_of(job, trial, reading)
     verdict = _decide(job, trial, options, status) if error is not None and not trial.handed else Verdict(retry=False)
     attempt = Attempt(
         number=len(job.attempts) + 1,
@@ -105,13 +105,21 @@ def _read(job: Job, trial: Trial, options: Options) -> Reading:
     return read_data(response, response.content, options.return_type, job.request.method)
 
 
-def _error_of(trial: Trial, reading: Reading) -> tuple[str | None, str | None]:
+def _error_of(job: Job, trial: Trial, reading: Reading) -> tuple[str | None, str | None]:
     if trial.failure is not None:
         return trial.failure.kind, trial.failure.detail
     response = trial.response
     if response is not None and response.status >= _BAD:
-        return f"http {response.status}", response.reason or None
+        return f"http {response.status}", _safe_reason(job, response.reason)
     return reading.error, reading.detail
+
+
+def _safe_reason(job: Job, reason: str) -> str | None:
+    """Return the reason phrase, in which a server may say our own secrets back to us."""
+    if not reason or reason.isalpha():
+        return reason or None
+    exchange = job.exchange
+    return redact_text(reason, job.request.secrets | secret_values(exchange.target.url, exchange.headers, exchange.content))
 
 
 def _decide(job: Job, trial: Trial, options: Options, status: int | None) -> Verdict:

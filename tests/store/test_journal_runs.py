@@ -1,0 +1,73 @@
+import subprocess
+import sys
+import textwrap
+
+import pytest
+
+from fastreq_jupyter import JournalError, Request, fastreq, last_run
+
+
+@pytest.fixture
+def urls(demo_server):
+    return [f"{demo_server.url}/products/{n}" for n in range(1, 31)]
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return str(tmp_path / "runs.db")
+
+
+def sent():
+    return last_run().summary()["attempts"]
+
+
+def test_rerun_gives_the_same_frame_and_sends_nothing(urls, journal):
+    first = fastreq(urls, journal=journal, progress="none", max_failures="none")
+    second = fastreq(urls, journal=journal, progress="none", max_failures="none")
+    assert sent() == 0
+    for column in ("status", "ok", "error", "data", "url", "method", "attempts", "size_bytes", "content_type", "final_url", "started_at"):
+        assert list(first[column].astype(str)) == list(second[column].astype(str)), column
+    assert any("30 of 30 from runs.db" in note for note in last_run().summary()["notes"])
+
+
+def test_interrupted_run_goes_on_where_it_was(urls, journal):
+    fastreq(urls, journal=journal, limit=10, progress="none", max_failures="none")
+    frame = fastreq(urls, journal=journal, progress="none", max_failures="none")
+    assert sent() == 20
+    assert len(frame) == 30
+
+
+def test_unsafe_requests_are_not_sent_twice(demo_server, journal):
+    orders = [Request("POST", f"{demo_server.url}/orders", json={"n": n}) for n in range(5)]
+    fastreq(orders, journal=journal, progress="none")
+    fastreq(orders, journal=journal, progress="none")
+    assert sent() == 0
+
+
+def test_journal_that_cannot_be_used_is_said_before_anything_is_sent(urls, tmp_path):
+    (tmp_path / "runs.db").write_text("my notes")
+    with pytest.raises(JournalError, match="not a journal"):
+        fastreq(urls, journal=str(tmp_path / "runs.db"), progress="none")
+
+
+def test_journal_serves_one_run_after_the_other(urls, journal):
+    for _ in range(5):
+        fastreq(urls[:3], journal=journal, progress="none", max_failures="none")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
+def test_run_on_a_full_disk_gives_all_its_rows(urls, tmp_path):
+    script = textwrap.dedent(f"""
+        import resource
+        from fastreq_jupyter import fastreq, last_run
+        resource.setrlimit(resource.RLIMIT_FSIZE, (50_000, 50_000))
+        urls = [f"{{url}}?n={{n}}" for url in {urls!r} for n in range(20)]
+        frame = fastreq(urls, journal="runs.db", progress="none", max_failures="none")
+        assert len(frame) == 600 and frame.status.notna().all()
+        print(last_run().summary()["notes"])
+    """)
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, env={"PYTHONPATH": ":".join(sys.path)}, check=False
+    )
+    assert done.returncode == 0, done.stderr
+    assert "in memory only" in done.stdout

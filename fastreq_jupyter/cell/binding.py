@@ -134,8 +134,8 @@ class Binder:
             message = f"{name[:40]}: names with a leading underscore are not read"
             raise LookupFailed(message)
         if (found := self._rows.reader(ref)) is not None:
-            read, source = found
-            return Bound(part, "row", lambda env: read(env.rows), sources=frozenset((source,)))
+            read = found.read
+            return Bound(part, "row", lambda env: read(env.rows), sources=frozenset((found.source,)), column=found.column)
         if name in self._labels:
             read_answer = answer_reader(ref)
             return Bound(part, "chain", lambda env: read_answer((env.outcomes or {})[name]), parent=name)

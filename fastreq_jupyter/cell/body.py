@@ -22,7 +22,7 @@ from fastreq_jupyter.secret_names import is_secret_name
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastreq_jupyter.cell.places import Check
+    from fastreq_jupyter.cell.bound import Check
 
 __all__ = ["BodyPlan"]
 

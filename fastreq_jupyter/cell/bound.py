@@ -14,9 +14,12 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.model import Outcome
 
-__all__ = ["Bound", "BoundPart", "BoundParts", "Env", "MisfitError", "Origin", "json_in", "text_in"]
+__all__ = ["Bound", "BoundPart", "BoundParts", "Check", "Env", "MisfitError", "Origin", "json_in", "shown_as", "text_in"]
 
 Origin = Literal["row", "notebook", "dynamic", "secret", "chain"]
+Check = Literal["text", "header", "json"]
+"""What a value must pass: have a text, fit into a field line, have a JSON form."""
+
 MisfitKind = Literal["missing", "type", "url", "file"]
 
 
@@ -50,6 +53,7 @@ class Bound:
         parent: Named request that it waits for.
         sensitive: What it inserts must be shown as ``***``.
         sources: Numbers of the ``--each`` sources it reads.
+        column: Column of the source whose values it takes as they stand.
     """
 
     placeholder: Placeholder
@@ -58,6 +62,7 @@ class Bound:
     parent: str | None = None
     sensitive: bool = False
     sources: frozenset[int] = frozenset()
+    column: str | None = None
 
 
 BoundPart = str | VarText | Bound | Range
@@ -152,3 +157,8 @@ def _named(bound: Bound, what: str) -> str:
 
 def _missing_name(value: Any) -> str:
     return {"NAType": "NA", "NaTType": "NaT", "NoneType": "None"}.get(type_name(value), "NaN")
+
+
+def shown_as(bound: Bound | None) -> str:
+    """Return a placeholder as messages show it."""
+    return "the value" if bound is None else f"{{{{{bound.placeholder.text[:80]}}}}}"

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import datetime as dt
+from math import inf
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.bound import Bound, Env, MisfitError, json_in, text_in
-from fastreq_jupyter.cell.places import Check, check_header_text
+from fastreq_jupyter.cell.bound import Bound, Check, Env, MisfitError, json_in, text_in
+from fastreq_jupyter.cell.headers import check_header_text
+from fastreq_jupyter.cell.lookup import comes_from
 from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
     from fastreq_jupyter.cell.compiling import Compiled
     from fastreq_jupyter.cell.each import Rows
+    from fastreq_jupyter.cell.tables import Table
 
 __all__ = ["check_constants", "check_rows", "check_used"]
 
-_STEP = 20_000
+_STEP = 4096
+# Types whose values have a text and a JSON form; infinity is looked for.
+_EASY = frozenset({str, int, bool, float, type(None), dt.date, dt.datetime})
+_EASY_NAMES = frozenset({"Timestamp", "Timedelta", "NaTType", "NAType"})
 
 
 def check_used(compiled: Compiled, rows: Rows, *, first_line: int) -> None:
@@ -78,20 +85,37 @@ def check_rows(compiled: Compiled, rows: Rows) -> Generator[None, None, None]:
 def _check_source(bound: Bound, check: Check, rows: Rows) -> Generator[None, None, None]:
     number = min(bound.sources)
     positions = [0] * len(rows.tables)
-    env = Env()
-    for position in range(rows.tables[number].size or 0):
-        if position % _STEP == 0:
-            yield
-        positions[number] = position
-        env.rows = tuple(positions)
-        try:
-            _check(bound, check, env)
-        except MisfitError as error:
-            if error.kind != "type":
-                continue
-            place = bound.placeholder
-            message = f"row {position}: {error.detail}"
-            raise CellSyntaxError(message, place.line, place.column) from None
+    for start, stop in _suspicious(bound, check, rows.tables[number]):
+        yield
+        for position in range(start, stop):
+            positions[number] = position
+            try:
+                _check(bound, check, Env(tuple(positions)))
+            except MisfitError as error:
+                if error.kind != "type":
+                    continue
+                place = bound.placeholder
+                message = f"row {position}: {error.detail}"
+                raise CellSyntaxError(message, place.line, place.column) from None
+
+
+def _suspicious(bound: Bound, check: Check, table: Table) -> Iterator[tuple[int, int]]:
+    """Give the pieces of a source that have to be looked at value by value; an empty one where all is well."""
+    size = table.size or 0
+    chunks = table.chunks(bound.column) if bound.column is not None else None
+    if chunks is None:
+        yield from ((start, min(start + _STEP, size)) for start in range(0, size, _STEP))
+        return
+    for start, values in chunks:
+        kinds = set(map(type, values))
+        well = all(map(_is_easy, kinds)) and (float not in kinds or (inf not in values and -inf not in values))
+        texts = [value for value in values if type(value) is str] if str in kinds else ()
+        well = well and all(map(str.isascii, texts)) and (check != "header" or all(map(str.isprintable, texts)))
+        yield (start, start) if well else (start, start + len(values))
+
+
+def _is_easy(kind: type) -> bool:
+    return kind in _EASY or (kind.__name__ in _EASY_NAMES and comes_from(kind, "pandas"))
 
 
 def _check(bound: Bound, check: Check, env: Env) -> None:

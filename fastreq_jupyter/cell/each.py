@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.cell.syntax import Ref
 
-__all__ = ["EachSpec", "Rows", "Source"]
+__all__ = ["EachSpec", "RowValue", "Rows", "Source"]
 
 _NAMED = re.compile(r"\s*([A-Za-z_]\w*)\s*=(?!=)\s*(.+)", re.DOTALL)
 _RESERVED = ("row", "index")
@@ -53,6 +53,21 @@ class EachSpec:
             message = f"--each {text}: {element} cannot name the element; row and index are names already, _ is never read"
             raise OptionError(message)
         return cls(text, element, expression)
+
+
+@dataclass(frozen=True, slots=True)
+class RowValue:
+    """Hold the way to a value of a combined row.
+
+    Attributes:
+        read: Gets the positions in all sources.
+        source: Number of the source that is read.
+        column: Its column where the value is one as it stands.
+    """
+
+    read: Callable[[tuple[int, ...]], Any]
+    source: int
+    column: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +132,8 @@ class Rows:
         """Tell whether a name belongs to the row."""
         return bool(self.tables) and (name in _RESERVED or bool(self._owners(name)))
 
-    def reader(self, ref: Ref) -> tuple[Callable[[tuple[int, ...]], Any], int] | None:
-        """Return what reads a named value out of a combined row, and the source it reads; None for other names.
+    def reader(self, ref: Ref) -> RowValue | None:
+        """Return the way to a named value of a combined row; None for other names.
 
         Raises:
             LookupFailed: Several sources have it, or the row cannot give it.
@@ -142,18 +157,18 @@ class Rows:
 
     def _read_value(
         self, number: int, name: str, keys: tuple[str | int, ...], quoted: frozenset[int]
-    ) -> tuple[Callable[[tuple[int, ...]], Any], int]:
+    ) -> RowValue:
         read = self.tables[number].reader(name)
         if len(keys) == 1:
-            return (lambda rows: read(rows[number])), number
-        return (lambda rows: walk(read(rows[number]), keys, quoted, name)), number
+            return RowValue(lambda rows: read(rows[number]), number, name)
+        return RowValue(lambda rows: walk(read(rows[number]), keys, quoted, name), number)
 
     def _read_row(
         self, number: int, name: str, keys: tuple[str | int, ...], quoted: frozenset[int]
-    ) -> tuple[Callable[[tuple[int, ...]], Any], int]:
+    ) -> RowValue:
         table = self.tables[number]
         if name == "index":
-            return (lambda rows: walk(table.label(rows[number]), keys, quoted, name)), number
+            return RowValue(lambda rows: walk(table.label(rows[number]), keys, quoted, name), number)
         if len(keys) > 1 and isinstance(keys[1], str):
             label = keys[1]
             dotted = ".".join(str(key) for key in keys[1:]) if not quoted else None
@@ -167,11 +182,11 @@ class Rows:
             if table.size != 0:
                 message = f"the row has no {label!r}{near(label, table.names())}"
                 raise LookupFailed(message)
-        return (lambda rows: walk(table.record(rows[number]), keys, quoted, name)), number
+        return RowValue(lambda rows: walk(table.record(rows[number]), keys, quoted, name), number)
 
     def _read_named_row(
         self, name: str, keys: tuple[str | int, ...], quoted: frozenset[int]
-    ) -> tuple[Callable[[tuple[int, ...]], Any], int] | None:
+    ) -> RowValue | None:
         """Read ``orders.id`` where ``--each orders`` is one of several sources, ``o.id`` for ``--each o=orders``."""
         for number, (table, source) in enumerate(zip(self.tables, self.sources, strict=True)):
             if name == table.element or (len(self.tables) > 1 and name == source.spec.expression):

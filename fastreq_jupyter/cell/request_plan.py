@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.cell.body import BodyPlan
-from fastreq_jupyter.cell.bound import Bound, BoundParts, Env, MisfitError
+from fastreq_jupyter.cell.bound import Bound, BoundParts, Check, Env, MisfitError
 from fastreq_jupyter.cell.globs import count_items, expand_ranges
-from fastreq_jupyter.cell.places import Check, HeaderPlan, UrlPlan
+from fastreq_jupyter.cell.headers import HeaderPlan
+from fastreq_jupyter.cell.places import UrlPlan
 from fastreq_jupyter.cell.syntax import HeaderTemplate, Part, Parts, Placeholder, Range, RequestTemplate, VarText
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.model import Request, Unsendable
@@ -45,6 +46,7 @@ class RequestPlan:
         self.url = UrlPlan(bind(template.url))
         self.headers = [_header(header, bind) for header in template.headers]
         self.body = BodyPlan(template.body, template.headers, bind) if template.body is not None else None
+        self._headers = [(header.name, header.fill(Env())) for header in self.headers] if all(h.fixed for h in self.headers) else None
         self.hide_data = False
         self.names = names
         self.bound: tuple[Bound, ...] = tuple(bound for bound, _ in self.checks())
@@ -75,7 +77,7 @@ class RequestPlan:
             MisfitError: A value is missing or does not fit.
         """
         url = self.url.fill(parts, env)
-        headers = [(header.name, header.fill(env)) for header in self.headers]
+        headers = self._headers if self._headers is not None else [(header.name, header.fill(env)) for header in self.headers]
         content = self.body.fill(env) if self.body is not None else None
         save_as = self.names.fill(env) if self.names is not None else None
         identity = self._identity(parts, env) if self._changes else None

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+from fastreq_jupyter.cell.column import CHUNK, Column
 from fastreq_jupyter.cell.lookup import LookupFailed, fields_of, is_record, item_of
 
 __all__ = ["Elements", "Frame", "Table", "table_of"]
@@ -51,6 +52,10 @@ class Table:
         """Return the row's label."""
         return position
 
+    def chunks(self, name: str) -> Iterator[tuple[int, Sequence[Any]]] | None:
+        """Give first position and values of pieces of a column; None where values are read one by one only."""
+        raise NotImplementedError
+
     def index(self, positions: Sequence[int]) -> Any:
         """Return the labels of these rows, as an index of pandas where the source has one."""
         return [self.label(position) for position in positions]
@@ -68,7 +73,7 @@ class Frame(Table):
         self.element = element
         self.size = len(frame)
         self._labels = [label if isinstance(label, str) else str(label) for label in frame.columns.tolist()]
-        self._values: dict[int, list[Any]] = {}
+        self._columns: dict[int, Column] = {}
 
     def has(self, name: str) -> bool:
         """Tell whether there is a column of that name."""
@@ -89,6 +94,10 @@ class Frame(Table):
             raise LookupFailed(message)
         return self._column(self._labels.index(name)).__getitem__
 
+    def chunks(self, name: str) -> Iterator[tuple[int, Sequence[Any]]] | None:
+        """Give the column piece by piece."""
+        return self._column(self._labels.index(name)).chunks() if name in self._labels else None
+
     def record(self, position: int) -> Any:
         """Return the row as a dict."""
         return {label: self._column(number)[position] for number, label in enumerate(self._labels)}
@@ -106,10 +115,10 @@ class Frame(Table):
         taken = self._frame.take(positions)
         return [(label, taken.iloc[:, number].array) for number, label in enumerate(self._frame.columns.tolist())]
 
-    def _column(self, number: int) -> list[Any]:
-        if number not in self._values:
-            self._values[number] = self._frame.iloc[:, number].tolist()
-        return self._values[number]
+    def _column(self, number: int) -> Column:
+        if number not in self._columns:
+            self._columns[number] = Column(self._frame.iloc[:, number])
+        return self._columns[number]
 
 
 class Elements(Table):
@@ -155,6 +164,12 @@ class Elements(Table):
             read: Read = values.__getitem__
             return read
         return lambda position: _field(values[position], name)
+
+    def chunks(self, name: str) -> Iterator[tuple[int, Sequence[Any]]] | None:
+        """Give plain elements piece by piece."""
+        if name != self.element or is_record(self._first) or self.size is None:
+            return None
+        return ((start, self._values[start : start + CHUNK]) for start in range(0, self.size, CHUNK))
 
     def record(self, position: int) -> Any:
         """Return the element."""

@@ -44,10 +44,10 @@ def test_a_text_gives_requests_or_a_cell_syntax_error(text, each):
 
 
 def seconds(text, **more):
-    start = time.perf_counter()
+    start = time.thread_time()
     with contextlib.suppress(CellSyntaxError):
         plan(text, **more)
-    return time.perf_counter() - start
+    return time.thread_time() - start
 
 
 MEGA = 10**6
@@ -103,20 +103,20 @@ def test_a_hundred_thousand_lines_of_each_kind_are_read():
 def longest_step(steps):
     longest = 0.0
     while True:
-        start = time.perf_counter()
+        start = time.thread_time()
         try:
             next(steps)
         except StopIteration as done:
-            return max(longest, time.perf_counter() - start), done.value
-        longest = max(longest, time.perf_counter() - start)
+            return max(longest, time.thread_time() - start), done.value
+        longest = max(longest, time.thread_time() - start)
 
 
 @pytest.mark.slow
 def test_two_hundred_thousand_urls_take_under_three_seconds_in_short_steps():
     text = "\n".join(f"https://api.example.com/v1/customers/{n:08d}/orders?p={n % 10}" for n in range(200_000))
-    start = time.perf_counter()
+    start = time.thread_time()
     longest, made = longest_step(build_steps(text, options=Options()))
-    assert time.perf_counter() - start < 3
+    assert time.thread_time() - start < 3
     assert longest < 0.2
     assert made.total == 200_000
 

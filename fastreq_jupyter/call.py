@@ -7,7 +7,7 @@ import warnings
 from collections.abc import AsyncIterable
 from dataclasses import dataclass, replace
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from fastreq_jupyter.bridge import Waited, start_beside, wait_awaiting, wait_blocking
 from fastreq_jupyter.cell.jmes import check_expression
@@ -21,13 +21,13 @@ from fastreq_jupyter.redact import one_line
 from fastreq_jupyter.results import conclude, parse_again, present
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from fastreq_jupyter.credentials import Home
     from fastreq_jupyter.engine.run import Run
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
-    from fastreq_jupyter.model import Plan
+    from fastreq_jupyter.model import Item, Plan
 
 __all__ = ["Call", "Display", "Session", "call_of", "refuse", "run_awaiting", "run_blocking", "show_with", "where_it_stopped"]
 
@@ -93,11 +93,13 @@ class Call:
         plan: Requests and options.
         jar: Cookies of the call or its session.
         session: The session, or None.
+        again: It tries failed requests of an earlier run again: what a journal knows of them does not count.
     """
 
     plan: Plan
     jar: Jar
     session: Session | None = None
+    again: bool = False
 
     @property
     def options(self) -> Options:
@@ -112,13 +114,13 @@ class Call:
         """
         if self.session is not None:
             self.session.bind()
-        store = _open_store(self.options)
+        store = _open_store(self.plan, again=self.again)
         run = engine_here().submit(self.plan, present=present, jar=self.jar, store=store, handoff=handoff, again=self._again)
         run.ending = ended
         return run
 
     def _again(self, run: Run, plan: Plan) -> Run:
-        return parse_again(start_beside(run.loop, replace(self, plan=plan).launch), run)
+        return parse_again(start_beside(run.loop, replace(self, plan=plan, again=True).launch), run)
 
 
 def call_of(urls: Any, given: Mapping[str, Any], *, session: Session | None = None) -> Call:
@@ -270,10 +272,10 @@ def _open_display(options: Options) -> Display | None:
     return None if options.progress == "none" or _shows.factory is None else _shows.factory(options)
 
 
-def _open_store(options: Options) -> Store | None:
-    if options.journal is None:
+def _open_store(plan: Plan, *, again: bool) -> Store | None:
+    if plan.options.journal is None:
         return None
     # sqlite3 is needed by few
     from fastreq_jupyter.store.journal import open_journal  # noqa: PLC0415
 
-    return open_journal(options)
+    return open_journal(plan.options, again=cast("Iterable[Item]", plan.requests) if again else None)

@@ -19,7 +19,7 @@ from time import time
 from typing import TYPE_CHECKING
 from weakref import finalize
 
-from fastreq_jupyter.model import Outcome
+from fastreq_jupyter.model import Outcome, Request
 from fastreq_jupyter.store.database import Database, open_database
 from fastreq_jupyter.store.identity import Identities, Identity
 from fastreq_jupyter.store.rows import COLUMNS, Row, begun_row, is_final, kept_row, outcome_of, seal_of
@@ -27,9 +27,9 @@ from fastreq_jupyter.store.tables import INSERT
 from fastreq_jupyter.store.writer import Writer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
-    from fastreq_jupyter.model import Request
+    from fastreq_jupyter.model import Item
     from fastreq_jupyter.options import Options
 
 __all__ = ["Journal", "open_journal"]
@@ -46,13 +46,18 @@ _UNFINISHED = frozenset({"cancelled", "deadline", "stopped", "skipped", "unknown
 _MOST_PENDING_BYTES = 64 * 2**20
 
 
-def open_journal(options: Options, clock: Callable[[], float] = time) -> Journal:
+def open_journal(options: Options, clock: Callable[[], float] = time, *, again: Iterable[Item] | None = None) -> Journal:
     """Open the journal that the options name, for one run; must be called on its loop.
+
+    Args:
+        options: Of the run.
+        clock: Wall clock in seconds.
+        again: Where failed requests are tried again: all items of the plan, good rows as outcomes.
 
     Raises:
         JournalError: One line: it is no journal, newer, in use, or cannot be read or made there.
     """
-    return Journal(open_database(Path(str(options.journal)).expanduser()), options, clock)
+    return Journal(open_database(Path(str(options.journal)).expanduser()), options, clock, again=again)
 
 
 class Journal:
@@ -62,14 +67,19 @@ class Journal:
         database: The open file; the journal's writer owns it from here on.
         options: Of the run.
         clock: Wall clock in seconds.
+        again: As `open_journal`.
     """
 
-    def __init__(self, database: Database, options: Options, clock: Callable[[], float] = time) -> None:
+    def __init__(
+        self, database: Database, options: Options, clock: Callable[[], float] = time, *, again: Iterable[Item] | None = None
+    ) -> None:
         self._database = database
         self._options = options
         self._clock = clock
         self._identities = Identities(database.key)
-        self._places: dict[int, Identity] = {}
+        self._again = again is not None
+        # Good rows are not asked for again, but count among equal requests.
+        self._places = {position: self._identities.of(_request_in(item)) for position, item in enumerate(again or ())}
         self._known = database.rows > 0 and not options.fresh
         self._reader = database.reader()
         self._writer = Writer(database)
@@ -82,7 +92,7 @@ class Journal:
     def find(self, request: Request, position: int) -> Outcome | None:
         """Return the known outcome, or None when the request is to be sent."""
         self._asked += 1
-        identity = self._places[position] = self._identities.of(request)
+        identity = self._place(request, position)
         row = self._look_up(identity) if self._known else None
         if row is None:
             if self._database.damaged and not self._may_send(request):
@@ -93,7 +103,7 @@ class Journal:
                 return None
             since = datetime.fromtimestamp(row.at, UTC).astimezone()
             return self._as_unknown(request, position, f"under way when its process ended, sent after {since:%Y-%m-%d %H:%M:%S}")
-        if self._is_too_old(row) or not is_final(row, request, self._options):
+        if self._is_too_old(row) or (self._again and row.error is not None) or not is_final(row, request, self._options):
             return None
         self._reused += 1
         self._first, self._last = min(self._first, row.at), max(self._last, row.at)
@@ -101,9 +111,7 @@ class Journal:
 
     async def begin(self, request: Request, position: int) -> None:
         """Return once the mark of an unsafe request is committed."""
-        identity = (
-            self._places.setdefault(position, self._identities.of(request)) if position not in self._places else self._places[position]
-        )
+        identity = self._place(request, position)
         at, key = self._clock(), self._database.key
         committed, done = _future()
         self._writer.put(lambda connection: _insert(connection, INSERT, begun_row(request, identity, at, key)), done=done)
@@ -156,6 +164,12 @@ class Journal:
         self._writer.stop(done)
         await closed
 
+    def _place(self, request: Request, position: int) -> Identity:
+        identity = self._places.get(position)
+        if identity is None:
+            identity = self._places[position] = self._identities.of(request)
+        return identity
+
     def _look_up(self, identity: Identity) -> Row | None:
         try:
             row = self._row(identity)
@@ -198,6 +212,10 @@ class Journal:
 
     def _troubles(self) -> list[str]:
         return [line for line in (self._trouble, self._writer.trouble) if line is not None]
+
+
+def _request_in(item: Item) -> Request:
+    return item if isinstance(item, Request) else item.request if isinstance(item, Outcome) else item.shown
 
 
 def _insert(connection: sqlite3.Connection, statement: str, values: tuple[object, ...]) -> None:

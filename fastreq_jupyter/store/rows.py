@@ -94,7 +94,7 @@ def kept_row(outcome: Outcome, content: bytes | None, identity: Identity, at: fl
             "headers": [[name, MASK if name.lower() in _COOKIES else redact_text(value, secrets)] for name, value in response.headers],
             "final_url": redact_text(redact_url(response.final_url), secrets),
             "http_version": response.http_version,
-            "reason": response.reason,
+            "reason": redact_text(response.reason, secrets),
             "size_bytes": response.size_bytes,
             "path": response.path,
         }

@@ -3,7 +3,9 @@
 import asyncio
 import sqlite3
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
+from time import time
 
 from fastreq_jupyter.model import Attempt, Outcome, Request, Response
 from fastreq_jupyter.options import Options
@@ -33,13 +35,15 @@ class Notebook:
         self.notes = []
         self.news = []
 
-    def run(self, requests, *, reply=None, clock=None, **options):
-        return asyncio.run(self.go(requests, reply or (lambda request, position: (answer(request, position), b'{"a": 1}')), clock, options))
+    def run(self, requests, *, reply=None, clock=time, again=None, positions=None, **options):
+        journal = partial(open_journal, Options.of(journal=str(self.path), **options), clock, again=again)
+        reply = reply or (lambda request, position: (answer(request, position), b'{"a": 1}'))
+        return asyncio.run(self.go(journal, zip(positions or range(len(requests)), requests, strict=True), reply))
 
-    async def go(self, requests, reply, clock, options):
-        journal = open_journal(Options.of(journal=str(self.path), **options), *([clock] if clock else []))
+    async def go(self, opened, numbered, reply):
+        journal = opened()
         try:
-            rows = [await self.one(journal, request, position, reply) for position, request in enumerate(requests)]
+            rows = [await self.one(journal, request, position, reply) for position, request in numbered]
         finally:
             await journal.close()
             self.notes = journal.notes()

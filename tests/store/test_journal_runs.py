@@ -3,6 +3,7 @@ import sys
 import textwrap
 
 import pytest
+from journals.notebook import Notebook, answer, get
 
 from fastreq_jupyter import JournalError, Request, fastreq, last_run
 
@@ -71,3 +72,29 @@ def test_run_on_a_full_disk_gives_all_its_rows(urls, tmp_path):
     )
     assert done.returncode == 0, done.stderr
     assert "in memory only" in done.stdout
+
+
+def test_failed_rows_are_tried_again_when_asked_for(demo_server, journal):
+    urls = [f"{demo_server.url}/products", f"{demo_server.url}/nothing", f"{demo_server.url}/nothing"]
+    fastreq(urls, journal=journal, progress="none")
+    fastreq(urls, journal=journal, progress="none")
+    assert sent() == 0
+    again = last_run().retry_failed()
+    assert again.wait(10)
+    assert again.summary()["attempts"] == 2
+
+
+def test_equal_requests_keep_their_places_when_some_are_tried_again(tmp_path):
+    def reply(request, position):
+        return (
+            (answer(request, position, status=None, error="timeout"), None)
+            if position == 1
+            else (answer(request, position), b"[%d]" % position)
+        )
+
+    book = Notebook(tmp_path / "runs.db")
+    first = book.run([get(1), get(1)], reply=reply)
+    book.run([get(1)], reply=lambda request, _: (answer(request, 1), b"[99]"), again=[first[0], get(1)], positions=[1])
+    rows = book.run([get(1), get(1)])
+    assert [row.data for row in rows] == [[0], [99]]
+    assert len(book.sent) == 3

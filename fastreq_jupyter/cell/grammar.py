@@ -72,6 +72,7 @@ def parse(text: str, *, first_line: int = 1) -> ParsedCell:
 
 def parse_steps(text: str, *, first_line: int = 1) -> Generator[None, None, ParsedCell]:
     """Read a cell as `parse` does, yielding every few milliseconds so that a loop can go on in between."""
+    text = text.removeprefix("\ufeff")
     _refuse_surrogates(text, first_line)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")

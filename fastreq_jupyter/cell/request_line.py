@@ -33,6 +33,7 @@ _OTHER_PROTOCOLS = frozenset(
 )
 _METHOD = re.compile(r"([A-Za-z][A-Za-z-]*)[ \t]+(?=\S)")
 _VERSION = re.compile(r"[ \t]+HTTP/([0-9](?:\.[0-9])?)$", re.IGNORECASE)
+_TRAILING = re.compile(r"[ \t]#")
 _TARGET = re.compile(r"https?://|\{\{|/", re.IGNORECASE)
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*(.*)")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -90,6 +91,8 @@ def read_request_line(span: Span) -> RequestLine:
         CellSyntaxError: It is neither; the message says what was probably meant.
     """
     text = span.text
+    if found := _TRAILING.search(text):
+        raise span.error(found.start() + 1, "a comment stands on a line of its own; %20# is a blank and a fragment")
     lifted: dict[str, Any] = {}
     if found := _VERSION.search(text[-16:]):
         lifted = _lift_version(found[1], span, len(text) - len(found[0]))

@@ -148,6 +148,10 @@ def test_encoded_basic_credentials_stay():
     assert one("GET http://h/\nAuthorization: Basic YWRhOnB3").headers == (("Authorization", "Basic YWRhOnB3"),)
 
 
+def test_a_byte_order_mark_is_no_text():
+    assert urls("\ufeffhttp://h/1") == ["http://h/1"]
+
+
 def test_crlf_line_ends_mean_the_same():
     text = "POST http://h/\nA: b\n\nx\ny\n###\nhttp://h/2"
     assert items(text.replace("\n", "\r\n")) == items(text)
@@ -215,6 +219,7 @@ def test_requests_that_disagree_on_http2_are_refused():
         ("Invoke-WebRequest -Uri http://h/", 1, 1, "as cURL"),
         ("GET http://h/\nX: \u65e5", 2, 1, "latin-1"),
         ("GET http://h/\nX: a\x01b", 2, 5, "control character"),
+        ("http://h/ # comment", 1, 11, "line of its own"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_place(text, line, column, said):

@@ -46,19 +46,19 @@ def clean_text(text: str) -> str:
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
-def texts(values: Sequence[str | None], *, clean: bool = False) -> Any:
+def texts(values: Sequence[str | None], *, clean: bool = False, whole: bool = False) -> Any:
     """Return a ``string[python]`` array; None becomes NA, lone surrogates U+FFFD.
 
     Args:
         values: Texts in order.
         clean: True where the caller knows that there are no surrogates.
+        whole: True where it knows that there is no None.
     """
     if not clean and not "".join(filter(None, values)).isascii():
         values = [text if text is None else clean_text(text) for text in values]
     array = np.fromiter(values, object, len(values))
-    missing = array == None  # noqa: E711 - compares element by element
-    if missing.any():
-        array[missing] = pd.NA
+    if not whole:
+        array[array == None] = pd.NA  # noqa: E711 - compares element by element
     return pd.array(array, dtype=TEXT, copy=False)
 
 

@@ -18,7 +18,7 @@ from fastreq_jupyter.columns import clean_text, objects, texts
 from fastreq_jupyter.frame_select import search_rows
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
 __all__ = ["MAX_COLUMNS", "expand_frame", "explode_frame"]
 
@@ -27,7 +27,7 @@ MAX_COLUMNS = 1000
 
 _NAMED = 5
 _EXACT = 2**53
-_DEPTHS = (None, 4, 3, 2, 1)
+_DEPTHS = (10**6, 4, 3, 2, 1)
 
 Path = tuple[str, ...]
 Cells = tuple[list[int], list[Any]]
@@ -86,41 +86,70 @@ def explode_frame(frame: pd.DataFrame, column: Any, notes: list[str]) -> pd.Data
     return _in_place(shaped, _columns(cells, len(shaped), others, notes), place)
 
 
+class _Node:
+    """Be one field of the objects: what stands there in which rows, and the fields within it."""
+
+    __slots__ = ("children", "depth", "found", "rows")
+
+    def __init__(self, depth: int) -> None:
+        self.depth = depth
+        self.children: dict[str, _Node] = {}
+        self.rows: list[int] = []
+        self.found: list[Any] = []
+
+    def walk(self) -> Iterator[tuple[Path, _Node]]:
+        """Give all fields below in the order they were met, parents first."""
+        stack: list[tuple[Path, _Node]] = [((), self)]
+        while stack:
+            path, node = stack.pop()
+            if path:
+                yield path, node
+            stack += [((*path, name), child) for name, child in reversed(node.children.items())]
+
+
 def _collect(found: list[tuple[int, dict[str, Any]]], notes: list[str]) -> dict[Path, Cells]:
     """Gather the cells of each path, as deep as there are not too many of them."""
     for depth in _DEPTHS:
-        cells: dict[Path, Cells] = {}
-        for row, value in found:
-            _flatten(cells, row, value, depth)
-            if len(cells) > MAX_COLUMNS:
-                break
-        else:
-            if depth is not None:
+        root = _Node(0)
+        if all(_gather(root, row, value, depth) for row, value in found) and _breadth(root) <= MAX_COLUMNS:
+            if depth != _DEPTHS[0]:
                 notes.append(f"expand: objects below level {depth} stay whole, they have more than {MAX_COLUMNS:,} different fields")
             # A field that is null here and an object there is the object's.
-            deeper = {path[:end] for path in cells for end in range(1, len(path))}
-            return {path: cell for path, cell in cells.items() if path not in deeper or any(v is not None for v in cell[1])}
+            filled = ((path, node) for path, node in root.walk() if node.rows)
+            return {p: (n.rows, n.found) for p, n in filled if not n.children or any(value is not None for value in n.found)}
     notes.append(f"expand: the objects have more than {MAX_COLUMNS:,} different fields, data stays as it is")
     return {}
 
 
-def _flatten(cells: dict[Path, Cells], row: int, value: dict[str, Any], depth: int | None) -> None:
-    stack: list[tuple[Path, Any]] = [((), value)]
+def _gather(root: _Node, row: int, value: dict[str, Any], depth: int) -> bool:
+    """Put the fields of one object into the tree; return False where one object alone has far too many."""
+    stack = [(root, value)]
     while stack:
-        path, one = stack.pop()
-        if isinstance(one, dict) and one and (depth is None or len(path) < depth):
-            stack += [((*path, str(name)), inner) for name, inner in reversed(one.items())]
-        elif path:
-            rows, values = cells.setdefault(path, ([], []))
-            rows.append(row)
-            values.append(one)
+        node, one = stack.pop()
+        children = node.children
+        for name, inner in one.items():
+            child = children.get(name)
+            if child is None:
+                if len(children) >= MAX_COLUMNS:
+                    return False
+                child = children[name] = _Node(node.depth + 1)
+            if type(inner) is dict and inner and child.depth < depth:
+                stack.append((child, inner))
+            else:
+                child.rows.append(row)
+                child.found.append(inner)
+    return True
+
+
+def _breadth(root: _Node) -> int:
+    return sum(1 for _, node in root.walk() if node.rows)
 
 
 def _columns(cells: dict[Path, Cells], length: int, taken: Collection[Any], notes: list[str]) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     mixed: list[str] = []
     for path, (rows, values) in cells.items():
-        name = _free_name(clean_text(".".join(path)), taken, columns)
+        name = _free_name(clean_text(".".join(map(str, path))), taken, columns)
         columns[name], trouble = _typed(rows, values, length)
         if trouble:
             mixed.append(f"{name} ({trouble})")
@@ -160,9 +189,11 @@ def _typed(rows: list[int], values: list[Any], length: int) -> tuple[Any, str | 
 
 def _spread(rows: list[int], values: list[Any], length: int, dtype: str) -> tuple[Any, Any]:
     array, mask = np.zeros(length, dtype=dtype), np.ones(length, dtype=bool)
-    known = [(row, value) for row, value in zip(rows, values, strict=True) if value is not None]
-    places = [row for row, _ in known]
-    array[places] = [value for _, value in known]
+    if None in values:
+        known = [(row, value) for row, value in zip(rows, values, strict=True) if value is not None]
+        rows, values = [row for row, _ in known], [value for _, value in known]
+    places = np.array(rows, dtype=np.intp)
+    array[places] = values
     mask[places] = False
     return array, mask
 

@@ -70,7 +70,7 @@ def to_frame(  # noqa: PLR0913 - what a run knows about its frame
     """
     rows = list(outcomes)
     frame = pd.DataFrame(_columns(rows, options), copy=False)
-    positions = [outcome.position for outcome in rows]
+    positions = _positions(rows)
     frame.index = _index(positions, keys)
     notes: list[str] = []
     if options.select is not None or options.expand is not None:
@@ -122,7 +122,7 @@ def _columns(rows: list[Outcome], options: Options) -> dict[str, Any]:
         "error": sparse_texts(bad, [errors[at] or "" for at in bad], len(rows)),
         "error_detail": sparse_texts(bad, [_detail(rows[at], urls[at]) for at in bad], len(rows)),
         "data": objects(_data(rows, requests)),
-        "url": texts(urls, clean=True),
+        "url": texts(urls, clean=True, whole=True),
         "method": categories([request.method for request in requests], METHOD, OTHER_METHOD),
         "elapsed_ms": floats([attempts[-1].end - attempts[0].start if attempts else nan for attempts in tries], 1e3),
         "queued_ms": floats([attempts[0].queued if len(attempts) == 1 else _queued(attempts) for attempts in tries], 1e3),
@@ -155,13 +155,20 @@ def _timing_columns(rows: list[Outcome]) -> dict[str, Any]:
     }
 
 
-def _index(positions: list[int], keys: Sequence[Any] | None) -> pd.Index[Any]:
+def _positions(rows: list[Outcome]) -> Sequence[int]:
+    """Return the places in the plan; they rise, so two of them tell whether all are there."""
+    if rows and (rows[0].position != 0 or rows[-1].position != len(rows) - 1):
+        return [row.position for row in rows]
+    return range(len(rows))
+
+
+def _index(positions: Sequence[int], keys: Sequence[Any] | None) -> pd.Index[Any]:
     if keys is not None:
         # an Index keeps its name and levels
         labels: pd.Index[Any]
         labels = keys.take(positions) if hasattr(keys, "take") else pd.Index([keys[at] for at in positions], tupleize_cols=False)
         return labels
-    if positions == list(range(len(positions))):
+    if isinstance(positions, range):
         return pd.RangeIndex(len(positions))
     return pd.Index(positions)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import islice
+from json import JSONEncoder
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
@@ -69,18 +71,36 @@ def _body(outcome: Outcome, secrets: Iterable[str]) -> tuple[str | None, str | N
     if response.path is not None:
         return None, one_line(f"saved to {response.path}", 300)
     if response.content is None:
-        return None, "not kept as bytes; the frame's data column holds what was made of it"
+        return _parsed(outcome.data, secrets, response.size_bytes)
     if not response.content:
         return None, "empty"
     return _preview(response.content, response.header("content-type"), secrets)
 
 
-def _preview(content: bytes, content_type: str | None, secrets: Iterable[str]) -> tuple[str | None, str | None]:
+def _parsed(data: Any, secrets: Iterable[str], size: int) -> tuple[str | None, str | None]:
+    """Show a body that is kept only as what was made of it: text, or the document of a JSON body."""
+    if data is None:
+        return None, "not kept"
+    if isinstance(data, bytes):
+        return _preview(data, None, secrets, size=size)
+    try:
+        pieces = data if isinstance(data, str) else "".join(islice(JSONEncoder(ensure_ascii=False).iterencode(data), 4 * BODY_LIMIT))
+    except (TypeError, ValueError):
+        return None, f"kept as {type(data).__name__}: see the frame's data column"
+    content_type = None if isinstance(data, str) else "application/json"
+    start = pieces[: 4 * BODY_LIMIT].encode("utf-8", "replace")
+    return _preview(start, content_type or "text/plain; charset=utf-8", secrets, size=size)
+
+
+def _preview(content: bytes, content_type: str | None, secrets: Iterable[str], *, size: int | None = None) -> tuple[str | None, str | None]:
+    """Return the beginning of a text, or what else it is; `size` where `content` is cut already."""
+    size = len(content) if size is None else size
     kind = (content_type or "").lower()
-    if (kind and not any(part in kind for part in _TEXTUAL)) or b"\x00" in content[:BODY_LIMIT]:
-        return None, f"{len(content):,} bytes of {one_line(kind, 60) or 'binary data'}"
+    textual = any(part in kind for part in _TEXTUAL) if kind else b"\x00" not in content[:BODY_LIMIT]
+    if not textual:
+        return None, f"{size:,} bytes of {one_line(kind, 60) or 'binary data'}"
     text = redact_body(content, content_type, secrets, limit=BODY_LIMIT)
-    return text, f"the first {BODY_LIMIT:,} characters of {len(content):,} bytes" if len(content) > BODY_LIMIT else None
+    return text, f"the first {BODY_LIMIT:,} characters of {size:,} bytes" if size > BODY_LIMIT else None
 
 
 def _attempt(attempt: Attempt, secrets: Iterable[str]) -> dict[str, Any]:

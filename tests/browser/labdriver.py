@@ -1,6 +1,6 @@
 """Drive a real JupyterLab or Notebook 7 in a real Chromium.
 
-    with Jupyter("lab", folder) as jupyter:
+    with Jupyter("lab", folder, browser=browser) as jupyter:
         page = jupyter.open(["x = 1", "x + 1"])
         page.run_all()
         assert page.text(1) == "2"
@@ -13,7 +13,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -24,18 +23,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import nbformat
-from playwright.sync_api import sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from types import TracebackType
 
-    from playwright.sync_api import Page
+    from playwright.sync_api import Browser, BrowserContext, Page
 
-__all__ = ["Jupyter", "NotebookPage", "chromium"]
+__all__ = ["FLAGS", "Jupyter", "NotebookPage"]
 
 ROOT = Path(__file__).resolve().parents[2]
-BROWSER_FLAGS = (
+FLAGS = (
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync", "--force-color-profile=srgb", "--hide-scrollbars",
 )  # fmt: skip
@@ -50,12 +48,6 @@ RUN_CELL = """index => { const app = window.jupyterapp, notebook = app.shell.cur
 CELL_ENDED = """index => { const cell = window.jupyterapp.shell.currentWidget.content.widgets[index].model.sharedModel;
   return cell.executionState === 'idle' && cell.execution_count !== null }"""
 OUTPUTS = "index => window.jupyterapp.shell.currentWidget.content.widgets[index].model.sharedModel.toJSON().outputs"
-
-
-def chromium() -> str | None:
-    """Return the path of an installed Chromium, or None."""
-    wanted = os.environ.get("CHROMIUM")
-    return wanted or next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 
 
 class NotebookPage:
@@ -86,6 +78,14 @@ class NotebookPage:
     def outputs(self, index: int) -> list[dict[str, Any]]:
         """Return the outputs of a cell, as the notebook format has them."""
         return self.page.evaluate(OUTPUTS, index)
+
+    def value(self, index: int, expression: str) -> str:
+        """Evaluate an expression in the kernel, in a cell kept for that, and return its text."""
+        self.page.evaluate(
+            "([index, source]) => window.jupyterapp.shell.currentWidget.content.widgets[index].model.sharedModel.setSource(source)",
+            [index, expression],
+        )
+        return self.run(index)
 
     def text(self, index: int) -> str:
         """Return what a cell printed, showed as text, or raised."""
@@ -121,15 +121,26 @@ class Jupyter:
         app: "lab" or "notebook".
         folder: An empty folder for everything the server writes.
         kernels: Further kernels: name -> Python.
+        browser: A running Chromium.
         theme: Name of a JupyterLab theme.
+        state: Save the state of widgets with the notebook.
     """
 
     def __init__(
-        self, app: str, folder: Path, *, kernels: Mapping[str, str] | None = None, theme: str = "JupyterLab Light", state: bool = False
+        self,
+        app: str,
+        folder: Path,
+        *,
+        browser: Browser,
+        kernels: Mapping[str, str] | None = None,
+        theme: str = "JupyterLab Light",
+        state: bool = False,
     ) -> None:
         self.app = app
+        self._browser = browser
         self.folder = folder
         self.root = folder / "notebooks"
+        self._contexts: list[BrowserContext] = []
         self.root.mkdir(parents=True)
         settings = {**QUIET, "@jupyterlab/apputils-extension:themes": {"theme": theme}}
         if state:
@@ -147,15 +158,16 @@ class Jupyter:
             self.port = free.getsockname()[1]
         self._log = (self.folder / "server.log").open("w")
         self._server = subprocess.Popen(self._arguments(), stdout=self._log, stderr=self._log, env=self._environment(), cwd=self.root)
-        self._await_server()
-        self._playwright = sync_playwright().start()
-        self._browser = self._playwright.chromium.launch(executable_path=chromium(), headless=True, args=list(BROWSER_FLAGS))
+        try:
+            self._await_server()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        with suppress(Exception):
-            self._browser.close()
-            self._playwright.stop()
+        for context in self._contexts:
+            context.close()
         self._server.terminate()
         try:
             self._server.wait(20)
@@ -176,9 +188,11 @@ class Jupyter:
     def show(self, path: Path, *, size: tuple[int, int] = (1280, 900), ready: str = READY) -> NotebookPage:
         """Open a notebook that is there."""
         context = self._browser.new_context(viewport={"width": size[0], "height": size[1]})
+        self._contexts.append(context)
         page = context.new_page()
         shown = NotebookPage(page, path)
-        place = "lab/tree" if self.app == "lab" else "notebooks"
+        # A workspace of its own: Lab would open what was open before, and hide this one.
+        place = f"lab/workspaces/w{len(self._contexts)}/tree" if self.app == "lab" else "notebooks"
         page.goto(f"http://127.0.0.1:{self.port}/{place}/{path.name}")
         page.wait_for_function(ready, timeout=90_000)
         return shown
@@ -200,7 +214,7 @@ class Jupyter:
             "JUPYTER_CONFIG_DIR": "config", "JUPYTER_RUNTIME_DIR": "runtime", "JUPYTER_DATA_DIR": "data", "IPYTHONDIR": "ipython",
             "JUPYTERLAB_SETTINGS_DIR": "settings", "JUPYTERLAB_WORKSPACES_DIR": "workspaces",
         }  # fmt: skip
-        path = os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH"))))
+        path = os.pathsep.join(filter(None, (str(ROOT), str(ROOT / "tests"), os.environ.get("PYTHONPATH"))))
         # Debugger and its frozen-module warning have no place in an output that is compared.
         return {
             **os.environ,

@@ -1,0 +1,63 @@
+"""Servers and a browser, one for all tests of a module: starting them is what takes the time."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+from browser.labdriver import FLAGS, Jupyter
+from playwright.sync_api import sync_playwright
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from playwright.sync_api import Browser
+
+
+@pytest.fixture(scope="session")
+def browser(chromium: str) -> Iterator[Browser]:
+    """Give a running Chromium."""
+    with sync_playwright() as playwright:
+        running = playwright.chromium.launch(executable_path=chromium, headless=True, args=list(FLAGS))
+        yield running
+        running.close()
+
+
+@pytest.fixture(scope="module")
+def lab(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Jupyter]:
+    """Give a running JupyterLab."""
+    with Jupyter("lab", tmp_path_factory.mktemp("lab"), browser=browser) as jupyter:
+        yield jupyter
+
+
+@pytest.fixture(scope="module")
+def notebook7(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Jupyter]:
+    """Give a running Notebook 7."""
+    with Jupyter("notebook", tmp_path_factory.mktemp("notebook"), browser=browser) as jupyter:
+        yield jupyter
+
+
+@pytest.fixture(scope="module")
+def hostile() -> Iterator[str]:
+    """Give the URL of a server whose answers try everything."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Hostile) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+class _Hostile(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = "<script>alert(1)</script><b>\x1b[31m\u202e\x00".encode() + b"x" * 1_000_000
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html; charset=utf-8")
+        self.send_header("X-Evil", "<img src=x onerror=alert(1)>" + "y" * 20_000)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_: object) -> None:
+        pass

@@ -6,7 +6,6 @@ The columns, their order and dtypes are fixed, whatever came back, empty runs in
 
 from __future__ import annotations
 
-import re
 from functools import lru_cache
 from math import nan
 from typing import TYPE_CHECKING, Any
@@ -29,7 +28,8 @@ from fastreq_jupyter.columns import (
 )
 from fastreq_jupyter.expand import expand_frame
 from fastreq_jupyter.frame_select import select_frame
-from fastreq_jupyter.redact import MASK, is_secret_header, is_secret_name, one_line, redact_text, redact_url, secret_values
+from fastreq_jupyter.frame_urls import final_urls, secrets_of, shown_urls
+from fastreq_jupyter.redact import MASK, is_secret_header, one_line, redact_text, redact_url
 from fastreq_jupyter.timing import Phases, phases_of
 
 if TYPE_CHECKING:
@@ -41,11 +41,7 @@ if TYPE_CHECKING:
 __all__ = ["attrs_of", "header_mapping", "present", "to_frame"]
 
 _NO_PHASES = Phases()
-# URLs looked at together: small, so that one odd URL costs little
-_BLOCK = 500
-_NAMES_KEPT = 30
 _CONTENT_TYPE = frozenset({"Content-Type", "content-type"})
-_QUERY_NAME = re.compile("[?&]([^=&?\n]*)=")
 _LENGTH = len("content-type")
 
 
@@ -110,7 +106,7 @@ def _columns(rows: list[Outcome], options: Options) -> dict[str, Any]:
     requests = [row.request for row in rows]
     responses = [row.response for row in rows]
     tries = [row.attempts for row in rows]
-    urls = _shown_urls(requests)
+    urls = shown_urls(requests)
     status = np.array([0 if said is None else said.status for said in responses], dtype=np.int16)
     silent = status == 0
     errors = [row.error for row in rows]
@@ -130,7 +126,7 @@ def _columns(rows: list[Outcome], options: Options) -> dict[str, Any]:
         "attempts": integers(list(map(len, tries)), "UInt8", np.zeros(len(rows), dtype=bool)),
         "size_bytes": integers([0 if said is None else said.size_bytes for said in responses], "Int64", silent.copy()),
         "content_type": texts(_media_types(responses), clean=True),
-        "final_url": texts(_final_urls(responses, requests, urls), clean=True),
+        "final_url": texts(final_urls(responses, requests, urls), clean=True),
         "name": _names(requests),
         "started_at": instants([attempts[0].started_at if attempts else None for attempts in tries]),
     }
@@ -185,55 +181,8 @@ def _reshape(frame: pd.DataFrame, rows: list[Outcome], options: Options, notes: 
     return frame, [positions[row] for row in taken]
 
 
-def _shown_urls(requests: list[Request]) -> list[str]:
-    shown: list[str] = []
-    names: set[str] = set()
-    for start in range(0, len(requests), _BLOCK):
-        block = requests[start : start + _BLOCK]
-        urls = [request.url for request in block]
-        if any([request.secrets for request in block]) or not _are_plain(urls, names):  # noqa: C419 - a list is faster, this runs per row
-            urls = [clean_text(redact_url(request.url, request.secrets)) for request in block]
-        shown += urls
-    return shown
-
-
-def _are_plain(urls: list[str], names: set[str]) -> bool:
-    """Tell cheaply that nothing in these URLs needs a mask or cleaning; False where that takes a closer look.
-
-    Args:
-        urls: A block of URLs.
-        names: Query names known to be no secrets; grows.
-    """
-    text = "\n".join(urls)
-    if not text.isascii() or "@" in text or "#" in text or "%" in text or ";" in text:
-        return False
-    unknown = text.count("=")
-    for name in names:
-        unknown -= text.count(f"?{name}=")
-        unknown -= text.count(f"&{name}=") if unknown else 0
-    if not unknown:
-        return True
-    found = set(_QUERY_NAME.findall(text))
-    if any(is_secret_name(name) for name in found):
-        return False
-    if len(names) + len(found) < _NAMES_KEPT:
-        names |= found
-    return True
-
-
-def _final_urls(responses: list[Response | None], requests: list[Request], urls: list[str]) -> list[str | None]:
-    return [
-        None if said is None else shown if said.final_url == request.url else _final_url(said.final_url, request, shown)
-        for said, request, shown in zip(responses, requests, urls, strict=True)
-    ]
-
-
-def _final_url(url: str, request: Request, shown: str) -> str:
-    return clean_text(redact_text(redact_url(url, request.secrets), _secrets(request, shown)))
-
-
 def _detail(row: Outcome, shown: str) -> str:
-    secrets = _secrets(row.request, shown)
+    secrets = secrets_of(row.request, shown)
     text = row.error_detail or ""
     return _line(redact_text(text, secrets) if secrets else text)
 
@@ -244,20 +193,8 @@ def _names(requests: list[Request]) -> Any:
     return texts([request.label if request.label or request.key is None else str(request.key) for request in requests])
 
 
-def _secrets(request: Request, shown: str | None = None) -> frozenset[str]:
-    """Return what this request must not show anywhere: given by the cell, and what its own fields carry.
-
-    Args:
-        request: The request.
-        shown: Its redacted URL: where that is the URL itself, it carries nothing.
-    """
-    if not request.headers and not request.content and shown is not None and shown == request.url:
-        return request.secrets
-    return request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
-
-
 def _headers(row: Outcome) -> dict[str, str] | None:
-    return None if row.response is None else header_mapping(row.response.headers, _secrets(row.request))
+    return None if row.response is None else header_mapping(row.response.headers, secrets_of(row.request))
 
 
 def _data(rows: list[Outcome], requests: list[Request]) -> list[Any]:

@@ -112,7 +112,7 @@ def is_final(row: Row, request: Request, options: Options) -> bool:
     if row.status is not None and row.error is not None and row.error.startswith("http "):
         return row.status not in RETRIED or not repeatable
     if row.error is None or row.error == "invalid JSON":
-        return row.body is not None or _saved_file(row, request) is not None or not repeatable
+        return row.body is not None or not repeatable or _saved_file(json.loads(row.record).get("response"), request) is not None
     return not repeatable and any(attempt["sent"] for attempt in json.loads(row.record)["attempts"])
 
 
@@ -123,12 +123,12 @@ def outcome_of(row: Row, request: Request, position: int, options: Options) -> O
     said = record.get("response")
     if said is None or row.status is None:
         return Outcome(position, request, attempts, error=row.error, error_detail=record["detail"])
+    path = None if row.status >= _BAD else _saved_file(said, request)
     headers = tuple((name, value) for name, value in said.pop("headers"))
     response = Response(status=row.status, headers=headers, content=row.body, **said)
     reading = Reading(None) if row.body is None else read_data(response, row.body, options.return_type, request.method)
     error, detail = (row.error, record["detail"]) if row.error not in (None, "invalid JSON") else (reading.error, reading.detail)
     data = reading.data
-    path = None if row.status >= _BAD else _saved_file(row, request)
     if path is None and request.save_as is not None and row.body is not None and row.status < _BAD:
         path, error, detail = _write_file(row.body, request.save_as)
     if path is not None:
@@ -141,11 +141,10 @@ def outcome_of(row: Row, request: Request, position: int, options: Options) -> O
     return Outcome(position, request, attempts, response, data, error, detail)
 
 
-def _saved_file(row: Row, request: Request) -> str | None:
+def _saved_file(said: dict[str, Any] | None, request: Request) -> str | None:
     """Return the file of a saved body, None where it is no more as it was, or is wanted elsewhere."""
-    said = json.loads(row.record).get("response") or {}
-    path: str | None = said.get("path")
-    if path is None or path != request.save_as:
+    path: str | None = said["path"] if said is not None else None
+    if said is None or path is None or path != request.save_as:
         return None
     try:
         return path if Path(path).stat().st_size == said["size_bytes"] else None

@@ -239,7 +239,7 @@ def _header(item: Any) -> tuple[str, str]:
 
 
 def _existing(value: Any) -> str:
-    if not isinstance(value, (str, Path)):
+    if not isinstance(value, (str, Path)) or not str(value).strip():
         raise ValueError
     if not Path(value).exists():
         message = "no such file"

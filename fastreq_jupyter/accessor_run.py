@@ -95,8 +95,8 @@ def summary_of(frame: pd.DataFrame) -> dict[str, Any]:
     if "size_bytes" in frame:
         found["bytes"] = int(frame["size_bytes"].sum())
     if "elapsed_ms" in frame:
-        times = frame["elapsed_ms"].quantile([0.5, 0.95, 0.99])
-        found |= {f"p{round(share * 100)}_ms": None if isnan(value) else round(float(value), 3) for share, value in times.items()}
+        times = {percent: float(frame["elapsed_ms"].quantile(percent / 100)) for percent in (50, 95, 99)}
+        found |= {f"p{percent}_ms": None if isnan(value) else round(value, 3) for percent, value in times.items()}
     return {**found, "run": dict(known["summary"]) if isinstance(known, dict) and "summary" in known else {}}
 
 

@@ -204,8 +204,8 @@ class Options:
         kept = {} if base is None else {f.name: getattr(base, f.name) for f in fields(cls)}
         options = cls(**{**kept, **checked})
         if "rate_limit_burst" not in given:
-            options = replace(options, rate_limit_burst=options._fitting_burst())
-        options._check_together()
+            options = replace(options, rate_limit_burst=_fitting_burst(options))
+        _check_together(options)
         return options
 
     @property
@@ -215,25 +215,27 @@ class Options:
             return self.timeout
         return 30.0 if self.save_to is None else 300.0
 
-    def _fitting_burst(self) -> int:
-        """Return the burst, made to fit "N/unit" where the user did not set it beside the rate."""
-        rates = [rate for rate in (self.rate_limit, self.rate_limit_per_host) if rate is not None and rate.whole]
-        return min([self.rate_limit_burst, *(int(rate.count) - 1 for rate in rates)])
 
-    def _check_together(self) -> None:
-        for name in ("rate_limit", "rate_limit_per_host"):
-            rate = getattr(self, name)
-            if rate is not None and rate.whole and self.rate_limit_burst >= rate.count:
-                message = f"rate_limit_burst={self.rate_limit_burst} is not possible with {name} {rate}: give less than {rate.count:g}"
-                raise OptionError(message)
-        bodies = [name for name in ("json", "data") if getattr(self, name) is not None]
-        if len(bodies) > 1:
-            message = "json and data exclude each other: give one of them"
+def _fitting_burst(options: Options) -> int:
+    """Return the burst, made to fit "N/unit" where the user did not set it beside the rate."""
+    rates = [rate for rate in (options.rate_limit, options.rate_limit_per_host) if rate is not None and rate.whole]
+    return min([options.rate_limit_burst, *(int(rate.count) - 1 for rate in rates)])
+
+
+def _check_together(options: Options) -> None:
+    for name in ("rate_limit", "rate_limit_per_host"):
+        rate = getattr(options, name)
+        if rate is not None and rate.whole and options.rate_limit_burst >= rate.count:
+            message = f"rate_limit_burst={options.rate_limit_burst} is not possible with {name} {rate}: give less than {rate.count:g}"
             raise OptionError(message)
-        for name, needed in (("skip_existing", "save_to"), ("fresh", "journal"), ("max_age", "journal")):
-            if getattr(self, name) not in (False, None) and getattr(self, needed) is None:
-                message = f"{name} needs {needed}"
-                raise OptionError(message)
+    bodies = [name for name in ("json", "data") if getattr(options, name) is not None]
+    if len(bodies) > 1:
+        message = "json and data exclude each other: give one of them"
+        raise OptionError(message)
+    for name, needed in (("skip_existing", "save_to"), ("fresh", "journal"), ("max_age", "journal")):
+        if getattr(options, name) not in (False, None) and getattr(options, needed) is None:
+            message = f"{name} needs {needed}"
+            raise OptionError(message)
 
 
 def _lookup(name: str) -> Option:

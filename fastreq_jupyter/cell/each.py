@@ -155,17 +155,13 @@ class Rows:
             return self._read_named_row(name, keys, quoted)
         return None
 
-    def _read_value(
-        self, number: int, name: str, keys: tuple[str | int, ...], quoted: frozenset[int]
-    ) -> RowValue:
+    def _read_value(self, number: int, name: str, keys: tuple[str | int, ...], quoted: frozenset[int]) -> RowValue:
         read = self.tables[number].reader(name)
         if len(keys) == 1:
             return RowValue(lambda rows: read(rows[number]), number, name)
         return RowValue(lambda rows: walk(read(rows[number]), keys, quoted, name), number)
 
-    def _read_row(
-        self, number: int, name: str, keys: tuple[str | int, ...], quoted: frozenset[int]
-    ) -> RowValue:
+    def _read_row(self, number: int, name: str, keys: tuple[str | int, ...], quoted: frozenset[int]) -> RowValue:
         table = self.tables[number]
         if name == "index":
             return RowValue(lambda rows: walk(table.label(rows[number]), keys, quoted, name), number)
@@ -184,9 +180,7 @@ class Rows:
                 raise LookupFailed(message)
         return RowValue(lambda rows: walk(table.record(rows[number]), keys, quoted, name), number)
 
-    def _read_named_row(
-        self, name: str, keys: tuple[str | int, ...], quoted: frozenset[int]
-    ) -> RowValue | None:
+    def _read_named_row(self, name: str, keys: tuple[str | int, ...], quoted: frozenset[int]) -> RowValue | None:
         """Read ``orders.id`` where ``--each orders`` is one of several sources, ``o.id`` for ``--each o=orders``."""
         for number, (table, source) in enumerate(zip(self.tables, self.sources, strict=True)):
             if name == table.element or (len(self.tables) > 1 and name == source.spec.expression):

@@ -22,9 +22,7 @@ METHODS = (
     "PROPFIND", "PROPPATCH", "MKCOL", "MKCALENDAR", "COPY", "MOVE", "LOCK", "UNLOCK", "ACL", "BIND", "REBIND", "UNBIND", "CHECKIN",
     "CHECKOUT", "MERGE", "MKACTIVITY", "MKWORKSPACE", "UPDATE", "LABEL", "VERSION-CONTROL", "BASELINE-CONTROL", "ORDERPATCH",
 )  # fmt: skip
-PLAIN_URL = re.compile(
-    r"https?://(?!-)[A-Za-z0-9-]{1,60}(?:\.[A-Za-z0-9-]{1,60}){0,3}(?::[0-9]{1,4})?(?:[/?#][!#-Z_a-z|~]*)?"
-)
+PLAIN_URL = re.compile(r"https?://(?!-)[A-Za-z0-9-]{1,60}(?:\.[A-Za-z0-9-]{1,60}){0,3}(?::[0-9]{1,4})?(?:[/?#][!#-Z_a-z|~]*)?")
 """A URL that needs no second look: ASCII, no white space, quote, backslash, bracket or brace."""
 
 _KNOWN = frozenset(METHODS)

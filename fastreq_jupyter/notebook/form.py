@@ -22,10 +22,11 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.option import Option
 
-__all__ = ["INSTEAD", "LOOKED_UP", "Field", "make_field", "quoted"]
+__all__ = ["INSTEAD", "LABELS", "LOOKED_UP", "Field", "make_field", "quoted"]
 
 LOOKED_UP = frozenset({"auth", "session"})
 """Options that take the name of a notebook variable."""
+LABELS = {"description_width": "112px"}
 _PLAIN = re.compile(r"[\w./:@%+,=~-]+")
 _NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _ERROR = '<span role="alert" style="color:var(--jp-error-color1,#b92318);line-height:1.3;display:block">{}</span>'
@@ -125,7 +126,7 @@ def make_field(name: str, **layout: Any) -> Field:
         control = widgets.Dropdown(options=choices, value=row.default, description=_label(name), **common)
     else:
         control = widgets.Text(description=_label(name), placeholder=_hint(row), continuous_update=False, **common)
-    control.style = {"description_width": "118px"}
+    control.style = LABELS
     return Field(row, control)
 
 
@@ -143,9 +144,13 @@ def _label(name: str) -> str:
 
 
 def _hint(row: Option) -> str:
+    """Return the default, or an example where there is none."""
     if row.name in LOOKED_UP:
         return "name of a variable"
-    return str(row.default) if row.default not in _SHOWN else row.allowed.replace("None", "none")
+    if row.default not in _SHOWN:
+        return str(row.default)
+    example = re.search("[\"']([^\"']+)[\"']", row.allowed)
+    return f"e.g. {example[1]}" if example else "none"
 
 
 def _choices(row: Option) -> list[str]:

@@ -15,7 +15,7 @@ from fastreq_jupyter.bridge import start
 from fastreq_jupyter.cell.line import parse_line
 from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.config import changed_options
-from fastreq_jupyter.notebook.form import Field, make_field
+from fastreq_jupyter.notebook.form import LABELS, Field, make_field
 from fastreq_jupyter.notebook.form_cell import cell_line, cell_text, check_requests
 from fastreq_jupyter.notebook.monitor import Monitor
 from fastreq_jupyter.notebook.order import Order, finished, order_steps
@@ -35,7 +35,9 @@ _OWN = frozenset({"method", "headers", "data", "each"})
 # The panel runs in the background, shows its own progress, and has a button for a dry run.
 _NOT_HERE = frozenset({"dry_run", "background", "progress", "loop"})
 _SHOWN_ROWS = 50
-_GRID = "repeat(auto-fill, minmax(290px, 1fr))"
+_GRID = "repeat(auto-fit, minmax(270px, 1fr))"
+_CARD = {"border": "1px solid var(--jp-border-color2, #ddd)", "padding": "10px 12px", "overflow": "visible"}
+_WIDE = {"width": "auto"}
 _NOTE = '<div role="status" style="padding:2px 0;{}">{}</div>'
 _WRONG = "color:var(--jp-error-color1,#b92318)"
 
@@ -58,16 +60,17 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self.run: Run | None = None
         self._namespace = _variables() if namespace is None else namespace
         self.fields: dict[str, Field] = _fields()
-        self.method = widgets.Combobox(value="GET", options=METHODS, ensure_option=False, description="method", layout={"width": "auto"})
-        self.requests = _area(requests, "https://host/path        one URL a line, or the text of a %%fastreq cell", rows=5)
-        self.body = _area("", "body of each request (POST, PUT, PATCH)", rows=3)
-        self.name = widgets.Text(value=name, description="variable", placeholder="df", layout={"width": "auto"})
+        self.method = widgets.Combobox(value="GET", options=METHODS, ensure_option=False, description="method", layout=_WIDE, style=LABELS)
+        self.requests = _area(requests, "https://host/path\none URL a line, or the text of a %%fastreq cell", rows=5)
+        self.body = _area("", "sent with each URL", rows=3)
+        self.name = widgets.Text(value=name, description="variable", placeholder="df", layout=_WIDE, style=LABELS)
         self._note = widgets.HTML()
         self._below = widgets.VBox()
         for option, value in options.items():
             self.fields[option].control.value = value
-        super().__init__([*self._form(), self._buttons(), self._note, self._below], layout={"padding": "2px", "overflow": "visible"})
-        self.add_class("fastreq-form")
+        form = widgets.VBox([*self._form(), self._buttons(), self._note], layout=_CARD)
+        form.add_class("fastreq-form")
+        super().__init__([form, self._below], layout={"overflow": "visible"})
 
     @property
     def df(self) -> Any:
@@ -191,13 +194,13 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
 def _fields() -> dict[str, Field]:
     fields = {name: make_field(name) for name, row in TABLE.items() if "panel" in row.doors and name not in _NOT_HERE | {"data", "method"}}
-    headers = _area("", "Accept: application/json        a line each; secrets as {{$env NAME}}", rows=3)
-    each = widgets.Textarea(placeholder="a table, Series, list or range", description="each", rows=1, layout={"width": "auto"})
+    headers = _area("", "Name: value\nAuthorization: Bearer {{$env TOKEN}}", rows=3)
+    each = widgets.Textarea(placeholder="table, Series, list or range", description="each", rows=1, layout=_WIDE, style=LABELS)
     return fields | {"headers": Field(TABLE["headers"], headers), "each": Field(TABLE["each"], each)}
 
 
 def _area(value: str, hint: str, *, rows: int) -> Any:
-    area = widgets.Textarea(value=value, placeholder=hint, rows=rows, layout={"width": "auto"})
+    area = widgets.Textarea(value=value, placeholder=hint, rows=rows, layout=_WIDE)
     area.add_class("jp-code-font")
     return area
 

@@ -123,6 +123,7 @@ export class Controls {
     say(this.#retry, `Retry ${count(model.head.progress.failed)} failed`);
     this.#fields.concurrency.draw(String(model.head.settings.concurrency || ""), active);
     this.#fields.rate_limit.draw(model.head.settings.rate_limit, active);
+    for (const field of Object.values(this.#fields)) field.element.hidden = model.finished;
   }
 
   #drawBar(model: RunModel): void {
@@ -161,6 +162,8 @@ export class Controls {
       eta: model.finished || p.eta_s === null ? "–" : seconds(p.eta_s),
     };
     for (const [key, node] of this.#figures) say(node, texts[key] ?? "");
+    const left = this.#figures.get("eta")?.parentElement;
+    if (left) left.hidden = model.finished;
     for (const key of ["ok", "failed", "retried"]) {
       this.#figures.get(key)?.parentElement?.classList.toggle("fr-zero", texts[key] === "0");
     }

@@ -23,7 +23,14 @@ def refused(text):
 
 @pytest.mark.parametrize(
     "reference",
-    ["login.data.token", "login.response.body.token", "login.response.body.$.token", "login.body.token", "login.data.list[1].t", "login.headers.X-T"],
+    [
+        "login.data.token",
+        "login.response.body.token",
+        "login.response.body.$.token",
+        "login.body.token",
+        "login.data.list[1].t",
+        "login.headers.X-T",
+    ],
 )
 def test_parts_of_the_answer_are_read(reference):
     child = chained(f"GET http://h/{{{{{reference}}}}}", {"token": "a/b", "list": [0, {"t": "a/b"}]}, headers=(("x-t", "a/b"),))

@@ -132,7 +132,10 @@ def test_the_example_of_the_jetbrains_specification_keeps_its_quotes():
 
 
 def test_urls_alone_between_separators():
-    assert urls("# @name iso\nGET https://h.example/a.iso\n\n###\n\nhttps://h.example/b@5.0.2/c.css\n\n###\n") == ["https://h.example/a.iso", "https://h.example/b@5.0.2/c.css"]
+    assert urls("# @name iso\nGET https://h.example/a.iso\n\n###\n\nhttps://h.example/b@5.0.2/c.css\n\n###\n") == [
+        "https://h.example/a.iso",
+        "https://h.example/b@5.0.2/c.css",
+    ]
 
 
 @pytest.mark.parametrize(

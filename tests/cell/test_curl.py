@@ -21,7 +21,7 @@ def test_chrome_bash():
         "  -H 'accept: application/json' \\\n"
         "  -H 'content-type: application/json' \\\n"
         "  -b 'a=1; b=2' \\\n"
-        "  --data-raw $'{\"text\":\"it\\'s \\\\u00e9 \\u00e9 \\u0021\\\\n\"}' \\\n"
+        '  --data-raw $\'{"text":"it\\\'s \\\\u00e9 \\u00e9 \\u0021\\\\n"}\' \\\n'
         "  --compressed"
     )
     assert request.method == "POST"
@@ -60,7 +60,9 @@ def test_firefox_posix():
 
 
 def test_several_commands_in_a_cell():
-    assert urls("curl http://h/1\ncurl 'http://h/2' -s\n\n# comment\n$ curl http://h/3\nhttp://h/4\ncurl.exe http://h/5") == [f"http://h/{n}" for n in range(1, 6)]
+    assert urls("curl http://h/1\ncurl 'http://h/2' -s\n\n# comment\n$ curl http://h/3\nhttp://h/4\ncurl.exe http://h/5") == [
+        f"http://h/{n}" for n in range(1, 6)
+    ]
 
 
 def test_a_command_after_a_get_needs_no_separator():
@@ -120,7 +122,9 @@ def test_url_query_adds_to_the_query():
 
 def test_forms_with_files(tmp_path):
     (tmp_path / "p.png").write_bytes(b"\x89")
-    request = one(f"curl http://h/ -F 'a=b c;type=text/x' -F f=@{tmp_path}/p.png -F 'g=@{tmp_path}/p.png;type=x/y;filename=q.bin' -F 't=<{tmp_path}/p.png' --form-string 'l=@x;type=y'")
+    request = one(
+        f"curl http://h/ -F 'a=b c;type=text/x' -F f=@{tmp_path}/p.png -F 'g=@{tmp_path}/p.png;type=x/y;filename=q.bin' -F 't=<{tmp_path}/p.png' --form-string 'l=@x;type=y'"
+    )
     boundary = request.header("content-type").partition("boundary=")[2]
     parts = request.content.split(f"--{boundary}".encode())
     assert parts[1] == b'\r\nContent-Disposition: form-data; name="a"\r\nContent-Type: text/x\r\n\r\nb c\r\n'
@@ -143,7 +147,13 @@ def test_user_is_basic_and_secret():
 
 def test_small_options_become_headers():
     request = one("curl http://h/ -A agent -e http://r/ -r 0-9 -b 'a=1' --oauth2-bearer tok")
-    assert dict(request.headers) == {"User-Agent": "agent", "Referer": "http://r/", "Range": "bytes=0-9", "Cookie": "a=1", "Authorization": "Bearer tok"}
+    assert dict(request.headers) == {
+        "User-Agent": "agent",
+        "Referer": "http://r/",
+        "Range": "bytes=0-9",
+        "Cookie": "a=1",
+        "Authorization": "Bearer tok",
+    }
 
 
 def test_an_empty_header_is_sent():
@@ -186,7 +196,11 @@ def test_ranges_and_globoff():
 
 def test_several_urls_and_next():
     found = items("curl http://h/1 http://h/2 -H 'A: b' --next http://h/3 -d x")
-    assert [(item.method, item.url, len(item.headers)) for item in found] == [("GET", "http://h/1", 1), ("GET", "http://h/2", 1), ("POST", "http://h/3", 1)]
+    assert [(item.method, item.url, len(item.headers)) for item in found] == [
+        ("GET", "http://h/1", 1),
+        ("GET", "http://h/2", 1),
+        ("POST", "http://h/3", 1),
+    ]
 
 
 def test_placeholders_in_a_command():

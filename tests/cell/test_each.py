@@ -45,7 +45,9 @@ def test_a_spec_without_source_or_with_a_taken_name_is_refused(text):
 
 def test_columns_are_names_and_the_row_has_them_too():
     table = pd.DataFrame({"id": [1, 2], "order date": ["a b", "c"], "user.name": ["x", "y"], 7: ["p", "q"]}, index=["r", "s"])
-    found = urls("http://h/{{id}}/{{ row.order date }}/{{order date}}/{{user.name}}/{{row.user.name}}/{{row.7}}/{{index}}", each=[("t", table)])
+    found = urls(
+        "http://h/{{id}}/{{ row.order date }}/{{order date}}/{{user.name}}/{{row.user.name}}/{{row.7}}/{{index}}", each=[("t", table)]
+    )
     assert found == ["http://h/1/a%20b/a%20b/x/x/p/r", "http://h/2/c/c/y/y/q/s"]
 
 

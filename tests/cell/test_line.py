@@ -113,7 +113,18 @@ def test_a_wrong_line_is_refused_in_one_line(text, cell, said):
     assert "\n" not in message
 
 
-@pytest.mark.parametrize("text", ["--tokn=sk-123456", "--auth sk-123456", "--auth 'sk-123456 x'", "out sk-123456", "--auth a --auth sk_123456", "'sk-123456", "-u ada:sk-123456"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "--tokn=sk-123456",
+        "--auth sk-123456",
+        "--auth 'sk-123456 x'",
+        "out sk-123456",
+        "--auth a --auth sk_123456",
+        "'sk-123456",
+        "-u ada:sk-123456",
+    ],
+)
 def test_a_secret_is_never_echoed(text):
     assert "123456" not in refused(text)
 

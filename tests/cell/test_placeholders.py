@@ -289,7 +289,9 @@ def test_a_uuid_is_new_each_time_but_once_in_a_variable():
     assert first.split("/")[4] != second.split("/")[4]
 
 
-@pytest.mark.parametrize("call", ["$env NOPE", "$env", "$nope", "$randomInt 5", "$randomInt 6 1", "$randomInt a b", "$dotenv X", "$secret X", "$aadToken", "$"])
+@pytest.mark.parametrize(
+    "call", ["$env NOPE", "$env", "$nope", "$randomInt 5", "$randomInt 6 1", "$randomInt a b", "$dotenv X", "$secret X", "$aadToken", "$"]
+)
 def test_a_dynamic_value_that_cannot_be_made_is_refused(call):
     assert refused(f"http://h/{{{{{call}}}}}").column == 10
 

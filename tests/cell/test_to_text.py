@@ -23,7 +23,8 @@ URLS = st.builds(
 HEADERS = st.lists(
     st.tuples(
         TOKEN.map(lambda name: "X" + name) | st.sampled_from(["Authorization", "Content-Type", "Cookie", "X-Api-Key", "Accept"]),
-        st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=20).map(str.strip) | st.sampled_from(["Bearer abc", "application/json", "{{x}}"]),
+        st.text(st.characters(codec="latin-1", exclude_categories=["Cc"]), max_size=20).map(str.strip)
+        | st.sampled_from(["Bearer abc", "application/json", "{{x}}"]),
     ),
     max_size=4,
 )

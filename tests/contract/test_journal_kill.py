@@ -120,6 +120,6 @@ def test_the_rerun_says_what_it_had_and_what_it_sent(kernels, tmp_path, door):
     kernel.run("requests = gets[:60]")
     assert kernel.run(RUN.format(kind="dataframe")).status == "ok"
     assert door.count() == 60
-    line = kernel.value("last_run().closing_line()")
-    assert "50 of 60 from" in line
-    assert "10 sent" in line
+    notes = " ".join(kernel.value("last_run().summary()['notes']"))
+    assert "50 of 60 from runs.db" in notes
+    assert "10 sent" in notes

@@ -115,7 +115,7 @@ class Request:
 
     def __repr__(self) -> str:
         label = f" # {self.label}" if self.label else ""
-        return f"<Request {self.method} {redact_text(redact_url(self.url), self.secrets)}{label}>"
+        return f"<Request {self.method} {redact_text(redact_url(self.url, self.secrets), self.secrets)}{label}>"
 
 
 @dataclass(frozen=True, slots=True)

@@ -64,6 +64,10 @@ def _field_lines(given: Headers) -> Headers:
             raise UnsendableError("invalid value", f"the value of header {name} has a control character")
         seen.add(lowered)
         lines.append((name, value if value.isascii() else _latin1(value)))
+    if "range" in seen and "accept-encoding" not in seen:
+        # A part of a compressed body cannot be decompressed.
+        lines.append(("Accept-Encoding", "identity"))
+        seen.add("accept-encoding")
     missing = _DEFAULT_NAMES - seen
     if missing:
         lines = [line for line in _DEFAULTS if line[0].lower() in missing] + lines

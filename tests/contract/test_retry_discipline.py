@@ -35,11 +35,12 @@ def seconds_between(door):
 
 
 @ALL
-@pytest.mark.parametrize("method", ["POST", "PATCH"])
-def test_an_unsafe_request_is_sent_once_however_it_fails(faultserver, backend, method):
-    doors = [faultserver.open(script, name=name) for name, script in FAILURES.items()]
-    frame = run([Request(method, door.url(), data="x") for door in doors], backend=backend, timeout=0.8)
-    assert {door.name: door.count() for door in doors} == dict.fromkeys(FAILURES, 1)
+def test_an_unsafe_request_is_sent_once_however_it_fails(faultserver, backend):
+    doors = [
+        (method, faultserver.open(script, name=f"{method} {name}")) for name, script in FAILURES.items() for method in ("POST", "PATCH")
+    ]
+    frame = run([Request(method, door.url(), data="x") for method, door in doors], backend=backend, timeout=0.8)
+    assert {door.name: door.count() for _, door in doors} == {door.name: 1 for _, door in doors}
     assert not frame["ok"].any()
     assert list(frame["attempts"]) == [1] * len(doors)
 
@@ -66,11 +67,11 @@ def test_an_unsafe_request_is_sent_again_where_the_user_allows_it_or_it_never_le
 
 
 @ALL
-@pytest.mark.parametrize("method", ["GET", "HEAD", "PUT", "DELETE", "OPTIONS"])
-def test_without_retries_nothing_is_sent_twice(faultserver, backend, method):
-    doors = [faultserver.open(script, name=name) for name, script in FAILURES.items()]
-    run([Request(method, door.url()) for door in doors], backend=backend, max_retries=0, timeout=0.8)
-    assert {door.name: door.count() for door in doors} == dict.fromkeys(FAILURES, 1)
+def test_without_retries_nothing_is_sent_twice(faultserver, backend):
+    methods = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS")
+    doors = [(method, faultserver.open(script, name=f"{method} {name}")) for name, script in FAILURES.items() for method in methods]
+    run([Request(method, door.url()) for method, door in doors], backend=backend, max_retries=0, timeout=0.8, concurrency=50)
+    assert {door.name: door.count() for _, door in doors} == {door.name: 1 for _, door in doors}
 
 
 DIES = {"closes": scripts.closes(), "resets": scripts.resets(after=0)}
@@ -115,15 +116,19 @@ def test_a_connection_that_died_while_idle_is_not_used(faultserver, backend):
     assert door.count(path="/second") == 1
 
 
-@ALL
-def test_the_waits_between_attempts_are_one_two_four_seconds_and_at_most_half_as_much_more(faultserver, backend):
-    door = faultserver.open(scripts.reply(503, b"no"))
-    frame = run([door.url()], backend=backend)
-    gaps = seconds_between(door)
-    assert len(gaps) == 3
-    for gap, wait in zip(gaps, (1, 2, 4), strict=True):
-        assert wait <= gap < 1.5 * wait + 0.7
-    assert (frame["error"][0], frame["attempts"][0]) == ("http 503", 4)
+def test_the_waits_between_attempts_are_one_two_four_seconds_and_at_most_half_as_much_more(faultserver):
+    doors = {backend: faultserver.open(scripts.reply(503, b"no")) for backend in BACKENDS}
+
+    async def each():
+        return await asyncio.gather(*(fastreq_async([door.url()], backend=backend, **QUIET) for backend, door in doors.items()))
+
+    frames = asyncio.run(each())
+    for door, frame in zip(doors.values(), frames, strict=True):
+        gaps = seconds_between(door)
+        assert len(gaps) == 3
+        for gap, wait in zip(gaps, (1, 2, 4), strict=True):
+            assert wait <= gap < 1.5 * wait + 0.7
+        assert (frame["error"][0], frame["attempts"][0]) == ("http 503", 4)
 
 
 def test_a_request_that_waits_holds_no_slot(faultserver):

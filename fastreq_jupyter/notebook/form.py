@@ -26,7 +26,7 @@ __all__ = ["INSTEAD", "LABELS", "LOOKED_UP", "Field", "make_field", "quoted"]
 
 LOOKED_UP = frozenset({"auth", "session"})
 """Options that take the name of a notebook variable."""
-LABELS = {"description_width": "112px"}
+LABELS = {"description_width": "142px"}
 _PLAIN = re.compile(r"[\w./:@%+,=~-]+")
 _NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 _ERROR = '<span role="alert" style="color:var(--jp-error-color1,#b92318);line-height:1.3;display:block">{}</span>'
@@ -67,6 +67,9 @@ class Field:
         if isinstance(value, bool):
             return [next(flag for flag, meant in self.row.switches.items() if meant is value)]
         flag = next(iter(self.row.flags), self.row.long_flag)
+        if flag in self.row.switches:
+            # Alone it would be the switch, and its value another word.
+            return [f"{flag}={quoted(text)}" for text in self._texts()]
         return [word for text in self._texts() for word in (flag, quoted(text))]
 
     def check(self) -> str | None:

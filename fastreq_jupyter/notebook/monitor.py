@@ -218,13 +218,18 @@ class Monitor(anywidget.AnyWidget):
 
 
 def _update(run: Run, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Change what the page asks for, all in one step; a wrong value changes nothing and names its field."""
+    changes = {}
     for name in ("concurrency", "rate_limit"):
         if name in content:
-            given = str(content[name]).strip()
             try:
-                run.update(**{name: TABLE[name].read(given or None)})
+                changes[name] = TABLE[name].read(str(content[name]).strip() or None)
             except FastreqError as error:
                 return {"ok": False, "field": name, "said": str(error)}
+    try:
+        run.update(**changes)
+    except FastreqError as error:
+        return {"ok": False, "field": next(iter(changes)), "said": str(error)}
     return {}
 
 

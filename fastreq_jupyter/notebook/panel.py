@@ -35,7 +35,7 @@ _OWN = frozenset({"method", "headers", "data", "each"})
 # The panel runs in the background, shows its own progress, and has a button for a dry run.
 _NOT_HERE = frozenset({"dry_run", "background", "progress", "loop"})
 _SHOWN_ROWS = 50
-_GRID = "repeat(auto-fit, minmax(270px, 1fr))"
+_GRID = "repeat(auto-fit, minmax(290px, 1fr))"
 _CARD = {"border": "1px solid var(--jp-border-color2, #ddd)", "padding": "10px 12px", "overflow": "visible"}
 _WIDE = {"width": "auto"}
 _NOTE = '<div role="status" style="padding:2px 0;{}">{}</div>'

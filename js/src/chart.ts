@@ -6,7 +6,7 @@ import { type Domain, type Scale, ticks, toTime, toX } from "./layout";
 import type { RunModel } from "./model";
 import type { Theme } from "./theme";
 
-const LEAST_BAR = 9;
+const LEAST_BAR = 15;
 const HEIGHT = 74;
 const AXIS = 14;
 const TOP = 14;

@@ -166,10 +166,10 @@ export class View {
       this.#reorder(now);
       this.#drawnVersion = this.#model.version;
     }
+    this.#drawTable(now);
     const turned = this.#store.connection !== this.#drawnConnection;
     if (this.#dirty || turned || now - this.#slowAt > SLOW_MS || this.#model.finished) this.#drawSlow(now);
     this.#dirty = false;
-    this.#drawTable(now);
   }
 
   /** What needs no more than four pictures a second: numbers and chart. */

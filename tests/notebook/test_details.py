@@ -1,0 +1,83 @@
+"""One row in full: complete, redacted, neutral, cut."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import pytest
+from synthetic import runs
+
+from fastreq_jupyter.model import Request, Response
+from fastreq_jupyter.notebook.details import BODY_LIMIT, details_of
+
+SECRET = "s3cr3t-value-of-mine"
+
+
+def answered(content, content_type="application/json", *, request=None, **changed):
+    request = request or Request("GET", "https://a.example/orders/1")
+    made = runs.outcome(0, request, (runs.attempt(1, 0.1),))
+    response = Response(200, (("Content-Type", content_type),), request.url, content, len(content or b""), reason="OK")
+    return replace(made, response=replace(response, **changed))
+
+
+def test_attempts_are_told_with_each_phase_in_milliseconds_and_none_where_unseen():
+    tries = (runs.attempt(1, 0.1, status=503, error="http 503", retry_wait=0.25), runs.attempt(2, 0.5, fresh=False))
+    told = details_of(runs.outcome(0, Request("GET", "https://a.example/"), tries))["attempts"]
+    assert dict(told[0]["phases"]) == pytest.approx({"queued": 1, "dns": 2, "connect": 3, "tls": 4, "wait": 50, "receive": 10})
+    assert (told[0]["error"], told[0]["retry_wait_ms"], told[1]["number"]) == ("http 503", 250, 2)
+
+
+def test_a_phase_nobody_saw_is_none():
+    blind = runs.attempt(1, 0.1)
+    blind = replace(blind, hops=(replace(blind.hops[0], domain_lookup_end=float("nan")),))
+    told = details_of(runs.outcome(0, Request("GET", "https://a.example/"), (blind,)))
+    assert dict(told["attempts"][0]["phases"])["dns"] is None
+
+
+def test_no_secret_of_the_request_is_shown_wherever_it_stands():
+    request = Request(
+        "POST",
+        f"https://me:{SECRET}@a.example/x?token={SECRET}&q={SECRET}",
+        headers={"Authorization": f"Bearer {SECRET}", "X-Mine": SECRET},
+        json={"password": SECRET, "note": SECRET},
+        secrets=[SECRET],
+    )
+    echo = answered(
+        json.dumps({"you sent": SECRET, "access_token": "another-secret"}).encode(),
+        request=request,
+        final_url=f"https://a.example/done?token={SECRET}",
+        headers=(("Set-Cookie", f"sid={SECRET}"), ("X-Echo", SECRET), ("Content-Type", "application/json")),
+    )
+    text = json.dumps(details_of(replace(echo, error="http 500", error_detail=f"it said {SECRET}")))
+    assert SECRET not in text
+    assert "another-secret" not in text
+
+
+def test_a_large_body_is_cut_and_says_so():
+    told = details_of(answered(b"x" * 1_000_000, "text/plain"))
+    assert len(told["body"]) == BODY_LIMIT
+    assert told["body_note"] == "the first 1,024 characters of 1,000,000 bytes"
+
+
+def test_a_picture_is_named_not_shown():
+    told = details_of(answered(b"\x89PNG\r\n\x1a\n" + bytes(500), "image/png"))
+    assert (told["body"], told["body_note"]) == (None, "508 bytes of image/png")
+
+
+def test_a_body_kept_only_as_what_was_made_of_it_is_shown_from_that():
+    told = details_of(replace(answered(None, size_bytes=9), data={"id": 1, "password": "hidden-from-all"}))
+    assert json.loads(told["body"]) == {"id": 1, "password": "***"}
+
+
+def test_a_body_that_feeds_a_secret_is_hidden():
+    request = Request("POST", "https://a.example/login", hide_data=True)
+    assert details_of(answered(b'{"t": "x"}', request=request))["body"] == "***"
+
+
+def test_hostile_headers_are_neutral_and_cut():
+    told = details_of(answered(b"{}", headers=(("X-Evil\x1b[0m", "a\u202eb\x00" + "y" * 100_000),) * 300))
+    assert len(told["response_headers"]) == 100
+    name, value = told["response_headers"][0]
+    assert (name, len(value)) == ("X-Evil", 1000)
+    assert not set(value) & {"\u202e", "\x00"}

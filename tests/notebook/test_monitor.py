@@ -1,0 +1,164 @@
+"""The monitor and a real run, without a page: what would be sent is looked at."""
+
+from __future__ import annotations
+
+import gc
+import json
+import time
+import weakref
+from typing import TYPE_CHECKING
+
+import pytest
+from ipywidgets import Widget
+
+from fastreq_jupyter import submit
+from fastreq_jupyter.notebook.monitor import SNAPSHOT_ROWS, Monitor
+
+if TYPE_CHECKING:
+    from serving.counting import CountingServer
+
+
+class Page(Monitor):
+    """A monitor whose messages are kept instead of sent."""
+
+    def __init__(self, run, **more):
+        self.told = []
+        self.at = []
+        super().__init__(run, **more)
+
+    def send(self, content, buffers=None):
+        self.told.append(content)
+        self.at.append(time.monotonic())
+
+    def ask(self, **command):
+        before = len(self.told)
+        self._hear(self, {"id": 5, **command}, [])
+        return self.told[before:]
+
+
+@pytest.fixture(autouse=True)
+def _closed():
+    yield
+    Widget.close_all()
+
+
+def started(server: CountingServer, count=40, path="delay/0.02", **options):
+    return submit([f"{server.url}/{path}?n={i}" for i in range(count)], **options)
+
+
+def ended(run):
+    assert run.wait(20)
+    time.sleep(0.2)
+
+
+def test_all_rows_are_told_and_the_closing_line_comes_last(counting_server):
+    run = started(counting_server, 50, concurrency=10)
+    page = Page(run)
+    ended(run)
+    told = {url for message in page.told for url in message["url"]}
+    assert len(told) == 50
+    assert page.told[-1]["closing"] == run.closing_line()
+    assert (page.told[-1]["state"], page.told[-1]["progress"]["ok"]) == ("DONE", 50)
+
+
+def test_messages_are_at_most_fifteen_a_second(counting_server):
+    run = started(counting_server, 600, "x", concurrency=20)
+    page = Page(run)
+    ended(run)
+    at = page.at
+    assert max(sum(start <= moment < start + 1 for moment in at) for start in at) <= 15
+
+
+def test_commands_reach_the_run(counting_server):
+    run = started(counting_server, 400, "delay/0.05", concurrency=2)
+    page = Page(run)
+    assert page.ask(do="update", concurrency="5", rate_limit="50")[-1]["ok"]
+    assert _soon(lambda: run.options.concurrency == 5 and run.options.rate_limit.count == 50)
+    page.ask(do="pause")
+    assert _soon(lambda: run.state == "PAUSED")
+    page.ask(do="resume")
+    assert _soon(lambda: run.state == "RUNNING")
+    page.ask(do="cancel")
+    ended(run)
+    assert run.state == "CANCELLED"
+
+
+def test_a_wrong_setting_is_refused_with_the_name_of_its_field(counting_server):
+    run = started(counting_server)
+    said = Page(run).ask(do="update", concurrency="5000")[-1]
+    assert (said["ok"], said["field"]) == (False, "concurrency")
+    assert "1 to 1000" in said["said"]
+    run.cancel()
+    ended(run)
+
+
+def test_an_unknown_command_and_a_row_without_outcome_are_answered_in_one_line(counting_server):
+    run = started(counting_server, 1)
+    page = Page(run)
+    ended(run)
+    assert page.ask(do="dance")[-1]["ok"] is False
+    assert page.ask(do="details", position=99)[-1]["said"] == "request 99 has no outcome yet"
+
+
+def test_failed_requests_are_sent_again_and_the_new_run_is_shown(counting_server):
+    run = started(counting_server, 5, "flaky/1", max_retries=0)
+    adopted = []
+    page = Page(run, on_retry=adopted.append)
+    ended(run)
+    page.ask(do="retry")
+    ended(page.run)
+    assert page.run is adopted[0] is not run
+    assert page.told[-1]["progress"]["ok"] == 5
+
+
+def test_a_row_is_copied_as_curl_and_as_a_cell(counting_server):
+    run = submit(f"{counting_server.url}/x", headers={"Authorization": "Bearer a-secret-of-mine"})
+    page = Page(run)
+    ended(run)
+    curl, cell = (page.ask(do="copy", position=0, **{"as": form})[-1]["text"] for form in ("curl", "cell"))
+    assert curl.startswith("curl ")
+    assert cell.startswith("%%fastreq\n")
+    assert "a-secret-of-mine" not in curl + cell
+    assert "{{$env " in curl
+
+
+def test_the_snapshot_is_bounded_json_without_secrets(counting_server):
+    run = submit([f"{counting_server.url}/{i}?token=a-secret-of-mine" for i in range(SNAPSHOT_ROWS * 2)], concurrency=50)
+    page = Page(run)
+    ended(run)
+    text = json.dumps(page.snapshot)
+    assert page.snapshot["count"] == SNAPSHOT_ROWS
+    assert len(text) < 150_000
+    assert "a-secret-of-mine" not in text
+
+
+def test_a_finished_run_is_shown_when_asked_for(counting_server):
+    run = started(counting_server, 3)
+    ended(run)
+    page = Page(run)
+    answer = page.ask(do="state", **{"from": 0})[-1]
+    assert (answer["count"], answer["answers"], answer["state"]) == (3, 5, "DONE")
+
+
+def test_a_panel_left_open_does_not_hold_the_run(counting_server):
+    class Run:
+        """Something that can be forgotten."""
+
+    run = started(counting_server, 2)
+    page = Page(run)
+    ended(run)
+    other = Run()
+    page._run = weakref.ref(other)
+    del other
+    gc.collect()
+    assert page.ask(do="details", position=0)[-1]["said"].startswith("this run is no longer held")
+    assert page.ask(do="state", **{"from": 0})[-1]["count"] == 2
+
+
+def _soon(told, seconds=5.0):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if told():
+            return True
+        time.sleep(0.02)
+    return False

@@ -53,6 +53,7 @@ def seconds(text, **more):
 MEGA = 10**6
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "text",
     [
@@ -88,6 +89,7 @@ def test_a_megabyte_is_read_in_linear_time(text):
     assert seconds(text, namespace={"a": 1}) < 20
 
 
+@pytest.mark.slow
 def test_variables_that_double_are_refused_not_expanded():
     text = "@a0 = x\n" + "".join(f"@a{n + 1} = {{{{a{n}}}}}{{{{a{n}}}}}\n" for n in range(60)) + "http://h/{{a60}}"
     with pytest.raises(CellSyntaxError, match="grow"):

@@ -61,6 +61,7 @@ def test_no_window_at_the_server_sees_more_than_rate_and_burst(counting_server, 
     assert counting_server.times[-1] >= 35 / 40 - 0.05
 
 
+@pytest.mark.slow
 def test_a_waiting_retry_holds_no_slot(counting_server, start) -> None:
     async def main() -> None:
         urls = [f"{counting_server.url}/flaky/1/x", *(f"{counting_server.url}/{i}" for i in range(5))]
@@ -72,6 +73,7 @@ def test_a_waiting_retry_holds_no_slot(counting_server, start) -> None:
     assert [arrival.path for arrival in counting_server.arrivals][-1] == "/flaky/1/x"
 
 
+@pytest.mark.slow
 def test_retries_wait_at_least_1_and_2_seconds(counting_server, start) -> None:
     async def main() -> None:
         run = start([f"{counting_server.url}/status/503"], max_retries=2)
@@ -239,6 +241,7 @@ def test_a_paused_run_starts_nothing_and_goes_on_when_resumed(counting_server, s
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_concurrency_changes_while_running(counting_server, start) -> None:
     counting_server.delay = 0.05
 
@@ -388,6 +391,7 @@ def test_a_loop_that_ends_takes_its_run_with_it_and_no_row_is_lost(counting_serv
     assert errors(kept[0]) == [None, "cancelled", "cancelled"]
 
 
+@pytest.mark.slow
 def test_a_blocked_loop_invents_no_timeout(counting_server, start) -> None:
     async def main() -> None:
         run = start([f"{counting_server.url}/delay/0.1?{i}" for i in range(20)], timeout=0.5, max_retries=0)

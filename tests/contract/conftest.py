@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -40,7 +42,9 @@ class Kernel:
 
     def __init__(self, folder: Path) -> None:
         env = {**os.environ, "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(folder / "ipython"), "JUPYTER_RUNTIME_DIR": str(folder)}
-        self.manager = KernelManager()
+        # Not over TCP: its ports are chosen, let go and bound again, and our servers take many. A socket's path must be short.
+        self._sockets = tempfile.mkdtemp(prefix="k")
+        self.manager = KernelManager(transport="ipc", connection_file=f"{self._sockets}/c.json")
         with (folder / "out").open("wb") as out, (folder / "err").open("wb") as err:
             self.manager.start_kernel(env=env, cwd=str(folder), stdout=out, stderr=err)
         self.folder = folder
@@ -117,6 +121,7 @@ class Kernel:
         """End the process; can be called twice."""
         self.client.stop_channels()
         self.manager.shutdown_kernel(now=True)
+        shutil.rmtree(self._sockets, ignore_errors=True)
 
 
 @pytest.fixture

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import nbformat
@@ -18,6 +19,7 @@ import pytest
 from faultserver import proxies, scripts
 from faultserver.faults import FAULTS
 from faultserver.server import Call, FaultServer, routes
+from jupyter_client.manager import AsyncKernelManager
 from nbclient import NotebookClient
 from nbconvert import HTMLExporter
 
@@ -264,9 +266,11 @@ def artefacts_of(folder: Path) -> dict[str, str]:
         env |= {"PYTHONPATH": str(ROOT), "IPYTHONDIR": str(folder / "ipython")}
         cells = [SETUP, *(cell for block in (MAGICS, FUNCTIONS, DRAWN) for cell in block.split("---\n"))]
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell.strip()) for cell in cells])
-        client = Listening(notebook, allow_errors=True, timeout=90, resources={"metadata": {"path": str(folder)}}, store_widget_state=True)
-        client.heard = []
-        client.execute(env=os.environ | env)
+        with TemporaryDirectory(prefix="k") as sockets:
+            manager = AsyncKernelManager(transport="ipc", connection_file=f"{sockets}/c.json")
+            client = Listening(notebook, km=manager, allow_errors=True, timeout=90, resources={"metadata": {"path": str(folder)}})
+            client.heard = []
+            client.execute(env=os.environ | env)
         arrived = "\n".join(str((a.target, a.headers, a.body)) for door in server.doors for a in door.arrivals)
         arrived += "\n".join(str(bytes(link.received)) for door in server.doors for link in door.links)
     page, _ = HTMLExporter().from_notebook_node(notebook)

@@ -19,16 +19,6 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 MEASURED = "measured"
 BACKENDS = ("niquests", "aiohttp", "requests")
-# Every backend against servers that misbehave in real time: left to `make test`.
-SLOW_ROOMS = frozenset({"backends", "benchmarks", "browser", "contract", "faultserver", "integration"})
-
-
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep the slow rooms out of `make check`."""
-    for item in items:
-        if item.path.relative_to(ROOT / "tests").parts[0] in SLOW_ROOMS:
-            item.add_marker("slow")
 
 
 @pytest.fixture(scope="session", autouse=True)

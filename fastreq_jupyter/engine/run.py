@@ -241,7 +241,8 @@ class Run:
         return self.df
 
     async def _live(self) -> None:
-        self._enter("RUNNING")
+        if self._state == "PENDING":
+            self._enter("RUNNING")
         self._emit(events.RunStarted, perf_counter(), self.plan.total)
         try:
             await self._execution.run()

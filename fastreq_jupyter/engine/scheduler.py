@@ -100,7 +100,10 @@ class Scheduler:
             lane.health.concurrency = concurrency
         wanted = concurrency if self._plan.total is None else min(concurrency, max(1, self._plan.total))
         for _ in range(wanted - len(self._workers)):
-            self._workers.add(asyncio.get_running_loop().create_task(self._worker()))
+            worker = asyncio.get_running_loop().create_task(self._worker())
+            self._workers.add(worker)
+            # One that is cancelled before its first step never comes to its own end.
+            worker.add_done_callback(self._workers.discard)
         self._wake_all()
 
     def set_paused(self, *, paused: bool) -> None:

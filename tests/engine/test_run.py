@@ -104,6 +104,21 @@ def test_a_sized_source_that_is_cancelled_gives_all_its_rows(counting_server, st
     asyncio.run(main())
 
 
+@pytest.mark.parametrize("steps", range(6))
+def test_a_run_can_be_cancelled_at_its_very_start(counting_server, start, steps) -> None:
+    async def main() -> None:
+        run = start([counting_server.url] * 5, concurrency=2)
+        for _ in range(steps):
+            await asyncio.sleep(0)
+        run.cancel()
+        await asyncio.wait_for(run.drained(), 5)
+        assert run.state == "CANCELLED"
+        assert len(run.rows) == 5
+        assert errors(run)[-1] == "cancelled"
+
+    asyncio.run(main())
+
+
 def test_an_iterator_gives_what_was_drawn_from_it(counting_server, start) -> None:
     counting_server.delay = 0.1
     drawn = []

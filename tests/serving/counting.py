@@ -87,11 +87,14 @@ class CountingServer:
         ready.set()
         await self._stop.wait()
         server.close()
+        # A connection accepted this instant has a task that must begin before it can be ended.
+        await asyncio.sleep(0.01)
         mine = asyncio.current_task()
         open_ones = [task for task in asyncio.all_tasks() if task is not mine]
         for task in open_ones:
             task.cancel()
         await asyncio.gather(*open_ones, return_exceptions=True)
+        await asyncio.sleep(0.01)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import re
+import subprocess
+import sys
 import time
 from typing import TYPE_CHECKING
 
@@ -268,7 +270,7 @@ def test_a_run_begins_from_the_form_and_ends_in_the_variable(lab, server):
     assert notebook.value(2, "print(len(rows), rows.ok.all(), panel.df.equals(rows), panel.run.options.concurrency)") == "7 True True 3"
 
 
-def test_a_reopened_notebook_shows_the_summary_and_no_secret(lab, server):
+def test_a_reopened_or_exported_notebook_shows_the_summary_and_no_secret(lab, server):
     secret = "a-secret-of-mine-123"
     cell = "os.environ['KEY'] = 'a-secret' + '-of-mine-123'\n%load_ext fastreq_jupyter"
     notebook = opened(
@@ -283,6 +285,12 @@ def test_a_reopened_notebook_shows_the_summary_and_no_secret(lab, server):
     again = lab.show(notebook.path, ready="() => window.jupyterapp?.shell?.currentWidget?.context?.isReady")
     again.page.get_by_text("5 of 5 ok").first.wait_for()
     assert "text/html" in json.dumps(again.outputs(2))
+    page = subprocess.run(
+        [sys.executable, "-m", "nbconvert", "--to", "html", "--stdout", notebook.path], check=True, capture_output=True, text=True
+    )
+    assert "5 of 5 ok" in page.stdout
+    assert "<svg" in page.stdout
+    assert secret not in page.stdout
 
 
 def test_what_a_hostile_server_sends_is_shown_as_text(lab, hostile):

@@ -82,19 +82,33 @@ class CountingServer:
         self.peak = self.in_flight
 
     async def _serve(self, ready: threading.Event) -> None:
-        server = await asyncio.start_server(self._connection, "127.0.0.1", 0, backlog=2048, limit=2**20)
+        transports: set[asyncio.BaseTransport] = set()
+
+        class Connection(asyncio.StreamReaderProtocol):
+            def connection_made(self, transport: asyncio.BaseTransport) -> None:
+                transports.add(transport)
+                super().connection_made(transport)
+
+            def connection_lost(self, exc: Exception | None) -> None:
+                transports.discard(self._transport)
+                super().connection_lost(exc)
+
+        server = await self._loop.create_server(
+            lambda: Connection(asyncio.StreamReader(limit=2**20), self._connection), "127.0.0.1", 0, backlog=2048
+        )
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         ready.set()
         await self._stop.wait()
         server.close()
-        # A connection accepted this instant has a task that must begin before it can be ended.
-        await asyncio.sleep(0.01)
         mine = asyncio.current_task()
         open_ones = [task for task in asyncio.all_tasks() if task is not mine]
         for task in open_ones:
             task.cancel()
         await asyncio.gather(*open_ones, return_exceptions=True)
-        await asyncio.sleep(0.01)
+        while transports:
+            for transport in list(transports):
+                transport.abort()
+            await asyncio.sleep(0)
 
     async def _connection(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1

@@ -114,6 +114,7 @@ def test_nothing_runs_in_the_notebook(app: str, base: str, request: pytest.Fixtu
     for index in range(len(cells(base)) - 1):
         notebook.run(index)
     clicks_through(notebook.page)
+    assert "<script>" in notebook.page.locator(".fr-details-content").first.inner_text()
     assert set(canaries(notebook.page)) == {None}
     errors = [notebook.text(index).splitlines()[0] for index in range(len(cells(base))) for o in notebook.outputs(index) if "ename" in o]
     # the last request cell is refused for its header name

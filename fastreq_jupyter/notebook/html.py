@@ -50,7 +50,7 @@ def html_summary(run: Run) -> str:
     """Return the summary of a run as a fragment of HTML, some 5 to 40 kB."""
     rows = run.rows
     parts = [
-        f'<div style="font-size:13px;line-height:1.45;max-width:{_WIDTH:g}px">',
+        f'<div class="fastreq-summary" style="font-size:13px;line-height:1.45;max-width:{_WIDTH:g}px">',
         f'<p style="margin:4px 0 6px"><strong>{_text(run.closing_line(), 400)}</strong></p>',
         _table([_figures(run, rows)]),
         _failures(rows),

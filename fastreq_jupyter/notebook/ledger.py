@@ -6,6 +6,8 @@ outcome, so that a panel left open keeps no memory of a run alive and can leak n
 
 from __future__ import annotations
 
+import re
+from functools import lru_cache
 from math import nan
 from typing import TYPE_CHECKING
 
@@ -26,6 +28,7 @@ URL_LIMIT = 300
 IN_FLIGHT, WAITING, OK, FAILED = 1, 2, 3, 4
 _ROW_TEXTS = ("url", "host", "method", "error", "type", "name", "detail")
 _OF_A_ROW = (AttemptStarted, ResponseStarted, AttemptFinished, RetryScheduled)
+_ORIGIN = re.compile(r"(\w+://)([^/?#]*)")
 _MS = 1000.0
 
 
@@ -51,6 +54,14 @@ class Ledger:
         self.row_limit = row_limit
         self._began = began
         self._places: dict[int, list[int]] = {}
+        # Looked up once: these are written for each request, on the loop that sends the others.
+        row, attempt = self.rows.numbers, self.attempts.numbers
+        self._state, self._count, self._elapsed = row("state"), row("tries"), row("elapsed")
+        self._status, self._size = row("status"), row("size")
+        self._urls = self.rows.texts("url")
+        self._start, self._total, self._wait = attempt("start"), attempt("total"), attempt("wait")
+        self._phases = [attempt(name) for name in ("queued", "dns", "connect", "tls", "receive", "retry_wait")]
+        self._tried = attempt("status")
 
     def take(self, events: Iterable[Event]) -> None:
         """Enter what happened, in order; of a request that has finished meanwhile only the outcome is looked at."""
@@ -73,9 +84,9 @@ class Ledger:
         row = event.position
         if type(event) is AttemptStarted:
             self._describe(row, event.request)
-            self.rows.numbers("state")[row] = IN_FLIGHT
-            self.rows.numbers("tries")[row] = event.number
-            self.attempts.numbers("start")[self._place(row, event.number)] = self._since(event.at)
+            self._state[row] = IN_FLIGHT
+            self._count[row] = event.number
+            self._start[self._place(row, event.number)] = self._since(event.at)
         elif row >= len(self.rows):
             # Its beginning was before anybody listened: the outcome will tell all.
             return
@@ -84,20 +95,20 @@ class Ledger:
         elif type(event) is AttemptFinished:
             self._write_attempt(row, event.attempt)
         elif type(event) is RetryScheduled:
-            self.rows.numbers("state")[row] = WAITING
+            self._state[row] = WAITING
             self._wait_until(row, event.until)
         self.changed[row] = None
 
     def _finish(self, outcome: Outcome) -> None:
         row, response, rows = outcome.position, outcome.response, self.rows
         self._describe(row, outcome.request)
-        rows.numbers("state")[row] = OK if outcome.error is None else FAILED
-        rows.numbers("tries")[row] = len(outcome.attempts)
-        rows.numbers("elapsed")[row] = outcome.elapsed * _MS
+        self._state[row] = OK if outcome.error is None else FAILED
+        self._count[row] = len(outcome.attempts)
+        self._elapsed[row] = outcome.elapsed * _MS
         if response is not None:
-            rows.numbers("status")[row] = response.status
-            rows.numbers("size")[row] = response.size_bytes
-            rows.texts("type")[row] = one_line(response.content_type or "", 60)
+            self._status[row] = response.status
+            self._size[row] = response.size_bytes
+            rows.texts("type")[row] = _media_type(response.header("content-type"))
         if outcome.error is not None:
             rows.texts("error")[row] = outcome.error
             rows.texts("detail")[row] = _cause(outcome)
@@ -109,10 +120,10 @@ class Ledger:
         """Enter what was asked, the first time a row is heard of."""
         rows = self.rows
         rows.grow(row + 1)
-        if rows.texts("url")[row]:
+        if self._urls[row]:
             return
         url = one_line(redact_url(request.url, request.secrets), URL_LIMIT)
-        rows.texts("url")[row] = url or "(no URL)"
+        self._urls[row] = url or "(no URL)"
         rows.texts("host")[row] = _origin(url)
         rows.texts("method")[row] = one_line(request.method, 20)
         name = request.label or ("" if request.key is None else str(request.key))
@@ -130,28 +141,29 @@ class Ledger:
 
     def _answered(self, row: int, event: ResponseStarted) -> None:
         if places := self.places(row):
-            started = self.attempts.numbers("start")[places[-1]]
-            self.attempts.numbers("wait")[places[-1]] = self._since(event.at) - started
-            self.attempts.numbers("status")[places[-1]] = event.status
+            self._wait[places[-1]] = self._since(event.at) - self._start[places[-1]]
+            self._tried[places[-1]] = event.status
 
     def _wait_until(self, row: int, until: float) -> None:
         if places := self.places(row):
-            ended = self.attempts.numbers("start")[places[-1]] + self.attempts.numbers("total")[places[-1]]
-            self.attempts.numbers("retry_wait")[places[-1]] = self._since(until) - ended
+            ended = self._start[places[-1]] + self._total[places[-1]]
+            self._phases[-1][places[-1]] = self._since(until) - ended
 
     def _write_attempt(self, row: int, attempt: Attempt) -> None:
-        at, put, phases = self._place(row, attempt.number), self.attempts.numbers, phases_of(attempt.hops)
-        put("start")[at] = self._since(attempt.start)
-        put("queued")[at] = attempt.queued * _MS
-        put("dns")[at] = phases.dns * _MS
-        put("connect")[at] = phases.connect * _MS
-        put("tls")[at] = phases.tls * _MS
-        put("wait")[at] = phases.wait * _MS
-        put("receive")[at] = phases.receive * _MS
-        put("total")[at] = (attempt.end - attempt.start) * _MS
-        put("retry_wait")[at] = attempt.retry_wait * _MS
-        put("status")[at] = attempt.status or 0
-        self.attempts.texts("error")[at] = attempt.error or ""
+        at, phases = self._place(row, attempt.number), phases_of(attempt.hops)
+        queued, dns, connect, tls, receive, retry_wait = self._phases
+        self._start[at] = self._since(attempt.start)
+        queued[at] = attempt.queued * _MS
+        dns[at] = phases.dns * _MS
+        connect[at] = phases.connect * _MS
+        tls[at] = phases.tls * _MS
+        self._wait[at] = phases.wait * _MS
+        receive[at] = phases.receive * _MS
+        self._total[at] = (attempt.end - attempt.start) * _MS
+        retry_wait[at] = attempt.retry_wait * _MS
+        self._tried[at] = attempt.status or 0
+        if attempt.error is not None:
+            self.attempts.texts("error")[at] = attempt.error
 
     def _since(self, moment: float) -> float:
         """Return milliseconds since the run began; NaN for what was before it (a row known already)."""
@@ -167,9 +179,12 @@ def _cause(outcome: Outcome) -> str:
 
 def _origin(url: str) -> str:
     """Return scheme and authority of a URL that is fit to be shown."""
-    scheme, mark, rest = url.partition("://")
-    if not mark:
+    found = _ORIGIN.match(url)
+    if found is None:
         return ""
-    for end in "/?#":
-        rest = rest.partition(end)[0]
-    return f"{scheme}://{rest.rpartition('@')[2]}"
+    return found[0] if "@" not in found[2] else found[1] + found[2].rpartition("@")[2]
+
+
+@lru_cache(maxsize=256)
+def _media_type(value: str | None) -> str:
+    return one_line((value or "").partition(";")[0].strip().lower(), 60)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.options import Options
 
-__all__ = ["Attempt", "Deferred", "Headers", "Item", "Join", "Outcome", "Plan", "Request", "Response", "Unsendable"]
+__all__ = ["Attempt", "Deferred", "Headers", "Item", "Join", "Outcome", "Plan", "Request", "Response", "Unsendable", "copy_request"]
 
 # RFC 9110, 9.2.2
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -88,7 +88,12 @@ class Request:
         pairs = tuple(field_lines(headers))
         content: bytes | None = None
         if json is not None or data is not None or files is not None:
-            content, content_type = encode_content(json, data, files)
+            encoded = _encoded(json, data, files)
+            if isinstance(encoded, Exception):
+                # A traceback that shows local variables must not show what was to be sent.
+                del self, method, url, headers, pairs, params, json, data, files, secrets
+                raise encoded
+            content, content_type = encoded
             if content_type and not any(name.lower() == "content-type" for name, _ in pairs):
                 pairs = (*pairs, ("Content-Type", content_type))
         put = object.__setattr__
@@ -116,6 +121,29 @@ class Request:
     def __repr__(self) -> str:
         label = f" # {self.label}" if self.label else ""
         return f"<Request {self.method} {redact_text(redact_url(self.url, self.secrets), self.secrets)}{label}>"
+
+
+def copy_request(request: Request, *, url: str | None = None, headers: Headers | None = None, save_as: str | None = None) -> Request:
+    """Return the request with another URL, field lines or file."""
+    return Request(
+        request.method,
+        request.url if url is None else url,
+        headers=request.headers if headers is None else headers,
+        data=request.content,
+        key=request.key,
+        label=request.label,
+        secrets=request.secrets,
+        hide_data=request.hide_data,
+        save_as=save_as or request.save_as,
+        identity=request.identity,
+    )
+
+
+def _encoded(json: Any, data: Any, files: Any) -> tuple[bytes, str | None] | Exception:
+    try:
+        return encode_content(json, data, files)
+    except (TypeError, ValueError, OSError) as error:
+        return error.with_traceback(None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -187,6 +187,12 @@ fastreq([base + "/good"], proxy="gopher://user:" + secret("bad_url") + "@x")
 ---
 fastreq([base + "/good"], authorisation=secret("authorization"))
 ---
+Request("GET", asked()[0], headers={"X-Api-Key": secret("api_key_header")}, json={"password": secret("json_field")}, data="x")
+---
+Request("GET", asked()[0], json={"password": secret("json_field"), "no": object()})
+---
+fastreq(asked() + [3], **everything())
+---
 run = submit(asked(), **{k: v for k, v in everything().items()})
 print(run)
 out = await run
@@ -223,6 +229,15 @@ named.fastreq.failed.drop(columns="data")
 %fastreq
 ---
 %config Fastreq
+---
+from fastreq_jupyter import Panel
+panel = Panel("GET {{ base }}/reason?token={{ query }}\\nX-Api-Key: {{ api }}\\nCookie: c={{ cookie }}", auth="bearer", name="from_panel")
+panel
+---
+await panel.start()
+panel.run
+---
+from_panel.drop(columns="data")
 """
 
 

@@ -9,14 +9,14 @@ from fastreq_jupyter.cell.dedup import dedup
 from fastreq_jupyter.cell.save_names import equal_names, file_name_of, safe_segment
 from fastreq_jupyter.content import with_params
 from fastreq_jupyter.errors import UsageError
-from fastreq_jupyter.model import Item, Request, Unsendable
-from fastreq_jupyter.outfit import Outfit, copy_request
+from fastreq_jupyter.model import Item, Request, Unsendable, copy_request
 from fastreq_jupyter.redact import one_line, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from fastreq_jupyter.options import Options
+    from fastreq_jupyter.outfit import Outfit
 
 __all__ = ["ItemMaker"]
 
@@ -121,7 +121,7 @@ class ItemMaker:
         if taken is not None:
             detail = f"{path} belongs to row {taken} already: give a template, 'DIR/{{{{index}}}}.bin'"
             return Unsendable(request, "save_to", detail)
-        return copy_request(request, url=request.url, headers=request.headers, save_as=path)
+        return copy_request(request, save_as=path)
 
 
 class _Files:

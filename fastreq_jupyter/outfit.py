@@ -6,14 +6,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.credentials import Credentials, Home, SeveralOriginsError
-from fastreq_jupyter.model import Deferred, Item, Outcome, Request, Unsendable
+from fastreq_jupyter.model import Deferred, Item, Outcome, Request, Unsendable, copy_request
 from fastreq_jupyter.target import Origin, Target, parse_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from fastreq_jupyter.engine.cookies import Jar
-    from fastreq_jupyter.model import Headers
     from fastreq_jupyter.options import Options
 
 __all__ = ["Outfit"]
@@ -88,22 +87,6 @@ class Outfit:
         if not added and url == request.url:
             return request
         return copy_request(request, url=url, headers=(*added, *request.headers))
-
-
-def copy_request(request: Request, *, url: str, headers: Headers, save_as: str | None = None) -> Request:
-    """Return the request with another URL, field lines and file."""
-    return Request(
-        request.method,
-        url,
-        headers=headers,
-        data=request.content,
-        key=request.key,
-        label=request.label,
-        secrets=request.secrets,
-        hide_data=request.hide_data,
-        save_as=save_as or request.save_as,
-        identity=request.identity,
-    )
 
 
 def _target(url: str) -> Target | None:

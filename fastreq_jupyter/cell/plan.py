@@ -19,8 +19,10 @@ from fastreq_jupyter.cell.each import Rows
 from fastreq_jupyter.cell.grammar import parse_steps
 from fastreq_jupyter.cell.items import Rendering
 from fastreq_jupyter.cell.join import RESULT_COLUMNS, TIMING_COLUMNS, RowJoin, renamed
+from fastreq_jupyter.cell.save_names import in_directory
 from fastreq_jupyter.cell.syntax import ParsedCell, RequestTemplate
 from fastreq_jupyter.errors import CellSyntaxError
+from fastreq_jupyter.model import Unsendable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = ["CellPlan", "build", "build_steps"]
 
 _CLASHES_SHOWN = 5
+_STEP = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +135,19 @@ def build_steps(  # noqa: PLR0913 - as build
     yield from check_rows(compiled, rows)
     yield
     yield from rendering.check_first()
-    return _assemble(parsed, compiled, rendering, rows=rows, options=options, lifted=lifted)
+    plan = _assemble(parsed, compiled, rendering, rows=rows, options=options, lifted=lifted)
+    if options.save_to is not None and plan.total is not None:
+        yield from _check_files(plan.items, first_line)
+    return plan
+
+
+def _check_files(items: Iterable[Item], first_line: int) -> Generator[None, None, None]:
+    for number, item in enumerate(items):
+        if number % _STEP == 0:
+            yield
+        if isinstance(item, Unsendable) and item.error == "save_to":
+            message = f"save_to: {item.detail}"
+            raise CellSyntaxError(message, first_line)
 
 
 def _assemble(  # noqa: PLR0913 - what was built, side by side
@@ -163,13 +178,15 @@ class _Items:
         self._rendering = rendering
         self._limit = options.limit
         self._dedup = options.dedup
+        self._directory = None if options.save_to is None or "{{" in options.save_to else options.save_to
         self._duplicates = duplicates
 
     def __iter__(self) -> Iterator[Item]:
         items: Iterator[Item] = iter(self._rendering)
         if self._limit is not None:
             items = islice(items, self._limit)
-        return dedup(items) if self._dedup else self._duplicates.watch(items)
+        items = dedup(items) if self._dedup else self._duplicates.watch(items)
+        return items if self._directory is None else in_directory(items, self._directory)
 
 
 def _notes(join: RowJoin | None, options: Options) -> tuple[str, ...]:

@@ -8,11 +8,13 @@ from urllib.parse import unquote, urlsplit
 
 from fastreq_jupyter.cell.bound import Bound, BoundParts, Env, MisfitError, text_in
 from fastreq_jupyter.cell.syntax import VarText
+from fastreq_jupyter.model import Deferred, Item, Outcome, Request, Unsendable, copy_request
+from fastreq_jupyter.redact import redact_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["SaveNames", "equal_names", "file_name_of", "safe_segment"]
+__all__ = ["SaveNames", "equal_names", "file_name_of", "in_directory", "safe_segment"]
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f<>:\"/\\|?*]")
 # Names that Windows keeps for devices, whatever their ending.
@@ -71,6 +73,30 @@ def file_name_of(url: str) -> str:
     name, dot, ending = (unquote(last) or "index").rpartition(".")
     stem, ending = (name, f".{ending}") if dot and name else (unquote(last) or "index", "")
     return safe_segment(f"{stem}_{unquote(query)}{ending}" if query else f"{stem}{ending}")
+
+
+def in_directory(items: Iterable[Item], directory: str) -> Iterator[Item]:
+    """Give the items with a file each, named by the URL; what would overwrite an earlier one's file becomes an error row."""
+    taken: dict[str, int] = {}
+
+    def named(item: Request | Unsendable | Outcome, position: int) -> Request | Unsendable | Outcome:
+        if not isinstance(item, Request):
+            return item
+        path = f"{directory.rstrip('/')}/{file_name_of(redact_url(item.url, item.secrets))}"
+        first = taken.setdefault(path.casefold(), position)
+        if first != position:
+            clash = f"requests {first} and {position} would both be saved to {path!r}"
+            return Unsendable(item, "save_to", f"{clash}: name them by a column, --save-to 'DIR/{{{{column}}}}'")
+        return copy_request(item, save_as=path)
+
+    def later(item: Deferred, position: int) -> Deferred:
+        def resolve(outcomes: Sequence[Outcome]) -> Request | Unsendable | Outcome:
+            return named(item.resolve(outcomes), position)
+
+        return Deferred(item.needs, resolve, item.shown)
+
+    for position, item in enumerate(items):
+        yield later(item, position) if isinstance(item, Deferred) else named(item, position)
 
 
 def equal_names(names: Iterable[str | None]) -> tuple[str, int, int] | None:

@@ -5,10 +5,11 @@ from pathlib import PurePosixPath
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples.cells import items, one
+from samples.cells import answer, items, one
 
 from fastreq_jupyter.cell.save_names import file_name_of, safe_segment
 from fastreq_jupyter.errors import CellSyntaxError
+from fastreq_jupyter.model import Deferred
 
 
 def test_a_template_names_a_file_by_row():
@@ -45,8 +46,36 @@ def test_an_answer_cannot_name_a_file():
         items("# @name a\nhttp://h/1\nhttp://h/{{a.data}}", save_to="{{a.data}}")
 
 
-def test_a_directory_is_left_to_others():
-    assert one("http://h/x", save_to="img").save_as is None
+def test_in_a_directory_the_url_names_the_file():
+    found = items("http://h/a/[1-2].jpg\nhttp://h/a/[1-2].jpg?w=1\nPOST http://h/", save_to="img/")
+    assert [item.save_as for item in found] == ["img/1.jpg", "img/2.jpg", "img/1_w=1.jpg", "img/2_w=1.jpg", "img/index"]
+
+
+def test_a_directory_keeps_no_secret_of_the_url():
+    assert "abcdefgh12345" not in one("http://h/a?api_key=abcdefgh12345", save_to="img").save_as
+
+
+def test_two_answers_for_one_file_of_a_directory_are_refused_beforehand():
+    with pytest.raises(CellSyntaxError, match=r"requests 0 and 1 would both be saved to 'img/X.jpg': .*--save-to"):
+        items("http://h/a/x.jpg\nhttp://h/b/X.jpg", save_to="img")
+
+
+def test_equal_requests_that_are_sent_once_share_their_file():
+    first, second = items("http://h/x.jpg\nhttp://h/x.jpg", save_to="img", dedup=True)
+    assert first.save_as == "img/x.jpg"
+    assert isinstance(second, Deferred)
+
+
+def test_a_request_that_waits_is_named_by_the_url_it_gets():
+    login, waiting = items("# @name login\nhttp://h/login\n###\nhttp://h/{{login.data.id}}", save_to="out")
+    assert login.save_as == "out/login"
+    assert waiting.resolve([answer(0, login, {"id": 7})]).save_as == "out/7"
+
+
+def test_a_name_that_turns_up_twice_in_an_iterator_is_an_error_row():
+    first, second = items("http://h/{{item}}/x", each=[("t", iter("ab"))], save_to="out")
+    assert first.save_as == "out/x"
+    assert (second.error, second.detail.partition(":")[0]) == ("save_to", "requests 0 and 1 would both be saved to 'out/x'")
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ COSTLY = 256
 
 _SIMPLE = re.compile(r"(GET|HEAD|DELETE|OPTIONS) (" + PLAIN_URL.pattern + ")")
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
-_DIRECTIVE = re.compile(r"(?:#|//)\s*@([\w-]+)(?:[ \t]+(.*?))?[ \t]*")
+_DIRECTIVE = re.compile(r"(?:#|//)\s*@([\w-]+)(?:(?:[ \t]+|[ \t]*=[ \t]*)(.*?))?[ \t]*")
 _VARIABLE = re.compile(r"@([A-Za-z][\w.-]*)[ \t]*=[ \t]*(.*?)[ \t]*")
 _NAME = re.compile(r"[A-Za-z][\w-]*")
 _FOREIGN = (
@@ -45,7 +45,10 @@ _FOREIGN = (
     (re.compile(r"\{\{(?:@\w+|%.*)?\s*$"), "a script block"),
     (re.compile(r"(?:import|run)\s+[^\s:]+\s*$"), "importing another file"),
 )
-_SWALLOWED = re.compile(r"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE)[ \t]+(?:https?://|\{\{)", re.IGNORECASE)
+_SWALLOWED = re.compile(
+    r"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE)[ \t]+(?:https?://|\{\{)|curl(?:\.exe)?(?=[ \t])[^\n]*['\"\^ \t](?:https?://|\{\{)",
+    re.IGNORECASE,
+)
 _SWALLOWED_NAME = re.compile(r"(?:#|//)\s*@(?:name|keep)\b")
 _PUT_SEPARATOR = "put ### before it"
 _COSMETIC = frozenset({"title", "description"})
@@ -179,9 +182,13 @@ class _Reader:
 
     def _read_body(self) -> None:
         start = self.number
+        first = ""
         while self.number < len(self.lines) and not self.lines[self.number].startswith("###"):
             text = self.lines[self.number]
-            if text[:1] and text[0] in "<>?{GHPDOTghpdot#/":
+            first = first or text.lstrip()[:1]
+            if first in ("{", "[") and text.startswith(("http://", "https://")):
+                raise Span(text, self.first_line + self.number).error(0, f"a URL within a JSON body: {_PUT_SEPARATOR}")
+            if text[:1] and text[0] in "<>?{GHPDOTCghpdotc#/":
                 self._check_body_line(text)
             self.number += 1
         stop = self.number

@@ -31,7 +31,15 @@ _OTHER_PROTOCOLS = frozenset(
 )
 _METHOD = re.compile(r"([A-Za-z][A-Za-z-]*)[ \t]+(?=\S)")
 _VERSION = re.compile(r"[ \t]+HTTP/([0-9](?:\.[0-9])?)$", re.IGNORECASE)
-_TRAILING = re.compile(r"[ \t]#")
+_TRAILING = re.compile(r"[ \t](#|//|https?://|\\\Z|\{(?!\{))", re.IGNORECASE)
+_TRAILED = {
+    "#": "a comment stands on a line of its own; %20# is a blank and a fragment",
+    "//": "a comment stands on a line of its own; %20// is a blank and two slashes",
+    "{": "a body begins after a blank line; %20{ is a blank and a brace",
+    "\\": "no backslash here: query lines go on with ? or &, only curl goes on with a backslash",
+}
+_WRAPPING = "\"'<>`,;()\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
+_SECOND = "one URL a line; %20 is a blank within one"
 _TARGET = re.compile(r"https?://|\{\{|/", re.IGNORECASE)
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*(.*)")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -89,13 +97,12 @@ def read_request_line(span: Span) -> RequestLine:
         CellSyntaxError: It is neither; the message says what was probably meant.
     """
     text = span.text
-    if found := _TRAILING.search(text):
-        raise span.error(found.start() + 1, "a comment stands on a line of its own; %20# is a blank and a fragment")
     lifted: dict[str, Any] = {}
     if found := _VERSION.search(text[-16:]):
         lifted = _lift_version(found[1], span, len(text) - len(found[0]))
         text = text[: -len(found[0])]
     if _TARGET.match(text):
+        _refuse_trailing(span, 0)
         return RequestLine("GET", Span(text, span.line, span.column), span.line, span.column, plain=not text.startswith("/"), lifted=lifted)
     found = _METHOD.match(text)
     if found is None:
@@ -108,6 +115,7 @@ def read_request_line(span: Span) -> RequestLine:
     place = found.end()
     if not _TARGET.match(text, place):
         raise span.error(place, _no_target(text[place:]))
+    _refuse_trailing(span, place)
     return RequestLine(method, Span(text[place:], span.line, span.column + place), span.line, span.column, lifted=lifted)
 
 
@@ -129,6 +137,8 @@ def read_header(span: Span, headers: list[HeaderTemplate], *, folded: bool) -> l
         return [*headers[:-1], HeaderTemplate(last.name, parts, last.line, last.column, last.basic)]
     if found is None:
         raise span.error(0, _no_header(span.text))
+    if found[1].lower() == "x-request-type" and found[2].lower() == "graphql":
+        raise span.error(0, 'a GraphQL body is not supported: send JSON, {"query": "...", "variables": {}}')
     value = Span(found[2], *span.at(found.start(2)))
     headers.append(make_header(found[1], value, Span(span.text, span.line, span.column)))
     return headers
@@ -151,6 +161,13 @@ def make_header(name: str, value: Span, whole: Span) -> HeaderTemplate:
             raise value.error(0, "Digest authentication is not supported: use Basic, Bearer or --auth")
         basic = pair and found[1].lower() == "basic"
     return HeaderTemplate(name, parts, whole.line, whole.column, basic)
+
+
+def _refuse_trailing(span: Span, start: int) -> None:
+    """Refuse what stands behind a URL and was hardly meant as a part of it."""
+    for found in _TRAILING.finditer(span.text, start):
+        if found[1] != "{" or "{" not in span.text[start : found.start()]:
+            raise span.error(found.start(1), _TRAILED.get(found[1], _SECOND))
 
 
 def _lift_version(version: str, span: Span, place: int) -> dict[str, Any]:
@@ -179,6 +196,8 @@ def _no_request(span: Span, text: str) -> CellSyntaxError:
     first = text.split(maxsplit=1)[0]
     if first.lower() in ("invoke-webrequest", "invoke-restmethod", "iwr", "irm", "wget", "fetch(", "http"):
         return span.error(0, f"{first[:30]} is not read here: copy the request as cURL, or write METHOD URL")
+    if text.strip(_WRAPPING).lower().startswith(("http://", "https://")):
+        return span.error(0, f"{text[:60]!r}: write the URL without quotes")
     if "://" in first[:30]:
         return span.error(0, _no_target(text))
     if "." in first and " " not in text:

@@ -152,6 +152,19 @@ def test_a_byte_order_mark_is_no_text():
     assert urls("\ufeffhttp://h/1") == ["http://h/1"]
 
 
+def test_a_blank_in_a_query_is_part_of_it():
+    assert urls('http://h/?q=a b/c {{x}}&f={"a": {"b": 1}}', namespace={"x": 1}) == ['http://h/?q=a b/c 1&f={"a": {"b": 1}}']
+
+
+def test_a_url_or_the_word_curl_in_a_text_body_is_text():
+    body = "curl is a tool\nhttp://h/2"
+    assert one(f"POST http://h/\n\n{body}").content == body.encode()
+
+
+def test_a_name_may_stand_behind_an_equals_sign():
+    assert one("#@name=made\nhttp://h/").label == "made"
+
+
 def test_crlf_line_ends_mean_the_same():
     text = "POST http://h/\nA: b\n\nx\ny\n###\nhttp://h/2"
     assert items(text.replace("\n", "\r\n")) == items(text)
@@ -220,6 +233,18 @@ def test_requests_that_disagree_on_http2_are_refused():
         ("GET http://h/\nX: \u65e5", 2, 1, "latin-1"),
         ("GET http://h/\nX: a\x01b", 2, 5, "control character"),
         ("http://h/ # comment", 1, 11, "line of its own"),
+        ("http://h/ // comment", 1, 11, "line of its own"),
+        ("http://h/a, http://h/b", 1, 13, "one URL a line"),
+        ("GET http://h/a http://h/b", 1, 16, "one URL a line"),
+        ('POST http://h/ {"a": 1}', 1, 16, "after a blank line"),
+        ("GET http://h/ \\\n  ?a=1", 1, 15, "no backslash"),
+        ('"http://h/a",', 1, 1, "without quotes"),
+        ("\u201chttp://h/a\u201d", 1, 1, "without quotes"),
+        ("<http://h/a>", 1, 1, "without quotes"),
+        ("POST http://h/\n\nx\ncurl http://h/2", 4, 1, "put ### before it"),
+        ("POST http://h/\n\nx\ncurl -X PUT '{{base}}/2'", 4, 1, "put ### before it"),
+        ('POST http://h/\n\n{"a": 1}\n\nhttp://h/2', 5, 1, "put ### before it"),
+        ("POST http://h/\nX-Request-Type: GraphQL\n\nquery { a }", 2, 1, "GraphQL"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_place(text, line, column, said):

@@ -6,12 +6,13 @@ Cell variables are put in as text, so that what stands in them is encoded by the
 from __future__ import annotations
 
 from dataclasses import replace
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.cell.bound import Bound, BoundPart, BoundParts, Env
 from fastreq_jupyter.cell.chain import answer_reader
 from fastreq_jupyter.cell.dynamic import SECRET_CALLS, Surroundings, check_call, make
-from fastreq_jupyter.cell.lookup import LookupFailed, near, walk
+from fastreq_jupyter.cell.lookup import LookupFailed, near, offered, walk
 from fastreq_jupyter.cell.syntax import Call, Parts, Placeholder, Ref, Variable, VarText
 from fastreq_jupyter.errors import CellSyntaxError
 
@@ -166,9 +167,16 @@ class Binder:
     def _nothing(self, name: str) -> str:
         if "(" in name or any(sign in name for sign in "+*/|=<>"):
             return "names are looked up, nothing is evaluated: compute it in Python first and name the result"
-        known = [*self._rows.names(), *self._all, *self._labels, *(one for one in self._namespace if not str(one).startswith("_"))]
+        known = [*self._rows.names(), *self._all, *self._labels, *(one for one, value in self._namespace.items() if _is_value(one, value))]
         where = "the row, the cell or the notebook" if self._rows.sources else "the cell or the notebook"
-        return f"nothing in {where} is named {name[:60]!r}{near(name, known)}"
+        own = [name for name in self._rows.names() if name != "index"]
+        hint = near(name, known) or (f"; the row has {offered(own)}" if own else "")
+        return f"nothing in {where} is named {name[:60]!r}{hint}"
+
+
+def _is_value(name: str, value: Any) -> bool:
+    """Tell whether a variable of the notebook is worth offering: a function or a module has no text."""
+    return not str(name).startswith("_") and not callable(value) and not isinstance(value, ModuleType)
 
 
 def _made_once(part: Any) -> Any:

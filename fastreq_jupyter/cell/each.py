@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from math import prod
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.lookup import LookupFailed, near, walk
+from fastreq_jupyter.cell.lookup import LookupFailed, near, offered, walk
 from fastreq_jupyter.cell.tables import Table, table_of
 from fastreq_jupyter.errors import CellSyntaxError, OptionError
 
@@ -176,8 +176,9 @@ class Rows:
                     raise LookupFailed(message)
                 return self._read_value(number, label, keys[1:], frozenset(place - 1 for place in quoted))
             if table.size != 0:
-                message = f"the row has no {label!r}{near(label, table.names())}"
+                message = f"the row has no {label!r}{near(label, table.names()) or f'; it has {offered(table.names())}'}"
                 raise LookupFailed(message)
+        table.check_record()
         return RowValue(lambda rows: walk(table.record(rows[number]), keys, quoted, name), number)
 
     def _read_named_row(self, name: str, keys: tuple[str | int, ...], quoted: frozenset[int]) -> RowValue | None:

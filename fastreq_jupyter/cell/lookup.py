@@ -14,7 +14,9 @@ from functools import cache
 from types import MemberDescriptorType
 from typing import Any
 
-__all__ = ["LookupFailed", "comes_from", "fields_of", "is_record", "item_of", "near", "walk"]
+__all__ = ["LookupFailed", "comes_from", "fields_of", "is_record", "item_of", "near", "offered", "walk"]
+
+_OFFERED = 8
 
 
 class LookupFailed(Exception):  # noqa: N818 - it says what happened, and never leaves the package
@@ -93,8 +95,15 @@ def _libraries(kind: Any) -> frozenset[str]:
 
 def near(name: str, names: Iterable[Any]) -> str:
     """Return ``; did you mean x?`` for the nearest of `names`, or nothing."""
-    found = get_close_matches(name, [str(one) for one in names], n=1, cutoff=0.6)
+    texts = [str(one) for one in names]
+    same = [text for text in texts if text.casefold() == name.casefold()]
+    found = same or get_close_matches(name, texts, n=1, cutoff=0.6)
     return f"; did you mean {found[0]}?" if found else ""
+
+
+def offered(names: Sequence[str]) -> str:
+    """Return a few names as placeholders, for a hint."""
+    return ", ".join(f"{{{{{name[:60]}}}}}" for name in names[:_OFFERED]) + (" ..." if len(names) > _OFFERED else "")
 
 
 _ABSENT: Any = object()

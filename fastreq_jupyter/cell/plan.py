@@ -207,4 +207,5 @@ def _notes(join: RowJoin | None, options: Options) -> tuple[str, ...]:
 def _saving(duplicates: Duplicates, options: Options) -> tuple[str, ...]:
     if options.dedup or not duplicates.count:
         return ()
-    return (f"{duplicates.count:,} requests were equal to earlier ones: --dedup would send each once",)
+    told = "1 request was" if duplicates.count == 1 else f"{duplicates.count:,} requests were"
+    return (f"{told} equal to an earlier one: --dedup sends them once",)

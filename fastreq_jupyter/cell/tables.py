@@ -5,6 +5,7 @@ pandas, numpy and polars are known by the shape of their objects, so none is imp
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
@@ -48,6 +49,13 @@ class Table:
         """Return the whole row."""
         raise NotImplementedError
 
+    def check_record(self) -> None:
+        """Refuse a row that cannot be had as a whole.
+
+        Raises:
+            LookupFailed: Two columns have one name.
+        """
+
     def label(self, position: int) -> Any:
         """Return the row's label."""
         return position
@@ -72,7 +80,7 @@ class Frame(Table):
         self._frame = frame
         self.element = element
         self.size = len(frame)
-        self._labels = [label if isinstance(label, str) else str(label) for label in frame.columns.tolist()]
+        self._labels = [_label_text(label) for label in frame.columns.tolist()]
         self._columns: dict[int, Column] = {}
 
     def has(self, name: str) -> bool:
@@ -101,6 +109,13 @@ class Frame(Table):
     def record(self, position: int) -> Any:
         """Return the row as a dict."""
         return {label: self._column(number)[position] for number, label in enumerate(self._labels)}
+
+    def check_record(self) -> None:
+        """Refuse a record when two columns have one name."""
+        for name, count in Counter(self._labels).items():
+            if count > 1:
+                message = f"{count} columns are named {name!r}: a record keeps one only"
+                raise LookupFailed(message)
 
     def label(self, position: int) -> Any:
         """Return the row's index label."""
@@ -236,6 +251,13 @@ def table_of(value: Any, element: str | None, text: str) -> Table:
         return Elements(None, name, source=iter(value))
     index: Any = getattr(value, "index", None) if hasattr(kind, "iloc") else None
     return Elements(values, name, index=index)
+
+
+def _label_text(label: Any) -> str:
+    """Return a column's label as a name; the levels of a MultiIndex are joined by dots, empty ones left out."""
+    if isinstance(label, tuple):
+        return ".".join(str(level) for level in label if level != "")
+    return label if isinstance(label, str) else str(label)
 
 
 def _values_of(value: Any) -> Sequence[Any] | None:

@@ -30,6 +30,10 @@ class NoPlaceError(Exception):
     """Report a value that fits no place; the text says why."""
 
 
+class _TooDeepError(NoPlaceError):
+    """Report a value that holds values that hold values, and no end to it."""
+
+
 def plain(value: Any) -> Any:
     """Return a numpy scalar as the Python value it holds, a float32 by its shortest text; others as they are."""
     kind = type(value)
@@ -78,7 +82,7 @@ def json_of(value: Any, depth: int = 0) -> str:
     """
     if depth > _DEEPEST:
         message = "it is nested too deeply"
-        raise NoPlaceError(message)
+        raise _TooDeepError(message)
     value = plain(value)
     if isinstance(value, Enum):
         value = value._value_
@@ -103,12 +107,23 @@ def _json_other(value: Any, depth: int) -> str:
         return json.dumps(str.__str__(value), ensure_ascii=False)
     fields = fields_of(value)
     if fields is not None:
-        inner = (f"{json.dumps(str(name), ensure_ascii=False)}: {json_of(item, depth)}" for name, item in fields)
+        inner = (f"{json.dumps(str(name), ensure_ascii=False)}: {_inner(repr(name), item, depth)}" for name, item in fields)
         return "{" + ", ".join(inner) + "}"
     items = _items(value)
     if items is not None:
-        return "[" + ", ".join(json_of(item, depth) for item in items) + "]"
+        return "[" + ", ".join(_inner(f"item {number}", item, depth) for number, item in enumerate(items)) + "]"
     return json.dumps(_other_text(value), ensure_ascii=False)
+
+
+def _inner(name: str, value: Any, depth: int) -> str:
+    """Return a part of a value as JSON; why it fits no place is told with its name."""
+    try:
+        return json_of(value, depth)
+    except _TooDeepError:
+        raise
+    except NoPlaceError as error:
+        message = f"{name[:60]} is a {type_name(value)}: {error}"
+        raise NoPlaceError(message) from None
 
 
 def _items(value: Any) -> Any:
@@ -143,7 +158,7 @@ def _other_text(value: Any) -> str:
         return _duration(value)
     if isinstance(value, (uuid.UUID, PurePath, Fraction, ipaddress.IPv4Address, ipaddress.IPv6Address)):
         return str(value)
-    if type(value).__name__ == "Period" and type(value).__module__.startswith("pandas."):
+    if type(value).__name__ == "Period" and comes_from(type(value), "pandas"):
         return str(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
         message = "bytes are no text: decode them first"

@@ -27,7 +27,13 @@ def test_what_dedup_would_save_is_told_afterwards():
     made = plan("http://h/1\nhttp://h/1\nhttp://h/1")
     assert made.late_notes() == ()
     list(made.items)
-    assert "2 requests" in made.late_notes()[0]
+    assert made.late_notes() == ("2 requests were equal to an earlier one: --dedup sends them once",)
+
+
+def test_one_equal_request_is_told_as_one():
+    made = plan("http://h/1\nhttp://h/1")
+    list(made.items)
+    assert made.late_notes()[0].startswith("1 request was equal")
 
 
 def test_nothing_is_told_where_dedup_was_on():

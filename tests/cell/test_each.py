@@ -167,6 +167,45 @@ def test_two_columns_of_one_name_are_refused_when_used():
     assert urls("http://h/{{b}}", each=[("t", table)]) == ["http://h/3"]
 
 
+def test_a_near_name_is_offered_whatever_its_case():
+    table = pd.DataFrame({"id": [1]})
+    assert "did you mean id?" in refused("http://h/{{ID}}", each=[("t", table)])
+    assert "did you mean id?" in refused("http://h/{{row.Id}}", each=[("t", table)])
+
+
+def test_without_a_near_name_the_rows_own_are_told():
+    table = pd.DataFrame({"id": [1], "order date": [2]})
+    assert refused("http://h/{{zzz}}", each=[("t", table)]).endswith("is named 'zzz'; the row has {{id}}, {{order date}}, {{row}}")
+    assert refused("http://h/{{row.zzz}}", each=[("t", table)]).endswith("the row has no 'zzz'; it has {{id}}, {{order date}}")
+
+
+def test_a_function_is_no_name_to_offer():
+    assert "did you mean" not in refused("http://h/{{opn}}", namespace={"open": open, "pd": pd})
+
+
+def test_the_record_of_a_table_with_equal_labels_is_refused():
+    table = pd.DataFrame([[1, 2]], columns=["a", "a"])
+    said = refused("POST http://h/\nContent-Type: application/json\n\n{{row}}", each=[("t", table)])
+    assert said.endswith("{{row}}: 2 columns are named 'a': a record keeps one only")
+
+
+def test_columns_of_several_levels_are_named_with_dots():
+    table = pd.DataFrame({("price", "net"): [1], ("price", "gross"): [2], ("id", ""): [7]})
+    assert urls("http://h/{{id}}/{{price.net}}/{{row.price.gross}}", each=[("t", table)]) == ["http://h/7/1/2"]
+    (item,) = items("POST http://h/\nContent-Type: application/json\n\n{{row}}", each=[("t", table)])
+    assert item.content == b'{"price.net": 1, "price.gross": 2, "id": 7}'
+
+
+def test_periods_have_a_text():
+    table = pd.DataFrame({"month": pd.period_range("2025-01", periods=1, freq="M")})
+    assert urls("http://h/{{month}}", each=[("t", table)]) == ["http://h/2025-01"]
+
+
+def test_what_of_a_record_fits_no_place_is_named():
+    said = refused("POST http://h/\nContent-Type: application/json\n\n{{row}}", each=[("t", [{"id": 1, "tags": ["x", b"y"]}])])
+    assert said.endswith("{{row}} is a dict: 'tags' is a list: item 1 is a bytes: bytes are no text: decode them first")
+
+
 def test_an_empty_source_sends_nothing():
     for source in (pd.DataFrame({"x": []}), []):
         made = plan("http://h/{{x}}", each=[("t", source)])

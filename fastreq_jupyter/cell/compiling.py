@@ -214,7 +214,11 @@ def _check_chains(plans: Sequence[RequestPlan]) -> None:
 def _save_names(options: Options, binder: Binder) -> SaveNames | None:
     if options.save_to is None or "{{" not in options.save_to:
         return None
-    names = SaveNames(binder.bind(read_text(Span(options.save_to, 1, 1))))
+    try:
+        names = SaveNames(binder.bind(read_text(Span(options.save_to, 1, 1))))
+    except CellSyntaxError as error:
+        message = f"save_to: {error.message}"
+        raise CellSyntaxError(message, 1) from None
     if any(bound.parent for bound in names.bound):
         raise CellSyntaxError("save_to cannot use an answer: name the file by a value of the row", 1)
     return names

@@ -22,6 +22,10 @@ _USERINFO = re.compile(r"\A([^/?#]*://)([^/?#]*)@")
 _PAIR = re.compile(r"([?&])([^=&#]*)=([^&#]*)")
 _NOT_NAME = re.compile(r"[^A-Za-z0-9]+")
 _EVERYWHERE = 8
+# Read again where the user did not set them, these would give something else in place of an error.
+_SET_BY_SYSTEMS = frozenset(
+    {"USER", "USERNAME", "LOGNAME", "HOME", "HOST", "HOSTNAME", "PATH", "PWD", "SHELL", "LANG", "TERM", "TMP", "TEMP", "EDITOR", "DISPLAY"}
+)
 _RESERVED = ":/?#[]@!$&'()*+,;=%"
 
 
@@ -52,6 +56,7 @@ class NamedSecrets:
             return self._names[value]
         stem = _NOT_NAME.sub("_", wanted).strip("_").upper() or "SECRET"
         stem = f"_{stem}" if stem[0].isdigit() else stem
+        stem = f"REQUEST_{stem}" if stem in _SET_BY_SYSTEMS else stem
         name, number = stem, 1
         while name in self.values:
             number += 1
@@ -111,10 +116,13 @@ class NamedSecrets:
             return
         # A short one is cut where it is a whole word only: "a" is in everything.
         pattern = re.escape(spelling) if len(spelling) >= _EVERYWHERE else rf"(?<![\w%]){re.escape(spelling)}(?!\w)"
+        places = list(re.finditer(pattern, piece))
+        fields = [_field_before(piece[: found.start()]) for found in places]
+        # The value of a password may stand elsewhere too: it is named by the password.
+        wanted = next(filter(is_secret_name, fields), next(iter(fields), "secret"))
         end = 0
-        for found in re.finditer(pattern, piece):
+        for found in places:
             yield piece[end : found.start()]
-            wanted = _field_before(piece[: found.start()])
             yield self._quoted(spelling, wanted) if url else self._env(value, wanted)
             end = found.end()
         yield piece[end:]

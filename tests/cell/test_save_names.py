@@ -41,6 +41,11 @@ def test_a_missing_name_is_an_error_row():
     assert second.error == "invalid value"
 
 
+def test_what_is_wrong_with_a_template_names_the_option():
+    with pytest.raises(CellSyntaxError, match=r"line 1, column 1: save_to: \{\{nope\}\}: nothing"):
+        items("http://h/x", save_to="img/{{nope}}")
+
+
 def test_an_answer_cannot_name_a_file():
     with pytest.raises(CellSyntaxError, match="answer"):
         items("# @name a\nhttp://h/1\nhttp://h/{{a.data}}", save_to="{{a.data}}")

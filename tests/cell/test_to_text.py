@@ -125,5 +125,16 @@ def test_the_text_is_the_one_a_person_would_write():
     )
 
 
+def test_a_secret_is_named_by_the_secret_field_that_holds_it():
+    request = Request("POST", "http://h/", json={"user": "demo-demo", "password": "demo-demo"})
+    assert '"password": "{{$env PASSWORD}}"' in to_http(request)
+    assert secrets_of(request) == {"PASSWORD": "demo-demo"}
+
+
+def test_no_name_is_one_that_every_system_sets():
+    request = Request("GET", "https://ada:hunter2hunter2@h.example/")
+    assert to_http(request) == "GET https://{{$env REQUEST_USER}}:{{$env PASSWORD}}@h.example/\n"
+
+
 def test_nothing_is_no_text():
     assert to_http([]) == ""

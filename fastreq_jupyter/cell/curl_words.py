@@ -27,6 +27,7 @@ _SH = re.compile(
       | (?P<single>'[^']*')
       | (?P<double>"[^"\\]*(?:\\.[^"\\]*)*")
       | (?P<join>\\\n)
+      | (?P<stray>\\[ \t]+\n)
       | (?P<escape>\\.)
       | (?P<variable>\$(?:[A-Za-z_]\w*|\{[A-Za-z_]\w*\}|\())
       | (?P<space>[ \t]+)
@@ -42,6 +43,7 @@ _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _ANSI_NAMED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "v": "\v"}
 # A caret at the end of the line, or before the first quote: what stands in '...' is sh.
 _CMD = re.compile(r"[^'\"]*[ \t]\^\"|[^']*[ \t]\^[ \t]*\Z")
+_TYPOGRAPHIC = "\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
 _POWERSHELL = re.compile(r"[ \t]`[ \t]*$")
 
 
@@ -154,6 +156,10 @@ def _lines_to_take(lines: Sequence[str], number: int, rest: str, *, quote: bool)
 
 
 def _unquoted(kind: str, text: str, words: _Words) -> str:
+    if kind == "stray":
+        raise words.here().error(0, "a blank behind the \\ ends the command here: take the blank away")
+    if kind == "plain" and text[0] in _TYPOGRAPHIC:
+        raise words.here().error(0, f"{text[0]} is a typographic quote: write '")
     if kind == "variable":
         raise words.here().error(0, _no_shell(text))
     if kind == "single":

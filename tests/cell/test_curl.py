@@ -59,6 +59,10 @@ def test_firefox_posix():
     assert request.content == b"a=b&c=d"
 
 
+def test_typographic_quotes_within_quotes_are_text():
+    assert one("curl http://h/ -d '\u201ca\u201d'").content == "\u201ca\u201d".encode()
+
+
 def test_several_commands_in_a_cell():
     assert urls("curl http://h/1\ncurl 'http://h/2' -s\n\n# comment\n$ curl http://h/3\nhttp://h/4\ncurl.exe http://h/5") == [
         f"http://h/{n}" for n in range(1, 6)
@@ -256,6 +260,9 @@ def test_a_command_can_be_named():
         ("curl ftp://h/", "only http"),
         ("curl h.example/x", "http:// or https://"),
         ("curl http://h/ `\n -H 'A: b'", "PowerShell"),
+        ("curl http://h/ \\ \n  -H 'A: b'", "blank behind the \\"),
+        ("curl \u2018http://h/\u2019 -H \u2018A: b\u2019", "line 1, column 6: \u2018 is a typographic quote: write '"),
+        ("curl http://h/ -d \u201ca=1\u201d", "typographic"),
         ("# @name a\ncurl http://h/1 http://h/2", "names one request"),
     ],
 )

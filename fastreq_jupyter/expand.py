@@ -54,6 +54,7 @@ def expand_frame(
     rows = [row for row, value in enumerate(values) if good[row] and isinstance(value, dict)]
     cells = _collect([(row, values[row]) for row in rows], notes)
     if not cells:
+        notes += _nothing(expression, [value for value, usable in zip(data, good, strict=True) if usable], found=bool(rows))
         return frame
     expanded = set(rows)
     rest = [None if row in expanded else value if good[row] else data[row] for row, value in enumerate(values)]
@@ -63,6 +64,16 @@ def expand_frame(
     if any(value is not None for value in rest):
         columns["data"] = objects(rest)
     return _in_place(frame, columns)
+
+
+def _nothing(expression: str | None, bodies: list[Any], *, found: bool) -> list[str]:
+    """Return the line that tells why there are no new columns, if that could surprise."""
+    if found or all(body is None for body in bodies):
+        return []
+    if expression is not None:
+        return [f"expand: {expression!r} finds no object, data stays as it is"]
+    hint = "; select='[]' gives a row per item of a list" if any(isinstance(body, list) for body in bodies) else ""
+    return [f"expand: no body is an object, data stays as it is{hint}"]
 
 
 def explode_frame(frame: pd.DataFrame, column: Any, notes: list[str]) -> pd.DataFrame:

@@ -184,6 +184,24 @@ def test_where_there_is_nothing_to_expand_the_columns_are_as_ever(bodies):
     assert list(_expand(*bodies)) == list(to_frame([], Options()))
 
 
+@pytest.mark.parametrize(
+    ("body", "expression", "said"),
+    [
+        ([1, 2], True, "expand: no body is an object, data stays as it is; select='[]' gives a row per item of a list"),
+        ("text", True, "expand: no body is an object, data stays as it is"),
+        ({"name": "Ada"}, "name", "expand: 'name' finds no object, data stays as it is"),
+        ({"name": "Ada"}, "nmae", "expand: 'nmae' finds no object, data stays as it is"),
+    ],
+)
+def test_where_nothing_could_be_expanded_it_is_told(body, expression, said):
+    assert _notes(_expand(body, expression=expression)) == [said]
+
+
+@pytest.mark.parametrize("bodies", [[], [None], [{}]])
+def test_where_nothing_was_there_to_expand_nothing_is_told(bodies):
+    assert _notes(_expand(*bodies)) == []
+
+
 def test_expand_takes_an_expression_and_works_after_select():
     assert _expand({"user": {"id": 1}, "x": 1}, expression="user").id.tolist() == [1]
     frame = _select("items", good(0, ITEMS), expand=True)

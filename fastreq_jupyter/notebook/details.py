@@ -7,6 +7,7 @@ from json import JSONEncoder
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
+from fastreq_jupyter.quantity import show_bytes, show_seconds
 from fastreq_jupyter.redact import MASK, one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
 from fastreq_jupyter.timing import phases_of
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.model import Attempt, Headers, Outcome
 
-__all__ = ["details_of"]
+__all__ = ["details_of", "sections_of"]
 
 BODY_LIMIT = 1024
 URL_LIMIT = 2000
@@ -50,6 +51,46 @@ def details_of(outcome: Outcome) -> dict[str, Any]:
         "body_note": note,
         "attempts": [_attempt(attempt, secrets) for attempt in outcome.attempts],
     }
+
+
+def sections_of(details: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the same in the order in which the page shows it: titled sections of facts, attempts, text and notes."""
+    moved = details["final_url"] if details["final_url"] != details["url"] else None
+    version = details["http_version"] and f"HTTP/{details['http_version']}"
+    size = None if details["size"] is None else show_bytes(details["size"])
+    facts = [
+        ["URL", details["url"]],
+        ["Final URL", moved],
+        ["Name", details["name"]],
+        ["Method", details["method"]],
+        ["Status", _joined("  ·  ", details["status"], version)],
+        ["Error", _joined(": ", details["error"], details["detail"])],
+        ["Body", _joined("  ·  ", size, details["content_type"])],
+    ]
+    made: list[dict[str, Any]] = [
+        {"title": "", "facts": [fact for fact in facts if fact[1]]},
+        {"title": f"Attempts ({len(details['attempts'])})", "attempts": [_shown_attempt(one) for one in details["attempts"]]},
+        {"title": "Response headers", "facts": details["response_headers"]},
+        {"title": "Body", "text": details["body"], "note": details["body_note"]},
+        {"title": "Request headers", "facts": details["request_headers"]},
+        {"title": "Request body", "text": details["request_body"]},
+    ]
+    return [section for section in made if any(section[key] for key in section if key != "title")]
+
+
+def _shown_attempt(attempt: dict[str, Any]) -> dict[str, Any]:
+    at = attempt["started_at"].replace("T", " ")[:23]
+    waited = attempt["retry_wait_ms"]
+    return {
+        "title": f"{attempt['number']}. {attempt['error'] or attempt['status'] or ''}",
+        "failed": attempt["error"] is not None,
+        "notes": [note for note in (f"{at} UTC", attempt["detail"], waited and f"then waited {show_seconds(waited / 1000)}") if note],
+        "phases": [*attempt["phases"], ["attempt", attempt["total_ms"]]],
+    }
+
+
+def _joined(between: str, *texts: str | None) -> str:
+    return between.join(text for text in texts if text)
 
 
 def _url(url: str, inserted: Iterable[str], secrets: Iterable[str]) -> str:

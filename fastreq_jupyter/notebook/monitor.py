@@ -20,7 +20,7 @@ import traitlets
 
 from fastreq_jupyter.engine.events import Finished
 from fastreq_jupyter.errors import FastreqError, UsageError
-from fastreq_jupyter.notebook.details import details_of
+from fastreq_jupyter.notebook.details import details_of, sections_of
 from fastreq_jupyter.notebook.feed import Feed, Message, Status
 from fastreq_jupyter.notebook.pacer import Pacer
 from fastreq_jupyter.options import TABLE
@@ -199,7 +199,7 @@ class Monitor(anywidget.AnyWidget):
             case "update":
                 return _update(run, content)
             case "details":
-                return {"details": details_of(_outcome(run, content))}
+                return {"details": sections_of(details_of(_outcome(run, content)))}
             case "copy":
                 return {"text": _copied(_outcome(run, content), str(content.get("as")))}
             case unknown:

@@ -1,7 +1,7 @@
 // Throughput and latency over the whole run; dragging on it chooses a stretch of time.
 
-import { attribute, h, on, surface } from "./dom";
-import { count, ms, rate, tick } from "./format";
+import { h, on, surface } from "./dom";
+import { ms, rate, tick } from "./format";
 import { type Domain, type Scale, ticks, toTime, toX } from "./layout";
 import type { RunModel } from "./model";
 import type { Theme } from "./theme";
@@ -18,9 +18,9 @@ export interface ChartActions {
 
 export class Chart {
   readonly element = h("div", { class: "fr-chart" });
-  readonly #canvas = h("canvas", { role: "img" });
+  readonly #canvas = h("canvas", { role: "img", "aria-label": "Requests per second and latency over time" });
   #scale: Scale = { domain: { from: 0, to: 1 }, width: 1 };
-  #shown: { width: number; points: { ok: number; failed: number; p95: number }[] } = {
+  #shown: ReturnType<RunModel["bins"]["series"]> = {
     width: 1,
     points: [],
   };
@@ -45,7 +45,6 @@ export class Chart {
     if (!ink || width < 20) return;
     this.#scale = { domain: { from: 0, to: Math.max(end, 1) }, width };
     this.#shown = model.bins.series((LEAST_BAR * end) / width);
-    this.#describe(model);
     const most = this.#drawThroughput(ink, theme, model.finished ? Number.POSITIVE_INFINITY : end);
     const slowest = this.#drawLatency(ink, theme);
     this.#drawAxis(ink, theme);
@@ -95,14 +94,14 @@ export class Chart {
   }
 
   #drawAxis(ink: CanvasRenderingContext2D, theme: Theme): void {
-    const { step, at } = ticks(this.#scale, 90);
+    const at = ticks(this.#scale, 90);
     ink.font = theme.font;
     ink.textBaseline = "middle";
     ink.fillStyle = theme.line;
     ink.fillRect(0, this.#y(0), this.#scale.width, 1);
     ink.fillStyle = theme.dim;
     for (const { time, x } of at) {
-      const text = tick(time, step);
+      const text = tick(time);
       if (x + ink.measureText(text).width + 4 < this.#scale.width)
         ink.fillText(text, x + 2, HEIGHT - AXIS / 2 + 1);
     }
@@ -139,12 +138,6 @@ export class Chart {
     const [left, right] = [toX(this.#scale, from), toX(this.#scale, to)];
     ink.strokeStyle = theme.accent;
     ink.strokeRect(left + 0.5, TOP + 0.5, Math.max(1, right - left - 1), this.#y(0) - TOP);
-  }
-
-  #describe(model: RunModel): void {
-    const { progress } = model.head;
-    const text = `Requests per second and 95th percentile of latency over time: ${count(progress.done)} requests in ${progress.elapsed_s.toFixed(1)} seconds`;
-    attribute(this.#canvas, "aria-label", text);
   }
 
   #time(event: MouseEvent): number {

@@ -15,25 +15,26 @@ const STATES: Record<RunState, string> = {
   CANCELLED: "Cancelled",
 };
 const NO_ANSWER_MS = 1200;
-const INTERRUPT =
-  "The kernel is busy in the cell and has not heard this: use Interrupt (the ■ of the notebook).";
+/** Requests in a snapshot, as monitor.py takes it. */
+const KEPT = 300;
+const INTERRUPT = "The kernel is busy in the cell: use Interrupt (■).";
 
 type Named = readonly [key: string, label: string, hint: string];
 
 const FIGURES: readonly Named[] = [
-  ["done", "done", "requests finished, of all"],
+  ["done", "done", ""],
   ["ok", "ok", "status below 400 and the body usable"],
-  ["failed", "failed", "finished with an error"],
+  ["failed", "failed", ""],
   ["retried", "retries", "attempts made again"],
   ["in_flight", "in flight", "attempts under way"],
   ["waiting", "waiting", "for a retry, a host, or another request"],
-  ["pace", "req/s", "requests finished per second"],
-  ["bytes", "received", "bytes of bodies after decompression"],
+  ["pace", "req/s", ""],
+  ["bytes", "received", ""],
   ["p50", "p50", "half of the requests took no longer"],
   ["p95", "p95", "95 of 100 requests took no longer"],
   ["p99", "p99", "99 of 100 requests took no longer"],
-  ["time", "elapsed", "since the run began"],
-  ["eta", "left", "time left at the present pace"],
+  ["time", "elapsed", ""],
+  ["eta", "left", ""],
 ];
 const SEGMENTS = ["ok", "failed", "flight", "waiting"] as const;
 
@@ -61,7 +62,7 @@ export class Controls {
   readonly #note = h("p", { class: "fr-note", role: "status", hidden: true });
   readonly #spoken = h("p", { class: "fr-spoken", "aria-live": "polite" });
   #said = "";
-  #spokenAt = Number.NEGATIVE_INFINITY;
+  #spokenAt = -1e9;
 
   readonly #store: Store;
 
@@ -104,7 +105,12 @@ export class Controls {
     const list = h("dl", { class: "fr-figures" });
     for (const [key, label, hint] of FIGURES) {
       list.append(
-        h("div", { title: hint, class: `fr-f-${key}` }, h("dt", {}, label), this.#figures.get(key) ?? null),
+        h(
+          "div",
+          { title: hint || false, class: `fr-f-${key}` },
+          h("dt", {}, label),
+          this.#figures.get(key) ?? null,
+        ),
       );
     }
     const line = h("div", { class: "fr-head" }, this.#title, this.#state, buttons, settings);
@@ -134,13 +140,8 @@ export class Controls {
       const segment = this.#segments.get(name);
       if (segment) segment.style.width = `${(100 * parts[name]) / whole}%`;
     }
-    attribute(this.#bar, "aria-valuemax", p.total === null ? null : String(p.total));
-    attribute(this.#bar, "aria-valuenow", p.total === null ? null : String(p.done));
-    attribute(
-      this.#bar,
-      "aria-valuetext",
-      `${count(p.done)} of ${p.total === null ? "an unknown number" : count(p.total)}`,
-    );
+    attribute(this.#bar, "aria-valuemax", String(whole));
+    attribute(this.#bar, "aria-valuenow", String(p.done));
   }
 
   #drawFigures(model: RunModel, now: number): void {
@@ -173,17 +174,15 @@ export class Controls {
     const silent = this.#store.silence();
     const lines = [
       this.#store.connection === "stopped" && !model.finished
-        ? `The kernel stopped before this run ended. ${count(model.head.progress.done)} requests had finished; nothing more is sent.`
-        : "",
-      this.#store.connection === "saved" &&
-      model.known < model.head.progress.done + 1 &&
-      model.head.progress.total !== null
-        ? ""
+        ? `The kernel stopped before this run ended. ${count(model.head.progress.done)} requests had finished.`
         : "",
       silent ? `No news from the kernel for ${seconds(silent)}: it is busy in a cell.` : "",
       model.finished ? (model.head.closing ?? "") : (model.head.progress.notice ?? ""),
       model.known >= model.head.row_limit
-        ? `The first ${count(model.head.row_limit)} requests are listed; all of them are in the frame.`
+        ? `The first ${count(model.head.row_limit)} requests are listed; all are in the frame.`
+        : "",
+      this.#store.connection === "saved" && model.known > KEPT
+        ? `The notebook keeps ${KEPT} requests: the first, and failed ones.`
         : "",
       this.#said,
     ];
@@ -208,7 +207,7 @@ export class Controls {
     const late = setTimeout(() => this.#tell(INTERRUPT), NO_ANSWER_MS);
     const reply = await this.#store.command(command);
     clearTimeout(late);
-    this.#tell(reply.ok || reply.field ? "" : (reply.said ?? "the kernel refused"));
+    this.#tell(reply.ok || reply.field ? "" : (reply.said ?? "refused"));
     if (command.do === "update") this.#showField(command, reply);
   }
 
@@ -237,14 +236,11 @@ class Field {
       this.#shown = this.#input.value;
       send(this.#input.value);
     });
-    on(this.#input, "keydown", (event) => {
-      if (event.key === "Escape") this.#input.value = this.#shown;
-    });
   }
 
   draw(value: string, active: boolean): void {
     this.#input.disabled = !active;
-    const typing = this.#input.getRootNode() instanceof Document && document.activeElement === this.#input;
+    const typing = this.#input.matches(":focus");
     if (typing || this.#error.textContent || value === this.#shown) return;
     this.#shown = value;
     this.#input.value = value;

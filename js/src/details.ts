@@ -1,8 +1,8 @@
 // One request in full: attempts with their phases, headers, the beginning of the body; copied as cURL or as a cell.
 
 import { button, h, on, say } from "./dom";
-import { bytes, ms, neutral, oneLine } from "./format";
-import type { DetailAttempt, Details } from "./protocol";
+import { ms, neutral, oneLine } from "./format";
+import type { DetailAttempt, Section } from "./protocol";
 import type { Store } from "./store";
 
 const NO_ANSWER_MS = 1200;
@@ -49,13 +49,13 @@ export class DetailsPane {
     this.element.hidden = false;
     say(this.#heading, `Request ${row}`);
     say(this.#note, "");
-    this.#content.replaceChildren(this.#brief(row));
-    const late = setTimeout(() => say(this.#note, "Waiting for the kernel, which is busy …"), NO_ANSWER_MS);
+    this.#content.replaceChildren();
+    const late = setTimeout(() => say(this.#note, "The kernel is busy …"), NO_ANSWER_MS);
     const reply = await this.#store.command({ do: "details", position: row });
     clearTimeout(late);
     if (this.#row !== row) return;
     say(this.#note, reply.ok ? "" : oneLine(reply.said ?? "no details"));
-    if (reply.details) this.#content.replaceChildren(...sections(reply.details));
+    if (reply.details) this.#content.replaceChildren(...reply.details.map(laidOut));
   }
 
   close(): void {
@@ -63,16 +63,6 @@ export class DetailsPane {
     this.#row = null;
     this.element.hidden = true;
     this.#closed();
-  }
-
-  /** What the page knows by itself, at once. */
-  #brief(row: number): HTMLElement {
-    const model = this.#store.run;
-    return facts([
-      ["URL", oneLine(model.url(row))],
-      ["Method", oneLine(model.word("method", row))],
-      ["Error", oneLine([model.word("error", row), model.cause(row)].filter(Boolean).join(": "))],
-    ]);
   }
 
   #copier(form: "curl" | "cell"): HTMLButtonElement {
@@ -105,81 +95,36 @@ export class DetailsPane {
   }
 }
 
-function sections(details: Details): HTMLElement[] {
-  const made = [
-    general(details),
-    part(`Attempts (${details.attempts.length})`, ...details.attempts.map(attempt)),
-  ];
-  if (details.response_headers.length) made.push(part("Response headers", headers(details.response_headers)));
-  const note = details.body_note ? h("p", { class: "fr-dim" }, oneLine(details.body_note)) : null;
-  if (details.body !== null || note) {
-    made.push(
-      part("Body", details.body === null ? null : h("pre", { tabindex: 0 }, neutral(details.body)), note),
-    );
-  }
-  if (details.request_headers.length) made.push(part("Request headers", headers(details.request_headers)));
-  if (details.request_body !== null)
-    made.push(part("Request body", h("pre", { tabindex: 0 }, neutral(details.request_body))));
+function laidOut(section: Section): HTMLElement {
+  const { title, facts, attempts, text, note } = section;
+  const made = h("section", {}, h("h4", {}, title));
+  if (facts) made.append(listed(facts));
+  if (attempts) made.append(...attempts.map(attempt));
+  if (text) made.append(h("pre", { tabindex: 0 }, neutral(text)));
+  if (note) made.append(h("p", { class: "fr-dim" }, oneLine(note)));
   return made;
 }
 
-function general(details: Details): HTMLElement {
-  const moved = details.final_url !== null && details.final_url !== details.url;
-  return facts([
-    ["URL", oneLine(details.url, 2000)],
-    ["Final URL", moved ? oneLine(details.final_url ?? "", 2000) : ""],
-    ["Name", oneLine(details.name ?? "")],
-    ["Method", oneLine(details.method)],
-    [
-      "Status",
-      [details.status, details.http_version && `HTTP/${details.http_version}`].filter(Boolean).join("  ·  "),
-    ],
-    ["Error", oneLine([details.error, details.detail].filter(Boolean).join(": "), 700)],
-    [
-      "Body",
-      [bytes(details.size ?? Number.NaN), oneLine(details.content_type ?? "")].filter(Boolean).join("  ·  "),
-    ],
-  ]);
-}
-
-function facts(pairs: [string, string][]): HTMLElement {
+function listed(facts: [string, string][]): HTMLElement {
   const list = h("dl", { class: "fr-facts" });
-  for (const [name, value] of pairs) if (value) list.append(h("dt", {}, name), h("dd", {}, value));
+  for (const [name, value] of facts) list.append(h("dt", {}, oneLine(name)), h("dd", {}, oneLine(value)));
   return list;
 }
 
-function headers(pairs: [string, string][]): HTMLElement {
-  const list = h("dl", { class: "fr-facts fr-mono" });
-  for (const [name, value] of pairs)
-    list.append(h("dt", {}, oneLine(name)), h("dd", {}, oneLine(value, 1000)));
-  return list;
-}
-
-function part(title: string, ...children: (HTMLElement | null)[]): HTMLElement {
-  return h("section", {}, h("h4", {}, title), ...children);
-}
-
-function attempt(one: DetailAttempt): HTMLElement {
-  const said = one.error ?? String(one.status ?? "");
-  const title = h("p", { class: one.error ? "fr-bad" : "fr-good" }, `${one.number}. ${oneLine(said)}`);
-  title.append(h("span", { class: "fr-dim" }, `  ${one.started_at.replace("T", " ").slice(0, 23)} UTC`));
-  const cause =
-    one.detail && one.detail !== one.error ? h("p", { class: "fr-dim" }, oneLine(one.detail, 700)) : null;
-  const after = one.retry_wait_ms
-    ? h("p", { class: "fr-dim" }, `then waited ${ms(one.retry_wait_ms)}`)
-    : null;
-  return h("div", { class: "fr-attempt" }, title, cause, phases(one), after);
-}
-
-function phases(one: DetailAttempt): HTMLElement {
-  const longest = Math.max(...one.phases.map(([, value]) => value ?? 0), 1e-6);
-  const rows = one.phases.map(([name, value]) => {
-    const bar = h("span", { class: `fr-phase fr-bg-${name}` });
-    bar.style.width = `${(100 * (value ?? 0)) / longest}%`;
-    const text = value === null ? "not seen" : ms(value);
-    return h("tr", {}, h("th", { scope: "row" }, name), h("td", {}, text), h("td", {}, bar));
+function attempt({ title, failed, notes, phases }: DetailAttempt): HTMLElement {
+  const longest = Math.max(...phases.slice(0, -1).map(([, value]) => value ?? 0), 1e-6);
+  const rows = phases.map(([name, value], i) => {
+    const bar = h("i", { class: `fr-phase fr-bg-${name}` });
+    bar.style.width = i < phases.length - 1 ? `${(100 * (value ?? 0)) / longest}%` : "0";
+    return h(
+      "tr",
+      {},
+      h("th", { scope: "row" }, name),
+      h("td", {}, value === null ? "not seen" : ms(value)),
+      h("td", {}, bar),
+    );
   });
-  const sum = one.total_ms === null ? "" : ms(one.total_ms);
-  rows.push(h("tr", { class: "fr-sum" }, h("th", { scope: "row" }, "attempt"), h("td", {}, sum), h("td")));
-  return h("table", { class: "fr-phases" }, h("tbody", {}, ...rows));
+  const lines = notes.map((note) => h("p", { class: "fr-dim" }, oneLine(note)));
+  const head = h("p", { class: failed ? "fr-bad" : "" }, oneLine(title));
+  return h("div", { class: "fr-attempt" }, head, ...lines, h("table", { class: "fr-phases" }, ...rows));
 }

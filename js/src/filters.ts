@@ -1,8 +1,8 @@
 // The line between chart and table: what is shown, and how the time axis lies.
 
-import type { Mode, TimeAxis } from "./axis";
 import { attribute, button, h, on, say } from "./dom";
 import { count, ms, oneLine } from "./format";
+import type { Lane, Mode } from "./lane";
 import type { RunModel } from "./model";
 import { everything, filtered, type Query, type StatusFilter } from "./order";
 
@@ -21,10 +21,9 @@ const STATUSES: readonly [StatusFilter, string][] = [
 const MODES: readonly [Mode, string, string][] = [
   ["rows", "Rows", "Time axis: fit the rows in view (0)"],
   ["run", "Run", "Time axis: the whole run"],
-  ["align", "Align", "Time axis: let all bars begin at the left, to compare them"],
+  ["align", "Align", "Time axis: all bars begin at the left"],
 ];
 const MOST_HOSTS = 500;
-const TYPING_MS = 150;
 
 export interface FilterActions {
   query(change: Partial<Query>): void;
@@ -50,14 +49,13 @@ export class Filters {
   readonly #follow: HTMLButtonElement;
   readonly #modes: HTMLButtonElement[];
   #hosts = -1;
-  #typing: ReturnType<typeof setTimeout> | undefined;
 
   readonly #actions: FilterActions;
 
   constructor(actions: FilterActions) {
     this.#actions = actions;
     for (const [value, label] of STATUSES) this.#status.append(h("option", { value }, label));
-    this.#follow = this.#toggle("Follow", "Keep the newest request in view", (on) => actions.follow(on));
+    this.#follow = this.#toggle("Follow", "Keep the newest in view", (on) => actions.follow(on));
     this.#modes = MODES.map(([mode, label, hint]) => button("tool", label, hint, () => actions.mode(mode)));
     this.#listen();
     const zoom = [
@@ -75,7 +73,7 @@ export class Filters {
     this.element.append(this.#text, this.#status, this.#host, this.#window, this.#shown, view);
   }
 
-  draw(model: RunModel, query: Query, rows: number, follow: boolean, axis: TimeAxis): void {
+  draw(model: RunModel, query: Query, rows: number, follow: boolean, lane: Lane): void {
     if (model.hosts.size !== this.#hosts) this.#listHosts(model, query);
     const known = count(model.known);
     say(
@@ -85,7 +83,7 @@ export class Filters {
     attribute(this.#follow, "aria-pressed", String(follow));
     this.#follow.hidden = model.finished;
     this.#modes.forEach((element, i) => {
-      attribute(element, "aria-pressed", String(!axis.window && axis.mode === MODES[i]?.[0]));
+      attribute(element, "aria-pressed", String(!lane.window && lane.mode === MODES[i]?.[0]));
     });
     this.#window.hidden = query.window === null;
     if (query.window) say(this.#window, `${ms(query.window[0])} – ${ms(query.window[1])} ✕`);
@@ -97,10 +95,7 @@ export class Filters {
 
   #listen(): void {
     const actions = this.#actions;
-    on(this.#text, "input", () => {
-      clearTimeout(this.#typing);
-      this.#typing = setTimeout(() => actions.query({ text: this.#text.value }), TYPING_MS);
-    });
+    on(this.#text, "input", () => actions.query({ text: this.#text.value }));
     on(this.#status, "change", () => actions.query({ status: this.#status.value as StatusFilter }));
     on(this.#host, "change", () => actions.query({ host: Number(this.#host.value) }));
   }

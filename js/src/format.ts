@@ -44,18 +44,10 @@ export function rate(value: number): string {
   return value >= 100 ? count(Math.round(value)) : value >= 10 ? value.toFixed(0) : value.toFixed(1);
 }
 
-/** A label of the time axis: as many decimals as the step between two ticks needs. */
-export function tick(valueMs: number, stepMs: number): string {
-  if (valueMs === 0) return "0";
-  if (stepMs < 1) return `${valueMs.toFixed(2)} ms`;
-  if (stepMs < 1000 && valueMs < 1000) return `${Math.round(valueMs)} ms`;
-  if (stepMs < 60_000 && valueMs < 120_000) {
-    const decimals = stepMs >= 1000 ? 0 : stepMs >= 100 ? 1 : stepMs >= 10 ? 2 : 3;
-    return `${(valueMs / 1000).toFixed(decimals)} s`;
-  }
-  const minutes = Math.floor(valueMs / 60_000);
-  const rest = Math.round((valueMs % 60_000) / 1000);
-  return rest ? `${minutes} min ${rest} s` : `${minutes} min`;
+/** A label of the time axis, as short as it can be. */
+export function tick(valueMs: number): string {
+  if (valueMs < 1000) return valueMs ? `${+valueMs.toFixed(2)} ms` : "0";
+  return valueMs < 120_000 ? `${+(valueMs / 1000).toFixed(3)} s` : seconds(valueMs / 1000);
 }
 
 // Unicode "Cc" but tab and newline; "Cf" (bidirectional marks, zero-width and tag characters); line and paragraph
@@ -74,7 +66,7 @@ export function neutral(text: string, limit = 2000): string {
 }
 
 /** The same on one line. */
-export function oneLine(text: string, limit = 300): string {
+export function oneLine(text: string, limit = 2000): string {
   return neutral(text, limit).replace(/[\t\n]+/g, " ");
 }
 

@@ -104,26 +104,21 @@ export function aligned(attempts: readonly Attempt[]): Attempt[] {
   return attempts.map((attempt) => ({ ...attempt, start: attempt.start - offset }));
 }
 
+const LONG_STEPS_S = [15, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 43_200, 86_400];
+
 /** Round steps (1, 2, 5 times a power of ten, or of minutes) at least `apart` pixels from each other. */
-export function ticks(scale: Scale, apart = 72): { step: number; at: { time: number; x: number }[] } {
+export function ticks(scale: Scale, apart = 72): { time: number; x: number }[] {
   const { from, to } = scale.domain;
   const step = roundStep(((to - from) / Math.max(scale.width, 1)) * apart);
   const at: { time: number; x: number }[] = [];
   for (let k = Math.ceil(from / step - 1e-9) || 0; k * step <= to && at.length < 100; k++) {
     at.push({ time: k * step, x: toX(scale, k * step) });
   }
-  return { step, at };
+  return at;
 }
 
 export function roundStep(least: number): number {
-  if (!(least > 0)) return 1;
-  if (least > 60_000) {
-    const minutes = [1, 2, 5, 10, 15, 30, 60, 120, 240, 480, 1440, 2880, 10_080].find(
-      (m) => m * 60_000 >= least,
-    );
-    return (minutes ?? 43_200) * 60_000;
-  }
-  if (least > 10_000) return [15_000, 20_000, 30_000].find((step) => step >= least) ?? 60_000;
+  if (least > 10_000) return (LONG_STEPS_S.find((step) => step * 1000 >= least) ?? 604_800) * 1000;
   const power = 10 ** Math.floor(Math.log10(least));
   return ([1, 2, 5].find((k) => k * power >= least * (1 - 1e-9)) ?? 10) * power;
 }
@@ -151,33 +146,15 @@ export interface Slice {
   height: number;
 }
 
-// Browsers lose elements taller than this (Firefox at 17.9, Chromium at 33.5 million pixels).
-const TALLEST = 12_000_000;
-
-/** The rows that a scroll position shows; beyond TALLEST the scroll bar's travel is scaled. */
+/** The rows that a scroll position shows. */
 export function visibleRows(rows: number, rowHeight: number, scrollTop: number, viewport: number): Slice {
-  const real = rows * rowHeight;
-  const height = Math.min(real, TALLEST);
-  const travel = Math.max(1, height - viewport);
-  const offset = real > height ? (scrollTop / travel) * (real - viewport) : scrollTop;
-  const first = Math.max(0, Math.min(Math.floor(offset / rowHeight), rows - 1));
-  const last = Math.min(rows, Math.ceil((offset + viewport) / rowHeight) + 1);
-  return { first: rows ? first : 0, last, top: scrollTop - (offset - first * rowHeight), height };
+  const first = Math.max(0, Math.min(Math.floor(scrollTop / rowHeight), rows - 1));
+  const last = Math.min(rows, Math.ceil((scrollTop + viewport) / rowHeight) + 1);
+  return { first, last, top: first * rowHeight, height: rows * rowHeight };
 }
 
 /** The scroll position that brings a row into view, or the present one where it is already. */
-export function scrollTo(
-  row: number,
-  rows: number,
-  rowHeight: number,
-  scrollTop: number,
-  viewport: number,
-): number {
-  const real = rows * rowHeight;
-  const height = Math.min(real, TALLEST);
-  const ratio = real > height ? (height - viewport) / (real - viewport) : 1;
-  const offset = scrollTop / ratio;
-  if (row * rowHeight < offset) return row * rowHeight * ratio;
-  if ((row + 1) * rowHeight > offset + viewport) return ((row + 1) * rowHeight - viewport) * ratio;
-  return scrollTop;
+export function scrollTo(row: number, rowHeight: number, scrollTop: number, viewport: number): number {
+  const top = row * rowHeight;
+  return Math.min(Math.max(scrollTop, top + rowHeight - viewport), top);
 }

@@ -3,16 +3,7 @@
 import type { RunModel } from "./model";
 import { ROW } from "./protocol";
 
-export type SortKey =
-  | "position"
-  | "status"
-  | "method"
-  | "url"
-  | "size"
-  | "elapsed"
-  | "tries"
-  | "start"
-  | "type";
+export type SortKey = "position" | "status" | "method" | "url" | "size" | "elapsed" | "tries" | "start";
 export type StatusFilter =
   | "all"
   | "ok"
@@ -59,9 +50,7 @@ export function order(model: RunModel, query: Query, now: number): Uint32Array {
   }
   const shown = matches.subarray(0, n);
   if (query.sort === "position") return query.descending ? shown.reverse() : shown;
-  return query.sort === "url" || query.sort === "method" || query.sort === "type"
-    ? byText(model, shown, query)
-    : byNumber(model, shown, query);
+  return sorted(model, shown, query);
 }
 
 function contains(model: RunModel, row: number, text: string): boolean {
@@ -95,57 +84,39 @@ function hasStatus(model: RunModel, row: number, wanted: StatusFilter): boolean 
   }
 }
 
-/** Sorts without a comparator: value and index share one double, which the engine sorts natively. */
-function byNumber(model: RunModel, rows: Uint32Array, query: Query): Uint32Array {
-  const n = rows.length;
-  const values = new Float64Array(n);
-  let least = Number.POSITIVE_INFINITY;
-  let most = Number.NEGATIVE_INFINITY;
-  for (let i = 0; i < n; i++) {
-    const value = numberOf(model, rows[i] ?? 0, query.sort);
-    values[i] = value;
-    if (value < least) least = value;
-    if (value > most) most = value;
-  }
-  const steps = Math.floor(2 ** 52 / Math.max(n, 1)) - 2;
-  const scale = most > least ? steps / (most - least) : 0;
-  for (let i = 0; i < n; i++) {
-    const value = values[i] ?? Number.NaN;
-    // Rows without a value come last in both directions.
-    const rank = Number.isNaN(value)
-      ? steps + 1
-      : Math.floor((query.descending ? most - value : value - least) * scale);
-    values[i] = rank * n + i;
-  }
-  values.sort();
-  const sorted = new Uint32Array(n);
-  for (let i = 0; i < n; i++) sorted[i] = rows[(values[i] ?? 0) % n] ?? 0;
-  return sorted;
+/** Equal ones by position, those without a value last, in both directions. */
+function sorted(model: RunModel, rows: Uint32Array, query: Query): Uint32Array {
+  const sign = query.descending ? -1 : 1;
+  const keys = Array.from(rows, (row) => keyOf(model, row, query.sort));
+  const places = rows
+    .map((_, i) => i)
+    .sort((a, b) => {
+      const [left, right] = [keys[a] ?? Number.NaN, keys[b] ?? Number.NaN];
+      if (left === right) return a - b;
+      return left < right
+        ? -sign
+        : left > right
+          ? sign
+          : Number(Number.isNaN(left)) - Number(Number.isNaN(right)) || a - b;
+    });
+  return places.map((place) => rows[place] ?? 0);
 }
 
-function numberOf(model: RunModel, row: number, key: SortKey): number {
+function keyOf(model: RunModel, row: number, key: SortKey): number | string {
   switch (key) {
+    case "url":
+      return model.url(row);
+    case "method":
+      return model.word("method", row);
     case "status":
       return model.status(row) || (model.state(row) === ROW.failed ? 1000 : Number.NaN);
-    case "size":
-      return model.number("size", row);
-    case "elapsed":
-      return model.number("elapsed", row);
     case "tries":
       return model.rows.tries[row] || Number.NaN;
     case "start":
       return model.span(row, 0)[0];
-    default:
+    case "position":
       return row;
+    default:
+      return model.number(key, row);
   }
-}
-
-function byText(model: RunModel, rows: Uint32Array, query: Query): Uint32Array {
-  const text = (row: number): string =>
-    query.sort === "url" ? model.url(row) : model.word(query.sort === "method" ? "method" : "type", row);
-  const sign = query.descending ? -1 : 1;
-  return rows.sort((a, b) => {
-    const [left, right] = [text(a), text(b)];
-    return left < right ? -sign : left > right ? sign : a - b;
-  });
 }

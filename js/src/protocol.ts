@@ -62,35 +62,21 @@ export interface RowsMessage {
   next: number | null;
 }
 
-export interface DetailAttempt {
-  number: number;
-  status: number | null;
-  error: string | null;
-  detail: string | null;
-  started_at: string;
-  phases: [name: string, ms: number | null][];
-  total_ms: number | null;
-  retry_wait_ms: number;
+/** One request in full, ready to be laid out. */
+export interface Section {
+  title: string;
+  facts?: [name: string, value: string][];
+  attempts?: DetailAttempt[];
+  text?: string | null;
+  note?: string | null;
 }
 
-export interface Details {
-  position: number;
-  url: string;
-  method: string;
-  name: string | null;
-  final_url: string | null;
-  status: string | null;
-  http_version: string | null;
-  error: string | null;
-  detail: string | null;
-  size: number | null;
-  content_type: string | null;
-  request_headers: [string, string][];
-  request_body: string | null;
-  response_headers: [string, string][];
-  body: string | null;
-  body_note: string | null;
-  attempts: DetailAttempt[];
+export interface DetailAttempt {
+  title: string;
+  failed: boolean;
+  notes: string[];
+  /** Milliseconds, null where nobody saw it; the whole attempt comes last. */
+  phases: [name: string, ms: number | null][];
 }
 
 export interface Reply {
@@ -99,7 +85,7 @@ export interface Reply {
   ok: boolean;
   said?: string;
   field?: string;
-  details?: Details;
+  details?: Section[];
   text?: string;
 }
 
@@ -176,39 +162,26 @@ export function fromBase64(text: string): DataView {
   return new DataView(bytes.buffer);
 }
 
+const COUNTS = [
+  "done",
+  "ok",
+  "failed",
+  "retried",
+  "in_flight",
+  "waiting",
+  "bytes",
+  "elapsed_s",
+  "per_second",
+];
+const zeros = Object.fromEntries(COUNTS.map((name) => [name, 0]));
+
 /** What a page knows before it has heard anything. */
-export const NOTHING: RowsMessage = {
-  kind: "rows",
-  v: VERSION,
+export const NOTHING = {
   run: "",
   name: "",
   state: "PENDING",
-  seq: 0,
-  start: 0,
-  count: 0,
-  attempts: 0,
-  known: 0,
   row_limit: Number.POSITIVE_INFINITY,
-  progress: {
-    total: null,
-    done: 0,
-    ok: 0,
-    failed: 0,
-    retried: 0,
-    in_flight: 0,
-    waiting: 0,
-    bytes: 0,
-    elapsed_s: 0,
-    per_second: 0,
-    eta_s: null,
-    notice: null,
-  },
+  progress: { total: null, eta_s: null, notice: null, ...zeros },
   settings: { concurrency: 0, rate_limit: "" },
-  words: [],
-  url: [],
-  name_of: {},
-  detail: {},
   closing: null,
-  answers: null,
-  next: null,
-};
+} as unknown as RowsMessage;

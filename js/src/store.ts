@@ -45,7 +45,7 @@ export class Store {
   #nextId = Math.floor(Math.random() * 2 ** 40) * 1024;
   #lastSeq = 0;
   #heard = 0;
-  #lastAsked = Number.NEGATIVE_INFINITY;
+  #lastAsked = -1e9;
 
   readonly #channel: Channel;
   readonly #clock: Clock;
@@ -87,7 +87,7 @@ export class Store {
       this.#waiting.set(id, resolve);
       if (!this.#send({ ...command, id })) {
         this.#waiting.delete(id);
-        resolve({ kind: "reply", id, ok: false, said: "the kernel is gone: nothing can be sent to it" });
+        resolve({ kind: "reply", id, ok: false, said: "the kernel is gone" });
       }
     });
   }

@@ -13,21 +13,15 @@ import { ROW } from "./protocol";
 export const ROW_HEIGHT = 24;
 export const HEAD_HEIGHT = 28;
 
-interface Column {
-  key: SortKey;
-  title: string;
-  label: string;
-}
-
-const COLUMNS: readonly Column[] = [
-  { key: "position", title: "#", label: "position" },
-  { key: "status", title: "Status", label: "status" },
-  { key: "method", title: "Method", label: "method" },
-  { key: "url", title: "URL", label: "URL" },
-  { key: "tries", title: "Tries", label: "attempts" },
-  { key: "size", title: "Size", label: "size" },
-  { key: "elapsed", title: "Time", label: "elapsed time" },
-  { key: "start", title: "", label: "start, waterfall" },
+const COLUMNS: readonly [key: SortKey, title: string, meaning: string][] = [
+  ["position", "#", "position"],
+  ["status", "Status", "status"],
+  ["method", "Method", "method"],
+  ["url", "URL", "URL"],
+  ["tries", "Tries", "attempts"],
+  ["size", "Size", "size"],
+  ["elapsed", "Time", "elapsed time"],
+  ["start", "", "start"],
 ];
 
 export interface TableActions {
@@ -43,6 +37,9 @@ interface Line {
   element: HTMLTableRowElement;
   cells: HTMLTableCellElement[];
 }
+
+/** By the number that travels. */
+const STATES = ["unknown", "flight", "waiting", "good", "bad"];
 
 let tables = 0;
 
@@ -66,7 +63,10 @@ export class RowTable {
 
   constructor(actions: TableActions) {
     this.#actions = actions;
-    this.#head = COLUMNS.map((column) => this.#header(column));
+    this.#head = COLUMNS.map(([key, title, meaning]) => {
+      const sort = button("sort", title, `Sort by ${meaning}`, () => actions.sort(key));
+      return h("th", { scope: "col", class: `fr-c-${key}` }, sort);
+    });
     this.table.append(h("thead", {}, h("tr", { "aria-rowindex": 1 }, ...this.#head)), this.#body);
     this.frame.append(this.table);
     this.#sizer.append(this.frame);
@@ -100,10 +100,9 @@ export class RowTable {
   setOrder(order: Uint32Array, sort: SortKey, descending: boolean): void {
     this.#order = order;
     attribute(this.table, "aria-rowcount", String(order.length + 1));
-    COLUMNS.forEach((column, i) => {
-      const cell = this.#head[i];
+    this.#head.forEach((cell, i) => {
       const direction = descending ? "descending" : "ascending";
-      if (cell) attribute(cell, "aria-sort", column.key === sort ? direction : "none");
+      attribute(cell, "aria-sort", COLUMNS[i]?.[0] === sort ? direction : "none");
     });
   }
 
@@ -144,15 +143,8 @@ export class RowTable {
     this.#markActive();
   }
 
-  #header(column: Column): HTMLTableCellElement {
-    const sort = button("sort", column.title, `Sort by ${column.label}`, () =>
-      this.#actions.sort(column.key),
-    );
-    return h("th", { scope: "col", class: `fr-c-${column.key}` }, sort);
-  }
-
   #addLine(): void {
-    const cells = COLUMNS.map((column) => h("td", { class: `fr-c-${column.key}` }));
+    const cells = COLUMNS.map(([key]) => h("td", { class: `fr-c-${key}` }));
     const element = h("tr", { id: `${this.#id}-${this.#lines.length}` }, ...cells);
     this.#body.append(element);
     this.#lines.push({ row: -1, element, cells });
@@ -163,7 +155,7 @@ export class RowTable {
     line.row = row;
     attribute(element, "aria-rowindex", String(at + 2));
     attribute(element, "aria-selected", row === this.#selected ? "true" : "false");
-    attribute(element, "class", rowClass(model.state(row), at));
+    attribute(element, "class", `fr-${STATES[model.state(row)]} ${at % 2 ? "fr-odd" : ""}`);
     const url = oneLine(model.url(row));
     const name = oneLine(model.nameOf(row));
     const host = model.hosts.size > 1 ? "" : model.word("host", row);
@@ -222,7 +214,7 @@ export class RowTable {
     if (row === undefined) return;
     this.#actions.moved(true);
     this.#actions.select(row);
-    this.#scroll(scrollTo(at, this.#order.length, ROW_HEIGHT, this.element.scrollTop, this.#viewport));
+    this.#scroll(scrollTo(at, ROW_HEIGHT, this.element.scrollTop, this.#viewport));
   }
 
   #scroll(top: number): void {
@@ -230,16 +222,6 @@ export class RowTable {
     this.#settingScroll = true;
     this.element.scrollTop = top;
   }
-}
-
-function rowClass(state: number, at: number): string {
-  const kinds: Record<number, string> = {
-    [ROW.inFlight]: "fr-flight",
-    [ROW.waiting]: "fr-waiting",
-    [ROW.ok]: "fr-good",
-    [ROW.failed]: "fr-bad",
-  };
-  return `${kinds[state] ?? ""}${at % 2 ? " fr-odd" : ""}`;
 }
 
 /** What became of a row: the status, or the kind of failure, or what it is doing. */

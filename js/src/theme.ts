@@ -31,10 +31,7 @@ export function readTheme(element: Element): Theme {
 /** Calls back when the page's theme changes; returns what ends that. */
 export function onTheme(changed: () => void): () => void {
   const observer = new MutationObserver(changed);
-  observer.observe(document.body, {
-    attributes: true,
-    attributeFilter: ["class", "data-jp-theme-name", "data-jp-theme-light"],
-  });
+  observer.observe(document.body, { attributes: true });
   const dark = globalThis.matchMedia?.("(prefers-color-scheme: dark)");
   dark?.addEventListener("change", changed);
   return () => {

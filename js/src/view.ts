@@ -1,21 +1,20 @@
 // One view of a run: puts the parts together and draws them, at most thirty times a second and only while seen.
 
-import { type Mode, TimeAxis } from "./axis";
 import { Chart } from "./chart";
 import { Controls } from "./controls";
 import { DetailsPane } from "./details";
-import { attribute, h, on, surface } from "./dom";
+import { attribute, h } from "./dom";
 import { Filters } from "./filters";
-import { ms, oneLine } from "./format";
-import { aligned, type Domain, type Scale, toTime } from "./layout";
+import { oneLine } from "./format";
+import { listen } from "./gestures";
+import { Lane, type Mode } from "./lane";
+import type { Domain } from "./layout";
 import type { RunModel } from "./model";
 import { everything, filtered, order, type Query, type SortKey } from "./order";
-import { ROW } from "./protocol";
 import type { Connection, Store } from "./store";
-import { HEAD_HEIGHT, ROW_HEIGHT, RowTable } from "./table";
+import { RowTable } from "./table";
 import { onTheme, readTheme, type Theme } from "./theme";
 import { rowFigures, Tip } from "./tip";
-import { type Bar, drawWaterfall } from "./waterfall";
 
 const FRAME_MS = 33;
 const SLOW_MS = 250;
@@ -44,18 +43,17 @@ export class View {
   #request = 0;
   #drawnVersion = -1;
   #drawnConnection: Connection = "new";
-  #drawnAt = Number.NEGATIVE_INFINITY;
-  #orderedAt = Number.NEGATIVE_INFINITY;
-  #slowAt = Number.NEGATIVE_INFINITY;
-  readonly #axis = new TimeAxis();
+  #drawnAt = -1e9;
+  #orderedAt = -1e9;
+  #slowAt = -1e9;
   readonly #endings: (() => void)[] = [];
   readonly #controls: Controls;
   readonly #chart: Chart;
   readonly #filters: Filters;
   readonly #table: RowTable;
+  readonly #lane: Lane;
   readonly #details: DetailsPane;
   readonly #root = h("section", { class: "fastreq", "data-lm-suppress-shortcuts": "true" });
-  readonly #canvas = h("canvas", { class: "fr-bars", "aria-hidden": "true" });
   readonly #tip = new Tip(this.#root);
 
   readonly #store: Store;
@@ -70,7 +68,7 @@ export class View {
     });
     this.#filters = new Filters({
       query: (change) => this.#ask(change),
-      zoom: (factor) => this.#zoom(factor),
+      zoom: (factor) => this.#lane.zoom(factor),
       mode: (mode) => this.#setMode(mode),
       follow: (on) => this.#setFollow(on),
     });
@@ -80,6 +78,7 @@ export class View {
       open: (row) => this.#open(row),
       moved: (byHand) => this.#scrolled(byHand),
     });
+    this.#lane = new Lane(this.#table, () => this.#touch());
     this.#details = new DetailsPane(store, () => this.#table.table.focus());
     this.#assemble();
     host.append(this.#root);
@@ -94,7 +93,6 @@ export class View {
   }
 
   #assemble(): void {
-    this.#table.frame.append(this.#canvas);
     const main = h("div", { class: "fr-main" }, this.#table.element, this.#details.element);
     const legend = h("footer", { class: "fr-legend" });
     for (const [name, hint] of PHASES) {
@@ -121,15 +119,15 @@ export class View {
       () => sizes.disconnect(),
       () => sight.disconnect(),
     );
-    const area = this.#table.element;
-    on(area, "wheel", (event) => this.#wheel(event));
-    on(area, "pointermove", (event) => this.#hover(event));
-    on(area, "pointerdown", (event) => this.#drag(event));
-    on(area, "pointerleave", (event) => this.#tip.show(null, event));
-    on(area, "dblclick", (event) => this.#laneX(event) !== null && this.#choose(null));
-    on(this.#root, "keydown", (event) => this.#key(event));
+    listen(this.#root, this.#table, this.#lane, {
+      fit: () => this.#choose(null),
+      hover: (row, event) => this.#tip.show(row === null ? null : rowFigures(this.#model, row), event),
+      search: () => this.#filters.focus(),
+      close: () => this.#details.close(),
+    });
   }
 
+  /** Has everything drawn again, after something was done to it. */
   #touch(): void {
     this.#dirty = true;
     this.#schedule();
@@ -177,9 +175,9 @@ export class View {
     this.#slowAt = now;
     this.#drawnConnection = this.#store.connection;
     this.#controls.draw(now);
-    this.#filters.draw(this.#model, this.#query, this.#rows.length, this.#follow, this.#axis);
-    const shown = this.#axis.mode === "align" ? null : this.#scale(now).domain;
-    this.#chart.draw(this.#model, this.#length(now), shown, this.#colours());
+    this.#filters.draw(this.#model, this.#query, this.#rows.length, this.#follow, this.#lane);
+    const shown = this.#lane.mode === "align" ? null : this.#lane.scale().domain;
+    this.#chart.draw(this.#model, Math.max(this.#model.clock(now), 1), shown, this.#colours());
     attribute(this.#root, "aria-label", `fastreq run ${oneLine(this.#model.head.name)}`.trim());
   }
 
@@ -187,40 +185,12 @@ export class View {
     this.#table.draw(this.#model);
     if (this.#follow && !this.#model.finished && !this.#sifted() && this.#table.toEnd())
       this.#table.draw(this.#model);
-    const { left, width } = this.#table.lane();
-    const height = this.#table.element.clientHeight;
-    Object.assign(this.#canvas.style, { left: `${left}px`, width: `${width}px`, height: `${height}px` });
-    const ink = surface(this.#canvas, width, height);
-    if (!ink || width < 10) return;
-    const bars = this.#bars(now);
-    drawWaterfall(
-      ink,
-      { scale: this.#scale(now), height, headHeight: HEAD_HEIGHT, rowHeight: ROW_HEIGHT, bars },
-      this.#colours(),
-    );
+    this.#lane.draw(this.#model, this.#rows, this.#model.clock(now), this.#colours());
   }
 
   #colours(): Theme {
     this.#theme ??= readTheme(this.#root);
     return this.#theme;
-  }
-
-  #bars(now: number): Bar[] {
-    const { first, last } = this.#table.slice;
-    const clock = this.#model.clock(now);
-    const bars: Bar[] = [];
-    for (let at = first; at < last; at++) {
-      const row = this.#rows[at] ?? 0;
-      const attempts = this.#model.attempts(row);
-      const begin = this.#axis.mode === "align" ? this.#model.span(row, clock)[0] : 0;
-      bars.push({
-        y: HEAD_HEIGHT + this.#table.offset() + (at - first) * ROW_HEIGHT,
-        attempts: this.#axis.mode === "align" ? aligned(attempts) : attempts,
-        label: this.#model.state(row) >= ROW.ok ? ms(this.#model.number("elapsed", row)) : "",
-        now: clock - begin,
-      });
-    }
-    return bars;
   }
 
   /** Rows are not simply all of them in the order of the requests. */
@@ -238,37 +208,11 @@ export class View {
   #newRun(): void {
     this.#model = this.#store.run;
     this.#query = { ...this.#query, host: 0, window: null };
-    this.#axis.window = null;
+    this.#lane.window = null;
     this.#selected = null;
     this.#follow = true;
     this.#details.close();
     this.#dirty = true;
-  }
-
-  /** Milliseconds since the run began, or its length. */
-  #length(now: number): number {
-    return Math.max(this.#model.clock(now), 1);
-  }
-
-  #scale(now: number): Scale {
-    return this.#axis.scale(this.#fitted(now), this.#table.lane().width);
-  }
-
-  /** What the mode wants to be seen. */
-  #fitted(now: number): Domain {
-    const clock = this.#length(now);
-    const { mode } = this.#axis;
-    let [from, to, longest] = [clock, 0, 1];
-    const { first, last } = this.#table.slice;
-    for (let at = first; at < last && mode !== "run"; at++) {
-      const [begin, end] = this.#model.span(this.#rows[at] ?? 0, clock);
-      if (Number.isNaN(begin)) continue;
-      from = Math.min(from, begin);
-      to = Math.max(to, end);
-      longest = Math.max(longest, end - begin);
-    }
-    if (mode === "align") return { from: 0, to: longest };
-    return mode === "run" || to <= from ? { from: 0, to: clock } : { from, to };
   }
 
   #ask(change: Partial<Query>): void {
@@ -308,83 +252,15 @@ export class View {
   }
 
   #setMode(mode: Mode): void {
-    this.#axis.mode = mode;
+    this.#lane.mode = mode;
     this.#choose(null);
   }
 
   /** Shows a stretch of time alone, with the rows that were on their way then; null shows all. */
   #choose(window: Domain | null): void {
-    this.#axis.window = window;
-    if (window) this.#axis.mode = "rows";
+    this.#lane.window = window;
+    if (window) this.#lane.mode = "rows";
     if (window || this.#query.window) this.#ask({ window: window ? [window.from, window.to] : null });
     this.#touch();
-  }
-
-  #zoom(factor: number, around?: number): void {
-    const now = performance.now();
-    this.#axis.zoom(this.#scale(now), factor, this.#length(now), around);
-    this.#touch();
-  }
-
-  #pan(share: number): void {
-    const now = performance.now();
-    this.#axis.pan(this.#scale(now), share, this.#length(now));
-    this.#touch();
-  }
-
-  #key(event: KeyboardEvent): void {
-    const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
-    event.stopPropagation();
-    if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
-    const actions: Record<string, () => void> = {
-      "+": () => this.#zoom(2),
-      "=": () => this.#zoom(2),
-      "-": () => this.#zoom(0.5),
-      "0": () => this.#choose(null),
-      ArrowLeft: () => this.#pan(-0.2),
-      ArrowRight: () => this.#pan(0.2),
-      "/": () => this.#filters.focus(),
-      Escape: () => this.#details.close(),
-    };
-    const action = actions[event.key];
-    if (!action) return;
-    action();
-    event.preventDefault();
-  }
-
-  #wheel(event: WheelEvent): void {
-    const x = this.#laneX(event);
-    if (x === null || !(event.ctrlKey || event.metaKey)) return;
-    event.preventDefault();
-    this.#zoom(event.deltaY < 0 ? 1.25 : 0.8, toTime(this.#scale(performance.now()), x));
-  }
-
-  /** Dragging on the bars moves the stretch of time that is shown. */
-  #drag(event: PointerEvent): void {
-    if (this.#laneX(event) === null || event.button !== 0 || event.offsetY < HEAD_HEIGHT) return;
-    const began = this.#scale(performance.now()).domain;
-    const move = (step: PointerEvent): void => {
-      const pixels = step.clientX - event.clientX;
-      // A click is not a drag.
-      if (Math.abs(pixels) < 3 && !this.#axis.window) return;
-      this.#axis.dragTo(began, pixels, this.#table.lane().width, this.#length(performance.now()));
-      this.#touch();
-    };
-    const end = new AbortController();
-    globalThis.addEventListener("pointermove", move, { signal: end.signal });
-    globalThis.addEventListener("pointerup", () => end.abort(), { signal: end.signal });
-  }
-
-  #hover(event: MouseEvent): void {
-    const y = event.clientY - this.#table.frame.getBoundingClientRect().top;
-    const row = this.#laneX(event) === null ? null : this.#table.rowAt(y);
-    this.#tip.show(row === null ? null : rowFigures(this.#model, row), event);
-  }
-
-  /** Pixels from the left edge of the waterfall, or null beside it. */
-  #laneX(event: MouseEvent): number | null {
-    const { left, width } = this.#table.lane();
-    const x = event.clientX - this.#table.frame.getBoundingClientRect().left - left;
-    return x >= 0 && x <= width ? x : null;
   }
 }

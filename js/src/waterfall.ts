@@ -45,7 +45,7 @@ export function drawWaterfall(ink: CanvasRenderingContext2D, frame: Frame, theme
 }
 
 function drawAxis(ink: CanvasRenderingContext2D, { scale, height, headHeight }: Frame, theme: Theme): void {
-  const { step, at } = ticks(scale);
+  const at = ticks(scale);
   ink.font = theme.font;
   ink.textBaseline = "middle";
   ink.lineWidth = 1;
@@ -59,7 +59,7 @@ function drawAxis(ink: CanvasRenderingContext2D, { scale, height, headHeight }: 
   }
   ink.stroke();
   for (const { time, x } of at) {
-    const text = tick(time, step);
+    const text = tick(time);
     if (x + 4 + ink.measureText(text).width <= scale.width) ink.fillText(text, x + 4, headHeight / 2);
   }
 }
@@ -100,10 +100,10 @@ function drawLabel(
   width: number,
   theme: Theme,
 ): void {
+  const [first] = segments;
   const last = segments[segments.length - 1];
-  if (!label || !last) return;
-  const end = Math.max(...segments.map((segment) => segment.x + segment.width));
-  const begin = Math.min(...segments.map((segment) => segment.x));
+  if (!label || !first || !last) return;
+  const [begin, end] = [first.x, last.x + last.width];
   const length = ink.measureText(label).width;
   ink.fillStyle = theme.dim;
   if (end + 6 + length <= width) ink.fillText(label, end + 6, middle + 0.5);

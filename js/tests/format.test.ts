@@ -42,14 +42,15 @@ test("counts are grouped and rates rounded", () => {
 });
 
 test.each([
-  [0, 100, "0"],
-  [500, 100, "500 ms"],
-  [1500, 500, "1.5 s"],
-  [2000, 1000, "2 s"],
-  [1250, 10, "1.25 s"],
-  [150_000, 30_000, "2 min 30 s"],
-])("the tick at %f ms with steps of %f ms is %s", (value, step, text) => {
-  expect(tick(value, step)).toBe(text);
+  [0, "0"],
+  [0.25, "0.25 ms"],
+  [500, "500 ms"],
+  [1500, "1.5 s"],
+  [2000, "2 s"],
+  [1250, "1.25 s"],
+  [150_000, "2 min 30 s"],
+])("the tick at %f ms is %s", (value, text) => {
+  expect(tick(value)).toBe(text);
 });
 
 describe("texts from the network", () => {
@@ -66,7 +67,7 @@ describe("texts from the network", () => {
   });
 
   test("a megabyte is cut", () => {
-    expect(oneLine("x".repeat(1_000_000)).length).toBe(301);
+    expect(oneLine("x".repeat(1_000_000)).length).toBe(2001);
   });
 
   test("one line has no line ends", () => {

@@ -101,14 +101,13 @@ describe("the time axis", () => {
     [1000, 1000],
     [11_000, 15_000],
     [61_000, 120_000],
+    [1e12, 604_800_000],
   ])("steps of at least %f ms are %f ms", (least, step) => {
     expect(roundStep(least)).toBeCloseTo(step, 9);
   });
 
   test("has ticks at round times, far enough apart", () => {
-    const { step, at } = ticks(SCALE, 72);
-    expect(step).toBe(200);
-    expect(at.map(({ time }) => time)).toEqual([0, 200, 400, 600, 800, 1000]);
+    expect(ticks(SCALE, 72).map(({ time }) => time)).toEqual([0, 200, 400, 600, 800, 1000]);
   });
 
   test("zooms around a moment, which stays where it was", () => {
@@ -131,21 +130,13 @@ describe("the rows in view", () => {
     expect(slice).toEqual({ first: 50_000, last: 50_014, top: 1_200_000, height: 2_400_000 });
   });
 
-  test("reach the last row of a million, though no element may be so tall", () => {
-    const { height } = visibleRows(1_000_000, 24, 0, 300);
-    expect(height).toBe(12_000_000);
-    const end = visibleRows(1_000_000, 24, height - 300, 300);
-    expect(end.last).toBe(1_000_000);
-    expect(end.first).toBe(999_987);
-  });
-
   test("are none of none", () => {
     expect(visibleRows(0, 24, 0, 300)).toMatchObject({ first: 0, last: 0 });
   });
 
   test("are scrolled only as far as a row needs to be seen", () => {
-    expect(scrollTo(5, 100, 24, 0, 300)).toBe(0);
-    expect(scrollTo(20, 100, 24, 0, 300)).toBe(204);
-    expect(scrollTo(2, 100, 24, 500, 300)).toBe(48);
+    expect(scrollTo(5, 24, 0, 300)).toBe(0);
+    expect(scrollTo(20, 24, 0, 300)).toBe(204);
+    expect(scrollTo(2, 24, 500, 300)).toBe(48);
   });
 });

@@ -2,7 +2,7 @@
 import { beforeEach, expect, test, vi } from "vitest";
 import { Controls } from "../src/controls";
 import { DetailsPane } from "../src/details";
-import type { Details, Reply } from "../src/protocol";
+import type { Reply, Section } from "../src/protocol";
 import { type Channel, Store } from "../src/store";
 import { RowTable, type TableActions } from "../src/table";
 import { buffersOf, STORY, type Told } from "./story";
@@ -100,39 +100,26 @@ test("details show what came from the network as text, and say what a backend ca
   document.body.append(pane.element);
   const shown = pane.show(0);
   const id = line.sent[0]?.id ?? 0;
-  const details: Details = {
-    position: 0,
-    url: "https://a.example/",
-    method: "GET",
-    name: null,
-    final_url: null,
-    status: "200 OK",
-    http_version: "1.1",
-    error: null,
-    detail: null,
-    size: 9,
-    content_type: "text/html",
-    request_headers: [],
-    request_body: null,
-    response_headers: [["X-Evil", HOSTILE]],
-    body: `${HOSTILE}<script>alert(1)</script>`,
-    body_note: null,
-    attempts: [
-      {
-        number: 1,
-        status: 200,
-        error: null,
-        detail: null,
-        started_at: "2026-11-03T12:00:00.000+00:00",
-        phases: [
-          ["queued", 1],
-          ["dns", null],
-        ],
-        total_ms: 12.5,
-        retry_wait_ms: 0,
-      },
-    ],
-  };
+  const details: Section[] = [
+    { title: "", facts: [["URL", "https://a.example/"]] },
+    {
+      title: "Attempts (1)",
+      attempts: [
+        {
+          title: "1. 200",
+          failed: false,
+          notes: ["2026-11-03 12:00:00.000 UTC"],
+          phases: [
+            ["queued", 1],
+            ["dns", null],
+            ["attempt", 12.5],
+          ],
+        },
+      ],
+    },
+    { title: "Response headers", facts: [["X-Evil", HOSTILE]] },
+    { title: "Body", text: `${HOSTILE}<script>alert(1)</script>`, note: null },
+  ];
   line.say({ kind: "reply", id, ok: true, details } satisfies Reply);
   await shown;
   expect(document.querySelector("img, script")).toBeNull();

@@ -1,0 +1,117 @@
+// The waterfall's column: a canvas over the table, and the stretch of time that it shows.
+
+import { h, surface } from "./dom";
+import { ms } from "./format";
+import { aligned, type Domain, moved, type Scale, zoomed } from "./layout";
+import type { RunModel } from "./model";
+import { ROW } from "./protocol";
+import { HEAD_HEIGHT, ROW_HEIGHT, type RowTable } from "./table";
+import type { Theme } from "./theme";
+import { type Bar, drawWaterfall } from "./waterfall";
+
+/** rows: as much time as the rows in view need. run: the whole run. align: each row from its own beginning. */
+export type Mode = "rows" | "run" | "align";
+
+/** Room for the figure behind the last bar. */
+const LABEL_PX = 58;
+
+export class Lane {
+  mode: Mode = "rows";
+  /** A stretch of time chosen by hand; goes before the mode. */
+  window: Domain | null = null;
+  readonly #canvas = h("canvas", { class: "fr-bars", "aria-hidden": "true" });
+  readonly #table: RowTable;
+  #model: RunModel | null = null;
+  #rows: Uint32Array = new Uint32Array(0);
+  /** Now, on the run's clock. */
+  #clock = 1;
+
+  readonly #changed: () => void;
+
+  constructor(table: RowTable, changed: () => void) {
+    this.#table = table;
+    this.#changed = changed;
+    table.frame.append(this.#canvas);
+  }
+
+  draw(model: RunModel, rows: Uint32Array, clock: number, theme: Theme): void {
+    this.#model = model;
+    this.#rows = rows;
+    this.#clock = Math.max(clock, 1);
+    const { left, width } = this.#table.lane();
+    const height = this.#table.element.clientHeight;
+    Object.assign(this.#canvas.style, { left: `${left}px`, width: `${width}px`, height: `${height}px` });
+    const ink = surface(this.#canvas, width, height);
+    if (!ink || width < 10) return;
+    const frame = {
+      scale: this.scale(),
+      height,
+      headHeight: HEAD_HEIGHT,
+      rowHeight: ROW_HEIGHT,
+      bars: this.#bars(model),
+    };
+    drawWaterfall(ink, frame, theme);
+  }
+
+  /** What is shown, on how many pixels. */
+  scale(): Scale {
+    const { width } = this.#table.lane();
+    const fitted = this.#fitted();
+    const length = Math.max(fitted.to - fitted.from, 0.5);
+    const to = fitted.from + length * (width / Math.max(width - LABEL_PX, width / 2, 1));
+    return { domain: this.window ?? { from: fitted.from, to }, width };
+  }
+
+  zoom(factor: number, around?: number): void {
+    const { domain } = this.scale();
+    this.#show(zoomed(domain, factor, around ?? (domain.from + domain.to) / 2, this.#clock));
+  }
+
+  /** Moves by a share of the width. */
+  pan(share: number): void {
+    this.dragTo(this.scale().domain, -share * this.#table.lane().width);
+  }
+
+  /** Follows a drag from where the window began. */
+  dragTo(began: Domain, pixels: number): void {
+    const perPixel = (began.to - began.from) / Math.max(this.#table.lane().width, 1);
+    this.#show(moved(began, -pixels * perPixel, this.#clock));
+  }
+
+  #show(window: Domain): void {
+    this.window = window;
+    this.#changed();
+  }
+
+  #bars(model: RunModel): Bar[] {
+    const { first, last } = this.#table.slice;
+    const bars: Bar[] = [];
+    for (let at = first; at < last; at++) {
+      const row = this.#rows[at] ?? 0;
+      const attempts = model.attempts(row);
+      const align = this.mode === "align";
+      bars.push({
+        y: HEAD_HEIGHT + this.#table.offset() + (at - first) * ROW_HEIGHT,
+        attempts: align ? aligned(attempts) : attempts,
+        label: model.state(row) < ROW.ok ? "" : ms(model.number("elapsed", row)),
+        now: this.#clock - (align ? model.span(row, this.#clock)[0] : 0),
+      });
+    }
+    return bars;
+  }
+
+  /** What the mode wants to be seen. */
+  #fitted(): Domain {
+    let [from, to, longest] = [this.#clock, 0, 1];
+    const { first, last } = this.#table.slice;
+    for (let at = first; at < last && this.#model; at++) {
+      const [begin, end] = this.#model.span(this.#rows[at] ?? 0, this.#clock);
+      if (Number.isNaN(begin)) continue;
+      from = Math.min(from, begin);
+      to = Math.max(to, end);
+      longest = Math.max(longest, end - begin);
+    }
+    if (this.mode === "align") return { from: 0, to: longest };
+    return this.mode === "run" || to <= from ? { from: 0, to: this.#clock } : { from, to };
+  }
+}

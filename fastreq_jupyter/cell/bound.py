@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.model import Outcome
 
-__all__ = ["Bound", "BoundPart", "BoundParts", "Check", "Env", "MisfitError", "Origin", "json_in", "shown_as", "text_in"]
+__all__ = ["Bound", "BoundPart", "BoundParts", "Check", "Env", "MisfitError", "Origin", "json_in", "shown_as", "text_in", "value_in"]
 
 Origin = Literal["row", "notebook", "dynamic", "secret", "chain"]
 Check = Literal["text", "header", "json"]

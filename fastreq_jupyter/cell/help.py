@@ -76,6 +76,7 @@ _RULES = """\
 Nothing is evaluated. In a path or query values are percent-encoded ({{+x}} keeps reserved characters), in JSON text they are
 escaped. Missing values (NaN, None) are null in JSON and an error row elsewhere. \\{{ is a literal {{, \\[ a literal [.
 --each SOURCE     a name or, in quotes, an expression: --each "orders.head(10)"; --each url=links names the element
+Options take {{ }} too: -c {{n}}.  --save-to DIR names files by URL, --save-to "img/{{ sku }}.jpg" by a value.
 """
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.call import Call, Session, check_options
 from fastreq_jupyter.cell.each import Source
+from fastreq_jupyter.cell.line_values import fill_options
 from fastreq_jupyter.cell.plan import build_steps
 from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.errors import OptionError, UsageError
@@ -72,7 +73,7 @@ def order_steps(  # noqa: PLR0913 - the line, the cell, and what they are filled
     if session is not None and not isinstance(session, Session):
         raise OptionError(f"--session {line.lookups['session']} is a {type(session).__name__}: give a FastRequests object")
     base = _under(session, options)
-    base = Options.of(base, **{**line.options, **looked_up})
+    base = Options.of(base, **{**fill_options(line.options, names), **looked_up})
     check_options(base)
     sources = [Source(spec, _evaluate(spec, namespace, outer)) for spec in line.each]
     base_url = None if session is None else session.home.base_url

@@ -9,6 +9,8 @@ from faultserver.server import routes
 pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
 QUICK, HANGING = 3, 30
+PROMISED, BUSY = 2, 3
+"""Seconds in which an interrupted cell ends, and what a machine that runs other tests may add."""
 
 
 @pytest.fixture
@@ -50,7 +52,7 @@ def interrupt_in_mid_run(kernel, door, cell):
 def check_interrupted(kernel, door, reply, seconds, frame):
     assert reply.status == "error"
     assert reply.ename in {"KeyboardInterrupt", "CancelledError"}, reply.text
-    assert seconds < 2
+    assert seconds < PROMISED + BUSY
     sent = door.count()
     assert door.wait(lambda d: d.open_links <= QUICK, timeout=2)
     assert kernel.value(f"{frame}['error'].fillna('').tolist()") == [""] * QUICK + ["cancelled"] * HANGING

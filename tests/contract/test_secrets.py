@@ -285,7 +285,7 @@ def artefacts_of(folder: Path) -> dict[str, str]:
             manager = AsyncKernelManager(transport="ipc", connection_file=f"{sockets}/c.json")
             client = Listening(notebook, km=manager, allow_errors=True, timeout=90, resources={"metadata": {"path": str(folder)}})
             client.heard = []
-            client.execute(env=os.environ | env)
+            client.execute(env=os.environ | env, cleanup_kc=True)
         arrived = "\n".join(str((a.target, a.headers, a.body)) for door in server.doors for a in door.arrivals)
         arrived += "\n".join(str(bytes(link.received)) for door in server.doors for link in door.links)
     page, _ = HTMLExporter().from_notebook_node(notebook)

@@ -33,6 +33,10 @@ SHOP = """%%fastreq shop -c 10 -r 60 --retries 2
 {{base}}/delay/0.9
 {{base}}/status/404
 {{base}}/customers/[41-90]"""
+SUMMARY = """from IPython.display import HTML
+from fastreq_jupyter.notebook.html import html_summary
+from fastreq_jupyter import last_run
+HTML(html_summary(last_run()))"""
 FORM = "Panel('{{base}}/orders/[1-40]', 'orders', rate_limit='60/min', max_retries='5')"
 
 
@@ -54,7 +58,7 @@ def main() -> None:
 
 def _take(browser: Browser, folder: Path, theme: str) -> None:
     with Jupyter("lab", folder, browser=browser, theme=f"JupyterLab {theme.title()}") as jupyter:
-        notebook = jupyter.open([START, SHOP, FORM], size=SIZE)
+        notebook = jupyter.open([START, SHOP, FORM, SUMMARY], size=SIZE)
         notebook.command("application:toggle-left-area")
         notebook.run(0)
         notebook.start(1)
@@ -65,7 +69,8 @@ def _take(browser: Browser, folder: Path, theme: str) -> None:
         _scroll(notebook, 14)
         _picture(panel, f"panel-{theme}")
         if theme == "light":
-            _picture(notebook.page.locator(".jp-OutputArea-child", has=notebook.page.locator("svg")).last, "summary")
+            notebook.run(3)
+            _picture(notebook.page.locator(".jp-RenderedHTML:has(svg)").last, "summary")
             notebook.run(2)
             notebook.page.locator(".fastreq-form").wait_for()
             _picture(notebook.page.locator(".fastreq-form"), "form")

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from fastreq_jupyter.engine import events
 from fastreq_jupyter.engine.execution import Execution
 from fastreq_jupyter.engine.summary import closing_line
-from fastreq_jupyter.errors import OptionError, SourceError
+from fastreq_jupyter.errors import OptionError, SourceError, UsageError
 from fastreq_jupyter.options import Options
 
 if TYPE_CHECKING:
@@ -169,7 +169,8 @@ class Run:
         if fixed:
             message = f"{fixed[0]} cannot be changed while a run goes on: update takes {', '.join(sorted(_ADJUSTABLE))}"
             raise OptionError(message)
-        self._post(self._execution.adjust, Options.of(self.options, **changes))
+        Options.of(self.options, **changes)
+        self._post(self._adjust, changes)
 
     def retry_failed(self) -> Run:
         """Start a new run of the same plan that sends only what failed; good rows are taken over."""
@@ -201,7 +202,9 @@ class Run:
         """
         error = self.error
         if error is not None:
-            message = f"the source of requests raised {type(error).__name__}; {self.progress.done} rows are in .df"
+            # Our own messages are safe; what the user's code says may hold secrets.
+            what = str(error) if isinstance(error, UsageError) else f"the source of requests raised {type(error).__name__}"
+            message = f"{what}; rows finished, in .df: {self.progress.done}"
             raise SourceError(message, self) from error
 
     async def drained(self) -> None:
@@ -265,6 +268,11 @@ class Run:
         if self._state == "PAUSED":
             self._enter("RUNNING")
             self._execution.set_paused(paused=False)
+
+    def _adjust(self, changes: dict[str, Any]) -> None:
+        # Laid over what is in force now: another change may have come in between.
+        with suppress(OptionError):
+            self._execution.adjust(Options.of(self.options, **changes))
 
     def _enter(self, state: str) -> None:
         if state != self._state:

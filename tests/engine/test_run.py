@@ -276,6 +276,17 @@ def test_concurrency_changes_while_running(counting_server, start) -> None:
     asyncio.run(main())
 
 
+def test_two_changes_at_once_both_hold(counting_server, start) -> None:
+    async def main() -> None:
+        run = start([counting_server.url])
+        run.update(concurrency=7)
+        run.update(max_retries=1)
+        await run
+        assert (run.options.concurrency, run.options.max_retries) == (7, 1)
+
+    asyncio.run(main())
+
+
 def test_a_rate_can_be_lifted_while_attempts_wait_for_it(counting_server, start) -> None:
     async def main() -> None:
         run = start([f"{counting_server.url}/{i}" for i in range(30)], rate_limit=1, rate_limit_burst=1)

@@ -100,6 +100,9 @@ class CountingServer:
         ready.set()
         await self._stop.wait()
         server.close()
+        # asyncio loses a socket whose accepting task is cancelled before its first steps.
+        for _ in range(5):
+            await asyncio.sleep(0)
         mine = asyncio.current_task()
         open_ones = [task for task in asyncio.all_tasks() if task is not mine]
         for task in open_ones:

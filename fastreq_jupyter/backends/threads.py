@@ -6,6 +6,7 @@ threads are never joined; whoever gives them work must see to it that a job whic
 
 from __future__ import annotations
 
+import os
 import threading
 from collections import deque
 from typing import TYPE_CHECKING
@@ -29,6 +30,10 @@ class DaemonPool:
     def __init__(self, name: str, limit: int) -> None:
         self._name = name
         self._limit = limit
+        self._start_over()
+
+    def _start_over(self) -> None:
+        self._pid = os.getpid()
         self._jobs: deque[Callable[[], None]] = deque()
         self._changed = threading.Condition()
         self._idle = 0
@@ -37,6 +42,9 @@ class DaemonPool:
 
     def submit(self, job: Callable[[], None]) -> None:
         """Run `job` on a thread soon; what it raises goes to `threading.excepthook`, so it should not."""
+        if self._pid != os.getpid():
+            # A forked child has the pool but none of its threads, and perhaps a lock that one of them held.
+            self._start_over()
         with self._changed:
             self._jobs.append(job)
             if self._idle >= len(self._jobs) or self._threads >= self._limit:

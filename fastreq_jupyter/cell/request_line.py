@@ -42,6 +42,7 @@ _WRAPPING = "\"'<>`,;()\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
 _SECOND = "one URL a line; %20 is a blank within one"
 _TARGET = re.compile(r"https?://|\{\{|/", re.IGNORECASE)
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*(.*)")
+_NO_FIELD = re.compile(r"[^:\s]+:(?://|[0-9]{1,5}/)")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CREDENTIALS = re.compile(r"(basic|digest)[ \t]+(?=\S)", re.IGNORECASE)
 
@@ -137,6 +138,8 @@ def read_header(span: Span, headers: list[HeaderTemplate], *, folded: bool) -> l
         return [*headers[:-1], HeaderTemplate(last.name, parts, last.line, last.column, last.basic)]
     if found is None:
         raise span.error(0, _no_header(span.text))
+    if _NO_FIELD.match(span.text):
+        raise span.error(0, _no_target(span.text))
     if found[1].lower() == "x-request-type" and found[2].lower() == "graphql":
         raise span.error(0, 'a GraphQL body is not supported: send JSON, {"query": "...", "variables": {}}')
     value = Span(found[2], *span.at(found.start(2)))

@@ -27,6 +27,17 @@ def test_method_version_headers_and_body_are_read():
     assert request.content == b'{\n  "a": 1\n}'
 
 
+@pytest.mark.parametrize("line", ["ftp://h/x", "htp://h/x", "localhost:8000/x", "127.0.0.1:8000/x"])
+def test_a_line_that_was_meant_as_a_url_is_no_header(line):
+    error = refused(f"http://h/1\n{line}")
+    assert "http://" in str(error)
+    assert (error.line, error.column) == (2, 1)
+
+
+def test_a_header_needs_no_blank_after_its_colon():
+    assert one("GET http://h/x\nX-Id:5\nX-Path: 8000/x").headers == (("X-Id", "5"), ("X-Path", "8000/x"))
+
+
 def test_a_lower_case_method_is_known():
     assert one("delete http://h/x").method == "DELETE"
 

@@ -128,7 +128,7 @@ def text_value(what: str, *, flag: bool = False) -> Check:
     """Accept a non-empty text or path; the option `method` takes a token only."""
 
     def check(value: Any) -> Any:
-        if value is None or (flag and value is True):
+        if (value is None and what != "method") or (flag and value is True):
             return value
         if flag and value is False:
             return None
@@ -199,11 +199,14 @@ def auth_value(value: Any) -> Any:
 
 
 def header_pairs(value: Any) -> tuple[tuple[str, str], ...] | None:
-    """Accept a mapping, pairs, or lines "Name: value"; names are tokens, values have no control characters."""
+    """Accept a mapping, pairs, or lines "Name: value"; a value of None leaves its name out.
+
+    Names are tokens, values have no control characters.
+    """
     if value is None:
         return None
     items: Any = [value] if isinstance(value, str) else value.items() if isinstance(value, Mapping) else value
-    return tuple(_header(item) for item in items)
+    return tuple(_header(item) for item in items if not (isinstance(item, tuple) and item[1:] == (None,)))
 
 
 def mapping_value(value: Any) -> Any:

@@ -62,7 +62,13 @@ ERROR_KINDS: tuple[str, ...] = get_args(ErrorKind)
 
 
 class FastreqError(Exception):
-    """Be the root of all errors raised by this package."""
+    """Be the root of all errors raised by this package; they can be copied and pickled (a pool of processes does)."""
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _revive, (type(self), self.args, self._state())
+
+    def _state(self) -> dict[str, Any]:
+        return dict(self.__dict__)
 
 
 class UsageError(FastreqError, ValueError):
@@ -99,11 +105,16 @@ class RunError(FastreqError):
     def __init__(self, message: str, run: Any = None) -> None:
         super().__init__(message)
         self._run = run
+        self._frame: Any = None
 
     @property
     def df(self) -> Any:
         """Return the DataFrame of the run, one row per request."""
-        return None if self._run is None else self._run.df
+        return self._frame if self._run is None else self._run.df
+
+    def _state(self) -> dict[str, Any]:
+        # A run lives in its process; its rows can leave it.
+        return {**self.__dict__, "_run": None, "_frame": self.df}
 
 
 class PartialFailureError(RunError):
@@ -168,3 +179,9 @@ class InsecureWarning(UserWarning):
 
 class JournalError(FastreqError):
     """Report a journal file that cannot be opened, is foreign, newer, torn beyond use, or held by another kernel."""
+
+
+def _revive(kind: type[FastreqError], args: tuple[Any, ...], state: dict[str, Any]) -> FastreqError:
+    error = kind.__new__(kind, *args)
+    error.__dict__.update(state)
+    return error

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.credentials import Credentials, Home, SeveralOriginsError
+from fastreq_jupyter.engine.cookies import read_cookies
 from fastreq_jupyter.model import Deferred, Item, Outcome, Request, Unsendable, copy_request
 from fastreq_jupyter.target import Origin, Target, parse_target
 
@@ -25,13 +26,16 @@ class Outfit:
         options: `auth` goes to its origin, or by a mapping to several.
         jar: Where cookies are put.
         home: Defaults of a `FastRequests`.
+
+    Raises:
+        OptionError: A cookie that cannot be sent.
     """
 
     def __init__(self, options: Options, *, jar: Jar, home: Home | None) -> None:
         self._home = home or Home()
         self._credentials = Credentials(options.auth)
         self.single_auth = options.auth is not None and not isinstance(options.auth, dict)
-        self._cookies = options.cookies
+        self._cookies = read_cookies(options.cookies or ())
         self._jar = jar
         self._met: set[Origin] = set()
         self._plain = not (self._credentials or self._home.credentials or self._home.headers or self._home.base_url)

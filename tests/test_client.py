@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import pickle
 import signal
 import subprocess
 import sys
@@ -86,6 +87,8 @@ def test_return_types_have_names():
         ({"select": "a[", "return_type": "dataframe"}, "select"),
         ({"select": "a", "return_type": "json"}, "select needs return_type dataframe"),
         ({"return_none_on_failure": True}, "return_none_on_failure needs return_type"),
+        ({"method": None}, "method=None"),
+        ({"cookies": {"a": "b;c"}}, "cookies: the value of a"),
     ],
 )
 def test_a_wrong_option_is_refused_in_one_line_and_nothing_is_sent(server, given, said):
@@ -94,6 +97,28 @@ def test_a_wrong_option_is_refused_in_one_line_and_nothing_is_sent(server, given
     assert said in str(error.value)
     assert "\n" not in str(error.value)
     assert server.arrivals == []
+
+
+def test_a_header_or_cookie_of_none_is_left_out(server):
+    fastreq(server.url, headers={"X-A": None, "X-B": "1"}, cookies={"a": None, "b": "2"})
+    names = {name.lower(): value for name, value in server.arrivals[0].headers.items()}
+    assert "x-a" not in names
+    assert (names["x-b"], names["cookie"]) == ("1", "b=2")
+
+
+def test_keys_that_are_too_many_for_a_generator_say_so(server):
+    with pytest.raises(SourceError, match=r"^keys has 2 labels, but 1 URLs came.*rows finished, in \.df: 1$") as error:
+        fastreq((url for url in [f"{server.url}/a"]), keys=["a", "b"])
+    assert error.value.df["ok"].tolist() == [True]
+
+
+def test_an_error_that_carries_a_run_can_be_pickled(server):
+    with pytest.raises(PartialFailureError) as caught:
+        fastreq([f"{server.url}/a", f"{server.url}/status/404"], return_type="json", keys=["x", "y"])
+    error = pickle.loads(pickle.dumps(caught.value))
+    assert (str(error), error.total, error.successes) == (str(caught.value), 2, 1)
+    assert error.failures["y"].error == "http 404"
+    assert error.df["error"].fillna("").tolist() == ["", "http 404"]
 
 
 def test_a_str_gives_one_result_and_a_list_a_list(server):
@@ -481,5 +506,25 @@ def test_importing_the_doors_brings_in_no_library():
         heavy = ("IPython", "pandas", "niquests", "aiohttp", "requests", "ipywidgets", "nest_asyncio2", "sqlite3")
         assert not [name for name in heavy if name in sys.modules], [name for name in heavy if name in sys.modules]
         """
+    )
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("backend", ["niquests", "aiohttp", "requests"])
+def test_a_forked_child_sends_like_its_parent(server, backend):
+    done = run_python(
+        """
+        import os, sys
+        from fastreq_jupyter import fastreq
+        given = dict(backend=sys.argv[2], timeout=10, max_retries=0, progress="none")
+        assert fastreq(sys.argv[1], **given)["ok"].tolist() == [True]
+        child = os.fork()
+        if child == 0:
+            os._exit(0 if fastreq(sys.argv[1], **given)["ok"].tolist() == [True] else 1)
+        assert os.waitpid(child, 0)[1] == 0
+        assert fastreq(sys.argv[1], **given)["ok"].tolist() == [True]
+        """,
+        server.url,
+        backend,
     )
     assert done.returncode == 0, done.stderr

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.response import Headers
     from fastreq_jupyter.target import Origin, Target
 
-__all__ = ["Jar"]
+__all__ = ["Jar", "read_cookies"]
 
 _LARGEST = 4096  # bytes of name and value, RFC 6265, 6.1
 _PER_DOMAIN = 180
@@ -87,8 +87,7 @@ class Jar:
         Raises:
             OptionError: A name is no token, or a value holds a control character or ";"; values are not shown.
         """
-        items = cookies.items() if hasattr(cookies, "items") else cookies
-        checked = dict(_given_pair(name, value) for name, value in items)
+        checked = read_cookies(cookies)
         with self._lock:
             self._given.setdefault(origin, {}).update(checked)
 
@@ -160,6 +159,16 @@ class Jar:
 
     def __repr__(self) -> str:
         return f"<Jar of {len(self)} cookies>"
+
+
+def read_cookies(cookies: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> dict[str, str]:
+    """Return the cookies that a user gives as text; a value of None leaves its name out.
+
+    Raises:
+        OptionError: As `Jar.set`.
+    """
+    items = cookies.items() if hasattr(cookies, "items") else cookies
+    return dict(_given_pair(name, value) for name, value in items if value is not None)
 
 
 def _given_pair(name: Any, value: Any) -> tuple[str, str]:

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING
 
 from fastreq_jupyter.cell.bodies import read_body
 from fastreq_jupyter.cell.curl_command import is_curl, read_curl
-from fastreq_jupyter.cell.request_line import PLAIN_URL, RequestLine, begins_request, is_continuation, read_header, read_request_line
+from fastreq_jupyter.cell.plain_lines import PlainLines
+from fastreq_jupyter.cell.request_line import RequestLine, begins_request, is_continuation, read_header, read_request_line
 from fastreq_jupyter.cell.syntax import Entry, HeaderTemplate, ParsedCell, RequestTemplate, Span, Variable
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Callable, Generator
 
 __all__ = ["parse", "parse_steps"]
 
@@ -31,7 +32,6 @@ STEP = 2048
 COSTLY = 256
 """Most of them that are more than a plain URL."""
 
-_SIMPLE = re.compile(r"(GET|HEAD|DELETE|OPTIONS) (" + PLAIN_URL.pattern + ")")
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _DIRECTIVE = re.compile(r"(?:#|//)\s*@([\w-]+)(?:(?:[ \t]+|[ \t]*=[ \t]*)(.*?))?[ \t]*")
 _VARIABLE = re.compile(r"@([A-Za-z][\w.-]*)[ \t]*=[ \t]*(.*?)[ \t]*")
@@ -73,14 +73,20 @@ def parse(text: str, *, first_line: int = 1) -> ParsedCell:
             return parsed
 
 
-def parse_steps(text: str, *, first_line: int = 1) -> Generator[None, None, ParsedCell]:
-    """Read a cell as `parse` does, yielding every few milliseconds so that a loop can go on in between."""
+def parse_steps(text: str, *, first_line: int = 1, known: Callable[[str], str | None] | None = None) -> Generator[None, None, ParsedCell]:
+    """Read a cell as `parse` does, yielding every few milliseconds so that a loop can go on in between.
+
+    Args:
+        text: As for `parse`.
+        first_line: As for `parse`.
+        known: Gives a variable of the notebook that is a text; None where names may be columns.
+    """
     text = text.removeprefix("\ufeff")
     _refuse_surrogates(text, first_line)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     yield
-    reader = _Reader(text.split("\n"), first_line)
+    reader = _Reader(text.split("\n"), first_line, PlainLines(text, known))
     yield
     while reader.number < len(reader.lines):
         reader.read(min(reader.number + STEP, len(reader.lines)))
@@ -92,7 +98,8 @@ def parse_steps(text: str, *, first_line: int = 1) -> Generator[None, None, Pars
 class _Reader:
     """Hold the lines, the place in them, and the request that is being read."""
 
-    def __init__(self, lines: list[str], first_line: int) -> None:
+    def __init__(self, lines: list[str], first_line: int, plain: PlainLines) -> None:
+        self._plain = plain
         self.lines = lines
         self.first_line = first_line
         self.number = 0
@@ -123,15 +130,11 @@ class _Reader:
 
     def _read_plain(self) -> bool:
         """Take a line that is a URL, or method and URL, with nothing to look at before the next request."""
-        text = self.lines[self.number]
-        found = None
-        if PLAIN_URL.fullmatch(text) is None and (text[:1] not in "GHDO" or (found := _SIMPLE.fullmatch(text)) is None):
+        following = self.lines[self.number + 1] if self.number + 1 < len(self.lines) else None
+        entry = self._plain.read(self.lines[self.number], following, self.cell.variables)
+        if entry is None:
             return False
-        if self.number + 1 < len(self.lines):
-            following = self.lines[self.number + 1]
-            if following and not following.startswith(("http://", "https://", "###", "GET http")):
-                return False
-        self.cell.entries.append(text if found is None else (found[1], found[2]))
+        self.cell.entries.append(entry)
         self.number += 1
         return True
 

@@ -15,7 +15,7 @@ from typing import Literal
 from urllib.parse import quote
 
 from fastreq_jupyter.cell.bound import Bound, BoundPart, BoundParts, Env, MisfitError, shown_as, text_in
-from fastreq_jupyter.cell.request_line import PLAIN_URL
+from fastreq_jupyter.cell.plain_lines import PLAIN_URL
 from fastreq_jupyter.cell.syntax import Range, VarText
 from fastreq_jupyter.secret_names import is_secret_name
 from fastreq_jupyter.target import parse_target

@@ -120,11 +120,11 @@ def build_steps(  # noqa: PLR0913 - as build
     Raises:
         CellSyntaxError: The only exception that a text can cause.
     """
-    parsed = yield from parse_steps(text, first_line=first_line)
+    rows = Rows(sources, in_step=options.zip)
+    parsed = yield from parse_steps(text, first_line=first_line, known=None if rows.tables else lambda name: _text(namespace, name))
     if not parsed.entries:
         message = "no request in the cell: write a URL, METHOD URL, or a curl command"
         raise CellSyntaxError(message, first_line)
-    rows = Rows(sources, in_step=options.zip)
     labels = {entry.label: entry.line for entry in parsed.entries if isinstance(entry, RequestTemplate) and entry.label}
     binder = Binder(parsed.variables, labels, rows, namespace, surroundings or Surroundings())
     lifted = lift(parsed.entries, options, given)
@@ -139,6 +139,11 @@ def build_steps(  # noqa: PLR0913 - as build
     if options.save_to is not None and plan.total is not None:
         yield from _check_files(plan.items, first_line)
     return plan
+
+
+def _text(namespace: Mapping[str, Any], name: str) -> str | None:
+    value = namespace.get(name)
+    return value if type(value) is str else None
 
 
 def _check_files(items: Iterable[Item], first_line: int) -> Generator[None, None, None]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.cell.syntax import FilePiece, TextPiece
     from fastreq_jupyter.errors import CellSyntaxError
 
-__all__ = ["METHODS", "PLAIN_URL", "RequestLine", "begins_request", "is_continuation", "make_header", "read_header", "read_request_line"]
+__all__ = ["METHODS", "RequestLine", "begins_request", "is_continuation", "make_header", "read_header", "read_request_line"]
 
 # RFC 9110 and the IANA registry's methods that APIs use; PURGE is what caches understand.
 METHODS = (
@@ -22,9 +22,6 @@ METHODS = (
     "PROPFIND", "PROPPATCH", "MKCOL", "MKCALENDAR", "COPY", "MOVE", "LOCK", "UNLOCK", "ACL", "BIND", "REBIND", "UNBIND", "CHECKIN",
     "CHECKOUT", "MERGE", "MKACTIVITY", "MKWORKSPACE", "UPDATE", "LABEL", "VERSION-CONTROL", "BASELINE-CONTROL", "ORDERPATCH",
 )  # fmt: skip
-PLAIN_URL = re.compile(r"https?://(?!-)[A-Za-z0-9-]{1,60}(?:\.[A-Za-z0-9-]{1,60}){0,3}(?::[0-9]{1,4})?(?:[/?#][!#-Z_a-z|~]*)?")
-"""A URL that needs no second look: ASCII, no white space, quote, backslash, bracket or brace."""
-
 _KNOWN = frozenset(METHODS)
 _OTHER_PROTOCOLS = frozenset(
     {"CONNECT", "GRAPHQL", "GRPC", "WS", "WSS", "WEBSOCKET", "SSE", "EVENTSOURCE", "MQTT", "AMQP", "RABBITMQ", "RSOCKET"}

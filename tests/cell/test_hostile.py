@@ -124,6 +124,17 @@ def test_two_hundred_thousand_urls_take_under_three_seconds_in_short_steps():
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("head", ["", "@base = https://api.example.com\n"])
+def test_as_many_urls_behind_a_variable_take_no_longer(head):
+    text = head + "\n".join(f"{{{{base}}}}/v1/customers/{n:08d}/orders?p={n % 10}" for n in range(200_000))
+    start = time.thread_time()
+    longest, made = longest_step(build_steps(text, options=Options(), namespace={"base": "https://api.example.com"}))
+    assert time.thread_time() - start < 3
+    assert longest < 0.2
+    assert next(iter(made.items)).url == "https://api.example.com/v1/customers/00000000/orders?p=0"
+
+
+@pytest.mark.slow
 def test_slow_lines_are_read_in_short_steps_too():
     text = "\n".join(f"curl 'https://h.example/{n}' -H 'a: b' -d 'x={n}'" for n in range(20_000))
     longest, _ = longest_step(parse_steps(text))

@@ -79,16 +79,18 @@ class OptionArguments(TypedDict, total=False):
 
 def document_options(function: F) -> F:
     """Append the options, as the table has them, to the docstring of a function."""
+    # As deep as the other sections: the methods' docstrings are indented twice.
+    margin = min(len(line) - len(line.lstrip()) for line in (function.__doc__ or "").splitlines()[1:] if line.strip())
     lines = [
         fill(
             f"{row.name}: {row.help} ({row.allowed}; default {row.default!r}).",
             width=110,
-            initial_indent=" " * 12,
-            subsequent_indent=" " * 16,
+            initial_indent=" " * (margin + 4),
+            subsequent_indent=" " * (margin + 8),
             break_on_hyphens=False,
         )
         for row in TABLE.values()
         if "function" in row.doors
     ]
-    function.__doc__ = f"{(function.__doc__ or '').rstrip()}\n\n        Options:\n" + "\n".join(lines) + "\n"
+    function.__doc__ = f"{(function.__doc__ or '').rstrip()}\n\n{' ' * margin}Options:\n" + "\n".join(lines) + "\n"
     return function

@@ -89,8 +89,9 @@ async def fastreq_async(urls: Any, **options: Unpack[OptionArguments]) -> Any:
 async def fastreq_stream(urls: Any, **options: Unpack[OptionArguments]) -> AsyncGenerator[StreamedOutcome, None]:
     """Send requests on the running loop and give each out as soon as its head is there, in order of completion.
 
-    The slot of a request is held until its body was read (`aiter_bytes`, `read`) or closed (`aclose`). Leaving the loop
-    cancels what is left.
+    The slot of a request is held until its body was read (`aiter_bytes`, `read`) or closed (`aclose`), or its outcome was
+    let go of; while all wait for a reader, a body that nobody begins to read within `timeout` is closed. Leaving the loop
+    before its end cancels what is left.
 
     Args:
         urls: As `fastreq`; asynchronous iterables too.
@@ -116,12 +117,15 @@ async def fastreq_stream(urls: Any, **options: Unpack[OptionArguments]) -> Async
 
     run.subscribe(listen)
     try:
-        async for outcome in handoffs:
+        async for outcome in handoffs.given_by(run):
             yield outcome
+            # Whoever holds an outcome holds its slot.
+            del outcome
         run.raise_error()
     finally:
-        run.cancel()
-        await run.drained()
+        if not handoffs.left:
+            run.cancel()
+            await run.drained()
 
 
 @sealed

@@ -73,6 +73,8 @@ def _stream(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             async for item in stream:
                 yield item
+                # What is given out belongs to the caller alone: a streamed outcome holds a slot while anybody has it.
+                del item
         except _OURS as error:
             failure = error.with_traceback(None)
         else:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import os
 import pickle
 import signal
@@ -17,6 +18,7 @@ import pytest
 
 import fastreq_jupyter
 from fastreq_jupyter import (
+    BackendError,
     FastRequests,
     OptionError,
     PartialFailureError,
@@ -68,6 +70,12 @@ def test_the_options_of_the_functions_are_those_of_the_table():
 @pytest.mark.parametrize("function", [fastreq, fastreq_async, fastreq_stream, submit, FastRequests.request])
 def test_docstrings_name_every_option(function):
     assert not [name for name in FUNCTION_OPTIONS if f" {name}: " not in function.__doc__]
+
+
+@pytest.mark.parametrize("function", [fastreq, fastreq_async, fastreq_stream, submit, FastRequests.request])
+def test_the_options_are_a_section_of_their_own_in_docstrings(function):
+    lines = inspect.getdoc(function).splitlines()
+    assert {line for line in lines if line.endswith(":") and not line.startswith(" ")} >= {"Args:", "Options:"}
 
 
 def test_return_types_have_names():
@@ -378,6 +386,59 @@ def test_a_stream_holds_its_slot_until_the_body_is_read(server):
         return order
 
     assert asyncio.run(main()) == [(0, 1), (1, 2), (2, 3)]
+
+
+@pytest.mark.parametrize("urls", [list, iter])
+def test_a_stream_whose_bodies_nobody_reads_comes_to_its_end(server, urls):
+    async def main():
+        stream = fastreq_stream(urls([f"{server.url}/{n}" for n in range(12)]), concurrency=3)
+        return [outcome.status async for outcome in stream]
+
+    assert asyncio.run(asyncio.wait_for(main(), 15)) == [200] * 12
+
+
+def test_the_last_outcome_of_a_stream_can_be_read_behind_its_loop(server):
+    async def main():
+        async for outcome in fastreq_stream(f"{server.url}/a"):
+            last = outcome
+        return await last.read()
+
+    assert b"/a" in asyncio.run(asyncio.wait_for(main(), 15))
+
+
+def test_bodies_of_a_stream_can_be_read_by_tasks_that_begin_late(server):
+    async def main():
+        async def late(outcome):
+            await asyncio.sleep(0.6)
+            return len(await outcome.read())
+
+        async with asyncio.TaskGroup() as group:
+            stream = fastreq_stream([f"{server.url}/{n}" for n in range(6)], concurrency=2)
+            tasks = [group.create_task(late(outcome)) async for outcome in stream]
+        return [task.result() > 0 for task in tasks]
+
+    assert asyncio.run(asyncio.wait_for(main(), 30)) == [True] * 6
+
+
+def test_outcomes_that_are_kept_unread_time_out_instead_of_blocking_for_ever(server):
+    async def main():
+        kept = [outcome async for outcome in fastreq_stream([f"{server.url}/{n}" for n in range(3)], concurrency=1, timeout=0.5)]
+        with pytest.raises(BackendError, match="nobody began to read"):
+            await kept[0].read()
+        return await kept[2].read()
+
+    assert b"/2" in asyncio.run(asyncio.wait_for(main(), 15))
+
+
+def test_a_body_read_after_its_stream_was_left_is_never_taken_for_an_empty_one(server):
+    async def main():
+        stream = fastreq_stream(f"{server.url}/a")
+        outcome = await anext(stream)
+        await stream.aclose()
+        with pytest.raises(BackendError, match="the stream was left"):
+            await outcome.read()
+
+    asyncio.run(main())
 
 
 def test_leaving_a_stream_cancels_the_rest(server):

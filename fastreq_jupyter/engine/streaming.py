@@ -1,13 +1,17 @@
 """Hand bodies to the user while they arrive: `fastreq_stream`.
 
-A good response is given out as soon as its head is read; its slot is held until the body was read or closed. The deadline
-of the attempt ends at the head; from there each read may take that long.
+A good response is given out as soon as its head is read; its slot is held until the body was read or closed, or nobody has
+the outcome any more. The deadline of the attempt ends at the head; from there each read may take that long.
+
+A loop that reads no bodies must not wait for itself: what it holds unread would hold the slots that the next outcomes need.
 """
 
 from __future__ import annotations
 
 import asyncio
-from contextlib import aclosing
+import weakref
+from contextlib import aclosing, suppress
+from time import monotonic
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.engine.sink import Body, iter_body
@@ -21,10 +25,32 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.attempt import Handoff, Trial
     from fastreq_jupyter.engine.deadline import Deadline
     from fastreq_jupyter.engine.lane import Job
+    from fastreq_jupyter.engine.run import Run
     from fastreq_jupyter.model import Attempt, Request, Response
     from fastreq_jupyter.options import Options
 
 __all__ = ["Handoffs", "StreamedOutcome"]
+
+
+_LOOK = 0.2
+"""Seconds a reader waits for the next outcome before it is looked whether its own unread ones are in the way."""
+
+
+class _Held:
+    """Hold the body of one response between the worker, who keeps the slot, and the outcome that the user has."""
+
+    def __init__(self, body: AsyncGenerator[bytes, None]) -> None:
+        self.body = body
+        self.size_bytes = 0
+        self.begun = False
+        self.failure: BackendError | None = None
+        self.closed = asyncio.Event()
+
+    def let_go(self, failure: BackendError | None = None) -> None:
+        """Give the slot back; who reads after that is told the failure."""
+        if not self.closed.is_set():
+            self.failure = self.failure or failure
+            self.closed.set()
 
 
 class StreamedOutcome:
@@ -38,19 +64,14 @@ class StreamedOutcome:
         attempts: Earlier tries of this request.
     """
 
-    def __init__(self, outcome: Outcome, body: AsyncGenerator[bytes, None] | None = None) -> None:
+    def __init__(self, outcome: Outcome, held: _Held | None = None) -> None:
         self.position: int = outcome.position
         self.request: Request = outcome.request
         self.response: Response | None = outcome.response
         self.error: str | None = outcome.error
         self.error_detail: str | None = outcome.error_detail
         self.attempts: tuple[Attempt, ...] = outcome.attempts
-        self.size_bytes = 0
-        self.failure: BackendError | None = None
-        self.closed = asyncio.Event()
-        self._body = body
-        if body is None:
-            self.closed.set()
+        self._held = held
 
     @property
     def ok(self) -> bool:
@@ -62,20 +83,32 @@ class StreamedOutcome:
         """Return the status code, or None where no response came."""
         return None if self.response is None else self.response.status
 
+    @property
+    def size_bytes(self) -> int:
+        """Return how much of the body was read."""
+        return 0 if self._held is None else self._held.size_bytes
+
     async def aiter_bytes(self) -> AsyncIterator[bytes]:
         """Give the body in pieces, content coding removed; gives nothing for a failed request or a second time.
 
         Raises:
-            BackendError: The body broke off, was malformed, too large, or nothing came for the time of `timeout`.
+            BackendError: The body broke off, was malformed or too large, nothing came for the time of `timeout`, or the
+                stream was left before.
         """
-        if self._body is None or self.closed.is_set():
+        held = self._held
+        if held is None:
             return
+        if held.closed.is_set():
+            if held.failure is not None:
+                raise BackendError(held.failure.kind, held.failure.detail)
+            return
+        held.begun = True
         try:
-            async for chunk in self._body:
-                self.size_bytes += len(chunk)
+            async for chunk in held.body:
+                held.size_bytes += len(chunk)
                 yield chunk
         except BackendError as error:
-            self.failure = error
+            held.failure = error
             raise
         finally:
             await self.aclose()
@@ -90,9 +123,9 @@ class StreamedOutcome:
 
     async def aclose(self) -> None:
         """Give the slot back; what was not read is lost. Can be called twice."""
-        if self._body is not None and not self.closed.is_set():
-            await self._body.aclose()
-        self.closed.set()
+        if self._held is not None and not self._held.closed.is_set():
+            await self._held.body.aclose()
+            self._held.let_go()
 
     def __repr__(self) -> str:
         return f"<StreamedOutcome {self.position} {self.error or self.status} {self.request!r}>"
@@ -103,12 +136,17 @@ class Handoffs:
 
     Args:
         options: Of the run.
+
+    Attributes:
+        left: The reader came to the end while it has outcomes that it may yet read: the run goes on for these.
     """
 
     def __init__(self, options: Options) -> None:
+        self.left = False
         self._options = options
         self._queue: asyncio.Queue[StreamedOutcome | None] = asyncio.Queue()
         self._given: set[int] = set()
+        self._open: set[_Held] = set()
 
     def of(self, job: Job, deadline: Deadline) -> Handoff:
         """Return what takes over the body of one attempt."""
@@ -117,18 +155,20 @@ class Handoffs:
             deadline.stop()
             body = _timed(iter_body(stream, method=job.request.method, max_body=self._options.max_body), self._options.attempt_timeout)
             head = Outcome(job.position, job.request, attempts=tuple(job.attempts), response=response)
-            given = StreamedOutcome(head, body)
+            held = _Held(body)
             trial.handed = True
             self._given.add(job.position)
-            self._queue.put_nowait(given)
+            self._open.add(held)
+            self._queue.put_nowait(_watched(StreamedOutcome(head, held), held))
             try:
-                await given.closed.wait()
+                await held.closed.wait()
             finally:
-                given.closed.set()
+                self._open.discard(held)
+                held.let_go(BackendError("cancelled", "the stream was left before this body was read"))
                 await body.aclose()
-            if given.failure is not None:
-                raise BackendError(given.failure.kind, given.failure.detail)
-            return Body(None, given.size_bytes)
+            if held.failure is not None:
+                raise BackendError(held.failure.kind, held.failure.detail)
+            return Body(None, held.size_bytes)
 
         return take_over
 
@@ -141,10 +181,56 @@ class Handoffs:
         """Tell the reader that nothing more comes."""
         self._queue.put_nowait(None)
 
-    async def __aiter__(self) -> AsyncIterator[StreamedOutcome]:
-        """Give out what the queue holds until the run is over."""
-        while (given := await self._queue.get()) is not None:
+    async def given_by(self, run: Run) -> AsyncIterator[StreamedOutcome]:
+        """Give out what the queue holds until the run is over, or waits for nobody but its reader."""
+        while (given := await self._next(run)) is not None:
             yield given
+            # Whoever holds an outcome holds its slot.
+            del given
+
+    async def _next(self, run: Run) -> StreamedOutcome | None:
+        patience = self._options.attempt_timeout
+        since = monotonic()
+        while True:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_LOOK):
+                    return await self._queue.get()
+            if not self._queue.empty():
+                continue
+            if any(held.begun for held in self._open) or not self._open:
+                since = monotonic()
+            elif _complete(run, len(self._open)):
+                self.left = True
+                asyncio.get_running_loop().call_later(patience, self._expire)
+                return None
+            elif monotonic() - since > patience:
+                self._expire()
+
+    def _expire(self) -> None:
+        """Let go of what nobody began to read."""
+        for held in [one for one in self._open if not one.begun]:
+            held.let_go(BackendError("timeout", f"nobody began to read this body within {self._options.attempt_timeout:g} s"))
+
+
+def _watched(given: StreamedOutcome, held: _Held) -> StreamedOutcome:
+    """Return the outcome; when nobody has it any more, its slot comes back."""
+    loop = asyncio.get_running_loop()
+
+    def drop() -> None:
+        # Garbage may be collected on any thread, and after the loop.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(held.let_go)
+
+    weakref.finalize(given, drop).atexit = False
+    return given
+
+
+def _complete(run: Run, unread: int) -> bool:
+    """Tell whether all requests are finished but those whose bodies wait for a reader."""
+    done, total = run.progress.done, run.progress.total
+    if total is None and (run.error is not None or run.summary()["source_exhausted"]):
+        total = len(run.rows)
+    return total is not None and done + unread >= total
 
 
 async def _timed(body: AsyncIterator[bytes], seconds: float) -> AsyncGenerator[bytes, None]:

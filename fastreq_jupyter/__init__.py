@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.errors import BackendError as BackendError
     from fastreq_jupyter.errors import CellSyntaxError as CellSyntaxError
     from fastreq_jupyter.errors import FastreqError as FastreqError
+    from fastreq_jupyter.errors import InsecureWarning as InsecureWarning
     from fastreq_jupyter.errors import JournalError as JournalError
     from fastreq_jupyter.errors import OptionError as OptionError
     from fastreq_jupyter.errors import PartialFailureError as PartialFailureError
@@ -45,8 +46,8 @@ _HOMES = {
     "engine.run": ("Run",),
     "engine.streaming": ("StreamedOutcome",),
     "errors": (
-        "BackendError", "CellSyntaxError", "FastreqError", "JournalError", "OptionError", "PartialFailureError", "RunError",
-        "SourceError", "UsageError",
+        "BackendError", "CellSyntaxError", "FastreqError", "InsecureWarning", "JournalError", "OptionError", "PartialFailureError",
+        "RunError", "SourceError", "UsageError",
     ),
     "frame_io": ("load",),
     "model": ("Outcome", "Request", "Response"),
@@ -60,6 +61,8 @@ __all__ = sorted([*_PUBLIC, "__version__", "load_ipython_extension", "unload_ipy
 
 
 def __getattr__(name: str) -> Any:
+    if name == "demo":
+        return import_module(f"{__name__}.demo")
     home = _PUBLIC.get(name)
     if home is None:
         message = f"module {__name__!r} has no attribute {name!r}"
@@ -71,7 +74,8 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *__all__})
+    # What a person is offered by the Tab key, not what happens to be imported.
+    return sorted({*__all__, "demo", *(name for name in globals() if name.startswith("__"))})
 
 
 def load_ipython_extension(ipython: Any) -> None:

@@ -78,6 +78,13 @@ def test_the_options_are_a_section_of_their_own_in_docstrings(function):
     assert {line for line in lines if line.endswith(":") and not line.startswith(" ")} >= {"Args:", "Options:"}
 
 
+def test_the_package_offers_its_names_and_not_its_rooms():
+    offered = [name for name in dir(fastreq_jupyter) if not name.startswith("_")]
+    assert {"fastreq", "demo", "InsecureWarning"} <= set(offered)
+    assert not {"TYPE_CHECKING", "sealing", "import_module"} & set(offered)
+    assert all(hasattr(fastreq_jupyter, name) for name in offered)
+
+
 def test_return_types_have_names():
     assert [kind.value for kind in ReturnType] == list(RETURN_TYPES)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 from enum import StrEnum
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["OptionArguments", "ReturnType", "document_options"]
 
-F = TypeVar("F")
+F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class ReturnType(StrEnum):
@@ -78,7 +79,7 @@ class OptionArguments(TypedDict, total=False):
 
 
 def document_options(function: F) -> F:
-    """Append the options, as the table has them, to the docstring of a function."""
+    """Append the options, as the table has them, to the docstring of a function, and to the signature that Tab looks at."""
     # As deep as the other sections: the methods' docstrings are indented twice.
     margin = min(len(line) - len(line.lstrip()) for line in (function.__doc__ or "").splitlines()[1:] if line.strip())
     lines = [
@@ -93,4 +94,9 @@ def document_options(function: F) -> F:
         if "function" in row.doors
     ]
     function.__doc__ = f"{(function.__doc__ or '').rstrip()}\n\n{' ' * margin}Options:\n" + "\n".join(lines) + "\n"
+    signature = inspect.signature(function)
+    named = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    rows = [row for row in TABLE.values() if "function" in row.doors]
+    known = [inspect.Parameter(row.name, inspect.Parameter.KEYWORD_ONLY, default=row.default) for row in rows]
+    function.__signature__ = signature.replace(parameters=[*named, *known])  # type: ignore[attr-defined]
     return function

@@ -78,6 +78,11 @@ def test_the_options_are_a_section_of_their_own_in_docstrings(function):
     assert {line for line in lines if line.endswith(":") and not line.startswith(" ")} >= {"Args:", "Options:"}
 
 
+@pytest.mark.parametrize("function", [fastreq, fastreq_async, fastreq_stream, submit, FastRequests.request])
+def test_signatures_offer_every_option_to_tab(function):
+    assert set(inspect.signature(function).parameters) - {"self", "urls"} == FUNCTION_OPTIONS
+
+
 def test_the_package_offers_its_names_and_not_its_rooms():
     offered = [name for name in dir(fastreq_jupyter) if not name.startswith("_")]
     assert {"fastreq", "demo", "InsecureWarning"} <= set(offered)

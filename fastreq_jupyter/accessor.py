@@ -40,7 +40,8 @@ class FastreqAccessor:
         """Send a GET for each row and return the frame with the answers' columns behind its own, joined by position.
 
         Args:
-            template: URL with ``{{ column }}`` in it; ``{{ index }}`` and ``{{ row }}`` work as in a cell.
+            template: URL with ``{{ column }}`` in it; ``{{ index }}`` and ``{{ row }}`` work as in a cell. Other values are put in
+                by Python, ``base + "/orders/{{ id }}"``: variables of the notebook are not looked up here.
             **options: As `fastreq`, but `keys`, `return_type` and the like; templates work in `headers` too.
 
         Raises:

@@ -168,7 +168,10 @@ class Binder:
         if "(" in name or any(sign in name for sign in "+*/|=<>"):
             return "names are looked up, nothing is evaluated: compute it in Python first and name the result"
         known = [*self._rows.names(), *self._all, *self._labels, *(one for one, value in self._namespace.items() if _is_value(one, value))]
-        where = "the row, the cell or the notebook" if self._rows.sources else "the cell or the notebook"
+        where = "the cell or the notebook"
+        if self._rows.sources:
+            # Where there is no notebook to look into (df.fastreq.get), none is named.
+            where = "the row, the cell or the notebook" if self._namespace else "the row or the cell"
         own = [name for name in self._rows.names() if name != "index"]
         hint = near(name, known) or (f"; the row has {offered(own)}" if own else "")
         return f"nothing in {where} is named {name[:60]!r}{hint}"

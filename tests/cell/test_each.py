@@ -175,7 +175,10 @@ def test_a_near_name_is_offered_whatever_its_case():
 
 def test_without_a_near_name_the_rows_own_are_told():
     table = pd.DataFrame({"id": [1], "order date": [2]})
-    assert refused("http://h/{{zzz}}", each=[("t", table)]).endswith("is named 'zzz'; the row has {{id}}, {{order date}}, {{row}}")
+    said = "nothing in the row or the cell is named 'zzz'; the row has {{id}}, {{order date}}, {{row}}"
+    assert refused("http://h/{{zzz}}", each=[("t", table)]).endswith(said)
+    said = said.replace("the row or the cell", "the row, the cell or the notebook")
+    assert refused("http://h/{{zzz}}", each=[("t", table)], namespace={"x": 1}).endswith(said)
     assert refused("http://h/{{row.zzz}}", each=[("t", table)]).endswith("the row has no 'zzz'; it has {{id}}, {{order date}}")
 
 

@@ -99,10 +99,12 @@ class CountingServer:
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         ready.set()
         await self._stop.wait()
-        server.close()
-        # asyncio loses a socket whose accepting task is cancelled before its first steps.
+        # asyncio loses a socket that was accepted just before its server is closed: accept no more, let those arrive.
+        for sock in server.sockets:
+            self._loop.remove_reader(sock.fileno())
         for _ in range(5):
             await asyncio.sleep(0)
+        server.close()
         mine = asyncio.current_task()
         open_ones = [task for task in asyncio.all_tasks() if task is not mine]
         for task in open_ones:

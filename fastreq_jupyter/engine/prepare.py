@@ -18,8 +18,8 @@ __all__ = ["UnsendableError", "prepare"]
 USER_AGENT = "fastreq-jupyter/0.1"
 _DEFAULTS: Headers = (("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Accept-Encoding", ACCEPT_ENCODING))
 _DEFAULT_NAMES = frozenset({"user-agent", "accept", "accept-encoding"})
-# Message framing belongs to the backend: what a copied request says of it may be wrong for ours.
-_FRAMING = frozenset({"content-length", "connection", "keep-alive", "transfer-encoding", "upgrade", "te", "trailer"})
+# RFC 9110, 7.6.1: these speak of one connection, and ours is another than that of a copied request.
+_OF_THE_CONNECTION = frozenset({"connection", "keep-alive", "proxy-connection", "upgrade", "te", "trailer"})
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
@@ -56,7 +56,7 @@ def _field_lines(given: Headers) -> Headers:
     seen = set()
     for name, value in given:
         lowered = name.lower()
-        if lowered in _FRAMING:
+        if lowered in _OF_THE_CONNECTION:
             continue
         if not _TOKEN.fullmatch(name):
             raise UnsendableError("invalid value", "a header name is not a token")

@@ -31,7 +31,7 @@ def test_a_part_of_a_body_is_asked_for_uncompressed() -> None:
     assert sent(headers={"Range": "bytes=0-9"})["accept-encoding"] == "identity"
 
 
-def test_message_framing_of_a_copied_request_is_left_to_the_backend() -> None:
+def test_what_a_copied_request_says_of_its_connection_is_left_out() -> None:
     assert "connection" not in sent(headers={"Connection": "close"})
 
 

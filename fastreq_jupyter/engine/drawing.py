@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from time import perf_counter
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.sealing import outside
@@ -12,6 +13,9 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Item
 
 __all__ = ["Source"]
+
+# An item that took longer came from a source that waits for something, on the loop's own thread.
+_BLOCKING = 0.005
 
 
 class Source:
@@ -32,6 +36,7 @@ class Source:
         self._iterator = items.__aiter__() if isinstance(items, AsyncIterable) else iter(items)
         self._limit = limit
         self._turn = asyncio.Lock()
+        self._blocking = False
         self.drawn = 0
         self.exhausted = limit == 0
         self.error: BaseException | None = None
@@ -39,7 +44,9 @@ class Source:
     async def draw(self) -> tuple[int, Item] | None:
         """Return position and item, or None at the end."""
         if isinstance(self._iterator, Iterator):
-            return self._numbered(self._pull(self._iterator))
+            if not self._blocking:
+                return self._numbered(self._pull(self._iterator))
+            return await self._draw_in_turn(self._iterator)
         async with self._turn:
             if self.exhausted:
                 return None
@@ -70,12 +77,21 @@ class Source:
         except Exception as error:  # noqa: BLE001 - see above
             self.error = self.error or error
 
+    async def _draw_in_turn(self, iterator: Iterator[Item]) -> tuple[int, Item] | None:
+        """Let the loop come round before each item, or all workers' draws would be one long stop, deaf to an interrupt."""
+        async with self._turn:
+            await asyncio.sleep(0)
+            return None if self.exhausted else self._numbered(self._pull(iterator))
+
     def _pull(self, iterator: Iterator[Item]) -> Item | None:
+        began = perf_counter()
         try:
             return next(iterator, None)
         except Exception as error:  # noqa: BLE001 - see above
             self.error = outside(error)
             return None
+        finally:
+            self._blocking = perf_counter() - began > _BLOCKING
 
     def _numbered(self, item: Item | None) -> tuple[int, Item] | None:
         if item is None:

@@ -5,12 +5,15 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from fastreq_jupyter.errors import OptionError, SourceError
 from fastreq_jupyter.model import Deferred, Outcome, Request, Unsendable
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 
 def errors(run: Any) -> list[str | None]:
@@ -186,6 +189,28 @@ def test_a_source_is_never_drawn_far_ahead_of_need(counting_server, start) -> No
         await run
 
     asyncio.run(main())
+
+
+def test_a_source_that_blocks_lets_the_loop_run_between_two_items(counting_server, start) -> None:
+    steps = [0]
+    seen: list[int] = []
+
+    def requests() -> Iterator[Request]:
+        for number in range(8):
+            time.sleep(0.02)
+            seen.append(steps[0])
+            yield Request("GET", f"{counting_server.url}/{number}")
+
+    async def main() -> None:
+        run = start(requests(), concurrency=8)
+        while not run.done:
+            steps[0] += 1
+            await asyncio.sleep(0)
+
+    asyncio.run(main())
+    # An interrupt is heard, and what is in flight goes on, only where the loop comes round between items.
+    assert len(seen) == 8
+    assert len(set(seen)) >= 7
 
 
 def test_limit_sends_the_first_n_only(counting_server, start) -> None:

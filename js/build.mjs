@@ -10,6 +10,8 @@ const result = await build({
   minify: true,
   charset: "utf8",
   legalComments: "none",
+  // Names of ours that are used often and neither travel nor belong to the page.
+  mangleProps: /^(finished|connection)$/,
   define: { "Number.NaN": "NaN", "Number.isNaN": "isNaN", "Number.POSITIVE_INFINITY": "Infinity" },
   metafile: true,
 });

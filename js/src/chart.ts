@@ -110,7 +110,7 @@ export class Chart {
   #drawScales(ink: CanvasRenderingContext2D, theme: Theme, most: number, slowest: number): void {
     ink.fillStyle = theme.dim;
     ink.fillText(
-      this.#shown.points.length ? `up to ${rate(most)} requests/s` : "no request has ended yet",
+      this.#shown.points.length ? `up to ${rate(most)} requests/s` : "no finished requests",
       2,
       TOP / 2,
     );

@@ -160,7 +160,7 @@ export class Controls {
       p95: ms(p95) || "–",
       p99: ms(p99) || "–",
       time: seconds(model.clock(now) / 1000),
-      eta: model.finished || p.eta_s === null ? "–" : seconds(p.eta_s),
+      eta: model.head.state !== "RUNNING" || p.eta_s === null ? "–" : seconds(p.eta_s),
     };
     for (const [key, node] of this.#figures) say(node, texts[key] ?? "");
     const left = this.#figures.get("eta")?.parentElement;

@@ -70,8 +70,8 @@ export function oneLine(text: string, limit = 2000): string {
   return neutral(text, limit).replace(/[\t\n]+/g, " ");
 }
 
-/** The part of a URL that tells requests apart: without scheme and host. */
-export function shortUrl(url: string, host: string): string {
-  if (host && url.startsWith(host)) return url.slice(host.length) || "/";
-  return url;
+/** A URL with what tells requests apart in front: the path, and the host behind it where there are several. */
+export function shortUrl(url: string, host: string, several: boolean): string {
+  if (!host || !url.startsWith(host)) return url;
+  return (url.slice(host.length) || "/") + (several ? `  ·  ${host.replace(/^.*\/\//, "")}` : "");
 }

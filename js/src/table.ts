@@ -158,12 +158,11 @@ export class RowTable {
     attribute(element, "class", `fr-${STATES[model.state(row)]} ${at % 2 ? "fr-odd" : ""}`);
     const url = oneLine(model.url(row));
     const name = oneLine(model.nameOf(row));
-    const host = model.hosts.size > 1 ? "" : model.word("host", row);
     const texts = [
       count(row),
       statusText(model, row),
       oneLine(model.word("method", row)),
-      (name ? `${name}  ` : "") + shortUrl(url, host),
+      (name ? `${name}  ` : "") + shortUrl(url, model.word("host", row), model.hosts.size > 1),
       model.rows.tries[row] ? String(model.rows.tries[row]) : "",
       bytes(model.number("size", row)),
       ms(model.number("elapsed", row)),

@@ -76,7 +76,8 @@ describe("texts from the network", () => {
 });
 
 test("a URL is shown without the host that is the same for all", () => {
-  expect(shortUrl("https://a.example/x?y=1", "https://a.example")).toBe("/x?y=1");
-  expect(shortUrl("https://a.example", "https://a.example")).toBe("/");
-  expect(shortUrl("https://b.example/x", "https://a.example")).toBe("https://b.example/x");
+  expect(shortUrl("https://a.example/x?y=1", "https://a.example", false)).toBe("/x?y=1");
+  expect(shortUrl("https://a.example", "https://a.example", false)).toBe("/");
+  expect(shortUrl("https://b.example/x", "https://a.example", false)).toBe("https://b.example/x");
+  expect(shortUrl("https://a.example/x", "https://a.example", true)).toBe("/x  ·  a.example");
 });

@@ -73,6 +73,11 @@ class Feed:
         self._seq = 0
 
     @property
+    def title(self) -> str:
+        """Return the run's name as it follows a word, one line; nothing where it has none."""
+        return f" of {self._name}" if self._name else ""
+
+    @property
     def known(self) -> int:
         """Return how many rows are listed."""
         return len(self._ledger.rows)

@@ -99,6 +99,13 @@ class Monitor(anywidget.AnyWidget):
         run = self.run
         return f"<Monitor of {self._feed.known:,} rows>" if run is None else f"<Monitor of {run!r}>"
 
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """Return the view; beside it, for pages without widgets, a text that stays true when the run goes on."""
+        bundle = super()._repr_mimebundle_(**options)
+        if bundle is not None:
+            bundle[0]["text/plain"] = f"<live panel{self._feed.title}>"
+        return bundle
+
     def _on_event(self, event: Event) -> None:
         self._events.append(event)
         if len(self._events) >= _ABSORB_EVENTS:

@@ -17,6 +17,7 @@ from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.config import changed_options
 from fastreq_jupyter.notebook.form import LABELS, Field, make_field
 from fastreq_jupyter.notebook.form_cell import cell_line, cell_text, check_requests
+from fastreq_jupyter.notebook.html import html_summary, text_summary
 from fastreq_jupyter.notebook.monitor import Monitor
 from fastreq_jupyter.notebook.order import Order, finished, order_steps
 from fastreq_jupyter.options import TABLE
@@ -66,11 +67,21 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self.name = widgets.Text(value=name, description="variable", placeholder="df", layout=_WIDE, style=LABELS)
         self._note = widgets.HTML()
         self._below = widgets.VBox()
+        self._summaries: list[Any] = []
         for option, value in options.items():
             self.fields[option].control.value = value
         form = widgets.VBox([*self._form(), self._buttons(), self._note], layout=_CARD)
         form.add_class("fastreq-form")
         super().__init__([form, self._below], layout={"overflow": "visible"})
+
+    def _ipython_display_(self) -> None:
+        """Show the form, and below it keep a place for the summary of its newest run."""
+        from IPython.display import display  # noqa: PLC0415 - asked for where it is shown
+
+        display(self._repr_mimebundle_(), raw=True)  # type: ignore[no-untyped-call]
+        place = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        if place is not None:
+            self._summaries.append(place)
 
     @property
     def df(self) -> Any:
@@ -122,13 +133,18 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         """Make a run the panel's own: its frame goes to the variable when it has ended."""
         self.run = run
         name = self.name.value.strip()
-        if name:
-            # On a thread of its own: a large frame would stall the loop that other runs live on.
-            run.finished.add_done_callback(lambda _: Thread(target=self._assign, args=(name, run), daemon=True).start())
+        # On a thread of its own: a large frame would stall the loop that other runs live on.
+        run.finished.add_done_callback(lambda _: Thread(target=self._conclude, args=(name, run), daemon=True).start())
 
-    def _assign(self, name: str, run: Run) -> None:
-        self._namespace[name] = run.df
-        self._say(f"<b>{html.escape(name)}</b> holds the {run.progress.done:,} rows.")
+    def _conclude(self, name: str, run: Run) -> None:
+        """Assign the frame, and leave a summary for pages without widgets."""
+        if name:
+            self._namespace[name] = run.df
+            self._say(f"<b>{html.escape(name)}</b> holds the {run.progress.done:,} rows.")
+        if run is self.run and self._summaries:
+            bundle = {"text/html": html_summary(run), "text/plain": text_summary(run)}
+            for place in self._summaries:
+                place.update(bundle, raw=True)
 
     def _try(self) -> Order | None:
         try:

@@ -268,6 +268,7 @@ def test_a_run_begins_from_the_form_and_ends_in_the_variable(lab, server):
     page.get_by_text("holds the 7 rows").wait_for()
     state(notebook, "DONE")
     assert notebook.value(2, "print(len(rows), rows.ok.all(), panel.df.equals(rows), panel.run.options.concurrency)") == "7 True True 3"
+    until(lambda: any("7 of 7 ok" in output.get("data", {}).get("text/html", "") for output in notebook.outputs(1)))
 
 
 def test_a_reopened_or_exported_notebook_shows_the_summary_and_no_secret(lab, server):

@@ -162,7 +162,7 @@ def test_a_dry_run_sends_nothing(counting_server: CountingServer):
 def test_no_name_of_ours_hides_one_of_the_widgets():
     from fastreq_jupyter.notebook.monitor import Monitor
 
-    for kind, meant in ((Panel, {"__init__"}), (Monitor, {"__init__", "__repr__", "_esm", "_css"})):
+    for kind, meant in ((Panel, {"__init__"}), (Monitor, {"__init__", "__repr__", "_esm", "_css", "_repr_mimebundle_"})):
         own = {name for name in vars(kind) if not name.startswith("__")}
         inherited = {name for base in kind.__mro__[1:] for name in vars(base)}
         traits = {

@@ -140,6 +140,14 @@ def test_a_finished_run_is_shown_when_asked_for(counting_server):
     assert (answer["count"], answer["answers"], answer["state"]) == (3, 5, "DONE")
 
 
+def test_the_text_that_a_notebook_keeps_does_not_grow_old(counting_server):
+    run = started(counting_server, 1)
+    kept = Page(run)._repr_mimebundle_()[0]
+    assert kept["text/plain"] == "<live panel>"
+    assert "application/vnd.jupyter.widget-view+json" in kept
+    ended(run)
+
+
 def test_a_panel_left_open_does_not_hold_the_run(counting_server):
     class Run:
         """Something that can be forgotten."""

@@ -132,7 +132,7 @@ def text_value(what: str, *, flag: bool = False) -> Check:
             return value
         if flag and value is False:
             return None
-        if not isinstance(value, (str, Path)) or not str(value).strip():
+        if not isinstance(value, (str, Path)) or not str(value).strip() or "\0" in str(value):
             raise ValueError
         if what == "method":
             if not _TOKEN.fullmatch(str(value)):

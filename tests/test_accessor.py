@@ -259,12 +259,14 @@ def _python(program, *flags):
     )  # fmt: skip
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", ["import fastreq_jupyter, pandas", "import pandas, fastreq_jupyter"])
 def test_the_accessor_is_there_whichever_is_imported_first(order):
     done = _python(f"{order}\nprint(pandas.DataFrame({{'a': [1]}}).fastreq)", "-W", "error")
     assert done.stdout.startswith("<df.fastreq of 1 rows"), done.stderr
 
 
+@pytest.mark.slow
 def test_waiting_for_pandas_imports_nothing_and_leaves_nothing():
     program = (
         "import fastreq_jupyter; assert not {'pandas', 'IPython', 'niquests', 'aiohttp'} & set(sys.modules)\n"
@@ -279,6 +281,7 @@ def test_without_pandas_its_import_fails_as_ever():
     assert _python(program, "-I", "-S").stdout == "pandas\n"
 
 
+@pytest.mark.slow
 def test_reloading_registers_once():
     done = _python("import pandas, fastreq_jupyter, importlib\nimportlib.reload(fastreq_jupyter)\nprint('fine')", "-W", "error")
     assert done.stdout == "fine\n", done.stderr

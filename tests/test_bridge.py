@@ -203,6 +203,7 @@ def test_an_interrupt_cancels_the_run_and_waits_until_it_has_drained(loop):
     assert time.monotonic() - begin < 5
 
 
+@pytest.mark.slow
 def test_a_second_interrupt_while_draining_changes_nothing():
     sender = interrupt_after(0.2, times=2)
     waited = bridge.wait_blocking(lambda: TimerRun(30, drain=0.6))
@@ -260,6 +261,7 @@ def test_a_timeout_around_the_coroutine_works():
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_a_run_that_never_drains_lets_its_caller_go(monkeypatch):
     monkeypatch.setattr(bridge, "DRAIN", 0.3)
     for loop in ("auto", "thread"):

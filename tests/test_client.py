@@ -418,6 +418,7 @@ def test_the_last_outcome_of_a_stream_can_be_read_behind_its_loop(server):
     assert b"/a" in asyncio.run(asyncio.wait_for(main(), 15))
 
 
+@pytest.mark.slow
 def test_bodies_of_a_stream_can_be_read_by_tasks_that_begin_late(server):
     async def main():
         async def late(outcome):
@@ -432,6 +433,7 @@ def test_bodies_of_a_stream_can_be_read_by_tasks_that_begin_late(server):
     assert asyncio.run(asyncio.wait_for(main(), 30)) == [True] * 6
 
 
+@pytest.mark.slow
 def test_outcomes_that_are_kept_unread_time_out_instead_of_blocking_for_ever(server):
     async def main():
         kept = [outcome async for outcome in fastreq_stream([f"{server.url}/{n}" for n in range(3)], concurrency=1, timeout=0.5)]
@@ -533,6 +535,7 @@ def test_a_session_refuses_what_has_no_origin(given):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_blocking_call_inside_a_running_loop_works():
     done = run_python(
         """
@@ -550,6 +553,7 @@ def test_a_blocking_call_inside_a_running_loop_works():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 def test_a_script_leaves_nothing_behind():
     done = run_python(
         """
@@ -583,6 +587,7 @@ def test_importing_the_doors_brings_in_no_library():
     assert done.returncode == 0, done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("backend", ["niquests", "aiohttp", "requests"])
 def test_a_forked_child_sends_like_its_parent(server, backend):
     done = run_python(

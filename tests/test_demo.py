@@ -179,6 +179,7 @@ def test_a_stopped_server_refuses_connections(server):
         ask(server.url)
 
 
+@pytest.mark.slow
 def test_it_stops_while_a_request_waits(server):
     with ThreadPoolExecutor(1) as pool:
         waiting = pool.submit(ask, f"{server.url}/delay/20")
@@ -201,6 +202,7 @@ def test_it_listens_on_loopback_alone(server):
         other.connect(("127.0.0.2", int(port)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
 def test_the_terminal_command_serves_until_it_is_told_to_end(name):
     command = [sys.executable, "-m", "fastreq_jupyter.demo", "--port", "0"]

@@ -253,6 +253,7 @@ json_values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.lists(st.dictionaries(st.sampled_from(["a", "b", "name", "a.b"]), json_values, max_size=3), max_size=5))
 @settings(max_examples=200, deadline=None)
 def test_every_leaf_of_every_body_is_in_its_row(bodies):

@@ -278,6 +278,7 @@ def test_instants_keep_every_microsecond(moments):
     assert [None if cell is pd.NaT else cell.to_pydatetime() for cell in instants(aware)] == aware
 
 
+@pytest.mark.slow
 def test_the_frame_is_the_same_without_pyarrow():
     pytest.importorskip("pyarrow")
     program = (

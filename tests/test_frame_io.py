@@ -207,12 +207,14 @@ values = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(values)
 @settings(max_examples=500)
 def test_any_value_survives_json(value):
     assert _same(decode_value(json.loads(json.dumps(encode_value(value)))), value)
 
 
+@pytest.mark.slow
 @every_format
 @given(
     st.lists(

@@ -142,6 +142,7 @@ def test_each_foreign_library_is_known_in_its_room_only(module):
     assert not wrong
 
 
+@pytest.mark.slow
 def test_no_module_imports_itself_by_a_detour():
     graph = {m: {i.module for i in imports_of(m) if i.ours and not i.for_types and not i.inside_function} for m in MODULES}
 

@@ -221,6 +221,7 @@ def test_the_figure_shows_itself_inline_and_alone():
     assert repr(figure) == "<Waterfall run>"
 
 
+@pytest.mark.slow
 def test_the_figure_saves_itself(tmp_path):
     figure = Waterfall(layout([good(i) for i in range(3)] + [failed(3)], title="a $x$ run"))
     ET.parse(figure.save(tmp_path / "x.svg"))

@@ -12,7 +12,7 @@ from fastreq_jupyter.engine.saving import AtomicFile
 from fastreq_jupyter.engine.sink import Body, read_body
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.model import Response
-from fastreq_jupyter.policy.framing import check_head
+from fastreq_jupyter.policy.framing import check_head, check_part
 from fastreq_jupyter.policy.redirect import next_exchange
 from fastreq_jupyter.redact import one_line, redact_text, secret_values
 from fastreq_jupyter.timing import Marks, Timing
@@ -30,6 +30,7 @@ __all__ = ["Handoff", "Transport", "Trial"]
 
 _WORTH_DRAINING = 64 * 1024
 _BAD = 400
+_REDIRECTION = 300
 
 
 class Handoff(Protocol):
@@ -107,6 +108,7 @@ class Transport:
                 sent = self._with_cookies(exchange)
                 stream = await self._session(exchange.target.origin).send(sent, marks)
                 check_head(stream.status, stream.headers)
+                check_part(stream.status, sent.headers)
                 self.jar.store(exchange.target, stream.headers)
                 trial.response = head = _head(exchange, stream)
                 following = self._following(exchange, stream, followed, secrets)
@@ -168,7 +170,7 @@ class _Reader:
             self.on_head(stream.status)
         if good and self.handoff is not None:
             body = await self.handoff(head, stream, trial)
-        elif good and self.save_as is not None:
+        elif self.save_as is not None and stream.status < _REDIRECTION:
             return await self._save(head, method, stream, self.save_as)
         else:
             body = await read_body(stream, method=method, max_body=self.options.max_body, gate=self.ticket)

@@ -14,9 +14,10 @@ from fastreq_jupyter.errors import BackendError
 if TYPE_CHECKING:
     from fastreq_jupyter.response import Headers
 
-__all__ = ["check_head"]
+__all__ = ["check_head", "check_part"]
 
 _FIRST_FINAL, _BEYOND = 200, 1000
+_PARTIAL = 206
 # Longer ones do not fit 64 bits.
 _LENGTH = re.compile(r"[0-9]{1,18}")
 _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -51,3 +52,17 @@ def check_head(status: int, headers: Headers) -> None:
         raise BackendError("protocol", "no usable Content-Length in the answer")
     if lengths and codings == ["chunked"]:
         raise BackendError("protocol", "both Content-Length and chunked in the answer")
+
+
+def check_part(status: int, asked: Headers) -> None:
+    """Refuse a part of a body for which nobody asked: it would be taken for the whole (RFC 9110, 15.3.7).
+
+    Args:
+        status: Status code of the answer.
+        asked: Field lines of the request.
+
+    Raises:
+        BackendError: ``protocol``.
+    """
+    if status == _PARTIAL and not any(name.lower() == "range" for name, _ in asked):
+        raise BackendError("protocol", "206 Partial Content, though no Range was asked for")

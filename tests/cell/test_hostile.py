@@ -97,6 +97,7 @@ def test_variables_that_double_are_refused_not_expanded():
         plan(text)
 
 
+@pytest.mark.slow
 def test_a_hundred_thousand_lines_of_each_kind_are_read():
     for line in ("http://h/{}", "# comment {}", "GET http://h/{}", "@v{} = x"):
         text = "\n".join(line.format(n) for n in range(100_000)) + "\nhttp://h/"

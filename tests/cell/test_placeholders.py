@@ -318,6 +318,7 @@ def test_any_text_in_path_and_query_comes_out_again(text):
     assert unquote(query[2:]) == text
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.recursive(st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(st.characters(codec="utf-8")),
                     lambda inner: st.lists(inner) | st.dictionaries(st.text(st.characters(codec="utf-8")), inner)))  # fmt: skip

@@ -71,6 +71,7 @@ def test_curl_text_is_read_again_as_the_same(requests):
     assert [wire(item) for item in read(text, secrets_of(requests))] == [wire(one) for one in requests]
 
 
+@pytest.mark.slow
 @settings(deadline=None)
 @given(st.lists(REQUESTS.filter(lambda one: not one.content and representable(one)), min_size=1, max_size=3))
 def test_parse_is_the_inverse_where_nothing_is_secret(requests):

@@ -38,6 +38,7 @@ def test_a_deadline_fires_in_its_time():
     assert lags == [] or max(lags) < seconds
 
 
+@pytest.mark.slow
 def test_a_loop_blocked_beyond_the_deadline_gives_back_what_it_took_and_then_the_deadline_fires():
     seconds, lags = asyncio.run(until_cut(0.1, block=0.6))
     assert lags

@@ -53,6 +53,7 @@ def test_concurrency_per_host_holds_beside_a_larger_concurrency(counting_server,
     assert counting_server.peak == 4
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("option", ["rate_limit", "rate_limit_per_host"])
 def test_no_window_at_the_server_sees_more_than_rate_and_burst(counting_server, start, option) -> None:
     async def main() -> None:
@@ -213,6 +214,27 @@ def test_a_source_that_blocks_lets_the_loop_run_between_two_items(counting_serve
     assert len(set(seen)) >= 7
 
 
+def test_a_part_that_nobody_asked_for_is_not_taken_for_the_whole(counting_server, start) -> None:
+    async def main() -> None:
+        url = f"{counting_server.url}/status/206"
+        run = start([url, Request("GET", url, headers={"Range": "bytes=0-4"})], max_retries=0)
+        await run
+        assert errors(run) == ["protocol", None]
+
+    asyncio.run(main())
+
+
+def test_only_a_good_body_becomes_a_file(counting_server, start, tmp_path) -> None:
+    async def main() -> None:
+        asked = [
+            Request("GET", f"{counting_server.url}/status/{status}", save_as=str(tmp_path / str(status))) for status in (201, 304, 404)
+        ]
+        await start(asked)
+
+    asyncio.run(main())
+    assert [path.name for path in tmp_path.iterdir()] == ["201"]
+
+
 def test_limit_sends_the_first_n_only(counting_server, start) -> None:
     async def main() -> None:
         assert len(await start([f"{counting_server.url}/{i}" for i in range(9)], limit=4)) == 4
@@ -262,6 +284,7 @@ def test_max_failures_none_turns_the_stop_off(counting_server, start) -> None:
     assert len(counting_server.arrivals) == 40
 
 
+@pytest.mark.slow
 def test_a_paused_run_starts_nothing_and_goes_on_when_resumed(counting_server, start) -> None:
     counting_server.delay = 0.05
 

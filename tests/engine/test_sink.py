@@ -117,6 +117,7 @@ def test_size_counts_after_decompression(coding):
     assert failure(Answer(*pieces(packed, 1000), content_encoding=coding), max_body=200_000) == "too large"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("coding", PACK)
 def test_bomb_takes_no_more_memory_than_the_cap(coding):
     packed = PACK[coding](bytes(256 * 2**20))
@@ -130,6 +131,7 @@ def test_bomb_takes_no_more_memory_than_the_cap(coding):
     assert peak < 2 * 2**20 + 500_000
 
 
+@pytest.mark.slow
 def test_bomb_within_a_bomb_takes_no_more_memory_than_the_cap():
     packed = gzip.compress(gzip.compress(bytes(256 * 2**20)))
     tracemalloc.start()

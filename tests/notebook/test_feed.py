@@ -180,6 +180,7 @@ def test_hostile_texts_are_cut_and_made_neutral():
     assert not set(text) & {"\x1b", "\u202e", "\x00"}
 
 
+@pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 12)), min_size=1, max_size=12))
 def test_however_it_is_cut_the_page_ends_with_the_same_rows(steps):

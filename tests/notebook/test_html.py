@@ -113,6 +113,7 @@ def test_secrets_do_not_get_into_it():
         assert not any(secret in text for secret in ("hunter2", "abcabc", "sesame"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 24, 25, 200, 20_000])
 def test_it_stays_small(count):
     rows = [failed(i, f"http {500 + i % 90}", error_detail="x" * 5000) if i % 7 == 0 else good(i) for i in range(count)]

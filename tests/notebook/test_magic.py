@@ -153,6 +153,7 @@ def test_only_calls_at_module_level_are_rewritten(code, awaits):
         assert rewritten == code
 
 
+@pytest.mark.slow
 def test_the_history_keeps_what_was_typed(shell):
     cell = "%%fastreq x\nhttp://h/\n"
     assert shell.transform_cell(cell) != cell
@@ -318,6 +319,7 @@ def test_reloading_in_mid_run_loses_nothing(shell, run):
     assert done.result == [200]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "cell",
     [

@@ -122,6 +122,7 @@ def test_a_row_is_copied_as_curl_and_as_a_cell(counting_server):
     assert "{{$env " in curl
 
 
+@pytest.mark.slow
 def test_the_snapshot_is_bounded_json_without_secrets(counting_server):
     run = submit([f"{counting_server.url}/{i}?token=a-secret-of-mine" for i in range(SNAPSHOT_ROWS * 2)], concurrency=50)
     page = Page(run)
@@ -148,6 +149,7 @@ def test_the_text_that_a_notebook_keeps_does_not_grow_old(counting_server):
     ended(run)
 
 
+@pytest.mark.slow
 def test_a_panel_left_open_does_not_hold_the_run(counting_server):
     class Run:
         """Something that can be forgotten."""

@@ -24,6 +24,7 @@ def starts(bucket: Gcra, gaps: list[float]) -> list[float]:
     return taken
 
 
+@pytest.mark.slow
 @given(count=st.floats(0.5, 50), burst=st.integers(1, 10), gaps=GAPS, window=st.floats(0.01, 5))
 def test_no_window_sees_more_than_burst_and_rate(count: float, burst: int, gaps: list[float], window: float) -> None:
     taken = starts(Gcra(Rate(count), burst), gaps)

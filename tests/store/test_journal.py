@@ -267,6 +267,7 @@ def test_two_notebooks_in_turn_share_a_journal(notebook):
     assert other.sent == [get(2).url]
 
 
+@pytest.mark.slow
 def test_many_rows_are_kept(notebook):
     requests = [get(n) for n in range(3000)]
     notebook.run(requests)

@@ -28,6 +28,7 @@ def modes(directory):
     return {path.name: stat.S_IMODE(path.stat().st_mode) for path in directory.iterdir()}
 
 
+@pytest.mark.slow
 @POSIX
 @pytest.mark.parametrize("umask", [0o000, 0o022, 0o777])
 def test_all_files_are_for_their_owner_only(tmp_path, umask):

@@ -56,6 +56,7 @@ def test_journal_serves_one_run_after_the_other(urls, journal):
         fastreq(urls[:3], journal=journal, progress="none", max_failures="none")
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
 def test_run_on_a_full_disk_gives_all_its_rows(urls, tmp_path):
     script = textwrap.dedent(f"""

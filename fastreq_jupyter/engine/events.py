@@ -2,14 +2,13 @@
 
     RunStarted  AttemptStarted  ResponseStarted  AttemptFinished  RetryScheduled  Finished  RunFinished
 
-Times are seconds of `time.perf_counter`.
+Times are seconds of `time.perf_counter`. Named tuples, since five are made for each request while somebody listens.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from fastreq_jupyter.model import Attempt, Outcome, Request
@@ -29,16 +28,14 @@ __all__ = [
 ]
 
 
-@dataclass(frozen=True, slots=True)
-class RunStarted:
+class RunStarted(NamedTuple):
     """The first request is about to be drawn."""
 
     at: float
     total: int | None
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptStarted:
+class AttemptStarted(NamedTuple):
     """A slot and a rate token were had; the exchange begins."""
 
     position: int
@@ -47,8 +44,7 @@ class AttemptStarted:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class ResponseStarted:
+class ResponseStarted(NamedTuple):
     """The head of the final response was read."""
 
     position: int
@@ -56,16 +52,14 @@ class ResponseStarted:
     at: float
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptFinished:
+class AttemptFinished(NamedTuple):
     """One try ended, well or not."""
 
     position: int
     attempt: Attempt
 
 
-@dataclass(frozen=True, slots=True)
-class RetryScheduled:
+class RetryScheduled(NamedTuple):
     """The request waits, without a slot, until `until`."""
 
     position: int
@@ -73,29 +67,25 @@ class RetryScheduled:
     reason: str
 
 
-@dataclass(frozen=True, slots=True)
-class Finished:
+class Finished(NamedTuple):
     """A request has its outcome."""
 
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class StateChanged:
+class StateChanged(NamedTuple):
     """The state of the run changed: PENDING RUNNING PAUSED CANCELLING DONE CANCELLED."""
 
     state: str
 
 
-@dataclass(frozen=True, slots=True)
-class Notice:
+class Notice(NamedTuple):
     """Something a person should read: a host was told to wait, a breaker opened."""
 
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class RunFinished:
+class RunFinished(NamedTuple):
     """Every request drawn has its outcome."""
 
     at: float

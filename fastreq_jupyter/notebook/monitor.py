@@ -37,7 +37,7 @@ __all__ = ["Monitor"]
 
 BATCH_ROWS = 4000
 SNAPSHOT_ROWS = 300
-_ABSORB_EVENTS = 64
+_ABSORB_EVENTS = 512
 _REPEAT_AFTER = (0.5, 2.0)
 _REPEAT_ROWS = 20_000
 _STATIC = Path(__file__).parent / "static"
@@ -107,12 +107,15 @@ class Monitor(anywidget.AnyWidget):
         return bundle
 
     def _on_event(self, event: Event) -> None:
-        self._events.append(event)
-        if len(self._events) >= _ABSORB_EVENTS:
-            # In small portions: entering all of a tenth of a second at once would stall the loop and spoil its marks.
+        events = self._events
+        events.append(event)
+        if len(events) == 1:
+            # The timer that this arms empties the queue, so the events behind the first need no word of their own.
+            self._pacer.touch()
+        elif len(events) >= _ABSORB_EVENTS:
+            # In portions: entering all of a tenth of a second at once would stall the loop and spoil its marks.
             with self._lock:
                 self._absorb()
-        self._pacer.touch()
 
     def _absorb(self) -> None:
         events = []

@@ -22,10 +22,10 @@ if TYPE_CHECKING:
 
 REQUESTS = 3000
 ROUNDS = 8
-# The promise is a tenth of the throughput. Measured is the CPU time of the whole process, with a server that answers at once,
-# the panel's worst case: on aiohttp 1.07 to 1.13 on a quiet machine, 1.14 (median) and 1.18 (best of six) on a busy one, some
-# 14 to 39 us on top of 220 us a request. So here the promise is met only in part; against a server that takes
-# milliseconds the engine waits meanwhile. The bound below leaves room for noise: it catches a panel grown dear, no more.
+# The promise is a tenth of the throughput. Measured is the CPU time of the whole process with a server that answers at once,
+# the panel's worst case: on aiohttp 1.11 to 1.14 (best of 14 interleaved rounds; medians scatter from 1.08 to 1.30), some 25 us
+# on top of 220 us a request. So in the worst case the promise is missed by a little; against a server that takes milliseconds
+# the engine waits meanwhile. The bound below leaves room for noise: it catches a panel grown dear, no more.
 MOST = 1.35
 
 SERVER = """

@@ -4,11 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 import time
 from statistics import median
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -17,9 +14,6 @@ from fastreq_jupyter.model import Plan, Request
 from fastreq_jupyter.notebook.monitor import Monitor
 from fastreq_jupyter.options import Options
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 REQUESTS = 3000
 ROUNDS = 8
 # The promise is a tenth of the throughput. Measured is the CPU time of the whole process with a server that answers at once,
@@ -27,21 +21,6 @@ ROUNDS = 8
 # on top of 220 us a request. So in the worst case the promise is missed by a little; against a server that takes milliseconds
 # the engine waits meanwhile. The bound below leaves room for noise: it catches a panel grown dear, no more.
 MOST = 1.35
-
-SERVER = """
-import asyncio
-ANSWER = b"HTTP/1.1 200 OK\\r\\nContent-Type: application/json\\r\\nContent-Length: 200\\r\\n\\r\\n" + b'{"x": "' + b"y" * 191 + b'"}'
-class Answering(asyncio.Protocol):
-    def connection_made(self, transport): self.transport, self.left = transport, b""
-    def data_received(self, data):
-        *heads, self.left = (self.left + data).split(b"\\r\\n\\r\\n")
-        self.transport.write(ANSWER * len(heads))
-async def main():
-    server = await asyncio.get_running_loop().create_server(Answering, "127.0.0.1", 0)
-    print(server.sockets[0].getsockname()[1], flush=True)
-    await asyncio.sleep(120)
-asyncio.run(main())
-"""
 
 
 class Wired(Monitor):
@@ -54,13 +33,8 @@ class Wired(Monitor):
 
 
 @pytest.fixture
-def urls() -> Iterator[list[str]]:
-    process = subprocess.Popen([sys.executable, "-c", SERVER], stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
-    port = int(process.stdout.readline())
-    yield [f"http://127.0.0.1:{port}/orders/{i}?page=1" for i in range(REQUESTS)]
-    process.kill()
-    process.communicate()
+def urls(instant: str) -> list[str]:
+    return [f"{instant}/orders/{i}?page=1" for i in range(REQUESTS)]
 
 
 def cpu(urls: list[str], backend: str, *, watched: bool) -> float:

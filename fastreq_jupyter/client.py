@@ -11,7 +11,6 @@ from fastreq_jupyter.bridge import start
 from fastreq_jupyter.call import Session, call_of, refuse, run_awaiting, run_blocking, where_it_stopped
 from fastreq_jupyter.credentials import Home
 from fastreq_jupyter.engine.engine import last_run
-from fastreq_jupyter.engine.events import Event, Finished, RunFinished
 from fastreq_jupyter.engine.streaming import Handoffs, StreamedOutcome
 from fastreq_jupyter.errors import OptionError
 from fastreq_jupyter.interrupt import interruption
@@ -109,13 +108,6 @@ async def fastreq_stream(urls: Any, **options: Unpack[OptionArguments]) -> Async
     handoffs = Handoffs(call.options)
     run = call.launch(handoffs)
 
-    def listen(event: Event) -> None:
-        if isinstance(event, Finished):
-            handoffs.keep(event.outcome)
-        elif isinstance(event, RunFinished):
-            handoffs.end()
-
-    run.subscribe(listen)
     try:
         async for outcome in handoffs.given_by(run):
             yield outcome

@@ -147,7 +147,9 @@ def _redact_userinfo(url: str) -> str:
 
 def _split_query(url: str) -> tuple[str, str, str]:
     """Split at the first "?" or "#": a fragment may carry a token as well."""
-    at = min(i for i in (url.find("?"), url.find("#")) if i >= 0)
+    at, fragment = url.find("?"), url.find("#")
+    if at < 0 or 0 <= fragment < at:
+        at = fragment
     return url[:at], url[at], url[at + 1 :]
 
 

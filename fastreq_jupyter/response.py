@@ -40,8 +40,9 @@ class Response:
 
     def header(self, name: str) -> str | None:
         """Return the field value of that name, any case, repeated ones joined by ", "; None where absent."""
-        wanted = name.lower()
-        values = [value for key, value in self.headers if key.lower() == wanted]
+        wanted, length = name.lower(), len(name)
+        # Most names differ in length already, which spares the lower().
+        values = [value for key, value in self.headers if len(key) == length and key.lower() == wanted]
         return ", ".join(values) if values else None
 
     @property

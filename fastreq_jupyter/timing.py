@@ -7,12 +7,12 @@ it truly took none (a reused connection has dns, connect and tls of 0).
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from math import isnan, nan
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Sequence
 
 __all__ = ["Marks", "Phases", "Timing", "phases_of"]
 
@@ -75,24 +75,18 @@ class Timing:
     @property
     def phases(self) -> Phases:
         """Return the HAR durations of this hop in seconds."""
-        fresh = not self.reused
-        plain = self.encrypted is False
-        tls = self.connect_end - self.secure_connection_start
-        return Phases(
-            dns=self.domain_lookup_end - self.domain_lookup_start if fresh else 0.0,
-            connect=self._tcp() if fresh else 0.0,
-            tls=(0.0 if plain else tls) if fresh else 0.0,
-            wait=self.response_start - self.request_start,
-            receive=self.response_end - self.response_start,
-        )
+        wait, receive = self.response_start - self.request_start, self.response_end - self.response_start
+        if self.reused:
+            return Phases(0.0, 0.0, 0.0, wait, receive)
+        tls = 0.0 if self.encrypted is False else self.connect_end - self.secure_connection_start
+        return Phases(self.domain_lookup_end - self.domain_lookup_start, self._tcp(), tls, wait, receive)
 
     def _tcp(self) -> float:
         end = self.connect_end if isnan(self.secure_connection_start) else self.secure_connection_start
         return end - self.connect_start
 
 
-@dataclass(frozen=True, slots=True)
-class Phases:
+class Phases(NamedTuple):
     """Hold durations in seconds; `connect` is TCP alone, `tls` the handshake, NaN where the backend cannot see it."""
 
     dns: float = nan
@@ -101,12 +95,8 @@ class Phases:
     wait: float = nan
     receive: float = nan
 
-    def __add__(self, other: Phases) -> Phases:
-        """Sum the phases of two redirect hops; NaN stays NaN."""
-        return Phases(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(Phases)))
 
-
-def phases_of(hops: Iterable[Timing]) -> Phases:
+def phases_of(hops: Sequence[Timing]) -> Phases:
     """Sum the phases over the redirect hops of one attempt, but `wait`, which is that of the last hop.
 
     Args:
@@ -115,11 +105,11 @@ def phases_of(hops: Iterable[Timing]) -> Phases:
     Returns:
         The phases in seconds, all NaN when there was no hop.
     """
-    total: Phases | None = None
-    last = Phases()
-    for hop in hops:
-        last = hop.phases
-        total = last if total is None else total + last
-    if total is None:
-        return last
-    return Phases(dns=total.dns, connect=total.connect, tls=total.tls, wait=last.wait, receive=total.receive)
+    if len(hops) == 1:
+        return hops[0].phases
+    if not hops:
+        return Phases()
+    found = [hop.phases for hop in hops]
+    # NaN in one hop makes NaN of the sum.
+    summed = Phases(*map(sum, zip(*found, strict=True)))
+    return summed._replace(wait=found[-1].wait)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
+from math import nan
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
@@ -50,12 +51,14 @@ class Trial:
         response: Head of the last response, its body where it was read whole.
         failure: Why there is no usable answer.
         handed: The body was given to the user while it arrived: there is no second try.
+        head_at: When the head of the final response was read, `perf_counter`; NaN before.
     """
 
     hops: list[Timing] = field(default_factory=list)
     response: Response | None = None
     failure: BackendError | None = None
     handed: bool = False
+    head_at: float = nan
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,6 @@ class Transport:
         ticket: Ticket,
         secrets: frozenset[str] = frozenset(),
         save_as: str | None = None,
-        on_head: Callable[[int], None] | None = None,
         handoff: Handoff | None = None,
     ) -> None:
         """Send, follow redirects, read the body; write into `trial` what comes of it.
@@ -93,7 +95,7 @@ class Transport:
         A failure of the network is written into ``trial.failure``, never raised; its detail is free of secrets.
         """
         try:
-            reader = _Reader(self.options, ticket, save_as, on_head, handoff)
+            reader = _Reader(self.options, ticket, save_as, handoff)
             await self._follow(exchange, trial, reader, secrets)
         except BackendError as error:
             secrets |= secret_values(exchange.target.url, exchange.headers, exchange.content)
@@ -161,13 +163,11 @@ class _Reader:
     options: Options
     ticket: Ticket
     save_as: str | None
-    on_head: Callable[[int], None] | None
     handoff: Handoff | None
 
     async def read(self, head: Response, method: str, stream: Stream, trial: Trial) -> Response:
         good = stream.status < _BAD
-        if self.on_head is not None:
-            self.on_head(stream.status)
+        trial.head_at = perf_counter()
         if good and self.handoff is not None:
             body = await self.handoff(head, stream, trial)
         elif self.save_as is not None and stream.status < _REDIRECTION:

@@ -5,24 +5,22 @@ from __future__ import annotations
 import asyncio
 import os
 from datetime import UTC, datetime
+from math import isnan, nan
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.engine import events
 from fastreq_jupyter.engine.attempt import Handoff, Transport, Trial
 from fastreq_jupyter.engine.deadline import Deadline
-from fastreq_jupyter.engine.judging import Judgement, judge
+from fastreq_jupyter.engine.judging import Judgement, cut_off, judge
 from fastreq_jupyter.engine.limiter import MemoryGate
-from fastreq_jupyter.engine.progress import Tally
+from fastreq_jupyter.engine.progress import Tally, UnderWay
 from fastreq_jupyter.engine.scheduler import Scheduler
 from fastreq_jupyter.engine.summary import figures
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.model import Attempt, Deferred, Outcome, Request, Unsendable
+from fastreq_jupyter.model import Deferred, Outcome, Request, Unsendable
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fastreq_jupyter.engine.lane import Job, Lane
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
@@ -43,6 +41,7 @@ class Execution:
     Attributes:
         options: In force, changes while running included.
         rows: Outcome per position, None while unfinished.
+        completed: Outcomes in the order in which they came to be.
         torn_down: The loop ended the run, not its owner.
     """
 
@@ -51,22 +50,22 @@ class Execution:
         plan: Plan,
         transport: Transport,
         *,
-        emit: Callable[..., None],
         store: Store | None = None,
         handoff: Handoffs | None = None,
     ) -> None:
         self.options: Options = plan.options
         self.rows: list[Outcome | None] = []
+        self.completed: list[Outcome] = []
         self.tally = Tally(total=_total(plan))
         self.torn_down = False
         self._plan = plan
         self._transport = transport
-        self._emit = emit
         self._store = store
         self._handoff = handoff
         self._memory = MemoryGate(MAX_INFLIGHT_BYTES, plan.options.max_body)
         self._scheduler = Scheduler(plan, self.tally, self)
         self._shown: dict[int, Request] = {}
+        self._flights: dict[int, tuple[Job, Trial, float]] = {}
 
     @property
     def error(self) -> BaseException | None:
@@ -93,6 +92,8 @@ class Execution:
                 last.cancel()
             await self._settle()
             self.tally.ended = perf_counter()
+            if self._handoff is not None:
+                self._handoff.end()
 
     def halt(self, kind: str, detail: str) -> None:
         """End everything; what is unfinished gets this error."""
@@ -118,6 +119,11 @@ class Execution:
         request = self._shown.get(position) or Request("GET", "")
         return Outcome(position, request, error="cancelled", error_detail="not finished")
 
+    def under_way(self) -> list[UnderWay]:
+        """Return what was tried and has no outcome yet; on the run's loop."""
+        waiting = [UnderWay(job.position, job.request, job.attempts, None, None, nan) for job in self._scheduler.parked]
+        return waiting + [_flying(*flight) for flight in self._flights.values()]
+
     def summary(self) -> dict[str, Any]:
         """Return the figures of the run as small JSON."""
         notes = [*self._plan.notes, *(() if self._store is None else self._store.notes())]
@@ -129,16 +135,17 @@ class Execution:
             await self._store.begin(job.request, job.position)
             job.marked = True
         start, started_at = perf_counter(), datetime.now(UTC)
-        self._emit(events.AttemptStarted, job.position, job.request, len(job.attempts) + 1, start)
         self.tally.attempts += 1
         trial = Trial()
+        self._flights[job.position] = (job, trial, start)
         try:
             await self._attempt(job, trial)
         except asyncio.CancelledError:
-            job.attempts.append(_cut(job, trial, start, started_at))
+            job.attempts.append(cut_off(job, trial, start, started_at))
             raise
+        finally:
+            del self._flights[job.position]
         judgement = judge(job, trial, self.options, start=start, started_at=started_at)
-        self._emit(events.AttemptFinished, job.position, judgement.attempt)
         self._heed(job, judgement)
         if judgement.outcome is None:
             return self._again(job, judgement)
@@ -154,9 +161,11 @@ class Execution:
         if missing > 0:
             self.rows.extend([None] * missing)
         self.rows[position] = outcome
+        self.completed.append(outcome)
         self._shown.pop(position, None)
         self.tally.count(outcome)
-        self._emit(events.Finished, outcome)
+        if self._handoff is not None:
+            self._handoff.keep(outcome)
         self._scheduler.parent_done(position)
         if outcome.error is not None and self._scheduler.stop is None and self._too_many_failures():
             self.halt("stopped", f"stopped after {self.tally.failed} failures (max_failures)")
@@ -186,7 +195,6 @@ class Execution:
                 ticket=ticket,
                 secrets=job.request.secrets,
                 save_as=job.request.save_as,
-                on_head=lambda status: self._emit(events.ResponseStarted, job.position, status, perf_counter()),
                 handoff=self._handoff_of(job, deadline),
             )
         except asyncio.CancelledError:
@@ -206,8 +214,6 @@ class Execution:
     def _again(self, job: Job, judgement: Judgement) -> float:
         job.attempts.append(judgement.attempt)
         self.tally.retried += 1
-        reason = judgement.attempt.error or ""
-        self._emit(events.RetryScheduled, job.position, judgement.attempt.end + judgement.wait, reason)
         return judgement.wait
 
     def _heed(self, job: Job, judgement: Judgement) -> None:
@@ -240,8 +246,6 @@ class Execution:
 
     def _notice(self, text: str | None) -> None:
         self.tally.notice = text
-        if text is not None:
-            self._emit(events.Notice, text)
 
     def _out_of_time(self) -> None:
         self.halt("deadline", f"the run's deadline of {self.options.deadline:g} s was over")
@@ -278,19 +282,10 @@ def _total(plan: Plan) -> int | None:
     return min(plan.total, limit)
 
 
-def _cut(job: Job, trial: Trial, start: float, started_at: datetime) -> Attempt:
-    status = None if trial.response is None else trial.response.status
-    return Attempt(
-        number=len(job.attempts) + 1,
-        started_at=started_at,
-        start=start,
-        end=perf_counter(),
-        queued=start - job.ready_at,
-        hops=tuple(trial.hops),
-        status=status,
-        error="cancelled",
-        error_detail="cut off while under way",
-    )
+def _flying(job: Job, trial: Trial, start: float) -> UnderWay:
+    # Before the final head a response is that of a redirect.
+    status = None if trial.response is None or isnan(trial.head_at) else trial.response.status
+    return UnderWay(job.position, job.request, job.attempts, start, status, trial.head_at)
 
 
 def _unsent(position: int, item: Item, kind: str, detail: str) -> Outcome:

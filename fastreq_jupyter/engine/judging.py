@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.lane import Job
     from fastreq_jupyter.options import Options
 
-__all__ = ["Judgement", "judge"]
+__all__ = ["Judgement", "cut_off", "judge"]
 
 _BAD = 400
 _TOO_MANY = 429
@@ -94,6 +94,22 @@ def judge(job: Job, trial: Trial, options: Options, *, start: float, started_at:
         error_detail=None if detail is None else one_line(detail),
     )
     return Judgement(attempt, outcome, content, 0.0, pause, success)
+
+
+def cut_off(job: Job, trial: Trial, start: float, started_at: datetime) -> Attempt:
+    """Return the record of an attempt that was cancelled while under way."""
+    status = None if trial.response is None else trial.response.status
+    return Attempt(
+        number=len(job.attempts) + 1,
+        started_at=started_at,
+        start=start,
+        end=perf_counter(),
+        queued=start - job.ready_at,
+        hops=tuple(trial.hops),
+        status=status,
+        error="cancelled",
+        error_detail="cut off while under way",
+    )
 
 
 def _read(job: Job, trial: Trial, options: Options) -> Reading:

@@ -1,16 +1,18 @@
-"""How far a run is: counters written by the scheduler, read from any thread."""
+"""How far a run is: counters written by the scheduler, read from any thread, and what is under way at this moment."""
 
 from __future__ import annotations
 
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.model import Outcome
+    from collections.abc import Sequence
 
-__all__ = ["Progress", "Tally"]
+    from fastreq_jupyter.model import Attempt, Outcome, Request
+
+__all__ = ["Progress", "Tally", "UnderWay"]
 
 _WINDOW = 5.0
 
@@ -44,6 +46,26 @@ class Progress:
     per_second: float
     eta_s: float | None
     notice: str | None
+
+
+class UnderWay(NamedTuple):
+    """Show a request that was tried and has no outcome yet; times are seconds of `time.perf_counter`.
+
+    Attributes:
+        position: Its place in the plan.
+        request: What is asked.
+        attempts: Tries that have ended; the last one's `retry_wait` tells for how long it waits now.
+        start: When the try that goes on began; None while it waits for its next one.
+        status: Of the final response to that try, None until its head was read.
+        head_at: When that was, NaN before.
+    """
+
+    position: int
+    request: Request
+    attempts: Sequence[Attempt]
+    start: float | None
+    status: int | None
+    head_at: float
 
 
 @dataclass(slots=True)

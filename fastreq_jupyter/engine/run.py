@@ -16,10 +16,9 @@ from concurrent.futures import Future
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
-from time import perf_counter
+from math import nan
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.engine import events
 from fastreq_jupyter.engine.execution import Execution
 from fastreq_jupyter.engine.summary import closing_line
 from fastreq_jupyter.errors import OptionError, SourceError, UsageError
@@ -29,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterable
 
     from fastreq_jupyter.engine.attempt import Transport
-    from fastreq_jupyter.engine.progress import Progress
+    from fastreq_jupyter.engine.progress import Progress, UnderWay
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
     from fastreq_jupyter.model import Outcome, Plan
@@ -75,9 +74,8 @@ class Run:
         self._again = again
         self._state = "PENDING"
         self._started_at = datetime.now(UTC)
-        self._listeners: tuple[events.Listener, ...] = ()
         self._amended: dict[int, Outcome] = {}
-        self._execution = Execution(plan, transport, emit=self._emit, store=store, handoff=handoff)
+        self._execution = Execution(plan, transport, store=store, handoff=handoff)
         self._backend = transport.backend
 
     @property
@@ -104,6 +102,12 @@ class Run:
     def progress(self) -> Progress:
         """Return how far it is."""
         return self._execution.tally.progress()
+
+    @property
+    def began(self) -> float:
+        """Return when it began, seconds of `time.perf_counter`; NaN before."""
+        started = self._execution.tally.started
+        return nan if started is None else started
 
     @property
     def error(self) -> BaseException | None:
@@ -138,14 +142,13 @@ class Run:
         """Return the summary in one line."""
         return closing_line(self.summary())
 
-    def subscribe(self, listener: events.Listener) -> Callable[[], None]:
-        """Call `listener` with each event, on the run's loop; return what ends that."""
-        self._listeners = (*self._listeners, listener)
+    def completed(self, since: int, most: int | None = None) -> list[Outcome]:
+        """Return outcomes in the order in which they came to be, from the `since`-th on, `most` of them."""
+        return self._execution.completed[since : None if most is None else since + most]
 
-        def unsubscribe() -> None:
-            self._listeners = tuple(one for one in self._listeners if one is not listener)
-
-        return unsubscribe
+    def under_way(self) -> list[UnderWay]:
+        """Return what was tried and has no outcome yet; on the run's loop only."""
+        return self._execution.under_way()
 
     def cancel(self) -> None:
         """End the run: attempts in flight are cut, rows not done get the error ``cancelled``."""
@@ -245,46 +248,32 @@ class Run:
 
     async def _live(self) -> None:
         if self._state == "PENDING":
-            self._enter("RUNNING")
-        self._emit(events.RunStarted, perf_counter(), self.plan.total)
+            self._state = "RUNNING"
         try:
             await self._execution.run()
         finally:
-            self._enter("CANCELLED" if self._state == "CANCELLING" or self._execution.torn_down else "DONE")
-            self._emit(events.RunFinished, perf_counter(), self._state)
+            self._state = "CANCELLED" if self._state == "CANCELLING" or self._execution.torn_down else "DONE"
             self.finished.set_result(None)
 
     def _cancel(self) -> None:
         if self._state in ("RUNNING", "PAUSED", "PENDING"):
-            self._enter("CANCELLING")
+            self._state = "CANCELLING"
             self._execution.halt("cancelled", "the run was cancelled")
 
     def _pause(self) -> None:
         if self._state == "RUNNING":
-            self._enter("PAUSED")
+            self._state = "PAUSED"
             self._execution.set_paused(paused=True)
 
     def _resume(self) -> None:
         if self._state == "PAUSED":
-            self._enter("RUNNING")
+            self._state = "RUNNING"
             self._execution.set_paused(paused=False)
 
     def _adjust(self, changes: dict[str, Any]) -> None:
         # Laid over what is in force now: another change may have come in between.
         with suppress(OptionError):
             self._execution.adjust(Options.of(self.options, **changes))
-
-    def _enter(self, state: str) -> None:
-        if state != self._state:
-            self._state = state
-            self._emit(events.StateChanged, state)
-
-    def _emit(self, kind: Callable[..., events.Event], *parts: Any) -> None:
-        """Tell the listeners; without any, the event is not even made."""
-        if self._listeners:
-            event = kind(*parts)
-            for listener in self._listeners:
-                listener(event)
 
     def _post(self, command: Callable[..., None], *args: Any) -> None:
         # A closed loop has cancelled the run already.

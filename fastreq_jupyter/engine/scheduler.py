@@ -21,6 +21,8 @@ from fastreq_jupyter.model import Deferred, Outcome, Request, Unsendable
 from fastreq_jupyter.policy.health import Health
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from fastreq_jupyter.engine.progress import Tally
     from fastreq_jupyter.model import Item, Plan
     from fastreq_jupyter.target import Origin
@@ -84,6 +86,11 @@ class Scheduler:
         self.resize(self.concurrency)
         while self._workers:
             await asyncio.wait(self._workers)
+
+    @property
+    def parked(self) -> Iterable[Job]:
+        """Return the jobs that wait for their next attempt."""
+        return self._parked
 
     def close(self) -> None:
         """Let go of hosts and timers."""

@@ -1,6 +1,6 @@
-"""From the events of a run to messages for the page: what changed, columnar, redacted, cut.
+"""From outcomes to messages for the page: what changed, columnar, redacted, cut.
 
-Pure: events and questions go in, messages come out; who sends them, and when, is decided in `monitor`. The words of a
+Pure: outcomes and questions go in, messages come out; who sends them, and when, is decided in `watch`. The words of a
 message are those of ``js/src/protocol.ts``; ``tests/contract`` holds both sides together.
 """
 
@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from base64 import b64encode
 from dataclasses import asdict
-from math import isfinite, nan
+from itertools import chain, islice, repeat
+from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.notebook.batch import ATTEMPT_COLUMNS, ROW_COLUMNS, Words, column, joined
@@ -19,8 +20,8 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Iterable, Sequence
 
-    from fastreq_jupyter.engine.events import Event
-    from fastreq_jupyter.engine.progress import Progress
+    from fastreq_jupyter.engine.progress import Progress, UnderWay
+    from fastreq_jupyter.model import Outcome
 
 __all__ = ["ROW_LIMIT", "Feed", "Message", "Status"]
 
@@ -55,6 +56,12 @@ class Status(NamedTuple):
     settings: dict[str, Any]
     closing: str | None = None
 
+    @property
+    def facts(self) -> tuple[object, ...]:
+        """Return all of it but the clock and what follows from it."""
+        p = self.progress
+        return (self.state, self.closing, *self.settings.values(), p.total, p.done, p.retried, p.in_flight, p.waiting, p.bytes, p.notice)
+
 
 class Feed:
     """Turn what happens in one run into messages.
@@ -62,14 +69,13 @@ class Feed:
     Args:
         run_id: Which run this is.
         name: Its name, shown as title.
-        began: When it began, seconds of `time.perf_counter`; NaN until its events tell.
         row_limit: Rows listed at most.
     """
 
-    def __init__(self, run_id: str, *, name: str = "", began: float = nan, row_limit: int = ROW_LIMIT) -> None:
+    def __init__(self, run_id: str, *, name: str = "", row_limit: int = ROW_LIMIT) -> None:
         self._run_id = run_id
         self._name = one_line(name, 80)
-        self._ledger = Ledger(began=began, row_limit=row_limit)
+        self._ledger = Ledger(row_limit=row_limit)
         self._seq = 0
 
     @property
@@ -80,16 +86,24 @@ class Feed:
     @property
     def known(self) -> int:
         """Return how many rows are listed."""
-        return len(self._ledger.rows)
+        return self._ledger.rows.length
 
     @property
     def pending(self) -> int:
         """Return how many rows changed since they were last sent."""
         return len(self._ledger.changed)
 
-    def take(self, events: Iterable[Event]) -> None:
-        """Enter what happened, in order."""
-        self._ledger.take(events)
+    def take(self, began: float, finished: Sequence[Outcome], under_way: Iterable[UnderWay] = ()) -> None:
+        """Enter what is new.
+
+        Args:
+            began: When the run began, seconds of `time.perf_counter`; NaN while it has not.
+            finished: Requests that have their outcome, each once.
+            under_way: All requests that were tried and have none yet.
+        """
+        self._ledger.began = began
+        self._ledger.enter(finished)
+        self._ledger.observe(under_way)
 
     def repeat(self) -> None:
         """Count every row as changed: a page may have missed it."""
@@ -100,12 +114,13 @@ class Feed:
     def message(self, status: Status, limit: int) -> Message:
         """Return the next message: what changed, at most `limit` rows of it."""
         changed, untold = self._ledger.changed, self._ledger.untold
-        rows = sorted(list(changed)[:limit] if len(changed) > limit else changed, key=lambda row: (row not in untold, row))
-        told = sum(row in untold for row in rows)
-        untold.difference_update(rows[:told])
+        batch = set(islice(changed, limit))
+        new = sorted(batch & untold)
+        rows = new + sorted(batch.difference(new))
+        untold.difference_update(new)
         for row in rows:
             del changed[row]
-        return self._write(rows, told, status)
+        return self._write(rows, len(new), status)
 
     def answer(self, request: int, start: int, status: Status, limit: int) -> Message:
         """Return the rows from `start` on, all they hold, for a page that asks with the number `request`."""
@@ -165,8 +180,9 @@ class Feed:
     def _attempt_buffer(self, rows: Sequence[int], words: Words) -> tuple[int, bytes]:
         """Return how many attempts these rows have, and their columns."""
         ledger = self._ledger
-        owners = [row for row in rows for _ in ledger.places(row)]
-        places = [at for row in rows for at in ledger.places(row)]
+        found = [ledger.places(row) for row in rows]
+        places = list(chain.from_iterable(found))
+        owners = list(chain.from_iterable(map(repeat, rows, map(len, found))))
         columns = []
         for name, code in ATTEMPT_COLUMNS.items():
             if name == "position":

@@ -7,39 +7,26 @@ written once at the end, is a bounded picture without secrets, for a notebook th
 
 from __future__ import annotations
 
-import weakref
-from collections import deque
-from contextlib import suppress
 from pathlib import Path
-from threading import Lock
-from time import monotonic, perf_counter
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 import traitlets
 
-from fastreq_jupyter.engine.events import Finished
 from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.details import details_of, sections_of
-from fastreq_jupyter.notebook.feed import Feed, Message, Status
-from fastreq_jupyter.notebook.pacer import Pacer
+from fastreq_jupyter.notebook.watch import Watch
 from fastreq_jupyter.options import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from fastreq_jupyter.engine.events import Event
     from fastreq_jupyter.engine.run import Run
     from fastreq_jupyter.model import Outcome
-    from fastreq_jupyter.quantity import Rate
+    from fastreq_jupyter.notebook.feed import Message
 
 __all__ = ["Monitor"]
 
-BATCH_ROWS = 4000
-SNAPSHOT_ROWS = 300
-_ABSORB_EVENTS = 512
-_REPEAT_AFTER = (0.5, 2.0)
-_REPEAT_ROWS = 20_000
 _STATIC = Path(__file__).parent / "static"
 _NOT_BUILT = "export default { render({ el }) { el.textContent = 'fastreq: the panel was not built: npm run build in js/' } }"
 
@@ -65,106 +52,41 @@ class Monitor(anywidget.AnyWidget):
         super().__init__()
         _keep_subshells(self.comm)
         self._on_retry = on_retry
-        self._lock = Lock()
-        self._events: deque[Event] = deque()
-        self._unsubscribe: Callable[[], None] = lambda: None
-        self._asked = False
+        self._watch = self._follow(run)
         self.on_msg(self._hear)
-        self.follow(run)
 
     @property
     def run(self) -> Run | None:
         """Return the run that is shown; None once the process has forgotten it."""
-        return self._run()
+        return self._watch.run
 
     def follow(self, run: Run) -> None:
         """Show another run from now on."""
-        self._unsubscribe()
-        began = perf_counter() - run.progress.elapsed_s if run.state != "PENDING" else float("nan")
-        with self._lock:
-            # Weak: a panel left open must not keep the bodies of a run that the process has forgotten.
-            self._run = weakref.ref(run)
-            self._feed = Feed(run.id, name=run.name or "", began=began)
-            self._last_status = _status(run)
-            self._events.clear()
-            self._pacer = Pacer(run.loop, self._tell)
-            self._first = monotonic()
-            self._repeats = list(_REPEAT_AFTER)
-        self._unsubscribe = run.subscribe(self._on_event)
-        with self._lock:
-            self._feed.take([Finished(outcome) for outcome in run.outcomes])
-        run.finished.add_done_callback(lambda _: self._end(run))
+        self._watch.stop()
+        self._watch = self._follow(run)
 
     def __repr__(self) -> str:
         run = self.run
-        return f"<Monitor of {self._feed.known:,} rows>" if run is None else f"<Monitor of {run!r}>"
+        return f"<Monitor of {self._watch.known:,} rows>" if run is None else f"<Monitor of {run!r}>"
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
         """Return the view; beside it, for pages without widgets, a text that stays true when the run goes on."""
         bundle = super()._repr_mimebundle_(**options)
         if bundle is not None:
-            bundle[0]["text/plain"] = f"<live panel{self._feed.title}>"
+            bundle[0]["text/plain"] = f"<live panel{self._watch.title}>"
         return bundle
 
-    def _on_event(self, event: Event) -> None:
-        events = self._events
-        events.append(event)
-        if len(events) == 1:
-            # The timer that this arms empties the queue, so the events behind the first need no word of their own.
-            self._pacer.touch()
-        elif len(events) >= _ABSORB_EVENTS:
-            # In portions: entering all of a tenth of a second at once would stall the loop and spoil its marks.
-            with self._lock:
-                self._absorb()
+    def _follow(self, run: Run) -> Watch:
+        watch = Watch(run, self._post)
+        if not run.done:
+            watch.start()
+        run.finished.add_done_callback(lambda _: self._end(watch, run))
+        return watch
 
-    def _absorb(self) -> None:
-        events = []
-        while self._events:
-            events.append(self._events.popleft())
-        self._feed.take(events)
-
-    def _tell(self) -> None:
-        """Send what changed; on the run's loop."""
-        with self._lock:
-            self._absorb()
-            self._repeat_unasked()
-            self._post(self._feed.message(self._status(), BATCH_ROWS))
-            more = self._feed.pending > 0
-        if more:
-            self._pacer.touch()
-
-    def _repeat_unasked(self) -> None:
-        """Send everything again while no page has asked: it may have been built after the first messages went out.
-
-        A page asks as soon as it listens, but a cell that blocks the kernel keeps that from being heard.
-        """
-        if self._repeats and monotonic() - self._first >= self._repeats[0]:
-            del self._repeats[0]
-            if not self._asked and self._feed.known <= _REPEAT_ROWS:
-                self._feed.repeat()
-
-    def _end(self, run: Run) -> None:
+    def _end(self, watch: Watch, run: Run) -> None:
         """Send what is left and the closing line, and leave a picture for the saved notebook."""
-        if run is not self.run:
-            return
-        self._unsubscribe()
-        with suppress(RuntimeError):
-            # A closed loop rings no timers.
-            run.loop.call_soon_threadsafe(self._pacer.end)
-        with self._lock:
-            self._absorb()
-            status = self._status()
-            self._post(self._feed.message(status, BATCH_ROWS))
-            while self._feed.pending:
-                self._post(self._feed.message(status, BATCH_ROWS))
-            picture = self._feed.snapshot(status, SNAPSHOT_ROWS).as_json()
-        self.snapshot = picture
-
-    def _status(self) -> Status:
-        run = self.run
-        if run is not None:
-            self._last_status = _status(run)
-        return self._last_status
+        if not watch.over:
+            self.snapshot = watch.finish(run)
 
     def _post(self, message: Message) -> None:
         self.send(message.content, buffers=message.buffers)
@@ -174,18 +96,12 @@ class Monitor(anywidget.AnyWidget):
         number = content.get("id")
         try:
             if content.get("do") == "state":
-                self._answer_state(content)
+                self._watch.answer(_whole(content, "id"), _whole(content, "from"))
                 return
             reply = self._do(content)
         except FastreqError as error:
             reply = {"ok": False, "said": str(error)}
         self.send({"kind": "reply", "id": number, "ok": True, **reply})
-
-    def _answer_state(self, content: Mapping[str, Any]) -> None:
-        with self._lock:
-            self._asked = True
-            self._absorb()
-            self._post(self._feed.answer(_whole(content, "id"), _whole(content, "from"), self._status(), BATCH_ROWS))
 
     def _do(self, content: Mapping[str, Any]) -> dict[str, Any]:
         """Carry out one command of the page.
@@ -257,17 +173,6 @@ def _copied(outcome: Outcome, form: str) -> str:
     from fastreq_jupyter.cell.to_text import to_curl, to_http  # noqa: PLC0415
 
     return to_curl(outcome.request) if form == "curl" else f"%%fastreq\n{to_http(outcome.request)}"
-
-
-def _status(run: Run) -> Status:
-    settings = {"concurrency": run.options.concurrency, "rate_limit": _shown_rate(run.options.rate_limit)}
-    return Status(run.state, run.progress, settings, run.closing_line() if run.done else None)
-
-
-def _shown_rate(rate: Rate | None) -> str:
-    if rate is None:
-        return ""
-    return str(rate) if rate.whole else f"{rate.count / rate.per:g}"
 
 
 def _whole(content: Mapping[str, Any], name: str) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from math import isnan
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -478,25 +479,52 @@ def test_a_blocked_loop_invents_no_timeout(counting_server, start) -> None:
     asyncio.run(main())
 
 
-def test_events_tell_the_story_in_order(counting_server, start) -> None:
-    told: list[str] = []
-
+def test_what_is_under_way_can_be_seen_and_is_gone_when_it_has_its_outcome(counting_server, start) -> None:
     async def main() -> None:
-        run = start([counting_server.url])
-        run.subscribe(lambda event: told.append(type(event).__name__))
+        run = start([f"{counting_server.url}/delay/0.4", f"{counting_server.url}/status/503", counting_server.url], max_retries=1)
+        assert isnan(run.began)
+        await asyncio.sleep(0.2)
+        waiting, flying = sorted(run.under_way(), key=lambda one: one.start is not None)
+        assert (waiting.position, waiting.start, [tried.status for tried in waiting.attempts]) == (1, None, [503])
+        assert waiting.attempts[-1].retry_wait >= 1
+        assert (flying.position, flying.attempts, flying.status) == (0, [], None)
+        assert 0 <= flying.start - run.began < 0.2
+        assert [outcome.position for outcome in run.completed(0)] == [2]
+        run.cancel()
         await run
+        assert run.under_way() == []
 
     asyncio.run(main())
-    assert told == [
-        "StateChanged",
-        "RunStarted",
-        "AttemptStarted",
-        "ResponseStarted",
-        "AttemptFinished",
-        "Finished",
-        "StateChanged",
-        "RunFinished",
-    ]
+
+
+def test_a_head_is_seen_before_its_body_has_come(start) -> None:
+    async def head_alone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 203 Fine\r\nContent-Length: 5\r\n\r\n")
+        await reader.read()
+        writer.close()
+
+    async def main() -> None:
+        server = await asyncio.start_server(head_alone, "127.0.0.1", 0)
+        run = start([f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}/"])
+        await asyncio.sleep(0.3)
+        (flying,) = run.under_way()
+        assert flying.status == 203
+        assert flying.start < flying.head_at < time.perf_counter()
+        run.cancel()
+        await run
+        server.close()
+
+    asyncio.run(main())
+
+
+def test_outcomes_are_listed_in_the_order_in_which_they_came(counting_server, start) -> None:
+    async def main() -> None:
+        run = start([f"{counting_server.url}/delay/{seconds}" for seconds in (0.3, 0.01, 0.15)])
+        await run
+        assert [outcome.position for outcome in run.completed(0)] == [1, 2, 0]
+        assert [outcome.position for outcome in run.completed(1, 1)] == [2]
+
+    asyncio.run(main())
 
 
 def test_the_closing_line_counts_what_happened(counting_server, start) -> None:

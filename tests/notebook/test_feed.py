@@ -1,4 +1,4 @@
-"""The feed: from events to messages. The contract files are read by the page's tests, too."""
+"""The feed: from outcomes to messages. The contract files are read by the page's tests, too."""
 
 from __future__ import annotations
 
@@ -15,8 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import runs
 
-from fastreq_jupyter.engine.events import AttemptStarted, Finished, ResponseStarted, RunStarted
-from fastreq_jupyter.model import Request
+from fastreq_jupyter.model import Outcome, Request
 from fastreq_jupyter.notebook.batch import ATTEMPT_COLUMNS, ROW_COLUMNS
 from fastreq_jupyter.notebook.feed import Feed
 
@@ -60,14 +59,12 @@ def a_story() -> list[Message]:
     )
     feed = Feed("run-1", name="orders")
     told = []
-    feed.take([RunStarted(runs.BEGAN, 4), *list(runs.events_of(good))[:-1], *list(runs.events_of(retried))[:4]])
+    feed.take(runs.BEGAN, [], [runs.in_flight(0, good.request, 0.1, head_after=0.059), runs.parked(1, retried.request, tries[:1])])
     told.append(feed.message(runs.status(), 100))
-    under_way = Request("GET", "https://a.example/slow")
-    feed.take(
-        [Finished(good), *list(runs.events_of(retried))[4:], AttemptStarted(3, under_way, 1, runs.BEGAN + 0.6), *runs.events_of(lost)]
-    )
+    slow = Request("GET", "https://a.example/slow")
+    feed.take(runs.BEGAN, [good, retried, lost], [runs.in_flight(3, slow, 0.6)])
     told.append(feed.message(runs.status(), 100))
-    feed.take([ResponseStarted(3, 200, runs.BEGAN + 0.7)])
+    feed.take(runs.BEGAN, [], [runs.in_flight(3, slow, 0.6, head_after=0.1)])
     told.append(feed.message(runs.status(notice="b.example asked to wait until 12:00:05"), 100))
     told.append(feed.answer(77, 0, runs.status(), 3))
     told.append(feed.answer(78, 3, runs.status(), 3))
@@ -146,8 +143,8 @@ def test_a_snapshot_is_bounded_and_prefers_failures_beyond_its_first_rows():
 
 
 def test_attempts_of_an_earlier_run_have_no_place_on_the_time_axis():
-    feed = Feed("run-2", began=runs.BEGAN + 60)
-    feed.take([Finished(runs.many(1)[0])])
+    feed = Feed("run-2")
+    feed.take(runs.BEGAN + 60, runs.many(1))
     message = feed.message(runs.status(), 10)
     found = read(message)
     assert (found["attempts"]["start"], found["rows"]["elapsed"]) == ([None], [pytest.approx(69, rel=1e-4)])
@@ -185,13 +182,16 @@ def test_hostile_texts_are_cut_and_made_neutral():
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 12)), min_size=1, max_size=12))
 def test_however_it_is_cut_the_page_ends_with_the_same_rows(steps):
     outcomes = runs.many(15)
-    events = [event for one in outcomes for event in runs.events_of(one)]
-    feed = Feed("run-1", began=runs.BEGAN)
+    sights = [sight for one in outcomes for sight in (*runs.stages_of(one), one)]
+    feed = Feed("run-1")
     known: dict[int, tuple[Any, ...]] = {}
     for step in range(200):
         taken, limit = steps[step % len(steps)]
-        feed.take(events[: taken or 1])
-        events = events[taken or 1 :]
+        seen_now, sights = sights[: taken or 1], sights[taken or 1 :]
+        ended = [sight for sight in seen_now if isinstance(sight, Outcome)]
+        # Of what has ended by now nobody sees it under way any more, and of the others the newest sight.
+        newest = {sight.position: sight for sight in seen_now if not isinstance(sight, Outcome)}
+        feed.take(runs.BEGAN, ended, [sight for position, sight in newest.items() if position not in {one.position for one in ended}])
         known |= {row[0]: row for row in seen(feed.message(runs.status(), limit))}
     assert sorted(known.values()) == seen(runs.fed(outcomes).answer(1, 0, runs.status(), 100))
 

@@ -6,13 +6,15 @@ import gc
 import json
 import time
 import weakref
+from array import array
 from typing import TYPE_CHECKING
 
 import pytest
 from ipywidgets import Widget
 
 from fastreq_jupyter import submit
-from fastreq_jupyter.notebook.monitor import SNAPSHOT_ROWS, Monitor
+from fastreq_jupyter.notebook.monitor import Monitor
+from fastreq_jupyter.notebook.watch import SNAPSHOT_ROWS
 
 if TYPE_CHECKING:
     from serving.counting import CountingServer
@@ -23,11 +25,13 @@ class Page(Monitor):
 
     def __init__(self, run, **more):
         self.told = []
+        self.buffers = []
         self.at = []
         super().__init__(run, **more)
 
     def send(self, content, buffers=None):
         self.told.append(content)
+        self.buffers.append(buffers)
         self.at.append(time.monotonic())
 
     def ask(self, **command):
@@ -149,6 +153,15 @@ def test_the_text_that_a_notebook_keeps_does_not_grow_old(counting_server):
     ended(run)
 
 
+def test_the_bars_of_a_run_that_ended_long_ago_stand_where_they_were(counting_server):
+    run = started(counting_server, 3)
+    ended(run)
+    time.sleep(0.5)
+    page = Page(run)
+    starts = array("d", page.buffers[-1][1][: 3 * 8])
+    assert all(0 <= start < 500 for start in starts)
+
+
 @pytest.mark.slow
 def test_a_panel_left_open_does_not_hold_the_run(counting_server):
     class Run:
@@ -158,7 +171,7 @@ def test_a_panel_left_open_does_not_hold_the_run(counting_server):
     page = Page(run)
     ended(run)
     other = Run()
-    page._run = weakref.ref(other)
+    page._watch._run = weakref.ref(other)
     del other
     gc.collect()
     assert page.ask(do="details", position=0)[-1]["said"].startswith("this run is no longer held")

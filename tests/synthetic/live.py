@@ -9,15 +9,11 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.engine.events import RunFinished, RunStarted
-from fastreq_jupyter.engine.progress import Progress
+from fastreq_jupyter.engine.progress import Progress, UnderWay
 from fastreq_jupyter.options import Options
 from synthetic import runs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from fastreq_jupyter.engine.events import Event, Listener
     from fastreq_jupyter.model import Outcome
 
 
@@ -37,14 +33,14 @@ class PlayedRun:
         self.finished: Future[None] = Future()
         self.outcomes: list[Outcome] = []
         self._count, self._seconds = count, seconds
-        self._listeners: list[Listener] = []
-        self._began = perf_counter()
+        self._flying: list[UnderWay] = []
+        self.began = perf_counter()
         self.loop = asyncio.new_event_loop()
         threading.Thread(target=self.loop.run_forever, daemon=True).start()
         if seconds:
             self.loop.call_soon_threadsafe(lambda: self.loop.create_task(self._play()))
         else:
-            self._began = runs.BEGAN
+            self.began = runs.BEGAN
             self.outcomes = runs.many(count)
             self.finished.set_result(None)
 
@@ -55,13 +51,15 @@ class PlayedRun:
     @property
     def progress(self) -> Progress:
         done = len(self.outcomes)
-        elapsed = perf_counter() - self._began if not self.done else self._seconds or self._count * 0.002
+        elapsed = perf_counter() - self.began if not self.done else self._seconds or self._count * 0.002
         failed = done // 50
         return Progress(self._count, done, done - failed, failed, done // 10, 20, 3, done * 9, elapsed, done / max(elapsed, 0.1), 1.0, None)
 
-    def subscribe(self, listener: Listener) -> Callable[[], None]:
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+    def completed(self, since: int, most: int | None = None) -> list[Outcome]:
+        return self.outcomes[since : None if most is None else since + most]
+
+    def under_way(self) -> list[UnderWay]:
+        return self._flying
 
     def closing_line(self) -> str:
         return f"{self.name}: {len(self.outcomes):,} requests played"
@@ -69,27 +67,20 @@ class PlayedRun:
     def cancel(self) -> None:
         self.state = "CANCELLING"
 
-    def _tell(self, event: Event) -> None:
-        for listener in list(self._listeners):
-            listener(event)
-
     async def _play(self) -> None:
-        self._began = perf_counter()
-        self._tell(RunStarted(self._began, self._count))
-        shift = self._began - runs.BEGAN
+        self.began = perf_counter()
+        shift = self.began - runs.BEGAN
         made = runs.many(self._count, apart=self._seconds / self._count)
         for i, one in enumerate(made):
-            moved = _moved(one, shift)
-            self.outcomes.append(moved)
-            for event in runs.events_of(moved):
-                self._tell(event)
-            ahead = self._began + i * self._seconds / self._count - perf_counter()
+            self.outcomes.append(_moved(one, shift))
+            ahead = self.began + i * self._seconds / self._count - perf_counter()
             if ahead > 0.005 or i % 50 == 0:
+                self._flying = [runs.stages_of(_moved(later, shift))[0] for later in made[i + 1 : i + 4]]
                 await asyncio.sleep(max(0, ahead))
             if self.state == "CANCELLING":
                 break
+        self._flying = []
         self.state = "CANCELLED" if self.state == "CANCELLING" else "DONE"
-        self._tell(RunFinished(perf_counter(), self.state))
         self.finished.set_result(None)
 
 

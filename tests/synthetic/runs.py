@@ -1,20 +1,19 @@
-"""Outcomes and events with figures that can be told by heart."""
+"""Outcomes, and requests under way, with figures that can be told by heart."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
-from math import nan
+from math import isnan, nan
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.engine.events import AttemptFinished, AttemptStarted, Event, Finished, ResponseStarted, RetryScheduled, RunStarted
-from fastreq_jupyter.engine.progress import Progress
+from fastreq_jupyter.engine.progress import Progress, UnderWay
 from fastreq_jupyter.model import Attempt, Outcome, Request, Response
 from fastreq_jupyter.notebook.feed import Feed, Status
 from fastreq_jupyter.timing import Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable
 
 BEGAN = 1000.0
 NOON = datetime(2026, 11, 3, 12, tzinfo=UTC)
@@ -57,16 +56,27 @@ def outcome(position: int, request: Request, attempts: tuple[Attempt, ...], *, c
     return Outcome(position, request, attempts, response, None, last.error, last.error_detail)
 
 
-def events_of(one: Outcome) -> Iterator[Event]:
-    """Everything that a run tells about a request, in order."""
-    for made in one.attempts:
-        yield AttemptStarted(one.position, one.request, made.number, made.start)
+def in_flight(position: int, request: Request, at: float, *, ended: tuple[Attempt, ...] = (), head_after: float = nan) -> UnderWay:
+    """A request whose newest try began `at` seconds into the run; the head came `head_after` that, or has not come."""
+    return UnderWay(position, request, ended, BEGAN + at, None if isnan(head_after) else 200, BEGAN + at + head_after)
+
+
+def parked(position: int, request: Request, ended: tuple[Attempt, ...]) -> UnderWay:
+    """A request that waits for its next try."""
+    return UnderWay(position, request, ended, None, None, nan)
+
+
+def stages_of(one: Outcome) -> list[UnderWay]:
+    """Everything that a request can be seen as before it has its outcome, in order."""
+    stages = []
+    for i, made in enumerate(one.attempts):
+        at, before = made.start - BEGAN, one.attempts[:i]
+        stages.append(in_flight(one.position, one.request, at, ended=before))
         if made.status is not None:
-            yield ResponseStarted(one.position, made.status, made.hops[-1].response_start)
-        yield AttemptFinished(one.position, made)
+            stages.append(in_flight(one.position, one.request, at, ended=before, head_after=made.hops[-1].response_start - made.start))
         if made.retry_wait:
-            yield RetryScheduled(one.position, made.end + made.retry_wait, made.error or "")
-    yield Finished(one)
+            stages.append(parked(one.position, one.request, one.attempts[: i + 1]))
+    return stages
 
 
 def many(count: int, *, host: str = "https://api.example.org", apart: float = 0.002) -> list[Outcome]:
@@ -112,5 +122,5 @@ def status(state: str = "RUNNING", **changed: object) -> Status:
 def fed(outcomes: Iterable[Outcome], *, row_limit: int = 1000) -> Feed:
     """A feed that has heard of a whole run."""
     feed = Feed("run-1", name="orders", row_limit=row_limit)
-    feed.take([RunStarted(BEGAN, None), *(event for one in outcomes for event in events_of(one))])
+    feed.take(BEGAN, list(outcomes))
     return feed

@@ -18,7 +18,7 @@ from fastreq_jupyter.interrupt import interruption
 from fastreq_jupyter.options import TABLE, Options
 from fastreq_jupyter.plan import make_plan
 from fastreq_jupyter.redact import one_line
-from fastreq_jupyter.results import conclude, parse_again, present
+from fastreq_jupyter.results import conclude, parse, parse_again, present
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -191,6 +191,8 @@ def run_blocking(call: Call) -> tuple[Waited[Run], bool]:
     waited: Waited[Run] | None = None
     try:
         waited = wait_blocking(call.launch, loop=call.options.loop, tick=shown.tick)
+        # What is shown at the end counts what `parse_func` could not read.
+        parse(waited.run)
     finally:
         shown.close(waited)
     return waited, shown.said
@@ -202,6 +204,7 @@ async def run_awaiting(call: Call) -> tuple[Waited[Run], bool]:
     waited: Waited[Run] | None = None
     try:
         waited = await wait_awaiting(call.launch, loop=call.options.loop, tick=shown.tick)
+        parse(waited.run)
     finally:
         shown.close(waited)
     return waited, shown.said

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.run import Run
     from fastreq_jupyter.model import Outcome
 
-__all__ = ["check_failures", "conclude", "parse_again", "present"]
+__all__ = ["check_failures", "conclude", "parse", "parse_again", "present"]
 
 _PARSED: WeakKeyDictionary[Run, set[int]] = WeakKeyDictionary()
 _KINDS_SHOWN = 3
@@ -26,7 +26,7 @@ def present(run: Run) -> Any:
     # pandas is paid for by whoever wants a frame
     from fastreq_jupyter.frame import present as frame_of  # noqa: PLC0415
 
-    _parse(run)
+    parse(run)
     return frame_of(run)
 
 
@@ -37,7 +37,7 @@ def conclude(run: Run) -> Any:
         SourceError: The iterable of requests raised; the finished rows are in ``.df``.
         PartialFailureError: A list was asked for and a request failed, or more failed than `check` tolerates.
     """
-    _parse(run)
+    parse(run)
     run.raise_error()
     options = run.options
     if options.return_type == "dataframe":
@@ -79,7 +79,7 @@ def parse_again(again: Run, earlier: Run) -> Run:
     return again
 
 
-def _parse(run: Run) -> None:
+def parse(run: Run) -> None:
     """Apply `parse_func` to every good row that has not seen it; its failure becomes the row's error."""
     function = run.options.parse_func
     if function is None:

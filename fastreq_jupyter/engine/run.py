@@ -143,7 +143,7 @@ class Run:
         return closing_line(self.summary())
 
     def completed(self, since: int, most: int | None = None) -> list[Outcome]:
-        """Return outcomes in the order in which they came to be, from the `since`-th on, `most` of them."""
+        """Return outcomes in the order in which they came to be, from the `since`-th on, `most` of them; an amended one comes again."""
         return self._execution.completed[since : None if most is None else since + most]
 
     def under_way(self) -> list[UnderWay]:
@@ -186,6 +186,7 @@ class Run:
             if outcome.error is not None:
                 self._execution.tally.turn_bad(outcome.error)
             self._amended[outcome.position] = outcome
+            self._execution.completed.append(outcome)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block the calling thread, not that of the run's loop, and return whether the run has drained."""

@@ -65,6 +65,12 @@ class Monitor(anywidget.AnyWidget):
         self._watch.stop()
         self._watch = self._follow(run)
 
+    def refresh(self) -> None:
+        """Show what became of the run after it had ended (`parse_func` could not read an answer)."""
+        run = self.run
+        if run is not None and run.done and self._watch.behind:
+            self.snapshot = self._watch.finish(run)
+
     def __repr__(self) -> str:
         run = self.run
         return f"<Monitor of {self._watch.known:,} rows>" if run is None else f"<Monitor of {run!r}>"

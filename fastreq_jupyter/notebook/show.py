@@ -54,18 +54,18 @@ class MonitorDisplay:
     """
 
     def __init__(self) -> None:
-        self._shown = False
+        self._monitor: Any = None
         self.said = False
 
     def tick(self, run: Run) -> None:
         """Show the view once; it draws itself from then on."""
-        if not self._shown:
-            self._shown = True
-            show_monitor(run)
+        if self._monitor is None:
+            self._monitor = show_monitor(run)
 
     def close(self, run: Run | None) -> None:
         """Leave the static summary, for notebooks that are reopened or exported."""
-        if self._shown and run is not None:
+        if self._monitor is not None and run is not None:
+            self._monitor.refresh()
             _show_summary(run)
 
 

@@ -77,6 +77,12 @@ class Watch:
         """Return how many rows are listed."""
         return self._feed.known
 
+    @property
+    def behind(self) -> bool:
+        """Tell whether there is anything that was not looked at yet."""
+        run = self._run()
+        return run is not None and bool(run.completed(self._entered, 1))
+
     def start(self) -> None:
         """Begin to look; may be called on any thread."""
         # A loop that is closed meanwhile has ended the run.

@@ -162,6 +162,18 @@ def test_the_bars_of_a_run_that_ended_long_ago_stand_where_they_were(counting_se
     assert all(0 <= start < 500 for start in starts)
 
 
+def test_what_parse_func_could_not_read_is_shown_as_failed(counting_server):
+    run = submit([f"{counting_server.url}/{i}" for i in range(3)], return_type="text", parse_func=int)
+    page = Page(run)
+    ended(run)
+    assert page.told[-1]["progress"]["failed"] == 0
+    assert run.df.error.eq("parse_func").all()
+    page.refresh()
+    assert page.told[-1]["progress"]["failed"] == 3
+    assert "parse_func" in page.told[-1]["words"]
+    assert page.snapshot["closing"].startswith("0 of 3 ok, parse_func x3")
+
+
 @pytest.mark.slow
 def test_a_panel_left_open_does_not_hold_the_run(counting_server):
     class Run:

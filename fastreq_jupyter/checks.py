@@ -93,7 +93,7 @@ def rate_value(value: Any) -> Rate | None:
     if value is None:
         return None
     rate = parse_rate(value)
-    if not 0 < rate.count <= 1_000_000 or (rate.whole and (rate.count < 2 or rate.count % 1)):  # noqa: PLR2004 - burst is below N
+    if not 0 < rate.count <= 1_000_000 or (rate.whole and rate.count % 1):  # noqa: PLR2004 - beyond any server
         raise ValueError
     return rate
 

@@ -60,7 +60,7 @@ _ROWS: tuple[Option, ...] = (
             "attempts started per second, retries included", flags=("-r",), metavar="RATE", group="Speed"),
     _option("rate_limit_per_host", None, rate_value, 'requests per second above 0, or "60/min", "1000/h", "5/s"',
             "the same for each host; goes on between cells", flags=("--rate-per-host",), metavar="RATE", group="Speed"),
-    _option("rate_limit_burst", 5, integer(1, 100_000), 'a whole number from 1 (below N for a rate "N/unit")',
+    _option("rate_limit_burst", 5, integer(1, 100_000), 'a whole number from 1 (at most N for a rate "N/unit")',
             "attempts that may start together", flags=("--burst",), metavar="N", group="Speed"),
     _option("max_retries", 3, integer(0, 20), "a whole number from 0 to 20",
             "tries after the first one", flags=("--retries",), metavar="N", group="Failures"),
@@ -219,14 +219,15 @@ class Options:
 def _fitting_burst(options: Options) -> int:
     """Return the burst, made to fit "N/unit" where the user did not set it beside the rate."""
     rates = [rate for rate in (options.rate_limit, options.rate_limit_per_host) if rate is not None and rate.whole]
-    return min([options.rate_limit_burst, *(int(rate.count) - 1 for rate in rates)])
+    # A window holds what starts together and what comes after: a large burst would leave little for the rest of it.
+    return min([options.rate_limit_burst, *(max(1, int(rate.count) // 10) for rate in rates)])
 
 
 def _check_together(options: Options) -> None:
     for name in ("rate_limit", "rate_limit_per_host"):
         rate = getattr(options, name)
-        if rate is not None and rate.whole and options.rate_limit_burst >= rate.count:
-            message = f"rate_limit_burst={options.rate_limit_burst} is not possible with {name} {rate}: give less than {rate.count:g}"
+        if rate is not None and rate.whole and options.rate_limit_burst > rate.count:
+            message = f"rate_limit_burst={options.rate_limit_burst} is not possible with {name} {rate}: give at most {rate.count:g}"
             raise OptionError(message)
     bodies = [name for name in ("json", "data") if getattr(options, name) is not None]
     if len(bodies) > 1:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.model import Deferred, Item, Outcome, Plan, Request, Unsendable
+from fastreq_jupyter.policy.rate import interval_of
 from fastreq_jupyter.quantity import show_seconds
 from fastreq_jupyter.redact import one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
 from fastreq_jupyter.target import parse_target
@@ -103,7 +104,8 @@ def _least_seconds(hosts: Counter[str], options: Options) -> float:
     """Return what the rate limits alone take, retries left out."""
 
     def least(rate: Rate | None, count: int) -> float:
-        # The first `burst` attempts start at once, each further one a step of per/count later.
-        return 0.0 if rate is None else max(0, count - options.rate_limit_burst) * rate.per / rate.count
+        # The first `burst` attempts start at once, each further one an interval later.
+        burst = options.rate_limit_burst
+        return 0.0 if rate is None else max(0, count - burst) * interval_of(rate, burst)
 
     return max([least(options.rate_limit, sum(hosts.values())), *(least(options.rate_limit_per_host, n) for n in hosts.values())])

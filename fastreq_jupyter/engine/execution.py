@@ -22,6 +22,7 @@ from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from fastreq_jupyter.engine.lane import Job, Lane
+    from fastreq_jupyter.engine.progress import Progress
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
     from fastreq_jupyter.model import Item, Plan
@@ -76,9 +77,8 @@ class Execution:
         """Return when every item drawn has its outcome and nothing is left behind."""
         loop = asyncio.get_running_loop()
         self.tally.started = perf_counter()
-        beat = loop.call_later(_BEAT, self._beat, loop, loop.time() + _BEAT)
+        self._beating = loop.call_later(_BEAT, self._beat, loop, loop.time() + _BEAT)
         last = None if self.options.deadline is None else loop.call_later(self.options.deadline, self._out_of_time)
-        self._beating = beat
         try:
             await self._scheduler.run()
         except asyncio.CancelledError:
@@ -119,6 +119,10 @@ class Execution:
         request = self._shown.get(position) or Request("GET", "")
         return Outcome(position, request, error="cancelled", error_detail="not finished")
 
+    def progress(self) -> Progress:
+        """Return how far it is."""
+        return self.tally.progress(self._scheduler.gate.waiting)
+
     def under_way(self) -> list[UnderWay]:
         """Return what was tried and has no outcome yet; on the run's loop."""
         waiting = [UnderWay(job.position, job.request, job.attempts, None, None, nan) for job in self._scheduler.parked]
@@ -151,6 +155,7 @@ class Execution:
             return self._again(job, judgement)
         if self._store is not None:
             await self._store.finish(judgement.outcome, judgement.content)
+        self.tally.answer(judgement.outcome)
         self.finish(judgement.outcome)
         return None
 

@@ -91,6 +91,11 @@ class Gate:
         self._queue: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def waiting(self) -> int:
+        """Return how many attempts wait for their token."""
+        return len(self._queue)
+
     async def acquire(self) -> None:
         """Return when one attempt may start."""
         if self._bucket is None or (not self._queue and self._bucket.take(perf_counter()) == 0.0):

@@ -26,10 +26,11 @@ class Progress:
         done, ok, failed: Requests finished, of these good and not.
         retried: Retries scheduled so far.
         in_flight: Attempts under way.
-        waiting: Requests that wait for a retry, a host or another request's answer.
-        bytes: Decoded bytes of bodies.
+        waiting: Requests that wait for the rate, a retry, a host or another request's answer.
+        bytes: Decoded bytes of bodies that this run received.
         elapsed_s: Seconds since the start, or of the whole run.
-        per_second: Requests finished per second over the last 5 s.
+        per_second: Requests brought to their end by an attempt, per second over the last 5 s, or over the whole run once it
+            ended; rows known before, or given up, do not count.
         eta_s: Seconds left at that pace, None where unknown.
         notice: What a person should know now (a host asked to wait), or None.
     """
@@ -77,6 +78,7 @@ class Tally:
     failed: int = 0
     retried: int = 0
     attempts: int = 0
+    answered: int = 0
     in_flight: int = 0
     waiting: int = 0
     bytes: int = 0
@@ -102,17 +104,21 @@ class Tally:
         return (perf_counter() if self.ended is None else self.ended) - self.started
 
     def count(self, outcome: Outcome) -> None:
-        """Count one finished request."""
+        """Count one request that has its outcome, however it came to it."""
         if outcome.error is None:
             self.ok += 1
         else:
             self.failed += 1
             self.errors[outcome.error] += 1
         response = outcome.response
-        if response is not None:
-            self.bytes += response.size_bytes
-            if response.path is None:
-                self.kept_bytes += response.size_bytes
+        if response is not None and response.path is None:
+            self.kept_bytes += response.size_bytes
+
+    def answer(self, outcome: Outcome) -> None:
+        """Count one that an attempt of this run brought to its end."""
+        self.answered += 1
+        if outcome.response is not None:
+            self.bytes += outcome.response.size_bytes
 
     def turn_bad(self, error: str) -> None:
         """Count a good request as failed after all."""
@@ -122,7 +128,7 @@ class Tally:
 
     def sample(self, now: float) -> None:
         """Remember the count, for the pace of the last seconds."""
-        self._samples.append((now, self.done))
+        self._samples.append((now, self.answered))
         while self._samples and self._samples[0][0] < now - _WINDOW:
             self._samples.popleft()
 
@@ -130,8 +136,8 @@ class Tally:
         """Remember how late the loop was."""
         self.lag_s = max(self.lag_s, seconds)
 
-    def progress(self) -> Progress:
-        """Return the present state."""
+    def progress(self, at_gate: int = 0) -> Progress:
+        """Return the present state; `at_gate` attempts wait for the run's rate."""
         pace = self._pace()
         left = None if self.total is None else max(0, self.total - self.done)
         return Progress(
@@ -141,7 +147,7 @@ class Tally:
             failed=self.failed,
             retried=self.retried,
             in_flight=self.in_flight,
-            waiting=self.waiting,
+            waiting=self.waiting + at_gate,
             bytes=self.bytes,
             elapsed_s=self.elapsed,
             per_second=pace,
@@ -153,8 +159,8 @@ class Tally:
         if self.started is None:
             return 0.0
         if self.ended is not None:
-            return self.done / max(self.elapsed, 1e-9)
+            return self.answered / max(self.elapsed, 1e-9)
         samples = list(self._samples)
         now = perf_counter()
-        at, done = samples[0] if samples else (self.started, 0)
-        return (self.done - done) / max(now - at, 0.05)
+        at, answered = samples[0] if samples else (self.started, 0)
+        return (self.answered - answered) / max(now - at, 0.05)

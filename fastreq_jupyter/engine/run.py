@@ -101,7 +101,7 @@ class Run:
     @property
     def progress(self) -> Progress:
         """Return how far it is."""
-        return self._execution.tally.progress()
+        return self._execution.progress()
 
     @property
     def began(self) -> float:

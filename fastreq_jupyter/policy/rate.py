@@ -1,7 +1,8 @@
 """Rate limiting by the generic cell rate algorithm (GCRA, ITU-T I.371): one number of state, exact in every window.
 
 With emission interval T and burst B, any window of w seconds sees at most B + w/T requests. A rate "N/unit" promises
-that no window of that unit sees more than N, burst included, so its T is unit / (N - B).
+that no window of that unit sees more than N, burst included: N + 1 requests take (N + 1 - B) T, which must be longer than
+the unit, by as much as the way to the server may shorten it.
 """
 
 from __future__ import annotations
@@ -16,16 +17,20 @@ __all__ = ["Gcra", "interval_of"]
 
 # Waking a nanosecond early must not cost another round.
 _GRAIN = 1e-9
+# What a server's window may differ from ours: a share of the unit, some moments at most.
+_SLACK, _MOST_SLACK = 0.05, 0.25
 
 
 def interval_of(rate: Rate, burst: int) -> float:
     """Return the emission interval in seconds.
 
     Args:
-        rate: The limit; `burst` must be below its count where it is a whole window.
+        rate: The limit; `burst` is at most its count where it is a whole window.
         burst: Requests that may start together, >= 1.
     """
-    return rate.per / ((rate.count - burst) if rate.whole else rate.count)
+    if not rate.whole:
+        return rate.per / rate.count
+    return (rate.per + min(_SLACK * rate.per, _MOST_SLACK)) / (rate.count + 1 - burst)
 
 
 class Gcra:

@@ -11,7 +11,7 @@ const result = await build({
   charset: "utf8",
   legalComments: "none",
   // Names of ours that are used often and neither travel nor belong to the page.
-  mangleProps: /^(finished|connection)$/,
+  mangleProps: /^(finished|connection|element|domain|latencies|headHeight|rowHeight|setSelected)$/,
   define: { "Number.NaN": "NaN", "Number.isNaN": "isNaN", "Number.POSITIVE_INFINITY": "Infinity" },
   metafile: true,
 });

@@ -1,8 +1,8 @@
-// Bundles src/index.ts and src/panel.css into the Python package, where anywidget reads them as text.
+// Bundles the two widgets' modules and styles into the Python package, where anywidget reads them as text.
 import { build } from "esbuild";
 
 const result = await build({
-  entryPoints: { monitor: "src/index.ts" },
+  entryPoints: { monitor: "src/index.ts", form: "src/form.ts" },
   outdir: "../fastreq_jupyter/notebook/static",
   bundle: true,
   format: "esm",
@@ -16,7 +16,7 @@ const result = await build({
   metafile: true,
 });
 await build({
-  entryPoints: { monitor: "src/panel.css" },
+  entryPoints: { monitor: "src/panel.css", form: "src/form.css" },
   outdir: "../fastreq_jupyter/notebook/static",
   minify: true,
 });

@@ -61,8 +61,9 @@ export class DetailsPane {
   close(): void {
     if (!this.open) return;
     this.#row = null;
+    const held = this.element.contains(document.activeElement);
     this.element.hidden = true;
-    this.#closed();
+    if (held) this.#closed();
   }
 
   #copier(form: "curl" | "cell"): HTMLButtonElement {

@@ -57,8 +57,8 @@ def ended_line(run: Run, name: str | None) -> str:
     return f"{cut}{name} holds {count}{bad}."
 
 
-def preview_html(frame: Any) -> str:
-    """Return the first rows of a dry run as a table, without columns in which nothing stands."""
+def preview_html(frame: Any, caption: str) -> str:
+    """Return the caption and the first rows of a dry run as a table, without columns in which nothing stands."""
     head = frame.head(_SHOWN_ROWS)
     columns = [name for name in head.columns if any(_cell(value) for value in head[name])]
     heads = "".join(f"<th scope=col>{html.escape(str(name))}</th>" for name in columns)
@@ -67,7 +67,8 @@ def preview_html(frame: Any) -> str:
     )
     more = len(frame) - len(head)
     rest = f"<p>and {more:,} more</p>" if more > 0 else ""
-    return f"<table><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>{rest}"
+    said = f'<div class="fastreq-caption" role="status">{html.escape(one_line(caption))}</div>'
+    return f"{said}<table><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>{rest}"
 
 
 def cell_html(text: str) -> str:

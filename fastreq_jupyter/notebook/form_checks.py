@@ -99,8 +99,8 @@ def check_lookup(name: str, namespace: Mapping[str, Any]) -> Callable[[str], Non
 
     def check(text: str) -> None:
         if text.strip() not in namespace:
-            meant = ", never the secret itself" if name == "auth" else ""
-            raise UsageError(f"{label_of(name)}: the notebook has no variable of that name; it takes a variable's name{meant}")
+            meant = "; never write the secret itself" if name == "auth" else ""
+            raise UsageError(f"{label_of(name)}: the notebook has no variable of that name{meant}")
 
     return check
 

@@ -11,7 +11,7 @@ from fastreq_jupyter.notebook.form_words import GROUPS
 from fastreq_jupyter.options import TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Mapping, Sequence
 
     from fastreq_jupyter.notebook.form import Field
 
@@ -33,7 +33,9 @@ def lay_out(fields: Mapping[str, Field], buttons: Sequence[Any], note: Any) -> A
         _row(fields[name] for name in ("each", "name")),
         classed(widgets.Box([_group(name, [fields[one] for one in names]) for name, names in _FIRST.items()]), "fastreq-groups"),
         more,
-        classed(widgets.VBox([_group(name, found) for name in GROUPS if (found := _others(fields, name))]), "fastreq-rest"),
+        classed(
+            widgets.VBox([_group(title, found) for title, groups in GROUPS.items() if (found := _others(fields, groups))]), "fastreq-rest"
+        ),
     ]
     return classed(widgets.VBox(parts), "fastreq-form")
 
@@ -53,12 +55,14 @@ def _row(fields: Iterable[Field]) -> Any:
     return classed(widgets.Box([field.box for field in fields]), "fastreq-two")
 
 
-def _others(fields: Mapping[str, Field], group: str) -> list[Field]:
-    found = [field for name, field in fields.items() if is_folded(name) and (TABLE[name].group if name in TABLE else "Transport") == group]
-    # Boxes to tick stand together.
-    return sorted(found, key=lambda field: isinstance(field.control, widgets.Checkbox))
+def _others(fields: Mapping[str, Field], groups: Collection[str]) -> list[Field]:
+    return [field for name, field in fields.items() if is_folded(name) and (TABLE[name].group if name in TABLE else "Transport") in groups]
 
 
 def _group(title: str, fields: Iterable[Field]) -> Any:
+    """Return a heading, fields, and below them, so that nothing stands beside a label, boxes to tick."""
+    parts: tuple[list[Any], list[Any]] = ([], [])
+    for field in fields:
+        parts[isinstance(field.control, widgets.Checkbox)].append(field.box)
     head = classed(widgets.HTML(f'<div role="heading" aria-level="4">{title}</div>'), "fastreq-title")
-    return classed(widgets.VBox([head, classed(widgets.Box([field.box for field in fields]), "fastreq-fields")]), "fastreq-group")
+    return classed(widgets.VBox([head, *(classed(widgets.Box(part), "fastreq-fields") for part in parts if part)]), "fastreq-group")

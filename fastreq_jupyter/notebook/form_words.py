@@ -15,8 +15,13 @@ if TYPE_CHECKING:
 __all__ = ["GROUPS", "INSTEAD", "allowed_of", "help_of", "hint_of", "label_of", "labelled"]
 
 INSTEAD = "write {{$env NAME}} or {{$secret NAME}} in its place: this form is kept in the notebook"
-GROUPS = ("Speed", "Failures", "Requests", "Results", "Transport")
-"""Headings of the options, in the form's order."""
+GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Requests": ("Requests",),
+    "More on speed and failures": ("Speed", "Failures"),
+    "Results": ("Results",),
+    "Transport": ("Transport",),
+}
+"""Heading in the form, in its order -> groups of the table."""
 
 _LABELS: Mapping[str, str] = {
     "name": "Variable", "data": "Body", "rate_limit_burst": "Burst", "max_retries": "Retries", "retry_unsafe": "Retry POST and PATCH",
@@ -26,17 +31,17 @@ _HELPS: Mapping[str, str] = {
     "requests": "One URL a line, or the text of a %%fastreq cell. [1-40] counts, {{name}} is a variable of the notebook.",
     "method": "for lines that are a URL alone",
     "headers": "Sent with each request, one a line. A secret as {{$env NAME}}.",
-    "data": "Sent with each URL as it stands, {{name}} filled in. < ./file.json alone sends a file.",
-    "each": "One request for each row of a table, Series, list or range; its columns are {{names}}. One source a line.",
+    "data": "Sent with each URL as it stands, {{name}} filled in. <\u00a0./file.json alone sends a file.",
+    "each": "One request per row of a table, Series, list or range; {{names}} are its columns.",
     "name": "What the result is called in the notebook.",
     "concurrency": "requests in flight at once",
     "concurrency_per_host": "requests in flight to one server at once",
-    "rate_limit": "requests started per second, or 60/min",
+    "rate_limit": "a second; or 60/min, 1000/h",
     "rate_limit_per_host": "the same for each server; goes on from run to run",
     "rate_limit_burst": "requests that may start together",
     "max_retries": "tries after the first one",
     "retry_unsafe": "as a rule they are sent once: twice could order twice",
-    "timeout": "seconds for one try; 30, or 300 with Save to",
+    "timeout": "seconds for one try (300 with Save to)",
     "deadline": "time for the whole run; what is left becomes error rows",
     "max_failures": "stop the run after more failures than this",
     "check": "say that the run failed when more requests failed than this",
@@ -44,7 +49,7 @@ _HELPS: Mapping[str, str] = {
     "dedup": "send equal GET requests once; each row gets the answer",
     "auth": "name of a variable: (user, password), or a token",
     "session": "name of a FastRequests object: its cookies, headers and defaults",
-    "zip": "several sources side by side, in place of all combinations",
+    "zip": "several lines under Each: side by side, not all combinations",
     "return_type": "what the variable holds",
     "save_to": "write good answers to files, the rows hold their paths",
     "skip_existing": "with Save to: send nothing for files that are there",

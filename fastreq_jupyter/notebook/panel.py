@@ -233,13 +233,14 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         except FastreqError as error:
             self._refuse(str(error))
             return
-        self._say(preview_line(frame.attrs["fastreq"]["summary"], order.line.name))
-        self._aside.children = (classed(widgets.HTML(preview_html(frame)), "fastreq-preview"),)
+        self._say("")
+        said = preview_line(frame.attrs["fastreq"]["summary"], order.line.name)
+        self._aside.children = (classed(widgets.HTML(preview_html(frame, said)), "fastreq-preview"),)
 
     def _show_cell(self) -> None:
         if self._try() is None:
             return
-        self._say("This cell does the same.")
+        self._say("")
         copy = classed(widgets.Button(description="Copy", icon="copy", tooltip="Copy the cell"), "fastreq-copy")
         self._aside.children = (copy, widgets.HTML(cell_html(self.cell)))
 

@@ -77,7 +77,7 @@ TELLING = st.lists(
 @given(ANY | TELLING)
 def test_any_body_is_sent_as_it_stands_or_refused(body):
     lines = body.split("\n")
-    if "{{" in body or not any(line.strip() for line in lines):
+    if "{{" in body or not any(line.strip() for line in lines) or body.strip("\n").startswith("<"):
         return
     try:
         found = sent(URL, "PUT", body)

@@ -22,7 +22,7 @@ ABOVE = 3
 """Lines above the text of the cell when it is built: 1 is the magic's, 2 stands for the values of its flags."""
 
 _HEAD = re.compile(r"(?:--)?([a-z][a-z0-9_-]*)(?:=(?:'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"|\S+))?(:?)(?= )")
-_PLACEHOLDER = re.compile(r"\{\{.*?\}\}")
+_PLACEHOLDER = re.compile(r"\{\{[^{}]*\}\}")
 _NAMED = ("--each", "--auth", "--session", "--cert")
 
 

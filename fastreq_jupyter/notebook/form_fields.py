@@ -68,7 +68,7 @@ def _control(name: str, setting: Any, first: Any) -> tuple[Any, Any]:
         return widgets.Checkbox(value=base if first is None else first, description=label_of(name), indent=False), base
     value = "" if first is None else str(first)
     if name in _ROWS:
-        control: Any = widgets.Textarea(value=value, placeholder=hint_of(name), rows=_ROWS[name], **common)
+        control: Any = widgets.Textarea(value=value, placeholder=hint_of(name, setting), rows=_ROWS[name], **common)
         control.add_class("fastreq-code")
     else:
         control = widgets.Text(value=value, placeholder=hint_of(name, setting), **common)

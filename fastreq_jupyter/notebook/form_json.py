@@ -7,7 +7,7 @@ import re
 
 __all__ = ["json_problem"]
 
-_SIGNS = re.compile(r'\\.|"|\{\{.*?\}\}', re.DOTALL)
+_SIGNS = re.compile(r'\\.|"|\{\{[^{}]*\}\}', re.DOTALL)
 
 
 def json_problem(text: str) -> str | None:

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 __all__ = ["first_contents", "written_requests"]
 
+_LONGEST = 1000
+
 
 def first_contents(options: Mapping[str, Any], fields: Collection[str]) -> dict[str, str | bool]:
     """Return field -> content.
@@ -69,7 +71,10 @@ def _content(name: str, value: Any) -> str | bool:
         return str(value) if name == "http2" or checked not in (None, False) else ""
     if not isinstance(value, (str, int, float, Path)):
         raise OptionError(f"{name} cannot be written in a form as {type(value).__name__}: give {row.allowed}")
-    return str(checked) if name == "method" else str(value)
+    text = str(checked) if name == "method" else str(value)
+    if len(text) > _LONGEST and name != "data":
+        raise OptionError(f"{name} is too long for a form: at most {_LONGEST:,} characters")
+    return text
 
 
 def _named(name: str, value: Any) -> str:

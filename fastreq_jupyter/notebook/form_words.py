@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.options import TABLE
+from fastreq_jupyter.quantity import Rate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -102,8 +103,8 @@ def allowed_of(name: str) -> str:
 def hint_of(name: str, base: object = None) -> str:
     """Return what an empty field shows: what it means when left empty, or an example."""
     row: Option | None = TABLE.get(name)
-    if row is not None and base not in (None, (), row.default):
-        return str(base)
+    if row is not None and base is not None and base != row.default:
+        return str(base) if isinstance(base, (str, int, float, Rate)) and not row.secret else "set by %config"
     if name in _HINTS:
         return _HINTS[name]
     if row is None or row.default in (None, ()):

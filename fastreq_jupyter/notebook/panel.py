@@ -107,8 +107,9 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         """Return the ``%%fastreq`` cell that does the same as the form.
 
         Raises:
-            FastreqError: The body cannot go with these requests.
+            FastreqError: The body cannot go with these requests, or a secret is written out.
         """
+        refuse_secrets({name: field.control.value for name, field in self.fields.items()})
         return cell_of(self.fields)
 
     def order(self) -> Order:
@@ -189,9 +190,13 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
                 return
             self._busy, self._pressed_at = True, monotonic()
         self._show_busy(busy=True)
-        if self.start() is None:
-            self._pressed_at = -DOUBLE_CLICK_S
-            self._let_go(self.run)
+        run = None
+        try:
+            run = self.start()
+        finally:
+            if run is None:
+                self._pressed_at = -DOUBLE_CLICK_S
+                self._let_go(self.run)
 
     def _show_busy(self, *, busy: bool) -> None:
         run = self._buttons[0]

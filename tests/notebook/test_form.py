@@ -140,6 +140,17 @@ def test_a_setting_of_config_is_what_an_empty_field_means():
     assert [word for field in fields.values() for word in field_words(field)] == ["-c", "20", "--http2=auto", "--dedup=False"]
 
 
+def test_a_secret_of_config_stands_in_no_control():
+    secrets = {
+        "auth": ("me", "hunter2hunter2"),
+        "proxy": "http://me:hunter2hunter2@127.0.0.1",
+        "headers": (("Authorization", "hunter2hunter2"),),
+    }
+    fields = make_fields(secrets, {}, {})
+    assert "hunter2" not in str([field.control.get_state() for field in fields.values()])
+    assert fields["auth"].control.placeholder == "set by %config"
+
+
 def test_several_urls_are_taken_as_lines():
     assert Panel([URL, f"{URL}/2"], namespace={}).cell == f"%%fastreq\n{URL}\n{URL}/2"
 
@@ -150,6 +161,7 @@ def test_several_urls_are_taken_as_lines():
         ({"concurency": 3}, "unknown option concurency: did you mean concurrency"),
         ({"retries": 3}, "use max_retries"),
         ({"concurrency": 0}, "concurrency=0 is not possible: give a whole number from 1 to 1000"),
+        ({"method": "X" * 1_000_000}, "method is too long"),
         ({"concurrency": object()}, "concurrency=.* is not possible"),
         ({"parse_func": len}, "parse_func is not possible here"),
         ({"dry_run": True}, "dry_run is not possible here"),

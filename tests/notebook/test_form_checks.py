@@ -136,6 +136,11 @@ def test_a_secret_written_out_is_refused_and_not_repeated(content, field):
     assert HUSH not in str(raised.value)
 
 
+def test_the_cell_is_not_given_out_with_a_secret():
+    with pytest.raises(FastreqError, match="holds a secret"):
+        _ = panel(headers=f"X-Api-Key: {HUSH}").cell
+
+
 @pytest.mark.parametrize(
     "content",
     [
@@ -202,3 +207,13 @@ def test_a_body_that_looks_like_json_is_told_the_missing_header():
     assert "Content-Type: application/json under Headers" in shown(made.fields["data"])
     made.fields["headers"].control.value = JSON
     assert "This looks like JSON" not in shown(made.fields["data"])
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("piece", ["{{", "{{a", "}}", '"', "\\", "[", '{"a":', "token=", "&", "@", "//", "key="])
+def test_a_megabyte_of_anything_is_looked_at_in_moments(piece):
+    made = panel(headers=JSON, method="POST")
+    for name in ("data", "requests", "each", "select", "headers", "auth"):
+        made.fields[name].control.value = piece * (1_000_000 // len(piece))
+    assert made.start() is None
+    assert all(len(problem) <= 300 for problem in problems(made).values())

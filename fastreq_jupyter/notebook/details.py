@@ -120,6 +120,8 @@ def _body(outcome: Outcome, secrets: Iterable[str]) -> tuple[str | None, str | N
 
 def _parsed(data: Any, secrets: Iterable[str], size: int) -> tuple[str | None, str | None]:
     """Show a body that is kept only as what was made of it: text, or the document of a JSON body."""
+    if not size:
+        return None, "empty"
     if data is None:
         return None, "not kept"
     if isinstance(data, bytes):
@@ -146,9 +148,13 @@ def _preview(content: bytes, content_type: str | None, secrets: Iterable[str], *
 
 def _attempt(attempt: Attempt, secrets: Iterable[str]) -> dict[str, Any]:
     phases = phases_of(attempt.hops)
+    total = attempt.end - attempt.start
+    # Sending, redirects on the way, and whatever the backend cannot see: with it the phases add up.
+    other = total - sum(seconds for seconds in phases if not isnan(seconds))
     named = {"queued": attempt.queued, "dns": phases.dns, "connect": phases.connect, "tls": phases.tls} | {
         "wait": phases.wait,
         "receive": phases.receive,
+        "other": max(0.0, other),
     }
     return {
         "number": attempt.number,
@@ -157,7 +163,7 @@ def _attempt(attempt: Attempt, secrets: Iterable[str]) -> dict[str, Any]:
         "detail": one_line(redact_text(attempt.error_detail, secrets), 600) if attempt.error_detail else None,
         "started_at": attempt.started_at.isoformat(timespec="milliseconds"),
         "phases": [[name, _ms(seconds)] for name, seconds in named.items()],
-        "total_ms": _ms(attempt.end - attempt.start),
+        "total_ms": _ms(total),
         "retry_wait_ms": _ms(attempt.retry_wait) or 0,
     }
 

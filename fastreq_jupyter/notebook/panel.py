@@ -129,12 +129,13 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
     def _text(self) -> str:
         return cell_text(self.requests.value, self.method.value, self.body.value)
 
-    def _adopt(self, run: Run) -> None:
-        """Make a run the panel's own: its frame goes to the variable when it has ended."""
+    def _adopt(self, run: Run) -> str:
+        """Make a run the panel's own: its frame goes to the variable when it has ended; return where it will be."""
         self.run = run
         name = self.name.value.strip()
         # On a thread of its own: a large frame would stall the loop that other runs live on.
         run.finished.add_done_callback(lambda _: Thread(target=self._conclude, args=(name, run), daemon=True).start())
+        return f"all rows are in {name or 'last_run().df'}"
 
     def _conclude(self, name: str, run: Run) -> None:
         """Assign the frame, and leave a summary for pages without widgets."""

@@ -194,7 +194,8 @@ RETRY = """from ipywidgets import Widget
 [monitor] = [widget for widget in Widget.widgets.values() if type(widget).__name__ == 'Monitor' and widget.run is last_run()]
 monitor._hear(monitor, {'do': 'retry', 'id': 1}, [])
 import json, threading, time
-while monitor.snapshot['run'] != last_run().id:
+until = time.monotonic() + 20
+while monitor.snapshot['run'] != last_run().id and time.monotonic() < until:
     time.sleep(0.02)
 for thread in threading.enumerate():
     if thread.name == 'fastreq-retried':

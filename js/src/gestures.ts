@@ -33,9 +33,6 @@ export function listen(root: HTMLElement, table: RowTable, lane: Lane, view: Ste
     view.hover(Number.isNaN(laneX(event)) ? null : table.rowAt(y), event);
   });
   on(area, "pointerleave", (event) => view.hover(null, event));
-  on(area, "dblclick", (event) => {
-    if (laneX(event) >= 0) view.fit();
-  });
   on(area, "pointerdown", (event) => {
     if (laneX(event) >= 0 && event.button === 0) drag(lane, event);
   });
@@ -55,7 +52,12 @@ function drag(lane: Lane, event: PointerEvent): void {
     if (moving) lane.dragTo(began, pixels);
   };
   globalThis.addEventListener("pointermove", move, { signal: end.signal });
-  globalThis.addEventListener("pointerup", () => end.abort(), { signal: end.signal });
+  globalThis.addEventListener("pointerup", () => setTimeout(() => end.abort()), { signal: end.signal });
+  // The click that ends a drag would open a row.
+  const click = (last: Event): void => {
+    if (moving) last.stopPropagation();
+  };
+  globalThis.addEventListener("click", click, { signal: end.signal, capture: true });
 }
 
 function key(lane: Lane, view: Steering, event: KeyboardEvent): void {

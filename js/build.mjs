@@ -1,8 +1,8 @@
-// Bundles src/index.ts and src/panel.css into the Python package, where anywidget reads them as text.
+// Bundles the two widgets' modules and styles into the Python package, where anywidget reads them as text.
 import { build } from "esbuild";
 
 const result = await build({
-  entryPoints: { monitor: "src/index.ts" },
+  entryPoints: { monitor: "src/index.ts", form: "src/form.ts" },
   outdir: "../fastreq_jupyter/notebook/static",
   bundle: true,
   format: "esm",
@@ -11,12 +11,12 @@ const result = await build({
   charset: "utf8",
   legalComments: "none",
   // Names of ours that are used often and neither travel nor belong to the page.
-  mangleProps: /^(finished|connection)$/,
+  mangleProps: /^(finished|connection|element|domain|latencies|headHeight|rowHeight|setSelected)$/,
   define: { "Number.NaN": "NaN", "Number.isNaN": "isNaN", "Number.POSITIVE_INFINITY": "Infinity" },
   metafile: true,
 });
 await build({
-  entryPoints: { monitor: "src/panel.css" },
+  entryPoints: { monitor: "src/panel.css", form: "src/form.css" },
   outdir: "../fastreq_jupyter/notebook/static",
   minify: true,
 });

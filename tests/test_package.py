@@ -32,7 +32,9 @@ def wheel(tmp_path_factory):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["py.typed", "notebook/static/monitor.js", "notebook/static/monitor.css", "demo.py"])
+@pytest.mark.parametrize(
+    "name", ["py.typed", "notebook/static/monitor.js", "notebook/static/monitor.css", "notebook/static/form.js", "demo.py"]
+)
 def test_the_wheel_holds(wheel, name):
     assert f"fastreq_jupyter/{name}" in wheel.namelist()
 

@@ -17,6 +17,7 @@ from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.config import changed_options
 from fastreq_jupyter.notebook.form import LABELS, Field, make_field
 from fastreq_jupyter.notebook.form_cell import cell_line, cell_text, check_requests
+from fastreq_jupyter.notebook.form_page import FormPage
 from fastreq_jupyter.notebook.html import html_summary, text_summary
 from fastreq_jupyter.notebook.monitor import Monitor
 from fastreq_jupyter.notebook.order import Order, finished, order_steps
@@ -70,9 +71,10 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._summaries: list[Any] = []
         for option, value in options.items():
             self.fields[option].control.value = value
-        form = widgets.VBox([*self._form(), self._buttons(), self._note], layout=_CARD)
+        form = widgets.VBox([FormPage(), *self._form(), self._buttons(), self._note], layout=_CARD)
         form.add_class("fastreq-form")
         super().__init__([form, self._below], layout={"overflow": "visible"})
+        self.add_class("fastreq-panel")
 
     def _ipython_display_(self) -> None:
         """Show the form, and below it keep a place for the summary of its newest run."""

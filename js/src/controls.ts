@@ -146,6 +146,7 @@ export class Controls {
 
   #drawFigures(model: RunModel, now: number): void {
     const p = model.head.progress;
+    const going = model.head.state === "RUNNING" && this.#store.connection === "live";
     const [p50 = Number.NaN, p95 = Number.NaN, p99 = Number.NaN] = model.latency.quantiles([0.5, 0.95, 0.99]);
     const texts: Record<string, string> = {
       done: p.total === null ? count(p.done) : `${count(p.done)} / ${count(p.total)}`,
@@ -160,7 +161,7 @@ export class Controls {
       p95: ms(p95) || "–",
       p99: ms(p99) || "–",
       time: seconds(model.clock(now) / 1000),
-      eta: model.head.state !== "RUNNING" || p.eta_s === null ? "–" : seconds(p.eta_s),
+      eta: going && p.eta_s !== null ? seconds(p.eta_s) : "–",
     };
     for (const [key, node] of this.#figures) say(node, texts[key] ?? "");
     const left = this.#figures.get("eta")?.parentElement;

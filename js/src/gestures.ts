@@ -1,6 +1,6 @@
 // What pointer, wheel and keys do to a view.
 
-import { on } from "./dom";
+import { attribute, on } from "./dom";
 import type { Lane } from "./lane";
 import { toTime } from "./layout";
 import type { RowTable } from "./table";
@@ -33,13 +33,12 @@ export function listen(root: HTMLElement, table: RowTable, lane: Lane, view: Ste
     view.hover(Number.isNaN(laneX(event)) ? null : table.rowAt(y), event);
   });
   on(area, "pointerleave", (event) => view.hover(null, event));
-  on(area, "dblclick", (event) => {
-    if (laneX(event) >= 0) view.fit();
-  });
   on(area, "pointerdown", (event) => {
     if (laneX(event) >= 0 && event.button === 0) drag(lane, event);
   });
   on(root, "keydown", (event) => key(lane, view, event));
+  // A page that looks for its shortcuts on the way down asks the focused element first, not those around it.
+  on(root, "focusin", ({ target }) => attribute(target as Element, "data-lm-suppress-shortcuts", "true"));
 }
 
 /** Dragging on the bars moves the stretch of time that is shown; a click is not a drag. */
@@ -53,11 +52,16 @@ function drag(lane: Lane, event: PointerEvent): void {
     if (moving) lane.dragTo(began, pixels);
   };
   globalThis.addEventListener("pointermove", move, { signal: end.signal });
-  globalThis.addEventListener("pointerup", () => end.abort(), { signal: end.signal });
+  globalThis.addEventListener("pointerup", () => setTimeout(() => end.abort()), { signal: end.signal });
+  // The click that ends a drag would open a row.
+  const click = (last: Event): void => {
+    if (moving) last.stopPropagation();
+  };
+  globalThis.addEventListener("click", click, { signal: end.signal, capture: true });
 }
 
 function key(lane: Lane, view: Steering, event: KeyboardEvent): void {
-  const typing = event.target instanceof HTMLInputElement || event.target instanceof HTMLSelectElement;
+  const typing = (event.target as Element).matches("input, select, textarea");
   event.stopPropagation();
   if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
   const actions: Record<string, () => void> = {

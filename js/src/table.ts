@@ -110,6 +110,10 @@ export class RowTable {
     this.#selected = row;
   }
 
+  focus(): void {
+    this.table.focus({ preventScroll: true });
+  }
+
   get atEnd(): boolean {
     return this.element.scrollTop + this.element.clientHeight >= this.element.scrollHeight - ROW_HEIGHT;
   }

@@ -53,7 +53,7 @@ export class View {
   readonly #table: RowTable;
   readonly #lane: Lane;
   readonly #details: DetailsPane;
-  readonly #root = h("section", { class: "fastreq", "data-lm-suppress-shortcuts": "true" });
+  readonly #root = h("section", { class: "fastreq", tabindex: -1 });
   readonly #tip = new Tip(this.#root);
 
   readonly #store: Store;
@@ -79,7 +79,7 @@ export class View {
       moved: (byHand) => this.#scrolled(byHand),
     });
     this.#lane = new Lane(this.#table, () => this.#touch());
-    this.#details = new DetailsPane(store, () => this.#table.table.focus());
+    this.#details = new DetailsPane(store, () => this.#table.focus());
     this.#assemble();
     host.append(this.#root);
     this.#watch();
@@ -179,6 +179,13 @@ export class View {
     const shown = this.#lane.mode === "align" ? null : this.#lane.scale().domain;
     this.#chart.draw(this.#model, Math.max(this.#model.clock(now), 1), shown, this.#colours());
     attribute(this.#root, "aria-label", `fastreq run ${oneLine(this.#model.head.name)}`.trim());
+    this.#holdFocus();
+  }
+
+  /** A control that goes while it has the focus leaves it to the table, or the next key would be the notebook's. */
+  #holdFocus(): void {
+    const held = this.#root.querySelector<HTMLElement>(":focus");
+    if (held && (held.matches(":disabled") || !held.offsetParent)) this.#table.focus();
   }
 
   #drawTable(now: number): void {

@@ -10,17 +10,15 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from browser.steps import background, clicked, opened, positions, state, until, urls
 from serving.counting import CountingServer
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
-    from browser.labdriver import Jupyter, NotebookPage
+    from browser.labdriver import NotebookPage
 
 pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(180)]
-
-LOAD = "%load_ext fastreq_jupyter\nimport os, time, json, pandas\nfrom fastreq_jupyter import submit, last_run, Monitor, Panel"
-
 
 # By the page's own clock: the driver's looks would be measured, too.
 CANCEL_AND_WAIT = """() => new Promise(resolve => { const began = performance.now();
@@ -36,53 +34,12 @@ def server() -> Iterator[CountingServer]:
         yield counting
 
 
-def opened(jupyter: Jupyter, *cells: str, kernel: str = "python3") -> NotebookPage:
-    """Open a notebook whose first cell loads the extension, and whose last is free for questions."""
-    notebook = jupyter.open([LOAD, *cells, ""], kernel=kernel)
-    notebook.run(0)
-    return notebook
-
-
-def background(url: str, count: int, **options: object) -> str:
-    """Write a cell that starts a run and shows it."""
-    given = "".join(f", {name}={value!r}" for name, value in options.items())
-    return f"run = submit([f'{url}?n={{i}}' for i in range({count})]{given})\nMonitor(run)"
-
-
-def state(notebook: NotebookPage, wanted: str, seconds: float = 20) -> None:
-    """Wait until the panel shows this state."""
-    notebook.page.locator(f".fr-state[data-state='{wanted}']").first.wait_for(timeout=seconds * 1000)
-
-
-def until(told: Callable[[], bool], seconds: float = 10) -> None:
-    """Wait until something is so."""
-    end = time.monotonic() + seconds
-    while not told():
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.03)
-
-
-def urls(notebook: NotebookPage) -> list[str]:
-    """Return the URLs of the rows in view."""
-    return notebook.page.locator(".fr-frame tbody tr:not([hidden]) .fr-c-url").all_inner_texts()
-
-
-def positions(notebook: NotebookPage) -> list[int]:
-    """Return the positions of the rows in view."""
-    texts = notebook.page.locator(".fr-frame tbody tr:not([hidden]) .fr-c-position").all_inner_texts()
-    return [int(text.replace(",", "")) for text in texts]
-
-
 def ink(notebook: NotebookPage) -> int:
     """Return how many different colours the waterfall has."""
     return notebook.page.evaluate("""() => { const canvas = document.querySelector('canvas.fr-bars');
       const data = canvas.getContext('2d').getImageData(0, 60, canvas.width, canvas.height - 60).data; const seen = new Set();
       for (let i = 0; i < data.length; i += 4) if (data[i + 3]) seen.add(data[i] << 16 | data[i + 1] << 8 | data[i + 2]);
       return seen.size }""")
-
-
-def clicked(notebook: NotebookPage, name: str) -> None:
-    notebook.page.get_by_role("button", name=name, exact=False).first.click()
 
 
 @pytest.mark.parametrize("app", ["lab", "notebook7"])

@@ -11,7 +11,8 @@ const result = await build({
   charset: "utf8",
   legalComments: "none",
   // Names of ours that are used often and neither travel nor belong to the page.
-  mangleProps: /^(finished|connection|element|domain|latencies|headHeight|rowHeight|setSelected)$/,
+  mangleProps:
+    /^(finished|connection|element|domain|latencies|headHeight|rowHeight|setSelected|setOrder|descending|heardAt|alive|earlier|bins|hosts|rowAt|dragTo|atEnd|toEnd|toStart|nameOf|searched|silence|quantiles|series|dispose|scale|frame|lane|mode|follow|choose|zoom|hover|bare|tip|pan|label|word|span|cause|clock|points|retryWait|phase|offset)$/,
   define: { "Number.NaN": "NaN", "Number.isNaN": "isNaN", "Number.POSITIVE_INFINITY": "Infinity" },
   metafile: true,
 });

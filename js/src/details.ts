@@ -4,6 +4,7 @@ import { button, h, on, say } from "./dom";
 import { ms, neutral, oneLine } from "./format";
 import type { Command, DetailAttempt, Reply, Section } from "./protocol";
 import type { Store } from "./store";
+import { rowFigures } from "./tip";
 
 const NO_ANSWER_MS = 1200;
 
@@ -52,7 +53,9 @@ export class DetailsPane {
     const reply = await this.#ask({ do: "details", position: row });
     if (this.#row !== row) return;
     say(this.#note, reply.ok ? "" : oneLine(reply.said ?? "no details"));
-    if (reply.details) this.#content.replaceChildren(...reply.details.map(laidOut));
+    // Without a kernel: what the page knows by itself.
+    const known: Section = { title: "", text: rowFigures(this.#store.run, row).join("\n") };
+    this.#content.replaceChildren(...(reply.details ?? (reply.ok ? [] : [known])).map(laidOut));
   }
 
   close(): void {

@@ -51,13 +51,13 @@ function drag(lane: Lane, event: PointerEvent): void {
     moving ||= Math.abs(pixels) > 3;
     if (moving) lane.dragTo(began, pixels);
   };
-  globalThis.addEventListener("pointermove", move, { signal: end.signal });
-  globalThis.addEventListener("pointerup", () => setTimeout(() => end.abort()), { signal: end.signal });
+  addEventListener("pointermove", move, { signal: end.signal });
+  addEventListener("pointerup", () => setTimeout(() => end.abort()), { signal: end.signal });
   // The click that ends a drag would open a row.
   const click = (last: Event): void => {
     if (moving) last.stopPropagation();
   };
-  globalThis.addEventListener("click", click, { signal: end.signal, capture: true });
+  addEventListener("click", click, { signal: end.signal, capture: true });
 }
 
 function key(lane: Lane, view: Steering, event: KeyboardEvent): void {

@@ -14,6 +14,7 @@ export type Mode = "rows" | "run" | "align";
 
 /** Room for the figure behind the last bar. */
 const LABEL_PX = 58;
+const EARLIER = "answered before this run";
 
 export class Lane {
   mode: Mode = "rows";
@@ -106,10 +107,12 @@ export class Lane {
       const row = this.#rows[at] ?? 0;
       const attempts = model.attempts(row);
       const align = this.mode === "align";
+      const bare = model.earlier(row);
       bars.push({
         y: HEAD_HEIGHT + this.#table.offset() + (at - first) * ROW_HEIGHT,
         attempts: align ? aligned(attempts) : attempts,
-        label: model.state(row) < ROW.ok ? "" : ms(model.number("elapsed", row)),
+        bare,
+        label: bare ? EARLIER : model.state(row) < ROW.ok ? "" : ms(model.number("elapsed", row)),
         now: this.#clock - (align ? model.span(row, this.#clock)[0] : 0),
       });
     }
@@ -120,7 +123,12 @@ export class Lane {
   #fitted(): Domain {
     let [from, to, longest] = [this.#clock, 0, 1];
     const { first, last } = this.#table.slice;
+    const top = this.#table.offset() + ROW_HEIGHT / 2;
+    const height = this.#table.element.clientHeight - HEAD_HEIGHT;
     for (let at = first; at < last && this.#model; at++) {
+      // A row of which no more than an edge is seen must not stretch the axis of the others.
+      const middle = top + (at - first) * ROW_HEIGHT;
+      if (middle < 0 || middle > height) continue;
       const [begin, end] = this.#model.span(this.#rows[at] ?? 0, this.#clock);
       if (Number.isNaN(begin)) continue;
       from = Math.min(from, begin);

@@ -36,15 +36,16 @@ def in_kernel() -> bool:
     return getattr(_shell(), "kernel", None) is not None
 
 
-def show_monitor(run: Run, *, on_retry: Callable[[Run], str] | None = None) -> Any:
-    """Show the live view of a run and return it."""
+def show_monitor(run: Run, *, on_retry: Callable[[Run], str] | None = None, otherwise: str | None = None) -> Any:
+    """Show the live view of a run and return it; pages without widgets show the text `otherwise`."""
     # widgets are paid for where they are shown
     from IPython.display import display  # noqa: PLC0415
 
     from fastreq_jupyter.notebook.monitor import Monitor  # noqa: PLC0415
 
     monitor = Monitor(run, on_retry=on_retry)
-    display(monitor)  # type: ignore[no-untyped-call]
+    bundle = monitor._repr_mimebundle_()[0]
+    display(bundle if otherwise is None else {**bundle, "text/plain": otherwise}, raw=True)  # type: ignore[no-untyped-call]
     return monitor
 
 
@@ -70,7 +71,8 @@ class MonitorDisplay:
             from fastreq_jupyter.notebook.html import beginning  # noqa: PLC0415
 
             self._run = run
-            self._monitor = show_monitor(run, on_retry=self._retried)
+            # No word beside the view: on pages without widgets the summary says it all.
+            self._monitor = show_monitor(run, on_retry=self._retried, otherwise="")
             self._summary = display(beginning(run), raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
     def close(self, run: Run | None) -> None:

@@ -85,7 +85,8 @@ export class Controls {
     say(this.#title, oneLine(model.head.name) || "Requests");
     say(this.#state, stateText(model, connection));
     const mark = connection === "stopped" && !model.finished ? "STOPPED" : model.head.state;
-    attribute(this.#state, "data-state", mark === "DONE" && model.head.progress.failed ? "FAILED" : mark);
+    attribute(this.#state, "data-state", mark);
+    attribute(this.#state, "data-failed", model.head.progress.failed ? "" : null);
     this.#drawButtons(model, connection);
     this.#drawBar(model);
     this.#drawFigures(model, now);

@@ -47,9 +47,7 @@ export class Filters {
   });
   readonly #status = h("select", { "aria-label": "Filter by status" });
   readonly #host = h("select", { "aria-label": "Filter by host" });
-  readonly #window = button("chip", "", "Remove the time window", () =>
-    this.#actions.query({ window: null }),
-  );
+  readonly #window = button("chip", "", "All times (0)", () => this.#actions.query({ window: null }));
   readonly #shown = h("span", { class: "fr-dim fr-count" });
   readonly #follow: HTMLButtonElement;
   readonly #modes: HTMLButtonElement[];

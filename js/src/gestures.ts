@@ -8,6 +8,8 @@ import type { RowTable } from "./table";
 /** What can be done to a view by hand, besides the lane's own doings. */
 export interface Steering {
   fit(): void;
+  /** Keep the rows of the stretch of time that is shown. */
+  choose(): void;
   /** The row under the pointer, null for none. */
   hover(row: number | null, event: MouseEvent): void;
   search(): void;
@@ -69,6 +71,7 @@ function key(lane: Lane, view: Steering, event: KeyboardEvent): void {
     "=": () => lane.zoom(2),
     "-": () => lane.zoom(0.5),
     "0": () => view.fit(),
+    w: () => view.choose(),
     ArrowLeft: () => lane.pan(-0.2),
     ArrowRight: () => lane.pan(0.2),
     "/": () => view.search(),

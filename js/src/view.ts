@@ -125,6 +125,7 @@ export class View {
     );
     listen(this.#root, this.#table, this.#lane, {
       fit: () => this.#choose(null),
+      choose: () => this.#choose(this.#lane.scale().domain),
       hover: (row, event) => this.#tip.show(row === null ? null : rowFigures(this.#model, row), event),
       search: () => this.#filters.focus(),
       close: () => this.#details.close(),

@@ -129,6 +129,20 @@ def test_buttons_and_keys_zoom_and_move_the_time_axis(lab: Jupyter, counting_ser
     until(lambda: shown(notebook) == pytest.approx((0, whole), rel=0.01))
 
 
+def test_the_stretch_of_time_shown_is_chosen_by_keyboard(lab: Jupyter, counting_server: CountingServer):
+    notebook = finished(lab, f"{counting_server.url}/delay/0.03")
+    page = notebook.page
+    page.locator(".fr-joined button", has_text="Run").click()
+    page.locator(".fr-frame table").focus()
+    page.keyboard.press("+")
+    page.keyboard.press("w")
+    page.get_by_title("All times (0)").wait_for()
+    until(lambda: " of " in page.locator(".fr-count").inner_text())
+    page.keyboard.press("0")
+    until(lambda: " of " not in page.locator(".fr-count").inner_text())
+    assert not page.get_by_title("All times (0)").is_visible()
+
+
 def test_wheel_and_drag_zoom_and_move_the_time_axis(lab: Jupyter, counting_server: CountingServer):
     notebook = finished(lab, f"{counting_server.url}/delay/0.03")
     page = notebook.page
@@ -166,6 +180,6 @@ def test_a_drag_on_the_chart_chooses_a_stretch_and_a_double_click_all(lab: Jupyt
     page.mouse.up()
     until(lambda: shown(notebook) == pytest.approx((end / 4, end / 2), rel=0.03))
     until(lambda: page.locator(".fr-count").inner_text().endswith(" of 40"))
-    assert re.fullmatch(r"\d+ ms . \d+ ms ✕", page.get_by_title("Remove the time window").inner_text())
+    assert re.fullmatch(r"\d+ ms . \d+ ms ✕", page.get_by_title("All times (0)").inner_text())
     page.mouse.dblclick(chart["x"] + chart["width"] * 0.75, chart["y"] + 40)
     until(lambda: page.locator(".fr-count").inner_text() == "40 requests")

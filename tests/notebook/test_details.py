@@ -9,7 +9,7 @@ import pytest
 from synthetic import runs
 
 from fastreq_jupyter.model import Request, Response
-from fastreq_jupyter.notebook.details import BODY_LIMIT, details_of
+from fastreq_jupyter.notebook.details import BODY_LIMIT, details_of, sections_of
 
 SECRET = "s3cr3t-value-of-mine"
 
@@ -43,6 +43,13 @@ def test_the_phases_add_up_to_the_attempt_whatever_went_on_besides():
 def test_a_body_that_was_empty_is_called_so(method):
     empty = answered(None, request=Request(method, "https://a.example/"))
     assert details_of(replace(empty, response=replace(empty.response, status=204)))["body_note"] == "empty"
+
+
+def test_redirects_are_listed_without_their_secrets():
+    moved = replace(runs.attempt(1, 0.1), redirects=((302, f"https://a.example/next?token={SECRET}"), (301, "https://b.example/")))
+    told = details_of(runs.outcome(0, Request("GET", "https://a.example/"), (moved,)))
+    assert told["attempts"][0]["redirects"] == ["302 to https://a.example/next?token=***", "301 to https://b.example/"]
+    assert "302 to https://a.example/next?token=***" in json.dumps(sections_of(told))
 
 
 def test_a_phase_nobody_saw_is_none():

@@ -19,7 +19,7 @@ export interface ChartActions {
 
 export class Chart {
   readonly element = h("div", { class: "fr-chart" });
-  readonly #canvas = h("canvas", { role: "img", "aria-label": "Requests per second and latency over time" });
+  readonly #canvas = h("canvas", { role: "img", "aria-label": "Throughput and latency" });
   #scale: Scale = { domain: { from: 0, to: 1 }, width: 1 };
   #shown: ReturnType<RunModel["bins"]["series"]> = {
     width: 1,

@@ -6,18 +6,7 @@ import type { Lane, Mode } from "./lane";
 import type { RunModel } from "./model";
 import { everything, filtered, type Query, type StatusFilter } from "./order";
 
-const STATUSES: readonly StatusFilter[] = [
-  "all",
-  "ok",
-  "failed",
-  "retried",
-  "active",
-  "2xx",
-  "3xx",
-  "4xx",
-  "5xx",
-  "none",
-];
+const STATUSES = "all ok failed retried active 2xx 3xx 4xx 5xx none".split(" ") as StatusFilter[];
 const LABELS: Partial<Record<StatusFilter, string>> = {
   all: "All",
   active: "in flight or waiting",

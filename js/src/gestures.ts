@@ -38,7 +38,7 @@ export function listen(root: HTMLElement, table: RowTable, lane: Lane, view: Ste
   on(area, "pointerdown", (event) => {
     if (laneX(event) >= 0 && event.button === 0) drag(lane, event);
   });
-  on(root, "keydown", (event) => key(lane, view, event));
+  on(root, "keydown", (event) => key(root, lane, view, event));
   // A page that looks for its shortcuts on the way down asks the focused element first, not those around it.
   on(root, "focusin", ({ target }) => attribute(target as Element, "data-lm-suppress-shortcuts", "true"));
 }
@@ -62,10 +62,16 @@ function drag(lane: Lane, event: PointerEvent): void {
   addEventListener("click", click, { signal: end.signal, capture: true });
 }
 
-function key(lane: Lane, view: Steering, event: KeyboardEvent): void {
+function key(root: HTMLElement, lane: Lane, view: Steering, event: KeyboardEvent): void {
   const typing = (event.target as Element).matches("input, select, textarea");
   event.stopPropagation();
-  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const held = event.ctrlKey || event.metaKey;
+  if (held && event.key === "s") {
+    // Saving is the page's business wherever the focus is: it hears it from where nothing is kept from it.
+    root.parentElement?.dispatchEvent(new KeyboardEvent("keydown", event));
+    event.preventDefault();
+  }
+  if (typing || held || event.altKey) return;
   const actions: Record<string, () => void> = {
     "+": () => lane.zoom(2),
     "=": () => lane.zoom(2),

@@ -1,4 +1,4 @@
-"""Controls made from the table of options, and the words of a magic's line made from what they hold.
+"""A field of the form: a control, and below it what it means or what is wrong with its content.
 
 A control holds the text that a flag would take, so that form, line and function mean the same by construction. An empty
 control means the default. The user alone writes into them: a trait that a running cell writes is lost on ipykernel 7.4.
@@ -7,171 +7,89 @@ control means the default. The user alone writes into them: a trait that a runni
 from __future__ import annotations
 
 import html
-import re
 from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from fastreq_jupyter.cell.each import EachSpec
-from fastreq_jupyter.errors import FastreqError, OptionError, UsageError
-from fastreq_jupyter.options import TABLE
-from fastreq_jupyter.redact import is_secret_header, redact_url
+from fastreq_jupyter.errors import FastreqError
+from fastreq_jupyter.notebook.form_words import help_of, label_of
+from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
-    from fastreq_jupyter.option import Option
+__all__ = ["Field"]
 
-__all__ = ["INSTEAD", "LABELS", "LOOKED_UP", "Field", "make_field", "quoted"]
-
-LOOKED_UP = frozenset({"auth", "session"})
-"""Options that take the name of a notebook variable."""
-LABELS = {"description_width": "142px"}
-_PLAIN = re.compile(r"[\w./:@%+,=~-]+")
-_NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
-_ERROR = '<span role="alert" style="color:var(--jp-error-color1,#b92318);line-height:1.3;display:block">{}</span>'
-_SHOWN = {None: "", (): ""}
-INSTEAD = "write {{$env NAME}} or {{$secret NAME}} in its place: this form is kept in the notebook"
+_LONGEST = 300
 
 
 class Field:
-    """Be one option in the form: a control, and beside it what is wrong with its content.
+    """Be one field of the form.
 
     Args:
-        row: The option.
-        control: The widget that holds the text of the flag, or a boolean.
+        name: The option, or ``requests``, ``name`` and ``ca``, which are none.
+        control: The widget that holds the text of the flag, one of a few words, or a boolean.
+        base: What the control holds when nothing was asked for.
+        check: Gets the text; raises FastreqError, or returns a line of warning.
 
     Attributes:
         control: The widget; its ``value`` may be linked and observed.
-        box: Control and error.
+        box: Control and message.
+        problem: What is wrong, one line; None if nothing is known to be.
     """
 
-    def __init__(self, row: Option, control: Any) -> None:
-        self.row = row
+    def __init__(self, name: str, control: Any, *, base: Any = "", check: Callable[[str], str | None] | None = None) -> None:
+        self.name = name
+        self.label = label_of(name)
         self.control = control
-        self._error = widgets.HTML(layout=widgets.Layout(display="none"))
-        self.box = widgets.VBox([control, self._error], layout=widgets.Layout(overflow="visible"))
+        self.base = base
+        self.problem: str | None = None
+        self._check = check
+        self._said = widgets.HTML(help_of(name))
+        self._said.add_class("fastreq-said")
+        self.box = widgets.VBox([control, self._said])
+        self.box.add_class("fastreq-field")
+        self.box.add_class(f"fastreq-is-{name.replace('_', '-')}")
+        self._tell()
         control.observe(lambda _: self.check(), names="value")
 
     @property
     def given(self) -> bool:
-        """Tell whether it holds something else than the default."""
+        """Tell whether it says something else than what holds anyway."""
         value = self.control.value
-        return value != self.row.default if isinstance(value, bool) else value.strip() not in ("", self._default_word())
+        return bool(value.strip()) if self._free else value != self.base
 
-    def words(self) -> list[str]:
-        """Return the words of a magic's line that say the same, none for the default."""
-        if not self.given:
-            return []
-        value = self.control.value
-        if isinstance(value, bool):
-            return [next(flag for flag, meant in self.row.switches.items() if meant is value)]
-        flag = next(iter(self.row.flags), self.row.long_flag)
-        if flag in self.row.switches:
-            # Alone it would be the switch, and its value another word.
-            return [f"{flag}={quoted(text)}" for text in self._texts()]
-        return [word for text in self._texts() for word in (flag, quoted(text))]
+    @property
+    def text(self) -> str:
+        """Return the content of a field of text."""
+        return str(self.control.value)
 
     def check(self) -> str | None:
-        """Return what is wrong in one line, None if nothing, and show it beside the control."""
+        """Return what is wrong in one line, None if nothing, and show it below the control."""
+        warning = None
+        self.problem = None
         try:
-            if self.given:
-                self._read()
-            problem = None
+            if self.given and self._check is not None and isinstance(self.control.value, str):
+                warning = self._check(self.control.value)
         except FastreqError as error:
-            problem = str(error)
-        self._error.value = "" if problem is None else _ERROR.format(html.escape(problem))
-        self._error.layout.display = "none" if problem is None else "block"
-        return problem
+            self.problem = one_line(str(error), _LONGEST)
+        self._tell(warning)
+        return self.problem
 
-    def _default_word(self) -> str:
-        default = self.row.default
-        return _SHOWN[default] if default in _SHOWN else str(default)
+    def fail(self, problem: str) -> None:
+        """Show what is wrong, found by looking at the form as a whole."""
+        self.problem = one_line(problem, _LONGEST)
+        self._tell()
 
-    def _texts(self) -> list[str]:
-        """Return the flag's values: a line each where the flag may be repeated."""
-        value = self.control.value.strip()
-        repeated = self.row.name in ("headers", "each")
-        return [line.strip() for line in value.splitlines() if line.strip()] if repeated else [value]
+    @property
+    def _free(self) -> bool:
+        return isinstance(self.control.value, str) and not isinstance(self.control, widgets.Dropdown)
 
-    def _read(self) -> None:
-        """Check as the option does.
-
-        Raises:
-            FastreqError: One line.
-        """
-        name, value = self.row.name, self.control.value
-        if isinstance(value, bool):
-            return
-        texts = self._texts()
-        if name in LOOKED_UP:
-            if not _NAME.fullmatch(texts[0]):
-                raise OptionError(f"{name} takes the name of a notebook variable, never the secret itself")
-        elif name == "each":
-            for text in texts:
-                EachSpec.parse(text)
-        elif name == "headers":
-            _check_headers(self.row, texts)
-        else:
-            if self.row.secret and redact_url(texts[0]) != texts[0] and "{{" not in texts[0]:
-                raise UsageError(f"{name} holds a secret: {INSTEAD}")
-            self.row.read(texts[0])
-
-
-def make_field(name: str, **layout: Any) -> Field:
-    """Return the field of an option: a check box, a choice, or a line of text."""
-    row = TABLE[name]
-    # A grid cell as wide as it gets; the label above, so that nothing is cut.
-    common = {"layout": widgets.Layout(width="auto", **layout), "tooltip": row.help}
-    if isinstance(row.default, bool) and row.switches.keys() - {"-k"}:
-        control: Any = widgets.Checkbox(value=row.default, description=_label(name), indent=False, **common)
-    elif choices := _choices(row):
-        control = widgets.Dropdown(options=choices, value=row.default, description=_label(name), **common)
-    else:
-        control = widgets.Text(description=_label(name), placeholder=_hint(row), continuous_update=False, **common)
-    control.style = LABELS
-    return Field(row, control)
-
-
-def quoted(text: str) -> str:
-    """Return a text as one word of a magic's line."""
-    if _PLAIN.fullmatch(text):
-        return text
-    if "'" not in text:
-        return f"'{text}'"
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
-
-
-def _label(name: str) -> str:
-    return name.replace("_", " ").replace("ssl", "TLS").replace("http2", "HTTP/2")
-
-
-def _hint(row: Option) -> str:
-    """Return the default, or an example where there is none."""
-    if row.name in LOOKED_UP:
-        return "name of a variable"
-    if row.default not in _SHOWN:
-        return str(row.default)
-    example = re.search("[\"']([^\"']+)[\"']", row.allowed)
-    return f"e.g. {example[1]}" if example else "none"
-
-
-def _choices(row: Option) -> list[str]:
-    """Return the words that the option allows, if these are all it allows."""
-    words = re.split(r",\s*|\s+or\s+", row.allowed)
-    return words if len(words) > 1 and row.default in words and all(_reads(row.read, word) for word in words) else []
-
-
-def _reads(read: Callable[[object], Any], word: str) -> bool:
-    try:
-        return bool(read(word) == word)
-    except OptionError:
-        return False
-
-
-def _check_headers(row: Option, lines: Iterable[str]) -> None:
-    for line in lines:
-        row.read(line)
-        name, _, value = line.partition(":")
-        if is_secret_header(name.strip()) and "{{" not in value:
-            raise UsageError(f"{name.strip()} holds a secret: {INSTEAD}")
+    def _tell(self, warning: str | None = None) -> None:
+        text = self.problem or warning or help_of(self.name)
+        role = 'role="alert" class="fastreq-error"' if self.problem else 'class="fastreq-warning"' if warning else 'class="fastreq-help"'
+        said = f"<span {role}>{html.escape(one_line(text, _LONGEST))}</span>"
+        # Each change is a message to the page.
+        if said != self._said.value:
+            self._said.value = said
+            (self.box.add_class if self.problem else self.box.remove_class)("fastreq-wrong")

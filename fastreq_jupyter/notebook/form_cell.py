@@ -1,69 +1,201 @@
-"""What a form says, as the line and the text of a ``%%fastreq`` cell."""
+"""What a form says, as the line and the text of a ``%%fastreq`` cell; and where in the form each line of it came from.
+
+A body means the same however long it is: its text as it stands, with placeholders. One line goes into the magic's line,
+several go below each URL. The cell is read again, and a body that would be read as something else is refused.
+"""
 
 from __future__ import annotations
 
 import re
-from keyword import iskeyword
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.errors import UsageError
-from fastreq_jupyter.notebook.form import INSTEAD, quoted
-from fastreq_jupyter.redact import redact_url
+from fastreq_jupyter.cell.bodies import read_file_line
+from fastreq_jupyter.cell.grammar import parse
+from fastreq_jupyter.cell.plain_lines import PLAIN_URL
+from fastreq_jupyter.cell.syntax import FilePiece, Placeholder, RequestTemplate, Span, TextPiece
+from fastreq_jupyter.cell.template import read_text
+from fastreq_jupyter.errors import CellSyntaxError, UsageError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Sequence
 
-    from fastreq_jupyter.notebook.form import Field
+    from fastreq_jupyter.cell.syntax import Parts
 
-__all__ = ["cell_line", "cell_text", "check_requests"]
+__all__ = ["BodyError", "CellText", "cell_text", "is_url", "quoted", "trimmed"]
 
-_PLAIN_URL = re.compile(r"\s*(?:https?://|\{\{)\S+\s*", re.IGNORECASE)
-
-
-def cell_line(name: str, method: str, body: str, fields: Mapping[str, Field]) -> str:
-    """Return the magic's line: variable and flags, those of a plain URL among them."""
-    words = [name.strip()] if name.strip() else []
-    if method.strip().upper() not in ("", "GET") and not _in_text(body):
-        words += ["-X", quoted(method.strip().upper())]
-    if body.strip() and not _in_text(body):
-        words += ["-d", quoted(body.strip())]
-    for field in fields.values():
-        words += field.words()
-    return " ".join(words)
+WITH_BODY = ("POST", "PUT", "PATCH")
+_PLAIN = re.compile(r"[\w./:@%+,=~-]+")
+# What the magic's line would take for a variable of IPython, if one has that name.
+_NAMED = re.compile(r"\{[A-Za-z_]\w*\}|\$\{?[A-Za-z_]")
 
 
-def cell_text(requests: str, method: str, body: str) -> str:
-    """Return the cell's text: as it stands, or with a body of several lines below each plain URL."""
-    text = requests.strip("\n")
-    if not _in_text(body) or not is_plain(text):
-        return text
-    verb = method.strip().upper() or "GET"
-    blocks = [f"{verb} {line.strip()}\n\n{body.strip()}" for line in text.splitlines() if line.strip()]
-    return "\n\n###\n".join(blocks)
+class BodyError(UsageError):
+    """Report a body that cannot go with these requests; the message is for its field."""
 
 
-def check_requests(requests: str, body: str, name: str) -> None:
-    """Refuse what no run should begin with.
+@dataclass(frozen=True, slots=True)
+class CellText:
+    """Hold the text of a cell.
+
+    Attributes:
+        lines: As in the cell.
+        origins: For each line the field it came from and its line there, from 1.
+        flags: Words for the magic's line: method and body, where they do not stand in the text.
+    """
+
+    lines: tuple[str, ...]
+    origins: tuple[tuple[str, int], ...]
+    flags: tuple[str, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """Return the lines as one text."""
+        return "\n".join(self.lines)
+
+    def origin(self, line: int) -> tuple[str, int]:
+        """Return field and line there of a line of the text, from 1; the nearest where there is none."""
+        return self.origins[max(0, min(line, len(self.origins)) - 1)] if self.origins else ("requests", 1)
+
+
+def cell_text(requests: str, method: str, body: str, headers: Sequence[str] = ()) -> CellText:
+    """Return the cell's text, and the flags that go with it.
+
+    Args:
+        requests: The field's content.
+        method: For lines that are a URL alone.
+        body: Likewise.
+        headers: Lines of the field, for a Content-Type among them.
 
     Raises:
-        UsageError: No request, a name that is none, a body that has no place, or a secret that the form would keep.
+        BodyError: The body has no place, or cannot be written as it stands.
     """
-    if not requests.strip():
-        raise UsageError("no request: write a URL, or the text of a cell")
-    variable = name.strip()
-    if variable and (not variable.isidentifier() or iskeyword(variable)):
-        raise UsageError(f"variable: {variable[:60]!r} is no name of a Python variable")
-    if body.strip() and _in_text(body) and not is_plain(requests):
-        raise UsageError("a body of several lines goes below its request: write it there, and leave the field empty")
-    for line in requests.splitlines():
-        if "://" in line and "{{" not in line and redact_url(line) != line:
-            raise UsageError(f"a URL holds a secret: {INSTEAD}")
+    lines = requests.split("\n")
+    written = CellText(tuple(lines), tuple(("requests", number) for number in range(1, len(lines) + 1)))
+    body_lines = trimmed(body)
+    verb = () if method == "GET" else ("-X", quoted(method))
+    if not body_lines:
+        return CellText(written.lines, written.origins, verb)
+    kind = next((line for line in headers if line.partition(":")[0].strip().lower() == "content-type"), None)
+    _check_place(lines, method, typed=kind is not None)
+    if len(body_lines) == len(body_lines[0].splitlines()) == 1 and not _is_file(body_lines[0]) and not _NAMED.search(body_lines[0]):
+        _read_body_text(body_lines[0])
+        return CellText(written.lines, written.origins, (*verb, "-d", quoted(body_lines[0])))
+    text = _below(lines, method, body_lines, kind if method not in WITH_BODY else None)
+    _check_same(text, "\n".join(body_lines))
+    return text
 
 
-def is_plain(requests: str) -> bool:
-    """Tell whether the text is nothing but URLs, one a line."""
-    return all(_PLAIN_URL.fullmatch(line) for line in requests.splitlines() if line.strip())
+def trimmed(body: str) -> list[str]:
+    """Return the lines of a body without blank ones at its ends."""
+    lines = body.split("\n")
+    while lines and not lines[-1].strip():
+        lines.pop()
+    while lines and not lines[0].strip():
+        lines.pop(0)
+    return lines
 
 
-def _in_text(body: str) -> bool:
-    return "\n" in body.strip()
+def is_url(line: str) -> bool:
+    """Tell whether a line is a URL alone."""
+    text = line.strip()
+    if PLAIN_URL.fullmatch(text):
+        return True
+    try:
+        entries = parse(text).entries
+    except CellSyntaxError:
+        return False
+    return len(entries) == 1 and (isinstance(entries[0], str) or (isinstance(entries[0], RequestTemplate) and entries[0].plain))
+
+
+def quoted(text: str) -> str:
+    """Return a text as one word of a magic's line."""
+    if _PLAIN.fullmatch(text):
+        return text
+    if "'" not in text:
+        return f"'{text}'"
+    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+
+
+def _check_place(lines: Iterable[str], method: str, *, typed: bool) -> None:
+    if not all(is_url(line) for line in lines if not _is_aside(line)):
+        message = "it goes with lines that are a URL alone: write it below its request, and leave this empty"
+        raise BodyError(message)
+    if method not in WITH_BODY and not typed:
+        message = f"{method} sends no body: choose POST, PUT or PATCH, or name its Content-Type under Headers"
+        raise BodyError(message)
+
+
+def _is_aside(line: str) -> bool:
+    """Tell whether a line is blank, a comment, a separator or a variable."""
+    text = line.strip()
+    return not text or text.startswith(("#", "//", "@"))
+
+
+def _is_file(line: str) -> bool:
+    try:
+        return read_file_line(Span(line, 1)) is not None
+    except CellSyntaxError:
+        return True
+
+
+def _below(lines: Sequence[str], verb: str, body: Sequence[str], kind: str | None) -> CellText:
+    """Put the body below each URL."""
+    written: list[tuple[str, str, int]] = []
+    open_body = False
+    for number, line in enumerate(lines, 1):
+        text = line.strip()
+        if not text:
+            continue
+        if open_body:
+            written += [("", "requests", number), ("###", "requests", number)]
+            open_body = False
+        if _is_aside(line):
+            written.append((text, "requests", number))
+            continue
+        written.append((f"{verb} {text}", "requests", number))
+        written += [(kind.strip(), "headers", 1)] if kind else []
+        written += [("", "requests", number), *((part, "data", place) for place, part in enumerate(body, 1))]
+        open_body = True
+    return CellText(tuple(text for text, _, _ in written), tuple((field, line) for _, field, line in written))
+
+
+def _read_body_text(body: str) -> Parts:
+    try:
+        return read_text(Span(body, 1))
+    except CellSyntaxError as error:
+        raise _body_error(error.message, error.line) from None
+
+
+def _check_same(text: CellText, body: str) -> None:
+    """Read the cell and look whether each body is what was written."""
+    wanted: object = None if _is_file(body) else _plainly(_read_body_text(body))
+    try:
+        entries = parse(text.text).entries
+    except CellSyntaxError as error:
+        field, line = text.origin(error.line)
+        if field != "data":
+            return
+        raise _body_error("a cell would read this line as something else, so it cannot be sent from here", line) from None
+    for entry in entries:
+        pieces = entry.body if isinstance(entry, RequestTemplate) else None
+        piece = pieces[0] if pieces and len(pieces) == 1 else None
+        same = isinstance(piece, FilePiece) if wanted is None else isinstance(piece, TextPiece) and _plainly(piece.parts) == wanted
+        if not same:
+            place = next((number for number, line in enumerate(body.split("\n"), 1) if line.startswith("###")), 1)
+            raise _body_error("a cell would not read this as it stands, so it cannot be sent from here", place)
+
+
+def _plainly(parts: Parts) -> list[object]:
+    """Return parts without their places, neighbouring texts as one."""
+    plain: list[object] = []
+    for part in parts:
+        if isinstance(part, str) and plain and isinstance(plain[-1], str):
+            plain[-1] += part
+        else:
+            plain.append(("{{", part.text, part.raw) if isinstance(part, Placeholder) else part)
+    return plain
+
+
+def _body_error(message: str, line: int) -> BodyError:
+    return BodyError(f"line {line}: {message}")

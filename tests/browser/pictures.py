@@ -37,7 +37,7 @@ SUMMARY = """from IPython.display import HTML
 from fastreq_jupyter.notebook.html import html_summary
 from fastreq_jupyter import last_run
 HTML(html_summary(last_run()))"""
-FORM = "Panel('{{base}}/orders/[1-40]', 'orders', rate_limit='60/min', max_retries='5')"
+FORM = "Panel('{{base}}/orders/[1-40]', 'orders', rate_limit='60/min', max_retries=5)"
 
 
 def main() -> None:

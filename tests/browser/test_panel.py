@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 import subprocess
 import sys
 import time
@@ -202,31 +201,6 @@ def test_a_blocked_cell_is_cancelled_where_the_kernel_hears_it(lab, server):
     state(notebook, "CANCELLED", 3)
     notebook.wait(1)
     assert notebook.text(1).endswith("CANCELLED")
-
-
-def test_a_run_begins_from_the_form_and_ends_in_the_variable(lab, server):
-    notebook = opened(lab, "panel = Panel()\npanel")
-    notebook.run(1)
-    page = notebook.page
-    page.get_by_placeholder("one URL a line").fill(f"{server.url}/form/[1-7]")
-    page.get_by_label("variable", exact=True).fill("rows")
-    concurrency = page.get_by_label("concurrency", exact=True)
-    concurrency.fill("0")
-    concurrency.press("Tab")
-    page.get_by_text("concurrency='0' is not possible: give a whole number from 1 to 1000").first.wait_for()
-    page.locator("button.jupyter-button", has_text=re.compile(r"^\s*Run$")).click()
-    time.sleep(0.5)
-    assert server.arrivals == []
-    concurrency.fill("3")
-    concurrency.press("Tab")
-    page.locator("button.jupyter-button", has_text="To cell").click()
-    until(lambda: any("%%fastreq rows -c 3" in area.input_value() for area in page.locator("textarea").all()))
-    assert server.arrivals == []
-    page.locator("button.jupyter-button", has_text=re.compile(r"^\s*Run$")).click()
-    page.get_by_text("holds the 7 rows").wait_for()
-    state(notebook, "DONE")
-    assert notebook.value(2, "print(len(rows), rows.ok.all(), panel.df.equals(rows), panel.run.options.concurrency)") == "7 True True 3"
-    until(lambda: any("7 of 7 ok" in output.get("data", {}).get("text/html", "") for output in notebook.outputs(1)))
 
 
 def test_a_reopened_or_exported_notebook_shows_the_summary_and_no_secret(lab, server):

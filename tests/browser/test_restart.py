@@ -45,10 +45,10 @@ def test_a_restarted_kernel_leaves_the_form_as_it_was_and_says_that_it_is_dead(
     gone.wait_for()
     assert controls(notebook) == before
     assert page.evaluate(CHAINS) == 0
-    assert page.locator(".fastreq-panel button.jupyter-button:visible").count() == 0
+    assert page.locator(".fastreq-buttons button:visible").count() == 0
     assert page.locator(".fr-f-eta dd").inner_text() == "\u2013"
     notebook.run(0)
     notebook.run(1)
     state(notebook, "RUNNING")
-    until(lambda: page.locator(".fastreq-panel button.jupyter-button:visible").count() == 3)
+    until(lambda: page.locator(".fastreq-buttons button:visible").count() == 3)
     assert not gone.is_visible()

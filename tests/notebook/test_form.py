@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from ipywidgets import Checkbox, Dropdown, Text, Widget
+from ipywidgets import Checkbox, Dropdown, Text, Textarea, Widget
+from ipywidgets.widgets.widget import _instances
 
 from fastreq_jupyter.cell.line import parse_line, split_line
 from fastreq_jupyter.errors import FastreqError
-from fastreq_jupyter.notebook.form import make_field, quoted
-from fastreq_jupyter.notebook.form_cell import cell_text
+from fastreq_jupyter.notebook.form_cell import quoted
+from fastreq_jupyter.notebook.form_fields import make_fields
+from fastreq_jupyter.notebook.form_line import field_words
+from fastreq_jupyter.notebook.form_words import help_of, label_of
 from fastreq_jupyter.notebook.panel import Panel
 from fastreq_jupyter.options import TABLE, Options
-
-if TYPE_CHECKING:
-    from serving.counting import CountingServer
 
 URL = "http://127.0.0.1:9/x"
 SPECIMENS = {
@@ -36,36 +34,42 @@ def _closed():
 
 
 def panel(requests=URL, **content):
-    made = Panel(requests, namespace={})
+    made = Panel(requests, namespace={"credentials": ("u", "p"), "client": None, "orders": [1]})
     for name, value in content.items():
         made.fields[name].control.value = value
     return made
 
 
+def line_of(made):
+    return made.cell.partition("\n")[0].removeprefix("%%fastreq")
+
+
 def test_every_option_of_the_panel_has_a_control():
     wanted = {name for name, row in TABLE.items() if "panel" in row.doors}
-    assert wanted - panel().fields.keys() == {"method", "data", "dry_run", "background", "progress", "loop"}
+    assert wanted - panel().fields.keys() == {"dry_run", "background", "progress", "loop"}
 
 
 def test_an_empty_form_gives_an_empty_line():
-    assert panel().line == ""
+    assert panel().cell == f"%%fastreq\n{URL}"
 
 
 def test_controls_fit_what_an_option_takes():
-    kinds = {name: type(panel().fields[name].control) for name in ("backend", "return_type", "dedup", "concurrency", "verify_ssl")}
-    assert kinds == {"backend": Dropdown, "return_type": Dropdown, "dedup": Checkbox, "concurrency": Text, "verify_ssl": Text}
+    kinds = {kind: [name for name, field in panel().fields.items() if type(field.control) is kind] for kind in (Dropdown, Textarea)}
+    assert sorted(kinds[Dropdown]) == ["backend", "http2", "method", "return_type", "verify_ssl"]
+    assert sorted(kinds[Textarea]) == ["data", "each", "headers", "requests"]
+    assert (type(panel().fields["dedup"].control), type(panel().fields["concurrency"].control)) == (Checkbox, Text)
 
 
 @pytest.mark.parametrize("name", sorted(SPECIMENS))
 def test_what_a_control_holds_is_what_the_line_says(name):
     made = panel(**{name: SPECIMENS[name]})
-    line = parse_line(made.line, cell=True)
+    line = parse_line(line_of(made), cell=True)
     if name in ("auth", "session"):
         assert line.lookups == {name: SPECIMENS[name]}
     elif name == "each":
         assert [spec.text for spec in line.each] == SPECIMENS[name].splitlines()
     else:
-        text = tuple(SPECIMENS[name].splitlines()) if name == "headers" else SPECIMENS[name]
+        text = tuple(SPECIMENS[name].splitlines()) if name == "headers" else SPECIMENS[name] == "True" or SPECIMENS[name]
         read = getattr(Options.of(**line.options), name) if name != "max_age" else TABLE[name].read(line.options[name])
         assert read == TABLE[name].read(text)
 
@@ -76,7 +80,7 @@ def test_what_a_control_holds_is_what_the_line_says(name):
 def test_a_box_that_was_ticked_or_cleared_is_a_switch(name):
     if name in ("dry_run", "background"):
         pytest.skip("a button and the panel's nature")
-    line = parse_line(panel(**{name: not TABLE[name].default}).line, cell=True)
+    line = parse_line(line_of(panel(**{name: not TABLE[name].default})), cell=True)
     assert line.options == {name: not TABLE[name].default}
 
 
@@ -87,76 +91,89 @@ def test_any_text_survives_being_quoted(text):
     assert split_line(quoted(text)) == [text]
 
 
-@pytest.mark.parametrize(
-    ("name", "value"), [("concurrency", "0"), ("rate_limit", "fast"), ("timeout", "-1"), ("headers", "no colon"), ("auth", "a secret!")]
-)
-def test_a_wrong_field_is_told_beside_it_and_starts_nothing(name, value):
-    made = panel(**{name: value})
-    assert made.fields[name].check() is not None
-    assert made.start() is None
-    assert made.run is None
+@pytest.mark.parametrize("name", sorted(panel().fields))
+def test_every_field_has_a_name_and_says_what_it_means(name):
+    field = panel().fields[name]
+    assert field.control.description == field.label == label_of(name)
+    assert 5 < len(help_of(name)) < 110
+    assert help_of(name).split("<")[0].split("{")[0] in field.box.children[1].value.replace("&#x27;", "'")
+
+
+def test_a_field_shows_its_default_as_a_hint():
+    hints = {name: panel().fields[name].control.placeholder for name in ("concurrency", "timeout", "max_body", "name")}
+    assert hints == {"concurrency": "20", "timeout": "30", "max_body": "100 MiB", "name": "e.g. orders"}
 
 
 @pytest.mark.parametrize(
-    ("field", "value"),
-    [("headers", "Authorization: Bearer abcdefghijkl"), ("proxy", "http://me:password@127.0.0.1:1")],
-)
-def test_a_secret_is_not_taken_into_a_form_that_a_notebook_keeps(field, value):
-    made = panel(**{field: value})
-    problem = made.fields[field].check()
-    assert problem is not None
-    assert value.split()[-1] not in problem
-    assert made.start() is None
-
-
-def test_a_secret_of_the_environment_is_taken():
-    assert panel(headers="Authorization: Bearer {{$env TOKEN}}").fields["headers"].check() is None
-
-
-@pytest.mark.parametrize(
-    ("change", "why"),
+    ("options", "line"),
     [
-        ({"requests": "  "}, "no request"),
-        ({"requests": "http://me:secretpassword@127.0.0.1:9/"}, "holds a secret"),
-        ({"name": "not a name"}, "no name of a Python variable"),
-        ({"name": "class"}, "no name of a Python variable"),
-        ({"requests": "POST http://127.0.0.1:9/\n\nx", "body": "a\nb"}, "below its request"),
-        ({"requests": "http://127.0.0.1:9/{{missing}}"}, "missing"),
+        ({"concurrency": 3, "max_retries": 0}, "-c 3 --retries 0"),
+        ({"verify_ssl": False}, "-k"),
+        ({"verify_ssl": __file__}, f"--ca {__file__}"),
+        ({"http2": True}, "--http2"),
+        ({"http2": False}, "--http1"),
+        ({"check": True, "expand": True}, "--check --expand"),
+        ({"check": "5%"}, "--check=5%"),
+        ({"timeout": 2.5, "limit": 7}, "-t 2.5 --limit 7"),
+        ({"headers": {"Accept": "a/b", "X-N": 1}}, "-H 'Accept: a/b' -H 'X-N: 1'"),
+        ({"headers": [("Accept", "a/b")]}, "-H 'Accept: a/b'"),
+        ({"headers": "Accept: a/b"}, "-H 'Accept: a/b'"),
+        ({"each": "orders"}, "--each orders"),
+        ({"each": ["orders", "range(3)"]}, "--each orders --each 'range(3)'"),
+        ({"method": "post", "json": {"a": [1]}}, "-X POST -d '{\"a\": [1]}' -H 'Content-Type: application/json'"),
+        ({"method": "FROB"}, "-X FROB"),
+        ({"concurrency": None, "verify_ssl": True, "dedup": False}, ""),
+        ({"dedup": True, "follow_redirects": False}, "--dedup --no-redirects"),
+        ({"auth": "credentials"}, "--auth credentials"),
+        ({"name": "rows"}, "rows"),
     ],
 )
-def test_what_no_run_should_begin_with_is_refused(change, why):
-    made = panel()
-    for name, value in change.items():
-        getattr(made, name).value = value
-    with pytest.raises(FastreqError, match=why):
-        made.order()
+def test_a_form_is_opened_with_what_functions_take(options, line):
+    assert sorted(split_line(line_of(Panel(URL, namespace={"credentials": ""}, **options)))) == sorted(split_line(line))
 
 
-def test_a_body_of_several_lines_goes_below_each_url():
-    assert (
-        cell_text("http://a/1\nhttp://a/2", "post", '{\n"a": 1}') == 'POST http://a/1\n\n{\n"a": 1}\n\n###\nPOST http://a/2\n\n{\n"a": 1}'
-    )
+def test_a_setting_of_config_is_what_an_empty_field_means():
+    fields = make_fields({"concurrency": 7, "dedup": True, "http2": True}, {}, {})
+    assert fields["concurrency"].control.placeholder == "7"
+    assert [word for field in fields.values() for word in field_words(field)] == []
+    fields["concurrency"].control.value, fields["dedup"].control.value, fields["http2"].control.value = "20", False, "auto"
+    assert [word for field in fields.values() for word in field_words(field)] == ["-c", "20", "--http2=auto", "--dedup=False"]
 
 
-def test_what_runs_is_what_the_cell_says(counting_server: CountingServer):
-    made = Panel(f"{counting_server.url}/a\n{counting_server.url}/b", "rows", namespace={}, max_retries="0")
-    made.method.value, made.body.value = "POST", '{"id": 7}'
-    made.fields["headers"].control.value = "X-Say: it's"
-    assert made.cell.startswith('%%fastreq rows -X POST -d \'{"id": 7}\' --retries 0 -H "X-Say: it\'s"\n')
-    run = made.start()
-    assert run.wait(10)
-    assert [(a.method, a.path, a.body, a.headers["x-say"]) for a in counting_server.arrivals] == [
-        ("POST", "/a", b'{"id": 7}', "it's"),
-        ("POST", "/b", b'{"id": 7}', "it's"),
-    ]
-    assert made.df.status.tolist() == [200, 200]
+def test_several_urls_are_taken_as_lines():
+    assert Panel([URL, f"{URL}/2"], namespace={}).cell == f"%%fastreq\n{URL}\n{URL}/2"
 
 
-def test_a_dry_run_sends_nothing(counting_server: CountingServer):
-    made = Panel(f"{counting_server.url}/[1-5]", namespace={})
-    made._preview()
-    assert counting_server.arrivals == []
-    assert "/5" in made._below.children[0].value
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        ({"concurency": 3}, "unknown option concurency: did you mean concurrency"),
+        ({"retries": 3}, "use max_retries"),
+        ({"concurrency": 0}, "concurrency=0 is not possible: give a whole number from 1 to 1000"),
+        ({"concurrency": object()}, "concurrency=.* is not possible"),
+        ({"parse_func": len}, "parse_func is not possible here"),
+        ({"dry_run": True}, "dry_run is not possible here"),
+        ({"auth": ("user", "hunter2hunter2")}, "auth takes the name of a notebook variable here"),
+        ({"each": [1, 2]}, "each takes the name of a notebook variable or an expression"),
+        ({"session": object()}, "session takes the name"),
+        ({"json": {1, 2}}, "json cannot be written as Body"),
+        ({"json": 1, "data": "x"}, "exclude each other"),
+        ({"name": 3}, "name is the name of a variable"),
+        ({"requests": 3}, "not int"),
+        ({"requests": [URL, 3]}, "not int"),
+        ({"headers": {"Authorization": "Bearer hunter2hunter2"}}, "Authorization holds a secret"),
+        ({"requests": f"{URL}?token=hunter2hunter2"}, "holds a secret"),
+        ({"proxy": "http://me:hunter2hunter2@127.0.0.1:1"}, "holds a secret"),
+        ({"data": '{"password": "hunter2hunter2"}'}, "holds a secret"),
+    ],
+)
+def test_what_a_form_cannot_hold_is_refused_in_one_line(options, why):
+    before = set(_instances)
+    with pytest.raises(FastreqError, match=why) as raised:
+        Panel(**{"requests": URL, "namespace": {}, **options})
+    assert "\n" not in str(raised.value)
+    assert "hunter2" not in str(raised.value)
+    assert set(_instances) == before
 
 
 def test_no_name_of_ours_hides_one_of_the_widgets():
@@ -169,7 +186,3 @@ def test_no_name_of_ours_hides_one_of_the_widgets():
             name for name in own if "trait" in name or name in ("_descriptors", "_instance_inits", "_static_immutable_initial_values")
         }
         assert own & inherited - traits <= meant, kind
-
-
-def test_a_field_shows_its_default_as_a_hint():
-    assert (make_field("concurrency").control.placeholder, make_field("timeout").control.placeholder) == ("20", "e.g. 90s")

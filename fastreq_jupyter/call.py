@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from fastreq_jupyter.bridge import Waited, start_beside, wait_awaiting, wait_blocking
+from fastreq_jupyter.bridge import Waited, start, start_beside, wait_awaiting, wait_blocking
 from fastreq_jupyter.cell.jmes import check_expression
 from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.engine.engine import engine_here
@@ -120,7 +120,9 @@ class Call:
         return run
 
     def _again(self, run: Run, plan: Plan) -> Run:
-        return parse_again(start_beside(run.loop, replace(self, plan=plan, again=True).launch), run)
+        launch = replace(self, plan=plan, again=True).launch
+        # A session belongs to its loop. Without one the kernel's own loop, which the next cell may block, is no place to stay.
+        return parse_again(start(launch) if self.session is None else start_beside(run.loop, launch), run)
 
 
 def call_of(urls: Any, given: Mapping[str, Any], *, session: Session | None = None) -> Call:

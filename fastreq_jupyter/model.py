@@ -182,6 +182,7 @@ class Attempt:
         end: When the last byte was read or the cause of failure known, same clock.
         queued: Seconds spent waiting for slot and rate before it.
         hops: Timing of each redirect hop, in order.
+        redirects: Status and target of each redirect that was followed, in order.
         status: Status code of the final hop, or None.
         error: Value of the ``error`` column as if this attempt were the last; None when good.
         error_detail: Its cause in one line.
@@ -200,6 +201,7 @@ class Attempt:
     error_detail: str | None = None
     retry_wait: float = 0.0
     sent: bool = True
+    redirects: tuple[tuple[int, str], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.run import Run
     from fastreq_jupyter.model import Outcome
 
-__all__ = ["check_failures", "conclude", "parse", "parse_again", "present"]
+__all__ = ["check_failures", "conclude", "parse", "parse_again", "present", "value_of"]
 
 _PARSED: WeakKeyDictionary[Run, set[int]] = WeakKeyDictionary()
 _KINDS_SHOWN = 3
@@ -28,6 +28,14 @@ def present(run: Run) -> Any:
 
     parse(run)
     return frame_of(run)
+
+
+def value_of(run: Run) -> Any:
+    """Return what a cell's variable holds: the frame, or the list of values, None where a request failed."""
+    if run.options.return_type == "dataframe":
+        return present(run)
+    parse(run)
+    return [row.data if row.ok else None for row in run.rows]
 
 
 def conclude(run: Run) -> Any:

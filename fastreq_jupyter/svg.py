@@ -34,13 +34,14 @@ _SCHEMES = "<style>svg{color:#1d2125;background:#fff}@media (prefers-color-schem
 _TONES = {"text": "", "dim": ' fill-opacity=".66"', "strong": ' font-weight="600" font-size="13"', "bad": f' fill="{FAILED}"'}
 
 
-def svg(picture: Layout, *, alone: bool = False, tips: bool = True) -> str:
+def svg(picture: Layout, *, alone: bool = False, tips: bool = True, ink: str = "currentColor") -> str:
     """Return the picture as SVG.
 
     Args:
         picture: Its geometry.
         alone: A file of its own, with its own background; False is for the inside of a page.
         tips: Say the figures of a row where the pointer rests on it.
+        ink: Colour of text and lines; the surrounding page's by default.
     """
     size = f'viewBox="0 0 {_n(picture.width)} {_n(picture.height)}" width="{_n(picture.width)}" height="{_n(picture.height)}"'
     name = escape(picture.summary or "waterfall", quote=True)
@@ -51,7 +52,7 @@ def svg(picture: Layout, *, alone: bool = False, tips: bool = True) -> str:
         else ""
     )
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{name}" {_TEXT}{fluid}>',
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{name}" color="{ink}" {_TEXT}{fluid}>',
         _SCHEMES if alone else "",
         f'<path d="{_boxes(picture.stripes)}" fill-opacity=".045"/>' if picture.stripes else "",
         f'<path d="{_grid(picture)}" stroke="currentColor" stroke-opacity=".16" fill="none"/>',

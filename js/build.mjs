@@ -11,8 +11,14 @@ const result = await build({
   charset: "utf8",
   legalComments: "none",
   // Names of ours that are used often and neither travel nor belong to the page.
-  mangleProps: /^(finished|connection|element|domain|latencies|headHeight|rowHeight|setSelected)$/,
-  define: { "Number.NaN": "NaN", "Number.isNaN": "isNaN", "Number.POSITIVE_INFINITY": "Infinity" },
+  mangleProps:
+    /^(finished|connection|element|domain|latencies|headHeight|rowHeight|setSelected|setOrder|descending|heardAt|alive|earlier|bins|hosts|rowAt|dragTo|atEnd|toEnd|toStart|nameOf|searched|silence|quantiles|series|dispose|scale|frame|lane|mode|follow|choose|zoom|hover|bare|tip|pan|label|word|span|cause|clock|query|moved|fit|search|points|retryWait|phase|offset)$/,
+  define: {
+    "Number.NaN": "NaN",
+    "Number.isNaN": "isNaN",
+    "Number.isFinite": "isFinite",
+    "Number.POSITIVE_INFINITY": "Infinity",
+  },
   metafile: true,
 });
 await build({

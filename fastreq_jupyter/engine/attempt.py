@@ -48,6 +48,7 @@ class Trial:
 
     Attributes:
         hops: Timing of each exchange, in order.
+        redirects: Status and target of each redirect that was followed.
         response: Head of the last response, its body where it was read whole.
         failure: Why there is no usable answer.
         handed: The body was given to the user while it arrived: there is no second try.
@@ -55,6 +56,7 @@ class Trial:
     """
 
     hops: list[Timing] = field(default_factory=list)
+    redirects: list[tuple[int, str]] = field(default_factory=list)
     response: Response | None = None
     failure: BackendError | None = None
     handed: bool = False
@@ -118,6 +120,7 @@ class Transport:
                     trial.response = await reader.read(head, exchange.method, stream, trial)
                     return
                 followed += 1
+                trial.redirects.append((stream.status, following.target.url))
                 await _drain(stream)
             finally:
                 marks.response_end = perf_counter()

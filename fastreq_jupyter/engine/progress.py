@@ -31,7 +31,7 @@ class Progress:
         elapsed_s: Seconds since the start, or of the whole run.
         per_second: Requests brought to their end by an attempt, per second over the last 5 s, or over the whole run once it
             ended; rows known before, or given up, do not count.
-        eta_s: Seconds left at that pace, None where unknown.
+        eta_s: Seconds left at that pace, no less than the longest wait for a retry; None where unknown.
         notice: What a person should know now (a host asked to wait), or None.
     """
 
@@ -85,6 +85,7 @@ class Tally:
     kept_bytes: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     lag_s: float = 0.0
+    due: float = 0.0
     notice: str | None = None
     started: float | None = None
     ended: float | None = None
@@ -139,7 +140,6 @@ class Tally:
     def progress(self, at_gate: int = 0) -> Progress:
         """Return the present state; `at_gate` attempts wait for the run's rate."""
         pace = self._pace()
-        left = None if self.total is None else max(0, self.total - self.done)
         return Progress(
             total=self.total,
             done=self.done,
@@ -151,9 +151,15 @@ class Tally:
             bytes=self.bytes,
             elapsed_s=self.elapsed,
             per_second=pace,
-            eta_s=left / pace if left is not None and pace > 0 else None,
+            eta_s=self._left(pace),
             notice=self.notice,
         )
+
+    def _left(self, pace: float) -> float | None:
+        if self.total is None or pace <= 0:
+            return None
+        left = max(0, self.total - self.done)
+        return max(left / pace, self.due - perf_counter()) if left else 0.0
 
     def _pace(self) -> float:
         if self.started is None:

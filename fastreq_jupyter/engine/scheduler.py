@@ -270,6 +270,7 @@ class Scheduler:
 
     def _park(self, job: Job, seconds: float) -> None:
         self._parked[job] = asyncio.get_running_loop().call_later(seconds, self._unpark, job)
+        self._tally.due = max(self._tally.due, perf_counter() + seconds)
         self._tally.waiting += 1
 
     def _unpark(self, job: Job) -> None:

@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.quantity import show_bytes, show_seconds
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from fastreq_jupyter.engine.progress import Tally
     from fastreq_jupyter.engine.scheduler import Scheduler
     from fastreq_jupyter.options import Options
 
-__all__ = ["KEPT_MUCH", "closing_line", "figures"]
+__all__ = ["KEPT_MUCH", "SHARES", "closing_line", "figures", "quantiles"]
 
 KEPT_MUCH = 2**30
 """Bytes of kept bodies from which the summary names save_to."""
+
+SHARES = (50, 95, 99)
+"""Percentiles that are told of a run."""
 
 _KINDS_SHOWN = 4
 
@@ -45,12 +49,26 @@ def figures(tally: Tally, scheduler: Scheduler, options: Options, notes: list[st
         "bytes": tally.bytes,
         "kept_bytes": tally.kept_bytes,
         "attempts": tally.attempts,
+        "answered": tally.answered,
         "retried": tally.retried,
         "source_exhausted": source.exhausted and source.error is None and scheduler.stop is None,
         "breaker": {str(origin): lane.health.trips for origin, lane in list(scheduler.lanes.items()) if lane.health.trips},
         "loop_lag_ms": round(tally.lag_s * 1000, 1),
         "notes": notes,
     }
+
+
+def quantiles(durations: Iterable[float]) -> list[float]:
+    """Return the percentiles of `SHARES`, interpolated as pandas does; NaN is left out, nothing gives an empty list."""
+    known = sorted(value for value in durations if isfinite(value))
+    if not known:
+        return []
+    found = []
+    for share in SHARES:
+        below, part = divmod(share * (len(known) - 1), 100)
+        above = known[min(below + 1, len(known) - 1)]
+        found.append(known[below] + (above - known[below]) * part / 100)
+    return found
 
 
 def closing_line(summary: Mapping[str, Any]) -> str:

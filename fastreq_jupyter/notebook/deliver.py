@@ -9,7 +9,7 @@ from fastreq_jupyter.errors import PartialFailureError
 from fastreq_jupyter.interrupt import interruption
 from fastreq_jupyter.notebook.show import in_kernel, show_monitor
 from fastreq_jupyter.preview import preview, preview_line
-from fastreq_jupyter.results import check_failures, conclude, present
+from fastreq_jupyter.results import check_failures, conclude, value_of
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping
@@ -37,7 +37,7 @@ def deliver(order: Order, waited: Waited[Run], said: bool, variables: MutableMap
     """
     run, name = waited.run, order.line.name
     frames = run.options.return_type == "dataframe"
-    value = present(run) if frames else [row.data if row.ok else None for row in run.rows]
+    value = value_of(run)
     if name is not None:
         variables[name] = value
     _print_end(order, run, value, said=said)
@@ -79,7 +79,15 @@ def deliver_background(order: Order, run: Run, variables: MutableMapping[str, An
     count = "requests" if total is None else f"{total:,} request{'' if total == 1 else 's'}"
     print(f"{name + ': ' if name else ''}{count} in the background; {handle}.progress, {handle}.df, await {handle}")  # noqa: T201
     if in_kernel() and run.options.progress in ("auto", "panel"):
-        show_monitor(run)
+
+        def follow(again: Run) -> str:
+            nonlocal run
+            if name is not None and variables.get(name) is run:
+                variables[name] = again
+            run = again
+            return f"all rows are in {handle}.df"
+
+        show_monitor(run, on_retry=follow)
 
 
 def _assigned(order: Order, value: Any, variables: MutableMapping[str, Any]) -> Any:

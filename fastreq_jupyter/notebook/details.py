@@ -49,7 +49,7 @@ def details_of(outcome: Outcome) -> dict[str, Any]:
         "response_headers": [] if response is None else _headers(response.headers, secrets),
         "body": body,
         "body_note": note,
-        "attempts": [_attempt(attempt, secrets) for attempt in outcome.attempts],
+        "attempts": [_attempt(attempt, request.secrets, secrets) for attempt in outcome.attempts],
     }
 
 
@@ -80,11 +80,11 @@ def sections_of(details: dict[str, Any]) -> list[dict[str, Any]]:
 
 def _shown_attempt(attempt: dict[str, Any]) -> dict[str, Any]:
     at = attempt["started_at"].replace("T", " ")[:23]
-    waited = attempt["retry_wait_ms"]
+    waited = attempt["retry_wait_ms"] and f"then waited {show_seconds(attempt['retry_wait_ms'] / 1000)}"
     return {
         "title": f"{attempt['number']}. {attempt['error'] or attempt['status'] or ''}",
         "failed": attempt["error"] is not None,
-        "notes": [note for note in (f"{at} UTC", attempt["detail"], waited and f"then waited {show_seconds(waited / 1000)}") if note],
+        "notes": [note for note in (f"{at} UTC", *attempt["redirects"], attempt["detail"], waited) if note],
         "phases": [*attempt["phases"], ["attempt", attempt["total_ms"]]],
     }
 
@@ -120,6 +120,8 @@ def _body(outcome: Outcome, secrets: Iterable[str]) -> tuple[str | None, str | N
 
 def _parsed(data: Any, secrets: Iterable[str], size: int) -> tuple[str | None, str | None]:
     """Show a body that is kept only as what was made of it: text, or the document of a JSON body."""
+    if not size:
+        return None, "empty"
     if data is None:
         return None, "not kept"
     if isinstance(data, bytes):
@@ -144,20 +146,25 @@ def _preview(content: bytes, content_type: str | None, secrets: Iterable[str], *
     return text, f"the first {BODY_LIMIT:,} characters of {size:,} bytes" if size > BODY_LIMIT else None
 
 
-def _attempt(attempt: Attempt, secrets: Iterable[str]) -> dict[str, Any]:
+def _attempt(attempt: Attempt, inserted: Iterable[str], secrets: Iterable[str]) -> dict[str, Any]:
     phases = phases_of(attempt.hops)
+    total = attempt.end - attempt.start
+    # Sending, redirects on the way, and whatever the backend cannot see: with it the phases add up.
+    other = total - sum(seconds for seconds in phases if not isnan(seconds))
     named = {"queued": attempt.queued, "dns": phases.dns, "connect": phases.connect, "tls": phases.tls} | {
         "wait": phases.wait,
         "receive": phases.receive,
+        "other": max(0.0, other),
     }
     return {
         "number": attempt.number,
         "status": attempt.status,
         "error": attempt.error,
+        "redirects": [f"{status} to {_url(target, inserted, secrets)}" for status, target in attempt.redirects],
         "detail": one_line(redact_text(attempt.error_detail, secrets), 600) if attempt.error_detail else None,
         "started_at": attempt.started_at.isoformat(timespec="milliseconds"),
         "phases": [[name, _ms(seconds)] for name, seconds in named.items()],
-        "total_ms": _ms(attempt.end - attempt.start),
+        "total_ms": _ms(total),
         "retry_wait_ms": _ms(attempt.retry_wait) or 0,
     }
 

@@ -12,6 +12,7 @@ from itertools import chain, islice, repeat
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fastreq_jupyter.engine.summary import quantiles
 from fastreq_jupyter.notebook.batch import ATTEMPT_COLUMNS, ROW_COLUMNS, Words, column, joined
 from fastreq_jupyter.notebook.ledger import FAILED, Ledger
 from fastreq_jupyter.redact import one_line
@@ -163,6 +164,7 @@ class Feed:
             "name_of": _sparse(table.gather_texts("name", rows[:told])),
             "detail": _sparse(table.gather_texts("detail", rows)),
             "closing": status.closing,
+            "latency": None if status.closing is None else quantiles(table.numbers("elapsed")),
             "answers": None,
             "next": None,
         }

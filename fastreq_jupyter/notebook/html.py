@@ -7,11 +7,12 @@ made one harmless line before.
 
 from __future__ import annotations
 
+from base64 import b64encode
 from datetime import datetime
 from html import escape
-from math import isfinite
 from typing import TYPE_CHECKING, NamedTuple
 
+from fastreq_jupyter.engine.summary import SHARES, quantiles
 from fastreq_jupyter.quantity import show_bytes, show_seconds
 from fastreq_jupyter.redact import one_line
 from fastreq_jupyter.svg import FAILED, svg
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.run import Run
     from fastreq_jupyter.model import Outcome
 
-__all__ = ["html_summary", "text_summary"]
+__all__ = ["beginning", "html_summary", "summary", "text_summary"]
 
 _KINDS = 8
 _NOTES = 8
@@ -34,6 +35,8 @@ _ROWS = 200
 _COMPACT = 400.0
 _LEAST_ROW, _MOST_ROW = 2.0, 8.0
 _WIDTH = 860.0
+# An image does not know the page's colours; this grey is read on light and on dark.
+_GREY = "#757b84"
 _CELL = "text-align:left;vertical-align:top;padding:2px 14px 2px 0;border:0;background:none"
 _LINE = "border-bottom:1px solid rgba(128,128,128,.35)"
 
@@ -44,6 +47,19 @@ class _Kind(NamedTuple):
     name: str
     number: int
     first: Outcome
+
+
+def summary(run: Run) -> dict[str, str]:
+    """Return the summary of a run as an output: HTML, and plain text."""
+    return {"text/html": html_summary(run), "text/plain": text_summary(run)}
+
+
+def beginning(run: Run) -> dict[str, str]:
+    """Return what stands in the summary's place until the run ends, for good where the kernel dies before."""
+    known = "requests" if run.plan.total is None else f"{run.plan.total:,} request{'' if run.plan.total == 1 else 's'}"
+    began = datetime.fromisoformat(run.summary()["started_at"])
+    line = f"{run.name + ': ' if run.name else ''}{known}, begun at {began:%Y-%m-%d %H:%M:%S} UTC; not ended yet"
+    return {"text/html": f'<div class="fastreq-summary" style="font-size:13px">{_text(line)}</div>', "text/plain": one_line(line)}
 
 
 def html_summary(run: Run) -> str:
@@ -77,14 +93,14 @@ def text_summary(run: Run) -> str:
 def _figures(run: Run, rows: Sequence[Outcome]) -> list[tuple[str, str]]:
     summary = run.summary()
     elapsed = summary["elapsed_s"]
-    done = summary["done"]
+    answered = summary["answered"]
     return [
         ("state", run.state.lower()),
         ("ok", f"{summary['ok']:,}"),
         ("failed", f"{summary['failed']:,}"),
         ("retries", f"{summary['retried']:,}"),
         ("time", show_seconds(elapsed)),
-        ("requests/s", _rate(done / elapsed) if elapsed > 0 else ""),
+        ("requests/s", _rate(answered / elapsed) if elapsed > 0 else ""),
         ("bytes", show_bytes(summary["bytes"])),
         *_latencies(rows),
     ]
@@ -95,8 +111,8 @@ def _rate(value: float) -> str:
 
 
 def _latencies(rows: Iterable[Outcome]) -> list[tuple[str, str]]:
-    times = sorted(row.elapsed for row in rows if row.response is not None and isfinite(row.elapsed))
-    return [(f"p{share}", show_ms(times[min(len(times) - 1, share * len(times) // 100)] * 1000)) for share in (50, 95, 99)] if times else []
+    found = quantiles(row.elapsed for row in rows)
+    return [(f"p{share}", show_ms(value * 1000)) for share, value in zip(SHARES, found, strict=False)]
 
 
 def _kinds(rows: Iterable[Outcome]) -> list[_Kind]:
@@ -138,7 +154,12 @@ def _picture(run: Run, rows: Sequence[Outcome]) -> str:
         return ""
     height = ROW if sent <= _LABELLED else min(_MOST_ROW, max(_LEAST_ROW, _COMPACT / sent))
     picture = layout(rows, title="", since=since, limit=_ROWS, width=_WIDTH, row_height=height)
-    return f'<div style="margin-top:8px">{svg(picture, tips=False)}</div>'
+    # As an image: where a page takes the drawing out of what it does not trust, the words of the drawing would stay behind.
+    drawn = b64encode(svg(picture, ink=_GREY, tips=False).encode()).decode("ascii")
+    return (
+        f'<img src="data:image/svg+xml;base64,{drawn}" alt="{escape(picture.summary or "waterfall")}" '
+        f'width="{picture.width:g}" style="display:block;max-width:100%;height:auto;margin-top:8px"/>'
+    )
 
 
 def _table(rows: Sequence[Sequence[tuple[str, str]]], first: str = "") -> str:

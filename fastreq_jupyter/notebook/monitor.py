@@ -41,14 +41,14 @@ class Monitor(anywidget.AnyWidget):
 
     Args:
         run: The run; it may be finished already.
-        on_retry: Called with the new run when the failed requests are sent again from the panel.
+        on_retry: Called with the new run when the failed requests are sent again from the panel; returns what is said of it.
     """
 
     _esm = _built("monitor.js", _NOT_BUILT)
     _css = _built("monitor.css", "")
     snapshot = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, run: Run, *, on_retry: Callable[[Run], object] | None = None) -> None:
+    def __init__(self, run: Run, *, on_retry: Callable[[Run], str] | None = None) -> None:
         super().__init__()
         _keep_subshells(self.comm)
         self._on_retry = on_retry
@@ -60,10 +60,10 @@ class Monitor(anywidget.AnyWidget):
         """Return the run that is shown; None once the process has forgotten it."""
         return self._watch.run
 
-    def follow(self, run: Run) -> None:
-        """Show another run from now on."""
+    def follow(self, run: Run, said: str = "") -> None:
+        """Show another run from now on; `said` stands behind its closing line."""
         self._watch.stop()
-        self._watch = self._follow(run)
+        self._watch = self._follow(run, said)
 
     def refresh(self) -> None:
         """Show what became of the run after it had ended (`parse_func` could not read an answer)."""
@@ -82,8 +82,8 @@ class Monitor(anywidget.AnyWidget):
             bundle[0]["text/plain"] = f"<live panel{self._watch.title}>"
         return bundle
 
-    def _follow(self, run: Run) -> Watch:
-        watch = Watch(run, self._post)
+    def _follow(self, run: Run, said: str = "") -> Watch:
+        watch = Watch(run, self._post, said=said)
         if not run.done:
             watch.start()
         run.finished.add_done_callback(lambda _: self._end(watch, run))
@@ -144,9 +144,7 @@ class Monitor(anywidget.AnyWidget):
             message = "retry failed: wait until the run has ended, or cancel it"
             raise UsageError(message)
         again = run.retry_failed()
-        self.follow(again)
-        if self._on_retry is not None:
-            self._on_retry(again)
+        self.follow(again, "" if self._on_retry is None else self._on_retry(again))
 
 
 def _update(run: Run, content: Mapping[str, Any]) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from fastreq_jupyter.notebook.form_fields import make_fields
 from fastreq_jupyter.notebook.form_layout import classed, lay_out
 from fastreq_jupyter.notebook.form_order import blamed, cell_of, make_order, settings, variables, wrong_of
 from fastreq_jupyter.notebook.form_values import first_contents, written_requests
-from fastreq_jupyter.notebook.html import html_summary, text_summary
+from fastreq_jupyter.notebook.html import summary
 from fastreq_jupyter.notebook.monitor import Monitor
 from fastreq_jupyter.options import TABLE
 from fastreq_jupyter.preview import preview, preview_line
@@ -147,14 +147,15 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._below.children = (Monitor(run, on_retry=self._adopt),)
         return run
 
-    def _adopt(self, run: Run) -> None:
-        """Make a run the panel's own: its result goes to the variable when it has ended."""
+    def _adopt(self, run: Run) -> str:
+        """Make a run the panel's own: its result goes to the variable when it has ended; return where it will be."""
         with self._lock:
             self.run, self._busy = run, True
         self._show_busy(busy=True)
         self._say("")
         # On a thread of its own: a large frame would stall the loop that other runs live on.
         run.finished.add_done_callback(lambda _: Thread(target=self._conclude, args=(run,), daemon=True).start())
+        return f"all rows are in {run.name or 'last_run().df'}"
 
     def _conclude(self, run: Run) -> None:
         """Assign the result, say so, and leave a summary for pages without widgets; of the newest run only."""
@@ -168,7 +169,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             notes = () if self._order is None else self._order.late_notes()
             self._say(ended_line(run, run.name), *([problem] if problem else ()), *notes, wrong=problem is not None)
             for place in self._summaries:
-                place.update({"text/html": html_summary(run), "text/plain": text_summary(run)}, raw=True)
+                place.update(summary(run), raw=True)
         except Exception as error:  # noqa: BLE001 - on this thread nobody else would be told
             self._say(f"The run has ended, but its result could not be made: {type(error).__name__}: {error}", wrong=True)
         finally:

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import sys
 from importlib import import_module
+from threading import Thread
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.notebook.text import NotebookText, TerminalText
+from fastreq_jupyter.results import present
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastreq_jupyter.call import Display
     from fastreq_jupyter.engine.run import Run
     from fastreq_jupyter.options import Options
@@ -29,44 +33,90 @@ def open_display(options: Options) -> Display | None:
 
 def in_kernel() -> bool:
     """Tell whether outputs go to a notebook."""
-    ipython = sys.modules.get("IPython")
-    shell = None if ipython is None else ipython.get_ipython()
-    return getattr(shell, "kernel", None) is not None
+    return getattr(_shell(), "kernel", None) is not None
 
 
-def show_monitor(run: Run) -> Any:
-    """Show the live view of a run and return it."""
+def show_monitor(run: Run, *, on_retry: Callable[[Run], str] | None = None, otherwise: str | None = None) -> Any:
+    """Show the live view of a run and return it; pages without widgets show the text `otherwise`."""
     # widgets are paid for where they are shown
     from IPython.display import display  # noqa: PLC0415
 
     from fastreq_jupyter.notebook.monitor import Monitor  # noqa: PLC0415
 
-    monitor = Monitor(run)
-    display(monitor)  # type: ignore[no-untyped-call]
+    monitor = Monitor(run, on_retry=on_retry)
+    bundle = monitor._repr_mimebundle_()[0]
+    display(bundle if otherwise is None else {**bundle, "text/plain": otherwise}, raw=True)  # type: ignore[no-untyped-call]
     return monitor
 
 
 class MonitorDisplay:
-    """Show the live view of a run, and at its end a static summary as an output of its own.
+    """Show the live view of a run, and as an output of its own a static summary, which stays with the notebook.
 
     Attributes:
         said: The closing line was shown here.
     """
 
     def __init__(self) -> None:
+        self._run: Run | None = None
         self._monitor: Any = None
+        self._summary: Any = None
         self.said = False
 
     def tick(self, run: Run) -> None:
-        """Show the view once; it draws itself from then on."""
+        """Show both once; the view draws itself from then on."""
         if self._monitor is None:
-            self._monitor = show_monitor(run)
+            # widgets are paid for where they are shown
+            from IPython.display import display  # noqa: PLC0415
+
+            from fastreq_jupyter.notebook.html import beginning  # noqa: PLC0415
+
+            self._run = run
+            # No word beside the view: on pages without widgets the summary says it all.
+            self._monitor = show_monitor(run, on_retry=self._retried, otherwise="")
+            self._summary = display(beginning(run), raw=True, display_id=True)  # type: ignore[no-untyped-call]
 
     def close(self, run: Run | None) -> None:
-        """Leave the static summary, for notebooks that are reopened or exported."""
+        """Fill in the summary."""
         if self._monitor is not None and run is not None:
             self._monitor.refresh()
-            _show_summary(run)
+            self._show_summary(run)
+            self.said = True
+
+    def _show_summary(self, run: Run) -> None:
+        from fastreq_jupyter.notebook.html import summary  # noqa: PLC0415 - see above
+
+        if self._summary is not None:
+            self._summary.update(summary(run), raw=True)
+
+    def _retried(self, again: Run) -> str:
+        """Have summary and variable follow when failed requests are sent again; return what the panel says of it."""
+        earlier, self._run = self._run, again
+        name = again.name if earlier is not None and _holds(again.name, earlier) else None
+
+        def follow() -> None:
+            if name is not None:
+                _variables()[name] = present(again)
+            self._show_summary(again)
+
+        # On a thread of its own: a large frame would stall the loop that other runs live on.
+        again.finished.add_done_callback(lambda _: Thread(target=follow, name="fastreq-retried", daemon=True).start())
+        return f"all rows are in {name or 'last_run().df'}"
+
+
+def _holds(name: str | None, run: Run) -> bool:
+    """Tell whether a variable holds the frame of a run as it came; what the user made of it since is theirs."""
+    found = getattr(_variables().get(name), "attrs", {}).get("fastreq") if name else None
+    return isinstance(found, dict) and found.get("run_id") == run.id
+
+
+def _shell() -> Any:
+    ipython = sys.modules.get("IPython")
+    return None if ipython is None else ipython.get_ipython()
+
+
+def _variables() -> dict[str, Any]:
+    variables: dict[str, Any] = getattr(_shell(), "user_ns", {})
+    return variables
 
 
 def _widgets_work() -> bool:
@@ -76,11 +126,3 @@ def _widgets_work() -> bool:
     except ImportError:
         return False
     return True
-
-
-def _show_summary(run: Run) -> None:
-    from IPython.display import display  # noqa: PLC0415 - see above
-
-    from fastreq_jupyter.notebook.html import html_summary, text_summary  # noqa: PLC0415 - see above
-
-    display({"text/html": html_summary(run), "text/plain": text_summary(run)}, raw=True)  # type: ignore[no-untyped-call]

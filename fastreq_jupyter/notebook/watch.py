@@ -41,20 +41,22 @@ class Watch:
     Args:
         run: The run. It is held weakly: a panel left open must not keep the bodies of a run that the process has forgotten.
         post: Sends a message to the page; called on any thread.
+        said: Stands behind the closing line.
         clock: Seconds, monotonic.
 
     Attributes:
         over: Nothing is looked at any more.
     """
 
-    def __init__(self, run: Run, post: Callable[[Message], object], *, clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, run: Run, post: Callable[[Message], object], *, said: str = "", clock: Callable[[], float] = monotonic) -> None:
         self._run = weakref.ref(run)
         self._loop = run.loop
         self._post = post
+        self._said = said
         self._clock = clock
         self._lock = Lock()
         self._feed = Feed(run.id, name=run.name or "")
-        self._status = _status_of(run)
+        self._status = _status_of(run, self._said)
         self._entered = 0
         self.over = False
         self._told_at = -inf
@@ -100,7 +102,7 @@ class Watch:
             run = self._run()
             if run is not None:
                 self._enter(run, None)
-                self._status = _status_of(run)
+                self._status = _status_of(run, self._said)
             self._post(self._feed.answer(request, start, self._status, _BATCH_ROWS))
 
     def finish(self, run: Run) -> dict[str, Any]:
@@ -108,7 +110,7 @@ class Watch:
         with self._lock:
             self.over = True
             self._enter(run, None)
-            self._status = _status_of(run)
+            self._status = _status_of(run, self._said)
             self._post(self._feed.message(self._status, _LAST_BATCH_ROWS))
             while self._feed.pending:
                 self._post(self._feed.message(self._status, _LAST_BATCH_ROWS))
@@ -137,7 +139,7 @@ class Watch:
 
     def _tell(self, run: Run) -> None:
         """Send what changed; where nothing did, no more than a sign of life."""
-        before, self._status = self._status, _status_of(run)
+        before, self._status = self._status, _status_of(run, self._said)
         now = self._clock()
         if self._feed.pending or self._status.facts != before.facts or now - self._told_at > HEARTBEAT - INTERVAL / 2:
             self._told_at = now
@@ -154,9 +156,10 @@ class Watch:
                 self._feed.repeat()
 
 
-def _status_of(run: Run) -> Status:
+def _status_of(run: Run, said: str) -> Status:
     settings = {"concurrency": run.options.concurrency, "rate_limit": _shown_rate(run.options.rate_limit)}
-    return Status(run.state, run.progress, settings, run.closing_line() if run.done else None)
+    closing = "; ".join(filter(None, (run.closing_line(), said))) if run.done else None
+    return Status(run.state, run.progress, settings, closing)
 
 
 def _shown_rate(rate: Rate | None) -> str:

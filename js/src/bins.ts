@@ -1,7 +1,7 @@
 // Throughput and latency over time, in at most MOST bins: when a run outlasts them, two neighbours become one.
 
 const MOST = 240;
-const FIRST_WIDTH_MS = 50;
+const FIRST_WIDTH_MS = 10;
 
 /** What ended in a stretch of time. */
 interface Bin {

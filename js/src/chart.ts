@@ -7,6 +7,7 @@ import type { RunModel } from "./model";
 import type { Theme } from "./theme";
 
 const LEAST_BAR = 15;
+const SECOND = 1000;
 const HEIGHT = 74;
 const AXIS = 14;
 const TOP = 14;
@@ -18,7 +19,7 @@ export interface ChartActions {
 
 export class Chart {
   readonly element = h("div", { class: "fr-chart" });
-  readonly #canvas = h("canvas", { role: "img", "aria-label": "Requests per second and latency over time" });
+  readonly #canvas = h("canvas", { role: "img", "aria-label": "Throughput and latency" });
   #scale: Scale = { domain: { from: 0, to: 1 }, width: 1 };
   #shown: ReturnType<RunModel["bins"]["series"]> = {
     width: 1,
@@ -45,10 +46,12 @@ export class Chart {
     if (!ink || width < 20) return;
     this.#scale = { domain: { from: 0, to: Math.max(end, 1) }, width };
     this.#shown = model.bins.series((LEAST_BAR * end) / width);
-    const most = this.#drawThroughput(ink, theme, model.finished ? Number.POSITIVE_INFINITY : end);
+    this.#drawThroughput(ink, theme, model.finished ? Number.POSITIVE_INFINITY : end);
     const slowest = this.#drawLatency(ink, theme);
     this.#drawAxis(ink, theme);
-    this.#drawScales(ink, theme, most, slowest);
+    const busiest = Math.max(...model.bins.series(SECOND).points.map(({ ok, failed }) => ok + failed));
+    // In less than a second there is no such number, and of one bar it would say nothing.
+    this.#drawScales(ink, theme, end < SECOND ? "requests" : `up to ${rate(busiest)} requests/s`, slowest);
     if (window) this.#drawWindow(ink, theme, window);
     if (this.#drag) this.#drawDrag(ink, theme, this.#drag);
   }
@@ -57,7 +60,7 @@ export class Chart {
     return HEIGHT - AXIS - share * (HEIGHT - AXIS - TOP);
   }
 
-  #drawThroughput(ink: CanvasRenderingContext2D, theme: Theme, until: number): number {
+  #drawThroughput(ink: CanvasRenderingContext2D, theme: Theme, until: number): void {
     const { width, points } = this.#shown;
     const most = Math.max(1e-9, ...points.map((point) => point.ok + point.failed));
     points.forEach((point, i) => {
@@ -71,7 +74,6 @@ export class Chart {
       ink.fillStyle = theme.failed;
       ink.fillRect(x, all, w, good - all);
     });
-    return most;
   }
 
   #drawLatency(ink: CanvasRenderingContext2D, theme: Theme): number {
@@ -81,12 +83,12 @@ export class Chart {
     ink.lineWidth = 1.5;
     ink.lineJoin = "round";
     ink.beginPath();
-    let drawn = 0;
     points.forEach((point, i) => {
-      if (Number.isNaN(point.p95)) return;
       const [x, y] = [toX(this.#scale, (i + 0.5) * width), this.#y(point.p95 / (slowest || 1))];
-      if (drawn++) ink.lineTo(x, y);
-      else ink.moveTo(x, y);
+      // Where nothing ended there is no latency: the line stops, and a lone point is a dash.
+      if (i && !Number.isNaN(points[i - 1]?.p95)) ink.lineTo(x, y);
+      else ink.moveTo(x - 2, y);
+      ink.lineTo(x + 2, y);
     });
     ink.stroke();
     ink.lineWidth = 1;
@@ -107,13 +109,9 @@ export class Chart {
     }
   }
 
-  #drawScales(ink: CanvasRenderingContext2D, theme: Theme, most: number, slowest: number): void {
+  #drawScales(ink: CanvasRenderingContext2D, theme: Theme, throughput: string, slowest: number): void {
     ink.fillStyle = theme.dim;
-    ink.fillText(
-      this.#shown.points.length ? `up to ${rate(most)} requests/s` : "no finished requests",
-      2,
-      TOP / 2,
-    );
+    ink.fillText(this.#shown.points.length ? throughput : "no finished requests", 2, TOP / 2);
     if (!slowest) return;
     const text = `p95 up to ${ms(slowest)}`;
     const length = ink.measureText(text).width;

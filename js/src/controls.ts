@@ -27,12 +27,13 @@ const FIGURES: readonly Named[] = [
   ["failed", "failed", ""],
   ["retried", "retries", "attempts made again"],
   ["in_flight", "in flight", "attempts under way"],
-  ["waiting", "waiting", "for a retry, a host, or another request"],
-  ["pace", "req/s", ""],
+  ["waiting", "waiting", "for the rate, a retry, a host, or another request"],
+  ["pace", "req/s", "requests answered a second; over the whole run once it has ended"],
   ["bytes", "received", ""],
-  ["p50", "p50", "half of the requests took no longer"],
-  ["p95", "p95", "95 of 100 requests took no longer"],
-  ["p99", "p99", "99 of 100 requests took no longer"],
+  ...[50, 95, 99].map((share): Named => {
+    const name = `p${share}`;
+    return [name, name, `${share} of 100 requests took no longer`];
+  }),
   ["time", "elapsed", ""],
   ["eta", "left", ""],
 ];
@@ -83,7 +84,9 @@ export class Controls {
     const { run: model, connection } = this.#store;
     say(this.#title, oneLine(model.head.name) || "Requests");
     say(this.#state, stateText(model, connection));
-    attribute(this.#state, "data-state", connection === "stopped" ? "STOPPED" : model.head.state);
+    const mark = connection === "stopped" && !model.finished ? "STOPPED" : model.head.state;
+    attribute(this.#state, "data-state", mark);
+    attribute(this.#state, "data-failed", model.head.progress.failed ? "" : null);
     this.#drawButtons(model, connection);
     this.#drawBar(model);
     this.#drawFigures(model, now);
@@ -127,7 +130,7 @@ export class Controls {
     this.#retry.hidden = !(model.finished && model.head.progress.failed > 0);
     this.#retry.disabled = !reachable;
     say(this.#retry, `Retry ${count(model.head.progress.failed)} failed`);
-    this.#fields.concurrency.draw(String(model.head.settings.concurrency || ""), active);
+    this.#fields.concurrency.draw(`${model.head.settings.concurrency || ""}`, active);
     this.#fields.rate_limit.draw(model.head.settings.rate_limit, active);
     for (const field of Object.values(this.#fields)) field.element.hidden = model.finished;
   }
@@ -136,31 +139,35 @@ export class Controls {
     const p = model.head.progress;
     const whole = Math.max(p.total ?? p.done + p.in_flight + p.waiting, 1);
     const parts = { ok: p.ok, failed: p.failed, flight: p.in_flight, waiting: p.waiting };
+    if (!model.alive) parts.flight = parts.waiting = 0;
     for (const name of SEGMENTS) {
       const segment = this.#segments.get(name);
       if (segment) segment.style.width = `${(100 * parts[name]) / whole}%`;
     }
-    attribute(this.#bar, "aria-valuemax", String(whole));
-    attribute(this.#bar, "aria-valuenow", String(p.done));
+    attribute(this.#bar, "aria-valuemax", whole);
+    attribute(this.#bar, "aria-valuenow", p.done);
   }
 
   #drawFigures(model: RunModel, now: number): void {
     const p = model.head.progress;
-    const going = model.head.state === "RUNNING" && this.#store.connection === "live";
-    const [p50 = Number.NaN, p95 = Number.NaN, p99 = Number.NaN] = model.latency.quantiles([0.5, 0.95, 0.99]);
+    const going = model.head.state === "RUNNING" && model.alive;
+    const latency = model.head.latency ?? model.latency.quantiles([0.5, 0.95, 0.99]);
+    const [p50 = Number.NaN, p95 = Number.NaN, p99 = Number.NaN] = latency;
+    const clock = model.clock(now);
+    const active = (value: number) => (model.alive ? count(value) : "–");
     const texts: Record<string, string> = {
       done: p.total === null ? count(p.done) : `${count(p.done)} / ${count(p.total)}`,
       ok: count(p.ok),
       failed: count(p.failed),
       retried: count(p.retried),
-      in_flight: count(p.in_flight),
-      waiting: count(p.waiting),
+      in_flight: active(p.in_flight),
+      waiting: active(p.waiting),
       pace: rate(p.per_second),
       bytes: bytes(p.bytes),
       p50: ms(p50) || "–",
       p95: ms(p95) || "–",
       p99: ms(p99) || "–",
-      time: seconds(model.clock(now) / 1000),
+      time: clock < 1000 ? ms(clock) : seconds(clock / 1000),
       eta: going && p.eta_s !== null ? seconds(p.eta_s) : "–",
     };
     for (const [key, node] of this.#figures) say(node, texts[key] ?? "");

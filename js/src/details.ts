@@ -2,8 +2,9 @@
 
 import { button, h, on, say } from "./dom";
 import { ms, neutral, oneLine } from "./format";
-import type { DetailAttempt, Section } from "./protocol";
+import type { Command, DetailAttempt, Reply, Section } from "./protocol";
 import type { Store } from "./store";
+import { rowFigures } from "./tip";
 
 const NO_ANSWER_MS = 1200;
 
@@ -48,14 +49,13 @@ export class DetailsPane {
     this.#row = row;
     this.element.hidden = false;
     say(this.#heading, `Request ${row}`);
-    say(this.#note, "");
     this.#content.replaceChildren();
-    const late = setTimeout(() => say(this.#note, "The kernel is busy …"), NO_ANSWER_MS);
-    const reply = await this.#store.command({ do: "details", position: row });
-    clearTimeout(late);
+    const reply = await this.#ask({ do: "details", position: row });
     if (this.#row !== row) return;
     say(this.#note, reply.ok ? "" : oneLine(reply.said ?? "no details"));
-    if (reply.details) this.#content.replaceChildren(...reply.details.map(laidOut));
+    // Without a kernel: what the page knows by itself.
+    const known: Section = { title: "", text: rowFigures(this.#store.run, row).join("\n") };
+    this.#content.replaceChildren(...(reply.details ?? (reply.ok ? [] : [known])).map(laidOut));
   }
 
   close(): void {
@@ -66,6 +66,14 @@ export class DetailsPane {
     if (held) this.#closed();
   }
 
+  async #ask(command: Command): Promise<Reply> {
+    say(this.#note, "");
+    const late = setTimeout(() => say(this.#note, "The kernel is busy …"), NO_ANSWER_MS);
+    const reply = await this.#store.command(command);
+    clearTimeout(late);
+    return reply;
+  }
+
   #copier(form: "curl" | "cell"): HTMLButtonElement {
     const label = form === "curl" ? "Copy as cURL" : "Copy as cell";
     return button("button", label, "Secrets stand as {{$env NAME}}", () => void this.#copy(form));
@@ -73,7 +81,8 @@ export class DetailsPane {
 
   async #copy(form: "curl" | "cell"): Promise<void> {
     if (this.#row === null) return;
-    const reply = await this.#store.command({ do: "copy", position: this.#row, as: form });
+    this.#content.querySelector(".fr-copy")?.remove();
+    const reply = await this.#ask({ do: "copy", position: this.#row, as: form });
     if (!reply.ok || reply.text === undefined) {
       say(this.#note, oneLine(reply.said ?? "nothing to copy"));
       return;

@@ -10,7 +10,7 @@ export function h<K extends keyof HTMLElementTagNameMap>(
 ): HTMLElementTagNameMap[K] {
   const element = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (value !== false) element.setAttribute(name, value === true ? "" : String(value));
+    if (value !== false) element.setAttribute(name, value === true ? "" : `${value}`);
   }
   for (const child of children) if (child !== null) element.append(child);
   return element;
@@ -21,9 +21,9 @@ export function say(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
-export function attribute(element: Element, name: string, value: string | null): void {
+export function attribute(element: Element, name: string, value: string | number | boolean | null): void {
   if (value === null) element.removeAttribute(name);
-  else if (element.getAttribute(name) !== value) element.setAttribute(name, value);
+  else if (element.getAttribute(name) !== `${value}`) element.setAttribute(name, `${value}`);
 }
 
 /** A canvas as large as its element, in device pixels; the context draws in CSS pixels. Null where none can be had. */

@@ -6,18 +6,12 @@ import type { Lane, Mode } from "./lane";
 import type { RunModel } from "./model";
 import { everything, filtered, type Query, type StatusFilter } from "./order";
 
-const STATUSES: readonly [StatusFilter, string][] = [
-  ["all", "All"],
-  ["ok", "ok"],
-  ["failed", "failed"],
-  ["retried", "retried"],
-  ["active", "in flight or waiting"],
-  ["2xx", "2xx"],
-  ["3xx", "3xx"],
-  ["4xx", "4xx"],
-  ["5xx", "5xx"],
-  ["none", "no answer"],
-];
+const STATUSES = "all ok failed retried active 2xx 3xx 4xx 5xx none".split(" ") as StatusFilter[];
+const LABELS: Partial<Record<StatusFilter, string>> = {
+  all: "All",
+  active: "in flight or waiting",
+  none: "no answer",
+};
 const MODES: readonly [Mode, string, string][] = [
   ["rows", "Rows", "Time axis: fit the rows in view (0)"],
   ["run", "Run", "Time axis: the whole run"],
@@ -42,10 +36,8 @@ export class Filters {
   });
   readonly #status = h("select", { "aria-label": "Filter by status" });
   readonly #host = h("select", { "aria-label": "Filter by host" });
-  readonly #window = button("chip", "", "Remove the time window", () =>
-    this.#actions.query({ window: null }),
-  );
-  readonly #shown = h("span", { class: "fr-dim fr-count", role: "status" });
+  readonly #window = button("chip", "", "All times (0)", () => this.#actions.query({ window: null }));
+  readonly #shown = h("span", { class: "fr-dim fr-count" });
   readonly #follow: HTMLButtonElement;
   readonly #modes: HTMLButtonElement[];
   #hosts = -1;
@@ -54,7 +46,7 @@ export class Filters {
 
   constructor(actions: FilterActions) {
     this.#actions = actions;
-    for (const [value, label] of STATUSES) this.#status.append(h("option", { value }, label));
+    for (const value of STATUSES) this.#status.append(h("option", { value }, LABELS[value] ?? value));
     this.#follow = this.#toggle("Follow", "Keep the newest in view", (on) => actions.follow(on));
     this.#modes = MODES.map(([mode, label, hint]) => button("tool", label, hint, () => actions.mode(mode)));
     this.#listen();
@@ -80,10 +72,10 @@ export class Filters {
       this.#shown,
       filtered(query) ? `${count(rows)} of ${known}` : known === "1" ? "1 request" : `${known} requests`,
     );
-    attribute(this.#follow, "aria-pressed", String(follow));
+    attribute(this.#follow, "aria-pressed", follow);
     this.#follow.hidden = model.finished;
     this.#modes.forEach((element, i) => {
-      attribute(element, "aria-pressed", String(!lane.window && lane.mode === MODES[i]?.[0]));
+      attribute(element, "aria-pressed", !lane.window && lane.mode === MODES[i]?.[0]);
     });
     this.#window.hidden = query.window === null;
     if (query.window) say(this.#window, `${ms(query.window[0])} – ${ms(query.window[1])} ✕`);
@@ -106,7 +98,7 @@ export class Filters {
       .slice(0, MOST_HOSTS)
       .map((index) => h("option", { value: index }, oneLine(model.words[index] ?? "", 80)));
     this.#host.replaceChildren(h("option", { value: everything().host }, "All hosts"), ...options);
-    this.#host.value = String(query.host);
+    this.#host.value = `${query.host}`;
     this.#host.hidden = this.#hosts < 2;
   }
 

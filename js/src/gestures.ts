@@ -8,6 +8,8 @@ import type { RowTable } from "./table";
 /** What can be done to a view by hand, besides the lane's own doings. */
 export interface Steering {
   fit(): void;
+  /** Keep the rows of the stretch of time that is shown. */
+  choose(): void;
   /** The row under the pointer, null for none. */
   hover(row: number | null, event: MouseEvent): void;
   search(): void;
@@ -33,13 +35,10 @@ export function listen(root: HTMLElement, table: RowTable, lane: Lane, view: Ste
     view.hover(Number.isNaN(laneX(event)) ? null : table.rowAt(y), event);
   });
   on(area, "pointerleave", (event) => view.hover(null, event));
-  on(area, "dblclick", (event) => {
-    if (laneX(event) >= 0) view.fit();
-  });
   on(area, "pointerdown", (event) => {
     if (laneX(event) >= 0 && event.button === 0) drag(lane, event);
   });
-  on(root, "keydown", (event) => key(lane, view, event));
+  on(root, "keydown", (event) => key(root, lane, view, event));
   // A page that looks for its shortcuts on the way down asks the focused element first, not those around it.
   on(root, "focusin", ({ target }) => attribute(target as Element, "data-lm-suppress-shortcuts", "true"));
 }
@@ -54,19 +53,31 @@ function drag(lane: Lane, event: PointerEvent): void {
     moving ||= Math.abs(pixels) > 3;
     if (moving) lane.dragTo(began, pixels);
   };
-  globalThis.addEventListener("pointermove", move, { signal: end.signal });
-  globalThis.addEventListener("pointerup", () => end.abort(), { signal: end.signal });
+  addEventListener("pointermove", move, { signal: end.signal });
+  addEventListener("pointerup", () => setTimeout(() => end.abort()), { signal: end.signal });
+  // The click that ends a drag would open a row.
+  const click = (last: Event): void => {
+    if (moving) last.stopPropagation();
+  };
+  addEventListener("click", click, { signal: end.signal, capture: true });
 }
 
-function key(lane: Lane, view: Steering, event: KeyboardEvent): void {
+function key(root: HTMLElement, lane: Lane, view: Steering, event: KeyboardEvent): void {
   const typing = (event.target as Element).matches("input, select, textarea");
   event.stopPropagation();
-  if (typing || event.ctrlKey || event.metaKey || event.altKey) return;
+  const held = event.ctrlKey || event.metaKey;
+  if (held && event.key === "s") {
+    // Saving is the page's business wherever the focus is: it hears it from where nothing is kept from it.
+    root.parentElement?.dispatchEvent(new KeyboardEvent("keydown", event));
+    event.preventDefault();
+  }
+  if (typing || held || event.altKey) return;
   const actions: Record<string, () => void> = {
     "+": () => lane.zoom(2),
     "=": () => lane.zoom(2),
     "-": () => lane.zoom(0.5),
     "0": () => view.fit(),
+    w: () => view.choose(),
     ArrowLeft: () => lane.pan(-0.2),
     ArrowRight: () => lane.pan(0.2),
     "/": () => view.search(),

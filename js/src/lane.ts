@@ -1,6 +1,6 @@
 // The waterfall's column: a canvas over the table, and the stretch of time that it shows.
 
-import { h, surface } from "./dom";
+import { attribute, h, surface } from "./dom";
 import { ms } from "./format";
 import { aligned, type Domain, moved, type Scale, zoomed } from "./layout";
 import type { RunModel } from "./model";
@@ -14,6 +14,7 @@ export type Mode = "rows" | "run" | "align";
 
 /** Room for the figure behind the last bar. */
 const LABEL_PX = 58;
+const EARLIER = "answered before this run";
 
 export class Lane {
   mode: Mode = "rows";
@@ -41,10 +42,13 @@ export class Lane {
     const { left, width } = this.#table.lane();
     const height = this.#table.element.clientHeight;
     Object.assign(this.#canvas.style, { left: `${left}px`, width: `${width}px`, height: `${height}px` });
+    const scale = this.scale();
+    // The ticks are ink; here their figures can be read.
+    attribute(this.#canvas, "data-shown", `${scale.domain.from} ${scale.domain.to}`);
     const ink = surface(this.#canvas, width, height);
     if (!ink || width < 10) return;
     const frame = {
-      scale: this.scale(),
+      scale,
       height,
       headHeight: HEAD_HEIGHT,
       rowHeight: ROW_HEIGHT,
@@ -57,14 +61,14 @@ export class Lane {
   scale(): Scale {
     const { width } = this.#table.lane();
     const fitted = this.#fitted();
-    const length = Math.max(fitted.to - fitted.from, 0.5);
-    const to = fitted.from + length * (width / Math.max(width - LABEL_PX, width / 2, 1));
+    const to = fitted.from + Math.max(fitted.to - fitted.from, 0.5) * this.#room();
     return { domain: this.window ?? { from: fitted.from, to }, width };
   }
 
   zoom(factor: number, around?: number): void {
     const { domain } = this.scale();
-    this.#show(zoomed(domain, factor, around ?? (domain.from + domain.to) / 2, this.#clock));
+    const most = this.#most((domain.to - domain.from) / factor);
+    this.#show(zoomed(domain, factor, around ?? (domain.from + domain.to) / 2, most));
   }
 
   /** Moves by a share of the width. */
@@ -74,8 +78,21 @@ export class Lane {
 
   /** Follows a drag from where the window began. */
   dragTo(began: Domain, pixels: number): void {
-    const perPixel = (began.to - began.from) / Math.max(this.#table.lane().width, 1);
-    this.#show(moved(began, -pixels * perPixel, this.#clock));
+    const length = began.to - began.from;
+    const by = (-pixels * length) / Math.max(this.#table.lane().width, 1);
+    this.#show(moved(began, by, this.#most(length)));
+  }
+
+  /** How many times wider than the bars the lane is. */
+  #room(): number {
+    const width = Math.max(this.#table.lane().width, 1);
+    return width / Math.max(width - LABEL_PX, width / 2);
+  }
+
+  /** Where a stretch of this length may end at the latest: the last bar's figure is seen as well. */
+  #most(length: number): number {
+    const room = this.#room();
+    return this.#clock + Math.min(length, this.#clock * room) * (1 - 1 / room);
   }
 
   #show(window: Domain): void {
@@ -90,10 +107,12 @@ export class Lane {
       const row = this.#rows[at] ?? 0;
       const attempts = model.attempts(row);
       const align = this.mode === "align";
+      const bare = model.earlier(row);
       bars.push({
         y: HEAD_HEIGHT + this.#table.offset() + (at - first) * ROW_HEIGHT,
         attempts: align ? aligned(attempts) : attempts,
-        label: model.state(row) < ROW.ok ? "" : ms(model.number("elapsed", row)),
+        bare,
+        label: bare ? EARLIER : model.state(row) < ROW.ok ? "" : ms(model.number("elapsed", row)),
         now: this.#clock - (align ? model.span(row, this.#clock)[0] : 0),
       });
     }
@@ -104,7 +123,12 @@ export class Lane {
   #fitted(): Domain {
     let [from, to, longest] = [this.#clock, 0, 1];
     const { first, last } = this.#table.slice;
+    const top = this.#table.offset() + ROW_HEIGHT / 2;
+    const height = this.#table.element.clientHeight - HEAD_HEIGHT;
     for (let at = first; at < last && this.#model; at++) {
+      // A row of which no more than an edge is seen must not stretch the axis of the others.
+      const middle = top + (at - first) * ROW_HEIGHT;
+      if (middle < 0 || middle > height) continue;
       const [begin, end] = this.#model.span(this.#rows[at] ?? 0, this.#clock);
       if (Number.isNaN(begin)) continue;
       from = Math.min(from, begin);

@@ -107,7 +107,7 @@ export function aligned(attempts: readonly Attempt[]): Attempt[] {
 const LONG_STEPS_S = [15, 20, 30, 60, 120, 300, 600, 1800, 3600, 7200, 14_400, 43_200, 86_400];
 
 /** Round steps (1, 2, 5 times a power of ten, or of minutes) at least `apart` pixels from each other. */
-export function ticks(scale: Scale, apart = 72): { time: number; x: number }[] {
+export function ticks(scale: Scale, apart = 60): { time: number; x: number }[] {
   const { from, to } = scale.domain;
   const step = roundStep(((to - from) / Math.max(scale.width, 1)) * apart);
   const at: { time: number; x: number }[] = [];

@@ -8,6 +8,8 @@ import { Histogram } from "./histogram";
 import { type Batch, NOTHING, ROW, ROWS } from "./protocol";
 
 const WORDS = ["error", "method", "host", "type"] as const;
+/** Given up, not answered: such ends say nothing of the server. */
+const CUT = ["cancelled", "deadline", "stopped"];
 const NUMBERS = ["size", "elapsed", "status", "tries", "state"] as const;
 
 export class RunModel {
@@ -19,6 +21,8 @@ export class RunModel {
   version = 0;
   /** When `head` came, milliseconds of performance.now(). */
   heardAt = 0;
+  /** The kernel that runs it is there. */
+  alive = true;
   rows = blank(ROWS, 256);
   readonly words: string[] = [""];
   readonly hosts = new Set<number>();
@@ -38,6 +42,7 @@ export class RunModel {
   apply(batch: Batch, now: number): void {
     this.head = batch.head;
     this.heardAt = now;
+    this.alive = true;
     this.version++;
     this.#reserve(batch.head.known);
     const words = batch.head.words.map((word) => this.#intern(word));
@@ -79,6 +84,11 @@ export class RunModel {
     return this.#lowered[row];
   }
 
+  /** It had its answer before this run began. */
+  earlier(row: number): boolean {
+    return this.state(row) >= ROW.ok && !!this.rows.tries[row] && Number.isNaN(this.span(row, 0)[0]);
+  }
+
   attempts(row: number): Attempt[] {
     return this.#pool.of(row);
   }
@@ -90,7 +100,8 @@ export class RunModel {
 
   /** Milliseconds since the run began, now: the kernel's clock, carried on by the page's while the run goes on. */
   clock(now: number): number {
-    const passed = this.finished || this.head.state === "PENDING" ? 0 : Math.min(now - this.heardAt, 3000);
+    const goes = this.alive && !this.finished && this.head.state !== "PENDING";
+    const passed = goes ? Math.min(now - this.heardAt, 3000) : 0;
     return this.head.progress.elapsed_s * 1000 + passed;
   }
 
@@ -121,9 +132,9 @@ export class RunModel {
   #measure(row: number): void {
     const elapsed = this.number("elapsed", row);
     const [, end] = this.span(row, Number.NaN);
-    if (this.state(row) < ROW.ok || Number.isNaN(elapsed) || Number.isNaN(end)) return;
+    if (this.state(row) < ROW.ok || Number.isNaN(elapsed)) return;
     this.latency.add(elapsed);
-    this.bins.add(end, elapsed, this.state(row) === ROW.ok);
+    if (!CUT.includes(this.word("error", row))) this.bins.add(end, elapsed, this.state(row) === ROW.ok);
   }
 
   #intern(word: string): number {

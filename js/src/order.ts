@@ -55,7 +55,7 @@ export function order(model: RunModel, query: Query, now: number): Uint32Array {
 
 function contains(model: RunModel, row: number, text: string): boolean {
   if (model.searched(row).includes(text)) return true;
-  return model.word("error", row).toLowerCase().includes(text) || String(model.status(row) || "") === text;
+  return model.word("error", row).toLowerCase().includes(text) || `${model.status(row) || ""}` === text;
 }
 
 function overlaps(model: RunModel, row: number, [from, to]: [number, number], now: number): boolean {
@@ -76,7 +76,7 @@ function hasStatus(model: RunModel, row: number, wanted: StatusFilter): boolean 
     case "active":
       return state === ROW.inFlight || state === ROW.waiting;
     case "retried":
-      return (model.rows.tries[row] ?? 0) > 1;
+      return (model.rows.tries[row] ?? 0) > 1 && !model.earlier(row);
     case "none":
       return state === ROW.failed && status === 0;
     default:

@@ -57,6 +57,8 @@ export interface RowsMessage {
   detail: Record<number, string>;
   /** The closing line, once the run has ended. */
   closing: string | null;
+  /** Exact percentiles (50, 95, 99) in milliseconds, once the run has ended; empty where nothing was sent. */
+  latency: number[] | null;
   /** Id of the `state` command this answers, and the position to go on from. */
   answers: number | null;
   next: number | null;
@@ -162,17 +164,7 @@ export function fromBase64(text: string): DataView {
   return new DataView(bytes.buffer);
 }
 
-const COUNTS = [
-  "done",
-  "ok",
-  "failed",
-  "retried",
-  "in_flight",
-  "waiting",
-  "bytes",
-  "elapsed_s",
-  "per_second",
-];
+const COUNTS = "done ok failed retried in_flight waiting bytes elapsed_s per_second".split(" ");
 const zeros = Object.fromEntries(COUNTS.map((name) => [name, 0]));
 
 /** What a page knows before it has heard anything. */
@@ -184,4 +176,5 @@ export const NOTHING = {
   progress: { total: null, eta_s: null, notice: null, ...zeros },
   settings: { concurrency: 0, rate_limit: "" },
   closing: null,
+  latency: null,
 } as unknown as RowsMessage;

@@ -155,6 +155,7 @@ export class Store {
 
   #stopped(): void {
     if (this.connection === "live" || this.connection === "new") this.connection = "stopped";
+    this.run.alive = false;
     this.#changed();
   }
 

@@ -12,6 +12,7 @@ import { ROW } from "./protocol";
 
 export const ROW_HEIGHT = 24;
 export const HEAD_HEIGHT = 28;
+const LEAST_ROWS = 4;
 
 const COLUMNS: readonly [key: SortKey, title: string, meaning: string][] = [
   ["position", "#", "position"],
@@ -46,7 +47,7 @@ let tables = 0;
 export class RowTable {
   readonly element = h("div", { class: "fr-scroll" });
   readonly frame = h("div", { class: "fr-frame" });
-  readonly table = h("table", { role: "grid", tabindex: 0 });
+  readonly table = h("table", { role: "grid", tabindex: 0, "aria-label": "Requests" });
   /** Upper edge of the first row in view, and the rows in view, after `draw`. */
   slice: Slice = { first: 0, last: 0, top: 0, height: 0 };
   readonly #head: HTMLTableCellElement[];
@@ -99,7 +100,7 @@ export class RowTable {
 
   setOrder(order: Uint32Array, sort: SortKey, descending: boolean): void {
     this.#order = order;
-    attribute(this.table, "aria-rowcount", String(order.length + 1));
+    attribute(this.table, "aria-rowcount", order.length + 1);
     this.#head.forEach((cell, i) => {
       const direction = descending ? "descending" : "ascending";
       attribute(cell, "aria-sort", COLUMNS[i]?.[0] === sort ? direction : "none");
@@ -131,6 +132,8 @@ export class RowTable {
   }
 
   draw(model: RunModel): void {
+    const rows = Math.max(this.#order.length, model.known, model.head.progress.total ?? 0, LEAST_ROWS);
+    this.element.style.maxHeight = `${HEAD_HEIGHT + Math.min(rows, model.head.row_limit) * ROW_HEIGHT + 1}px`;
     this.#viewport = this.element.clientHeight - HEAD_HEIGHT;
     const height = visibleRows(this.#order.length, ROW_HEIGHT, 0, this.#viewport).height;
     this.#sizer.style.height = `${height + HEAD_HEIGHT}px`;
@@ -157,7 +160,7 @@ export class RowTable {
   #fill(line: Line, at: number, row: number, model: RunModel): void {
     const { element, cells } = line;
     line.row = row;
-    attribute(element, "aria-rowindex", String(at + 2));
+    attribute(element, "aria-rowindex", at + 2);
     attribute(element, "aria-selected", row === this.#selected ? "true" : "false");
     attribute(element, "class", `fr-${STATES[model.state(row)]} ${at % 2 ? "fr-odd" : ""}`);
     const url = oneLine(model.url(row));
@@ -167,7 +170,7 @@ export class RowTable {
       statusText(model, row),
       oneLine(model.word("method", row)),
       (name ? `${name}  ` : "") + shortUrl(url, model.word("host", row), model.hosts.size > 1),
-      model.rows.tries[row] ? String(model.rows.tries[row]) : "",
+      `${model.rows.tries[row] || ""}`,
       bytes(model.number("size", row)),
       ms(model.number("elapsed", row)),
       "",
@@ -206,7 +209,7 @@ export class RowTable {
     if (wanted !== undefined && !event.ctrlKey && !event.altKey) {
       this.#select(Math.min(Math.max(wanted, 0), this.#order.length - 1));
       event.preventDefault();
-    } else if (event.key === "Enter" && this.#selected !== null) {
+    } else if (event.key === "Enter" && event.target === this.table && this.#selected !== null) {
       this.#actions.open(this.#selected);
       event.preventDefault();
     }
@@ -237,8 +240,8 @@ export function statusText(model: RunModel, row: number): string {
     case ROW.waiting:
       return "retry";
     case ROW.failed:
-      return error === `http ${status}` ? String(status) : [status || "", error].join(" ").trim();
+      return error === `http ${status}` ? `${status}` : `${status || ""} ${error}`.trim();
     default:
-      return status ? String(status) : "";
+      return `${status || ""}`;
   }
 }

@@ -6,7 +6,7 @@ import { ms, oneLine } from "./format";
 import type { RunModel } from "./model";
 import { statusText } from "./table";
 
-const PHASES = ["queued", "dns", "connect", "tls", "wait", "receive"] as const;
+const PHASES = ["dns", "connect", "tls", "wait", "receive"] as const;
 
 export class Tip {
   readonly element = h("div", { class: "fr-tip", role: "tooltip", hidden: true });
@@ -40,7 +40,10 @@ export function rowFigures(model: RunModel, row: number): string[] {
 }
 
 function attemptFigures(attempt: Attempt): string[] {
-  const parts = PHASES.map((phase) => `${phase} ${Number.isNaN(attempt[phase]) ? "?" : ms(attempt[phase])}`);
+  const figure = (name: string, value: number) => `${name} ${ms(value) || "not seen"}`;
+  const parts = [figure("queued", attempt.queued), ...PHASES.map((phase) => figure(phase, attempt[phase]))];
+  const seen = PHASES.reduce((sum, phase) => sum + (attempt[phase] || 0), 0);
+  if (attempt.total - seen > 0.005) parts.push(figure("other", attempt.total - seen));
   const total = Number.isNaN(attempt.total) ? "under way" : ms(attempt.total);
   const begin = Number.isNaN(attempt.start) ? "in an earlier run" : `began at ${ms(attempt.start)}`;
   const after = attempt.retryWait > 0 ? [`    then waited ${ms(attempt.retryWait)}`] : [];

@@ -18,15 +18,17 @@ import { rowFigures, Tip } from "./tip";
 
 const FRAME_MS = 33;
 const SLOW_MS = 250;
-const PHASES: readonly [name: string, hint: string][] = [
+const PHASES: readonly [name: string, hint?: string][] = [
   ["queued", "waited for slot and rate"],
-  ["dns", "name resolution"],
-  ["connect", "TCP connection"],
-  ["tls", "TLS handshake"],
+  ["dns"],
+  ["connect"],
+  ["tls"],
   ["other", "sending, redirects, and what the backend cannot see"],
   ["wait", "request sent to first byte"],
   ["receive", "first to last byte"],
   ["retry wait", "waiting to try again"],
+  ["in flight"],
+  ["failed"],
 ];
 const LARGE_FIRST: readonly SortKey[] = ["elapsed", "size", "tries"];
 
@@ -96,7 +98,9 @@ export class View {
     const main = h("div", { class: "fr-main" }, this.#table.element, this.#details.element);
     const legend = h("footer", { class: "fr-legend" });
     for (const [name, hint] of PHASES) {
-      legend.append(h("span", { title: hint }, h("i", { class: `fr-bg-${name.split(" ")[0]}` }), name));
+      legend.append(
+        h("span", { title: hint ?? false }, h("i", { class: `fr-bg-${name.split(" ")[0]}` }), name),
+      );
     }
     this.#root.prepend(this.#controls.element, this.#chart.element, this.#filters.element, main, legend);
   }
@@ -121,6 +125,7 @@ export class View {
     );
     listen(this.#root, this.#table, this.#lane, {
       fit: () => this.#choose(null),
+      choose: () => this.#choose(this.#lane.scale().domain),
       hover: (row, event) => this.#tip.show(row === null ? null : rowFigures(this.#model, row), event),
       search: () => this.#filters.focus(),
       close: () => this.#details.close(),

@@ -9,8 +9,9 @@ export interface Bar {
   /** Upper edge of its row. */
   y: number;
   attempts: readonly Attempt[];
-  /** Written behind the bar. */
+  /** Written behind the bar, or where there is none and never was. */
   label: string;
+  bare: boolean;
   /** Now, on the axis of this row's times. */
   now: number;
 }
@@ -39,7 +40,7 @@ export function drawWaterfall(ink: CanvasRenderingContext2D, frame: Frame, theme
     const middle = Math.round(bar.y + rowHeight / 2);
     const segments = rowSegments(bar.attempts, scale, bar.now);
     for (const segment of segments) drawSegment(ink, segment, middle, theme);
-    drawLabel(ink, bar.label, segments, middle, scale.width, theme);
+    drawLabel(ink, bar, segments, middle, scale.width, theme);
   }
   ink.restore();
 }
@@ -94,7 +95,7 @@ function colour(phase: Exclude<Phase, "retry">, theme: Theme): string {
 
 function drawLabel(
   ink: CanvasRenderingContext2D,
-  label: string,
+  { label, bare }: Bar,
   segments: readonly Segment[],
   middle: number,
   width: number,
@@ -102,10 +103,11 @@ function drawLabel(
 ): void {
   const [first] = segments;
   const last = segments[segments.length - 1];
+  ink.fillStyle = theme.dim;
+  if (bare) ink.fillText(label, 6, middle + 0.5);
   if (!label || !first || !last) return;
   const [begin, end] = [first.x, last.x + last.width];
   const length = ink.measureText(label).width;
-  ink.fillStyle = theme.dim;
   if (end + 6 + length <= width) ink.fillText(label, end + 6, middle + 0.5);
   else if (begin - 6 - length >= 0) ink.fillText(label, begin - 6 - length, middle + 0.5);
 }

@@ -3,7 +3,7 @@ import { Histogram } from "../src/histogram";
 import { RunModel } from "../src/model";
 import { everything, order } from "../src/order";
 import { ROW } from "../src/protocol";
-import { batchOf, STORY } from "./story";
+import { batchOf, STORY, type Told } from "./story";
 
 function told(steps = STORY.length): RunModel {
   const model = new RunModel();
@@ -44,6 +44,32 @@ test("rows told again are not counted again", () => {
   for (const step of STORY) model.apply(batchOf(step), 0);
   expect(before).toBe(3);
   expect(model.latency.total).toBe(before);
+});
+
+test("the clock stands still once the kernel is gone", () => {
+  const model = told();
+  model.alive = false;
+  expect(model.clock(2500)).toBe(1500);
+});
+
+test("a row answered before the run began is known as such, and was not retried in it", () => {
+  const model = new RunModel();
+  const batch = batchOf(STORY[1] as Told);
+  batch.attempts.start.fill(Number.NaN);
+  model.apply(batch, 0);
+  expect([0, 1, 2, 3].map((row) => model.earlier(row))).toEqual([true, true, true, false]);
+  expect(order(model, { ...everything(), status: "retried" }, 0)).toHaveLength(0);
+  expect(model.latency.total).toBe(3);
+  expect(model.bins.bins).toHaveLength(0);
+});
+
+test("what was given up has a latency and no part in the throughput", () => {
+  const model = new RunModel();
+  const batch = batchOf(STORY[1] as Told);
+  batch.head.words = batch.head.words.map((word) => (word === "timeout" ? "cancelled" : word));
+  model.apply(batch, 0);
+  expect(model.latency.total).toBe(3);
+  expect(model.bins.series(1e6).points.map((point) => point.failed)).toEqual([0]);
 });
 
 test("the clock goes on between messages, but not past a kernel that fell silent", () => {

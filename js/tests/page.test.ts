@@ -53,6 +53,38 @@ function shownTable(actions: Partial<TableActions> = {}): RowTable {
   return table;
 }
 
+test("at the end the figures are the kernel's own", () => {
+  const controls = new Controls(store);
+  document.body.append(controls.element);
+  tell({ state: "DONE", latency: [12.3, 45.6, 78.9], closing: "done" });
+  controls.draw(0);
+  const figure = (name: string) => document.querySelector(`.fr-f-${name} dd`)?.textContent;
+  expect([figure("p50"), figure("p95"), figure("p99")]).toEqual(["12 ms", "46 ms", "79 ms"]);
+});
+
+test("of a run whose kernel is gone nothing is said to go on", () => {
+  const controls = new Controls(store);
+  document.body.append(controls.element);
+  tell();
+  store.run.alive = false;
+  controls.draw(0);
+  const figure = (name: string) => document.querySelector(`.fr-f-${name} dd`)?.textContent;
+  expect([figure("in_flight"), figure("waiting"), figure("eta")]).toEqual(["–", "–", "–"]);
+});
+
+test("Enter opens the chosen row, but on a head it sorts", () => {
+  tell();
+  const open = vi.fn();
+  const table = shownTable({ open });
+  table.setSelected(1);
+  const press = (target: Element | null) =>
+    target?.dispatchEvent(new KeyboardEvent("keydown", { key: "Enter", bubbles: true }));
+  press(document.querySelector("th button"));
+  expect(open).not.toHaveBeenCalled();
+  press(table.table);
+  expect(open).toHaveBeenCalledWith(1);
+});
+
 test("the table holds what the kernel told, as text", () => {
   tell({ url: [HOSTILE, "https://a.example/2", "https://a.example/3"], detail: { 2: HOSTILE } });
   shownTable();

@@ -131,3 +131,17 @@ def test_no_key_in_the_form_is_a_shortcut_of_the_notebook(app: str, place: str, 
     assert pressed(notebook, f".fastreq-form {place}:visible") == []
     assert page.evaluate(CELLS) == cells
     notebook.page.context.close()
+
+
+@BOTH
+def test_the_page_is_saved_from_within_the_panel(app: str, request: pytest.FixtureRequest, counting_server: CountingServer):
+    notebook = opened(request.getfixturevalue(app), background(counting_server.url, 4))
+    notebook.run(1)
+    state(notebook, "DONE")
+    page = notebook.page
+    dirty = "() => window.jupyterapp.shell.currentWidget.context.model.dirty"
+    until(lambda: page.evaluate(dirty))
+    page.locator(".fr-frame table").focus()
+    page.keyboard.press("Control+s")
+    until(lambda: not page.evaluate(dirty))
+    assert "fastreq" in notebook.path.read_text()

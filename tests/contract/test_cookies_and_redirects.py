@@ -10,7 +10,7 @@ from faultserver.faults.routing import moved
 from faultserver.measure import BACKENDS
 from faultserver.server import routes
 
-from fastreq_jupyter import FastRequests, Request, fastreq_async
+from fastreq_jupyter import FastRequests, Request, fastreq_async, last_run
 
 ALL = pytest.mark.parametrize("backend", BACKENDS)
 QUIET = {"progress": "none", "timeout": 5, "max_retries": 0}
@@ -140,6 +140,14 @@ def test_redirects_that_are_not_followed_are_the_answer(faultserver, backend):
     door = faultserver.open(moved("/next"))
     frame = run([door.url()], backend=backend, follow_redirects=False)
     assert (frame["status"][0], bool(frame["ok"][0]), door.count()) == (302, True, 1)
+
+
+@ALL
+def test_each_redirect_that_was_followed_is_on_record(faultserver, backend):
+    door = faultserver.open(routes({"/a": moved("/b"), "/b": moved("/c", 307), "/c": scripts.reply(200, b"there")}))
+    run(door.url("/a"), backend=backend)
+    (outcome,) = last_run().outcomes
+    assert outcome.attempts[0].redirects == ((302, door.url("/b")), (307, door.url("/c")))
 
 
 @ALL

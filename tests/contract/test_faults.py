@@ -4,6 +4,7 @@ import asyncio
 import json
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -79,14 +80,21 @@ def test_no_request_gets_an_answer_that_was_not_its_own(faultserver, backend, po
 def test_what_arrives_on_an_idle_connection_is_nobodys_answer(faultserver, backend, poison):
     method, said = POISONS[poison]
     cut = said.index(SECOND) if SECOND in said else said.index(b"POISON")
-    door = faultserver.open(routes({"/poison": scripts.raw(said[:cut], said[cut:], keep=True, pause=0.05)}, scripts.echo(own_path)))
+    written = threading.Event()
+
+    async def late(call):
+        await scripts.raw(said[:cut], said[cut:], keep=True, pause=0.05)(call)
+        written.set()
+
+    door = faultserver.open(routes({"/poison": late}, scripts.echo(own_path)))
 
     async def in_turn():
         found = []
         for number in range(3):
-            for request in (Request(method, door.url("/poison")), Request("GET", door.url(f"/{number}"))):
-                frame = await fastreq_async([request], backend=backend, **{**base_options(), "progress": "none"})
-                await asyncio.sleep(0.15)
+            written.clear()
+            await fastreq_async([Request(method, door.url("/poison"))], backend=backend, **{**base_options(), "progress": "none"})
+            await asyncio.to_thread(written.wait, 10)
+            frame = await fastreq_async([door.url(f"/{number}")], backend=backend, **{**base_options(), "progress": "none"})
             found.append(frame["data"][0])
         return found
 

@@ -497,6 +497,33 @@ def test_what_is_under_way_can_be_seen_and_is_gone_when_it_has_its_outcome(count
     asyncio.run(main())
 
 
+def test_the_time_left_is_no_less_than_a_wait_for_a_retry(counting_server, start) -> None:
+    async def main() -> None:
+        run = start([f"{counting_server.url}/status/503", *[f"{counting_server.url}/{i}" for i in range(20)]], max_retries=1)
+        await asyncio.sleep(0.3)
+        assert run.progress.eta_s >= 0.6
+        run.cancel()
+        await run
+
+    asyncio.run(main())
+
+
+def test_only_what_the_run_answered_itself_is_its_pace(counting_server, start) -> None:
+    async def main() -> None:
+        run = start([*[f"{counting_server.url}/{i}" for i in range(4)], *[f"{counting_server.url}/delay/9" for _ in range(50)]])
+        await asyncio.sleep(0.5)
+        run.cancel()
+        await run
+        assert run.progress.done == 54
+        assert run.progress.per_second * run.progress.elapsed_s == pytest.approx(4)
+        again = run.retry_failed()
+        again.cancel()
+        await again
+        assert (again.progress.done, again.progress.per_second, again.progress.bytes) == (54, 0, 0)
+
+    asyncio.run(main())
+
+
 def test_a_head_is_seen_before_its_body_has_come(start) -> None:
     async def head_alone(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 203 Fine\r\nContent-Length: 5\r\n\r\n")

@@ -9,7 +9,7 @@ import pytest
 from synthetic import runs
 
 from fastreq_jupyter.model import Request, Response
-from fastreq_jupyter.notebook.details import BODY_LIMIT, details_of
+from fastreq_jupyter.notebook.details import BODY_LIMIT, details_of, sections_of
 
 SECRET = "s3cr3t-value-of-mine"
 
@@ -24,8 +24,32 @@ def answered(content, content_type="application/json", *, request=None, **change
 def test_attempts_are_told_with_each_phase_in_milliseconds_and_none_where_unseen():
     tries = (runs.attempt(1, 0.1, status=503, error="http 503", retry_wait=0.25), runs.attempt(2, 0.5, fresh=False))
     told = details_of(runs.outcome(0, Request("GET", "https://a.example/"), tries))["attempts"]
-    assert dict(told[0]["phases"]) == pytest.approx({"queued": 1, "dns": 2, "connect": 3, "tls": 4, "wait": 50, "receive": 10})
+    assert dict(told[0]["phases"]) == pytest.approx(
+        {"queued": 1, "dns": 2, "connect": 3, "tls": 4, "wait": 50, "receive": 10, "other": 0}, abs=1e-6
+    )
     assert (told[0]["error"], told[0]["retry_wait_ms"], told[1]["number"]) == ("http 503", 250, 2)
+
+
+def test_the_phases_add_up_to_the_attempt_whatever_went_on_besides():
+    tried = runs.attempt(1, 0.1)
+    moved = replace(tried, end=tried.end + 0.5)
+    told = details_of(runs.outcome(0, Request("GET", "https://a.example/"), (moved,)))["attempts"][0]
+    phases = dict(told["phases"])
+    assert phases["other"] == pytest.approx(500)
+    assert sum(phases.values()) - phases["queued"] == pytest.approx(told["total_ms"])
+
+
+@pytest.mark.parametrize("method", ["GET", "HEAD"])
+def test_a_body_that_was_empty_is_called_so(method):
+    empty = answered(None, request=Request(method, "https://a.example/"))
+    assert details_of(replace(empty, response=replace(empty.response, status=204)))["body_note"] == "empty"
+
+
+def test_redirects_are_listed_without_their_secrets():
+    moved = replace(runs.attempt(1, 0.1), redirects=((302, f"https://a.example/next?token={SECRET}"), (301, "https://b.example/")))
+    told = details_of(runs.outcome(0, Request("GET", "https://a.example/"), (moved,)))
+    assert told["attempts"][0]["redirects"] == ["302 to https://a.example/next?token=***", "301 to https://b.example/"]
+    assert "302 to https://a.example/next?token=***" in json.dumps(sections_of(told))
 
 
 def test_a_phase_nobody_saw_is_none():

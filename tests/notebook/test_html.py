@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
 
@@ -11,11 +12,12 @@ from samples import failed, good, unsent
 
 from fastreq_jupyter import fastreq, last_run
 from fastreq_jupyter.model import Request
-from fastreq_jupyter.notebook.html import html_summary, text_summary
+from fastreq_jupyter.notebook.html import beginning, html_summary, text_summary
 
 RUDE = "<script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m\u202e&\"'\n</div>"
-ALLOWED = {"div", "p", "strong", "table", "thead", "tbody", "tr", "th", "td", "svg", "path", "text"}
-VOID = {"path"}
+ALLOWED = {"div", "p", "strong", "table", "thead", "tbody", "tr", "th", "td", "img", "svg", "path", "text"}
+VOID = {"path", "img"}
+DRAWN = "data:image/svg+xml;base64,"
 
 
 @dataclass
@@ -33,7 +35,7 @@ class Run:
     def summary(self):
         ok = sum(row.ok for row in self.rows)
         return {
-            "done": len(self.rows), "ok": ok, "failed": len(self.rows) - ok, "retried": 0, "elapsed_s": 2.0, "bytes": 1200,
+            "done": len(self.rows), "answered": len(self.rows), "ok": ok, "failed": len(self.rows) - ok, "retried": 0, "elapsed_s": 2.0, "bytes": 1200,
             "notes": self.notes, "started_at": "2026-11-03T09:12:00.000+00:00",
         }  # fmt: skip
 
@@ -53,13 +55,29 @@ class Reader(HTMLParser):
 
     def handle_startendtag(self, tag, attrs):
         self.tags.add(tag)
-        self.attributes += attrs
+        self.attributes += [(name, value) for name, value in attrs if name != "src"]
+        for name, value in attrs:
+            if name == "src":
+                assert value.startswith(DRAWN)
+                inner = _read(drawing(value))
+                self.tags |= inner.tags
+                self.attributes += inner.attributes
+                self.text += inner.text
 
     def handle_endtag(self, tag):
         assert self.open.pop() == tag
 
     def handle_data(self, data):
         self.text.append(data)
+
+
+def drawing(source):
+    return b64decode(source.removeprefix(DRAWN)).decode()
+
+
+def plain(page):
+    """The page, with its drawing where the drawing's code was."""
+    return re.sub(f'{re.escape(DRAWN)}([^"]*)', lambda found: drawing(found[1]), page)
 
 
 def _read(text):
@@ -99,17 +117,30 @@ def test_there_is_no_script_no_style_sheet_and_nothing_from_elsewhere():
 def test_whatever_comes_from_outside_is_escaped_and_made_neutral():
     request = Request("GET", f"http://a.test/{RUDE}", label=RUDE)
     run = Run([failed(0, "timeout", request=request, error_detail=RUDE), good(1, request=request)], [RUDE], RUDE)
-    for text in (html_summary(run), text_summary(run)):
+    for text in (plain(html_summary(run)), text_summary(run)):
         assert not re.search("[\x00-\x09\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", text)
     reader = _read(html_summary(run))
     assert reader.tags <= ALLOWED
     assert not [name for name, _ in reader.attributes if name == "onerror"]
 
 
+def test_a_page_that_takes_drawings_out_shows_no_words_of_them():
+    page = re.sub("<img[^>]*>", "", html_summary(Run([good(i) for i in range(60)])))
+    assert "queued" not in page
+    assert "/items/" not in page
+
+
+def test_before_the_end_one_line_stands_in_its_place(counting_server):
+    fastreq(f"{counting_server.url}/a")
+    for text in beginning(last_run()).values():
+        assert "1 request, begun at 20" in text
+        assert "not ended yet" in text
+
+
 def test_secrets_do_not_get_into_it():
     request = Request("GET", "http://u:hunter2@a.test/x?token=abcabc", headers={"Authorization": "Bearer sesame-open-123"})
     run = Run([failed(0, "timeout", request=request, error_detail="echo sesame-open-123")])
-    for text in (html_summary(run), text_summary(run)):
+    for text in (plain(html_summary(run)), text_summary(run)):
         assert not any(secret in text for secret in ("hunter2", "abcabc", "sesame"))
 
 

@@ -186,7 +186,36 @@ def test_a_cell_shows_the_live_view_a_static_summary_and_one_line(kernel):
     kinds = [set(output["data"]) for output in ran.outputs]
     assert "application/vnd.jupyter.widget-view+json" in kinds[0]
     assert kinds[1] == {"text/html", "text/plain"}
-    assert ran.text.startswith("orders: 1 of 1 ok")
+    assert ran.outputs[1]["data"]["text/plain"].startswith("orders: 1 of 1 ok")
+    assert ran.text == ""
+
+
+RETRY = """from ipywidgets import Widget
+[monitor] = [widget for widget in Widget.widgets.values() if type(widget).__name__ == 'Monitor' and widget.run is last_run()]
+monitor._hear(monitor, {'do': 'retry', 'id': 1}, [])
+import json, threading, time
+until = time.monotonic() + 20
+while monitor.snapshot['run'] != last_run().id and time.monotonic() < until:
+    time.sleep(0.02)
+for thread in threading.enumerate():
+    if thread.name == 'fastreq-retried':
+        thread.join()"""
+
+
+def test_what_the_panel_sends_again_comes_into_the_cells_variable(kernel):
+    kernel.run("%%fastreq orders --max-retries 0\n{{base}}/flaky/1\n{{base}}/2").good()
+    assert kernel.value("import json; print(json.dumps(orders.ok.tolist()))") == [False, True]
+    kernel.run(RETRY).good()
+    assert kernel.value("print(json.dumps(orders.ok.tolist()))") == [True, True]
+    assert kernel.value("print(json.dumps(monitor.snapshot['closing'].endswith('; all rows are in orders')))") is True
+
+
+def test_what_the_user_made_of_a_frame_is_not_overwritten_by_a_retry(kernel):
+    kernel.run("%%fastreq orders --max-retries 0\n{{base}}/flaky/1\n{{base}}/2").good()
+    kernel.run("orders = orders.ok.sum()").good()
+    kernel.run(RETRY).good()
+    assert kernel.value("print(int(orders))") == 1
+    assert kernel.value("print(json.dumps(monitor.snapshot['closing'].endswith('; all rows are in last_run().df')))") is True
 
 
 def test_a_wrong_option_is_one_line(kernel, server):

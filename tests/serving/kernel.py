@@ -127,6 +127,10 @@ def _noted(ran: Ran, message: dict[str, Any]) -> bool:
         if kind == "execute_result":
             ran.result = content["data"].get("text/plain")
         ran.outputs.append(content)
+    elif kind == "update_display_data":
+        for shown in ran.outputs:
+            if shown.get("transient") == content["transient"]:
+                shown.update(content)
     elif kind == "error":
         ran.error = f"{content['ename']}: {content['evalue']}"
         ran.outputs.append(content)

@@ -144,7 +144,11 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._order = order
         self._aside.children = ()
         self._adopt(run)
-        self._below.children = (Monitor(run, on_retry=self._adopt),)
+        if self._below.children:
+            # One view for all runs of a form: each would stay in the notebook's widget state.
+            self._below.children[0].follow(run)
+        else:
+            self._below.children = (Monitor(run, on_retry=self._adopt),)
         return run
 
     def _adopt(self, run: Run) -> str:

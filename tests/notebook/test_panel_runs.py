@@ -114,6 +114,17 @@ def test_dry_run_and_cell_have_a_place_of_their_own_and_the_monitor_stays(counti
     run.wait(10)
 
 
+def test_all_runs_of_a_form_share_one_view(counting_server: CountingServer):
+    made = Panel(f"{counting_server.url}/x", "rows", namespace={})
+    made.start().wait(10)
+    monitor = made._below.children[0]
+    until(lambda: not made._buttons[0].disabled)
+    again = made.start()
+    again.wait(10)
+    assert made._below.children == (monitor,)
+    assert monitor.run is again
+
+
 def test_an_error_and_a_change_clear_what_an_earlier_click_showed():
     made = Panel("http://127.0.0.1:9/x", namespace={})
     made._show_cell()

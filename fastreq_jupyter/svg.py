@@ -10,7 +10,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
     from fastreq_jupyter.waterfall import Label, Layout, Rect
 
@@ -32,6 +32,8 @@ FAILED = COLOURS["failed"]
 _TEXT = 'font-family="system-ui,-apple-system,\'Segoe UI\',Roboto,\'Helvetica Neue\',Arial,sans-serif" font-size="11" fill="currentColor"'
 _SCHEMES = "<style>svg{color:#1d2125;background:#fff}@media (prefers-color-scheme:dark){svg{color:#e6e9ec;background:#15181c}}</style>"
 _TONES = {"text": "", "dim": ' fill-opacity=".66"', "strong": ' font-weight="600" font-size="13"', "bad": f' fill="{FAILED}"'}
+# A grey that must be read on any page cannot be made paler still.
+_PLAIN_TONES = _TONES | {"dim": ""}
 
 
 def svg(picture: Layout, *, alone: bool = False, tips: bool = True, ink: str = "currentColor") -> str:
@@ -46,8 +48,9 @@ def svg(picture: Layout, *, alone: bool = False, tips: bool = True, ink: str = "
     size = f'viewBox="0 0 {_n(picture.width)} {_n(picture.height)}" width="{_n(picture.width)}" height="{_n(picture.height)}"'
     name = escape(picture.summary or "waterfall", quote=True)
     fluid = "" if alone else ' style="max-width:100%;height:auto"'
+    tones = _TONES if ink == "currentColor" else _PLAIN_TONES
     cut = (
-        f'<svg x="0" y="0" width="{_n(picture.name_right)}" height="{_n(picture.height)}">{_texts(picture.names)}</svg>'
+        f'<svg x="0" y="0" width="{_n(picture.name_right)}" height="{_n(picture.height)}">{_texts(picture.names, tones)}</svg>'
         if picture.names
         else ""
     )
@@ -57,7 +60,7 @@ def svg(picture: Layout, *, alone: bool = False, tips: bool = True, ink: str = "
         f'<path d="{_boxes(picture.stripes)}" fill-opacity=".045"/>' if picture.stripes else "",
         f'<path d="{_grid(picture)}" stroke="currentColor" stroke-opacity=".16" fill="none"/>',
         _bars((*picture.legend, *picture.bars)),
-        _texts(picture.labels),
+        _texts(picture.labels, tones),
         cut,
         _tips(picture) if tips else "",
         "</svg>",
@@ -83,9 +86,9 @@ def _boxes(rects: Iterable[Rect]) -> str:
     return "".join(f"M{_n(r.x)} {_n(r.y)}h{_n(r.width)}v{_n(r.height)}h-{_n(r.width)}z" for r in rects)
 
 
-def _texts(labels: Iterable[Label]) -> str:
+def _texts(labels: Iterable[Label], tones: Mapping[str, str]) -> str:
     return "".join(
-        f'<text x="{_n(label.x)}" y="{_n(label.y)}"{_anchor(label)}{_TONES[label.tone]}>{escape(label.text, quote=False)}</text>'
+        f'<text x="{_n(label.x)}" y="{_n(label.y)}"{_anchor(label)}{tones[label.tone]}>{escape(label.text, quote=False)}</text>'
         for label in labels
         if label.text
     )

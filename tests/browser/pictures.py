@@ -70,7 +70,7 @@ def _take(browser: Browser, folder: Path, theme: str) -> None:
         _picture(panel, f"panel-{theme}")
         if theme == "light":
             notebook.run(3)
-            _picture(notebook.page.locator(".jp-RenderedHTML:has(svg)").last, "summary")
+            _picture(notebook.page.locator(".jp-RenderedHTML:has(img[src^='data:image/svg'])").last, "summary")
             notebook.run(2)
             notebook.page.locator(".fastreq-form").wait_for()
             _picture(notebook.page.locator(".fastreq-form"), "form")

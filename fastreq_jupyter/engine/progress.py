@@ -168,5 +168,5 @@ class Tally:
             return self.answered / max(self.elapsed, 1e-9)
         samples = list(self._samples)
         now = perf_counter()
-        at, answered = samples[0] if samples else (self.started, 0)
+        at, answered = samples[0] if samples and now - self.started > _WINDOW else (self.started, 0)
         return (self.answered - answered) / max(now - at, 0.05)

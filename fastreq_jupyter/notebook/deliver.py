@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from fastreq_jupyter.call import where_it_stopped
 from fastreq_jupyter.errors import PartialFailureError
 from fastreq_jupyter.interrupt import interruption
-from fastreq_jupyter.notebook.show import in_kernel, show_monitor
+from fastreq_jupyter.notebook.show import in_kernel, remember, show_monitor, where_all_is
 from fastreq_jupyter.preview import preview, preview_line
 from fastreq_jupyter.results import check_failures, conclude, value_of
 
@@ -40,6 +40,7 @@ def deliver(order: Order, waited: Waited[Run], said: bool, variables: MutableMap
     value = value_of(run)
     if name is not None:
         variables[name] = value
+        remember(run, value)
     _print_end(order, run, value, said=said)
     if waited.interrupted:
         raise interruption(where_it_stopped(run, name or "last_run().df"))
@@ -85,7 +86,7 @@ def deliver_background(order: Order, run: Run, variables: MutableMapping[str, An
             if name is not None and variables.get(name) is run:
                 variables[name] = again
             run = again
-            return f"all rows are in {handle}.df"
+            return where_all_is(again, f"{handle}.df")
 
         show_monitor(run, on_retry=follow)
 

@@ -15,6 +15,7 @@ import traitlets
 
 from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.details import details_of, sections_of
+from fastreq_jupyter.notebook.html import text_summary
 from fastreq_jupyter.notebook.watch import Watch
 from fastreq_jupyter.options import TABLE
 
@@ -76,10 +77,11 @@ class Monitor(anywidget.AnyWidget):
         return f"<Monitor of {self._watch.known:,} rows>" if run is None else f"<Monitor of {run!r}>"
 
     def _repr_mimebundle_(self, **options: Any) -> Any:
-        """Return the view; beside it, for pages without widgets, a text that stays true when the run goes on."""
+        """Return the view; beside it, for pages without widgets, the summary, or a text that stays true while the run goes on."""
         bundle = super()._repr_mimebundle_(**options)
         if bundle is not None:
-            bundle[0]["text/plain"] = f"<live panel{self._watch.title}>"
+            run = self.run
+            bundle[0]["text/plain"] = text_summary(run) if run is not None and run.done else f"<live panel{self._watch.title}>"
         return bundle
 
     def _follow(self, run: Run, said: str = "") -> Watch:

@@ -23,6 +23,7 @@ from fastreq_jupyter.notebook.form_order import blamed, cell_of, make_order, set
 from fastreq_jupyter.notebook.form_values import first_contents, written_requests
 from fastreq_jupyter.notebook.html import summary
 from fastreq_jupyter.notebook.monitor import Monitor
+from fastreq_jupyter.notebook.show import where_all_is
 from fastreq_jupyter.options import TABLE
 from fastreq_jupyter.preview import preview, preview_line
 from fastreq_jupyter.redact import one_line
@@ -159,7 +160,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._say("")
         # On a thread of its own: a large frame would stall the loop that other runs live on.
         run.finished.add_done_callback(lambda _: Thread(target=self._conclude, args=(run,), daemon=True).start())
-        return f"all rows are in {run.name or 'last_run().df'}"
+        return where_all_is(run, run.name or "last_run().df")
 
     def _conclude(self, run: Run) -> None:
         """Assign the result, say so, and leave a summary for pages without widgets; of the newest run only."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import sys
 from importlib import import_module
 from threading import Thread
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+from weakref import WeakKeyDictionary, ref
 
+from fastreq_jupyter.model import Outcome
 from fastreq_jupyter.notebook.text import NotebookText, TerminalText
 from fastreq_jupyter.results import present
 
@@ -15,9 +17,12 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.call import Display
     from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.model import Item
     from fastreq_jupyter.options import Options
 
-__all__ = ["MonitorDisplay", "in_kernel", "open_display", "show_monitor"]
+__all__ = ["MonitorDisplay", "in_kernel", "open_display", "remember", "show_monitor", "where_all_is"]
+
+_GIVEN: WeakKeyDictionary[Run, tuple[Callable[[], Any], Any]] = WeakKeyDictionary()
 
 
 def open_display(options: Options) -> Display | None:
@@ -95,18 +100,36 @@ class MonitorDisplay:
 
         def follow() -> None:
             if name is not None:
-                _variables()[name] = present(again)
+                _variables()[name] = frame = present(again)
+                remember(again, frame)
             self._show_summary(again)
 
         # On a thread of its own: a large frame would stall the loop that other runs live on.
         again.finished.add_done_callback(lambda _: Thread(target=follow, name="fastreq-retried", daemon=True).start())
-        return f"all rows are in {name or 'last_run().df'}"
+        return where_all_is(again, name or "last_run().df")
+
+
+def where_all_is(again: Run, place: str) -> str:
+    """Return what is said of a run that sent failed requests again."""
+    kept = sum(isinstance(item, Outcome) for item in cast("list[Item]", again.plan.requests))
+    return f"{kept:,} row{' is' if kept == 1 else 's are'} from the run before, all are in {place}"
+
+
+def remember(run: Run, value: Any) -> None:
+    """Note what a run's variable was given, so that it is known again."""
+    if hasattr(value, "columns"):
+        _GIVEN[run] = (ref(value), _shape(value))
 
 
 def _holds(name: str | None, run: Run) -> bool:
-    """Tell whether a variable holds the frame of a run as it came; what the user made of it since is theirs."""
-    found = getattr(_variables().get(name), "attrs", {}).get("fastreq") if name else None
-    return isinstance(found, dict) and found.get("run_id") == run.id
+    """Tell whether a variable holds the very frame it was given; what the user made of it since is theirs."""
+    value = _variables().get(name) if name else None
+    given, shape = _GIVEN.get(run, (lambda: None, None))
+    return value is not None and given() is value and _shape(value) == shape
+
+
+def _shape(frame: Any) -> tuple[object, ...]:
+    return (*frame.columns, len(frame))
 
 
 def _shell() -> Any:

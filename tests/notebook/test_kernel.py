@@ -207,15 +207,18 @@ def test_what_the_panel_sends_again_comes_into_the_cells_variable(kernel):
     assert kernel.value("import json; print(json.dumps(orders.ok.tolist()))") == [False, True]
     kernel.run(RETRY).good()
     assert kernel.value("print(json.dumps(orders.ok.tolist()))") == [True, True]
-    assert kernel.value("print(json.dumps(monitor.snapshot['closing'].endswith('; all rows are in orders')))") is True
+    assert (
+        kernel.value("print(json.dumps(monitor.snapshot['closing'].endswith('; 1 row is from the run before, all are in orders')))") is True
+    )
 
 
-def test_what_the_user_made_of_a_frame_is_not_overwritten_by_a_retry(kernel):
+@pytest.mark.parametrize("made", ["orders = orders.head(1)", "orders = orders.assign(mine=1)", "orders['mine'] = 1", "orders = 5"])
+def test_what_the_user_made_of_a_frame_is_not_overwritten_by_a_retry(kernel, made):
     kernel.run("%%fastreq orders --max-retries 0\n{{base}}/flaky/1\n{{base}}/2").good()
-    kernel.run("orders = orders.ok.sum()").good()
+    kernel.run(f"{made}\nmine = orders").good()
     kernel.run(RETRY).good()
-    assert kernel.value("print(int(orders))") == 1
-    assert kernel.value("print(json.dumps(monitor.snapshot['closing'].endswith('; all rows are in last_run().df')))") is True
+    assert kernel.value("print(json.dumps(orders is mine))") is True
+    assert kernel.value("print(json.dumps(monitor.snapshot['closing'].endswith('all are in last_run().df')))") is True
 
 
 def test_a_wrong_option_is_one_line(kernel, server):

@@ -55,6 +55,13 @@ class PlayedRun:
         failed = done // 50
         return Progress(self._count, done, done - failed, failed, done // 10, 20, 3, done * 9, elapsed, done / max(elapsed, 0.1), 1.0, None)
 
+    @property
+    def rows(self) -> list[Outcome]:
+        return self.outcomes
+
+    def summary(self) -> dict[str, Any]:
+        return {"notes": []}
+
     def completed(self, since: int, most: int | None = None) -> list[Outcome]:
         return self.outcomes[since : None if most is None else since + most]
 

@@ -508,6 +508,7 @@ def test_the_time_left_is_no_less_than_a_wait_for_a_retry(counting_server, start
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_the_pace_counts_from_the_beginning(counting_server, start) -> None:
     async def main() -> None:
         run = start([f"{counting_server.url}/delay/0.6?{i}" for i in range(4)], concurrency=2)
@@ -518,6 +519,7 @@ def test_the_pace_counts_from_the_beginning(counting_server, start) -> None:
     asyncio.run(main())
 
 
+@pytest.mark.slow
 def test_only_what_the_run_answered_itself_is_its_pace(counting_server, start) -> None:
     async def main() -> None:
         run = start([*[f"{counting_server.url}/{i}" for i in range(4)], *[f"{counting_server.url}/delay/9" for _ in range(50)]])

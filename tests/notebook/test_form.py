@@ -91,6 +91,7 @@ def test_any_text_survives_being_quoted(text):
     assert split_line(quoted(text)) == [text]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(panel().fields))
 def test_every_field_has_a_name_and_says_what_it_means(name):
     field = panel().fields[name]

@@ -209,6 +209,7 @@ def test_a_body_that_looks_like_json_is_told_the_missing_header():
     assert "This looks like JSON" not in shown(made.fields["data"])
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("piece", ["{{", "{{a", "}}", '"', "\\", "[", '{"a":', "token=", "&", "@", "//", "key="])
 def test_a_megabyte_of_anything_is_looked_at_in_moments(piece):

@@ -155,6 +155,7 @@ def test_the_text_that_a_notebook_keeps_does_not_grow_old(counting_server):
     assert Page(run)._repr_mimebundle_()[0]["text/plain"].startswith("1 of 1 ok")
 
 
+@pytest.mark.slow
 def test_the_bars_of_a_run_that_ended_long_ago_stand_where_they_were(counting_server):
     run = started(counting_server, 3)
     ended(run)

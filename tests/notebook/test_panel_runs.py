@@ -45,6 +45,7 @@ def test_what_runs_is_what_the_cell_says(counting_server: CountingServer):
     assert made.df.status.tolist() == [200, 200]
 
 
+@pytest.mark.slow
 def test_a_double_click_sends_once(counting_server: CountingServer):
     made = Panel(f"{counting_server.url}/once", namespace={})
     made._buttons[0].click()
@@ -54,6 +55,7 @@ def test_a_double_click_sends_once(counting_server: CountingServer):
     assert counting_server.paths == {"/once": 1}
 
 
+@pytest.mark.slow
 def test_clicks_of_many_threads_start_one_run(counting_server: CountingServer):
     made = Panel(f"{counting_server.url}/delay/0.2", namespace={})
     with ThreadPoolExecutor(8) as pool:
@@ -63,6 +65,7 @@ def test_clicks_of_many_threads_start_one_run(counting_server: CountingServer):
     assert len(counting_server.arrivals) == 1
 
 
+@pytest.mark.slow
 def test_run_is_disabled_while_a_run_goes_on_and_works_again_afterwards(counting_server: CountingServer):
     made = Panel(f"{counting_server.url}/delay/0.3", "rows", namespace={})
     run = made._buttons[0]
@@ -77,6 +80,7 @@ def test_run_is_disabled_while_a_run_goes_on_and_works_again_afterwards(counting
     assert len(counting_server.arrivals) == 2
 
 
+@pytest.mark.slow
 def test_a_form_that_was_refused_can_be_run_at_once(counting_server: CountingServer):
     made = Panel(f"{counting_server.url}/x", namespace={}, concurrency=1)
     made.fields["concurrency"].control.value = "0"
@@ -88,6 +92,7 @@ def test_a_form_that_was_refused_can_be_run_at_once(counting_server: CountingSer
     assert len(counting_server.arrivals) == 1
 
 
+@pytest.mark.slow
 def test_an_older_run_that_ends_later_does_not_take_the_variable(counting_server: CountingServer):
     names = {}
     made = Panel(f"{counting_server.url}/delay/0.4", "rows", namespace=names)
@@ -101,6 +106,7 @@ def test_an_older_run_that_ends_later_does_not_take_the_variable(counting_server
     assert names["rows"].url.tolist() == [f"{counting_server.url}/new"]
 
 
+@pytest.mark.slow
 def test_dry_run_and_cell_have_a_place_of_their_own_and_the_monitor_stays(counting_server: CountingServer):
     made = Panel(f"{counting_server.url}/delay/0.5", "rows", namespace={})
     run = made.start()

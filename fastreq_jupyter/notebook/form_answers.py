@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.run import Run
     from fastreq_jupyter.notebook.form import Field
 
-__all__ = ["attention", "cell_html", "ended_line", "preview_html", "result_of", "what_failed"]
+__all__ = ["attention", "cell_html", "ended_line", "preview_html", "what_failed"]
 
 _SHOWN_ROWS = 10
 _SHOWN_CHARACTERS = 200
@@ -26,11 +26,6 @@ def attention(wrong: Sequence[Field]) -> str:
     """Return how many fields are wrong, and which."""
     names = ", ".join(field.label for field in wrong[:_NAMED_FIELDS]) + (", ..." if len(wrong) > _NAMED_FIELDS else "")
     return f"1 field needs attention: {names}" if len(wrong) == 1 else f"{len(wrong)} fields need attention: {names}"
-
-
-def result_of(run: Run) -> Any:
-    """Return what the variable gets: the frame, or a list by `return_type`, None where a request failed."""
-    return run.df if run.options.return_type == "dataframe" else [row.data if row.ok else None for row in run.rows]
 
 
 def what_failed(run: Run) -> str | None:

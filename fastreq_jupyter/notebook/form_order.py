@@ -13,14 +13,15 @@ from fastreq_jupyter.notebook.form_cell import BodyError, CellText, cell_text
 from fastreq_jupyter.notebook.form_line import field_words
 from fastreq_jupyter.notebook.form_words import label_of
 from fastreq_jupyter.notebook.order import Order, finished, order_steps
+from fastreq_jupyter.notebook.show import shell
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, MutableMapping
+    from collections.abc import Mapping
 
     from fastreq_jupyter.notebook.form import Field
 
-__all__ = ["blamed", "cell_of", "make_order", "settings", "variables", "wrong_of"]
+__all__ = ["blamed", "cell_of", "make_order", "settings", "wrong_of"]
 
 _NO_FLAGS = frozenset({"requests", "name", "method", "data"})
 
@@ -71,17 +72,10 @@ def wrong_of(fields: Mapping[str, Field]) -> list[Field]:
     return [field for field in fields.values() if field.problem is not None]
 
 
-def variables() -> MutableMapping[str, Any]:
-    """Return the notebook's variables; none outside IPython."""
-    shell = _shell()
-    found: MutableMapping[str, Any] = {} if shell is None else shell.user_ns
-    return found
-
-
 def settings() -> dict[str, Any]:
     """Return what %config set, as for the magics."""
-    shell = _shell()
-    magics = [] if shell is None else [one for one in shell.configurables if type(one).__name__ == "Fastreq"]
+    found = shell()
+    magics = [] if found is None else [one for one in found.configurables if type(one).__name__ == "Fastreq"]
     return dict(changed_options(magics[0])) if magics else {}
 
 
@@ -104,9 +98,3 @@ def _line(fields: Mapping[str, Field], written: CellText) -> str:
         if name not in _NO_FLAGS:
             words += field_words(field)
     return " ".join(word for word in words if word)
-
-
-def _shell() -> Any:
-    from IPython.core.getipython import get_ipython  # noqa: PLC0415 - asked for at run time, a panel may be made without a shell
-
-    return get_ipython()

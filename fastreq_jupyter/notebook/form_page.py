@@ -2,22 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import anywidget
 
+from fastreq_jupyter.notebook.monitor import built
+
 __all__ = ["FormPage"]
-
-_STATIC = Path(__file__).parent / "static"
-
-
-def _built(name: str, otherwise: str) -> Path | str:
-    path = _STATIC / name
-    return path if path.exists() else otherwise
 
 
 class FormPage(anywidget.AnyWidget):
     """Stand in a form for what its widgets cannot do themselves."""
 
-    _esm = _built("form.js", "export default {}")
-    _css = _built("form.css", "")
+    _esm = built("form.js", "export default {}")
+    _css = built("form.css", "")

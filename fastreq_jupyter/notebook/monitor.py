@@ -26,13 +26,14 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Outcome
     from fastreq_jupyter.notebook.feed import Message
 
-__all__ = ["Monitor"]
+__all__ = ["Monitor", "built"]
 
 _STATIC = Path(__file__).parent / "static"
 _NOT_BUILT = "export default { render({ el }) { el.textContent = 'fastreq: the panel was not built: npm run build in js/' } }"
 
 
-def _built(name: str, otherwise: str) -> Path | str:
+def built(name: str, otherwise: str) -> Path | str:
+    """Return a file of the front end, or what stands for it where that was not built."""
     path = _STATIC / name
     return path if path.exists() else otherwise
 
@@ -45,8 +46,8 @@ class Monitor(anywidget.AnyWidget):
         on_retry: Called with the new run when the failed requests are sent again from the panel; returns what is said of it.
     """
 
-    _esm = _built("monitor.js", _NOT_BUILT)
-    _css = _built("monitor.css", "")
+    _esm = built("monitor.js", _NOT_BUILT)
+    _css = built("monitor.css", "")
     snapshot = traitlets.Dict().tag(sync=True)
 
     def __init__(self, run: Run, *, on_retry: Callable[[Run], str] | None = None) -> None:

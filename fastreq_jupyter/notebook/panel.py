@@ -15,18 +15,19 @@ import ipywidgets as widgets
 
 from fastreq_jupyter.bridge import start
 from fastreq_jupyter.errors import FastreqError, UsageError
-from fastreq_jupyter.notebook.form_answers import attention, cell_html, ended_line, preview_html, result_of, what_failed
+from fastreq_jupyter.notebook.form_answers import attention, cell_html, ended_line, preview_html, what_failed
 from fastreq_jupyter.notebook.form_checks import refuse_secrets
 from fastreq_jupyter.notebook.form_fields import make_fields
 from fastreq_jupyter.notebook.form_layout import classed, lay_out
-from fastreq_jupyter.notebook.form_order import blamed, cell_of, make_order, settings, variables, wrong_of
+from fastreq_jupyter.notebook.form_order import blamed, cell_of, make_order, settings, wrong_of
 from fastreq_jupyter.notebook.form_values import first_contents, written_requests
 from fastreq_jupyter.notebook.html import summary
 from fastreq_jupyter.notebook.monitor import Monitor
-from fastreq_jupyter.notebook.show import where_all_is
+from fastreq_jupyter.notebook.show import variables, where_all_is
 from fastreq_jupyter.options import TABLE
 from fastreq_jupyter.preview import preview, preview_line
 from fastreq_jupyter.redact import one_line
+from fastreq_jupyter.results import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
@@ -149,23 +150,27 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             # One view for all runs of a form: each would stay in the notebook's widget state.
             self._below.children[0].follow(run)
         else:
-            self._below.children = (Monitor(run, on_retry=self._adopt),)
+            self._below.children = (Monitor(run, on_retry=self._retried),)
         return run
 
-    def _adopt(self, run: Run) -> str:
-        """Make a run the panel's own: its result goes to the variable when it has ended; return where it will be."""
+    def _retried(self, again: Run) -> str:
+        """Go on with a run that sends failed requests again; return what the view says of it."""
+        self._adopt(again)
+        return where_all_is(again, again.name or "last_run().df")
+
+    def _adopt(self, run: Run) -> None:
+        """Make a run the panel's own: its result goes to the variable when it has ended."""
         with self._lock:
             self.run, self._busy = run, True
         self._show_busy(busy=True)
         self._say("")
         # On a thread of its own: a large frame would stall the loop that other runs live on.
         run.finished.add_done_callback(lambda _: Thread(target=self._conclude, args=(run,), daemon=True).start())
-        return where_all_is(run, run.name or "last_run().df")
 
     def _conclude(self, run: Run) -> None:
         """Assign the result, say so, and leave a summary for pages without widgets; of the newest run only."""
         try:
-            value, problem = result_of(run), what_failed(run)
+            value, problem = value_of(run), what_failed(run)
             with self._lock:
                 if run is not self.run:
                     return

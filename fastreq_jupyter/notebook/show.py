@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Item
     from fastreq_jupyter.options import Options
 
-__all__ = ["MonitorDisplay", "in_kernel", "open_display", "remember", "show_monitor", "where_all_is"]
+__all__ = ["MonitorDisplay", "in_kernel", "open_display", "remember", "shell", "show_monitor", "variables", "where_all_is"]
 
 _GIVEN: WeakKeyDictionary[Run, tuple[Callable[[], Any], Any]] = WeakKeyDictionary()
 
@@ -38,7 +38,7 @@ def open_display(options: Options) -> Display | None:
 
 def in_kernel() -> bool:
     """Tell whether outputs go to a notebook."""
-    return getattr(_shell(), "kernel", None) is not None
+    return getattr(shell(), "kernel", None) is not None
 
 
 def show_monitor(run: Run, *, on_retry: Callable[[Run], str] | None = None, otherwise: str | None = None) -> Any:
@@ -100,7 +100,7 @@ class MonitorDisplay:
 
         def follow() -> None:
             if name is not None:
-                _variables()[name] = frame = present(again)
+                variables()[name] = frame = present(again)
                 remember(again, frame)
             self._show_summary(again)
 
@@ -123,7 +123,7 @@ def remember(run: Run, value: Any) -> None:
 
 def _holds(name: str | None, run: Run) -> bool:
     """Tell whether a variable holds the very frame it was given; what the user made of it since is theirs."""
-    value = _variables().get(name) if name else None
+    value = variables().get(name) if name else None
     given, shape = _GIVEN.get(run, (lambda: None, None))
     return value is not None and given() is value and _shape(value) == shape
 
@@ -132,14 +132,16 @@ def _shape(frame: Any) -> tuple[object, ...]:
     return (*frame.columns, len(frame))
 
 
-def _shell() -> Any:
+def shell() -> Any:
+    """Return the IPython shell, None outside IPython."""
     ipython = sys.modules.get("IPython")
     return None if ipython is None else ipython.get_ipython()
 
 
-def _variables() -> dict[str, Any]:
-    variables: dict[str, Any] = getattr(_shell(), "user_ns", {})
-    return variables
+def variables() -> dict[str, Any]:
+    """Return the notebook's variables; none outside IPython."""
+    found: dict[str, Any] = getattr(shell(), "user_ns", {})
+    return found
 
 
 def _widgets_work() -> bool:

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 from fastreq_jupyter.pandas_hook import register as _register
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.arguments import ReturnType as ReturnType
     from fastreq_jupyter.client import FastRequests as FastRequests
     from fastreq_jupyter.client import fastreq as fastreq
     from fastreq_jupyter.client import fastreq_async as fastreq_async
@@ -39,9 +38,10 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Response as Response
     from fastreq_jupyter.notebook.monitor import Monitor as Monitor
     from fastreq_jupyter.notebook.panel import Panel as Panel
+    from fastreq_jupyter.options import ReturnType as ReturnType
 
 _HOMES = {
-    "arguments": ("ReturnType",),
+    "options": ("ReturnType",),
     "client": ("FastRequests", "fastreq", "fastreq_async", "fastreq_stream", "last_run", "submit"),
     "engine.run": ("Run",),
     "engine.streaming": ("StreamedOutcome",),

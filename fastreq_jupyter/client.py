@@ -6,7 +6,6 @@ from collections.abc import AsyncIterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from fastreq_jupyter.arguments import OptionArguments, document_options
 from fastreq_jupyter.bridge import start
 from fastreq_jupyter.call import Session, call_of, refuse, run_awaiting, run_blocking, where_it_stopped
 from fastreq_jupyter.credentials import Home
@@ -14,7 +13,7 @@ from fastreq_jupyter.engine.engine import last_run
 from fastreq_jupyter.engine.streaming import Handoffs, StreamedOutcome
 from fastreq_jupyter.errors import OptionError
 from fastreq_jupyter.interrupt import interruption
-from fastreq_jupyter.options import Options
+from fastreq_jupyter.options import OptionArguments, Options, document_options
 from fastreq_jupyter.preview import preview
 from fastreq_jupyter.results import conclude
 from fastreq_jupyter.sealing import sealed

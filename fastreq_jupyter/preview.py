@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.model import Deferred, Item, Outcome, Plan, Request, Unsendable
+from fastreq_jupyter.options import show_seconds
 from fastreq_jupyter.policy.rate import interval_of
-from fastreq_jupyter.quantity import show_seconds
 from fastreq_jupyter.redact import one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
 from fastreq_jupyter.target import parse_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fastreq_jupyter.options import Options
-    from fastreq_jupyter.quantity import Rate
+    from fastreq_jupyter.options import Options, Rate
 
 __all__ = ["preview", "preview_line"]
 

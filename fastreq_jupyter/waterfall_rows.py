@@ -6,7 +6,7 @@ from math import isfinite, isnan
 from typing import TYPE_CHECKING
 from unicodedata import east_asian_width
 
-from fastreq_jupyter.quantity import show_seconds
+from fastreq_jupyter.options import show_seconds
 from fastreq_jupyter.redact import one_line, redact_text, redact_url, secret_values
 from fastreq_jupyter.timing import phases_of
 

@@ -7,8 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastreq_jupyter.errors import OptionError
-from fastreq_jupyter.options import TABLE, Options
-from fastreq_jupyter.quantity import Rate, Share
+from fastreq_jupyter.options import TABLE, Options, Rate, Share
 
 CANARY = "canary-5ecret"
 ANY = st.recursive(

@@ -32,8 +32,7 @@ from fastreq_jupyter import (
     last_run,
     submit,
 )
-from fastreq_jupyter.arguments import OptionArguments
-from fastreq_jupyter.options import RETURN_TYPES, TABLE
+from fastreq_jupyter.options import RETURN_TYPES, TABLE, OptionArguments
 
 FUNCTION_OPTIONS = {name for name, row in TABLE.items() if "function" in row.doors}
 

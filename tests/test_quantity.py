@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastreq_jupyter.quantity import Rate, Share, parse_duration, parse_rate, parse_share, parse_size, show_bytes, show_seconds
+from fastreq_jupyter.options import Rate, Share, parse_duration, parse_rate, parse_share, parse_size, show_bytes, show_seconds
 
 NO_NUMBERS = [
     "",

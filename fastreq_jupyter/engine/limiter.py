@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from fastreq_jupyter.policy.rate import Gcra, interval_of
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.quantity import Rate
+    from fastreq_jupyter.options import Rate
     from fastreq_jupyter.target import Origin
 
 __all__ = ["Gate", "Host", "MemoryGate", "Ticket", "host_at"]

@@ -7,11 +7,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.checks import header_pairs
 from fastreq_jupyter.errors import OptionError, UsageError
 from fastreq_jupyter.notebook.form_words import label_of
-from fastreq_jupyter.option import refuse_unknown
-from fastreq_jupyter.options import TABLE
+from fastreq_jupyter.options import TABLE, header_pairs, refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Collection

@@ -5,13 +5,12 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.options import TABLE
-from fastreq_jupyter.quantity import Rate
+from fastreq_jupyter.options import TABLE, Rate
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fastreq_jupyter.option import Option
+    from fastreq_jupyter.options import Option
 
 __all__ = ["GROUPS", "INSTEAD", "allowed_of", "help_of", "hint_of", "label_of", "labelled"]
 

@@ -13,7 +13,7 @@ from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastreq_jupyter.engine.summary import SHARES, quantiles
-from fastreq_jupyter.quantity import show_bytes, show_seconds
+from fastreq_jupyter.options import show_bytes, show_seconds
 from fastreq_jupyter.redact import one_line
 from fastreq_jupyter.svg import FAILED, svg
 from fastreq_jupyter.waterfall import ROW, layout

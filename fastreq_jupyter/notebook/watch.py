@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastreq_jupyter.engine.run import Run
-    from fastreq_jupyter.quantity import Rate
+    from fastreq_jupyter.options import Rate
 
 __all__ = ["HEARTBEAT", "INTERVAL", "SNAPSHOT_ROWS", "Watch"]
 

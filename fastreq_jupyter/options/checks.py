@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from fastreq_jupyter.quantity import Rate, Share, parse_duration, parse_rate, parse_share, parse_size
+from fastreq_jupyter.options.quantity import Rate, Share, parse_duration, parse_rate, parse_share, parse_size
 
 CONCURRENCY = 1000
 FLAG_WORDS: Mapping[str, bool] = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}

@@ -7,7 +7,7 @@ from enum import StrEnum
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
-from fastreq_jupyter.options import TABLE
+from fastreq_jupyter.options.table import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

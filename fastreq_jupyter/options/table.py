@@ -10,7 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Any, Literal
 
-from fastreq_jupyter.checks import (
+from fastreq_jupyter.errors import OptionError
+from fastreq_jupyter.options.checks import (
     CONCURRENCY,
     anything,
     auth_value,
@@ -30,13 +31,12 @@ from fastreq_jupyter.checks import (
     text_value,
     verify_value,
 )
-from fastreq_jupyter.errors import OptionError
-from fastreq_jupyter.option import IN_CELLS, IN_CODE, Option, refuse_unknown
+from fastreq_jupyter.options.option import IN_CELLS, IN_CODE, Option, refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from fastreq_jupyter.quantity import Rate, Share
+    from fastreq_jupyter.options.quantity import Rate, Share
 
 __all__ = ["TABLE", "Option", "Options", "refuse_unknown"]
 

@@ -17,7 +17,7 @@ from fastreq_jupyter.options import OptionArguments, Options, document_options
 from fastreq_jupyter.preview import preview
 from fastreq_jupyter.results import conclude
 from fastreq_jupyter.sealing import sealed
-from fastreq_jupyter.target import parse_target
+from fastreq_jupyter.url import parse_target
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.bridge import Waited
     from fastreq_jupyter.engine.run import Run
-    from fastreq_jupyter.target import Origin
+    from fastreq_jupyter.url import Origin
 
 __all__ = ["FastRequests", "fastreq", "fastreq_async", "fastreq_stream", "last_run", "submit"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.errors import OptionError
 from fastreq_jupyter.redact import is_secret_header
-from fastreq_jupyter.target import Origin, Target, parse_target
+from fastreq_jupyter.url import Origin, Target, parse_target
 
 if TYPE_CHECKING:
     from fastreq_jupyter.response import Headers

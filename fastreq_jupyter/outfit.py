@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastreq_jupyter.credentials import Credentials, Home, SeveralOriginsError
 from fastreq_jupyter.engine.cookies import read_cookies
 from fastreq_jupyter.model import Deferred, Item, Outcome, Request, Unsendable, copy_request
-from fastreq_jupyter.target import Origin, Target, parse_target
+from fastreq_jupyter.url import Origin, Target, parse_target
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

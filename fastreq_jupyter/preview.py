@@ -12,7 +12,7 @@ from fastreq_jupyter.model import Deferred, Item, Outcome, Plan, Request, Unsend
 from fastreq_jupyter.options import show_seconds
 from fastreq_jupyter.policy.rate import interval_of
 from fastreq_jupyter.redact import one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
-from fastreq_jupyter.target import parse_target
+from fastreq_jupyter.url import parse_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

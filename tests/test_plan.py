@@ -14,7 +14,7 @@ from fastreq_jupyter.errors import OptionError, UsageError
 from fastreq_jupyter.model import Deferred, Request, Unsendable
 from fastreq_jupyter.options import Options
 from fastreq_jupyter.plan import make_plan, outfitted
-from fastreq_jupyter.target import parse_target
+from fastreq_jupyter.url import parse_target
 
 
 def plan_of(urls, *, jar=None, home=None, **options):

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastreq_jupyter.target import Origin, parse_target, resolve_reference
+from fastreq_jupyter.url import Origin, parse_target, resolve_reference
 
 
 @pytest.mark.parametrize(

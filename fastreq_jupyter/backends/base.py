@@ -17,8 +17,8 @@ from fastreq_jupyter.errors import BackendError, OptionError
 
 if TYPE_CHECKING:
     from fastreq_jupyter.response import Headers
-    from fastreq_jupyter.target import Target
     from fastreq_jupyter.timing import Marks
+    from fastreq_jupyter.url import Target
 
 __all__ = ["NAMES", "Backend", "Exchange", "SessionKey", "Stream", "detect", "open_backend", "translate"]
 

@@ -18,7 +18,7 @@ from fastreq_jupyter.cell.bound import Bound, BoundPart, BoundParts, Env, Misfit
 from fastreq_jupyter.cell.plain_lines import PLAIN_URL
 from fastreq_jupyter.cell.syntax import Range, VarText
 from fastreq_jupyter.secret_names import is_secret_name
-from fastreq_jupyter.target import parse_target
+from fastreq_jupyter.url import parse_target
 
 __all__ = ["UrlPlan"]
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.cookies import Jar
     from fastreq_jupyter.engine.limiter import Ticket
     from fastreq_jupyter.options import Options
-    from fastreq_jupyter.target import Origin
+    from fastreq_jupyter.url import Origin
 
 __all__ = ["Handoff", "Transport", "Trial"]
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.progress import Tally
     from fastreq_jupyter.model import Attempt, Request
     from fastreq_jupyter.policy.health import Health
-    from fastreq_jupyter.target import Origin
+    from fastreq_jupyter.url import Origin
 
 __all__ = ["Job", "Lane"]
 

@@ -16,7 +16,7 @@ from fastreq_jupyter.policy.rate import Gcra, interval_of
 
 if TYPE_CHECKING:
     from fastreq_jupyter.options import Rate
-    from fastreq_jupyter.target import Origin
+    from fastreq_jupyter.url import Origin
 
 __all__ = ["Gate", "Host", "MemoryGate", "Ticket", "host_at"]
 

@@ -19,7 +19,7 @@ from fastreq_jupyter.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fastreq_jupyter.target import Origin
+    from fastreq_jupyter.url import Origin
 
 __all__ = ["proxy_for"]
 

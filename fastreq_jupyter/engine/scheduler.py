@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.engine.progress import Tally
     from fastreq_jupyter.model import Item, Plan
-    from fastreq_jupyter.target import Origin
+    from fastreq_jupyter.url import Origin
 
 __all__ = ["Business", "Scheduler"]
 

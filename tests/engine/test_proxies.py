@@ -4,7 +4,7 @@ from hypothesis import strategies as st
 
 from fastreq_jupyter.engine.proxies import proxy_for
 from fastreq_jupyter.errors import OptionError
-from fastreq_jupyter.target import Origin, parse_target
+from fastreq_jupyter.url import Origin, parse_target
 
 
 def found(url, option="env", **environ):

@@ -14,7 +14,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "fastreq_jupyter"
 NAME = PACKAGE.name
 LONGEST_FUNCTION = 40
-LONGEST_FILE = 300
+LONGEST_FILE = 500
 
 
 @dataclass(frozen=True)

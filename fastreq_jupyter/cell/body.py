@@ -17,7 +17,7 @@ from fastreq_jupyter.cell.lookup import is_record
 from fastreq_jupyter.cell.syntax import FilePiece, HeaderTemplate, Parts, Span, TextPiece, VarText
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
-from fastreq_jupyter.secret_names import is_secret_name
+from fastreq_jupyter.redact import is_secret_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable

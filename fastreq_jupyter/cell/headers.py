@@ -8,7 +8,7 @@ from dataclasses import replace
 
 from fastreq_jupyter.cell.bound import Bound, BoundPart, BoundParts, Env, MisfitError, shown_as, text_in
 from fastreq_jupyter.cell.syntax import HeaderTemplate, VarText
-from fastreq_jupyter.secret_names import is_secret_header
+from fastreq_jupyter.redact import is_secret_header
 
 __all__ = ["HeaderPlan", "check_header_text"]
 

@@ -17,7 +17,7 @@ from urllib.parse import quote
 from fastreq_jupyter.cell.bound import Bound, BoundPart, BoundParts, Env, MisfitError, shown_as, text_in
 from fastreq_jupyter.cell.plain_lines import PLAIN_URL
 from fastreq_jupyter.cell.syntax import Range, VarText
-from fastreq_jupyter.secret_names import is_secret_name
+from fastreq_jupyter.redact import is_secret_name
 from fastreq_jupyter.url import parse_target
 
 __all__ = ["UrlPlan"]

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 from fastreq_jupyter.cell.bodies import content_type_of
 from fastreq_jupyter.cell.syntax import Placeholder, Ref, RequestTemplate, TextPiece
-from fastreq_jupyter.redact import is_secret_header, is_secret_name, redact_url
-from fastreq_jupyter.secret_fields import secret_part, secret_spans
+from fastreq_jupyter.redact import is_secret_header, is_secret_name, redact_url, secret_part, secret_spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

@@ -14,8 +14,7 @@ import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
-from fastreq_jupyter.redact import MASK, SHORTEST, is_secret_name, redact_url, secret_values
-from fastreq_jupyter.secret_fields import secret_spans
+from fastreq_jupyter.redact import MASK, SHORTEST, is_secret_name, redact_url, secret_spans, secret_values
 
 if TYPE_CHECKING:
     from fastreq_jupyter.model import Request

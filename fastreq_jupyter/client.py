@@ -11,12 +11,11 @@ from fastreq_jupyter.call import Session, call_of, refuse, run_awaiting, run_blo
 from fastreq_jupyter.credentials import Home
 from fastreq_jupyter.engine.engine import last_run
 from fastreq_jupyter.engine.streaming import Handoffs, StreamedOutcome
-from fastreq_jupyter.errors import OptionError
+from fastreq_jupyter.errors import OptionError, sealed
 from fastreq_jupyter.interrupt import interruption
 from fastreq_jupyter.options import OptionArguments, Options, document_options
 from fastreq_jupyter.preview import preview
 from fastreq_jupyter.results import conclude
-from fastreq_jupyter.sealing import sealed
 from fastreq_jupyter.url import parse_target
 
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ import traceback
 import pytest
 
 from fastreq_jupyter.engine.drawing import Source
-from fastreq_jupyter.errors import OptionError
-from fastreq_jupyter.sealing import outside, sealed
+from fastreq_jupyter.errors import OptionError, outside, sealed
 
 SECRET = "canary"
 

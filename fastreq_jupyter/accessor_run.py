@@ -7,13 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from fastreq_jupyter.bridge import wait_blocking
+from fastreq_jupyter.bridge import interruption, wait_blocking
 from fastreq_jupyter.call import where_it_stopped
 from fastreq_jupyter.columns import floats, instants, integers, texts
 from fastreq_jupyter.engine.engine import find_run
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.frame import to_frame
-from fastreq_jupyter.interrupt import interruption
 from fastreq_jupyter.options import Options
 from fastreq_jupyter.timing import phases_of
 from fastreq_jupyter.waterfall_rows import shown_url

@@ -8,12 +8,12 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
+from fastreq_jupyter.bridge import interruption
 from fastreq_jupyter.call import Call, check_options, refuse, run_blocking, session_of, where_it_stopped
 from fastreq_jupyter.cell.each import EachSpec, Source
 from fastreq_jupyter.cell.plan import build
 from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.errors import UsageError
-from fastreq_jupyter.interrupt import interruption
 from fastreq_jupyter.model import Plan
 from fastreq_jupyter.options import TABLE, Options
 from fastreq_jupyter.plan import outfitted

@@ -7,8 +7,8 @@ from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.engine.saving import AtomicFile
 from fastreq_jupyter.errors import UsageError
+from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.svg import COLOURS, FAILED, svg
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from fastreq_jupyter.engine.saving import AtomicFile
 from fastreq_jupyter.errors import UsageError
+from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.frame_formats import FORMATS, Sheet
 from fastreq_jupyter.frame_schema import Spec, describe, plain_values, restore
 from fastreq_jupyter.frame_values import decode_value, encode_value

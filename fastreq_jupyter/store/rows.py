@@ -17,7 +17,7 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.engine.reading import Reading, read_data
-from fastreq_jupyter.engine.saving import AtomicFile
+from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.model import Attempt, Outcome, Request, Response
 from fastreq_jupyter.policy.retry import RETRIED
 from fastreq_jupyter.redact import MASK, one_line, redact_text, redact_url, secret_values

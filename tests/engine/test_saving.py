@@ -5,7 +5,7 @@ import textwrap
 
 import pytest
 
-from fastreq_jupyter.engine.saving import AtomicFile
+from fastreq_jupyter.files import AtomicFile
 
 
 def names(directory):
@@ -54,7 +54,7 @@ def test_missing_directories_are_made(tmp_path):
 @pytest.mark.skipif(os.name == "nt", reason="permissions of POSIX")
 @pytest.mark.parametrize(("umask", "mode"), [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
 def test_permissions_are_those_of_any_new_file(tmp_path, umask, mode):
-    script = f"import os; os.umask({umask}); from fastreq_jupyter.engine.saving import AtomicFile as A; A('a.bin').commit()"
+    script = f"import os; os.umask({umask}); from fastreq_jupyter.files import AtomicFile as A; A('a.bin').commit()"
     subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True)
     assert (tmp_path / "a.bin").stat().st_mode & 0o777 == mode
 
@@ -90,7 +90,7 @@ def test_longest_file_name_works(tmp_path):
 def test_full_disk_is_an_os_error_and_leaves_nothing(tmp_path):
     script = textwrap.dedent("""
         import resource, signal
-        from fastreq_jupyter.engine.saving import AtomicFile
+        from fastreq_jupyter.files import AtomicFile
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
         file = AtomicFile("a.bin")

@@ -8,12 +8,12 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 from fastreq_jupyter.backends.base import Exchange, SessionKey, Stream
-from fastreq_jupyter.engine.proxies import proxy_for
 from fastreq_jupyter.engine.sink import Body, read_body
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.model import Response
 from fastreq_jupyter.policy.framing import check_head, check_part
+from fastreq_jupyter.policy.proxy import proxy_for
 from fastreq_jupyter.policy.redirect import next_exchange
 from fastreq_jupyter.redact import one_line, redact_text, secret_values
 from fastreq_jupyter.timing import Marks, Timing

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastreq_jupyter.engine.proxies import proxy_for
 from fastreq_jupyter.errors import OptionError
+from fastreq_jupyter.policy.proxy import proxy_for
 from fastreq_jupyter.url import Origin, parse_target
 
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.accessor_run import again, outcomes_of, run_of, summary_of, timings_frame
 from fastreq_jupyter.accessor_send import send_rows
-from fastreq_jupyter.cell.jmes import Selection
 from fastreq_jupyter.cell.to_text import to_curl, to_http
 from fastreq_jupyter.errors import UsageError, sealed
-from fastreq_jupyter.expand import expand_frame, explode_frame
 from fastreq_jupyter.figure import Waterfall
-from fastreq_jupyter.frame_io import save
-from fastreq_jupyter.frame_select import select_frame
+from fastreq_jupyter.frame.expand import expand_frame, explode_frame
+from fastreq_jupyter.frame.io import save
+from fastreq_jupyter.frame.select import select_frame
+from fastreq_jupyter.frame.selection import Selection
 from fastreq_jupyter.waterfall import layout
 
 if TYPE_CHECKING:

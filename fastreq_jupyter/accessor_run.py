@@ -9,10 +9,10 @@ import pandas as pd
 
 from fastreq_jupyter.bridge import interruption, wait_blocking
 from fastreq_jupyter.call import where_it_stopped
-from fastreq_jupyter.columns import floats, instants, integers, texts
 from fastreq_jupyter.engine.engine import find_run
 from fastreq_jupyter.errors import UsageError
-from fastreq_jupyter.frame import to_frame
+from fastreq_jupyter.frame.build import to_frame
+from fastreq_jupyter.frame.columns import floats, instants, integers, texts
 from fastreq_jupyter.options import Options
 from fastreq_jupyter.timing import phases_of
 from fastreq_jupyter.waterfall_rows import shown_url

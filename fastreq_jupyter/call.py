@@ -10,10 +10,10 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from fastreq_jupyter.bridge import Waited, interruption, start, start_beside, wait_awaiting, wait_blocking
-from fastreq_jupyter.cell.jmes import check_expression
 from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.engine.engine import engine_here
 from fastreq_jupyter.errors import OptionError, UsageError
+from fastreq_jupyter.frame.selection import check_expression
 from fastreq_jupyter.options import TABLE, Options
 from fastreq_jupyter.plan import make_plan
 from fastreq_jupyter.redact import one_line

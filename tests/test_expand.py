@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import JSON_TYPE, failed, good
 
-from fastreq_jupyter.expand import MAX_COLUMNS, explode_frame
-from fastreq_jupyter.frame import to_frame
+from fastreq_jupyter.frame.build import to_frame
+from fastreq_jupyter.frame.expand import MAX_COLUMNS, explode_frame
 from fastreq_jupyter.model import Request, Response
 from fastreq_jupyter.options import Options
 

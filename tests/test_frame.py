@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import JSON_TYPE, START, attempt, failed, good, timing, unsent
 
-from fastreq_jupyter.columns import instants, texts
-from fastreq_jupyter.frame import present, to_frame
+from fastreq_jupyter.frame.build import present, to_frame
+from fastreq_jupyter.frame.columns import instants, texts
 from fastreq_jupyter.model import Outcome, Request, Response
 from fastreq_jupyter.options import Options
 
@@ -283,7 +283,7 @@ def test_the_frame_is_the_same_without_pyarrow():
     pytest.importorskip("pyarrow")
     program = (
         "import sys; sys.modules['pyarrow'] = None\n"
-        "from samples import good; from fastreq_jupyter.frame import to_frame; from fastreq_jupyter.options import Options\n"
+        "from samples import good; from fastreq_jupyter.frame.build import to_frame; from fastreq_jupyter.options import Options\n"
         "print([repr(dtype) for dtype in to_frame([good(0, 'x')], Options()).dtypes])"
     )
     bare = subprocess.run(

@@ -18,9 +18,9 @@ from hypothesis import strategies as st
 from samples import failed, good, unsent
 
 from fastreq_jupyter.errors import UsageError
-from fastreq_jupyter.frame import to_frame
-from fastreq_jupyter.frame_io import load, save
-from fastreq_jupyter.frame_values import decode_value, encode_value
+from fastreq_jupyter.frame.build import to_frame
+from fastreq_jupyter.frame.io import load, save
+from fastreq_jupyter.frame.values import decode_value, encode_value
 from fastreq_jupyter.options import Options
 
 

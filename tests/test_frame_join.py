@@ -8,7 +8,7 @@ from samples import failed, good
 
 from fastreq_jupyter.cell.each import EachSpec, Rows, Source
 from fastreq_jupyter.cell.join import RowJoin
-from fastreq_jupyter.frame import to_frame
+from fastreq_jupyter.frame.build import to_frame
 from fastreq_jupyter.options import Options
 
 PLAIN = Options()

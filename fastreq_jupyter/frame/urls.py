@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.columns import clean_text
+from fastreq_jupyter.frame.columns import clean_text
 from fastreq_jupyter.redact import is_secret_name, redact_text, redact_url, secret_values
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from fastreq_jupyter.columns import (
+from fastreq_jupyter.frame.columns import (
     HTTP_VERSION,
     METHOD,
     OTHER_METHOD,
@@ -26,9 +26,9 @@ from fastreq_jupyter.columns import (
     sparse_texts,
     texts,
 )
-from fastreq_jupyter.expand import expand_frame
-from fastreq_jupyter.frame_select import select_frame
-from fastreq_jupyter.frame_urls import final_urls, secrets_of, shown_urls
+from fastreq_jupyter.frame.expand import expand_frame
+from fastreq_jupyter.frame.select import select_frame
+from fastreq_jupyter.frame.urls import final_urls, secrets_of, shown_urls
 from fastreq_jupyter.redact import MASK, is_secret_header, one_line, redact_text, redact_url
 from fastreq_jupyter.timing import Phases, phases_of
 

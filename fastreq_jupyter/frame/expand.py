@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from fastreq_jupyter.cell.jmes import Selection
-from fastreq_jupyter.columns import clean_text, objects, texts
-from fastreq_jupyter.frame_select import search_rows
+from fastreq_jupyter.frame.columns import clean_text, objects, texts
+from fastreq_jupyter.frame.select import search_rows
+from fastreq_jupyter.frame.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

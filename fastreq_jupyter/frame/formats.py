@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from fastreq_jupyter.errors import UsageError
-from fastreq_jupyter.frame_values import dump_json
+from fastreq_jupyter.frame.values import dump_json
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fastreq_jupyter.frame_schema import Spec
+    from fastreq_jupyter.frame.schema import Spec
 
 __all__ = ["FORMATS", "Format", "Sheet"]
 

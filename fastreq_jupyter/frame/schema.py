@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from fastreq_jupyter.columns import objects
-from fastreq_jupyter.frame_values import decode_value, encode_value
+from fastreq_jupyter.frame.columns import objects
+from fastreq_jupyter.frame.values import decode_value, encode_value
 
 if TYPE_CHECKING:
     from collections.abc import Callable

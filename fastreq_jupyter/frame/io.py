@@ -14,9 +14,9 @@ import pandas as pd
 
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.files import AtomicFile
-from fastreq_jupyter.frame_formats import FORMATS, Sheet
-from fastreq_jupyter.frame_schema import Spec, describe, plain_values, restore
-from fastreq_jupyter.frame_values import decode_value, encode_value
+from fastreq_jupyter.frame.formats import FORMATS, Sheet
+from fastreq_jupyter.frame.schema import Spec, describe, plain_values, restore
+from fastreq_jupyter.frame.values import decode_value, encode_value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

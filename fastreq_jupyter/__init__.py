@@ -49,7 +49,7 @@ _HOMES = {
         "BackendError", "CellSyntaxError", "FastreqError", "InsecureWarning", "JournalError", "OptionError", "PartialFailureError",
         "RunError", "SourceError", "UsageError",
     ),
-    "frame_io": ("load",),
+    "frame.io": ("load",),
     "model": ("Outcome", "Request", "Response"),
     "notebook.monitor": ("Monitor",),
     "notebook.panel": ("Panel",),

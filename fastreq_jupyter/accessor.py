@@ -9,12 +9,12 @@ from fastreq_jupyter.accessor_run import again, outcomes_of, run_of, summary_of,
 from fastreq_jupyter.accessor_send import send_rows
 from fastreq_jupyter.cell.to_text import to_curl, to_http
 from fastreq_jupyter.errors import UsageError, sealed
-from fastreq_jupyter.figure import Waterfall
 from fastreq_jupyter.frame.expand import expand_frame, explode_frame
 from fastreq_jupyter.frame.io import save
 from fastreq_jupyter.frame.select import select_frame
 from fastreq_jupyter.frame.selection import Selection
-from fastreq_jupyter.waterfall import layout
+from fastreq_jupyter.picture.figure import Waterfall
+from fastreq_jupyter.picture.waterfall import layout
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -14,8 +14,8 @@ from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.frame.build import to_frame
 from fastreq_jupyter.frame.columns import floats, instants, integers, texts
 from fastreq_jupyter.options import Options
+from fastreq_jupyter.picture.rows import shown_url
 from fastreq_jupyter.timing import phases_of
-from fastreq_jupyter.waterfall_rows import shown_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

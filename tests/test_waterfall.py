@@ -13,12 +13,12 @@ from hypothesis import strategies as st
 from samples import START, attempt, failed, good, nan, timing, unsent
 
 from fastreq_jupyter.errors import UsageError
-from fastreq_jupyter.figure import Waterfall
 from fastreq_jupyter.model import Request
-from fastreq_jupyter.svg import svg
+from fastreq_jupyter.picture.figure import Waterfall
+from fastreq_jupyter.picture.rows import choose_rows, cut_middle, row_label, row_status, row_tip, show_ms
+from fastreq_jupyter.picture.svg import svg
+from fastreq_jupyter.picture.waterfall import layout, phase_bars
 from fastreq_jupyter.timing import Timing
-from fastreq_jupyter.waterfall import layout, phase_bars
-from fastreq_jupyter.waterfall_rows import choose_rows, cut_middle, row_label, row_status, row_tip, show_ms
 
 RUDE = "<script>alert(1)</script>\x1b[31m\u202e&\"'\n"
 

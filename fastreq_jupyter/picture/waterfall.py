@@ -14,8 +14,8 @@ from datetime import timedelta
 from math import isfinite, isnan
 from typing import TYPE_CHECKING
 
+from fastreq_jupyter.picture.rows import choose_rows, row_label, row_status, row_tip, show_ms
 from fastreq_jupyter.redact import one_line
-from fastreq_jupyter.waterfall_rows import choose_rows, row_label, row_status, row_tip, show_ms
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.files import AtomicFile
-from fastreq_jupyter.svg import COLOURS, FAILED, svg
+from fastreq_jupyter.picture.svg import COLOURS, FAILED, svg
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fastreq_jupyter.waterfall import Label, Layout, Rect
+    from fastreq_jupyter.picture.waterfall import Label, Layout, Rect
 
 __all__ = ["Waterfall"]
 

@@ -13,7 +13,7 @@ import pytest
 
 import fastreq_jupyter
 from fastreq_jupyter import fastreq, last_run
-from fastreq_jupyter.accessor_send import json_template
+from fastreq_jupyter.client.accessor_send import json_template
 from fastreq_jupyter.errors import UsageError
 
 ROOT = Path(__file__).parents[1]
@@ -271,7 +271,7 @@ def test_waiting_for_pandas_imports_nothing_and_leaves_nothing():
     program = (
         "import fastreq_jupyter; assert not {'pandas', 'IPython', 'niquests', 'aiohttp'} & set(sys.modules)\n"
         "import pandas; print([type(f).__name__ for f in sys.meta_path if type(f).__module__.startswith('fastreq')])\n"
-        "print('fastreq_jupyter.accessor' in sys.modules)"
+        "print('fastreq_jupyter.client.accessor' in sys.modules)"
     )
     assert _python(program).stdout.splitlines() == ["[]", "False"]
 

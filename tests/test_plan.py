@@ -8,12 +8,12 @@ import itertools
 import pandas as pd
 import pytest
 
-from fastreq_jupyter.credentials import Home
+from fastreq_jupyter.client.credentials import Home
+from fastreq_jupyter.client.plan import make_plan, outfitted
 from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.errors import OptionError, UsageError
 from fastreq_jupyter.model import Deferred, Request, Unsendable
 from fastreq_jupyter.options import Options
-from fastreq_jupyter.plan import make_plan, outfitted
 from fastreq_jupyter.url import parse_target
 
 

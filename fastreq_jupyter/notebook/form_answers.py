@@ -5,9 +5,9 @@ from __future__ import annotations
 import html
 from typing import TYPE_CHECKING, Any
 
+from fastreq_jupyter.client.results import check_failures
 from fastreq_jupyter.errors import PartialFailureError, RunError
 from fastreq_jupyter.redact import one_line
-from fastreq_jupyter.results import check_failures
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from fastreq_jupyter.bridge import start
+from fastreq_jupyter.client.preview import preview, preview_line
+from fastreq_jupyter.client.results import value_of
 from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.form_answers import attention, cell_html, ended_line, preview_html, what_failed
 from fastreq_jupyter.notebook.form_checks import refuse_secrets
@@ -25,9 +27,7 @@ from fastreq_jupyter.notebook.html import summary
 from fastreq_jupyter.notebook.monitor import Monitor
 from fastreq_jupyter.notebook.show import variables, where_all_is
 from fastreq_jupyter.options import TABLE
-from fastreq_jupyter.preview import preview, preview_line
 from fastreq_jupyter.redact import one_line
-from fastreq_jupyter.results import value_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping

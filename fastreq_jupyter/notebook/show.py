@@ -8,14 +8,14 @@ from threading import Thread
 from typing import TYPE_CHECKING, Any, cast
 from weakref import WeakKeyDictionary, ref
 
+from fastreq_jupyter.client.results import present
 from fastreq_jupyter.model import Outcome
 from fastreq_jupyter.notebook.text import NotebookText, TerminalText
-from fastreq_jupyter.results import present
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastreq_jupyter.call import Display
+    from fastreq_jupyter.client.call import Display
     from fastreq_jupyter.engine.run import Run
     from fastreq_jupyter.model import Item
     from fastreq_jupyter.options import Options

@@ -12,14 +12,14 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
-from fastreq_jupyter.elements import ItemMaker
+from fastreq_jupyter.client.elements import ItemMaker
+from fastreq_jupyter.client.outfit import Outfit
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.model import Item, Plan, Request
-from fastreq_jupyter.outfit import Outfit
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.credentials import Home
+    from fastreq_jupyter.client.credentials import Home
     from fastreq_jupyter.engine.cookies import Jar
     from fastreq_jupyter.options import Options
 

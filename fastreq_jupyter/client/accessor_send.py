@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from fastreq_jupyter.bridge import interruption
-from fastreq_jupyter.call import Call, check_options, refuse, run_blocking, session_of, where_it_stopped
 from fastreq_jupyter.cell.each import EachSpec, Source
 from fastreq_jupyter.cell.plan import build
+from fastreq_jupyter.client.call import Call, check_options, refuse, run_blocking, session_of, where_it_stopped
+from fastreq_jupyter.client.plan import outfitted
+from fastreq_jupyter.client.preview import preview
+from fastreq_jupyter.client.results import conclude
 from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.model import Plan
 from fastreq_jupyter.options import TABLE, Options
-from fastreq_jupyter.plan import outfitted
-from fastreq_jupyter.preview import preview
-from fastreq_jupyter.results import conclude
 
 if TYPE_CHECKING:
     import pandas as pd

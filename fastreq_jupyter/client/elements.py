@@ -15,8 +15,8 @@ from fastreq_jupyter.redact import one_line, redact_url
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from fastreq_jupyter.client.outfit import Outfit
     from fastreq_jupyter.options import Options
-    from fastreq_jupyter.outfit import Outfit
 
 __all__ = ["ItemMaker"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.credentials import Credentials, Home, SeveralOriginsError
+from fastreq_jupyter.client.credentials import Credentials, Home, SeveralOriginsError
 from fastreq_jupyter.engine.cookies import read_cookies
 from fastreq_jupyter.model import Deferred, Item, Outcome, Request, Unsendable, copy_request
 from fastreq_jupyter.url import Origin, Target, parse_target

@@ -10,19 +10,19 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from fastreq_jupyter.bridge import Waited, interruption, start, start_beside, wait_awaiting, wait_blocking
+from fastreq_jupyter.client.plan import make_plan
+from fastreq_jupyter.client.results import conclude, parse, parse_again, present
 from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.engine.engine import engine_here
 from fastreq_jupyter.errors import OptionError, UsageError
 from fastreq_jupyter.frame.selection import check_expression
 from fastreq_jupyter.options import TABLE, Options
-from fastreq_jupyter.plan import make_plan
 from fastreq_jupyter.redact import one_line
-from fastreq_jupyter.results import conclude, parse, parse_again, present
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from fastreq_jupyter.credentials import Home
+    from fastreq_jupyter.client.credentials import Home
     from fastreq_jupyter.engine.run import Run
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from fastreq_jupyter.bridge import interruption, wait_blocking
-from fastreq_jupyter.call import where_it_stopped
+from fastreq_jupyter.client.call import where_it_stopped
 from fastreq_jupyter.engine.engine import find_run
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.frame.build import to_frame

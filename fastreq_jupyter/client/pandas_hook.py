@@ -60,4 +60,4 @@ def _attach() -> None:
 def _open(frame: Any) -> Any:
     """Requests made from the rows of a frame, and what can be done with the frame of a run."""
     # The rest of the package is loaded when it is used, not with pandas.
-    return import_module("fastreq_jupyter.accessor").FastreqAccessor(frame)
+    return import_module("fastreq_jupyter.client.accessor").FastreqAccessor(frame)

@@ -7,14 +7,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from fastreq_jupyter.bridge import interruption, start
-from fastreq_jupyter.call import Session, call_of, refuse, run_awaiting, run_blocking, where_it_stopped
-from fastreq_jupyter.credentials import Home
+from fastreq_jupyter.client.call import Session, call_of, refuse, run_awaiting, run_blocking, where_it_stopped
+from fastreq_jupyter.client.credentials import Home
+from fastreq_jupyter.client.preview import preview
+from fastreq_jupyter.client.results import conclude
 from fastreq_jupyter.engine.engine import last_run
 from fastreq_jupyter.engine.streaming import Handoffs, StreamedOutcome
 from fastreq_jupyter.errors import OptionError, sealed
 from fastreq_jupyter.options import OptionArguments, Options, document_options
-from fastreq_jupyter.preview import preview
-from fastreq_jupyter.results import conclude
 from fastreq_jupyter.url import parse_target
 
 if TYPE_CHECKING:

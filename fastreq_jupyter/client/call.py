@@ -280,6 +280,6 @@ def _open_store(plan: Plan, *, again: bool) -> Store | None:
     if plan.options.journal is None:
         return None
     # sqlite3 is needed by few
-    from fastreq_jupyter.store.journal import open_journal  # noqa: PLC0415
+    from fastreq_jupyter.journal.journal import open_journal  # noqa: PLC0415
 
     return open_journal(plan.options, again=cast("Iterable[Item]", plan.requests) if again else None)

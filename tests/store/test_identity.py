@@ -5,8 +5,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from journals.notebook import answer, get
 
+from fastreq_jupyter.journal.identity import Identities
 from fastreq_jupyter.model import Request
-from fastreq_jupyter.store.identity import Identities
 
 KEY = b"k" * 32
 

@@ -5,10 +5,10 @@ from time import monotonic
 import pytest
 from journals.notebook import NOON, Notebook, answer, get, post, rows_in
 
+from fastreq_jupyter.journal.journal import open_journal
 from fastreq_jupyter.model import Request
 from fastreq_jupyter.options import Options
 from fastreq_jupyter.redact import MASK
-from fastreq_jupyter.store.journal import open_journal
 
 
 def test_rerun_sends_nothing_again(notebook):

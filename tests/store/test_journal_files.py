@@ -10,8 +10,8 @@ import pytest
 from journals.notebook import Notebook, get
 
 from fastreq_jupyter.errors import JournalError
+from fastreq_jupyter.journal.journal import open_journal
 from fastreq_jupyter.options import Options
-from fastreq_jupyter.store.journal import open_journal
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="links and permissions of POSIX")
 
@@ -36,7 +36,7 @@ def test_all_files_are_for_their_owner_only(tmp_path, umask):
         import os, time
         os.umask({umask})
         from fastreq_jupyter.options import Options
-        from fastreq_jupyter.store.journal import open_journal
+        from fastreq_jupyter.journal.journal import open_journal
         journal = open_journal(Options.of(journal="runs.db"))
         print(sorted((name, oct(os.stat(name).st_mode & 0o777)) for name in os.listdir()))
     """)
@@ -143,7 +143,7 @@ def test_second_process_is_told_who_holds_the_journal(notebook, tmp_path):
     script = textwrap.dedent("""
         import sys
         from fastreq_jupyter.options import Options
-        from fastreq_jupyter.store.journal import open_journal
+        from fastreq_jupyter.journal.journal import open_journal
         journal = open_journal(Options.of(journal="runs.db"))
         print("open", flush=True)
         sys.stdin.read()

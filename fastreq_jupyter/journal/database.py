@@ -16,9 +16,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastreq_jupyter.errors import JournalError
-from fastreq_jupyter.store.lock import FileLock
-from fastreq_jupyter.store.rescue import rescue
-from fastreq_jupyter.store.tables import APPLICATION_ID, NEIGHBOURS, VERSION, connect, create_empty, get, prepare, put
+from fastreq_jupyter.journal.lock import FileLock
+from fastreq_jupyter.journal.rescue import rescue
+from fastreq_jupyter.journal.tables import APPLICATION_ID, NEIGHBOURS, VERSION, connect, create_empty, get, prepare, put
 
 __all__ = ["Database", "open_database"]
 

@@ -8,7 +8,7 @@ from hashlib import blake2b
 from secrets import token_bytes
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.store.rows import COLUMNS
+from fastreq_jupyter.journal.rows import COLUMNS
 
 if TYPE_CHECKING:
     from pathlib import Path

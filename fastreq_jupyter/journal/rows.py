@@ -24,8 +24,8 @@ from fastreq_jupyter.redact import MASK, one_line, redact_text, redact_url, secr
 from fastreq_jupyter.timing import Timing
 
 if TYPE_CHECKING:
+    from fastreq_jupyter.journal.identity import Identity
     from fastreq_jupyter.options import Options
-    from fastreq_jupyter.store.identity import Identity
 
 __all__ = ["COLUMNS", "Row", "begun_row", "is_final", "kept_row", "outcome_of", "seal_of"]
 

@@ -8,8 +8,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.store.rows import COLUMNS, Row, seal_of
-from fastreq_jupyter.store.tables import INSERT, NEIGHBOURS, connect, create_empty, prepare, put, read_key, write_key
+from fastreq_jupyter.journal.rows import COLUMNS, Row, seal_of
+from fastreq_jupyter.journal.tables import INSERT, NEIGHBOURS, connect, create_empty, prepare, put, read_key, write_key
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -20,7 +20,7 @@ from zlib import crc32
 from aiohttp import web
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.demo_shop import Record, Shop
+    from fastreq_jupyter.demo.shop import Record, Shop
 
 __all__ = ["PATHS", "Api"]
 

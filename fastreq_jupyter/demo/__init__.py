@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 from aiohttp import web
 
-from fastreq_jupyter.demo_api import PATHS, Api
-from fastreq_jupyter.demo_shop import Shop
+from fastreq_jupyter.demo.api import PATHS, Api
+from fastreq_jupyter.demo.shop import Shop
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -141,7 +141,3 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(server, *(f"  {path:<26} {text}" for path, text in PATHS.items()), "Ctrl-C ends it.", sep="\n", flush=True)  # noqa: T201  a command
         ended.wait()
     return 0
-
-
-if __name__ == "__main__":
-    raise SystemExit(main())

@@ -18,7 +18,7 @@ from math import isfinite
 from pathlib import PurePath
 from typing import Any
 
-from fastreq_jupyter.cell.lookup import comes_from, fields_of
+from fastreq_jupyter.cell.fill.lookup import comes_from, fields_of
 
 __all__ = ["NoPlaceError", "is_missing", "json_of", "plain", "text_of", "type_name"]
 

@@ -9,17 +9,17 @@ from dataclasses import replace
 from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.bound import Bound, BoundPart, BoundParts, Env
-from fastreq_jupyter.cell.chain import answer_reader
-from fastreq_jupyter.cell.dynamic import SECRET_CALLS, Surroundings, check_call, make
-from fastreq_jupyter.cell.lookup import LookupFailed, near, offered, walk
+from fastreq_jupyter.cell.fill.bound import Bound, BoundPart, BoundParts, Env
+from fastreq_jupyter.cell.fill.chain import answer_reader
+from fastreq_jupyter.cell.fill.dynamic import SECRET_CALLS, Surroundings, check_call, make
+from fastreq_jupyter.cell.fill.lookup import LookupFailed, near, offered, walk
 from fastreq_jupyter.cell.syntax import Call, Parts, Placeholder, Ref, Variable, VarText
 from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from fastreq_jupyter.cell.each import Rows
+    from fastreq_jupyter.cell.each.rows import Rows
 
 __all__ = ["Binder"]
 

@@ -10,13 +10,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from fastreq_jupyter.cell.curl_form import form_part, no_stdin, quoted
+from fastreq_jupyter.cell.curl.form import form_part, no_stdin, quoted
 from fastreq_jupyter.cell.request_line import make_header
 from fastreq_jupyter.cell.syntax import FilePiece, HeaderTemplate, Part, Parts, RequestTemplate, Span, TextPiece
 from fastreq_jupyter.cell.template import read_text, read_url
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.cell.curl_flags import Action
+    from fastreq_jupyter.cell.curl.flags import Action
 
 __all__ = ["CurlRequest"]
 

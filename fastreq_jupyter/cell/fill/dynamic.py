@@ -17,7 +17,7 @@ from difflib import get_close_matches
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.lookup import LookupFailed, near
+from fastreq_jupyter.cell.fill.lookup import LookupFailed, near
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

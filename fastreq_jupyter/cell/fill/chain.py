@@ -12,7 +12,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.lookup import LookupFailed, walk
+from fastreq_jupyter.cell.fill.lookup import LookupFailed, walk
 from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import quote
 
-from fastreq_jupyter.cell.bound import Bound, BoundPart, BoundParts, Env, MisfitError, shown_as, text_in
+from fastreq_jupyter.cell.fill.bound import Bound, BoundPart, BoundParts, Env, MisfitError, shown_as, text_in
 from fastreq_jupyter.cell.plain_lines import PLAIN_URL
 from fastreq_jupyter.cell.syntax import Range, VarText
 from fastreq_jupyter.redact import is_secret_name

@@ -9,9 +9,9 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.curl_flags import COSMETIC, FLAGS, LIFTED, REFUSED, SHORT
-from fastreq_jupyter.cell.curl_request import CurlRequest
-from fastreq_jupyter.cell.curl_words import read_words
+from fastreq_jupyter.cell.curl.flags import COSMETIC, FLAGS, LIFTED, REFUSED, SHORT
+from fastreq_jupyter.cell.curl.request import CurlRequest
+from fastreq_jupyter.cell.curl.words import read_words
 from fastreq_jupyter.cell.syntax import Span
 
 if TYPE_CHECKING:

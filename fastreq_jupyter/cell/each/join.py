@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    from fastreq_jupyter.cell.each import Rows
+    from fastreq_jupyter.cell.each.rows import Rows
 
 __all__ = ["RESULT_COLUMNS", "RowJoin", "renamed"]
 

@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from fastreq_jupyter.cell.column import CHUNK, Column
-from fastreq_jupyter.cell.lookup import LookupFailed, fields_of, is_record, item_of
+from fastreq_jupyter.cell.each.column import CHUNK, Column
+from fastreq_jupyter.cell.fill.lookup import LookupFailed, fields_of, is_record, item_of
 
 __all__ = ["Elements", "Frame", "Table", "table_of"]
 

@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Outcome as Outcome
     from fastreq_jupyter.model import Request as Request
     from fastreq_jupyter.model import Response as Response
-    from fastreq_jupyter.notebook.monitor import Monitor as Monitor
-    from fastreq_jupyter.notebook.panel import Panel as Panel
+    from fastreq_jupyter.notebook.form.panel import Panel as Panel
+    from fastreq_jupyter.notebook.monitor.widget import Monitor as Monitor
     from fastreq_jupyter.options import ReturnType as ReturnType
 
 _HOMES = {
@@ -51,8 +51,8 @@ _HOMES = {
     ),
     "frame.io": ("load",),
     "model": ("Outcome", "Request", "Response"),
-    "notebook.monitor": ("Monitor",),
-    "notebook.panel": ("Panel",),
+    "notebook.monitor.widget": ("Monitor",),
+    "notebook.form.panel": ("Panel",),
 }  # fmt: skip
 _PUBLIC = {name: home for home, names in _HOMES.items() for name in names}
 

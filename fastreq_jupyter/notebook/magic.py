@@ -173,6 +173,6 @@ def _greeting(shell: Any) -> str:
 
 def _open_panel() -> Any:
     # Widgets are paid for where they are shown.
-    from fastreq_jupyter.notebook.panel import Panel  # noqa: PLC0415
+    from fastreq_jupyter.notebook.form.panel import Panel  # noqa: PLC0415
 
     return Panel()

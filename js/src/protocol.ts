@@ -1,4 +1,4 @@
-// What travels between kernel and page. The same words stand in fastreq_jupyter/notebook/feed.py; both sides are held
+// What travels between kernel and page. The same words stand in fastreq_jupyter/notebook/monitor/feed.py; both sides are held
 // together by tests/contract/*.json, written by a Python test and read by ours.
 
 import { type Columns, read } from "./columns";

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from fastreq_jupyter.notebook.form_page import FormPage
-from fastreq_jupyter.notebook.form_words import GROUPS
+from fastreq_jupyter.notebook.form.page import FormPage
+from fastreq_jupyter.notebook.form.words import GROUPS
 from fastreq_jupyter.options import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
-    from fastreq_jupyter.notebook.form import Field
+    from fastreq_jupyter.notebook.form.form import Field
 
 __all__ = ["classed", "is_folded", "lay_out"]
 

@@ -13,8 +13,8 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.engine.summary import quantiles
-from fastreq_jupyter.notebook.batch import ATTEMPT_COLUMNS, ROW_COLUMNS, Words, column, joined
-from fastreq_jupyter.notebook.ledger import FAILED, Ledger
+from fastreq_jupyter.notebook.monitor.batch import ATTEMPT_COLUMNS, ROW_COLUMNS, Words, column, joined
+from fastreq_jupyter.notebook.monitor.ledger import FAILED, Ledger
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:

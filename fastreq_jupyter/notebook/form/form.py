@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from fastreq_jupyter.errors import FastreqError
-from fastreq_jupyter.notebook.form_words import help_of, label_of
+from fastreq_jupyter.notebook.form.words import help_of, label_of
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:

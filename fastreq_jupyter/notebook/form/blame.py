@@ -6,15 +6,15 @@ import re
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.errors import CellSyntaxError, JournalError
-from fastreq_jupyter.notebook.form_checks import without_excerpt
-from fastreq_jupyter.notebook.form_words import label_of, labelled
+from fastreq_jupyter.notebook.form.checks import without_excerpt
+from fastreq_jupyter.notebook.form.words import label_of, labelled
 from fastreq_jupyter.options import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastreq_jupyter.errors import FastreqError
-    from fastreq_jupyter.notebook.form_cell import CellText
+    from fastreq_jupyter.notebook.form.cell import CellText
 
 __all__ = ["ABOVE", "blame"]
 

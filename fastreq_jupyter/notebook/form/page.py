@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import anywidget
 
-from fastreq_jupyter.notebook.monitor import built
+from fastreq_jupyter.notebook.monitor.widget import built
 
 __all__ = ["FormPage"]
 

@@ -11,7 +11,7 @@ from functools import lru_cache
 from math import nan
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.notebook.batch import ATTEMPT_COLUMNS, ROW_COLUMNS, Table
+from fastreq_jupyter.notebook.monitor.batch import ATTEMPT_COLUMNS, ROW_COLUMNS, Table
 from fastreq_jupyter.redact import one_line, redact_text, redact_url, secret_values
 from fastreq_jupyter.timing import phases_of
 

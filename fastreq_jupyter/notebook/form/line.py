@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.notebook.form_cell import quoted
+from fastreq_jupyter.notebook.form.cell import quoted
 from fastreq_jupyter.options import TABLE
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.notebook.form import Field
+    from fastreq_jupyter.notebook.form.form import Field
 
 __all__ = ["field_words"]
 

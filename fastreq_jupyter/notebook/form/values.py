@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.errors import OptionError, UsageError
-from fastreq_jupyter.notebook.form_words import label_of
+from fastreq_jupyter.notebook.form.words import label_of
 from fastreq_jupyter.options import TABLE, header_pairs, refuse_unknown
 
 if TYPE_CHECKING:

@@ -14,9 +14,9 @@ import anywidget
 import traitlets
 
 from fastreq_jupyter.errors import FastreqError, UsageError
-from fastreq_jupyter.notebook.details import details_of, sections_of
 from fastreq_jupyter.notebook.html import text_summary
-from fastreq_jupyter.notebook.watch import Watch
+from fastreq_jupyter.notebook.monitor.details import details_of, sections_of
+from fastreq_jupyter.notebook.monitor.watch import Watch
 from fastreq_jupyter.options import TABLE
 
 if TYPE_CHECKING:
@@ -24,11 +24,11 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.engine.run import Run
     from fastreq_jupyter.model import Outcome
-    from fastreq_jupyter.notebook.feed import Message
+    from fastreq_jupyter.notebook.monitor.feed import Message
 
 __all__ = ["Monitor", "built"]
 
-_STATIC = Path(__file__).parent / "static"
+_STATIC = Path(__file__).parents[1] / "static"
 _NOT_BUILT = "export default { render({ el }) { el.textContent = 'fastreq: the panel was not built: npm run build in js/' } }"
 
 

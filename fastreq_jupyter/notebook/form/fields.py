@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from fastreq_jupyter.cell.request_line import METHODS
-from fastreq_jupyter.notebook.form import Field
-from fastreq_jupyter.notebook.form_checks import (
+from fastreq_jupyter.notebook.form.checks import (
     check_body,
     check_each,
     check_headers,
@@ -17,7 +16,8 @@ from fastreq_jupyter.notebook.form_checks import (
     check_requests,
     check_variable,
 )
-from fastreq_jupyter.notebook.form_words import hint_of, label_of
+from fastreq_jupyter.notebook.form.form import Field
+from fastreq_jupyter.notebook.form.words import hint_of, label_of
 from fastreq_jupyter.options import BACKENDS, RETURN_TYPES, TABLE
 
 if TYPE_CHECKING:

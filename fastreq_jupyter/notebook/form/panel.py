@@ -17,14 +17,14 @@ from fastreq_jupyter.bridge import start
 from fastreq_jupyter.client.preview import preview, preview_line
 from fastreq_jupyter.client.results import value_of
 from fastreq_jupyter.errors import FastreqError, UsageError
-from fastreq_jupyter.notebook.form_answers import attention, cell_html, ended_line, preview_html, what_failed
-from fastreq_jupyter.notebook.form_checks import refuse_secrets
-from fastreq_jupyter.notebook.form_fields import make_fields
-from fastreq_jupyter.notebook.form_layout import classed, lay_out
-from fastreq_jupyter.notebook.form_order import blamed, cell_of, make_order, settings, wrong_of
-from fastreq_jupyter.notebook.form_values import first_contents, written_requests
+from fastreq_jupyter.notebook.form.answers import attention, cell_html, ended_line, preview_html, what_failed
+from fastreq_jupyter.notebook.form.checks import refuse_secrets
+from fastreq_jupyter.notebook.form.fields import make_fields
+from fastreq_jupyter.notebook.form.layout import classed, lay_out
+from fastreq_jupyter.notebook.form.order import blamed, cell_of, make_order, settings, wrong_of
+from fastreq_jupyter.notebook.form.values import first_contents, written_requests
 from fastreq_jupyter.notebook.html import summary
-from fastreq_jupyter.notebook.monitor import Monitor
+from fastreq_jupyter.notebook.monitor.widget import Monitor
 from fastreq_jupyter.notebook.show import variables, where_all_is
 from fastreq_jupyter.options import TABLE
 from fastreq_jupyter.redact import one_line
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
 
     from fastreq_jupyter.engine.run import Run
-    from fastreq_jupyter.notebook.form import Field
+    from fastreq_jupyter.notebook.form.form import Field
     from fastreq_jupyter.notebook.order import Order
 
 __all__ = ["Panel"]

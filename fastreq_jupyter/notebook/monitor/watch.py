@@ -13,7 +13,7 @@ from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.notebook.feed import Feed, Message, Status
+from fastreq_jupyter.notebook.monitor.feed import Feed, Message, Status
 
 if TYPE_CHECKING:
     from collections.abc import Callable

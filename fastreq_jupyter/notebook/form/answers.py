@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from fastreq_jupyter.engine.run import Run
-    from fastreq_jupyter.notebook.form import Field
+    from fastreq_jupyter.notebook.form.form import Field
 
 __all__ = ["attention", "cell_html", "ended_line", "preview_html", "what_failed"]
 

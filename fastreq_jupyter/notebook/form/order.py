@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 from fastreq_jupyter.cell.line import parse_line
 from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.config import changed_options
-from fastreq_jupyter.notebook.form_answers import attention
-from fastreq_jupyter.notebook.form_blame import ABOVE, blame
-from fastreq_jupyter.notebook.form_cell import BodyError, CellText, cell_text
-from fastreq_jupyter.notebook.form_line import field_words
-from fastreq_jupyter.notebook.form_words import label_of
+from fastreq_jupyter.notebook.form.answers import attention
+from fastreq_jupyter.notebook.form.blame import ABOVE, blame
+from fastreq_jupyter.notebook.form.cell import BodyError, CellText, cell_text
+from fastreq_jupyter.notebook.form.line import field_words
+from fastreq_jupyter.notebook.form.words import label_of
 from fastreq_jupyter.notebook.order import Order, finished, order_steps
 from fastreq_jupyter.notebook.show import shell
 from fastreq_jupyter.redact import one_line
@@ -19,7 +19,7 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fastreq_jupyter.notebook.form import Field
+    from fastreq_jupyter.notebook.form.form import Field
 
 __all__ = ["blamed", "cell_of", "make_order", "settings", "wrong_of"]
 

@@ -1,6 +1,6 @@
 """A column as plain values with a description, and back, exactly: the common ground of all file formats.
 
-Plain values are None, bool, int, float and text; objects are JSON texts or trees of `frame_values`. The description is small JSON
+Plain values are None, bool, int, float and text; objects are JSON texts or trees of `frame.values`. The description is small JSON
 that says which dtype they had.
 """
 

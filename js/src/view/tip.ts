@@ -1,9 +1,9 @@
 // The box beside the pointer with the exact figures.
 
-import type { Attempt } from "./attempts";
+import type { Attempt } from "../data/attempts";
+import type { RunModel } from "../data/model";
 import { h } from "./dom";
 import { ms, oneLine } from "./format";
-import type { RunModel } from "./model";
 import { statusText } from "./table";
 
 const PHASES = ["dns", "connect", "tls", "wait", "receive"] as const;

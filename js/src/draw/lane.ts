@@ -1,11 +1,11 @@
 // The waterfall's column: a canvas over the table, and the stretch of time that it shows.
 
-import { attribute, h, surface } from "./dom";
-import { ms } from "./format";
+import type { RunModel } from "../data/model";
+import { ROW } from "../data/protocol";
+import { attribute, h, surface } from "../view/dom";
+import { ms } from "../view/format";
+import { HEAD_HEIGHT, ROW_HEIGHT, type RowTable } from "../view/table";
 import { aligned, type Domain, moved, type Scale, zoomed } from "./layout";
-import type { RunModel } from "./model";
-import { ROW } from "./protocol";
-import { HEAD_HEIGHT, ROW_HEIGHT, type RowTable } from "./table";
 import type { Theme } from "./theme";
 import { type Bar, drawWaterfall } from "./waterfall";
 

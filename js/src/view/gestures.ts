@@ -1,8 +1,8 @@
 // What pointer, wheel and keys do to a view.
 
+import type { Lane } from "../draw/lane";
+import { toTime } from "../draw/layout";
 import { attribute, on } from "./dom";
-import type { Lane } from "./lane";
-import { toTime } from "./layout";
 import type { RowTable } from "./table";
 
 /** What can be done to a view by hand, besides the lane's own doings. */

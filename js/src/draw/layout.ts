@@ -1,6 +1,6 @@
 // Data -> geometry, without ink: where bars, ticks and rows lie. Times are milliseconds since the run began.
 
-import type { Attempt } from "./attempts";
+import type { Attempt } from "../data/attempts";
 
 export type Phase = "queued" | "dns" | "connect" | "tls" | "other" | "wait" | "receive" | "retry" | "live";
 

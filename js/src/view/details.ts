@@ -1,9 +1,9 @@
 // One request in full: attempts with their phases, headers, the beginning of the body; copied as cURL or as a cell.
 
+import type { Command, DetailAttempt, Reply, Section } from "../data/protocol";
+import type { Store } from "../data/store";
 import { button, h, on, say } from "./dom";
 import { ms, neutral, oneLine } from "./format";
-import type { Command, DetailAttempt, Reply, Section } from "./protocol";
-import type { Store } from "./store";
 import { rowFigures } from "./tip";
 
 const NO_ANSWER_MS = 1200;

@@ -1,10 +1,10 @@
 // The upper part of the panel: what the run is doing, in numbers, and the hands that steer it.
 
+import type { RunModel } from "../data/model";
+import type { Command, Reply, RunState } from "../data/protocol";
+import type { Connection, Store } from "../data/store";
 import { attribute, button, h, on, say } from "./dom";
 import { bytes, count, ms, oneLine, rate, seconds } from "./format";
-import type { RunModel } from "./model";
-import type { Command, Reply, RunState } from "./protocol";
-import type { Connection, Store } from "./store";
 
 const STATES: Record<RunState, string> = {
   PENDING: "Waiting to start",
@@ -15,7 +15,7 @@ const STATES: Record<RunState, string> = {
   CANCELLED: "Cancelled",
 };
 const NO_ANSWER_MS = 1200;
-/** Requests in a snapshot, as monitor.py takes it. */
+/** Requests in a snapshot, as notebook/monitor/widget.py takes it. */
 const KEPT = 300;
 const INTERRUPT = "The kernel is busy in the cell: use Interrupt (■).";
 

@@ -1,9 +1,9 @@
 // Throughput and latency over the whole run; dragging on it chooses a stretch of time.
 
-import { h, on, surface } from "./dom";
-import { ms, rate, tick } from "./format";
+import type { RunModel } from "../data/model";
+import { h, on, surface } from "../view/dom";
+import { ms, rate, tick } from "../view/format";
 import { type Domain, type Scale, ticks, toTime, toX } from "./layout";
-import type { RunModel } from "./model";
 import type { Theme } from "./theme";
 
 const LEAST_BAR = 15;

@@ -1,19 +1,19 @@
 // One view of a run: puts the parts together and draws them, at most thirty times a second and only while seen.
 
-import { Chart } from "./chart";
+import type { RunModel } from "../data/model";
+import { everything, filtered, order, type Query, type SortKey } from "../data/order";
+import type { Connection, Store } from "../data/store";
+import { Chart } from "../draw/chart";
+import { Lane, type Mode } from "../draw/lane";
+import type { Domain } from "../draw/layout";
+import { onTheme, readTheme, type Theme } from "../draw/theme";
 import { Controls } from "./controls";
 import { DetailsPane } from "./details";
 import { attribute, h } from "./dom";
 import { Filters } from "./filters";
 import { oneLine } from "./format";
 import { listen } from "./gestures";
-import { Lane, type Mode } from "./lane";
-import type { Domain } from "./layout";
-import type { RunModel } from "./model";
-import { everything, filtered, order, type Query, type SortKey } from "./order";
-import type { Connection, Store } from "./store";
 import { RowTable } from "./table";
-import { onTheme, readTheme, type Theme } from "./theme";
 import { rowFigures, Tip } from "./tip";
 
 const FRAME_MS = 33;

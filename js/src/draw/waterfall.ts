@@ -1,7 +1,7 @@
 // Geometry -> ink: the bars of the rows in view, under one time axis.
 
-import type { Attempt } from "./attempts";
-import { tick } from "./format";
+import type { Attempt } from "../data/attempts";
+import { tick } from "../view/format";
 import { type Phase, rowSegments, type Scale, type Segment, ticks } from "./layout";
 import type { Theme } from "./theme";
 

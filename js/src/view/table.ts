@@ -3,12 +3,12 @@
 // It sticks to the top of a scrolled element as tall as all rows would be, and its rows change instead of moving: the
 // waterfall's canvas lies over its last column and is drawn in the same step, so bars and rows never part.
 
+import type { RunModel } from "../data/model";
+import type { SortKey } from "../data/order";
+import { ROW } from "../data/protocol";
+import { type Slice, scrollTo, visibleRows } from "../draw/layout";
 import { attribute, button, h, on, say } from "./dom";
 import { bytes, count, ms, oneLine, shortUrl } from "./format";
-import { type Slice, scrollTo, visibleRows } from "./layout";
-import type { RunModel } from "./model";
-import type { SortKey } from "./order";
-import { ROW } from "./protocol";
 
 export const ROW_HEIGHT = 24;
 export const HEAD_HEIGHT = 28;

@@ -1,10 +1,10 @@
 // The line between chart and table: what is shown, and how the time axis lies.
 
+import type { RunModel } from "../data/model";
+import { everything, filtered, type Query, type StatusFilter } from "../data/order";
+import type { Lane, Mode } from "../draw/lane";
 import { attribute, button, h, on, say } from "./dom";
 import { count, ms, oneLine } from "./format";
-import type { Lane, Mode } from "./lane";
-import type { RunModel } from "./model";
-import { everything, filtered, type Query, type StatusFilter } from "./order";
 
 const STATUSES = "all ok failed retried active 2xx 3xx 4xx 5xx none".split(" ") as StatusFilter[];
 const LABELS: Partial<Record<StatusFilter, string>> = {

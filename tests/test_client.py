@@ -85,7 +85,7 @@ def test_signatures_offer_every_option_to_tab(function):
 def test_the_package_offers_its_names_and_not_its_rooms():
     offered = [name for name in dir(fastreq_jupyter) if not name.startswith("_")]
     assert {"fastreq", "demo", "InsecureWarning"} <= set(offered)
-    assert not {"TYPE_CHECKING", "sealing", "import_module"} & set(offered)
+    assert not {"TYPE_CHECKING", "bridge", "import_module"} & set(offered)
     assert all(hasattr(fastreq_jupyter, name) for name in offered)
 
 

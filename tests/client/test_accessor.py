@@ -16,7 +16,7 @@ from fastreq_jupyter import fastreq, last_run
 from fastreq_jupyter.client.accessor_send import json_template
 from fastreq_jupyter.errors import UsageError
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture

@@ -448,7 +448,7 @@ def test_a_body_read_after_its_stream_was_left_is_never_taken_for_an_empty_one(s
     async def main():
         stream = fastreq_stream(f"{server.url}/a")
         outcome = await anext(stream)
-        stream.close()
+        await stream.aclose()
         with pytest.raises(BackendError, match="the stream was left"):
             await outcome.read()
 
@@ -461,7 +461,7 @@ def test_leaving_a_stream_cancels_the_rest(server):
         async for outcome in stream:
             await outcome.read()
             break
-        stream.close()
+        await stream.aclose()
 
     begin = time.monotonic()
     asyncio.run(main())

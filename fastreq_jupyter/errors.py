@@ -176,13 +176,15 @@ class BackendError(FastreqError):
         detail: The cause in one line, for ``error_detail``; free of secrets and control characters.
         sent: False when it is certain that no byte of the request left (the connection was never made), so that
             even an unsafe request may be tried again.
+        stale: A kept connection was closed before any byte of the answer came (RFC 9112, 9.3.1).
     """
 
-    def __init__(self, kind: ErrorKind, detail: str, *, sent: bool = True) -> None:
+    def __init__(self, kind: ErrorKind, detail: str, *, sent: bool = True, stale: bool = False) -> None:
         super().__init__(detail)
         self.kind: ErrorKind = kind
         self.detail = detail
         self.sent = sent
+        self.stale = stale
 
 
 class InsecureWarning(UserWarning):

@@ -11,12 +11,12 @@ from fastreq_jupyter.backends.base import Exchange, SessionKey, Stream
 from fastreq_jupyter.engine.sink import Body, read_body
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.files import AtomicFile
-from fastreq_jupyter.model import Response
+from fastreq_jupyter.model import IDEMPOTENT, Response
 from fastreq_jupyter.policy.framing import check_head, check_part
 from fastreq_jupyter.policy.proxy import proxy_for
 from fastreq_jupyter.policy.redirect import next_exchange
 from fastreq_jupyter.redact import one_line, redact_text, secret_values
-from fastreq_jupyter.timing import Marks, Timing
+from fastreq_jupyter.timing import Timing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -106,11 +106,11 @@ class Transport:
     async def _follow(self, exchange: Exchange, trial: Trial, reader: _Reader, secrets: frozenset[str]) -> None:
         followed = 0
         while True:
-            marks = Marks(fetch_start=perf_counter())
+            timing = Timing(fetch_start=perf_counter())
             stream: Stream | None = None
             try:
                 sent = self._with_cookies(exchange)
-                stream = await self._session(exchange.target.origin).send(sent, marks)
+                stream = await self._send(sent, timing)
                 check_head(stream.status, stream.headers)
                 check_part(stream.status, sent.headers)
                 self.jar.store(exchange.target, stream.headers)
@@ -123,11 +123,21 @@ class Transport:
                 trial.redirects.append((stream.status, following.target.url))
                 await _drain(stream)
             finally:
-                marks.response_end = perf_counter()
-                trial.hops.append(marks.freeze())
+                timing.response_end = perf_counter()
+                trial.hops.append(timing)
                 if stream is not None:
-                    await stream.aclose()
+                    stream.close()
             exchange = following
+
+    async def _send(self, exchange: Exchange, timing: Timing) -> Stream:
+        backend = self._session(exchange.target.origin)
+        try:
+            return await backend.send(exchange, timing)
+        except BackendError as error:
+            # RFC 9112, 9.3.1: the server closed an idle connection as we began to use it.
+            if not error.stale or exchange.method not in IDEMPOTENT:
+                raise
+        return await backend.send(replace(exchange, fresh=True), timing)
 
     def _following(self, exchange: Exchange, stream: Stream, followed: int, secrets: frozenset[str]) -> Exchange | None:
         options = self.options

@@ -5,18 +5,27 @@ from __future__ import annotations
 import codecs
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
 from fastreq_jupyter.cell.syntax import FilePiece, HeaderTemplate, Span, TextPiece
 from fastreq_jupyter.cell.template import read_text
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.cell.syntax import Parts
+    from collections.abc import Sequence
 
-__all__ = ["content_type_of", "read_body", "read_file_line"]
+    from fastreq_jupyter.cell.syntax import Part, Parts
+
+__all__ = ["FORM_TYPE", "content_type_of", "is_json_lines", "read_body", "read_file_line"]
+
+FORM_TYPE = "application/x-www-form-urlencoded"
 
 _FILE = re.compile(r"<(@[\w-]*)?[ \t]+(\S.*?)[ \t]*")
 _PATHLIKE = re.compile(r"<@?[\w-]*[ \t]+(?:\.{0,2}/|[A-Za-z]:[\\/])\S+[ \t]*")
 _BOUNDARY = re.compile(r"boundary=(?:\"([^\"]+)\"|([^\s;\"]+))", re.IGNORECASE)
+_FORM_JOINT = re.compile(r"[ \t]*&[ \t]*")
+_BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+# All of ASCII that is printed: only what no form can hold is encoded.
+_FORM_SAFE = "".join(map(chr, range(33, 127)))
 
 Body = tuple[TextPiece | FilePiece, ...]
 
@@ -29,26 +38,51 @@ def content_type_of(headers: tuple[HeaderTemplate, ...]) -> str | None:
     return None
 
 
-def read_body(span: Span, headers: tuple[HeaderTemplate, ...]) -> Body:
-    """Read a body, already without blank lines before and after it.
+def read_body(lines: Sequence[Span], headers: tuple[HeaderTemplate, ...]) -> Body:
+    """Read a body.
+
+    Args:
+        lines: Its lines, comments and the blank lines before and after it taken away.
+        headers: The request's field lines: the Content-Type decides how lines are put together.
 
     Raises:
         CellSyntaxError: An unterminated placeholder, or a file among other text.
     """
     kind = content_type_of(headers) or ""
     if kind.lower().startswith("multipart/"):
-        return _multipart(span, kind)
-    first, _, rest = span.text.partition("\n")
-    if (piece := read_file_line(Span(first, span.line, span.column))) is not None:
-        if rest.strip():
-            raise Span(rest, span.line + 1).error(0, "a file is the whole body: nothing may follow it")
+        return _multipart(lines, kind)
+    if (piece := read_file_line(lines[0])) is not None:
+        rest = next((line for line in lines[1:] if line.text.strip()), None)
+        if rest is not None:
+            raise rest.error(0, "a file is the whole body: nothing may follow it")
         return (piece,)
-    text = span.text
-    if "\n<" in text:
-        _refuse_file_among_text(span)
-    if kind.lower().startswith("application/x-www-form-urlencoded"):
-        return _form(span)
-    return (TextPiece(read_text(span)),)
+    for line in lines[1:]:
+        if line.text.startswith("<") and _PATHLIKE.fullmatch(line.text):
+            raise line.error(0, "a file is the whole body, or a part of multipart/form-data")
+    if kind.lower().startswith(FORM_TYPE):
+        return _form(lines)
+    text = _joined(lines)
+    # What reads such a body takes a line for finished where its end is seen.
+    return (TextPiece((*text, "\n") if is_json_lines(kind) else text),)
+
+
+def is_json_lines(content_type: str) -> bool:
+    """Tell whether a Content-Type stands for one JSON text a line."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind.endswith(("ndjson", "jsonl", "jsonlines", "json-lines", "json-seq"))
+
+
+def _joined(lines: Sequence[Span]) -> Parts:
+    """Return the parts of lines with their line ends; neighbours are read as one text."""
+    parts: list[Part] = []
+    start = 0
+    for stop in range(1, len(lines) + 1):
+        if stop < len(lines) and lines[stop].line == lines[stop - 1].line + 1:
+            continue
+        parts += ("\n",) if start else ()
+        parts += read_text(Span("\n".join(line.text for line in lines[start:stop]), lines[start].line))
+        start = stop
+    return _merged(parts)
 
 
 def read_file_line(span: Span) -> FilePiece | None:
@@ -69,36 +103,61 @@ def read_file_line(span: Span) -> FilePiece | None:
     return FilePiece(path, span.line, span.column, templated=found[1] is not None, encoding=encoding)
 
 
-def _refuse_file_among_text(span: Span) -> None:
-    for number, line in enumerate(span.text.split("\n")):
-        if _PATHLIKE.fullmatch(line):
-            raise Span(line, span.line + number).error(0, "a file is the whole body, or a part of multipart/form-data")
+def _form(lines: Sequence[Span]) -> Body:
+    """Put the lines of a form together: ``&`` ends a line or begins it, blanks around ``&`` and a name's ``=`` are layout."""
+    parts: list[Part] = []
+    in_name = joined = True
+    for line in lines:
+        text = line.text.strip()
+        if not text:
+            continue
+        if not (joined or text.startswith("&")):
+            raise line.error(0, "a form goes on over lines with &, at the end of the line above or in front of this one")
+        if joined and parts:
+            # One joint is enough where a line ended with it and the next begins with it.
+            text = text.lstrip("& \t")
+        for part in read_text(Span(text, line.line, line.text.index(text) + 1)):
+            piece = part
+            if isinstance(part, str):
+                # A blank beside a placeholder is text; beside & it was layout.
+                piece, in_name = _form_text(part, in_name=in_name)
+            parts.append(piece)
+        joined = line.text.rstrip().endswith("&")
+    return (TextPiece(_merged(parts)),)
 
 
-def _form(span: Span) -> Body:
-    parts: Parts = ()
-    for number, line in enumerate(span.text.split("\n")):
-        joined = line.lstrip().startswith("&")
-        text = line.strip() if joined else line
-        parts += ("\n",) if number and not joined else ()
-        parts += read_text(Span(text, span.line + number, line.index(text) + 1))
-    return (TextPiece(parts),)
+def _merged(parts: Sequence[Part]) -> Parts:
+    """Return the parts with neighbouring text in one."""
+    merged: list[Part] = []
+    for part in parts:
+        if isinstance(part, str) and merged and isinstance(merged[-1], str):
+            merged[-1] += part
+        elif part != "":
+            merged.append(part)
+    return tuple(merged)
 
 
-def _multipart(span: Span, kind: str) -> Body:
+def _form_text(text: str, *, in_name: bool) -> tuple[str, bool]:
+    """Return literal text of a form without layout, encoded where it must be, and whether its end lies in a field's name."""
+    fields = _FORM_JOINT.split(text)
+    for number, field in enumerate(fields):
+        in_name = in_name or number > 0
+        if in_name and "=" in field:
+            name, _, value = field.partition("=")
+            fields[number] = f"{name.rstrip()}={value.lstrip()}"
+            in_name = False
+    return quote(_BARE_PERCENT.sub("%25", "&".join(fields)), safe=_FORM_SAFE), in_name
+
+
+def _multipart(lines: Sequence[Span], kind: str) -> Body:
     found = _BOUNDARY.search(kind)
     if found is None:
-        raise span.error(0, "multipart needs its boundary in the Content-Type header: boundary=...")
+        raise lines[0].error(0, "multipart needs its boundary in the Content-Type header: boundary=...")
     pieces: list[TextPiece | FilePiece] = []
-    lines = span.text.split("\n")
-    for number, line in enumerate(lines):
-        here = Span(line, span.line + number)
-        piece = read_file_line(here) if line.startswith("<") else None
-        if piece is None:
-            pieces.append(TextPiece(read_text(here)))
-        else:
-            pieces.append(piece)
+    for line in lines:
+        piece = read_file_line(line) if line.text.startswith("<") else None
+        pieces.append(TextPiece(read_text(line)) if piece is None else piece)
         pieces.append(TextPiece(("\r\n",)))
-    if lines[-1].strip() != f"--{found[1] or found[2]}--":
-        raise Span("", span.line + len(lines) - 1).error(0, f"a multipart body ends with --{found[1] or found[2]}--")
+    if lines[-1].text.strip() != f"--{found[1] or found[2]}--":
+        raise lines[-1].error(0, f"a multipart body ends with --{found[1] or found[2]}--")
     return tuple(pieces)

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from fastreq_jupyter.cell.fill.bound import Bound, Check, Env, MisfitError, json_in, text_in
 from fastreq_jupyter.cell.fill.headers import check_header_text
-from fastreq_jupyter.cell.fill.lookup import comes_from
 from fastreq_jupyter.errors import CellSyntaxError
+from fastreq_jupyter.values import comes_from
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator

@@ -12,10 +12,11 @@ from fastreq_jupyter.cell.request_line import make_header
 from fastreq_jupyter.cell.request_plan import RequestPlan, references
 from fastreq_jupyter.cell.save_names import SaveNames
 from fastreq_jupyter.cell.syntax import Entry, FilePiece, HeaderTemplate, ParsedCell, Parts, RequestTemplate, Span, TextPiece
-from fastreq_jupyter.cell.template import read_text
+from fastreq_jupyter.cell.template import read_text, with_query
 from fastreq_jupyter.content import encode_content, with_params
 from fastreq_jupyter.errors import CellSyntaxError, OptionError
 from fastreq_jupyter.options import Options
+from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Mapping, Sequence
@@ -125,6 +126,7 @@ class _Maker:
         self._line = first_line
         self._base = base_url.rstrip("/") if base_url else None
         self._headers = tuple(_option_header(name, value, first_line) for name, value in options.headers or ())
+        self._query = _option_query(options, first_line)
         self._body = _option_body(options, first_line)
         body = self._body[0] if self._body else None
         templates = [header.parts for header in self._headers] + ([body.parts] if isinstance(body, TextPiece) else [])
@@ -175,11 +177,9 @@ class _Maker:
         return (scheme, *host.parts, *url), tuple(header for header in headers if header is not host)
 
     def _with_params(self, entry: RequestTemplate) -> Parts:
-        if not entry.plain or self._options.params is None:
+        if not entry.plain:
             return entry.url
-        query = with_params("", self._options.params)
-        marked = any(isinstance(part, str) and "?" in part for part in entry.url)
-        return (*entry.url, query.replace("?", "&", 1) if marked else query) if query else entry.url
+        return with_query(entry.url, (self._query,)) if self._query else entry.url
 
 
 def _arranged(entries: Sequence[RequestPlan | PlainUrls], method: str, defaults: Mapping[str, Any]) -> Compiled:
@@ -228,12 +228,24 @@ def _option_header(name: str, value: str, line: int) -> HeaderTemplate:
     return make_header(name, Span(value, line, 1), Span(value, line, 1))
 
 
+def _option_query(options: Options, line: int) -> str:
+    try:
+        return with_params("", options.params or ()).removeprefix("?")
+    except TypeError as error:
+        message = f"params cannot be sent: {one_line(str(error), 120)}"
+        raise CellSyntaxError(message, line) from None
+
+
 def _option_body(options: Options, line: int) -> tuple[TextPiece | FilePiece, str | None] | None:
     if options.json is None and options.data is None:
         return None
     if isinstance(options.data, str):
         return TextPiece(read_text(Span(options.data, line, 1))), None
-    content, kind = encode_content(options.json, options.data, None)
+    try:
+        content, kind = encode_content(options.json, options.data, None)
+    except (TypeError, ValueError) as error:
+        message = f"{'data' if options.json is None else 'json'} cannot be sent: {one_line(str(error), 120)}"
+        raise CellSyntaxError(message, line) from None
     inline = "data:;base64," + b64encode(content or b"").decode()
     return FilePiece((inline,), line, 1), kind
 

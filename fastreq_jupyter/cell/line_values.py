@@ -9,10 +9,10 @@ from fastreq_jupyter.cell.each.rows import Rows
 from fastreq_jupyter.cell.fill.binding import Binder
 from fastreq_jupyter.cell.fill.bound import Bound, Env, MisfitError, text_in, value_in
 from fastreq_jupyter.cell.fill.dynamic import Surroundings
-from fastreq_jupyter.cell.fill.values import plain
 from fastreq_jupyter.cell.syntax import Span, VarText
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError, OptionError
+from fastreq_jupyter.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -12,11 +12,11 @@ from fastreq_jupyter.errors import CellSyntaxError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["read_expression", "read_text", "read_url"]
+__all__ = ["read_expression", "read_text", "read_url", "with_query"]
 
 _MARK = re.compile(r"\\?\{\{")
 # An escape, a placeholder, a range, or a brace that is none of them.
-_URL_MARK = re.compile(r"\\\{\{|\\[\[{]|\{\{|\[[0-9]+-[0-9]+(?::[0-9]+)?\]|\[[A-Za-z]-[A-Za-z](?::[0-9]+)?\]|\{[\w.$][\w.,$ +-]*\}")
+_URL_MARK = re.compile(r"\\\{\{|\\[\[\]{}]|\{\{|\[[0-9]+-[0-9]+(?::[0-9]+)?\]|\[[A-Za-z]-[A-Za-z](?::[0-9]+)?\]|\{[\w.$][\w.,$ +-]*\}")
 _KEY = re.compile(r"\s*(?:\[\s*(?:(-?[0-9]{1,18})|\"([^\"]*)\"|'([^']*)')\s*\]|(?:(?<=\A)|\.)([^.\[\]{}\"']*))\s*")
 _WORDS = re.compile(r"\"([^\"]*)\"|'([^']*)'|(\S+)")
 
@@ -33,7 +33,7 @@ def read_text(span: Span) -> Parts:
 
 
 def read_url(span: Span, *, ranges: bool = True) -> Parts:
-    r"""Split a URL at its placeholders and numeric ranges; ``\{{``, ``\{`` and ``\[`` are literal.
+    r"""Split a URL at its placeholders and numeric ranges; ``\{{``, ``\{``, ``\}``, ``\[`` and ``\]`` are literal.
 
     Args:
         span: The URL.
@@ -47,6 +47,23 @@ def read_url(span: Span, *, ranges: bool = True) -> Parts:
     if "{" not in span.text and "[" not in span.text:
         return (span.text,) if span.text else ()
     return _split(span, _URL_MARK, _url_part)
+
+
+def with_query(url: Parts, *added: Parts) -> Parts:
+    """Return the URL with more fields in its query: behind what it has, before its fragment."""
+    if not added:
+        return url
+    place = next((place for place, part in enumerate(url) if isinstance(part, str) and "#" in part), len(url))
+    before, sign, after = str(url[place]).partition("#") if place < len(url) else ("", "", "")
+    parts: list[Part] = [*url[:place], *([before] if before else [])]
+    marked = any(isinstance(part, str) and "?" in part for part in parts)
+    for fields in added:
+        last = parts[-1] if parts else ""
+        joined = marked and isinstance(last, str) and last.endswith(("?", "&"))
+        parts += ("" if joined else "&" if marked else "?"), *fields
+        marked = True
+    parts += (sign + after, *url[place + 1 :]) if sign else ()
+    return tuple(part for part in parts if part != "")
 
 
 def read_expression(text: str, line: int, column: int) -> Placeholder:

@@ -173,6 +173,10 @@ def _why_no_url(element: Any) -> str:
 def _pattern(options: Options) -> Request:
     """Return a request with all that a plain URL gets."""
     try:
+        with_params("", options.params or ())
+    except TypeError as error:
+        raise UsageError(f"params cannot be sent: {one_line(str(error), 120)}") from None
+    try:
         return Request(
             options.method,
             with_params("http://pattern", options.params or ()),
@@ -181,8 +185,8 @@ def _pattern(options: Options) -> Request:
             data=options.data,
         )
     except (TypeError, ValueError) as error:
-        given = "json" if options.json is not None else "data" if options.data is not None else "params"
-        raise UsageError(f"{given} cannot be sent: {one_line(str(error), 120)}") from None
+        name = "json" if options.json is not None else "data"
+        raise UsageError(f"{name} cannot be sent: {one_line(str(error), 120)}") from None
 
 
 def _one_by_one(through: Callable[[Iterator[Item]], Iterator[Item]]) -> Callable[[Item], Item]:

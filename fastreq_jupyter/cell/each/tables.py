@@ -11,7 +11,8 @@ from collections.abc import Set as AbstractSet
 from typing import Any
 
 from fastreq_jupyter.cell.each.column import CHUNK, Column
-from fastreq_jupyter.cell.fill.lookup import LookupFailed, fields_of, is_record, item_of
+from fastreq_jupyter.cell.fill.lookup import LookupFailed, item_of
+from fastreq_jupyter.values import fields_of, is_record
 
 __all__ = ["Elements", "Frame", "Table", "table_of"]
 

@@ -126,7 +126,7 @@ class Binder:
             expression = part.expression
             return self._bind_call(part, expression) if isinstance(expression, Call) else self._bind_ref(part, expression)
         except LookupFailed as error:
-            message = f"{{{{{part.text[:80]}}}}}: {error}"
+            message = str(error) if part.verbatim else f"{{{{{part.text[:80]}}}}}: {error}"
             raise CellSyntaxError(message, part.line, part.column) from None
 
     def _bind_ref(self, part: Placeholder, ref: Ref) -> Bound:

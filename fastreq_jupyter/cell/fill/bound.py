@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastreq_jupyter.cell.fill.lookup import LookupFailed
-from fastreq_jupyter.cell.fill.values import NoPlaceError, is_missing, json_of, plain, text_of, type_name
 from fastreq_jupyter.cell.syntax import Placeholder, Range, VarText
+from fastreq_jupyter.values import NoPlaceError, is_missing, json_of, plain, text_of, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -181,7 +181,7 @@ def _bound_text(bound: Bound, place: Place, env: Env) -> str:
     text = text_in(bound, env)
     if bound.parent is not None and env.outcomes is None:
         return text
-    if place == "start":
+    if place == "start" or (bound.placeholder.verbatim and place != "authority"):
         return text
     if place == "authority" and not isinstance(bound, _UserBound):
         if not text or not _AUTHORITY.fullmatch(text):

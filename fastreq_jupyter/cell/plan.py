@@ -170,7 +170,7 @@ def _assemble(  # noqa: PLR0913 - what was built, side by side
         per_row=compiled.per_row,
         lifted=lifted,
         join=join,
-        notes=_notes(join, options),
+        notes=(*parsed.notes, *_notes(join, options)),
         names=names,
         late_notes=lambda: _saving(duplicates, options),
     )

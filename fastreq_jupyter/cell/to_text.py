@@ -25,8 +25,10 @@ if TYPE_CHECKING:
 __all__ = ["secrets_of", "to_curl", "to_http"]
 
 _NAME = re.compile(r"[A-Za-z][\w-]*")
-_URL_MARK = re.compile(r"\{\{|\[[0-9]+-[0-9]+(?::[0-9]+)?\]|\[[A-Za-z]-[A-Za-z](?::[0-9]+)?\]|\{[\w.$][\w.,$ +-]*\}|\\\{\{|\\[\[{]")
+_URL_MARK = re.compile(r"\{\{|\[[0-9]+-[0-9]+(?::[0-9]+)?\]|\[[A-Za-z]-[A-Za-z](?::[0-9]+)?\]|\{[\w.$][\w.,$ +-]*\}|\\\{\{|\\[\[\]{}]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
+# A byte that is no UTF-8, as surrogateescape has it.
+_BYTES = re.compile("[\udc80-\udcff]")
 _ANSI = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
@@ -97,7 +99,10 @@ def _reads_as(text: str, request: Request, named: NamedSecrets) -> bool:
 
 
 def _wire(request: Request) -> tuple[object, ...]:
-    return request.method, request.url, request.headers, request.content
+    headers = [
+        (name, value if all(letter < "\u0100" for letter in value) else value.encode().decode("latin-1")) for name, value in request.headers
+    ]
+    return request.method, request.url, headers, request.content
 
 
 def _http(request: Request, named: NamedSecrets) -> str:
@@ -130,7 +135,7 @@ def _curl(request: Request, named: NamedSecrets) -> str:
         words.append("-g")
     lines = [" ".join([*words, _shell(_escaped(url))])]
     for name, value in request.headers:
-        text = _escaped(named.header(request, name, value))
+        text = _escaped(_bytes_of(named.header(request, name, value), value))
         lines.append(f"-H {_shell(f'{name}: {text}' if text else f'{name};')}")
     if request.content is not None:
         if request.header("content-type") is None:
@@ -170,8 +175,16 @@ def _escaped_url(pieces: Pieces) -> str:
     return "".join(piece if isinstance(piece, Secret) else _URL_MARK.sub(lambda found: "\\" + found[0], piece) for piece in pieces)
 
 
+def _bytes_of(pieces: Pieces, value: str) -> Pieces:
+    """Return a field value's text as a shell has it, whose bytes are sent as they are: UTF-8, else bytes one by one."""
+    if value.isascii():
+        return pieces
+    codec = "latin-1" if all(letter < "\u0100" for letter in value) else "utf-8"
+    return [piece if isinstance(piece, Secret) else piece.encode(codec).decode("utf-8", "surrogateescape") for piece in pieces]
+
+
 def _shell(text: str) -> str:
-    if _CONTROL.search(text):
+    if _CONTROL.search(text) or _BYTES.search(text):
         return _ansi(text)
     return "'" + text.replace("'", "'\\''") + "'"
 

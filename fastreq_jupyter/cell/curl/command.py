@@ -9,9 +9,9 @@ import re
 from difflib import get_close_matches
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.curl.flags import COSMETIC, FLAGS, LIFTED, REFUSED, SHORT
+from fastreq_jupyter.cell.curl.flags import COSMETIC, FLAGS, LEFT_OUT, LIFTED, REFUSED, SHORT
 from fastreq_jupyter.cell.curl.request import CurlRequest
-from fastreq_jupyter.cell.curl.words import read_words
+from fastreq_jupyter.cell.curl.words import read_commands
 from fastreq_jupyter.cell.syntax import Span
 
 if TYPE_CHECKING:
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["is_curl", "read_curl"]
 
+_DASHES = frozenset("\u2010\u2011\u2012\u2013\u2014\u2212")
+_POWERSHELL = frozenset({"-Uri", "-Method", "-Headers", "-Body", "-ContentType", "-OutFile", "-UseBasicParsing"})
 _COMMAND = re.compile(r"(?:\$[ \t]+)?curl(?:\.exe)?(?:[ \t^`\\]|\Z)")
 
 
@@ -29,32 +31,45 @@ def is_curl(text: str) -> bool:
     return text[:4] in ("curl", "$ cu") and _COMMAND.match(text) is not None
 
 
-def read_curl(lines: Sequence[str], start: int, first_line: int) -> tuple[list[RequestTemplate], int]:
-    """Read the command that begins at ``lines[start]``.
+def read_curl(lines: Sequence[str], start: int, first_line: int) -> tuple[list[RequestTemplate], int, list[str]]:
+    """Read the commands that begin at ``lines[start]``.
 
     Returns:
-        Its requests, one for each URL, and the number of lines it takes.
+        Their requests, one for each URL, the number of lines they take, and what of them is not done.
 
     Raises:
         CellSyntaxError: It is no command, or asks for something that would not be done.
     """
-    words, taken = read_words(lines, start, first_line)
-    command = words[0] if words else Span("", first_line + start)
+    commands = read_commands(lines, start, first_line)
+    templates: list[RequestTemplate] = []
+    for words in commands.words:
+        templates += _templates(words, commands.notes)
+    return templates, commands.taken, commands.notes
+
+
+def _templates(words: Sequence[Span], notes: list[str]) -> list[RequestTemplate]:
+    command = words[0]
     templates: list[RequestTemplate] = []
     request = CurlRequest(command)
-    queue = words[1:][::-1]
+    queue = list(words[:0:-1])
     while queue:
         word = queue.pop()
         if word.text in ("--next", "-:"):
             templates += request.templates()
             request = CurlRequest(command)
+        elif word.text[:1] in _DASHES:
+            raise word.error(0, f"{word.text[0]} is a typographic dash: write - (or --)")
+        elif word.text in _POWERSHELL:
+            raise word.error(0, f"{word.text} is of PowerShell's own curl: copy the request as cURL (bash)")
         elif word.text.startswith("--") and len(word.text) > 2:  # noqa: PLR2004 - "--" alone ends nothing in curl
             _read_long(word, queue, request)
         elif word.text.startswith("-") and len(word.text) > 1:
             _read_short(word, queue, request)
         else:
             request.add("url", word, word)
-    return templates + request.templates(), taken
+    templates += request.templates()
+    notes += dict.fromkeys(request.notes)
+    return templates
 
 
 def _read_long(word: Span, queue: list[Span], request: CurlRequest) -> None:
@@ -83,12 +98,17 @@ def _read_short(word: Span, queue: list[Span], request: CurlRequest) -> None:
 
 
 def _takes_value(name: str) -> bool:
+    if name in LEFT_OUT:
+        return LEFT_OUT[name][0]
     known = FLAGS.get(name) or LIFTED.get(name)
-    return known.takes if known is not None else False
+    return known.takes if known is not None else COSMETIC.get(name, False)
 
 
 def _apply(name: str, at: Span, queue: list[Span], request: CurlRequest) -> None:
-    if name in COSMETIC:
+    if name in COSMETIC or name in LEFT_OUT:
+        value = _value(name, at, queue).text if _takes_value(name) else ""
+        if name in LEFT_OUT and value not in ("/dev/null", "NUL", "-"):
+            request.notes.append(f"line {at.line}: curl's {name} is left out: {LEFT_OUT[name][1]}")
         return
     if name in FLAGS:
         flag = FLAGS[name]
@@ -100,7 +120,7 @@ def _apply(name: str, at: Span, queue: list[Span], request: CurlRequest) -> None
         return
     if name in REFUSED:
         raise at.error(0, f"curl's {name} cannot be honoured: {REFUSED[name]}")
-    near = get_close_matches(name, [*FLAGS, *LIFTED, *COSMETIC], n=1, cutoff=0.75)
+    near = get_close_matches(name, [*FLAGS, *LIFTED, *COSMETIC, *LEFT_OUT], n=1, cutoff=0.75)
     raise at.error(0, f"unknown curl option {name[:60]}" + (f": did you mean {near[0]}?" if near else ""))
 
 

@@ -22,7 +22,7 @@ from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Generator, Sequence
 
 __all__ = ["parse", "parse_steps"]
 
@@ -34,6 +34,7 @@ COSTLY = 256
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _DIRECTIVE = re.compile(r"(?:#|//)\s*@([\w-]+)(?:(?:[ \t]+|[ \t]*=[ \t]*)(.*?))?[ \t]*")
+_COMMENTED_OUT = re.compile(r"(?:#|//)\s*@[\w.-]+[ \t]*=")
 _VARIABLE = re.compile(r"@([A-Za-z][\w.-]*)[ \t]*=[ \t]*(.*?)[ \t]*")
 _NAME = re.compile(r"[A-Za-z][\w-]*")
 _FOREIGN = (
@@ -45,13 +46,22 @@ _FOREIGN = (
     (re.compile(r"\{\{(?:@\w+|%.*)?\s*$"), "a script block"),
     (re.compile(r"(?:import|run)\s+[^\s:]+\s*$"), "importing another file"),
 )
+_INSTEAD = {"a response handler": "where it keeps a value, write # @name login above the request and {{login.data.token}} where it goes"}
 _SWALLOWED = re.compile(
     r"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE)[ \t]+(?:https?://|\{\{)|curl(?:\.exe)?(?=[ \t])[^\n]*['\"\^ \t](?:https?://|\{\{)",
     re.IGNORECASE,
 )
 _SWALLOWED_NAME = re.compile(r"(?:#|//)\s*@(?:name|keep)\b")
 _PUT_SEPARATOR = "put ### before it"
-_COSMETIC = frozenset({"title", "description"})
+# Directives that change nothing about what is sent; a prompted value is the notebook's variable of that name.
+_COSMETIC = frozenset({"title", "description", "no-log", "no-cookie-jar", "prompt"})
+# What editors read after "# @": anything else with "=" is a variable that was commented out.
+_DIRECTIVES = frozenset({
+    "delay", "disabled", "extension", "forceRef", "grpc-reflection", "import", "jwt", "keep", "lang", "loop", "name", "no-auto-encoding",
+    "note", "no-client-cert", "no-redirect", "no-reject-unauthorized", "no-response-view", "openWith", "proto", "ratelimit", "ref",
+    "response",
+    "responseRef", "save", "sleep", "timeout", "use-os-credentials", "connection-timeout",
+})  # fmt: skip
 
 
 def parse(text: str, *, first_line: int = 1) -> ParsedCell:
@@ -166,11 +176,13 @@ class _Reader:
                 self._read_body()
             else:
                 self.end_request()
-        elif text.startswith(("###", "@")) or (text.startswith(("#", "//")) and _DIRECTIVE.fullmatch(text)):
+        elif text.startswith(("###", "@")) or (
+            text.startswith(("#", "//")) and _DIRECTIVE.fullmatch(text) and not _COMMENTED_OUT.match(text)
+        ):
             self.end_request()
         elif text.startswith(("#", "//")):
             self.number += 1
-        elif not self._headers and is_continuation(self.lines[self.number]):
+        elif not self._headers and is_continuation(self.lines[self.number], after=(line.more or [line.url])[-1].text):
             line.more.append(span)
             self.number += 1
         elif begins_request(text) or is_curl(text):
@@ -184,41 +196,46 @@ class _Reader:
         return line.method in _WITH_BODY or any(header.name.lower() == "content-type" for header in self._headers)
 
     def _read_body(self) -> None:
-        start = self.number
-        first = ""
-        while self.number < len(self.lines) and not self.lines[self.number].startswith("###"):
+        lines: list[Span] = []
+        while self.number < len(self.lines):
             text = self.lines[self.number]
-            first = first or text.lstrip()[:1]
-            if first in ("{", "[") and text.startswith(("http://", "https://")):
-                raise Span(text, self.first_line + self.number).error(0, f"a URL within a JSON body: {_PUT_SEPARATOR}")
-            if text[:1] and text[0] in "<>?{GHPDOTCghpdotc#/":
-                self._check_body_line(text)
+            inner = text.lstrip()
+            if inner.startswith("###"):
+                break
+            span = Span(text, self.first_line + self.number)
+            self._check_body_line(span, inner, lines)
+            if not inner.startswith(("#", "//")) and (inner or lines):
+                lines.append(span)
             self.number += 1
-        stop = self.number
-        while stop > start and not self.lines[stop - 1].strip():
-            stop -= 1
-        while start < stop and not self.lines[start].strip():
-            start += 1
-        span = Span("\n".join(self.lines[start:stop]), self.first_line + start)
-        self.end_request(span if span.text else None)
+        while lines and not lines[-1].text.strip():
+            lines.pop()
+        self.end_request(lines)
 
-    def _check_body_line(self, text: str) -> None:
-        span = Span(text, self.first_line + self.number)
+    def _check_body_line(self, span: Span, inner: str, before: list[Span]) -> None:
+        sign = inner[:1]
+        if not sign or sign not in "<>?{GHPDOTCghpdotc#/@":
+            return
+        text = span.text
+        if sign == "@" and (found := _VARIABLE.fullmatch(inner.rstrip())):
+            raise span.error(len(text) - len(inner), f"@{found[1]} within a body: {_PUT_SEPARATOR}")
+        if _SWALLOWED_NAME.match(inner):
+            raise span.error(0, f"{text[:40]} within a body: {_PUT_SEPARATOR}")
+        if sign in "#/" or len(inner) != len(text):
+            return
+        if text.startswith(("http://", "https://")) and before and before[0].text.lstrip().startswith(("{", "[")):
+            raise span.error(0, f"a URL within a JSON body: {_PUT_SEPARATOR}")
         if _SWALLOWED.match(text):
             raise span.error(0, f"a request line within a body: {_PUT_SEPARATOR}")
-        if _SWALLOWED_NAME.match(text):
-            raise span.error(0, f"{text[:40]} within a body: {_PUT_SEPARATOR}")
-        if not text.startswith(("import", "run")):
-            self._refuse_foreign(span)
+        self._refuse_foreign(span)
 
-    def end_request(self, body: Span | None = None) -> None:
+    def end_request(self, body: Sequence[Span] = ()) -> None:
         """Put the request that is being read into the cell."""
         line = self._line
         if line is None:
             self._refuse_idle_name("the end")
             return
         headers = tuple(self._headers)
-        pieces = None if body is None else read_body(body, headers)
+        pieces = read_body(body, headers) if body else None
         label, keep = self._take_label()
         entry: Entry = line.template(headers, pieces, label=label, keep=keep)
         self.cell.entries.append(entry)
@@ -233,7 +250,7 @@ class _Reader:
     def _read_comment(self, span: Span) -> None:
         self.number += 1
         found = _DIRECTIVE.fullmatch(span.text)
-        if found is None or found[1] in _COSMETIC:
+        if found is None or found[1] in _COSMETIC or (found[1] not in _DIRECTIVES and _COMMENTED_OUT.match(span.text)):
             return
         if found[1] == "keep":
             self._keep = span.line
@@ -273,7 +290,8 @@ class _Reader:
         self.cell.variables[name] = Variable(name, read_text(value), span.line, span.column)
 
     def _read_curl(self, span: Span) -> None:
-        templates, taken = read_curl(self.lines, self.number, self.first_line)
+        templates, taken, notes = read_curl(self.lines, self.number, self.first_line)
+        self.cell.notes += notes
         label, keep = self._take_label()
         if label and len(templates) > 1:
             raise span.error(0, f"{label} names one request, this command makes {len(templates)}")
@@ -284,7 +302,8 @@ class _Reader:
     def _refuse_foreign(self, span: Span) -> None:
         for pattern, what in _FOREIGN:
             if pattern.match(span.text):
-                raise span.error(0, f"{what} is not supported: take it out, or work on the frame afterwards")
+                instead = _INSTEAD.get(what, "take it out, or work on the frame afterwards")
+                raise span.error(0, f"{what} is not supported: {instead}")
 
 
 def _refuse_surrogates(text: str, first_line: int) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
@@ -82,10 +82,15 @@ def begins_request(text: str) -> bool:
     return found is not None and found[1].upper() in _KNOWN and _TARGET.match(text, found.end()) is not None
 
 
-def is_continuation(text: str) -> bool:
-    """Tell whether a line goes on with the URL: ``?`` or ``&``, or an indented path."""
+def is_continuation(text: str, *, after: str = "") -> bool:
+    """Tell whether a line goes on with the URL: ``?`` or ``&``, an indented path, or indented behind a ``?`` or ``&``.
+
+    Args:
+        text: The line as it stands.
+        after: The piece of the URL before it.
+    """
     inner = text.lstrip()
-    return inner.startswith(("?", "&")) or (inner.startswith("/") and inner != text)
+    return inner.startswith(("?", "&")) or (inner != text and (inner.startswith("/") or after.endswith(("?", "&"))))
 
 
 def read_request_line(span: Span) -> RequestLine:
@@ -140,8 +145,16 @@ def read_header(span: Span, headers: list[HeaderTemplate], *, folded: bool) -> l
     if found[1].lower() == "x-request-type" and found[2].lower() == "graphql":
         raise span.error(0, 'a GraphQL body is not supported: send JSON, {"query": "...", "variables": {}}')
     value = Span(found[2], *span.at(found.start(2)))
-    headers.append(make_header(found[1], value, Span(span.text, span.line, span.column)))
-    return headers
+    header = make_header(found[1], value, Span(span.text, span.line, span.column))
+    if found[1].lower() == "host" and any("/" in part for part in header.parts if isinstance(part, str)):
+        raise value.error(0, f"{found[2][:60]!r} is no host: write host or host:port")
+    place = next((place for place, other in enumerate(headers) if other.name.lower() == "cookie"), None)
+    if found[1].lower() != "cookie" or place is None:
+        return [*headers, header]
+    # RFC 6265, 5.4: one Cookie field, whatever the lines.
+    first = headers[place]
+    joined = replace(first, parts=(*first.parts, "; ", *header.parts))
+    return [*headers[:place], joined, *headers[place + 1 :]]
 
 
 def make_header(name: str, value: Span, whole: Span) -> HeaderTemplate:

@@ -19,10 +19,12 @@ from fastreq_jupyter.cell.fill.binding import Binder
 from fastreq_jupyter.cell.fill.dynamic import Surroundings
 from fastreq_jupyter.cell.grammar import parse_steps
 from fastreq_jupyter.cell.items import Rendering
+from fastreq_jupyter.cell.meant import told_names
 from fastreq_jupyter.cell.save_names import in_directory
 from fastreq_jupyter.cell.syntax import ParsedCell, RequestTemplate
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.model import Unsendable
+from fastreq_jupyter.values import NoPlaceError, text_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
@@ -129,6 +131,7 @@ def build_steps(  # noqa: PLR0913 - as build
     binder = Binder(parsed.variables, labels, rows, namespace, surroundings or Surroundings())
     lifted = lift(parsed.entries, options, given)
     compiled = yield from compile_steps(parsed, binder, options, base_url=base_url, first_line=first_line)
+    parsed.notes += told_names(parsed.entries, lambda name: rows.has(name) or name in parsed.variables or _has_text(namespace.get(name)))
     rendering = Rendering(compiled, rows)
     check_used(compiled, rows, first_line=first_line)
     check_constants(compiled)
@@ -139,6 +142,13 @@ def build_steps(  # noqa: PLR0913 - as build
     if options.save_to is not None and plan.total is not None:
         yield from _check_files(plan.items, first_line)
     return plan
+
+
+def _has_text(value: Any) -> bool:
+    try:
+        return value is not None and bool(text_of(value))
+    except NoPlaceError:
+        return False
 
 
 def _text(namespace: Mapping[str, Any], name: str) -> str | None:

@@ -38,6 +38,10 @@ _TRAILED = {
 _WRAPPING = "\"'<>`,;()\u2018\u2019\u201c\u201d\u201e\u00ab\u00bb"
 _SECOND = "one URL a line; %20 is a blank within one"
 _TARGET = re.compile(r"https?://|\{\{|/", re.IGNORECASE)
+_FOREIGN = frozenset({"invoke-webrequest", "invoke-restmethod", "iwr", "irm", "wget", "fetch(", "http"})
+_HOW = "write URL or METHOD URL (a body needs POST, PUT, PATCH or a Content-Type header)"
+# A prompt, or a command that runs another.
+_PROMPTED = re.compile(r"(?:\S{0,60}[>$%#!]\s*|(?:\S+\s+){0,2}?(?:time|sudo|env|watch)\s+)curl(?:\.exe)?\s", re.IGNORECASE)
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*(.*)")
 _NO_FIELD = re.compile(r"[^:\s]+:(?://|[0-9]{1,5}/)")
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
@@ -206,20 +210,27 @@ def _no_target(text: str) -> str:
 
 
 def _no_request(span: Span, text: str) -> CellSyntaxError:
-    first = text.split(maxsplit=1)[0]
-    if first.lower() in ("invoke-webrequest", "invoke-restmethod", "iwr", "irm", "wget", "fetch(", "http"):
-        return span.error(0, f"{first[:30]} is not read here: copy the request as cURL, or write METHOD URL")
-    if text.strip(_WRAPPING).lower().startswith(("http://", "https://")):
-        return span.error(0, f"{text[:60]!r}: write the URL without quotes")
-    if "://" in first[:30]:
-        return span.error(0, _no_target(text))
-    if "." in first and " " not in text:
-        return span.error(0, f"{text[:60]!r} is no URL: write http:// or https:// before it")
-    if _HEADER.fullmatch(text):
-        return span.error(0, f"{text[:60]!r} stands before any request: headers follow the request line without a blank line between")
-    hint = "write URL or METHOD URL (a body needs POST, PUT, PATCH or a Content-Type header)"
-    return span.error(0, f"{text[:60]!r} is no request line: {hint}")
+    return span.error(0, _why_no_request(text, text.split(maxsplit=1)[0]) or f"{text[:60]!r} is no request line: {_HOW}")
+
+
+def _why_no_request(text: str, first: str) -> str:
+    shown = f"{text[:60]!r}"
+    reasons = (
+        (first[0] == "-" and first != "-", f"{shown} begins no request: a curl command goes on where the line above ends with \\"),
+        (_PROMPTED.match(text), f"{shown}: begin the line with curl ($ curl is understood)"),
+        (first.lower() in _FOREIGN, f"{first[:30]} is not read here: copy the request as cURL, or write METHOD URL"),
+        (text.strip(_WRAPPING).lower().startswith(("http://", "https://")), f"{shown}: write the URL without quotes"),
+        ("://" in first[:30], _no_target(text)),
+        ("." in first and " " not in text, f"{shown} is no URL: write http:// or https:// before it"),
+        (
+            _HEADER.fullmatch(text),
+            f"{shown} stands before any request: headers follow the request line without a blank line between",
+        ),
+    )
+    return next((reason for holds, reason in reasons if holds), "")
 
 
 def _no_header(text: str) -> str:
+    if re.fullmatch(r"[\w.-]+=\S*&?", text):
+        return f"{text[:60]!r} is no header: lines of a query begin with ? or &, or are indented behind one"
     return f"{text[:60]!r} is no header: write Name: value (a body begins after a blank line)"

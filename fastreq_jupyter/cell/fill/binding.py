@@ -173,7 +173,8 @@ class Binder:
             # Where there is no notebook to look into (df.fastreq.get), none is named.
             where = "the row, the cell or the notebook" if self._namespace else "the row or the cell"
         own = [name for name in self._rows.names() if name != "index"]
-        hint = near(name, known) or (f"; the row has {offered(own)}" if own else "")
+        braces = "; \\{{ is for the braces themselves"
+        hint = near(name, known) or (f"; the row has {offered(own)}" if own else braces)
         return f"nothing in {where} is named {name[:60]!r}{hint}"
 
 

@@ -38,17 +38,18 @@ def content_type_of(headers: tuple[HeaderTemplate, ...]) -> str | None:
     return None
 
 
-def read_body(lines: Sequence[Span], headers: tuple[HeaderTemplate, ...]) -> Body:
+def read_body(lines: Sequence[Span], headers: tuple[HeaderTemplate, ...], default: str | None = None) -> Body:
     """Read a body.
 
     Args:
         lines: Its lines, comments and the blank lines before and after it taken away.
         headers: The request's field lines: the Content-Type decides how lines are put together.
+        default: Content-Type where they have none.
 
     Raises:
         CellSyntaxError: An unterminated placeholder, or a file among other text.
     """
-    kind = content_type_of(headers) or ""
+    kind = content_type_of(headers) or default or ""
     if kind.lower().startswith("multipart/"):
         return _multipart(lines, kind)
     if (piece := read_file_line(lines[0])) is not None:

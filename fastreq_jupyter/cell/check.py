@@ -12,7 +12,7 @@ from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.values import comes_from
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator
+    from collections.abc import Iterator
 
     from fastreq_jupyter.cell.compiling import Compiled
     from fastreq_jupyter.cell.each.rows import Rows
@@ -62,8 +62,8 @@ def check_constants(compiled: Compiled) -> None:
                 raise CellSyntaxError(error.detail, bound.placeholder.line, bound.placeholder.column) from None
 
 
-def check_rows(compiled: Compiled, rows: Rows) -> Generator[None, None, None]:
-    """Check the values of every row of a sized source, yielding now and then.
+def check_rows(compiled: Compiled, rows: Rows) -> None:
+    """Check the values of every row of a sized source.
 
     Missing values are left: they become error rows.
 
@@ -79,14 +79,13 @@ def check_rows(compiled: Compiled, rows: Rows) -> Generator[None, None, None]:
             if bound.origin != "row" or mark in seen:
                 continue
             seen.add(mark)
-            yield from _check_source(bound, check, rows)
+            _check_source(bound, check, rows)
 
 
-def _check_source(bound: Bound, check: Check, rows: Rows) -> Generator[None, None, None]:
+def _check_source(bound: Bound, check: Check, rows: Rows) -> None:
     number = min(bound.sources)
     positions = [0] * len(rows.tables)
     for start, stop in _suspicious(bound, check, rows.tables[number]):
-        yield
         for position in range(start, stop):
             positions[number] = position
             try:
@@ -100,7 +99,7 @@ def _check_source(bound: Bound, check: Check, rows: Rows) -> Generator[None, Non
 
 
 def _suspicious(bound: Bound, check: Check, table: Table) -> Iterator[tuple[int, int]]:
-    """Give the pieces of a source that have to be looked at value by value; an empty one where all is well."""
+    """Give the pieces of a source that have to be looked at value by value."""
     size = table.size or 0
     chunks = table.chunks(bound.column) if bound.column is not None else None
     if chunks is None:
@@ -111,7 +110,8 @@ def _suspicious(bound: Bound, check: Check, table: Table) -> Iterator[tuple[int,
         well = all(map(_is_easy, kinds)) and (float not in kinds or (inf not in values and -inf not in values))
         texts = [value for value in values if type(value) is str] if str in kinds else ()
         well = well and all(map(str.isascii, texts)) and (check != "header" or all(map(str.isprintable, texts)))
-        yield (start, start) if well else (start, start + len(values))
+        if not well:
+            yield start, start + len(values)
 
 
 def _is_easy(kind: type) -> bool:

@@ -19,13 +19,11 @@ from fastreq_jupyter.options import Options
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from fastreq_jupyter.cell.fill.binding import Binder
 
-__all__ = ["Compiled", "PlainUrls", "compile_steps", "lift"]
-
-STEP = 500
+__all__ = ["Compiled", "PlainUrls", "compile_requests", "lift"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,10 +57,8 @@ class Compiled:
     defaults: Mapping[str, Any]
 
 
-def compile_steps(
-    parsed: ParsedCell, binder: Binder, options: Options, *, base_url: str | None, first_line: int
-) -> Generator[None, None, Compiled]:
-    """Compile all entries, yielding now and then.
+def compile_requests(parsed: ParsedCell, binder: Binder, options: Options, *, base_url: str | None, first_line: int) -> Compiled:
+    """Compile all entries.
 
     Raises:
         CellSyntaxError: Something can never be sent.
@@ -75,13 +71,8 @@ def compile_steps(
     for method, group in groupby(parsed.entries, _plain_method):
         if method is not _TEMPLATE and simple:
             entries.append(PlainUrls(method, tuple(_plain_url(entry) for entry in group)))
-            yield
             continue
-        for number, entry in enumerate(group):
-            if number % STEP == 0:
-                yield
-            entries.append(RequestPlan(maker.template(entry, first_line), binder.bind, names))
-    yield
+        entries += [RequestPlan(maker.template(entry, first_line), binder.bind, names) for entry in group]
     return _arranged(entries, options.method, maker.arguments)
 
 

@@ -22,15 +22,9 @@ from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Sequence
+    from collections.abc import Callable, Sequence
 
-__all__ = ["parse", "parse_steps"]
-
-STEP = 2048
-"""Most lines read between two yields, some 10 ms."""
-
-COSTLY = 256
-"""Most of them that are more than a plain URL."""
+__all__ = ["parse"]
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _DIRECTIVE = re.compile(r"(?:#|//)\s*@([\w-]+)(?:(?:[ \t]+|[ \t]*=[ \t]*)(.*?))?[ \t]*")
@@ -64,52 +58,35 @@ _DIRECTIVES = frozenset({
 })  # fmt: skip
 
 
-def parse(text: str, *, first_line: int = 1) -> ParsedCell:
+def parse(
+    text: str, *, first_line: int = 1, known: Callable[[str], str | None] | None = None, content_type: str | None = None
+) -> ParsedCell:
     """Read a cell.
 
     Args:
         text: The cell's text without its magic line.
         first_line: Number of the text's first line in the cell.
+        known: Gives a variable of the notebook that is a text; None where names may be columns.
+        content_type: Of bodies whose request names none.
 
     Raises:
         CellSyntaxError: The only exception that a text can cause.
-    """
-    steps = parse_steps(text, first_line=first_line)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            parsed: ParsedCell = done.value
-            return parsed
-
-
-def parse_steps(text: str, *, first_line: int = 1, known: Callable[[str], str | None] | None = None) -> Generator[None, None, ParsedCell]:
-    """Read a cell as `parse` does, yielding every few milliseconds so that a loop can go on in between.
-
-    Args:
-        text: As for `parse`.
-        first_line: As for `parse`.
-        known: Gives a variable of the notebook that is a text; None where names may be columns.
     """
     text = text.removeprefix("\ufeff")
     _refuse_surrogates(text, first_line)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    yield
-    reader = _Reader(text.split("\n"), first_line, PlainLines(text, known))
-    yield
-    while reader.number < len(reader.lines):
-        reader.read(min(reader.number + STEP, len(reader.lines)))
-        yield
-    reader.end_request()
+    reader = _Reader(text.split("\n"), first_line, PlainLines(text, known), content_type)
+    reader.read()
     return reader.cell
 
 
 class _Reader:
     """Hold the lines, the place in them, and the request that is being read."""
 
-    def __init__(self, lines: list[str], first_line: int, plain: PlainLines) -> None:
+    def __init__(self, lines: list[str], first_line: int, plain: PlainLines, content_type: str | None) -> None:
         self._plain = plain
+        self._content_type = content_type
         self.lines = lines
         self.first_line = first_line
         self.number = 0
@@ -125,18 +102,17 @@ class _Reader:
         text = self.lines[self.number]
         return Span(text.strip(), self.first_line + self.number, len(text) - len(text.lstrip()) + 1)
 
-    def read(self, stop: int) -> None:
-        """Read up to the line `stop`; a request line or a body may take some more."""
-        left = COSTLY
-        while self.number < stop and left:
+    def read(self) -> None:
+        """Read all lines."""
+        while self.number < len(self.lines):
             if self._line is None and self._label is None and self._keep is None and self._read_plain():
                 continue
-            left -= 1
             span = self.span()
             if self._line is None:
                 self._read_top(span)
             else:
                 self._read_head(span)
+        self.end_request()
 
     def _read_plain(self) -> bool:
         """Take a line that is a URL, or method and URL, with nothing to look at before the next request."""
@@ -235,7 +211,7 @@ class _Reader:
             self._refuse_idle_name("the end")
             return
         headers = tuple(self._headers)
-        pieces = read_body(body, headers) if body else None
+        pieces = read_body(body, headers, self._content_type) if body else None
         label, keep = self._take_label()
         entry: Entry = line.template(headers, pieces, label=label, keep=keep)
         self.cell.entries.append(entry)

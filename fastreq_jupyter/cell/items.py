@@ -12,14 +12,11 @@ from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.model import Deferred, Item, Outcome, Request, Unsendable
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Iterator, Sequence
 
     from fastreq_jupyter.cell.each.rows import Rows
 
 __all__ = ["Rendering"]
-
-_FIRST = 1
-_STEP = 2000
 
 
 class Rendering:
@@ -42,16 +39,14 @@ class Rendering:
                     for parts in entry.expand():
                         yield self._item(entry, parts, rows, base)
 
-    def check_first(self) -> Generator[None, None, None]:
+    def check_first(self) -> None:
         """Fill each request once, and all names of files, before anything is sent.
 
         Raises:
             CellSyntaxError: A value fits no place, whatever the row; or two rows would be saved to one file.
         """
         rows = next(iter(self._rows), None) if self._rows.size != 0 else None
-        for number, plan in enumerate(self._compiled.plans):
-            if number % _STEP == 0:
-                yield
+        for plan in self._compiled.plans:
             if rows is None and any(bound.origin == "row" for bound in plan.bound):
                 continue
             try:
@@ -59,7 +54,7 @@ class Rendering:
             except MisfitError as error:
                 if error.bound is None or error.bound.origin not in ("row", "chain") or error.kind == "type":
                     raise error_of(error, plan.template) from None
-        yield from self._check_names()
+        self._check_names()
 
     def _plain(self, entry: PlainUrls) -> Iterator[Item]:
         if entry.method is not None:
@@ -96,7 +91,7 @@ class Rendering:
 
         return Deferred(tuple(needs), resolve, request)
 
-    def _check_names(self) -> Generator[None, None, None]:
+    def _check_names(self) -> None:
         plans = [plan for plan in self._compiled.plans if plan.names is not None]
         if not plans or self._rows.size is None:
             return
@@ -104,8 +99,6 @@ class Rendering:
         for rows in self._rows:
             for plan in plans:
                 names += [self._name(plan, rows)] * plan.count
-            if len(names) % _STEP < len(plans):
-                yield
         if found := equal_names(names):
             name, first, second = found
             message = f"save_to: requests {first} and {second} would both be saved to {name!r}: use a value that differs"

@@ -385,3 +385,8 @@ def test_limit_takes_the_first_requests():
     made = plan("http://h/[1-9]", limit=3)
     assert made.total == 3
     assert [item.url for item in made.items] == ["http://h/1", "http://h/2", "http://h/3"]
+
+
+def test_a_content_type_of_the_line_holds_for_bodies_without_their_own():
+    text = "POST http://h/\n\n{}\n###\nPOST http://h/\nContent-Type: text/plain\n\n{}"
+    assert [item.content for item in items(text, headers={"Content-Type": "application/x-ndjson"})] == [b"{}\n", b"{}"]

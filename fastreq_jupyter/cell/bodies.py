@@ -7,7 +7,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from fastreq_jupyter.cell.syntax import FilePiece, HeaderTemplate, Span, TextPiece
+from fastreq_jupyter.cell.syntax import FORM_TYPE, FilePiece, HeaderTemplate, Span, TextPiece
 from fastreq_jupyter.cell.template import read_text
 
 if TYPE_CHECKING:
@@ -15,9 +15,8 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.cell.syntax import Part, Parts
 
-__all__ = ["FORM_TYPE", "content_type_of", "is_json_lines", "read_body", "read_file_line"]
+__all__ = ["content_type_of", "is_json_lines", "read_body", "read_file_line"]
 
-FORM_TYPE = "application/x-www-form-urlencoded"
 
 _FILE = re.compile(r"<(@[\w-]*)?[ \t]+(\S.*?)[ \t]*")
 _PATHLIKE = re.compile(r"<@?[\w-]*[ \t]+(?:\.{0,2}/|[A-Za-z]:[\\/])\S+[ \t]*")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any
 from fastreq_jupyter.cell.fill.chain import check_order
 from fastreq_jupyter.cell.request_line import make_header
 from fastreq_jupyter.cell.request_plan import RequestPlan, references
-from fastreq_jupyter.cell.save_names import SaveNames
 from fastreq_jupyter.cell.syntax import Entry, FilePiece, HeaderTemplate, ParsedCell, Parts, RequestTemplate, Span, TextPiece
 from fastreq_jupyter.cell.template import read_text, with_query
 from fastreq_jupyter.content import encode_content, with_params
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Mapping, Sequence
 
     from fastreq_jupyter.cell.fill.binding import Binder
+    from fastreq_jupyter.cell.save_names import SaveNames
 
 __all__ = ["Compiled", "PlainUrls", "compile_requests", "lift"]
 
@@ -57,13 +57,14 @@ class Compiled:
     defaults: Mapping[str, Any]
 
 
-def compile_requests(parsed: ParsedCell, binder: Binder, options: Options, *, base_url: str | None, first_line: int) -> Compiled:
+def compile_requests(  # noqa: PLR0913 - a cell, and what it is compiled with
+    parsed: ParsedCell, binder: Binder, options: Options, *, names: SaveNames | None, base_url: str | None, first_line: int
+) -> Compiled:
     """Compile all entries.
 
     Raises:
         CellSyntaxError: Something can never be sent.
     """
-    names = _save_names(options, binder)
     maker = _Maker(options, base_url, first_line)
     maker.check_plain(parsed.entries)
     entries: list[RequestPlan | PlainUrls] = []
@@ -200,19 +201,6 @@ def _check_chains(plans: Sequence[RequestPlan]) -> None:
         if bound.sensitive and not named[parent].template.keep:
             named[parent].hide_data = True
     check_order(needs, keys)
-
-
-def _save_names(options: Options, binder: Binder) -> SaveNames | None:
-    if options.save_to is None or "{{" not in options.save_to:
-        return None
-    try:
-        names = SaveNames(binder.bind(read_text(Span(options.save_to, 1, 1))))
-    except CellSyntaxError as error:
-        message = f"save_to: {error.message}"
-        raise CellSyntaxError(message, 1) from None
-    if any(bound.parent for bound in names.bound):
-        raise CellSyntaxError("save_to cannot use an answer: name the file by a value of the row", 1)
-    return names
 
 
 def _option_header(name: str, value: str, line: int) -> HeaderTemplate:

@@ -10,26 +10,32 @@ from fastreq_jupyter.model import Deferred, Item, Outcome, Request
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-__all__ = ["Duplicates", "dedup"]
+__all__ = ["Dedup", "Duplicates"]
 
 # RFC 9110, 9.2.1
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _MOST = 1_000_000
 
 
-def dedup(items: Iterable[Item]) -> Iterator[Item]:
-    """Give the items with each equal safe request after the first waiting for the first one's outcome.
+class Dedup:
+    """The first of equal safe requests as it is, those after it waiting for its outcome; called with one item after the other.
 
     Rows stay one to one: each such row gets that outcome, attempts and all, at its own position.
     """
-    first: dict[object, int] = {}
-    for position, item in enumerate(items):
+
+    def __init__(self) -> None:
+        self._first: dict[object, int] = {}
+        self._next = 0
+
+    def __call__(self, item: Item) -> Item:
+        """Return the next item, or what waits in its place."""
+        position = self._next
+        self._next += 1
         key = _identity(item)
-        if key is None or first.setdefault(key, position) == position:
-            yield item
-            continue
+        if key is None or self._first.setdefault(key, position) == position:
+            return item
         assert isinstance(item, Request)  # noqa: S101 - only requests have an identity
-        yield _copy_of(item, first[key], position)
+        return _copy_of(item, self._first[key], position)
 
 
 class Duplicates:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.cell.check import check_constants, check_rows, check_used
 from fastreq_jupyter.cell.compiling import Compiled, compile_requests, lift
-from fastreq_jupyter.cell.dedup import Duplicates, dedup
+from fastreq_jupyter.cell.dedup import Dedup, Duplicates
 from fastreq_jupyter.cell.each.join import RESULT_COLUMNS, TIMING_COLUMNS, RowJoin, renamed
 from fastreq_jupyter.cell.each.rows import Rows
 from fastreq_jupyter.cell.fill.binding import Binder
@@ -20,7 +20,7 @@ from fastreq_jupyter.cell.fill.dynamic import Surroundings
 from fastreq_jupyter.cell.grammar import parse
 from fastreq_jupyter.cell.items import Rendering
 from fastreq_jupyter.cell.meant import told_names
-from fastreq_jupyter.cell.save_names import in_directory
+from fastreq_jupyter.cell.save_names import in_directory, save_names_of
 from fastreq_jupyter.cell.syntax import ParsedCell, RequestTemplate
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.model import Unsendable
@@ -103,7 +103,8 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
     labels = {entry.label: entry.line for entry in parsed.entries if isinstance(entry, RequestTemplate) and entry.label}
     binder = Binder(parsed.variables, labels, rows, namespace, surroundings or Surroundings())
     lifted = lift(parsed.entries, options, given)
-    compiled = compile_requests(parsed, binder, options, base_url=base_url, first_line=first_line)
+    names = save_names_of(options.save_to, binder.bind)
+    compiled = compile_requests(parsed, binder, options, names=names, base_url=base_url, first_line=first_line)
     parsed.notes += told_names(parsed.entries, lambda name: rows.has(name) or name in parsed.variables or _has_text(namespace.get(name)))
     rendering = Rendering(compiled, rows)
     check_used(compiled, rows, first_line=first_line)
@@ -170,7 +171,7 @@ class _Items:
         items: Iterator[Item] = iter(self._rendering)
         if self._limit is not None:
             items = islice(items, self._limit)
-        items = dedup(items) if self._dedup else self._duplicates.watch(items)
+        items = map(Dedup(), items) if self._dedup else self._duplicates.watch(items)
         return items if self._directory is None else in_directory(items, self._directory)
 
 

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from fastreq_jupyter.cell.fill.bound import Bound, BoundParts, Env, MisfitError, text_in
-from fastreq_jupyter.cell.syntax import VarText
+from fastreq_jupyter.cell.syntax import Parts, Span, VarText
+from fastreq_jupyter.cell.template import read_text
+from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.model import Deferred, Item, Outcome, Request, Unsendable, copy_request
 from fastreq_jupyter.redact import redact_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-__all__ = ["SaveNames", "equal_names", "file_name_of", "in_directory", "safe_segment"]
+__all__ = ["SaveNames", "equal_names", "file_name_of", "in_directory", "safe_segment", "save_names_of"]
 
 _UNSAFE = re.compile(r"[\x00-\x1f\x7f<>:\"/\\|?*]")
 # Names that Windows keeps for devices, whatever their ending.
@@ -49,6 +51,24 @@ class SaveNames:
             else:
                 texts.append(part.text if isinstance(part, VarText) else str(part))
         return "".join(texts)
+
+
+def save_names_of(save_to: str | None, bind: Callable[[Parts], BoundParts]) -> SaveNames | None:
+    """Return what names files by the template `save_to`; None where it is none, or a directory.
+
+    Raises:
+        CellSyntaxError: A name in it is not there, or is an answer.
+    """
+    if save_to is None or "{{" not in save_to:
+        return None
+    try:
+        names = SaveNames(bind(read_text(Span(save_to, 1, 1))))
+    except CellSyntaxError as error:
+        message = f"save_to: {error.message}"
+        raise CellSyntaxError(message, 1) from None
+    if any(bound.parent for bound in names.bound):
+        raise CellSyntaxError("save_to cannot use an answer: name the file by a value of the row", 1)
+    return names
 
 
 def safe_segment(text: str) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "FORM_TYPE",
     "Call",
     "Entry",
     "FilePiece",
@@ -34,6 +35,8 @@ __all__ = [
     "VarText",
     "Variable",
 ]
+
+FORM_TYPE = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True)

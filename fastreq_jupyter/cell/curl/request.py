@@ -10,10 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
-from fastreq_jupyter.cell.bodies import FORM_TYPE
 from fastreq_jupyter.cell.curl.form import form_part, no_stdin, quoted
 from fastreq_jupyter.cell.request_line import make_header
-from fastreq_jupyter.cell.syntax import FilePiece, HeaderTemplate, Part, Parts, RequestTemplate, Span, TextPiece
+from fastreq_jupyter.cell.syntax import FORM_TYPE, FilePiece, HeaderTemplate, Part, Parts, RequestTemplate, Span, TextPiece
 from fastreq_jupyter.cell.template import read_text, read_url, with_query
 
 if TYPE_CHECKING:

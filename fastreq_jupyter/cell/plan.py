@@ -10,17 +10,14 @@ from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.check import check_constants, check_rows, check_used
 from fastreq_jupyter.cell.compiling import Compiled, compile_requests, lift
-from fastreq_jupyter.cell.dedup import Dedup, Duplicates
 from fastreq_jupyter.cell.each.join import RESULT_COLUMNS, TIMING_COLUMNS, RowJoin, renamed
 from fastreq_jupyter.cell.each.rows import Rows
 from fastreq_jupyter.cell.fill.binding import Binder
 from fastreq_jupyter.cell.fill.dynamic import Surroundings
 from fastreq_jupyter.cell.grammar import parse
-from fastreq_jupyter.cell.items import Rendering
+from fastreq_jupyter.cell.items import Dedup, Duplicates, Rendering, check_constants, check_rows, check_used, in_directory, save_names_of
 from fastreq_jupyter.cell.meant import told_names
-from fastreq_jupyter.cell.save_names import in_directory, save_names_of
 from fastreq_jupyter.cell.syntax import ParsedCell, RequestTemplate
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.model import Unsendable

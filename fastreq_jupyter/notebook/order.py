@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.cell.each.rows import Source
-from fastreq_jupyter.cell.line_values import fill_options
+from fastreq_jupyter.cell.line import fill_options
 from fastreq_jupyter.cell.plan import build
 from fastreq_jupyter.client.call import Call, Session, check_options
 from fastreq_jupyter.client.plan import outfitted

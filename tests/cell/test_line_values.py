@@ -2,8 +2,7 @@
 
 import pytest
 
-from fastreq_jupyter.cell.line import parse_line
-from fastreq_jupyter.cell.line_values import fill_options
+from fastreq_jupyter.cell.line import fill_options, parse_line
 from fastreq_jupyter.errors import OptionError
 
 

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote, unquote_to_bytes
 from xml.sax.saxutils import escape
 
-from fastreq_jupyter.cell.bodies import Body, content_type_of, is_json_lines
-from fastreq_jupyter.cell.fill.bound import Bound, BoundPart, BoundParts, Env, MisfitError, json_in, text_in, value_in
+from fastreq_jupyter.cell.fill.binding import Bound, BoundPart, BoundParts, Env, MisfitError, json_in, text_in, value_in
+from fastreq_jupyter.cell.grammar import Body, content_type_of, is_json_lines
 from fastreq_jupyter.cell.syntax import FilePiece, HeaderTemplate, Parts, Span, TextPiece, VarText
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
@@ -22,7 +22,7 @@ from fastreq_jupyter.values import is_record
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastreq_jupyter.cell.fill.bound import Check
+    from fastreq_jupyter.cell.fill.binding import Check
 
 __all__ = ["BodyPlan"]
 

@@ -10,9 +10,8 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.bodies import read_body, read_file_line
-from fastreq_jupyter.cell.grammar import parse
-from fastreq_jupyter.cell.plain_lines import PLAIN_URL
+from fastreq_jupyter.cell.grammar import parse, read_body, read_file_line
+from fastreq_jupyter.cell.request_line import PLAIN_URL
 from fastreq_jupyter.cell.syntax import Placeholder, RequestTemplate, Span, TextPiece
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError, UsageError
@@ -20,7 +19,7 @@ from fastreq_jupyter.errors import CellSyntaxError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from fastreq_jupyter.cell.bodies import Body
+    from fastreq_jupyter.cell.grammar import Body
     from fastreq_jupyter.cell.syntax import Parts
 
 __all__ = ["BodyError", "CellText", "cell_text", "is_url", "quoted", "trimmed"]

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.bodies import content_type_of
+from fastreq_jupyter.cell.grammar import content_type_of
 from fastreq_jupyter.cell.syntax import Placeholder, Ref, RequestTemplate, TextPiece
 from fastreq_jupyter.redact import is_secret_header, is_secret_name, redact_url, secret_part, secret_spans
 

@@ -48,7 +48,7 @@ TABLE = {
     "backends": Room(("backends", "backends.*"), on=("policy",), door="backends.base"),
     "engine": Room(("engine", "engine.*"), on=("backends", "files"), foreign=("brotli", "zstandard")),
     "journal": Room(("journal", "journal.*"), on=("engine",)),
-    "cell": Room(("cell", "cell.*"), on=("model", "files"), foreign=("dotenv", "keyring", "google")),
+    "cell": Room(("cell", "cell.*"), on=("model", "files"), door="cell", foreign=("dotenv", "keyring", "google")),
     "frame": Room(("frame", "frame.*"), on=("model", "files"), foreign=("pandas", "numpy", "pyarrow")),
     "picture": Room(("picture", "picture.*"), on=("model", "files"), foreign=("matplotlib",)),
     "bridge": Room(("bridge",), on=("errors",), foreign=("nest_asyncio2",)),

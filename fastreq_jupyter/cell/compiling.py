@@ -7,11 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.fill.binding import Bound, BoundParts, Check, Env, MisfitError
-from fastreq_jupyter.cell.fill.body import BodyPlan
-from fastreq_jupyter.cell.fill.header import HeaderPlan
-from fastreq_jupyter.cell.fill.lookup import check_order
-from fastreq_jupyter.cell.fill.url import UrlPlan
+from fastreq_jupyter.cell.fill import BodyPlan, Bound, BoundParts, Check, Env, HeaderPlan, MisfitError, UrlPlan, check_order
 from fastreq_jupyter.cell.request_line import make_header
 from fastreq_jupyter.cell.syntax import (
     Entry,
@@ -37,7 +33,7 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from fastreq_jupyter.cell.fill.binding import Binder
+    from fastreq_jupyter.cell.fill import Binder
     from fastreq_jupyter.cell.items import SaveNames
 
 __all__ = ["Compiled", "PlainUrls", "RequestPlan", "compile_requests", "error_of", "lift", "unsendable"]

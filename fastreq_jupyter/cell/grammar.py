@@ -15,7 +15,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from fastreq_jupyter.cell.curl.command import is_curl, read_curl
+from fastreq_jupyter.cell.curl import is_curl, read_curl
 from fastreq_jupyter.cell.request_line import PlainLines, RequestLine, begins_request, is_continuation, read_header, read_request_line
 from fastreq_jupyter.cell.syntax import FORM_TYPE, Entry, FilePiece, HeaderTemplate, ParsedCell, RequestTemplate, Span, TextPiece, Variable
 from fastreq_jupyter.cell.template import read_text

@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from fastreq_jupyter.cell.compiling import Compiled, PlainUrls, RequestPlan, error_of, unsendable
-from fastreq_jupyter.cell.fill.binding import Bound, BoundParts, Check, Env, MisfitError, json_in, text_in
-from fastreq_jupyter.cell.fill.header import check_header_text
+from fastreq_jupyter.cell.fill import Bound, BoundParts, Check, Env, MisfitError, check_header_text, json_in, text_in
 from fastreq_jupyter.cell.syntax import Parts, Span, VarText
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
@@ -22,8 +21,7 @@ from fastreq_jupyter.values import comes_from
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from fastreq_jupyter.cell.each.rows import Rows
-    from fastreq_jupyter.cell.each.tables import Table
+    from fastreq_jupyter.cell.each import Rows, Table
 
 __all__ = [
     "Dedup",

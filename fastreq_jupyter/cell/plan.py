@@ -11,10 +11,8 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.cell.compiling import Compiled, compile_requests, lift
-from fastreq_jupyter.cell.each.join import RESULT_COLUMNS, TIMING_COLUMNS, RowJoin, renamed
-from fastreq_jupyter.cell.each.rows import Rows
-from fastreq_jupyter.cell.fill.binding import Binder
-from fastreq_jupyter.cell.fill.dynamic import Surroundings
+from fastreq_jupyter.cell.each import RESULT_COLUMNS, TIMING_COLUMNS, RowJoin, Rows, renamed
+from fastreq_jupyter.cell.fill import Binder, Surroundings
 from fastreq_jupyter.cell.grammar import parse
 from fastreq_jupyter.cell.items import Dedup, Duplicates, Rendering, check_constants, check_rows, check_used, in_directory, save_names_of
 from fastreq_jupyter.cell.meant import told_names
@@ -26,7 +24,7 @@ from fastreq_jupyter.values import NoPlaceError, text_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from fastreq_jupyter.cell.each.rows import Source
+    from fastreq_jupyter.cell.each import Source
     from fastreq_jupyter.model import Item, Join
     from fastreq_jupyter.options import Options
 

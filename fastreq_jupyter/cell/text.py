@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from fastreq_jupyter.cell.fill.dynamic import Surroundings
+from fastreq_jupyter.cell.fill import Surroundings
 from fastreq_jupyter.cell.plan import build
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.model import Request

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.items import Dedup, equal_names, file_name_of, safe_segment
+from fastreq_jupyter.cell import Dedup, equal_names, file_name_of, safe_segment
 from fastreq_jupyter.content import with_params
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.model import Item, Request, Unsendable, copy_request

@@ -9,8 +9,7 @@ from IPython.core.error import UsageError as OneLineError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from fastreq_jupyter.bridge import beside, start
-from fastreq_jupyter.cell.help import examples_text, help_text
-from fastreq_jupyter.cell.line import Line, parse_line
+from fastreq_jupyter.cell import Line, examples_text, help_text, parse_line
 from fastreq_jupyter.client.call import run_awaiting, run_blocking
 from fastreq_jupyter.errors import JournalError, UsageError
 from fastreq_jupyter.notebook.complete import complete_fastreq

@@ -7,9 +7,7 @@ from collections.abc import Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.each.rows import Source
-from fastreq_jupyter.cell.line import fill_options
-from fastreq_jupyter.cell.plan import build
+from fastreq_jupyter.cell import Source, build, fill_options
 from fastreq_jupyter.client.call import Call, Session, check_options
 from fastreq_jupyter.client.plan import outfitted
 from fastreq_jupyter.engine.cookies import Jar
@@ -21,8 +19,7 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from fastreq_jupyter.cell.each.rows import EachSpec
-    from fastreq_jupyter.cell.line import Line
+    from fastreq_jupyter.cell import EachSpec, Line
 
 __all__ = ["Draft", "Order", "draft"]
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.fill.lookup import LookupFailed, item_of
+from fastreq_jupyter.cell.fill import LookupFailed, item_of
 from fastreq_jupyter.values import fields_of, is_record
 
 if TYPE_CHECKING:

@@ -10,17 +10,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.grammar import parse, read_body, read_file_line
-from fastreq_jupyter.cell.request_line import PLAIN_URL
-from fastreq_jupyter.cell.syntax import Placeholder, RequestTemplate, Span, TextPiece
-from fastreq_jupyter.cell.template import read_text
+from fastreq_jupyter.cell import PLAIN_URL, Placeholder, RequestTemplate, Span, TextPiece, parse, read_body, read_file_line, read_text
 from fastreq_jupyter.errors import CellSyntaxError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from fastreq_jupyter.cell.grammar import Body
-    from fastreq_jupyter.cell.syntax import Parts
+    from fastreq_jupyter.cell import Body, Parts
 
 __all__ = ["BodyError", "CellText", "cell_text", "is_url", "quoted", "trimmed"]
 

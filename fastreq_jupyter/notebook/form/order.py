@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.line import parse_line
+from fastreq_jupyter.cell import parse_line
 from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.config import changed_options
 from fastreq_jupyter.notebook.form.answers import attention

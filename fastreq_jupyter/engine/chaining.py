@@ -1,4 +1,4 @@
-"""Requests that wait for the outcomes of earlier ones."""
+"""Chaining: requests that wait for the outcomes of earlier ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Chain"]
 
 
 class Chain:
-    """Keep deferred requests until their parents are done.
+    """Requests that wait for the outcomes of earlier ones.
 
     Args:
         tally: Counts what waits here.
@@ -39,6 +39,11 @@ class Chain:
             if self._outcome_at(parent) is None:
                 self._children.setdefault(parent, []).append(position)
         self._resolve(position)
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether nothing waits here."""
+        return not self._deferred
 
     def parent_done(self, position: int) -> None:
         """Let those go on that waited for this one last."""

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Protocol
 from fastreq_jupyter.backends.base import SessionKey
 from fastreq_jupyter.engine.body import Body, read_body, whole_body
 from fastreq_jupyter.engine.limits import Ticket
-from fastreq_jupyter.engine.proxies import proxy_for
-from fastreq_jupyter.engine.saving import AtomicFile
+from fastreq_jupyter.policy.proxy import proxy_for
+from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.model import IDEMPOTENT, Response
 from fastreq_jupyter.policy.framing import check_part, read_head
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Attempt, Request
     from fastreq_jupyter.options import Options
     from fastreq_jupyter.policy.framing import Head
-    from fastreq_jupyter.target import Origin
+    from fastreq_jupyter.url import Origin
 
 __all__ = ["Handoff", "Job", "Transport"]
 

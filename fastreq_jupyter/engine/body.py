@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from fastreq_jupyter.engine.decoding import ACCEPT_ENCODING, STEP, Decoder, make_decoder
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.quantity import show_bytes
+from fastreq_jupyter.options import show_bytes
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator

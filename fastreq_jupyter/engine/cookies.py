@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from fastreq_jupyter.response import Headers
-    from fastreq_jupyter.target import Origin, Target
+    from fastreq_jupyter.url import Origin, Target
 
 __all__ = ["Jar", "read_cookies"]
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from fastreq_jupyter.backends.base import Exchange
 from fastreq_jupyter.engine.sink import ACCEPT_ENCODING
-from fastreq_jupyter.target import parse_target
+from fastreq_jupyter.url import parse_target
 
 if TYPE_CHECKING:
     from fastreq_jupyter.model import Headers, Request

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Item, Plan
     from fastreq_jupyter.options import Options
     from fastreq_jupyter.policy.retry import Verdict
-    from fastreq_jupyter.target import Origin
+    from fastreq_jupyter.url import Origin
 
 __all__ = ["MAX_INFLIGHT_BYTES", "Scheduler"]
 

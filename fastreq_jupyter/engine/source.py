@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.sealing import outside
+from fastreq_jupyter.errors import outside
 
 if TYPE_CHECKING:
     from fastreq_jupyter.model import Item

@@ -5,7 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.quantity import show_bytes, show_seconds
+from fastreq_jupyter.options import show_bytes, show_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

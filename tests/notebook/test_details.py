@@ -9,7 +9,7 @@ import pytest
 from synthetic import runs
 
 from fastreq_jupyter.model import Request, Response
-from fastreq_jupyter.notebook.details import BODY_LIMIT, details_of, sections_of
+from fastreq_jupyter.notebook.monitor.details import BODY_LIMIT, details_of, sections_of
 
 SECRET = "s3cr3t-value-of-mine"
 

@@ -61,7 +61,7 @@ class Response:
         """Return the field lines as text; they stay bytes until somebody looks."""
         fields = self._fields
         if fields and isinstance(fields[0][0], bytes):
-            fields = self._fields = tuple(map(_text_of, fields))  # type: ignore[arg-type] # all of them are bytes then
+            fields = self._fields = tuple(map(_text_of, fields))
         return fields  # type: ignore[return-value] # text by now
 
     def header(self, name: str) -> str | None:

@@ -1,6 +1,6 @@
 """One attempt: exchanges, redirect by redirect, until a final answer is read or a cause of failure is known.
 
-The path of a plain good request is flat: worker, `Transport.perform`, backend. What the options do not ask for is not
+The path of a plain good request is flat: worker, attempt, exchange, backend. What the options do not ask for is not
 there: it was left out when the run began.
 """
 
@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING, Protocol
 from fastreq_jupyter.backends.base import SessionKey
 from fastreq_jupyter.engine.body import Body, read_body, whole_body
 from fastreq_jupyter.engine.limits import Ticket
-from fastreq_jupyter.policy.proxy import proxy_for
-from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.errors import BackendError, OptionError
+from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.model import IDEMPOTENT, Response
 from fastreq_jupyter.policy.framing import check_part, read_head
+from fastreq_jupyter.policy.proxy import proxy_for
 from fastreq_jupyter.policy.redirect import REDIRECTS, next_exchange
 from fastreq_jupyter.redact import one_line, redact_text, secret_values
 from fastreq_jupyter.timing import Timing
@@ -106,9 +106,9 @@ class Job:
 
 
 class Handoff(Protocol):
-    """Whatever takes over the body of a good response (streaming); the slot is held until it returns."""
+    """Whatever takes over the bodies of good responses (streaming); the slot is held until it returns."""
 
-    async def __call__(self, job: Job, stream: Stream, head: Head) -> Body:
+    async def take_over(self, job: Job, stream: Stream, head: Head) -> Body:
         """Return what is known of the body when its reader is done."""
         ...
 
@@ -134,26 +134,21 @@ class Transport:
         self._open_session = open_session
         self._sessions: dict[Origin, Backend] = {}
 
-    async def perform(self, job: Job, memory: MemoryGate, handoff: Handoff | None) -> None:
-        """Make one attempt; write into `job` what comes of it.
-
-        A failure of the network is written into ``job.failure``, never raised; its detail is free of secrets.
+    async def exchange(self, exchange: Exchange, job: Job, memory: MemoryGate, handoff: Handoff | None) -> Exchange | None:
+        """Send one request and read its answer; write into `job` what comes of it.
 
         Args:
-            job: What to send; `Job.begin` was called.
+            exchange: What to send: that of the job, or what the exchange before returned.
+            job: What it is for; `Job.begin` was called.
             memory: Bounds the bodies in flight.
             handoff: Takes over the body of a good response, or None.
-        """
-        exchange: Exchange | None = job.exchange
-        try:
-            while exchange is not None:
-                exchange = await self._exchange(exchange, job, memory, handoff)
-        except BackendError as error:
-            detail = one_line(redact_text(error.detail, job.secrets))
-            job.failure = BackendError(error.kind, detail, sent=error.sent)
 
-    async def _exchange(self, exchange: Exchange, job: Job, memory: MemoryGate, handoff: Handoff | None) -> Exchange | None:
-        """Send one request and read its answer; return the request that it asks for next, if it is followed."""
+        Returns:
+            The exchange that a redirect asks for next, None where the answer is final.
+
+        Raises:
+            BackendError: Nothing usable came; `failure_of` makes it safe to show.
+        """
         timing = Timing(perf_counter())
         job.hops = (*job.hops, timing) if job.hops else (timing,)
         stream: Stream | None = None
@@ -164,10 +159,7 @@ class Transport:
             try:
                 stream = await backend.send(sent, timing)
             except BackendError as error:
-                # RFC 9112, 9.3.1: the server closed an idle connection as we began to use it.
-                if not error.stale or sent.method not in IDEMPOTENT:
-                    raise
-                stream = await backend.send(replace(sent, fresh=True), timing)
+                stream = await _send_afresh(backend, sent, timing, error)
             head = read_head(stream.status, stream.fields)
             if stream.status == _PARTIAL:
                 check_part(stream.status, sent.headers)
@@ -196,6 +188,10 @@ class Transport:
                 stream.close()
         return None
 
+    def failure_of(self, error: BackendError, job: Job) -> BackendError:
+        """Return the error with a detail that is one line and free of secrets."""
+        return BackendError(error.kind, one_line(redact_text(error.detail, job.secrets)), sent=error.sent)
+
     async def _read(  # noqa: PLR0913, PLR0917 - what one answer is read from, and where it goes
         self, stream: Stream, head: Head, exchange: Exchange, job: Job, memory: MemoryGate, handoff: Handoff | None
     ) -> None:
@@ -208,7 +204,7 @@ class Transport:
         max_body, method = self.options.max_body, exchange.method
         try:
             if handoff is not None and stream.status < _BAD:
-                body = await handoff(job, stream, head)
+                body = await handoff.take_over(job, stream, head)
             elif save_as is None or stream.status >= _REDIRECTION:
                 body = await read_body(stream, head, method=method, max_body=max_body, gate=ticket)
             else:
@@ -252,6 +248,17 @@ class Transport:
             # Only a proxy of the environment can come up as late as this.
             raise BackendError("proxy", str(error), sent=False) from error
         return session
+
+
+async def _send_afresh(backend: Backend, exchange: Exchange, timing: Timing, error: BackendError) -> Stream:
+    """Send on a new connection what a server did not read that closed an idle one (RFC 9112, 9.3.1), once.
+
+    Raises:
+        BackendError: The error given, where that was no such case; or what sending raises.
+    """
+    if not error.stale or exchange.method not in IDEMPOTENT:
+        raise error
+    return await backend.send(replace(exchange, fresh=True), timing)
 
 
 async def _save(stream: Stream, head: Head, *, method: str, max_body: int, path: str) -> Body:

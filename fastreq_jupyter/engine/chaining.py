@@ -41,16 +41,16 @@ class Chain:
         self._resolve(position)
 
     @property
-    def empty(self) -> bool:
-        """Tell whether nothing waits here."""
-        return not self._deferred
+    def waits(self) -> bool:
+        """Tell whether anything waits here."""
+        return bool(self._deferred)
 
     def parent_done(self, position: int) -> None:
         """Let those go on that waited for this one last."""
         for child in self._children.pop(position, ()):
             self._resolve(child)
 
-    def empty(self) -> list[tuple[int, Request]]:
+    def clear(self) -> list[tuple[int, Request]]:
         """Return, and forget, what still waits."""
         left = [(position, item.shown) for position, item in self._deferred.items()]
         self._tally.waiting -= len(left)

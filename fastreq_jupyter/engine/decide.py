@@ -38,7 +38,8 @@ def conclude(job: Job, options: Options) -> tuple[Outcome | None, Verdict]:
     """
     response, failure = job.response, job.failure
     data: Any = None
-    error = detail = None
+    error: str | None = None
+    detail: str | None = None
     if failure is not None:
         error, detail = failure.kind, failure.detail
     elif response is not None and response.content is None:

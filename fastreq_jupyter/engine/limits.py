@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.progress import Tally
-    from fastreq_jupyter.policy.health import Health
     from fastreq_jupyter.options import Rate
+    from fastreq_jupyter.policy.health import Health
     from fastreq_jupyter.url import Origin
 
 __all__ = ["Host", "HostQueue", "MemoryGate", "RateLimiter", "Ticket", "host_at"]

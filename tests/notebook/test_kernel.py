@@ -107,13 +107,13 @@ def test_a_blocking_call_in_a_cell_gives_its_frame(kernel):
 @pytest.mark.parametrize(
     "code",
     [
-        "%%fastreq orders --progress none\n{{base}}/1\n{{base}}/delay/3600",
-        "%%time\nget_ipython().run_cell_magic('fastreq', 'orders --progress none', '{{base}}/1\\n{{base}}/delay/3600')",
-        "%%fastreq orders --progress none --loop thread\n{{base}}/1\n{{base}}/delay/3600",
+        "%%fastreq orders --progress none -c 1\n{{base}}/1\n{{base}}/delay/3600",
+        "%%time\nget_ipython().run_cell_magic('fastreq', 'orders --progress none -c 1', '{{base}}/1\\n{{base}}/delay/3600')",
+        "%%fastreq orders --progress none -c 1 --loop thread\n{{base}}/1\n{{base}}/delay/3600",
     ],
 )
 @pytest.mark.parametrize("times", [1, 2])
-def test_an_interrupt_ends_the_cell_soon_and_keeps_the_finished_rows(kernel, code, times):
+def test_an_interrupt_ends_the_cell_and_keeps_the_finished_rows(kernel, server, code, times):
     kernel.run("orders = None").good()
     ran = interrupted(kernel, server, code, times=times)
     assert ran.error == "KeyboardInterrupt: 1 of 2 rows were finished; they are in orders"
@@ -125,29 +125,29 @@ def test_an_interrupt_ends_the_cell_soon_and_keeps_the_finished_rows(kernel, cod
 @pytest.mark.parametrize(
     "code",
     [
-        "fastreq([base + '/1', base + '/delay/3600'], progress='none')",
-        "fastreq([base + '/1', base + '/delay/3600'], progress='none', loop='thread')",
-        "await fastreq_async([base + '/1', base + '/delay/3600'], progress='none')",
-        "import asyncio\nawait asyncio.sleep(0)\nfastreq([base + '/1', base + '/delay/3600'], progress='none')",
-        "await submit([base + '/1', base + '/delay/3600'])",
+        "fastreq([base + '/1', base + '/delay/3600'], progress='none', concurrency=1)",
+        "fastreq([base + '/1', base + '/delay/3600'], progress='none', concurrency=1, loop='thread')",
+        "await fastreq_async([base + '/1', base + '/delay/3600'], progress='none', concurrency=1)",
+        "import asyncio\nawait asyncio.sleep(0)\nfastreq([base + '/1', base + '/delay/3600'], progress='none', concurrency=1)",
+        "await submit([base + '/1', base + '/delay/3600'], concurrency=1)",
     ],
 )
-def test_an_interrupted_function_leaves_its_rows_in_last_run(kernel, code):
+def test_an_interrupted_function_leaves_its_rows_in_last_run(kernel, server, code):
     ran = interrupted(kernel, server, code)
     assert ran.error == "KeyboardInterrupt: 1 of 2 rows were finished; they are in last_run().df"
     assert kernel.value("import json; print(json.dumps(last_run().df.error.fillna('').tolist()))") == ["", "cancelled"]
     kernel.run("fastreq(base + '/1', progress='none')").good()
 
 
-def test_interrupted_tasks_of_a_cell_do_not_take_the_kernel_with_them(kernel):
-    code = "import asyncio\nawait asyncio.gather(*[fastreq_async([base + '/1', base + '/delay/3600'], progress='none') for _ in range(3)])"
-    ran = interrupted(kernel, server, code)
+def test_interrupted_tasks_of_a_cell_do_not_take_the_kernel_with_them(kernel, server):
+    code = "import asyncio\nawait asyncio.gather(*[fastreq_async([base + '/1', base + '/delay/3600'], progress='none', concurrency=1) for _ in range(3)])"
+    ran = interrupted(kernel, server, code, held=3)
     assert ran.error.startswith(("CancelledError", "KeyboardInterrupt"))
     kernel.run("%%fastreq again --progress none\n{{base}}/1").good()
 
 
-def test_nothing_of_a_run_is_left_on_the_loop(kernel):
-    interrupted(kernel, "%%fastreq orders --progress none\n{{base}}/[1-30]\n{{base}}/delay/3600")
+def test_nothing_of_a_run_is_left_on_the_loop(kernel, server):
+    interrupted(kernel, server, "%%fastreq orders --progress none -c 1\n{{base}}/[1-30]\n{{base}}/delay/3600")
     code = "import asyncio, json; print(json.dumps([repr(t) for t in asyncio.all_tasks() if 'engine' in repr(t)]))"
     assert kernel.value(code) == []
 

@@ -83,14 +83,14 @@ def run(place, backend, measured):
 def test_five_requests_of_a_second_one_after_the_other_take_five(httpbin, measured):
     start = time.monotonic()
     for _ in range(5):
-        with urllib.request.urlopen(f"{httpbin}/delay/1", timeout=10) as response:
+        with urllib.request.urlopen(f"{httpbin}/delay/1", timeout=60) as response:
             assert response.status == 200
     took = time.monotonic() - start
     measured("5 x /delay/1, one after the other: about 5 s", "python, urllib", f"{took:.2f} s")
     assert took >= 5
 
 
-def test_five_requests_of_a_second_together_take_about_one(run, httpbin):
+def test_five_requests_of_a_second_are_under_way_together(run, httpbin):
     told = run(f"""
 fastreq("{httpbin}/get", backend=backend)  # the first call imports what it needs
 start = time.perf_counter()
@@ -99,6 +99,9 @@ print(json.dumps([time.perf_counter() - start, df.status.tolist()]))
 """)
     run.note("5 x /delay/1, five at a time: about 1 s", f"{told[0]:.2f} s")
     assert told[1] == [200] * 5
+    with CountingServer(together=5) as server:
+        assert run(f'print(json.dumps(fastreq(["{server.url}/x"] * 5, concurrency=5, backend=backend).status.tolist()))') == [200] * 5
+        assert server.peak == 5
 
 
 def test_an_awaited_call_gives_its_result_to_a_coroutine(run, place, httpbin):

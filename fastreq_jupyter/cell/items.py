@@ -176,7 +176,7 @@ class Dedup:
 
 
 class Duplicates:
-    """Count equal safe requests while items go by.
+    """The count of equal safe requests among items that go by.
 
     Attributes:
         count: Requests that --dedup would have saved; counted among the first million different ones.
@@ -214,7 +214,7 @@ def _copy_of(request: Request, first: int, position: int) -> Deferred:
 
 
 class SaveNames:
-    """Fill the template of ``save_to``.
+    """The template of ``save_to``, filled for one row after another.
 
     Args:
         parts: The template, bound.
@@ -321,7 +321,7 @@ def equal_names(names: Iterable[str | None]) -> tuple[str, int, int] | None:
 
 
 class Rendering:
-    """Make the items of a compiled cell."""
+    """The items of a compiled cell."""
 
     def __init__(self, compiled: Compiled, rows: Rows) -> None:
         self._compiled = compiled
@@ -400,8 +400,8 @@ class Rendering:
         for rows in self._rows:
             for plan in plans:
                 names += [self._name(plan, rows)] * plan.count
-        if found := equal_names(names):
-            name, first, second = found
+        if equal := equal_names(names):
+            name, first, second = equal
             message = f"save_to: requests {first} and {second} would both be saved to {name!r}: use a value that differs"
             raise CellSyntaxError(message, plans[0].template.line)
 

@@ -47,7 +47,7 @@ def send_rows(frame: pd.DataFrame, template: str, given: Mapping[str, Any]) -> A
         options=options,
         sources=[Source(EachSpec("the frame", None, "the frame"), frame)],
         base_url=None if home is None else home.base_url,
-        given=given,
+        set_by_user=given,
     )
     final = Options.of(options, **cell.lifted)
     jar = Jar() if session is None else session.jar

@@ -81,7 +81,7 @@ class Draft:
         session = self.session
         cell = build(
             self.text, options=self.options, namespace=self.names, sources=self.sources,
-            base_url=None if session is None else session.home.base_url, first_line=self.first_line, given=self.line.options,
+            base_url=None if session is None else session.home.base_url, first_line=self.first_line, set_by_user=self.line.options,
         )  # fmt: skip
         final = Options.of(self.options, **cell.lifted)
         jar = Jar() if session is None else session.jar

@@ -132,8 +132,8 @@ def _read_value(span: Span) -> _Value:
 def _word(text: str, place: int) -> tuple[str, int]:
     """Return the word that begins at `place`, quoted or up to ``;``, and where it ends."""
     start = place + _blanks(text, place)
-    if found := _QUOTED.match(text, start):
-        return _ESCAPED.sub(r"\1", found[1]), found.end()
+    if match := _QUOTED.match(text, start):
+        return _ESCAPED.sub(r"\1", match[1]), match.end()
     end = _end(text, start)
     return text[start:end].rstrip(), end
 
@@ -296,7 +296,7 @@ class CurlRequest:
             before = "Bearer "
         elif action == "range":
             before = "bytes="
-            text = f"{found[0]}-" if (found := _RANGE.match(text)) else text
+            text = f"{match[0]}-" if (match := _RANGE.match(text)) else text
         elif action == "referer":
             text = text.removesuffix(";auto")
         elif action == "cookie" and text and "=" not in text and "{{" not in text:
@@ -350,7 +350,7 @@ class CurlRequest:
 
     def _add_default(self, name: str, text: str, at: Span) -> None:
         self.flags.add(f"default {name}")
-        if not any(one.name.lower() == name.lower() and one.line == -1 for one in self.headers):
+        if not any(header.name.lower() == name.lower() and header.line == -1 for header in self.headers):
             self.headers.append(HeaderTemplate(name, (text,), -1, at.column))
 
     def _all_headers(self, body: tuple[Piece, ...] | None) -> tuple[HeaderTemplate, ...]:
@@ -371,11 +371,11 @@ class CurlRequest:
         if place is None:
             kind = HeaderTemplate("Content-Type", (f"multipart/form-data{boundary}",), self.command.line, self.command.column)
             return (*headers, kind)
-        given = headers[place]
-        text = "".join(part for part in given.parts if isinstance(part, str)).lower()
+        header = headers[place]
+        text = "".join(part for part in header.parts if isinstance(part, str)).lower()
         if not text.startswith("multipart/") or "boundary=" in text:
-            raise Span("", given.line, given.column).error(0, "-F makes its own Content-Type and boundary: take this header out")
-        return (*headers[:place], replace(given, parts=(*given.parts, boundary)), *headers[place + 1 :])
+            raise Span("", header.line, header.column).error(0, "-F makes its own Content-Type and boundary: take this header out")
+        return (*headers[:place], replace(header, parts=(*header.parts, boundary)), *headers[place + 1 :])
 
     def _boundary(self) -> str:
         seed = "\0".join(span.text for _, span in self.form)

@@ -20,7 +20,7 @@ TIMING_COLUMNS = ("retry_wait_ms", "dns_ms", "connect_ms", "tls_ms", "receive_ms
 
 
 class RowJoin:
-    """Attach the source's columns and index.
+    """The columns and the index of the sources, put onto the frame.
 
     Args:
         rows: The sources.
@@ -91,7 +91,7 @@ def _with_index(frame: Any, indexes: Sequence[tuple[Any, str]], *, in_step: bool
         return frame
     # Building the levels by set_index keeps each one's dtype.
     places = [f"\0fastreq level {number}" for number in range(len(indexes))]
-    names = [getattr(one, "name", None) or level for one, level in indexes]
-    for place, (one, _) in zip(places, indexes, strict=True):
-        frame[place] = one if not hasattr(one, "array") else one.array
+    names = [getattr(labels, "name", None) or level for labels, level in indexes]
+    for place, (labels, _) in zip(places, indexes, strict=True):
+        frame[place] = labels if not hasattr(labels, "array") else labels.array
     return frame.set_index(places).rename_axis(names)

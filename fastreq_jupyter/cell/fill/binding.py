@@ -48,7 +48,7 @@ LARGEST = 20_000_000
 
 @dataclass(slots=True)
 class Env:
-    """Hold what one row is filled with.
+    """What one row is filled with.
 
     Attributes:
         rows: For each source the position of its row.
@@ -67,7 +67,7 @@ class Env:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bound:
-    """Hold a placeholder and the way to its value.
+    """A placeholder and the way to its value.
 
     Attributes:
         placeholder: As it was written.
@@ -93,7 +93,7 @@ BoundParts = tuple[BoundPart, ...]
 
 
 class MisfitError(Exception):
-    """Report a value that does not fit its place.
+    """A value that does not fit its place.
 
     Args:
         kind: "missing" (NaN and the like), "type", "url" (the result is no URL), "file".
@@ -188,7 +188,7 @@ def shown_as(bound: Bound | None) -> str:
 
 
 class Binder:
-    """Bind placeholders of one cell.
+    """The names of one cell, to which its placeholders are tied.
 
     Args:
         variables: The cell's variables, in the order of the text.
@@ -243,7 +243,7 @@ class Binder:
                 continue
             assert isinstance(part, Placeholder)  # noqa: S101 - only placeholders name a variable
             added = self._put_in(part, name, owner, alone=whole and len(parts) == 1)
-            self._spent += sum(_length(one) for one in added)
+            self._spent += sum(_length(added_part) for added_part in added)
             if self._spent > LARGEST:
                 message = f"the cell's variables grow to more than {LARGEST:,} characters"
                 raise CellSyntaxError(message, part.line, part.column)
@@ -271,7 +271,7 @@ class Binder:
         if rest:
             message = f"{{{{{part.text[:80]}}}}}: @{name} is text and has no {rest[0]!r}"
             raise CellSyntaxError(message, part.line, part.column)
-        return [_as_variable(one, raw=part.raw) for one in inner]
+        return [_as_variable(inner_part, raw=part.raw) for inner_part in inner]
 
     def _why_later(self, name: str, owner: Variable | None) -> str:
         if owner is None:  # pragma: no cover - all variables are known once the requests are bound
@@ -294,9 +294,9 @@ class Binder:
         if name.startswith("_"):
             message = f"{name[:40]}: names with a leading underscore are not read"
             raise LookupFailed(message)
-        if (found := self._rows.reader(ref)) is not None:
-            read = found.read
-            return Bound(part, "row", lambda env: read(env.rows), sources=frozenset((found.source,)), column=found.column)
+        if (column := self._rows.reader(ref)) is not None:
+            read = column.read
+            return Bound(part, "row", lambda env: read(env.rows), sources=frozenset((column.source,)), column=column.column)
         if name in self._labels:
             read_answer = answer_reader(ref)
             return Bound(part, "chain", lambda env: read_answer((env.outcomes or {})[name]), parent=name)
@@ -327,7 +327,8 @@ class Binder:
     def _nothing(self, name: str) -> str:
         if "(" in name or any(sign in name for sign in "+*/|=<>"):
             return "names are looked up, nothing is evaluated: compute it in Python first and name the result"
-        known = [*self._rows.names(), *self._all, *self._labels, *(one for one, value in self._namespace.items() if _is_value(one, value))]
+        values = [variable for variable, value in self._namespace.items() if _is_value(variable, value)]
+        known = [*self._rows.names(), *self._all, *self._labels, *values]
         where = "the cell or the notebook"
         if self._rows.sources:
             # Where there is no notebook to look into (df.fastreq.get), none is named.

@@ -16,7 +16,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class HeaderPlan:
-    """Fill one field line again and again.
+    """A field line, filled for one row after another.
 
     Attributes:
         fixed: The value is the same for every row, and holds no secret that was inserted.
@@ -66,8 +66,8 @@ def check_header_text(text: str, bound: Bound | None) -> None:
     Raises:
         MisfitError: It does not.
     """
-    if found := _CONTROL.search(text):
-        what = "a line break" if found[0] in "\r\n" else f"the control character {found[0]!r}"
+    if match := _CONTROL.search(text):
+        what = "a line break" if match[0] in "\r\n" else f"the control character {match[0]!r}"
         raise MisfitError("type", f"{shown_as(bound)} holds {what}, which no header takes", bound)
     if text.isascii():
         return

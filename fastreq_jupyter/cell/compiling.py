@@ -13,6 +13,7 @@ from fastreq_jupyter.cell.syntax import (
     Entry,
     FilePiece,
     HeaderTemplate,
+    OpenRange,
     ParsedCell,
     Part,
     Parts,
@@ -59,8 +60,8 @@ class RequestPlan:
 
     def __init__(self, template: RequestTemplate, bind: Callable[[Parts], BoundParts], names: SaveNames | None = None) -> None:
         self.template = template
-        self.count = count_items(template.url, template.line, template.column)
         self.url = UrlPlan(bind(template.url))
+        self.count = count_items(self.url.parts, template.line, template.column)
         self.headers = [_header(header, bind) for header in template.headers]
         self.body = BodyPlan(template.body, template.headers, bind) if template.body is not None else None
         self._headers = [(header.name, header.fill(Env())) for header in self.headers] if all(h.fixed for h in self.headers) else None
@@ -147,6 +148,8 @@ def _written(part: Part) -> str:
         return f"{{{{{part.text}}}}}"
     if isinstance(part, Range):
         return part.text(0)
+    if isinstance(part, OpenRange):
+        return f"[{'-'.join(''.join(map(_written, bound)) for bound in part.bounds[:2])}]"
     return part.text if isinstance(part, VarText) else part
 
 

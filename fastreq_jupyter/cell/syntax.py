@@ -23,6 +23,7 @@ __all__ = [
     "Entry",
     "FilePiece",
     "HeaderTemplate",
+    "OpenRange",
     "ParsedCell",
     "Part",
     "Parts",
@@ -138,7 +139,16 @@ class Range:
         return str(self.start + index * self.step).zfill(self.width)
 
 
-Part = str | VarText | Placeholder | Range
+@dataclass(frozen=True, slots=True)
+class OpenRange:
+    """One numeric range with placeholders among its bounds, ``[1-{{n}}]``; start, stop and, if written, step."""
+
+    bounds: tuple[Parts, ...]
+    line: int
+    column: int
+
+
+Part = str | VarText | Placeholder | Range | OpenRange
 Parts = tuple[Part, ...]
 
 

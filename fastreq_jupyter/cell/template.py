@@ -6,11 +6,11 @@ import re
 from math import prod
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.syntax import Call, Part, Parts, Placeholder, Range, Ref, Span
+from fastreq_jupyter.cell.syntax import Call, OpenRange, Part, Parts, Placeholder, Range, Ref, Span
 from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 
 __all__ = [
@@ -30,29 +30,44 @@ LARGEST = 10_000_000
 
 _MARK = re.compile(r"\\?\{\{")
 # An escape, a placeholder, a range, or a brace that is none of them.
-_URL_MARK = re.compile(r"\\\{\{|\\[\[\]{}]|\{\{|\[[0-9]+-[0-9]+(?::[0-9]+)?\]|\[[A-Za-z]-[A-Za-z](?::[0-9]+)?\]|\{[\w.$][\w.,$ +-]*\}")
+_BOUND = r"[0-9]+|\{\{[^{}\n]*\}\}"
+_URL_MARK = re.compile(
+    r"\\\{\{|\\[\[\]{}]|\[[0-9]+-[0-9]+(?::[0-9]+)?\]|\[[A-Za-z]-[A-Za-z](?::[0-9]+)?\]"
+    rf"|\[(?P<start>{_BOUND})-(?P<stop>{_BOUND})(?::(?P<step>{_BOUND}))?\]"
+    r"|\{\{|\{[\w.$][\w.,$ +-]*\}"
+)
 _KEY = re.compile(r"\s*(?:\[\s*(?:(-?[0-9]{1,18})|\"([^\"]*)\"|'([^']*)')\s*\]|(?:(?<=\A)|\.)([^.\[\]{}\"']*))\s*")
 _WORDS = re.compile(r"\"([^\"]*)\"|'([^']*)'|(\S+)")
 
 
-def read_range(span: Span, match: re.Match[str]) -> Range:
-    """Read the range that was found in a URL.
+def read_range(span: Span, place: int, text: str) -> Range:
+    """Read a range.
+
+    Args:
+        span: The URL, for messages.
+        place: Where the range begins in it.
+        text: The range without its brackets.
 
     Raises:
         CellSyntaxError: It counts down, never moves, or is a range of letters.
     """
-    text = match[0][1:-1]
     bounds, _, step_text = text.partition(":")
     first, _, last = bounds.partition("-")
     if not (first.isascii() and first.isdigit()):
-        raise span.error(match.start(), f"[{text}]: only numbers make a range; write \\[{text}] for the text itself")
+        raise span.error(place, f"[{text}]: only numbers make a range; write \\[{text}] for the text itself")
     if len(text) > 60:  # noqa: PLR2004 - three numbers of 18 digits and what joins them
-        raise span.error(match.start(), "the numbers of a range have at most 18 digits")
+        raise span.error(place, "the numbers of a range have at most 18 digits")
     start, stop, step = int(first), int(last), int(step_text or 1)
     if stop < start or step < 1:
-        raise span.error(match.start(), f"[{text}] holds nothing: a range counts up, [0-99] or [0-20:5]; \\[ is a literal bracket")
+        raise span.error(place, f"[{text}] holds nothing: a range counts up, [0-99] or [0-20:5]; \\[ is a literal bracket")
     width = len(first) if first.startswith("0") and len(first) > 1 else 0
     return Range(start, stop, step, width)
+
+
+def _open_range(span: Span, match: re.Match[str]) -> OpenRange:
+    """Read a range whose bounds are worked out when its placeholders get their values."""
+    bounds = [read_text(Span(match[name], *span.at(match.start(name)))) for name in ("start", "stop", "step") if match[name]]
+    return OpenRange(tuple(bounds), *span.at(match.start()))
 
 
 def refuse_braces(span: Span, match: re.Match[str]) -> CellSyntaxError:
@@ -62,7 +77,7 @@ def refuse_braces(span: Span, match: re.Match[str]) -> CellSyntaxError:
     return span.error(match.start(), f"{match[0]} in a URL: {meant}, \\{match[0]} for the text itself")
 
 
-def count_items(parts: tuple[Part, ...], line: int, column: int) -> int:
+def count_items(parts: Iterable[object], line: int, column: int) -> int:
     """Return how many URLs the ranges stand for.
 
     Raises:
@@ -186,7 +201,9 @@ def _moved(here: Span, text: str, start: int, stop: int) -> tuple[int, int]:
 def _url_part(span: Span, match: re.Match[str]) -> Part:
     if match[0][0] == "{":
         raise refuse_braces(span, match)
-    return read_range(span, match)
+    if match["start"]:
+        return _open_range(span, match)
+    return read_range(span, match.start(), match[0][1:-1])
 
 
 def _end(span: Span, start: int) -> int:

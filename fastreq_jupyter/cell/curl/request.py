@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
+from fastreq_jupyter.cell.curl.cookies import cookies_for
 from fastreq_jupyter.cell.request_line import make_header
 from fastreq_jupyter.cell.syntax import FORM_TYPE, FilePiece, HeaderTemplate, Part, Parts, RequestTemplate, Span, TextPiece
 from fastreq_jupyter.cell.template import read_text, read_url, with_query
@@ -175,6 +176,7 @@ class CurlRequest:
         flags: Switches that were seen.
         upload: -T.
         key: --key.
+        cookie_files: -b with a file.
         notes: What is not done.
     """
 
@@ -191,6 +193,7 @@ class CurlRequest:
     flags: set[str] = field(default_factory=set)
     upload: Span | None = None
     key: Span | None = None
+    cookie_files: list[Span] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def lift(self, option: str, at: Span, value: Any) -> None:
@@ -258,10 +261,30 @@ class CurlRequest:
         parts = read_url(self._absolute(url), ranges="globoff" not in self.flags)
         if self.upload is not None and isinstance(parts[-1], str) and parts[-1].endswith("/"):
             parts = (*parts, quote(Path(self.upload.text).name, safe=""))
+        whole = with_query(parts, *query)
         return RequestTemplate(
-            self._method(body), with_query(parts, *query), url.line, url.column, headers, body,
+            self._method(body), whole, url.line, url.column, self._with_cookies(whole, headers), body,
             lifted=dict(self.lifted), no_default=frozenset(self.removed),
         )  # fmt: skip
+
+    def _with_cookies(self, url: Parts, headers: tuple[HeaderTemplate, ...]) -> tuple[HeaderTemplate, ...]:
+        """Return the field lines with the cookies that the files have for the URL, in one field with others (RFC 6265, 5.4)."""
+        if not self.cookie_files:
+            return headers
+        at, texts = self.cookie_files[0], []
+        for file in self.cookie_files:
+            try:
+                texts.append(cookies_for(url[0] if isinstance(url[0], str) else "", file.text))
+            except FileNotFoundError:
+                self.notes.append(f"line {file.line}: there is no cookie file {file.text[:60]}: none of its cookies are sent")
+            except (OSError, ValueError) as error:
+                raise file.error(0, f"-b {file.text[:60]}: {getattr(error, 'strerror', None) or error}") from None
+        text = "; ".join(filter(None, texts))
+        own = next((header for header in headers if header.name.lower() == "cookie"), None)
+        if not text:
+            return headers
+        parts = (text.encode("utf-8", "surrogateescape").decode("latin-1"), *(("; ", *own.parts) if own else ()))
+        return (*(header for header in headers if header is not own), HeaderTemplate("Cookie", parts, at.line, at.column))
 
     def _absolute(self, url: Span) -> Span:
         text = url.text
@@ -300,7 +323,8 @@ class CurlRequest:
         elif action == "referer":
             text = text.removesuffix(";auto")
         elif action == "cookie" and text and "=" not in text and "{{" not in text:
-            raise value.error(0, "-b with a file is not supported: give the cookies, name=value")
+            self.cookie_files.append(value)
+            return
         if not text and action in ("cookie", "referer"):
             return
         header = _sent_as_utf8(make_header(name, Span(f"{before}{text}", value.line, value.column - len(before)), at))

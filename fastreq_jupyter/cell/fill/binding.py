@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fastreq_jupyter.cell.fill.dynamic import SECRET_CALLS, Surroundings, check_call, make
 from fastreq_jupyter.cell.fill.lookup import LookupFailed, answer_reader, near, offered, walk
-from fastreq_jupyter.cell.syntax import Call, Parts, Placeholder, Range, Ref, Variable, VarText
+from fastreq_jupyter.cell.syntax import Call, OpenRange, Parts, Placeholder, Range, Ref, Span, Variable, VarText
+from fastreq_jupyter.cell.template import read_range
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.values import NoPlaceError, is_missing, json_of, plain, text_of, type_name
 
@@ -226,7 +227,32 @@ class Binder:
         Raises:
             CellSyntaxError: A name that is not there, or may not be read.
         """
-        return tuple(self._bind(part) if isinstance(part, Placeholder) else part for part in self._expand(parts, whole=False))
+        return tuple(self._bound(part) for part in self._expand(parts, whole=False))
+
+    def _bound(self, part: Any) -> BoundPart:
+        if isinstance(part, OpenRange):
+            return self._range(part)
+        return self._bind(part) if isinstance(part, Placeholder) else part
+
+    def _range(self, part: OpenRange) -> Range:
+        texts = ["".join(self._constant(bound, part) for bound in self.bind(parts)) for parts in part.bounds]
+        at = Span("", part.line, part.column)
+        for text in texts:
+            if not (text.isascii() and text.isdigit()):
+                raise at.error(0, f"{text[:30]!r} is no bound of a range: a whole number from 0")
+        return read_range(at, 0, "-".join(texts[:2]) + "".join(f":{step}" for step in texts[2:]))
+
+    @staticmethod
+    def _constant(bound: BoundPart, at: OpenRange) -> str:
+        if not isinstance(bound, Bound):
+            return bound.text if isinstance(bound, VarText) else str(bound)
+        if bound.origin != "notebook":
+            message = f"{shown_as(bound)} bounds a range, so it must be the same for every row"
+            raise CellSyntaxError(message, at.line, at.column)
+        try:
+            return text_in(bound, Env())
+        except MisfitError as error:
+            raise CellSyntaxError(error.detail, at.line, at.column) from None
 
     def _expand_variable(self, variable: Variable) -> Parts:
         expanded = self._expand(variable.parts, whole=True, owner=variable)

@@ -77,7 +77,7 @@ class RequestPlan:
             yield bound, "text"
         for header in self.headers:
             for bound in header.bound:
-                yield bound, "header"
+                yield bound, header.check
         if self.body is not None:
             yield from self.body.checks
         if self.names is not None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from fastreq_jupyter.cell.compiling import Compiled, PlainUrls, RequestPlan, error_of, unsendable
-from fastreq_jupyter.cell.fill import Bound, BoundParts, Check, Env, MisfitError, check_header_text, json_in, text_in
+from fastreq_jupyter.cell.fill import Bound, BoundParts, Check, Env, MisfitError, header_text, json_in, text_in
 from fastreq_jupyter.cell.syntax import Parts, Span, VarText
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
@@ -136,7 +136,7 @@ def _suspicious(bound: Bound, check: Check, table: Table) -> Iterator[tuple[int,
         kinds = set(map(type, values))
         well = all(map(_is_easy, kinds)) and (float not in kinds or (inf not in values and -inf not in values))
         texts = [value for value in values if type(value) is str] if str in kinds else ()
-        well = well and all(map(str.isascii, texts)) and (check != "header" or all(map(str.isprintable, texts)))
+        well = well and all(map(str.isascii, texts)) and (check not in ("header", "basic") or all(map(str.isprintable, texts)))
         if not well:
             yield start, start + len(values)
 
@@ -148,10 +148,10 @@ def _is_easy(kind: type) -> bool:
 def _check(bound: Bound, check: Check, env: Env) -> None:
     if check == "json":
         json_in(bound, env)
-        return
-    text = text_in(bound, env)
-    if check == "header":
-        check_header_text(text, bound)
+    elif check == "text":
+        text_in(bound, env)
+    else:
+        header_text(bound, env, encoded=check == "basic")
 
 
 class Dedup:

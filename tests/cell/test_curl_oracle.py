@@ -133,6 +133,7 @@ COMMANDS = {
     "a redirection": "curl HOST/1 > out.json 2>&1",
     "a comment": "curl HOST/x # all of them",
     "a shell variable": 'curl "HOST/$USER/x?a=${USER}" -H "Authorization: Bearer $TOKEN" -d "{\\"a\\": \\"$USER\\", \\"b\\": \\$5}" -u $USER:x',
+    "a shell variable beyond ASCII": 'curl HOST -H "X: $NAME" -b "n=$NAME" -u "$NAME:x" -d "n=$NAME"',
     "a dollar that is text": "curl HOST -d \"US$ 5, 5$, $.a\" -H 'X: $USER'",
     "ansi quotes": r"curl HOST --data-raw $'{\'a\': \u00e9 \x41 \n\101}'",
     "quotes put together": """curl HOST -d 'it'"'"'s "a" 'b\\ c""",

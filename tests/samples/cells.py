@@ -10,7 +10,7 @@ from fastreq_jupyter.cell.plan import build
 from fastreq_jupyter.model import Outcome, Response
 from fastreq_jupyter.options import Options
 
-ENVIRON = {"TOKEN": "s3cret-token", "USER": "ada"}
+ENVIRON = {"TOKEN": "s3cret-token", "USER": "ada", "NAME": "Zo\u00eb \u20ac"}
 FIXED = replace(
     Surroundings(),
     environ=lambda: ENVIRON,

@@ -38,8 +38,8 @@ __all__ = [
 ]
 
 Origin = Literal["row", "notebook", "dynamic", "secret", "chain"]
-Check = Literal["text", "header", "json"]
-"""What a value must pass: have a text, fit into a field line, have a JSON form."""
+Check = Literal["text", "header", "basic", "json"]
+"""What a value must pass: have a text, fit into a field line, into credentials that are encoded, have a JSON form."""
 
 MisfitKind = Literal["missing", "type", "url", "file"]
 

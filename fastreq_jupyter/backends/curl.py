@@ -66,15 +66,26 @@ def open_session(key: SessionKey) -> CurlBackend:
     Raises:
         OptionError: libcurl is too old or poor, or cannot do what the key asks for; a proxy or certificate cannot be read.
     """
+    if why := why_poor(http2=key.http2 is True, http3=key.http3):
+        raise OptionError(why)
+    return CurlBackend(key)
+
+
+def why_poor(*, http2: bool = False, http3: bool = False) -> str | None:
+    """Return in one line why this libcurl cannot be used, None where it can.
+
+    Args:
+        http2: HTTP/2 is required.
+        http3: HTTP/3 is required.
+    """
     words = pycurl.version_info()
     features, release = words[4], tuple(int(part) for part in words[1].split("-")[0].split(".")[:2])
     if release < OLDEST or not features & pycurl.VERSION_SSL:
-        raise OptionError(f"backend='curl' needs libcurl 7.85 or newer with TLS, this is {words[1]}: pip install 'fastreq-jupyter[curl]'")
-    if key.http2 is True and not features & pycurl.VERSION_HTTP2:
-        raise OptionError("http2=True is not possible with this libcurl (built without HTTP/2): pip install 'fastreq-jupyter[curl]'")
-    if key.http3 and not features & getattr(pycurl, "VERSION_HTTP3", 0):
-        raise OptionError("http3=True is not possible with this libcurl (built without HTTP/3): take backend='niquests'")
-    return CurlBackend(key)
+        return f"backend='curl' needs libcurl 7.85 or newer with TLS, this is {words[1]}: pip install 'fastreq-jupyter[curl]'"
+    for wanted, feature, option in ((http2, pycurl.VERSION_HTTP2, "http2=True"), (http3, pycurl.VERSION_HTTP3, "http3=True")):
+        if wanted and not features & feature:
+            return f"{option} is not possible with this build of libcurl, {words[1]}: give backend='niquests'"
+    return None
 
 
 class CurlBackend:
@@ -439,7 +450,7 @@ class _Handle:
         if line not in _BLANK:
             stream.lines.append(line)
             return None
-        return stream.end_head()
+        return stream.end_head() if stream.lines else None
 
     def _on_body(self, chunk: bytes) -> int | None:
         stream = self.stream

@@ -160,7 +160,7 @@ class Transport:
         if session is None:
             options = self.options
             proxy = proxy_for(origin, options.proxy, self.environ)
-            key = SessionKey(self.backend, options.verify_ssl, options.cert, proxy, options.http2)
+            key = SessionKey(self.backend, options.verify_ssl, options.cert, proxy, options.http2, options.http3)
             try:
                 session = self._sessions[origin] = self.open_session(key)
             except OptionError as error:

@@ -243,7 +243,7 @@ class Scheduler:
     def _job(self, position: int, item: Request) -> Job | None:
         finish = self._business.finish
         try:
-            exchange = prepare(item)
+            exchange = prepare(item, self._plan.options.connect_timeout)
         except UnsendableError as error:
             finish(Outcome(position, item, error=error.kind, error_detail=str(error)))
             return None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ProxyServer", "proxy_addresses", "proxy_error", "read_proxy", "tunnel_refusal", "tunnel_request"]
 
-DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080}
+DEFAULT_PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks5": 1080}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +61,8 @@ def read_proxy(url: str | None) -> ProxyServer | None:
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
-    # socks5h is curl's name for what our socks5 does.
-    scheme = "socks5" if parts.scheme == "socks5h" else parts.scheme
+    # socks5h and socks4a are curl's names for what our socks5 and socks4 do: names are resolved there.
+    scheme = {"socks5h": "socks5", "socks4a": "socks4"}.get(parts.scheme, parts.scheme)
     if scheme not in DEFAULT_PORTS or not parts.hostname:
         message = "proxy cannot be read: give http://host:port, https://host:port or socks5://host:port"
         raise OptionError(message)

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.backends.base import SessionKey
 
-__all__ = ["client_context"]
+__all__ = ["authorities", "client_context"]
 
 
 def client_context(key: SessionKey, protocols: Sequence[str] = ("http/1.1",)) -> ssl.SSLContext:
@@ -38,6 +38,24 @@ def client_context(key: SessionKey, protocols: Sequence[str] = ("http/1.1",)) ->
         _load_identity(context, key.cert)
     context.set_alpn_protocols(list(protocols))
     return context
+
+
+def authorities(verify: bool | str) -> tuple[str | None, str | None]:  # noqa: FBT001 - the type of the option
+    """Return the file and the directory of certificates to trust, for a library that reads them itself.
+
+    Args:
+        verify: True, or the path of a CA bundle.
+    """
+    if isinstance(verify, str):
+        return (None, verify) if Path(verify).is_dir() else (verify, None)
+    paths = ssl.get_default_verify_paths()
+    if paths.cafile is not None or _system_directory():
+        return paths.cafile, paths.capath
+    try:
+        import certifi  # noqa: PLC0415 - a last resort that is often not installed
+    except ImportError:
+        return None, None
+    return certifi.where(), None
 
 
 # Reading the system's certificates takes 20 to 50 ms; the context is never changed, so that sessions can share it.

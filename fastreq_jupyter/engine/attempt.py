@@ -241,7 +241,7 @@ class Transport:
     def _session(self, origin: Origin) -> Backend:
         options = self.options
         proxy = proxy_for(origin, options.proxy, self._environ)
-        key = SessionKey(self.backend, options.verify_ssl, options.cert, proxy, options.http2)
+        key = SessionKey(self.backend, options.verify_ssl, options.cert, proxy, options.http2, options.http3)
         try:
             session = self._sessions[origin] = self._open_session(key)
         except OptionError as error:

@@ -275,7 +275,7 @@ class Scheduler:
 
     def _job(self, position: int, request: Request) -> Job | None:
         try:
-            exchange = prepare(request)
+            exchange = prepare(request, self.options.connect_timeout)
         except UnsendableError as error:
             self.finish(Outcome(position, request, error=error.kind, error_detail=str(error)))
             return None

@@ -14,7 +14,8 @@ from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.timing import Timing
 from fastreq_jupyter.url import parse_target
 
-BACKENDS = ("aiohttp", "niquests", "requests")
+BACKENDS = ("curl", "aiohttp", "niquests", "requests")
+LIBRARIES = {"curl": "pycurl"}
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
 
@@ -161,7 +162,7 @@ async def failure(backend, url, **more):
 
 @asynccontextmanager
 async def session(name, **options):
-    pytest.importorskip(name)
+    pytest.importorskip(LIBRARIES.get(name, name))
     backend = open_backend(SessionKey(name, **options))
     try:
         yield backend
@@ -209,7 +210,7 @@ def wire():
 
 @pytest.fixture(params=BACKENDS)
 def name(request):
-    pytest.importorskip(request.param)
+    pytest.importorskip(LIBRARIES.get(request.param, request.param))
     return request.param
 
 

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKENDS", "BOUND", "GOOD", "Finding", "measure"]
 
-BACKENDS = ("niquests", "aiohttp", "requests")
+BACKENDS = ("curl", "aiohttp", "niquests", "requests")
 GOOD = 5
 """Good requests that go along with the faults of each run: none of them may be lost."""
 BOUND = 60.0

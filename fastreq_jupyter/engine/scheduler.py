@@ -173,7 +173,7 @@ class Scheduler:
         try:
             while (job := (self._next_job() if self._flowing else None) or await self._wait_for_job()) is not None:
                 try:
-                    if (job.host.free and not self.rate.limited) or await self._admitted(job):
+                    if not (self.rate.limited or job.host.host.gated) or await self._admitted(job):
                         await self._attempt(job, task)
                 except asyncio.CancelledError:
                     if self._outcomes.at(job.position) is None:
@@ -214,7 +214,9 @@ class Scheduler:
 
     def _next_job(self) -> Job | None:
         """Return a job that may start at once, counted as active; None where there is none at this moment."""
-        for _ in range(_ITEMS_A_STEP):
+        items = 0
+        while items < _ITEMS_A_STEP:
+            items += 1
             if self._ready:
                 job: Job | None = self._ready.popleft()
             elif self.source.ready and self._tally.waiting < self._most_waiting:
@@ -301,7 +303,8 @@ class Scheduler:
             await store.begin(job.request, job.position)
             job.marked = True
         job.begin(perf_counter(), datetime.now(UTC), self._loop.time())
-        self._tally.attempts += 1
+        tally = self._tally
+        tally.attempts += 1
         self._under_way[job] = task
         self._deadlines.watch(job.begun)
         try:
@@ -323,34 +326,31 @@ class Scheduler:
             del self._under_way[job]
         outcome, verdict = conclude(job, self.options)
         if outcome is None:
-            self._tally.retried += 1
+            tally.retried += 1
             self._park(job, verdict.wait)
         else:
+            response = job.response
             try:
                 if store is not None:
-                    await store.finish(outcome, None if job.response is None else job.response.content)
+                    await store.finish(outcome, None if response is None else response.content)
             finally:
-                self._release(outcome)
+                if response is not None:
+                    tally.bytes += response.size_bytes
+                    if outcome.data is not response:
+                        # The body lives on in `data` alone.
+                        response.content = None
+                tally.answered += 1
+                self.finish(outcome)
         host = job.host
         if verdict.pause or outcome is None or outcome.error is not None or not host.health.settled:
             self._heed(job, verdict)
-
-    def _release(self, outcome: Outcome) -> None:
-        """Keep the outcome of an attempt; its body lives on in `data` alone."""
-        response = outcome.response
-        if response is not None:
-            self._tally.bytes += response.size_bytes
-            if outcome.data is not response:
-                response.content = None
-        self._tally.answered += 1
-        self.finish(outcome)
 
     def finish(self, outcome: Outcome) -> None:
         """Keep an outcome, count it, tell who waits for it."""
         self._outcomes.keep(outcome)
         if self._handoffs is not None:
             self._handoffs.keep(outcome)
-        if self._chain.waits:
+        if self._chain.deferred:
             self._chain.parent_done(outcome.position)
         if outcome.error is not None and self.stop is None and self._too_many_failures():
             self.halt("stopped", f"stopped after {self._tally.failed} failures (max_failures)")

@@ -12,7 +12,7 @@ import socket
 import ssl
 from contextvars import ContextVar
 from functools import lru_cache
-from math import inf, isnan
+from math import inf, isnan, nan
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -28,18 +28,21 @@ from fastreq_jupyter.backends.sockets import watch
 from fastreq_jupyter.backends.trust import client_context
 from fastreq_jupyter.backends.wire import (
     MAX_FIELD_BYTES,
+    MAX_INTERIM,
+    SWITCHING,
     connect_error,
     framed,
     lookup_error,
     place,
+    switched_protocols,
     tls_error,
+    too_many_interim,
 )
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from aiohttp.abc import ResolveResult
-    from aiohttp.client_proto import ResponseHandler
 
     from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
     from fastreq_jupyter.backends.proxy import ProxyServer
@@ -51,7 +54,7 @@ __all__ = ["open_session"]
 
 # aiohttp warns about larger bodies given as bytes.
 LARGE_BODY = 2**20
-MAX_FIELDS = 100_000
+MAX_FIELDS = 10_000
 # Seconds in which the loop has surely turned since the last answer: what came meanwhile has been seen.
 RECENT = 0.01
 KEPT_URLS = 1000
@@ -59,6 +62,7 @@ UNSAFE = frozenset({"POST", "PATCH"})
 # With these aiohttp names a content type where we name none.
 TYPED = frozenset({"POST", "PUT", "PATCH"})
 NO_TYPE = ("Content-Type",)
+INTERIM = (b"HTTP/1.1 1", b"HTTP/1.0 1")
 BODILESS = frozenset({204, 304})
 FRAMING = frozenset({b"content-length", b"transfer-encoding"})
 
@@ -87,15 +91,17 @@ class Trip:
         timing: Record to fill.
         fields: The field lines that go out.
         link: The connection that was handed out: from here on bytes may have left.
+        content: The body, once the head has come.
     """
 
-    __slots__ = ("exchange", "fields", "link", "timing")
+    __slots__ = ("content", "exchange", "fields", "link", "timing")
 
     def __init__(self, exchange: Exchange, timing: Timing, fields: CIMultiDict[str]) -> None:
         self.exchange = exchange
         self.timing = timing
         self.fields = fields
         self.link: Link | None = None
+        self.content: aiohttp.StreamReader | None = None
 
     @property
     def where(self) -> str:
@@ -106,23 +112,35 @@ class Trip:
 TRIP: ContextVar[Trip] = ContextVar("fastreq_aiohttp_trip")
 
 
-class Link:
-    """A connection: who uses it, and how it ended (`closed` is aiohttp's future)."""
+class Link(asyncio.Protocol):
+    """A connection as asyncio's protocol before aiohttp's: notes what comes, and passes it on.
 
-    __slots__ = ("_idle", "_readable", "closed", "protocol", "transport", "trip")
+    aiohttp's parser throws a good answer away with bytes that follow it in the same piece (a body after a 204, or one
+    longer than its length), and goes through interim answers without end: so heads are passed on one by one.
+    """
 
-    def __init__(self, protocol: ResponseHandler, idle: Idle) -> None:
-        self.protocol = protocol
-        self.transport: Any = protocol.transport
-        self.closed: Any = protocol.closed
+    def __init__(self, transport: asyncio.Transport, idle: Idle) -> None:
+        self.transport = transport
         self.trip: Trip | None = None
+        self.failed = False
         self._idle = idle
-        sock = self.transport.get_extra_info("socket")
+        self._inner: Any = transport.get_protocol()
+        self._pass_on = self._inner.data_received
+        self._in_head = False
+        self._interim = 0
+        self._ended = False
+        sock = transport.get_extra_info("socket")
         self._readable = None if sock is None else watch(sock.fileno())
+
+    def begin(self, trip: Trip) -> None:
+        """Start an exchange."""
+        self.trip = trip
+        self._in_head = True
+        self._interim = 0
 
     def spent(self, *, look: bool) -> bool:
         """Tell whether an idle connection has ended, or holds an answer nobody asked for."""
-        return self.protocol.should_close or (look and self._readable is not None and self._readable())
+        return self._ended or bool(self._inner.should_close) or (look and self._readable is not None and self._readable())
 
     def released(self) -> None:
         """Take it back: aiohttp calls this when an exchange is done."""
@@ -131,49 +149,73 @@ class Link:
 
     def abort(self) -> None:
         """Close at once: no flush to a server that does not read."""
-        if not self.closed.done():
+        if not self._ended:
             self.transport.abort()
 
-    def was_reset(self) -> bool:
-        """Tell whether it has ended, and by an error."""
-        return self.closed.done() and self.closed.exception() is not None
+    def data_received(self, data: bytes) -> None:
+        """Pass on what came; where nobody asked for it, end the connection."""
+        if self.trip is None:
+            self.abort()
+        elif not self._in_head or (data := self._without_heads(data, self.trip.timing)):
+            self._pass_on(data)
+
+    def _without_heads(self, data: bytes, timing: Timing) -> bytes:
+        if isnan(timing.response_start):
+            timing.response_start = perf_counter()
+        while (end := data.find(b"\r\n\r\n") + 4) > 3:  # noqa: PLR2004 - found
+            self._pass_on(data[:end])
+            interim, data = data.startswith(INTERIM), data[end:]
+            if not interim:
+                self._in_head = False
+                break
+            self._interim += 1
+            if self._interim > MAX_INTERIM:
+                self._inner.set_exception(too_many_interim())
+                self.abort()
+                return b""
+        return data
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note how it ended."""
+        self._ended, self.failed = True, exc is not None
+        self._idle.remove(self)
+        content = None if self.trip is None else self.trip.content
+        self._inner.connection_lost(exc)
+        # After a malformed chunk aiohttp would leave the reader of the body waiting.
+        if content is not None and not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError("malformed body"))
+
+    def eof_received(self) -> bool | None:
+        """Pass on."""
+        ended: bool | None = self._inner.eof_received()
+        return ended
+
+    def pause_writing(self) -> None:
+        """Pass on."""
+        self._inner.pause_writing()
+
+    def resume_writing(self) -> None:
+        """Pass on."""
+        self._inner.resume_writing()
 
 
 class Idle:
-    """All connections of a session; of those that nobody uses, the oldest are closed beyond `most`."""
+    """The connections that nobody uses; beyond `most` the oldest are closed."""
 
     def __init__(self) -> None:
         self.most = 40
-        self.seen = 0.0
-        self.links: dict[ResponseHandler, Link] = {}
-        self._idle: dict[Link, None] = {}
+        self._links: dict[Link, None] = {}
 
-    def take(self, protocol: ResponseHandler) -> Link | None:
-        """Return a connection known already, in use again; None for a new one."""
-        link = self.links.get(protocol)
-        if link is not None:
-            self._idle.pop(link, None)
-        return link
-
-    def opened(self, protocol: ResponseHandler) -> Link:
-        """Return a new connection."""
-        link = self.links[protocol] = Link(protocol, self)
-
-        def ended(closed: asyncio.Future[None]) -> None:
-            # To look at the exception keeps asyncio from logging it.
-            closed.cancelled() or closed.exception()
-            self.links.pop(protocol, None)
-            self._idle.pop(link, None)
-
-        link.closed.add_done_callback(ended)
-        return link
+    def remove(self, link: Link) -> None:
+        """Forget a connection: it is in use, or has ended."""
+        self._links.pop(link, None)
 
     def add(self, link: Link) -> None:
         """Count a connection among the idle ones."""
-        self._idle[link] = None
-        if len(self._idle) > self.most:
-            oldest = next(iter(self._idle))
-            del self._idle[oldest]
+        self._links[link] = None
+        if len(self._links) > self.most:
+            oldest = next(iter(self._links))
+            del self._links[oldest]
             oldest.abort()
 
 
@@ -186,32 +228,46 @@ class Connector(aiohttp.TCPConnector):
             resolver=Names(resolver), use_dns_cache=False, limit=0, ssl=context, force_close=force_close, socket_factory=_socket
         )
         self.idle = idle
+        self.active_at = 0.0
 
     async def connect(self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:  # noqa: ASYNC109 - aiohttp's signature
         """Return a connection that is not known to have ended."""
         trip = TRIP.get()
-        look = req.method in UNSAFE or perf_counter() - self.idle.seen > RECENT
+        look = req.method in UNSAFE or perf_counter() - self.active_at > RECENT
         while True:
             connection = await super().connect(req, traces, timeout)
-            protocol: Any = connection.protocol
-            link = self.idle.take(protocol)
-            if link is None or not link.spent(look=look):
+            transport = connection.transport
+            if transport is None:
+                # It has ended already: aiohttp will say so.
+                return connection
+            link: Any = transport.get_protocol()
+            kept = type(link) is Link
+            if not kept:
+                link = Link(transport, self.idle)
+                transport.set_protocol(link)
+                break
+            self.idle.remove(link)
+            if not link.spent(look=look):
                 break
             connection.close()
-        now = perf_counter()
-        timing = trip.timing
-        timing.reused = link is not None
-        timing.encrypted = req.is_ssl()
-        timing.request_start = now
-        if link is None:
-            link = self.idle.opened(protocol)
-            if isnan(timing.domain_lookup_end):
-                timing.domain_lookup_start = timing.domain_lookup_end = timing.connect_start
-            timing.connect_end = now
-        link.trip = trip
+        link.begin(trip)
         trip.link = link
         connection.add_callback(link.released)
+        self.active_at = _note_connection(trip.timing, kept=kept, encrypted=req.is_ssl())
         return connection
+
+
+def _note_connection(timing: Timing, *, kept: bool, encrypted: bool) -> float:
+    now = perf_counter()
+    timing.reused = kept
+    timing.encrypted = encrypted
+    timing.request_start = now
+    timing.response_start = nan
+    if not kept:
+        if isnan(timing.domain_lookup_end):
+            timing.domain_lookup_start = timing.domain_lookup_end = timing.connect_start
+        timing.connect_end = now
+    return now
 
 
 class Names(AbstractResolver):
@@ -259,16 +315,13 @@ class AiohttpBackend:
         self._session = self._open(force_close=False)
         self._fresh: aiohttp.ClientSession | None = None
         self._proxied: dict[str, Any] = {} if self._proxy is None else {"proxy": URL(self._proxy.url, encoded=True)}
-        
+
     def reserve(self, concurrency: int) -> None:
         """Prepare for so many requests in flight: connections are opened as they are needed, twice as many stay idle."""
         self._idle.most = max(self._idle.most, 2 * concurrency)
 
     async def send(self, exchange: Exchange, timing: Timing) -> Stream:
-        """Send one request, return when the final head is read (see `Backend.send`).
-
-        `response_start` is when the head was read, which is when aiohttp lets us see it.
-        """
+        """Send one request, return when the final head is read (see `Backend.send`)."""
         lines = framed(exchange)
         target = exchange.target
         options: dict[str, Any] = {"allow_redirects": False}
@@ -290,7 +343,9 @@ class AiohttpBackend:
             if trip.link is not None:
                 trip.link.abort()
             raise
-        timing.response_start = self._idle.seen = perf_counter()
+        if response.status == SWITCHING:
+            response.close()
+            raise switched_protocols()
         return Stream(response, trip)
 
     async def aclose(self) -> None:
@@ -345,7 +400,7 @@ class Stream(base.Stream):
 
     def __init__(self, response: aiohttp.ClientResponse, trip: Trip) -> None:
         self._response = response
-        self._content = response.content
+        self._content = trip.content = response.content
         self._trip = trip
         self.status = response.status
         self.reason = _latin1(response.reason or "")
@@ -386,7 +441,7 @@ class Stream(base.Stream):
     def _check_end(self) -> None:
         """Keep a body that goes on until the connection ends from passing for whole when it was reset."""
         link = self._trip.link
-        if link is None or not link.was_reset() or self._trip.exchange.method == "HEAD" or self.status in BODILESS:
+        if link is None or not link.failed or self._trip.exchange.method == "HEAD" or self.status in BODILESS:
             return
         if not any(name.lower() in FRAMING for name, _ in self.fields):
             raise self._broken_off()
@@ -470,7 +525,7 @@ def _translated(error: Exception, trip: Trip, proxy: ProxyServer | None) -> Back
         return connect_error(error.os_error, where)
     if isinstance(error, aiohttp.InvalidURL):
         return BackendError("invalid URL", f"{where} is refused by aiohttp", sent=False)
-    return BackendError("protocol", f"{where}: {type(error).__name__}", sent=False)
+    return connect_error(error, where)
 
 
 def _refused_by(proxy: ProxyServer, error: Exception) -> BackendError:
@@ -482,11 +537,11 @@ def _refused_by(proxy: ProxyServer, error: Exception) -> BackendError:
 
 def _broken(error: Exception, trip: Trip) -> BackendError:
     """Return our error for a connection that was there: the request may have been read."""
-    where, kept = trip.where, trip.timing.reused is True
+    where, kept = trip.where, trip.timing.reused is True and isnan(trip.timing.response_start)
     if isinstance(error, aiohttp.ClientResponseError):
         return BackendError("protocol", f"{where}: malformed answer: {one_line(error.message)}")
     if isinstance(error, aiohttp.ServerDisconnectedError):
-        if not isinstance(error.message, str):
+        if not isnan(trip.timing.response_start):
             return BackendError("protocol", f"{where}: malformed answer: its head broke off")
         return BackendError("connect", f"{where}: connection closed before an answer", stale=kept)
     if isinstance(error, OSError):

@@ -21,32 +21,21 @@ from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict
 from yarl import URL
 
-from fastreq_jupyter.backends import base
+from fastreq_jupyter.backends import base, wire
 from fastreq_jupyter.backends.proxy import proxy_error, read_proxy
 from fastreq_jupyter.backends.resolver import Resolver
 from fastreq_jupyter.backends.sockets import watch
 from fastreq_jupyter.backends.trust import client_context
-from fastreq_jupyter.backends.wire import (
-    MAX_FIELD_BYTES,
-    MAX_INTERIM,
-    SWITCHING,
-    connect_error,
-    framed,
-    lookup_error,
-    place,
-    switched_protocols,
-    tls_error,
-    too_many_interim,
-)
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from aiohttp.abc import ResolveResult
 
     from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
     from fastreq_jupyter.backends.proxy import ProxyServer
-    from fastreq_jupyter.backends.wire import Lines
     from fastreq_jupyter.target import Origin, Target
     from fastreq_jupyter.timing import Timing
 
@@ -55,16 +44,14 @@ __all__ = ["open_session"]
 # aiohttp warns about larger bodies given as bytes.
 LARGE_BODY = 2**20
 MAX_FIELDS = 10_000
-# Seconds in which the loop has surely turned since the last answer: what came meanwhile has been seen.
+# Seconds since the last exchange in which the loop has surely turned: what came on an idle connection has been seen.
 RECENT = 0.01
-KEPT_URLS = 1000
 UNSAFE = frozenset({"POST", "PATCH"})
-# With these aiohttp names a content type where we name none.
+# To these aiohttp adds a content type where there is none.
 TYPED = frozenset({"POST", "PUT", "PATCH"})
-NO_TYPE = ("Content-Type",)
 INTERIM = (b"HTTP/1.1 1", b"HTTP/1.0 1")
 BODILESS = frozenset({204, 304})
-FRAMING = frozenset({b"content-length", b"transfer-encoding"})
+FAILURES = (aiohttp.ClientError, OSError, ValueError, RuntimeError)
 
 
 def open_session(key: SessionKey) -> Backend:
@@ -74,200 +61,126 @@ def open_session(key: SessionKey) -> Backend:
         OptionError: HTTP/2 is required, the proxy cannot be used or read, or a certificate cannot be read.
     """
     if key.http2 is True or key.http3:
-        wanted = "http3" if key.http3 else "http2"
-        message = f"{wanted}=True is not possible with backend aiohttp, which speaks HTTP/1.1: use backend curl"
+        message = f"{'http3' if key.http3 else 'http2'}=True is not possible with backend aiohttp, which speaks HTTP/1.1: use backend curl"
         raise OptionError(message)
-    if (proxy := read_proxy(key.proxy)) is not None and proxy.scheme == "socks5":
-        message = "proxy=socks5:// is not possible with backend aiohttp: use backend curl, or give http:// or https://"
+    proxy = read_proxy(key.proxy)
+    if proxy is not None and proxy.scheme == "socks5":
+        message = "proxy=socks5:// is not possible with backend aiohttp: use backend curl, or give an http:// or https:// proxy"
         raise OptionError(message)
-    return AiohttpBackend(key)
+    return AiohttpBackend(key, proxy)
 
 
-class Trip:
-    """One exchange on its way through aiohttp.
-
-    Attributes:
-        exchange: What is sent.
-        timing: Record to fill.
-        fields: The field lines that go out.
-        link: The connection that was handed out: from here on bytes may have left.
-        content: The body, once the head has come.
-    """
-
-    __slots__ = ("content", "exchange", "fields", "link", "timing")
-
-    def __init__(self, exchange: Exchange, timing: Timing, fields: CIMultiDict[str]) -> None:
-        self.exchange = exchange
-        self.timing = timing
-        self.fields = fields
-        self.link: Link | None = None
-        self.content: aiohttp.StreamReader | None = None
-
-    @property
-    def where(self) -> str:
-        """Return host:port for a message."""
-        return place(self.exchange.target.origin.host, self.exchange.target.origin.port)
-
-
-TRIP: ContextVar[Trip] = ContextVar("fastreq_aiohttp_trip")
+CURRENT: ContextVar[Stream] = ContextVar("fastreq_aiohttp_exchange")
 
 
 class Link(asyncio.Protocol):
-    """A connection as asyncio's protocol before aiohttp's: notes what comes, and passes it on.
+    """A connection, seen as asyncio's protocol before aiohttp's: notes what comes, and passes it on.
 
-    aiohttp's parser throws a good answer away with bytes that follow it in the same piece (a body after a 204, or one
-    longer than its length), and goes through interim answers without end: so heads are passed on one by one.
+    Heads are passed on one by one: aiohttp's parser throws a good answer away with bytes that follow it in the same piece
+    (a body after a 204, or one longer than its length), and goes through interim answers without end.
     """
 
-    def __init__(self, transport: asyncio.Transport, idle: Idle) -> None:
+    def __init__(self, transport: asyncio.Transport, connector: Connector) -> None:
+        inner: Any = transport.get_protocol()
         self.transport = transport
-        self.trip: Trip | None = None
-        self.failed = False
-        self._idle = idle
-        self._inner: Any = transport.get_protocol()
-        self._pass_on = self._inner.data_received
+        self.stream: Stream | None = None
+        self.ended = self.failed = False
+        self._connector = connector
+        self._inner = inner
         self._in_head = False
         self._interim = 0
-        self._ended = False
         sock = transport.get_extra_info("socket")
-        self._readable = None if sock is None else watch(sock.fileno())
+        self._readable = watch(sock.fileno()) if sock is not None else bool
+        self._pass_on: Callable[[bytes], None] = inner.data_received
+        self.eof_received, self.pause_writing, self.resume_writing = inner.eof_received, inner.pause_writing, inner.resume_writing  # type: ignore[method-assign]
 
-    def begin(self, trip: Trip) -> None:
+    def begin(self, stream: Stream) -> None:
         """Start an exchange."""
-        self.trip = trip
-        self._in_head = True
-        self._interim = 0
-
-    def spent(self, *, look: bool) -> bool:
-        """Tell whether an idle connection has ended, or holds an answer nobody asked for."""
-        return self._ended or bool(self._inner.should_close) or (look and self._readable is not None and self._readable())
+        self.stream, self._in_head, self._interim = stream, True, 0
 
     def released(self) -> None:
         """Take it back: aiohttp calls this when an exchange is done."""
-        self.trip = None
-        self._idle.add(self)
+        self.stream = None
+        self._connector.keep(self)
+
+    def spent(self, *, look: bool) -> bool:
+        """Tell whether an idle connection has ended, or holds an answer nobody asked for; `look` asks the system, too."""
+        return self.ended or bool(self._inner.should_close) or (look and self._readable())
 
     def abort(self) -> None:
         """Close at once: no flush to a server that does not read."""
-        if not self._ended:
+        if not self.ended:
             self.transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Pass on what came; where nobody asked for it, end the connection."""
-        if self.trip is None:
+        if self.stream is None:
             self.abort()
-        elif not self._in_head or (data := self._without_heads(data, self.trip.timing)):
+        elif not self._in_head or (data := self._after_heads(data, self.stream.timing)):
             self._pass_on(data)
 
-    def _without_heads(self, data: bytes, timing: Timing) -> bytes:
+    def _after_heads(self, data: bytes, timing: Timing) -> bytes:
         if isnan(timing.response_start):
             timing.response_start = perf_counter()
-        while (end := data.find(b"\r\n\r\n") + 4) > 3:  # noqa: PLR2004 - found
+        while self._in_head and (end := data.find(b"\r\n\r\n") + 4) >= 4:  # noqa: PLR2004 - found
+            self._in_head = data.startswith(INTERIM)
             self._pass_on(data[:end])
-            interim, data = data.startswith(INTERIM), data[end:]
-            if not interim:
-                self._in_head = False
-                break
+            data = data[end:]
             self._interim += 1
-            if self._interim > MAX_INTERIM:
-                self._inner.set_exception(too_many_interim())
+            if self._interim > wire.MAX_INTERIM:
+                self._inner.set_exception(wire.too_many_interim())
                 self.abort()
                 return b""
         return data
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note how it ended."""
-        self._ended, self.failed = True, exc is not None
-        self._idle.remove(self)
-        content = None if self.trip is None else self.trip.content
+        self.ended, self.failed = True, exc is not None
+        self._connector.idle.pop(self, None)
+        content = None if self.stream is None else self.stream.content
         self._inner.connection_lost(exc)
         # After a malformed chunk aiohttp would leave the reader of the body waiting.
         if content is not None and not content.is_eof() and content.exception() is None:
             content.set_exception(aiohttp.ClientPayloadError("malformed body"))
 
-    def eof_received(self) -> bool | None:
-        """Pass on."""
-        ended: bool | None = self._inner.eof_received()
-        return ended
-
-    def pause_writing(self) -> None:
-        """Pass on."""
-        self._inner.pause_writing()
-
-    def resume_writing(self) -> None:
-        """Pass on."""
-        self._inner.resume_writing()
-
-
-class Idle:
-    """The connections that nobody uses; beyond `most` the oldest are closed."""
-
-    def __init__(self) -> None:
-        self.most = 40
-        self._links: dict[Link, None] = {}
-
-    def remove(self, link: Link) -> None:
-        """Forget a connection: it is in use, or has ended."""
-        self._links.pop(link, None)
-
-    def add(self, link: Link) -> None:
-        """Count a connection among the idle ones."""
-        self._links[link] = None
-        if len(self._links) > self.most:
-            oldest = next(iter(self._links))
-            del self._links[oldest]
-            oldest.abort()
-
 
 class Connector(aiohttp.TCPConnector):
-    """aiohttp's connector, told to hand out living connections only, and to note how each was had."""
+    """aiohttp's connector: hands out living connections, notes how each was had, closes the oldest of too many idle ones."""
 
-    def __init__(self, resolver: Resolver, context: ssl.SSLContext, idle: Idle, *, force_close: bool) -> None:
+    def __init__(self, resolver: Resolver, context: ssl.SSLContext, *, force_close: bool) -> None:
         # Our resolver keeps answers itself and is then called in the exchange's own task, where its record is.
-        super().__init__(
-            resolver=Names(resolver), use_dns_cache=False, limit=0, ssl=context, force_close=force_close, socket_factory=_socket
-        )
-        self.idle = idle
+        names = Names(resolver)
+        super().__init__(resolver=names, use_dns_cache=False, limit=0, ssl=context, force_close=force_close, socket_factory=_socket)
+        self.idle: dict[Link, None] = {}
+        self.most_idle = 40
         self.active_at = 0.0
 
     async def connect(self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:  # noqa: ASYNC109 - aiohttp's signature
         """Return a connection that is not known to have ended."""
-        trip = TRIP.get()
+        stream = CURRENT.get()
         look = req.method in UNSAFE or perf_counter() - self.active_at > RECENT
-        while True:
-            connection = await super().connect(req, traces, timeout)
-            transport = connection.transport
-            if transport is None:
-                # It has ended already: aiohttp will say so.
-                return connection
+        while (transport := (connection := await super().connect(req, traces, timeout)).transport) is not None:
             link: Any = transport.get_protocol()
-            kept = type(link) is Link
-            if not kept:
-                link = Link(transport, self.idle)
+            if not (kept := type(link) is Link):
+                link = Link(transport, self)
                 transport.set_protocol(link)
-                break
-            self.idle.remove(link)
-            if not link.spent(look=look):
+            self.idle.pop(link, None)
+            if not kept or not link.spent(look=look):
+                link.begin(stream)
+                stream.link = link
+                connection.add_callback(link.released)
+                self.active_at = _note_connection(stream.timing, kept=kept, encrypted=req.is_ssl())
                 break
             connection.close()
-        link.begin(trip)
-        trip.link = link
-        connection.add_callback(link.released)
-        self.active_at = _note_connection(trip.timing, kept=kept, encrypted=req.is_ssl())
         return connection
 
-
-def _note_connection(timing: Timing, *, kept: bool, encrypted: bool) -> float:
-    now = perf_counter()
-    timing.reused = kept
-    timing.encrypted = encrypted
-    timing.request_start = now
-    timing.response_start = nan
-    if not kept:
-        if isnan(timing.domain_lookup_end):
-            timing.domain_lookup_start = timing.domain_lookup_end = timing.connect_start
-        timing.connect_end = now
-    return now
+    def keep(self, link: Link) -> None:
+        """Count a connection among the idle ones."""
+        self.idle[link] = None
+        if len(self.idle) > self.most_idle:
+            oldest = next(iter(self.idle))
+            del self.idle[oldest]
+            oldest.abort()
 
 
 class Names(AbstractResolver):
@@ -278,7 +191,7 @@ class Names(AbstractResolver):
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
         """Return the addresses of a name, and note how long it took."""
-        timing = TRIP.get().timing
+        timing = CURRENT.get().timing
         timing.domain_lookup_start = perf_counter()
         addresses = await self._resolver.lookup(host, port)
         timing.domain_lookup_end = perf_counter()
@@ -297,7 +210,7 @@ class TimedContext(ssl.SSLContext):
 
     def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
         """Begin TLS on a connection; through a proxy over TLS the second time counts, the server's."""
-        TRIP.get().timing.secure_connection_start = perf_counter()
+        CURRENT.get().timing.secure_connection_start = perf_counter()
         return super().wrap_bio(*args, **options)
 
 
@@ -307,174 +220,170 @@ class AiohttpBackend:
     name = "aiohttp"
     phases = frozenset({"dns", "connect", "tls", "wait", "receive"})
 
-    def __init__(self, key: SessionKey) -> None:
-        self._proxy = read_proxy(key.proxy)
-        self._context = client_context(key, make=TimedContext)
-        self._resolver = Resolver()
-        self._idle = Idle()
-        self._session = self._open(force_close=False)
-        self._fresh: aiohttp.ClientSession | None = None
-        self._proxied: dict[str, Any] = {} if self._proxy is None else {"proxy": URL(self._proxy.url, encoded=True)}
+    def __init__(self, key: SessionKey, proxy: ProxyServer | None) -> None:
+        self._proxy = proxy
+        self._reserved = 0
+        context, resolver = client_context(key, make=TimedContext), Resolver()
+        self._kept = Connector(resolver, context, force_close=False)
+        self._session = self._open(self._kept)
+        self._fresh = self._open(Connector(resolver, context, force_close=True))
 
-    def reserve(self, concurrency: int) -> None:
-        """Prepare for so many requests in flight: connections are opened as they are needed, twice as many stay idle."""
-        self._idle.most = max(self._idle.most, 2 * concurrency)
-
-    async def send(self, exchange: Exchange, timing: Timing) -> Stream:
-        """Send one request, return when the final head is read (see `Backend.send`)."""
-        lines = framed(exchange)
-        target = exchange.target
-        options: dict[str, Any] = {"allow_redirects": False}
-        if self._proxy is not None:
-            options |= self._through(self._proxy, exchange, lines)
-        if exchange.content is not None or exchange.method in TYPED:
-            options |= {"data": _payload(exchange.content), "skip_auto_headers": NO_TYPE}
-        if exchange.connect_timeout is not None:
-            options["timeout"] = _patience(exchange.connect_timeout)
-        trip = Trip(exchange, timing, CIMultiDict([("Host", lines.host or _authority(target.origin)), *_sendable(lines)]))
-        TRIP.set(trip)
-        try:
-            response = await self._session_for(exchange).request(exchange.method, _url(target), **options)
-        except BackendError:
-            raise
-        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
-            raise _translated(error, trip, self._proxy) from error
-        except asyncio.CancelledError:
-            if trip.link is not None:
-                trip.link.abort()
-            raise
-        if response.status == SWITCHING:
-            response.close()
-            raise switched_protocols()
-        return Stream(response, trip)
-
-    async def aclose(self) -> None:
-        """Close all connections; can be called twice."""
-        for session in (self._session, self._fresh):
-            if session is not None:
-                await session.close()
-
-    def _session_for(self, exchange: Exchange) -> aiohttp.ClientSession:
-        if not exchange.fresh:
-            return self._session
-        if self._fresh is None:
-            self._fresh = self._open(force_close=True)
-        return self._fresh
-
-    def _open(self, *, force_close: bool) -> aiohttp.ClientSession:
+    def _open(self, connector: Connector) -> aiohttp.ClientSession:
         return aiohttp.ClientSession(
-            connector=Connector(self._resolver, self._context, self._idle, force_close=force_close),
-            middlewares=(self._once,),
+            connector=connector,
+            middlewares=(_send_once,),
             cookie_jar=aiohttp.DummyCookieJar(),
             # No timeout at all: the engine cancels at its deadline, which is cheaper and covers everything.
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
             trust_env=False,
-            max_line_size=MAX_FIELD_BYTES,
-            max_field_size=MAX_FIELD_BYTES,
+            max_line_size=wire.MAX_FIELD_BYTES,
+            max_field_size=wire.MAX_FIELD_BYTES,
             max_headers=MAX_FIELDS,
         )
 
-    async def _once(self, request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
-        """Send our field lines in place of aiohttp's; let it see no failure after which it would send again."""
-        trip = TRIP.get()
-        request.headers = trip.fields
-        try:
-            return await handler(request)
-        except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
-            raise _translated(error, trip, self._proxy) from error
+    def reserve(self, concurrency: int) -> None:
+        """Prepare for so many requests in flight: connections are opened as they are needed, twice as many stay idle."""
+        self._reserved = max(self._reserved, concurrency)
+        self._kept.most_idle = 2 * self._reserved
 
-    def _through(self, proxy: ProxyServer, exchange: Exchange, lines: Lines) -> dict[str, Any]:
-        own = {} if proxy.authorization is None else {"Proxy-Authorization": proxy.authorization}
-        if exchange.target.origin.scheme == "http":
-            lines.fields.extend(own.items())
-            return self._proxied
-        own |= {name: value for name, value in lines.fields if name.lower() == "user-agent" and lines.plain}
-        return {**self._proxied, "proxy_headers": own}
+    async def send(self, exchange: Exchange, timing: Timing) -> Stream:
+        """Send one request, return when the final head is read (see `Backend.send`)."""
+        stream = Stream(exchange, timing, self._proxy)
+        options: dict[str, Any] = {} if self._proxy is None else _through(self._proxy, stream)
+        if exchange.content or exchange.method in TYPED:
+            options |= {"data": _payload(exchange.content), "skip_auto_headers": ("Content-Type",)}
+        if exchange.connect_timeout is not None:
+            options["timeout"] = _patience(exchange.connect_timeout)
+        CURRENT.set(stream)
+        session = self._fresh if exchange.fresh else self._session
+        try:
+            response = await session.request(exchange.method, _url(exchange.target), allow_redirects=False, **options)
+        except FAILURES as error:
+            raise _translated(error, stream) from error
+        except asyncio.CancelledError:
+            if stream.link is not None:
+                stream.link.abort()
+            raise
+        if response.status == wire.SWITCHING:
+            response.close()
+            raise wire.switched_protocols()
+        stream.start(response)
+        return stream
+
+    async def aclose(self) -> None:
+        """Close all connections; can be called twice."""
+        await self._session.close()
+        await self._fresh.close()
 
 
 class Stream(base.Stream):
-    """One aiohttp response, its body still to come."""
+    """One exchange on its way through aiohttp, then its response.
 
-    __slots__ = ("_content", "_response", "_trip")
+    Attributes:
+        exchange: What is sent.
+        timing: Record to fill.
+        lines: The field lines that go out.
+        proxy: What it goes through.
+        link: The connection that was handed out: from here on bytes may have left.
+        content: The body, once the head has come.
+    """
 
-    def __init__(self, response: aiohttp.ClientResponse, trip: Trip) -> None:
-        self._response = response
-        self._content = trip.content = response.content
-        self._trip = trip
-        self.status = response.status
-        self.reason = _latin1(response.reason or "")
-        version = response.version
-        self.http_version = "1.1" if version is None else f"{version.major}.{version.minor}"
-        self.fields = response.raw_headers
+    __slots__ = ("_response", "content", "exchange", "lines", "link", "proxy", "timing")
+
+    def __init__(self, exchange: Exchange, timing: Timing, proxy: ProxyServer | None) -> None:
+        self.exchange, self.timing, self.proxy = exchange, timing, proxy
+        self.lines = _lines(exchange)
+        self.link: Link | None = None
+        self.content: aiohttp.StreamReader | None = None
+
+    def start(self, response: aiohttp.ClientResponse) -> None:
+        """Read the head."""
+        self._response, self.content = response, response.content
+        self.status, self.fields, reason = response.status, response.raw_headers, response.reason or ""
+        self.reason = reason if reason.isascii() else reason.encode("utf-8", "surrogateescape").decode("latin-1")
+        self.http_version = "1.1" if response.version is None else f"{response.version.major}.{response.version.minor}"
 
     def take(self) -> bytes | None:
         """Return the whole body if its end is here (see `base.Stream.take`)."""
-        content = self._content
-        if not content.is_eof():
+        if not self._response.content.is_eof():
             return None
         try:
-            body = content.read_nowait()
-        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+            body = self._response.content.read_nowait()
+        except FAILURES as error:
             raise self._broken_off() from error
-        self._check_end()
+        self._end()
         return body
 
     async def read(self) -> bytes:
         """Return the next raw bytes of the body, b"" at its end (see `base.Stream.read`)."""
         try:
-            data = await self._content.readany()
-        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
+            return await self._response.content.readany() or self._end()
+        except FAILURES as error:
             raise self._broken_off() from error
-        if not data:
-            self._check_end()
-        return data
 
     def close(self) -> None:
         """Close the connection unless the body was read whole, in which case it went back already."""
-        link = self._trip.link
-        if link is not None and link.trip is self._trip:
-            link.abort()
+        if self.link is not None and self.link.stream is self:
+            self.link.abort()
         if not self._response.closed:
             self._response.close()
 
-    def _check_end(self) -> None:
+    def where(self) -> str:
+        """Return host:port for a message."""
+        return wire.place(self.exchange.target.origin.host, self.exchange.target.origin.port)
+
+    def _end(self) -> bytes:
         """Keep a body that goes on until the connection ends from passing for whole when it was reset."""
-        link = self._trip.link
-        if link is None or not link.failed or self._trip.exchange.method == "HEAD" or self.status in BODILESS:
-            return
-        if not any(name.lower() in FRAMING for name, _ in self.fields):
+        reset = self.link is not None and self.link.failed and self.exchange.method != "HEAD" and self.status not in BODILESS
+        if reset and not any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self.fields):
             raise self._broken_off()
+        return b""
 
     def _broken_off(self) -> BackendError:
-        return BackendError("protocol", f"{self._trip.where}: the body broke off or was malformed")
+        return BackendError("protocol", f"{self.where()}: the body broke off or was malformed")
+
+
+async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Send our field lines in place of aiohttp's, and let it see no failure after which it would send again."""
+    stream = CURRENT.get()
+    request.headers = stream.lines
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _translated(error, stream) from error
 
 
 def _socket(address: Any) -> socket.socket:
     """Open a socket for aiohttp, and note when the first one of an exchange was."""
-    timing = TRIP.get().timing
+    timing = CURRENT.get().timing
     if isnan(timing.connect_start):
         timing.connect_start = perf_counter()
     return socket.socket(*address[:3])
 
 
+def _note_connection(timing: Timing, *, kept: bool, encrypted: bool) -> float:
+    timing.reused, timing.encrypted = kept, encrypted
+    timing.request_start = now = perf_counter()
+    timing.response_start = nan
+    if not kept:
+        if isnan(timing.domain_lookup_end):
+            timing.domain_lookup_start = timing.domain_lookup_end = timing.connect_start
+        timing.connect_end = now
+    return now
+
+
 def _payload(content: bytes | None) -> Any:
-    if not content:
-        return None
-    return io.BytesIO(content) if len(content) > LARGE_BODY else content
+    return (io.BytesIO(content) if len(content) > LARGE_BODY else content) if content else None
 
 
-def _authority(origin: Origin) -> str:
-    return str(origin).partition("://")[2]
-
-
-@lru_cache(maxsize=KEPT_URLS)
+@lru_cache(maxsize=1000)
 def _server(origin: Origin) -> URL:
     return URL(f"{origin}/", encoded=True)
 
 
 def _url(target: Target) -> URL:
-    """Return a URL whose path is path and query as they stand: yarl would drop the "?" of an empty query."""
+    """Return a URL that goes out as it stands: path and query are its path, for yarl drops the "?" of an empty query."""
     return _server(target.origin).with_path(target.path_query, encoded=True)
 
 
@@ -484,69 +393,75 @@ def _patience(seconds: float) -> aiohttp.ClientTimeout:
     return aiohttp.ClientTimeout(total=None, connect=seconds, ceil_threshold=inf)
 
 
-def _sendable(lines: Lines) -> list[tuple[str, str]]:
-    """Return field lines that aiohttp, which writes text as UTF-8, puts on the wire as the bytes they stand for.
+def _lines(exchange: Exchange) -> CIMultiDict[str]:
+    """Return the field lines to send. aiohttp writes text as UTF-8: what it gets is what comes out as the right bytes.
 
     Raises:
-        BackendError: ``invalid value``: The bytes are no UTF-8.
+        BackendError: ``invalid value``: Nothing does, the bytes are no UTF-8; or `wire.framed` refuses it.
     """
-    if lines.plain:
-        return lines.fields
-    fields = []
-    for name, value in lines.fields:
+    framed = wire.framed(exchange)
+    lines = CIMultiDict([("Host", framed.host or str(exchange.target.origin).partition("://")[2]), *framed.fields])
+    if not framed.plain:
         try:
-            fields.append((name, value.encode("latin-1").decode("utf-8")))
+            lines = CIMultiDict([(name, value.encode("latin-1").decode("utf-8")) for name, value in lines.items()])
         except UnicodeDecodeError:
-            detail = f"header {name} holds bytes that are no UTF-8, which backend aiohttp cannot send: use backend curl"
+            detail = "a header holds bytes that are no UTF-8, which backend aiohttp cannot send: use backend curl"
             raise BackendError("invalid value", detail, sent=False) from None
-    return fields
+    return lines
 
 
-def _latin1(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
+def _through(proxy: ProxyServer, stream: Stream) -> dict[str, Any]:
+    options: dict[str, Any] = {"proxy": URL(proxy.url, encoded=True)}
+    credentials = {} if proxy.authorization is None else {"Proxy-Authorization": proxy.authorization}
+    if stream.exchange.target.origin.scheme == "http":
+        stream.lines.extend(credentials)
+        return options
+    agent = {name: value for name, value in stream.lines.items() if name.lower() == "user-agent"}
+    return {**options, "proxy_headers": {**agent, **credentials}}
 
 
-def _translated(error: Exception, trip: Trip, proxy: ProxyServer | None) -> BackendError:
+def _translated(error: Exception, stream: Stream) -> BackendError:
     """Return our error for one of aiohttp's."""
-    where = trip.where
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return tls_error(error.certificate_error, where)
-    if isinstance(error, aiohttp.ClientConnectorSSLError):
-        return tls_error(error.os_error, where)
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return BackendError("timeout", f"{where}: no connection within {trip.exchange.connect_timeout:g} s", sent=False)
-    if trip.link is not None:
-        return _broken(error, trip)
-    if proxy is not None:
-        return _refused_by(proxy, error)
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return lookup_error(error.os_error, trip.exchange.target.origin.host)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return connect_error(error.os_error, where)
-    if isinstance(error, aiohttp.InvalidURL):
-        return BackendError("invalid URL", f"{where} is refused by aiohttp", sent=False)
-    return connect_error(error, where)
+    for kind, make in ERRORS:
+        if isinstance(error, kind):
+            return make(error, stream)
+    return (_unconnected if stream.link is None else _used)(error, stream)
 
 
-def _refused_by(proxy: ProxyServer, error: Exception) -> BackendError:
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return proxy_error(f"proxy {proxy.where} answered {error.status} {one_line(error.message)}".rstrip())
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    return proxy_error(connect_error(cause, f"proxy {proxy.where}").detail)
+def _unconnected(error: Any, stream: Stream) -> BackendError:
+    cause = getattr(error, "os_error", error)
+    if stream.proxy is None and isinstance(error, aiohttp.ClientConnectorDNSError):
+        return wire.lookup_error(cause, stream.exchange.target.origin.host)
+    if stream.proxy is None:
+        return wire.connect_error(cause, stream.where())
+    if isinstance(cause, OSError):
+        return proxy_error(wire.connect_error(cause, f"proxy {stream.proxy.where}").detail)
+    status = f"answered {error.status} {one_line(error.message)}" if isinstance(error, aiohttp.ClientHttpProxyError) else ""
+    return proxy_error(f"proxy {stream.proxy.where} {status or 'closed the connection or does not speak HTTP'}".rstrip())
 
 
-def _broken(error: Exception, trip: Trip) -> BackendError:
+def _used(error: Any, stream: Stream) -> BackendError:
     """Return our error for a connection that was there: the request may have been read."""
-    where, kept = trip.where, trip.timing.reused is True and isnan(trip.timing.response_start)
-    if isinstance(error, aiohttp.ClientResponseError):
-        return BackendError("protocol", f"{where}: malformed answer: {one_line(error.message)}")
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        if not isnan(trip.timing.response_start):
-            return BackendError("protocol", f"{where}: malformed answer: its head broke off")
-        return BackendError("connect", f"{where}: connection closed before an answer", stale=kept)
-    if isinstance(error, OSError):
-        cause = error.__cause__ if isinstance(error.__cause__, OSError) else error
-        told = connect_error(cause, where, sent=True)
-        told.stale = kept and told.kind == "connect"
-        return told
-    return BackendError("protocol", f"{where}: {type(error).__name__}")
+    silent = isnan(stream.timing.response_start)
+    if isinstance(error, aiohttp.ServerDisconnectedError) and silent:
+        told = BackendError("connect", f"{stream.where()}: connection closed before an answer")
+    elif isinstance(error, OSError):
+        told = wire.connect_error(error.__cause__ if isinstance(error.__cause__, OSError) else error, stream.where(), sent=True)
+    else:
+        words = one_line(error.message) if isinstance(error, aiohttp.ClientResponseError) else "its head broke off"
+        return BackendError("protocol", f"{stream.where()}: malformed answer: {words}")
+    told.stale = told.kind == "connect" and silent and stream.timing.reused is True
+    return told
+
+
+def _too_slow(_: Any, stream: Stream) -> BackendError:
+    return BackendError("timeout", f"{stream.where()}: no connection within {stream.exchange.connect_timeout:g} s", sent=False)
+
+
+# The first that fits; others depend on how far the exchange had come.
+ERRORS: tuple[tuple[type[Exception], Callable[[Any, Stream], BackendError]], ...] = (
+    (aiohttp.ClientConnectorCertificateError, lambda error, stream: wire.tls_error(error.certificate_error, stream.where())),
+    (aiohttp.ClientConnectorSSLError, lambda error, stream: wire.tls_error(error.os_error, stream.where())),
+    (aiohttp.ConnectionTimeoutError, _too_slow),
+    (aiohttp.InvalidURL, lambda _, stream: BackendError("invalid URL", f"{stream.where()} is refused by aiohttp", sent=False)),
+)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from fastreq_jupyter.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fastreq_jupyter.backends.base import SessionKey
 
@@ -23,14 +23,14 @@ __all__ = ["client_context"]
 
 
 def client_context(
-    key: SessionKey, protocols: Sequence[str] = ("http/1.1",), *, make: type[ssl.SSLContext] = ssl.SSLContext
+    key: SessionKey, protocols: Sequence[str] = ("http/1.1",), *, make: Callable[[int], ssl.SSLContext] = ssl.SSLContext
 ) -> ssl.SSLContext:
     """Make the TLS context of a session.
 
     Args:
         key: Its `verify` and `cert` are used.
         protocols: What to offer by ALPN, best first.
-        make: Its class.
+        make: Makes it: `ssl.SSLContext` or a class derived from it.
 
     Raises:
         OptionError: A CA bundle or client certificate cannot be read.
@@ -46,13 +46,13 @@ def client_context(
 
 # Reading the system's certificates takes 20 to 50 ms; the context is never changed, so that sessions can share it.
 @lru_cache(maxsize=4)
-def _usual(protocols: tuple[str, ...], make: type[ssl.SSLContext]) -> ssl.SSLContext:
+def _usual(protocols: tuple[str, ...], make: Callable[[int], ssl.SSLContext]) -> ssl.SSLContext:
     context = _trusting(True, make)  # noqa: FBT003 - the value of the option
     context.set_alpn_protocols(list(protocols))
     return context
 
 
-def _trusting(verify: bool | str, make: type[ssl.SSLContext]) -> ssl.SSLContext:  # noqa: FBT001 - the type of the option
+def _trusting(verify: bool | str, make: Callable[[int], ssl.SSLContext]) -> ssl.SSLContext:  # noqa: FBT001 - the type of the option
     context = make(ssl.PROTOCOL_TLS_CLIENT)
     if verify is True:
         context.load_default_certs()

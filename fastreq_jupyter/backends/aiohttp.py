@@ -44,6 +44,8 @@ __all__ = ["open_session"]
 # aiohttp warns about larger bodies given as bytes.
 LARGE_BODY = 2**20
 MAX_FIELDS = 10_000
+# Bytes of chunk extensions and trailers in a row.
+MAX_EMPTY = 2**20
 # Seconds since the last exchange in which the loop has surely turned: what came on an idle connection has been seen.
 RECENT = 0.01
 UNSAFE = frozenset({"POST", "PATCH"})
@@ -88,7 +90,7 @@ class Link(asyncio.Protocol):
         self._connector = connector
         self._inner = inner
         self._in_head = False
-        self._interim = 0
+        self._interim = self._empty = self._brought = 0
         sock = transport.get_extra_info("socket")
         self._readable = watch(sock.fileno()) if sock is not None else bool
         self._pass_on: Callable[[bytes], None] = inner.data_received
@@ -96,7 +98,7 @@ class Link(asyncio.Protocol):
 
     def begin(self, stream: Stream) -> None:
         """Start an exchange."""
-        self.stream, self._in_head, self._interim = stream, True, 0
+        self.stream, self._in_head, self._interim, self._empty, self._brought = stream, True, 0, 0, 0
 
     def released(self) -> None:
         """Take it back: aiohttp calls this when an exchange is done."""
@@ -118,6 +120,8 @@ class Link(asyncio.Protocol):
             self.abort()
         elif not self._in_head or (data := self._after_heads(data, self.stream.timing)):
             self._pass_on(data)
+            if self.stream is not None and (content := self.stream.content) is not None:
+                self._bound(content, len(data))
 
     def _after_heads(self, data: bytes, timing: Timing) -> bytes:
         if isnan(timing.response_start):
@@ -132,6 +136,14 @@ class Link(asyncio.Protocol):
                 self.abort()
                 return b""
         return data
+
+    def _bound(self, content: aiohttp.StreamReader, size: int) -> None:
+        """End a body that goes on and brings nothing: a chunk extension, or trailers, without end."""
+        self._empty = self._empty + size if content.total_bytes == self._brought else 0
+        self._brought = content.total_bytes
+        if self._empty > MAX_EMPTY:
+            content.set_exception(aiohttp.ClientPayloadError("nothing but framing"))
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Note how it ended."""

@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
     from fastreq_jupyter.backends.proxy import ProxyServer
+    from fastreq_jupyter.response import Headers
     from fastreq_jupyter.target import Origin, Target
     from fastreq_jupyter.timing import Timing
 
@@ -44,6 +45,7 @@ __all__ = ["open_session"]
 # aiohttp warns about larger bodies given as bytes.
 LARGE_BODY = 2**20
 MAX_FIELDS = 10_000
+KEPT_LINES = 256
 # Bytes of chunk extensions and trailers in a row.
 MAX_EMPTY = 2**20
 # Seconds since the last exchange in which the loop has surely turned: what came on an idle connection has been seen.
@@ -235,6 +237,7 @@ class AiohttpBackend:
     def __init__(self, key: SessionKey, proxy: ProxyServer | None) -> None:
         self._proxy = proxy
         self._reserved = 0
+        self._lines: dict[tuple[str, Origin, Headers], CIMultiDict[str]] = {}
         context, resolver = client_context(key, make=TimedContext), Resolver()
         self._kept = Connector(resolver, context, force_close=False)
         self._session = self._open(self._kept)
@@ -261,7 +264,7 @@ class AiohttpBackend:
 
     async def send(self, exchange: Exchange, timing: Timing) -> Stream:
         """Send one request, return when the final head is read (see `Backend.send`)."""
-        stream = Stream(exchange, timing, self._proxy)
+        stream = Stream(exchange, timing, self._lines_of(exchange), self._proxy)
         options: dict[str, Any] = {} if self._proxy is None else _through(self._proxy, stream)
         if exchange.content or exchange.method in TYPED:
             options |= {"data": _payload(exchange.content), "skip_auto_headers": ("Content-Type",)}
@@ -283,6 +286,18 @@ class AiohttpBackend:
         stream.start(response)
         return stream
 
+    def _lines_of(self, exchange: Exchange) -> CIMultiDict[str]:
+        """Return the lines of such a request that went out before: most of a run have no body and the same lines."""
+        if exchange.content is not None or exchange.fresh:
+            return _lines(exchange)
+        key = (exchange.method, exchange.target.origin, exchange.headers)
+        lines = self._lines.get(key)
+        if lines is None:
+            if len(self._lines) >= KEPT_LINES:
+                self._lines.clear()
+            lines = self._lines[key] = _lines(exchange)
+        return lines
+
     async def aclose(self) -> None:
         """Close all connections; can be called twice."""
         await self._session.close()
@@ -293,7 +308,7 @@ class Stream(base.Stream):
     """One exchange on its way through aiohttp, then its response.
 
     Attributes:
-        exchange: What is sent.
+        method, origin, connect_timeout: As in the exchange; its content is not held, for contexts of asyncio hold this.
         timing: Record to fill.
         lines: The field lines that go out.
         proxy: What it goes through.
@@ -301,11 +316,11 @@ class Stream(base.Stream):
         content: The body, once the head has come.
     """
 
-    __slots__ = ("_response", "content", "exchange", "lines", "link", "proxy", "timing")
+    __slots__ = ("_response", "connect_timeout", "content", "lines", "link", "method", "origin", "proxy", "timing")
 
-    def __init__(self, exchange: Exchange, timing: Timing, proxy: ProxyServer | None) -> None:
-        self.exchange, self.timing, self.proxy = exchange, timing, proxy
-        self.lines = _lines(exchange)
+    def __init__(self, exchange: Exchange, timing: Timing, lines: CIMultiDict[str], proxy: ProxyServer | None) -> None:
+        self.method, self.origin, self.connect_timeout = exchange.method, exchange.target.origin, exchange.connect_timeout
+        self.timing, self.lines, self.proxy = timing, lines, proxy
         self.link: Link | None = None
         self.content: aiohttp.StreamReader | None = None
 
@@ -343,11 +358,11 @@ class Stream(base.Stream):
 
     def where(self) -> str:
         """Return host:port for a message."""
-        return wire.place(self.exchange.target.origin.host, self.exchange.target.origin.port)
+        return wire.place(self.origin.host, self.origin.port)
 
     def _end(self) -> bytes:
         """Keep a body that goes on until the connection ends from passing for whole when it was reset."""
-        reset = self.link is not None and self.link.failed and self.exchange.method != "HEAD" and self.status not in BODILESS
+        reset = self.link is not None and self.link.failed and self.method != "HEAD" and self.status not in BODILESS
         if reset and not any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self.fields):
             raise self._broken_off()
         return b""
@@ -425,8 +440,8 @@ def _lines(exchange: Exchange) -> CIMultiDict[str]:
 def _through(proxy: ProxyServer, stream: Stream) -> dict[str, Any]:
     options: dict[str, Any] = {"proxy": URL(proxy.url, encoded=True)}
     credentials = {} if proxy.authorization is None else {"Proxy-Authorization": proxy.authorization}
-    if stream.exchange.target.origin.scheme == "http":
-        stream.lines.extend(credentials)
+    if stream.origin.scheme == "http":
+        stream.lines = CIMultiDict([*stream.lines.items(), *credentials.items()])
         return options
     agent = {name: value for name, value in stream.lines.items() if name.lower() == "user-agent"}
     return {**options, "proxy_headers": {**agent, **credentials}}
@@ -443,7 +458,7 @@ def _translated(error: Exception, stream: Stream) -> BackendError:
 def _unconnected(error: Any, stream: Stream) -> BackendError:
     cause = getattr(error, "os_error", error)
     if stream.proxy is None and isinstance(error, aiohttp.ClientConnectorDNSError):
-        return wire.lookup_error(cause, stream.exchange.target.origin.host)
+        return wire.lookup_error(cause, stream.origin.host)
     if stream.proxy is None:
         return wire.connect_error(cause, stream.where())
     if isinstance(cause, OSError):
@@ -467,7 +482,7 @@ def _used(error: Any, stream: Stream) -> BackendError:
 
 
 def _too_slow(_: Any, stream: Stream) -> BackendError:
-    return BackendError("timeout", f"{stream.where()}: no connection within {stream.exchange.connect_timeout:g} s", sent=False)
+    return BackendError("timeout", f"{stream.where()}: no connection within {stream.connect_timeout:g} s", sent=False)
 
 
 # The first that fits; others depend on how far the exchange had come.

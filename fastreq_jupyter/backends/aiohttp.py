@@ -37,8 +37,8 @@ if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
     from fastreq_jupyter.backends.proxy import ProxyServer
     from fastreq_jupyter.response import Headers
-    from fastreq_jupyter.target import Origin, Target
     from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.url import Origin, Target
 
 __all__ = ["open_session"]
 

@@ -105,7 +105,8 @@ class Link(asyncio.Protocol):
     def released(self) -> None:
         """Take it back: aiohttp calls this when an exchange is done."""
         self.stream = None
-        self._connector.keep(self)
+        if not self._inner.should_close:
+            self._connector.keep(self)
 
     def spent(self, *, look: bool) -> bool:
         """Tell whether an idle connection has ended, or holds an answer nobody asked for; `look` asks the system, too."""
@@ -132,7 +133,7 @@ class Link(asyncio.Protocol):
             self._in_head = data.startswith(INTERIM)
             self._pass_on(data[:end])
             data = data[end:]
-            self._interim += 1
+            self._interim += self._in_head
             if self._interim > wire.MAX_INTERIM:
                 self._inner.set_exception(wire.too_many_interim())
                 self.abort()
@@ -475,7 +476,8 @@ def _used(error: Any, stream: Stream) -> BackendError:
     elif isinstance(error, OSError):
         told = wire.connect_error(error.__cause__ if isinstance(error.__cause__, OSError) else error, stream.where(), sent=True)
     else:
-        words = one_line(error.message) if isinstance(error, aiohttp.ClientResponseError) else "its head broke off"
+        broken = isinstance(error, aiohttp.ServerDisconnectedError)
+        words = "its head broke off" if broken else one_line(getattr(error, "message", "")) or type(error).__name__
         return BackendError("protocol", f"{stream.where()}: malformed answer: {words}")
     told.stale = told.kind == "connect" and silent and stream.timing.reused is True
     return told

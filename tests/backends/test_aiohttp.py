@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from fastreq_jupyter.backends.base import SessionKey, open_backend
+from fastreq_jupyter.backends.wire import MAX_INTERIM
 from fastreq_jupyter.errors import OptionError
 from fastreq_jupyter.timing import Timing
 
@@ -168,6 +169,24 @@ def test_malformed_chunk_in_a_later_piece_ends_the_exchange(wire, chunk):
     async def scenario():
         async with wire.listening(late) as server, wire.session("aiohttp") as backend:
             assert (await wire.failure(backend, server.url)).kind == "protocol"
+
+    wire.run(scenario())
+
+
+@pytest.mark.parametrize("apart", [False, True])
+def test_as_many_interim_answers_as_are_allowed_and_no_more(wire, apart):
+    async def patient(request, writer):
+        for _ in range(int(request.line.split(b" ")[1][1:])):
+            writer.write(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n")
+            if apart:
+                await writer.drain()
+                await asyncio.sleep(0.002)
+        writer.write(wire.OK)
+
+    async def scenario():
+        async with wire.listening(patient) as server, wire.session("aiohttp") as backend:
+            assert (await wire.fetch(backend, f"{server.url}/{MAX_INTERIM}"))[1] == b"hi"
+            assert (await wire.failure(backend, f"{server.url}/{MAX_INTERIM + 1}")).kind == "protocol"
 
     wire.run(scenario())
 

@@ -132,8 +132,8 @@ def answering(content, *, then=None):
     return handler
 
 
-def exchange(url, method="GET", headers=(), content=None, *, fresh=False):
-    return Exchange(method, parse_target(url), tuple(headers), content, fresh)
+def exchange(url, method="GET", headers=(), content=None, *, fresh=False, connect_timeout=None):
+    return Exchange(method, parse_target(url), tuple(headers), content, fresh, connect_timeout)
 
 
 async def read_all(stream):
@@ -157,6 +157,13 @@ async def failure(backend, url, **more):
     with pytest.raises(BackendError) as caught:
         await asyncio.wait_for(fetch(backend, url, **more), 60)
     assert "\n" not in caught.value.detail
+    return caught.value
+
+
+async def refusal(backend, exchange):
+    """The BackendError that `send` itself raises."""
+    with pytest.raises(BackendError) as caught:
+        await asyncio.wait_for(backend.send(exchange, Timing()), 10)
     return caught.value
 
 
@@ -198,6 +205,7 @@ class Tools:
     read_all = staticmethod(read_all)
     fetch = staticmethod(fetch)
     failure = staticmethod(failure)
+    refusal = staticmethod(refusal)
     session = staticmethod(session)
     until = staticmethod(until)
     run = staticmethod(run)

@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter import Request, fastreq_async
+from fastreq_jupyter.errors import OptionError
 from faultserver import bombs
 from faultserver.faults import ANY, FAULTS, GROUPS, Fault, Site, base_options
 from faultserver.scripts import reply
@@ -40,7 +41,7 @@ class Finding:
 
     fault: Fault | None
     verdict: str
-    """`right`, `hang`, `accepted`, `lost` or `other`."""
+    """`right`, `hang`, `accepted`, `lost`, `other`, or `refused`: the backend does not take the run's options."""
     error: Any = None
     detail: Any = None
     data: Any = None
@@ -107,7 +108,8 @@ async def _measure(backend: str, sites: list[tuple[Fault, Site]], good: str) -> 
     findings: list[Finding] = []
     for result, pairs in zip(found, runs.values(), strict=True):
         if isinstance(result, BaseException):
-            findings += [Finding(fault, "hang", error=repr(result)) for fault, _ in pairs]
+            verdict = "refused" if isinstance(result, OptionError) else "hang"
+            findings += [Finding(fault, verdict, error=repr(result)) for fault, _ in pairs]
         else:
             findings += result
     return findings
@@ -140,7 +142,7 @@ def main(backends: Iterable[str] = BACKENDS) -> None:
                     print(f"{backend}: {finding.line}", file=sys.stderr)
     for name, row in verdicts.items():
         print(f"{name:50}", *(f"{row.get(backend, ''):10}" for backend in counts))
-    for verdict in ("right", "hang", "accepted", "lost", "other"):
+    for verdict in ("right", "hang", "accepted", "lost", "other", "refused"):
         print(f"{verdict:50}", *(f"{count[verdict]:<10}" for count in counts.values()))
 
 

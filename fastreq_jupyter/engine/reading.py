@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.content import charset_of, decode_text, media_type
 
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
 try:
-    from msgspec.json import Decoder
+    from msgspec.json import decode as _decode
 except ImportError:
-    Decoder = None
+    _decode = None
 
 __all__ = ["Reading", "parse_json", "read_data"]
 
@@ -38,7 +41,7 @@ def _loads_plain(content: bytes) -> Any:
 
 # msgspec gives what the standard library gives, whole numbers of any length included. What it refuses is read once more by
 # the standard library, which says where it goes wrong and takes a little more.
-_loads = _loads_plain if Decoder is None else Decoder().decode
+_loads: Callable[[bytes], Any] = _decode or _loads_plain
 
 
 class Reading(NamedTuple):
@@ -65,7 +68,9 @@ def parse_json(content: bytes, content_type: str | None) -> Any:
         raise ValueError(message) from None
 
 
-def read_data(content: bytes, content_type: str | None, *, status: int, return_type: str, method: str) -> Reading:
+def read_data(  # noqa: PLR0911 - one way out for each kind of body
+    content: bytes, content_type: str | None, *, status: int, return_type: str, method: str
+) -> Reading:
     """Turn a body into what the return type asks for.
 
     Args:

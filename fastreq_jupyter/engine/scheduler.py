@@ -298,13 +298,13 @@ class Scheduler:
     # One attempt and its consequences
 
     async def _attempt(self, job: Job, task: asyncio.Task[None]) -> None:
-        store, transport = self._store, self._transport
-        if store is not None and not job.marked and not job.request.idempotent:
-            await store.begin(job.request, job.position)
+        """Make one attempt: exchange by exchange, under its deadline."""
+        transport = self._transport
+        if self._store is not None and not job.marked and not job.request.idempotent:
+            await self._store.begin(job.request, job.position)
             job.marked = True
         job.begin(perf_counter(), datetime.now(UTC), self._loop.time())
-        tally = self._tally
-        tally.attempts += 1
+        self._tally.attempts += 1
         self._under_way[job] = task
         self._deadlines.watch(job.begun)
         try:
@@ -318,32 +318,34 @@ class Scheduler:
                 cut_off(job)
                 raise
             job.failure = BackendError("timeout", f"no complete answer within {self.options.attempt_timeout:g} s")
-        except Exception as error:  # noqa: BLE001 - logged with its traceback
-            # A surprise is this row's failure, not the run's; where it came from stands in the log.
+        except Exception as error:  # noqa: BLE001 - a surprise is this row's failure, not the run's; where it came from is logged
             _log.exception("unexpected error in the %s backend, request %s", transport.backend, job.position)
             job.failure = BackendError("protocol", one_line(f"{type(error).__name__} in the {transport.backend} backend"))
         finally:
             del self._under_way[job]
         outcome, verdict = conclude(job, self.options)
         if outcome is None:
-            tally.retried += 1
+            self._tally.retried += 1
             self._park(job, verdict.wait)
+        elif self._store is None:
+            self._close(job, outcome)
         else:
-            response = job.response
             try:
-                if store is not None:
-                    await store.finish(outcome, None if response is None else response.content)
+                await self._store.finish(outcome, None if job.response is None else job.response.content)
             finally:
-                if response is not None:
-                    tally.bytes += response.size_bytes
-                    if outcome.data is not response:
-                        # The body lives on in `data` alone.
-                        response.content = None
-                tally.answered += 1
-                self.finish(outcome)
-        host = job.host
-        if verdict.pause or outcome is None or outcome.error is not None or not host.health.settled:
+                self._close(job, outcome)
+        if job.failure is not None or outcome is None or outcome.error is not None or not job.host.health.settled:
             self._heed(job, verdict)
+
+    def _close(self, job: Job, outcome: Outcome) -> None:
+        """Keep the outcome of an attempt; its body lives on in `data` alone."""
+        tally, response = self._tally, job.response
+        tally.answered += 1
+        if response is not None:
+            tally.bytes += response.size_bytes
+            if outcome.data is not response:
+                response.content = None
+        self.finish(outcome)
 
     def finish(self, outcome: Outcome) -> None:
         """Keep an outcome, count it, tell who waits for it."""

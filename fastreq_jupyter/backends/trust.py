@@ -49,13 +49,9 @@ def authorities(verify: bool | str) -> tuple[str | None, str | None]:  # noqa: F
     if isinstance(verify, str):
         return (None, verify) if Path(verify).is_dir() else (verify, None)
     paths = ssl.get_default_verify_paths()
-    if paths.cafile is not None or _system_directory():
-        return paths.cafile, paths.capath
-    try:
-        import certifi  # noqa: PLC0415 - a last resort that is often not installed
-    except ImportError:
-        return None, None
-    return certifi.where(), None
+    if not paths.cafile and not _system_directory():
+        return _certifi(), None
+    return paths.cafile, paths.capath
 
 
 # Reading the system's certificates takes 20 to 50 ms; the context is never changed, so that sessions can share it.
@@ -69,8 +65,8 @@ def _usual(protocols: tuple[str, ...]) -> ssl.SSLContext:
 def _trusting(verify: bool | str) -> ssl.SSLContext:  # noqa: FBT001 - the type of the option
     if verify is True:
         context = ssl.create_default_context()
-        if not context.cert_store_stats()["x509_ca"] and not _system_directory():
-            _trust_certifi(context)
+        if not context.cert_store_stats()["x509_ca"] and not _system_directory() and (bundle := _certifi()):
+            context.load_verify_locations(cafile=bundle)
         return context
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if verify is False:
@@ -105,12 +101,12 @@ def _system_directory() -> bool:
     return directory is not None and any(Path(directory).iterdir())
 
 
-def _trust_certifi(context: ssl.SSLContext) -> None:
+def _certifi() -> str | None:
     try:
         import certifi  # noqa: PLC0415 - a last resort that is often not installed
     except ImportError:
-        return
-    context.load_verify_locations(cafile=certifi.where())
+        return None
+    return str(certifi.where())
 
 
 def _why(error: Exception) -> str:

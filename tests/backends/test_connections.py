@@ -38,7 +38,7 @@ def test_fresh_exchange_has_a_connection_of_its_own(wire, name):
 @pytest.mark.parametrize("method", ["GET", "PUT", "POST", "DELETE", "HEAD", "PATCH"])
 @pytest.mark.parametrize("content", [None, b"x"])
 @pytest.mark.parametrize("fresh", [False, True])
-def test_only_an_idempotent_request_goes_out_again_when_its_kept_connection_dies(wire, name, method, content, fresh):  # noqa: PLR0917
+def test_only_an_idempotent_request_goes_out_again_when_its_kept_connection_dies(wire, name, method, content, fresh):
     async def dying(request, writer):
         if request.number == 0 and not request.line.startswith(method.encode() + b" /die"):
             writer.write(wire.OK)

@@ -113,7 +113,7 @@ class Call:
         free = options.loop == "auto" and self.session is None and not isinstance(self.plan.requests, AsyncIterable)
         return "thread" if free and options.backend == "curl" and not watches_sockets() else options.loop
 
-    def launch(self, handoff: Handoffs | None = None) -> Run:
+    def launch(self, handoffs: Handoffs | None = None) -> Run:
         """Start the run; must be called on the loop it is to live on.
 
         Raises:
@@ -122,7 +122,7 @@ class Call:
         if self.session is not None:
             self.session.bind()
         store = _open_store(self.plan, again=self.again)
-        run = engine_here().submit(self.plan, present=present, jar=self.jar, store=store, handoff=handoff, again=self._again)
+        run = engine_here().submit(self.plan, present=present, jar=self.jar, store=store, handoffs=handoffs, again=self._again)
         run.ending = ended
         return run
 

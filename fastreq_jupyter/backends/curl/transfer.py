@@ -167,8 +167,8 @@ class CurlStream(base.Stream):
     """
 
     __slots__ = (
-        "_backend", "_handle", "_only_head", "_timing", "_waiter", "agreed", "asked",
-        "chunks", "dead", "done", "failure", "has_head", "idempotent", "interim", "lines", "paused", "port", "proxied", "reused", "sent_at", "server", "size", "target", "timeout",
+        "_backend", "_handle", "_only_head", "_timing", "_waiter", "agreed", "asked", "chunks", "dead", "done", "failure", "has_head",
+        "idempotent", "interim", "lines", "paused", "port", "proxied", "reused", "sent_at", "server", "size", "target", "timeout",
     )  # fmt: skip
 
     def __init__(self, backend: CurlBackend, handle: Handle, server: Server, exchange: Exchange, timing: Timing) -> None:

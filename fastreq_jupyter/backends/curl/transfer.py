@@ -112,6 +112,9 @@ class Handle:
         stream = self.stream
         if stream is None:
             return -1
+        if not stream.has_head:
+            # What a proxy says to a CONNECT that it refuses.
+            return None
         if stream.size > MOST_UNREAD:
             stream.paused = True
             return pycurl.WRITEFUNC_PAUSE
@@ -254,7 +257,7 @@ class CurlStream(base.Stream):
         """Take note of how libcurl ended."""
         if self._handle is not None:
             self._mark(self._handle)
-            if code and self.failure is None and not (self._only_head and self.has_head):
+            if (code or not self.has_head) and self.failure is None and not (self._only_head and self.has_head):
                 self.failure = failure_of(self, code, words, self._handle.curl.getinfo(pycurl.OS_ERRNO))
         self._handle = None
         self.done = True

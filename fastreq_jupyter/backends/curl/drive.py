@@ -28,11 +28,13 @@ class Drive:
 
     Args:
         finished: Called with a handle that has ended, libcurl's code and words.
+        broken: Called when libcurl has given up all of its work.
     """
 
-    def __init__(self, finished: Callable[[Any, int, str], None]) -> None:
+    def __init__(self, finished: Callable[[Any, int, str], None], broken: Callable[[], None]) -> None:
         self.multi = pycurl.CurlMulti()
         self._finished = finished
+        self._broken = broken
         self._loop = asyncio.get_running_loop()
         self._due = inf
         self._timer: asyncio.TimerHandle | None = None
@@ -117,9 +119,22 @@ class Drive:
         if self._closed:
             return
         act = self.multi.socket_action
-        for descriptor, mask in events:
-            act(descriptor, mask)
-        waiting = 1
+        try:
+            for descriptor, mask in events:
+                act(descriptor, mask)
+        except pycurl.error:
+            # An interrupt came out of a callback of the multi handle, which libcurl then gives up.
+            self._broken()
+            return
+        except BaseException:
+            # An interrupt came out of a callback: it goes on its way, and so does what else there is to do.
+            self._loop.call_soon(self._act_soon)
+            raise
+        finally:
+            self._settle()
+
+    def _settle(self) -> None:
+        waiting = 0 if self._closed else 1
         while waiting:
             waiting, good, bad = self.multi.info_read()
             for curl in good:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+from contextlib import suppress
 from math import inf
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING
@@ -73,17 +74,19 @@ class Server:
         url: What libcurl connects to.
         where: host:port for messages.
         multiplexed: It speaks HTTP/2 or 3; None where that is not known yet.
+        scout: Set when the first connection, which finds that out, is made or has failed; None where none is under way.
         name: Host and port whose name is resolved (of the proxy, where there is one), or None.
         line: What it resolved to, in libcurl's words; used until `expires`, in `loaded` libcurl's table has it.
     """
 
-    __slots__ = ("encrypted", "expires", "line", "loaded", "multiplexed", "name", "url", "where")
+    __slots__ = ("encrypted", "expires", "line", "loaded", "multiplexed", "name", "scout", "url", "where")
 
-    def __init__(self, origin: Origin, host: str, port: int) -> None:
+    def __init__(self, origin: Origin, host: str, port: int, *, multiplexed: bool | None) -> None:
         self.where = place(origin.host, origin.port)
         self.url = f"{origin.scheme}://{self.where}/"
         self.encrypted = origin.scheme == "https"
-        self.multiplexed: bool | None = None if self.encrypted else False
+        self.multiplexed = multiplexed
+        self.scout: asyncio.Event | None = None
         self.name = None if _LITERAL.fullmatch(host) else (host, port)
         self.line = ""
         self.expires = -inf
@@ -105,6 +108,7 @@ class CurlBackend:
             # Read once by Python: what cannot be read is told now, in our words.
             client_context(key)
         self.http2 = key.http2
+        self._key = key
         self.settings = settings(key, self.proxy)
         self.kept: dict[int, tuple[int, Callable[[], bool]]] = {}
         names_there = self.proxy is not None and self.proxy.scheme.startswith("socks")
@@ -115,12 +119,16 @@ class CurlBackend:
         self._active: set[Handle] = set()
         self._reserved = 0
         self._closed = False
-        self._drive = Drive(self._finished)
+        self._reserved = 20
+        self._begin()
+
+    def _begin(self) -> None:
+        self._drive = Drive(self._finished, self._broken)
         self._multi = self._drive.multi
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         # As many streams on a connection as the server allows.
         self._multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, 1000)
-        self.reserve(20)
+        self._multi.setopt(pycurl.M_MAXCONNECTS, 2 * self._reserved)
 
     def reserve(self, concurrency: int) -> None:
         """Prepare for a run with so many requests in flight (see `Backend.reserve`)."""
@@ -134,6 +142,9 @@ class CurlBackend:
         fields = request_lines(exchange)
         if server.name is not None and server.expires < monotonic():
             await self._resolve(server, server.name, exchange.connect_timeout, timing)
+        while server.multiplexed is None and server.scout is not None:
+            # Whether one connection may serve them all is known when the first is made.
+            await server.scout.wait()
         if self._closed:
             raise BackendError("connect", f"{server.where}: the session is closed", sent=False)
         handle = self._free.pop() if self._free else Handle(self)
@@ -141,7 +152,7 @@ class CurlBackend:
         stream = CurlStream(self, handle, server, exchange, timing)
         try:
             handle.start(stream, exchange, fields)
-            self._multi.add_handle(handle.curl)
+            self._add(handle)
             await stream.wait()
         except BaseException:
             stream.close()
@@ -155,20 +166,38 @@ class CurlBackend:
         if self._closed:
             return
         self._closed = True
+        self._end("the session was closed")
+
+    def _end(self, why: str) -> None:
         for handle in list(self._active):
             if (stream := handle.stream) is not None:
-                stream.fail(BackendError("connect", f"{stream.server.where}: the session was closed", sent=stream.asked > 0))
+                stream.fail(BackendError("connect", f"{stream.server.where}: {why}", sent=stream.asked > 0))
             self.release(handle)
         self._drive.close()
         for handle in self._free:
             handle.curl.close()
         self._free.clear()
+        self._servers.clear()
+        self.kept.clear()
+
+    def _broken(self) -> None:
+        self._end("an interrupt broke this off")
+        self._begin()
+
+    def _add(self, handle: Handle) -> None:
+        try:
+            self._multi.add_handle(handle.curl)
+        except pycurl.error:
+            # An interrupt came out of a callback of the multi handle: libcurl has given it up, and this one with it.
+            self._broken()
 
     def release(self, handle: Handle) -> None:
         """Take a handle out of libcurl; a transfer that is not done takes its connection along."""
         self._active.discard(handle)
         handle.stream = None
-        self._multi.remove_handle(handle.curl)
+        with suppress(pycurl.error):
+            # It never came in where libcurl gave up its work.
+            self._multi.remove_handle(handle.curl)
         self._free.append(handle)
 
     def _finished(self, handle: Handle, code: int, words: str) -> None:
@@ -201,7 +230,8 @@ class CurlBackend:
         if len(self._servers) >= KEPT_SERVERS:
             self._servers.clear()
         host, port = (origin.host, origin.port) if self.proxy is None else (self.proxy.host, self.proxy.port)
-        server = self._servers[origin] = Server(origin, host, port)
+        multiplexed = True if self._key.http3 else None if origin.scheme == "https" and self.http2 is not False else False
+        server = self._servers[origin] = Server(origin, host, port, multiplexed=multiplexed)
         return server
 
     async def _resolve(self, server: Server, name: tuple[str, int], limit: float | None, timing: Timing) -> None:

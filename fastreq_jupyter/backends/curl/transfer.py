@@ -64,12 +64,9 @@ class Handle:
         if exchange.content or told.get(pycurl.CUSTOMREQUEST) != exchange.method:
             self._set_method(exchange.method, exchange.content)
         if server.encrypted or pycurl.VERBOSE in told:
-            unknown = server.multiplexed is None and self._backend.http2 is not False
-            # More connections wait for the first one, which may serve them all.
-            self._tell(pycurl.PIPEWAIT, unknown or server.multiplexed is True)
             # Only libcurl's notes tell which protocol was agreed on, and whether a stream was refused.
-            notes = (unknown and self._backend.http2 is True) or (server.multiplexed is not False and not stream.idempotent)
-            self._tell(pycurl.VERBOSE, notes)
+            self._tell(pycurl.VERBOSE, stream.scout is not None or (server.multiplexed is True and not stream.idempotent))
+            self._tell(pycurl.PIPEWAIT, server.multiplexed is True)
         if exchange.fresh or pycurl.FRESH_CONNECT in told:
             self._tell(pycurl.FRESH_CONNECT, exchange.fresh)
         if limit is not None or pycurl.CONNECTTIMEOUT_MS in told:
@@ -128,8 +125,7 @@ class Handle:
         stream = self.stream
         if stream is None:
             return pycurl.PREREQFUNC_ABORT
-        if self._backend.http2 is True and not stream.agreed:
-            stream.failure = BackendError("protocol", f"{stream.server.where}: the server does not speak HTTP/2", sent=False)
+        if stream.scout is not None and not stream.report():
             return pycurl.PREREQFUNC_ABORT
         kept, multiplexed = self._backend.kept.get(local_port), stream.server.multiplexed
         if stream.asked:
@@ -164,14 +160,16 @@ class CurlStream(base.Stream):
     Attributes:
         asked: How often libcurl asked whether it may send, and was told yes.
         dead: Kept connections that were found dead meanwhile.
-        agreed: HTTP/2 was, where it is required.
+        agreed: HTTP/2 was, by the first connection to a server; None where it had no choice.
+        scout: Set when `agreed` is known; None where others have found out.
         port: Local port of the connection.
         paused: libcurl waits until what came was read.
     """
 
     __slots__ = (
         "_backend", "_handle", "_only_head", "_timing", "_waiter", "agreed", "asked", "chunks", "dead", "done", "failure", "has_head",
-        "idempotent", "interim", "lines", "paused", "port", "proxied", "reused", "sent_at", "server", "size", "target", "timeout",
+        "idempotent", "interim", "lines", "paused", "port", "proxied", "reused", "scout", "sent_at", "server", "size", "target",
+        "timeout",
     )  # fmt: skip
 
     def __init__(self, backend: CurlBackend, handle: Handle, server: Server, exchange: Exchange, timing: Timing) -> None:
@@ -190,8 +188,10 @@ class CurlStream(base.Stream):
         self.idempotent = exchange.method in IDEMPOTENT
         self.asked = self.dead = self.port = self.interim = self.size = 0
         self.sent_at = nan
-        # On a connection that others opened, HTTP/2 was agreed on, or it would be closed.
-        self.agreed = True
+        self.agreed: bool | None = None
+        self.scout: asyncio.Event | None = None
+        if server.multiplexed is None:
+            self.scout = server.scout = asyncio.Event()
         self.reused = self.has_head = self.paused = self.done = False
         self.lines: list[bytes] = []
         self.chunks: list[bytes] = []
@@ -248,13 +248,28 @@ class CurlStream(base.Stream):
         self.http_version, self.status, self.reason = version, status, reason
         self.fields = answer_fields(self.lines)
         self.has_head = True
-        if self.server.multiplexed is None:
+        if self.server.encrypted:
             self.server.multiplexed = version in ("2", "3")
         self.wake()
         return -1 if self._only_head else None
 
+    def report(self) -> bool:
+        """Tell the others what the first connection to a server has found; False where that is too little."""
+        server, scout, self.scout = self.server, self.scout, None
+        good = self._backend.http2 is not True or self.agreed is not False
+        if good and self.agreed is not None:
+            server.multiplexed = self.agreed
+        elif not good:
+            self.failure = BackendError("protocol", f"{server.where}: the server does not speak HTTP/2", sent=False)
+        if scout is not None:
+            server.scout = None
+            scout.set()
+        return good
+
     def end(self, code: int, words: str) -> None:
         """Take note of how libcurl ended."""
+        if self.scout is not None:
+            self.report()
         if self._handle is not None:
             self._mark(self._handle)
             if (code or not self.has_head) and self.failure is None and not (self._only_head and self.has_head):
@@ -265,6 +280,8 @@ class CurlStream(base.Stream):
 
     def fail(self, error: BackendError) -> None:
         """End with an error of ours."""
+        if self.scout is not None:
+            self.report()
         self.failure = self.failure or error
         self.done = True
         self.wake()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import select
+from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -60,18 +61,18 @@ class Drive:
         epoll = self._epoll
         if epoll is None or epoll.closed:
             return
-        try:
-            if what == pycurl.POLL_REMOVE:
-                self._watched.discard(descriptor)
+        if what == pycurl.POLL_REMOVE:
+            self._watched.discard(descriptor)
+            with suppress(OSError):
+                # Unless libcurl has closed it already.
                 epoll.unregister(descriptor)
-            elif descriptor in self._watched:
-                epoll.modify(descriptor, _WANTED[what])
-            else:
-                self._watched.add(descriptor)
-                epoll.register(descriptor, _WANTED[what])
-        except OSError:
-            # libcurl has closed it already.
             return
+        try:
+            (epoll.modify if descriptor in self._watched else epoll.register)(descriptor, _WANTED[what])
+        except FileNotFoundError:
+            # Closed meanwhile without a word, as it happens after an interrupt, and its number given away again.
+            epoll.register(descriptor, _WANTED[what])
+        self._watched.add(descriptor)
 
     def _watch(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
         loop = self._loop

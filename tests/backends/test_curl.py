@@ -114,9 +114,13 @@ def test_interrupt_within_a_callback_comes_out_of_the_loop_and_leaves_the_sessio
         loop.run_until_complete(wire.fetch(backend, beside))
         handle = backend._free[-1]
 
-        def interrupt(*_):
-            handle.curl.setopt(CALLBACKS[callback], getattr(handle, callback))
-            raise KeyboardInterrupt
+        interrupted = []
+
+        def interrupt(*told):
+            if not interrupted:
+                interrupted.append(True)
+                raise KeyboardInterrupt
+            return getattr(handle, callback)(*told)
 
         handle.curl.setopt(CALLBACKS[callback], interrupt)
         task = loop.create_task(wire.fetch(backend, beside))

@@ -29,7 +29,7 @@ class Drive:
 
     Args:
         finished: Called with a handle that has ended, libcurl's code and words.
-        broken: Called when libcurl has given up all of its work.
+        broken: Called when an interrupt came out of one of libcurl's callbacks.
     """
 
     def __init__(self, finished: Callable[[Any, int, str], None], broken: Callable[[], None]) -> None:
@@ -123,19 +123,11 @@ class Drive:
         try:
             for descriptor, mask in events:
                 act(descriptor, mask)
-        except pycurl.error:
-            # An interrupt came out of a callback of the multi handle, which libcurl then gives up.
-            self._broken()
-            return
         except BaseException:
-            # An interrupt came out of a callback: it goes on its way, and so does what else there is to do.
-            self._loop.call_soon(self._act_soon)
+            # An interrupt came out of a callback: libcurl has given up, or waits for a socket that nobody watches.
+            self._broken()
             raise
-        finally:
-            self._settle()
-
-    def _settle(self) -> None:
-        waiting = 0 if self._closed else 1
+        waiting = 1
         while waiting:
             waiting, good, bad = self.multi.info_read()
             for curl in good:

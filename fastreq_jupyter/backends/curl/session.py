@@ -153,7 +153,8 @@ class CurlBackend:
         try:
             handle.start(stream, exchange, fields)
             self._add(handle)
-            await stream.wait()
+            if not stream.done:
+                await stream.wait()
         except BaseException:
             stream.close()
             raise

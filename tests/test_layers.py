@@ -59,7 +59,7 @@ TABLE = {
 }
 LIBRARIES = {
     "backends.trust": ("certifi",),
-    "backends.curl": ("pycurl",),
+    "backends.curl*": ("pycurl",),
     "backends.aiohttp*": ("aiohttp", "yarl", "multidict", "aiohttp_socks"),
     "backends.niquests*": ("niquests", "urllib3", "urllib3_future", "h11"),
     "backends.requests*": ("requests", "urllib3", "h11"),

@@ -53,13 +53,9 @@ def authorities(verify: bool | str) -> tuple[str | None, str | None]:  # noqa: F
     if isinstance(verify, str):
         return (None, verify) if Path(verify).is_dir() else (verify, None)
     paths = ssl.get_default_verify_paths()
-    if paths.cafile is not None or _system_directory():
-        return paths.cafile, paths.capath
-    try:
-        import certifi  # noqa: PLC0415 - a last resort that is often not installed
-    except ImportError:
-        return None, None
-    return certifi.where(), None
+    if not paths.cafile and not _system_directory():
+        return _certifi(), None
+    return paths.cafile, paths.capath
 
 
 # Reading the system's certificates takes 20 to 50 ms; the context is never changed, so that sessions can share it.
@@ -77,8 +73,8 @@ def _trusting(verify: bool | str, make: Callable[[int], ssl.SSLContext]) -> ssl.
         if sys.version_info >= (3, 13):
             # As `ssl.create_default_context` does.
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
-        if not context.cert_store_stats()["x509_ca"] and not _system_directory():
-            _trust_certifi(context)
+        if not context.cert_store_stats()["x509_ca"] and not _system_directory() and (bundle := _certifi()):
+            context.load_verify_locations(cafile=bundle)
         return context
     if verify is False:
         context.check_hostname = False
@@ -112,12 +108,12 @@ def _system_directory() -> bool:
     return directory is not None and any(Path(directory).iterdir())
 
 
-def _trust_certifi(context: ssl.SSLContext) -> None:
+def _certifi() -> str | None:
     try:
         import certifi  # noqa: PLC0415 - a last resort that is often not installed
     except ImportError:
-        return
-    context.load_verify_locations(cafile=certifi.where())
+        return None
+    return str(certifi.where())
 
 
 def _why(error: Exception) -> str:

@@ -158,22 +158,8 @@ class Transport:
                 stream = await backend.send(sent, timing)
             except BackendError as error:
                 stream = await _send_afresh(backend, sent, timing, error)
-            head = read_head(stream.status, stream.fields)
-            if stream.status == _PARTIAL:
-                check_part(stream.status, sent.headers)
-            job.response = response = Response(
-                stream.status,
-                stream.fields,
-                target.text or target.url,
-                None,
-                0,
-                stream.http_version,
-                stream.reason,
-                None,
-                head.content_type,
-            )
-            if head.cookies:
-                self.jar.store(target, response.headers)
+            head, response = self._take_head(stream, sent)
+            job.response = response
             if stream.status in REDIRECTS and self.options.follow_redirects:
                 following = self._following(exchange, job)
                 if following is not None:
@@ -193,6 +179,18 @@ class Transport:
             if stream is not None:
                 stream.close()
         return None
+
+    def _take_head(self, stream: Stream, sent: Exchange) -> tuple[Head, Response]:
+        head = read_head(stream.status, stream.fields)
+        target = sent.target
+        if stream.status == _PARTIAL:
+            check_part(stream.status, sent.headers)
+        response = Response(
+            stream.status, stream.fields, target.text or target.url, None, 0, stream.http_version, stream.reason, None, head.content_type
+        )
+        if head.cookies:
+            self.jar.store(target, response.headers)
+        return head, response
 
     def failure_of(self, error: BackendError, job: Job) -> BackendError:
         """Return the error with a detail that is one line and free of secrets."""

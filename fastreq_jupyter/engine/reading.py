@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 try:
     from msgspec.json import decode as _decode
 except ImportError:
-    _decode = None
+    _loads: Callable[[bytes], Any] | None = None
+else:
+    _loads = _decode
 
 __all__ = ["Reading", "parse_json", "read_data"]
 
@@ -41,7 +43,7 @@ def _loads_plain(content: bytes) -> Any:
 
 # msgspec gives what the standard library gives, whole numbers of any length included. What it refuses is read once more by
 # the standard library, which says where it goes wrong and takes a little more.
-_loads: Callable[[bytes], Any] = _decode or _loads_plain
+_loads_first = _loads or _loads_plain
 
 
 class Reading(NamedTuple):
@@ -83,7 +85,7 @@ def read_data(  # noqa: PLR0911 - one way out for each kind of body
     if return_type in ("dataframe", "json") and content[:1] in _OPENING and content_type in _PLAIN_JSON and content[1:2] != b"\0":
         # The usual body: UTF-8, since its first two characters are ASCII (RFC 4627, 3).
         try:
-            return Reading(_loads(content))
+            return Reading(_loads_first(content))
         except (ValueError, RecursionError):
             return _read_json(content, content_type)
     if return_type in ("content", "response"):

@@ -97,7 +97,7 @@ class RawServer:
 
 
 @asynccontextmanager
-async def listening(handler, tls=None):
+async def listening(handler, tls=None, host="127.0.0.1"):
     server = RawServer(handler, tls)
     tasks = set()
 
@@ -111,7 +111,7 @@ async def listening(handler, tls=None):
         finally:
             tasks.discard(task)
 
-    listener = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls, limit=2**22, backlog=1024)
+    listener = await asyncio.start_server(connected, host, 0, ssl=tls, limit=2**22, backlog=1024)
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server

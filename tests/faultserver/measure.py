@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter import Request, fastreq_async
+from fastreq_jupyter.backends.differences import DIFFERENCES
 from fastreq_jupyter.errors import OptionError
 from faultserver import bombs
 from faultserver.faults import ANY, FAULTS, GROUPS, Fault, Site, base_options
@@ -47,10 +48,15 @@ class Finding:
     data: Any = None
 
     @property
+    def name(self) -> str:
+        """Return the name of the fault."""
+        return "a good request" if self.fault is None else self.fault.name
+
+    @property
     def line(self) -> str:
         """Return the finding as one line."""
-        name, expected = ("a good request", None) if self.fault is None else (self.fault.name, self.fault.error)
-        return f"{self.verdict:9} {name}: expected {expected}, got {self.error} ({self.detail}) data {str(self.data)[:60]!r}"
+        expected = None if self.fault is None else self.fault.error
+        return f"{self.verdict:9} {self.name}: expected {expected}, got {self.error} ({self.detail}) data {str(self.data)[:60]!r}"
 
 
 def _value(value: Any) -> Any:
@@ -131,6 +137,7 @@ def main(backends: Iterable[str] = BACKENDS) -> None:
     counts: dict[str, Counter[str]] = {}
     for backend in backends:
         counts[backend] = Counter()
+        differences = {case for difference in DIFFERENCES[backend] for case in difference.cases}
         for group in GROUPS.values():
             with FaultServer() as server:
                 findings, _ = measure(backend, group.values(), server)
@@ -139,7 +146,8 @@ def main(backends: Iterable[str] = BACKENDS) -> None:
                 if finding.fault is not None:
                     verdicts[finding.fault.name][backend] = finding.verdict
                 if finding.verdict != "right":
-                    print(f"{backend}: {finding.line}", file=sys.stderr)
+                    known = "difference, " if finding.name in differences else ""
+                    print(f"{backend}: {known}{finding.line}", file=sys.stderr)
     for name, row in verdicts.items():
         print(f"{name:50}", *(f"{row.get(backend, ''):10}" for backend in counts))
     for verdict in ("right", "hang", "accepted", "lost", "other", "refused"):

@@ -37,7 +37,7 @@ TABLE = {
     "policy": Room(2, ("policy", "policy.*"), besides=("backends.base",)),
     "cell": Room(2, ("cell", "cell.*"), foreign=("jmespath", "dotenv", "keyring", "google")),
     "backends": Room(2, ("backends", "backends.*"), foreign=("certifi", "h11", "python_socks")),
-    "engine": Room(3, ("engine", "engine.*"), foreign=("brotli", "backports", "compression")),
+    "engine": Room(3, ("engine", "engine.*"), foreign=("brotli", "backports", "compression", "publicsuffixlist")),
     "frame": Room(4, ("frame", "columns", "frame_*", "expand", "preview"), foreign=("pandas", "numpy", "pyarrow")),
     "store": Room(4, ("store", "store.*")),
     "bridge": Room(4, ("bridge",), foreign=("nest_asyncio2",)),

@@ -61,7 +61,7 @@ COME_ALONG = {
 }
 NAMED_OTHERWISE = {"dotenv": "python-dotenv"}
 # Looked for and done without.
-OPTIONAL = {"google", "IPython", "ipykernel", "certifi"}
+OPTIONAL = {"google", "IPython", "ipykernel", "certifi", "compression"}
 
 
 def test_every_library_that_is_imported_is_declared():

@@ -39,7 +39,7 @@ TABLE = {
     "backends": Room(2, ("backends", "backends.*"), foreign=("certifi", "h11", "python_socks")),
     "engine": Room(3, ("engine", "engine.*"), foreign=("brotli", "backports", "compression", "publicsuffixlist")),
     "frame": Room(4, ("frame", "columns", "frame_*", "expand", "preview"), foreign=("pandas", "numpy", "pyarrow")),
-    "store": Room(4, ("store", "store.*")),
+    "store": Room(4, ("store", "store.*"), foreign=("filelock",)),
     "bridge": Room(4, ("bridge",), foreign=("nest_asyncio2",)),
     "plan": Room(4, ("plan", "elements", "outfit")),
     "client": Room(5, ("client", "call", "results")),

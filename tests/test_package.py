@@ -26,7 +26,7 @@ def wheel(tmp_path_factory):
     for name in ("pyproject.toml", "README.md", "LICENSE"):
         shutil.copy(ROOT / name, source)
     command = [sys.executable, "-m", "pip", "wheel", "--quiet", "--quiet", "--no-deps", "--wheel-dir", str(out), str(source)]
-    subprocess.run(command, check=True, timeout=110)
+    subprocess.run(command, check=True, timeout=240)
     with zipfile.ZipFile(next(out.glob("*.whl"))) as opened:
         yield opened
 
@@ -108,7 +108,7 @@ def make(folder, *arguments):
         stderr=subprocess.STDOUT,
         text=True,
         check=False,
-        timeout=60,
+        timeout=240,
     )
     return done.returncode, done.stdout.splitlines()
 

@@ -57,7 +57,7 @@ check: lint types front
 	@$(PYTEST) -m "not slow and not kernel and not browser" $(SLOW_ROOMS:%=--ignore=tests/%)
 
 # Lower bounds are promises, too: fast tests that need neither kernel nor browser, on the oldest versions allowed.
-OLDEST_ROOMS := backends cell engine policy store test_accessor.py test_client.py test_expand.py test_frame.py test_frame_io.py test_frame_join.py
+OLDEST_ROOMS := backends cell client engine frame journal options policy
 oldest: $(STAMPS)/oldest
 	@.venv-oldest/bin/python -m pytest -n 2 --dist worksteal -m "not slow and not kernel and not browser" $(OLDEST_ROOMS:%=tests/%)
 

@@ -1,6 +1,6 @@
 """Print pyproject's lower bounds as constraints of pip: every library at its oldest allowed version.
 
-    python tests/oldest.py > constraints.txt
+python tests/oldest.py > constraints.txt
 """
 
 import re

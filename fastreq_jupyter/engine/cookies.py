@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from publicsuffixlist import PublicSuffixList
 
     from fastreq_jupyter.response import Headers
-    from fastreq_jupyter.target import Origin, Target
+    from fastreq_jupyter.url import Origin, Target
 
 __all__ = ["Jar", "read_cookies"]
 
@@ -82,6 +82,11 @@ class Jar:
         checked = read_cookies(cookies)
         with self._lock:
             self._given.setdefault(origin, {}).update(checked)
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether there is no cookie to send anywhere."""
+        return not (self._given or self._stored)
 
     def clear(self) -> None:
         """Forget all cookies."""

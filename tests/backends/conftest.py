@@ -11,8 +11,8 @@ import trustme
 
 from fastreq_jupyter.backends.base import Exchange, SessionKey, open_backend
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.target import parse_target
 from fastreq_jupyter.timing import Timing
+from fastreq_jupyter.url import parse_target
 
 BACKENDS = ("aiohttp", "niquests", "requests")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"

@@ -6,8 +6,8 @@ import pytest
 
 from fastreq_jupyter.backends.base import Exchange
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.target import Origin, Target
 from fastreq_jupyter.timing import Timing
+from fastreq_jupyter.url import Origin, Target
 
 ODD = [
     "/%7Euser/a%2fb",

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from fastreq_jupyter.engine.cookie_date import parse_cookie_date
 from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.errors import OptionError
-from fastreq_jupyter.target import parse_target
+from fastreq_jupyter.url import parse_target
 
 
 class Clock:
@@ -94,7 +94,7 @@ def test_list_of_public_suffixes_is_read_when_a_server_names_a_domain():
     code = """if True:
         import sys
         from fastreq_jupyter.engine.cookies import Jar
-        from fastreq_jupyter.target import parse_target
+        from fastreq_jupyter.url import parse_target
         jar = Jar()
         jar.store(parse_target("http://a.example.com/"), [("Set-Cookie", "k=v")])
         assert "publicsuffixlist" not in sys.modules

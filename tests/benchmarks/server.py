@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 LATENCY = 0.05
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 SERVER_CORE, CLIENT_CORE = (CORES[0], CORES[1]) if len(CORES) > 1 else (None, None)
-NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
+UNPACKED = str(Path(__file__).parents[2] / ".make" / "nginx" / "usr" / "sbin")
+NGINX = shutil.which("nginx", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", UNPACKED]))
 
 BODIES = {
     "200.json": b'{"x": "' + b"y" * 191 + b'"}',
@@ -74,9 +75,9 @@ class Servers:
 def serving() -> Iterator[Servers]:
     """Start the servers on loopback ports and end them with the block."""
     with ExitStack() as stack:
-        latency = Place(stack.enter_context(_small(LATENCY)), stack.enter_context(_small(LATENCY)))
+        latency = Place(stack.enter_context(small_server(LATENCY)), stack.enter_context(small_server(LATENCY)))
         if NGINX is None:
-            yield Servers("asyncio", Place(stack.enter_context(_small(0)), stack.enter_context(_small(0))), latency, None)
+            yield Servers("asyncio", Place(stack.enter_context(small_server(0)), stack.enter_context(small_server(0))), latency, None)
         else:
             http, https = stack.enter_context(_nginx())
             yield Servers(_version(), http, latency, https)
@@ -108,7 +109,8 @@ def _process(command: list[str], **options) -> Iterator[subprocess.Popen]:
 
 
 @contextmanager
-def _small(delay: float) -> Iterator[str]:
+def small_server(delay: float) -> Iterator[str]:
+    """Start the server that needs nothing installed and give its URL."""
     with _process([sys.executable, __file__, str(delay)], stdout=subprocess.PIPE, text=True) as process:
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
 

@@ -14,14 +14,15 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Marks", "Phases", "Timing", "phases_of"]
+__all__ = ["Phases", "Timing", "phases_of"]
 
 
 @dataclass(slots=True)
-class Marks:
-    """Record the marks of one exchange while it happens; the backend writes, the engine freezes.
+class Timing:
+    """The marks of one exchange (one redirect hop), seconds of `time.perf_counter`, NaN where unseen.
 
-    The engine sets `fetch_start` and `response_end`, the backend the others as far as it can see them.
+    Filled in place while the exchange goes on: the engine sets `fetch_start` and `response_end`, the backend the others as
+    far as it can see them.
     """
 
     fetch_start: float = nan
@@ -37,40 +38,6 @@ class Marks:
     """True where the exchange went over a connection that was open already, None where the backend cannot tell."""
     encrypted: bool | None = None
     """True over TLS: a plain connection has a tls phase of 0."""
-
-    def freeze(self) -> Timing:
-        """Return what was recorded as an immutable value."""
-        # Written out: this runs once for every exchange.
-        return Timing(
-            self.fetch_start,
-            self.domain_lookup_start,
-            self.domain_lookup_end,
-            self.connect_start,
-            self.secure_connection_start,
-            self.connect_end,
-            self.request_start,
-            self.response_start,
-            self.response_end,
-            self.reused,
-            self.encrypted,
-        )
-
-
-@dataclass(frozen=True, slots=True)
-class Timing:
-    """Hold the marks of one finished exchange (one redirect hop), seconds of `time.perf_counter`, NaN where unseen."""
-
-    fetch_start: float = nan
-    domain_lookup_start: float = nan
-    domain_lookup_end: float = nan
-    connect_start: float = nan
-    secure_connection_start: float = nan
-    connect_end: float = nan
-    request_start: float = nan
-    response_start: float = nan
-    response_end: float = nan
-    reused: bool | None = None
-    encrypted: bool | None = None
 
     @property
     def phases(self) -> Phases:

@@ -14,6 +14,7 @@ import aiohttp
 from multidict import CIMultiDict
 from yarl import URL
 
+from fastreq_jupyter.backends import base
 from fastreq_jupyter.backends.aiohttp_connection import TRIP, Connector, SocksConnector, Trip
 from fastreq_jupyter.backends.proxy import proxy_error, read_proxy
 from fastreq_jupyter.backends.resolver import Resolver
@@ -37,9 +38,8 @@ if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
     from fastreq_jupyter.backends.proxy import ProxyServer
     from fastreq_jupyter.backends.wire import Lines
-    from fastreq_jupyter.response import Headers
-    from fastreq_jupyter.target import Origin
-    from fastreq_jupyter.timing import Marks
+    from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.url import Origin
 
 __all__ = ["open_session"]
 
@@ -91,7 +91,10 @@ class AiohttpBackend:
             self._proxied = {"proxy": URL(self._proxy.url, encoded=True)}
         self.phases = frozenset(seen)
 
-    async def send(self, exchange: Exchange, marks: Marks) -> Stream:
+    def reserve(self, concurrency: int) -> None:
+        """Need nothing: connections are opened as they are needed."""
+
+    async def send(self, exchange: Exchange, marks: Timing) -> Stream:
         """Send one request, return when the final head is read (see `Backend.send`)."""
         lines = framed(exchange)
         url = URL(exchange.target.url, encoded=True)
@@ -171,10 +174,10 @@ class AiohttpBackend:
         return _broken(error, where, sent=True) if connected else _unconnected(error, origin.host, where)
 
 
-class Stream:
+class Stream(base.Stream):
     """Be one aiohttp response, its body still to come."""
 
-    __slots__ = ("_origin", "_response", "headers", "http_version", "reason", "status")
+    __slots__ = ("_origin", "_response")
 
     def __init__(self, response: aiohttp.ClientResponse, origin: Origin) -> None:
         self._response = response
@@ -183,7 +186,7 @@ class Stream:
         self.reason = _latin1(response.reason or "")
         version = response.version
         self.http_version = "1.1" if version is None else f"{version.major}.{version.minor}"
-        self.headers: Headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in response.raw_headers])
+        self.fields = response.raw_headers
 
     async def read(self) -> bytes:
         """Return the next raw bytes of the body, b"" at its end (see `base.Stream.read`)."""
@@ -194,7 +197,7 @@ class Stream:
         except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
             raise BackendError("protocol", f"{place(self._origin.host, self._origin.port)}: the body broke off or was malformed") from error
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Close the connection unless the body was read whole, in which case it went back already."""
         self._response.close()
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.backends.proxy import ProxyServer
     from fastreq_jupyter.backends.resolver import Resolver
-    from fastreq_jupyter.timing import Marks
+    from fastreq_jupyter.timing import Timing
 
 __all__ = ["TRIP", "Connector", "SocksConnector", "Trip"]
 
@@ -42,7 +42,7 @@ class Trip:
 
     __slots__ = ("connected", "head", "marks")
 
-    def __init__(self, marks: Marks, head: bytes | None) -> None:
+    def __init__(self, marks: Timing, head: bytes | None) -> None:
         self.marks = marks
         self.head = head
         self.connected = False
@@ -59,13 +59,13 @@ class Protocol(ResponseHandler):
         super().__init__(loop)
         self.made_at = perf_counter()
         self.ready_at = nan
-        self.marks: Marks | None = None
+        self.marks: Timing | None = None
         self.used = False
         self._interim = 0
         self._reading: dict[str, Any] = {}
         self._failure: list[Any] | None = None
 
-    def begin(self, marks: Marks) -> None:
+    def begin(self, marks: Timing) -> None:
         """Start an exchange on this connection."""
         self.used = True
         self._interim = 0
@@ -284,7 +284,7 @@ def end_of_message(data: bytes, *, bodiless: bool) -> int | None:
     return None
 
 
-def _mark(marks: Marks, protocol: Protocol) -> None:
+def _mark(marks: Timing, protocol: Protocol) -> None:
     marks.reused = protocol.used
     marks.encrypted = protocol.encrypted
     if protocol.used:

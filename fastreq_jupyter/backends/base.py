@@ -1,26 +1,30 @@
 """The narrow door to an HTTP library.
 
-The law of every backend: **one exchange and nothing else**. No resend, no redirect, no cookie jar, no decompression, no
-environment or netrc look-up, no retry, no default header but what HTTP itself needs, no traffic of its own (OCSP,
-HTTP/3). All of that is done once, above, so that it is the same on each.
+The law of every backend: it is the library it is named after, told to do **one exchange and nothing else**. No redirect,
+no cookie jar, no decompression, no environment or netrc look-up, no retry, no default header but what HTTP itself needs,
+no traffic of its own (OCSP, HTTP/3 unasked). All of that is done once, above, so that it is the same on each.
+
+An idempotent request whose *kept* connection was closed before any byte of the answer may go out once more (RFC 9112,
+9.3.1): by the library itself, or by the engine, which the backend tells by ``BackendError(stale=True)``. Others never.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
-from fastreq_jupyter.errors import BackendError, OptionError
+from fastreq_jupyter.errors import OptionError
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.response import Headers
-    from fastreq_jupyter.target import Target
-    from fastreq_jupyter.timing import Marks
+    from collections.abc import Sequence
 
-__all__ = ["NAMES", "Backend", "Exchange", "SessionKey", "Stream", "detect", "open_backend", "translate"]
+    from fastreq_jupyter.response import Headers
+    from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.url import Target
+
+__all__ = ["NAMES", "Backend", "Exchange", "SessionKey", "Stream", "detect", "open_backend"]
 
 NAMES = ("niquests", "aiohttp", "requests")
 """Order of auto-detection."""
@@ -28,7 +32,7 @@ NAMES = ("niquests", "aiohttp", "requests")
 
 @dataclass(frozen=True, slots=True)
 class SessionKey:
-    """Name a warm backend session: runs that agree in all of this share connections.
+    """The name of a warm backend session: runs that agree in all of this share connections.
 
     Attributes:
         backend: One of `NAMES`.
@@ -36,6 +40,7 @@ class SessionKey:
         cert: Client certificate: a PEM file or (certificate, key).
         proxy: Explicit proxy URL with credentials, or None for a direct connection; "env" is resolved above.
         http2: True (required), False (HTTP/1.1 only), "auto".
+        http3: HTTP/3 is required.
     """
 
     backend: str
@@ -43,19 +48,22 @@ class SessionKey:
     cert: str | tuple[str, str] | None = None
     proxy: str | None = field(default=None, repr=False)
     http2: bool | str = "auto"
+    http3: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Exchange:
-    """Hold one request as it goes on the wire; the engine has added cookies, auth, Host-independent headers.
+    """One request as it goes on the wire; the engine has added cookies, credentials and default field lines.
 
     Attributes:
         method: Token.
         target: Where to; `target.url` has no userinfo and no fragment, and must be sent as it is.
         headers: All field lines, User-Agent, Accept, Accept-Encoding included; the backend adds only Host,
-            Content-Length and Connection. An explicit Host is passed on.
+            Content-Length and Connection. An explicit Host is passed on. Plain URLs of a run share one tuple, so that a
+            backend can keep what it makes of it.
         content: Body or None.
-        fresh: Use a connection of its own: the request is unsafe and must not meet a dying reused one.
+        fresh: Use a new connection: a kept one has just been found dead.
+        connect_timeout: Seconds for name, connection and TLS, None for no limit but the engine's deadline.
     """
 
     method: str
@@ -63,47 +71,87 @@ class Exchange:
     headers: Headers
     content: bytes | None = None
     fresh: bool = False
+    connect_timeout: float | None = None
 
 
-class Stream(Protocol):
-    """Be the response of one exchange, head read, body still to come."""
+class Stream:
+    """The response of one exchange: its head is read, its body still to come. Each backend derives its own.
+
+    Attributes:
+        status: Status code as the library gives it; the engine refuses what is no final answer.
+        reason: Reason phrase, latin-1 text; "" where HTTP has none.
+        http_version: "1.0", "1.1", "2" or "3".
+        fields: Field lines as they came, (name, value), white space around the value removed.
+    """
+
+    __slots__ = ("fields", "http_version", "reason", "status")
 
     status: int
     reason: str
     http_version: str
-    headers: Headers
+    fields: Sequence[tuple[bytes, bytes]]
+
+    @property
+    def headers(self) -> Headers:
+        """Return the field lines as latin-1 text."""
+        return tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.fields])
+
+    def take(self) -> bytes | None:
+        """Return the whole raw body if its end has arrived already, else None (then `read` it).
+
+        After a body was given, `read` gives b"". Nothing is awaited: this is the way of most answers.
+
+        Raises:
+            BackendError: As `read`.
+        """
+        return None
 
     async def read(self) -> bytes:
-        """Return the next raw bytes of the body (transfer coding removed, content coding kept), b"" at its end.
+        """Return the raw bytes of the body that have come (transfer coding removed, content coding kept), b"" at its end.
+
+        Waits only while none are there. What is not read is not fetched without bound: the backend stops reading from the
+        network while more than a few hundred KiB wait here.
 
         Raises:
             BackendError: The body broke off or was malformed; a body that ended early is never taken for whole.
         """
-        ...
+        raise NotImplementedError
 
-    async def aclose(self) -> None:
-        """Give the connection back when the body was read whole, close it otherwise; never raises, can be called twice."""
-        ...
+    def close(self) -> None:
+        """End the exchange: the connection goes back if the body was read whole, and is closed otherwise.
+
+        Returns at once, never raises, can be called twice.
+        """
+        raise NotImplementedError
 
 
 class Backend(Protocol):
-    """Be one warm session of one HTTP library on one loop. It sets no limit of its own on connections."""
+    """One warm session of one HTTP library on one loop."""
 
     name: str
     phases: frozenset[str]
     """Durations it can see: of dns, connect, tls, wait, receive."""
 
-    async def send(self, exchange: Exchange, marks: Marks) -> Stream:
+    def reserve(self, concurrency: int) -> None:
+        """Prepare for a run with so many requests in flight: the library itself must never be the limit.
+
+        At most twice the largest number reserved so far stay open as idle connections, the oldest are closed first.
+        """
+        ...
+
+    async def send(self, exchange: Exchange, timing: Timing) -> Stream:
         """Send one request, return when the final (non-1xx) head is read.
 
         Cancelling the task that waits here ends the exchange at once, its socket included.
 
         Args:
             exchange: What to send.
-            marks: Recorder; written as far as the library lets us see.
+            timing: Record of this exchange, written in place as far as the library lets us see; the engine sets
+                `fetch_start` and `response_end`. Timing that come with the end of the body are written by then.
 
         Raises:
-            BackendError: Nothing usable came; its `sent` tells whether the request may have left.
+            BackendError: Nothing usable came; its `sent` tells whether the request may have left, its `stale` whether a
+                kept connection was closed before any byte of the answer.
         """
         ...
 
@@ -139,14 +187,3 @@ def open_backend(key: SessionKey) -> Backend:
     module = import_module(f"fastreq_jupyter.backends.{key.backend}")
     backend: Backend = module.open_session(key)
     return backend
-
-
-Rule = tuple[type[BaseException], Callable[[Any], BackendError]]
-
-
-def translate(error: BaseException, rules: tuple[Rule, ...]) -> BackendError:
-    """Return the `BackendError` for a library's exception, by the first rule whose class fits; ``protocol`` by default."""
-    for kind, make in rules:
-        if isinstance(error, kind):
-            return make(error)
-    return BackendError("protocol", f"{type(error).__name__}: {error}".splitlines()[0][:300])

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.backends.proxy import ProxyServer
     from fastreq_jupyter.backends.resolver import Address, Resolver
-    from fastreq_jupyter.target import Origin
-    from fastreq_jupyter.timing import Marks
+    from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.url import Origin
 
 __all__ = ["Dialer", "connect_socks"]
 
@@ -48,7 +48,7 @@ class Dialer:
         self._context = context
         self._proxy = proxy
 
-    async def dial(self, origin: Origin, marks: Marks, make: Callable[[], ProtocolT]) -> ProtocolT:
+    async def dial(self, origin: Origin, marks: Timing, make: Callable[[], ProtocolT]) -> ProtocolT:
         """Connect to an origin.
 
         Args:
@@ -73,7 +73,7 @@ class Dialer:
         marks.connect_end = perf_counter()
         return protocol
 
-    async def connect(self, origin: Origin, marks: Marks) -> socket.socket:
+    async def connect(self, origin: Origin, marks: Timing) -> socket.socket:
         """Return a non-blocking socket connected to the origin, or to the http proxy on the way; no TLS yet.
 
         Raises:
@@ -99,7 +99,7 @@ class Dialer:
                 raise connect_error(error, place(origin.host, origin.port)) from error
             raise proxy_error(connect_error(error, f"proxy {proxy.where}").detail) from error
 
-    async def _finish(self, origin: Origin, marks: Marks, make: Callable[[], ProtocolT], sock: socket.socket) -> ProtocolT:
+    async def _finish(self, origin: Origin, marks: Timing, make: Callable[[], ProtocolT], sock: socket.socket) -> ProtocolT:
         loop = asyncio.get_running_loop()
         if origin.scheme == "http":
             return (await loop.create_connection(make, sock=sock))[1]
@@ -114,7 +114,7 @@ class Dialer:
             raise (failure if self._proxy is None else proxy_error(f"proxy {self._proxy.where}: {failure.detail}")) from error
 
     async def _through(
-        self, proxy: ProxyServer, origin: Origin, marks: Marks, make: Callable[[], ProtocolT], sock: socket.socket
+        self, proxy: ProxyServer, origin: Origin, marks: Timing, make: Callable[[], ProtocolT], sock: socket.socket
     ) -> ProtocolT:
         loop = asyncio.get_running_loop()
         secure: Any = {"ssl": self._context, "server_hostname": proxy.host} if proxy.scheme == "https" else {}

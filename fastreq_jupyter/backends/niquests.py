@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from fastreq_jupyter.backends import base
 from fastreq_jupyter.backends.dialing import Dialer
 from fastreq_jupyter.backends.idle import IdleConnections
 from fastreq_jupyter.backends.niquests_wire import Wire
@@ -23,8 +24,8 @@ if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
     from fastreq_jupyter.backends.niquests_engine import Fields, Head
     from fastreq_jupyter.backends.wire import Lines
-    from fastreq_jupyter.target import Origin
-    from fastreq_jupyter.timing import Marks
+    from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.url import Origin
 
 __all__ = ["open_session"]
 
@@ -59,7 +60,10 @@ class NiquestsBackend:
             seen.discard("dns")
         self.phases = frozenset(seen)
 
-    async def send(self, exchange: Exchange, marks: Marks) -> Stream:
+    def reserve(self, concurrency: int) -> None:
+        """Need nothing: connections are opened as they are needed."""
+
+    async def send(self, exchange: Exchange, marks: Timing) -> Stream:
         """Send one request, return when the final head is read (see `Backend.send`)."""
         lines = framed(exchange)
         origin = exchange.target.origin
@@ -92,7 +96,7 @@ class NiquestsBackend:
         else:
             self._idle.put(origin, wire)
 
-    async def _wire(self, exchange: Exchange, marks: Marks) -> Wire:
+    async def _wire(self, exchange: Exchange, marks: Timing) -> Wire:
         origin = exchange.target.origin
         if self._closed:
             raise BackendError("connect", "the session is closed", sent=False)
@@ -132,10 +136,10 @@ class NiquestsBackend:
         ]
 
 
-class Stream:
+class Stream(base.Stream):
     """Be one response, its body still to come."""
 
-    __slots__ = ("_backend", "_origin", "_wire", "headers", "http_version", "reason", "status")
+    __slots__ = ("_backend", "_origin", "_wire")
 
     def __init__(self, backend: NiquestsBackend, wire: Wire, origin: Origin, head: Head) -> None:
         self._backend = backend
@@ -144,7 +148,7 @@ class Stream:
         self.status = head.status
         self.reason = head.reason
         self.http_version = head.http_version
-        self.headers = head.headers
+        self.fields = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in head.headers]
 
     async def read(self) -> bytes:
         """Return the next raw bytes of the body, b"" at its end (see `base.Stream.read`)."""
@@ -160,7 +164,7 @@ class Stream:
             self._backend.release(wire, self._origin)
         return data
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Close the connection unless the body was read whole, in which case it went back already."""
         if self._wire is not None:
             self._wire.discard()

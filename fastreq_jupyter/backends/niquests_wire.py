@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastreq_jupyter.backends.niquests_engine import Fields, Head
-    from fastreq_jupyter.timing import Marks
+    from fastreq_jupyter.timing import Timing
 
 __all__ = ["Wire"]
 
@@ -53,7 +53,7 @@ class Wire(asyncio.Protocol):
         self._news: asyncio.Future[None] | None = None
         self._writable = asyncio.Event()
         self._writable.set()
-        self._marks: Marks | None = None
+        self._marks: Timing | None = None
         self._began = False
         self._dirty = False
         self._lost = False
@@ -136,7 +136,7 @@ class Wire(asyncio.Protocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def send(self, fields: Fields, content: bytes | None, marks: Marks) -> None:
+    async def send(self, fields: Fields, content: bytes | None, marks: Timing) -> None:
         """Write one request.
 
         Raises:

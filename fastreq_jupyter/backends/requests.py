@@ -14,6 +14,7 @@ import h11
 import requests
 from requests.adapters import BaseAdapter
 
+from fastreq_jupyter.backends import base
 from fastreq_jupyter.backends.dialing import Dialer
 from fastreq_jupyter.backends.idle import IdleConnections
 from fastreq_jupyter.backends.proxy import read_proxy
@@ -30,9 +31,8 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
     from fastreq_jupyter.backends.proxy import ProxyServer
-    from fastreq_jupyter.response import Headers
-    from fastreq_jupyter.target import Origin
-    from fastreq_jupyter.timing import Marks
+    from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.url import Origin
 
 __all__ = ["open_session"]
 
@@ -59,7 +59,7 @@ def open_session(key: SessionKey) -> Backend:
 class Prepared(requests.PreparedRequest):
     """Be a request that is on the wire what it is here, with the connection and the marks it goes with."""
 
-    def __init__(self, exchange: Exchange, head: h11.Request, line: Line, marks: Marks) -> None:
+    def __init__(self, exchange: Exchange, head: h11.Request, line: Line, marks: Timing) -> None:
         super().__init__()
         self.method = exchange.method
         self.url = exchange.target.url
@@ -117,7 +117,10 @@ class RequestsBackend:
             seen.discard("dns")
         self.phases = frozenset(seen)
 
-    async def send(self, exchange: Exchange, marks: Marks) -> Stream:
+    def reserve(self, concurrency: int) -> None:
+        """Need nothing: connections are opened as they are needed."""
+
+    async def send(self, exchange: Exchange, marks: Timing) -> Stream:
         """Send one request, return when the final head is read (see `Backend.send`)."""
         head = self._head(exchange)
         line = await self._line(exchange, marks)
@@ -143,7 +146,7 @@ class RequestsBackend:
         self._threads.close()
         self._adapter.close()
 
-    async def _line(self, exchange: Exchange, marks: Marks) -> Line:
+    async def _line(self, exchange: Exchange, marks: Timing) -> Line:
         origin = exchange.target.origin
         if self._closed:
             raise BackendError("connect", "the session is closed", sent=False)
@@ -175,10 +178,10 @@ class RequestsBackend:
             raise BackendError("invalid value", f"request cannot be written: {error}", sent=False) from error
 
 
-class Stream:
+class Stream(base.Stream):
     """Be one response, its body still to come."""
 
-    __slots__ = ("_job", "headers", "http_version", "reason", "status")
+    __slots__ = ("_job",)
 
     def __init__(self, job: Job, answer: Answer) -> None:
         self._job = job
@@ -186,13 +189,13 @@ class Stream:
         self.status = answer.status_code
         self.reason = answer.reason
         self.http_version = bytes(head.http_version).decode("ascii")
-        self.headers: Headers = tuple((name.decode("latin-1"), value.decode("latin-1")) for name, value in head.headers.raw_items())
+        self.fields = list(head.headers.raw_items())
 
     async def read(self) -> bytes:
         """Return the next raw bytes of the body, b"" at its end (see `base.Stream.read`)."""
         return await self._job.read()
 
-    async def aclose(self) -> None:
+    def close(self) -> None:
         """Close the connection unless the body was read whole, in which case it went back already."""
         if not self._job.done.done():
             self._job.cancel()

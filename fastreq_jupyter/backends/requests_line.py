@@ -31,8 +31,8 @@ from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from fastreq_jupyter.backends.proxy import ProxyServer
-    from fastreq_jupyter.target import Origin
-    from fastreq_jupyter.timing import Marks
+    from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.url import Origin
 
 __all__ = ["Answer", "Line"]
 
@@ -69,7 +69,7 @@ class Line:
         self._sock = sock
         self._lock = threading.Lock()
         self._is_cut = False
-        self._marks: Marks | None = None
+        self._marks: Timing | None = None
         self._began = False
         # The limit of a head is as in the other libraries, four times h11's own.
         self._engine = h11.Connection(h11.CLIENT, max_incomplete_event_size=2 * MAX_FIELD_BYTES)
@@ -105,7 +105,7 @@ class Line:
         self._engine.start_next_cycle()
         return True
 
-    def secure(self, context: ssl.SSLContext, proxy: ProxyServer | None, marks: Marks) -> None:
+    def secure(self, context: ssl.SSLContext, proxy: ProxyServer | None, marks: Timing) -> None:
         """Do what is left to do for a connection: a tunnel, the TLS handshake.
 
         Raises:
@@ -128,7 +128,7 @@ class Line:
         marks.connect_end = perf_counter()
         self.ready = True
 
-    def send(self, request: h11.Request, content: bytes | None, marks: Marks) -> None:
+    def send(self, request: h11.Request, content: bytes | None, marks: Timing) -> None:
         """Write one request; return early when the answer comes before its end.
 
         Raises:

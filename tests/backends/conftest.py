@@ -11,8 +11,8 @@ import trustme
 
 from fastreq_jupyter.backends.base import Exchange, SessionKey, open_backend
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.target import parse_target
-from fastreq_jupyter.timing import Marks
+from fastreq_jupyter.timing import Timing
+from fastreq_jupyter.url import parse_target
 
 BACKENDS = ("aiohttp", "niquests", "requests")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -144,11 +144,11 @@ async def read_all(stream):
 
 async def fetch(backend, url, method="GET", headers=(), content=None, *, fresh=False, marks=None):
     """One exchange, body read whole: (stream, body)."""
-    stream = await backend.send(exchange(url, method, headers, content, fresh=fresh), marks or Marks())
+    stream = await backend.send(exchange(url, method, headers, content, fresh=fresh), marks or Timing())
     try:
         return stream, await read_all(stream)
     finally:
-        await stream.aclose()
+        stream.close()
 
 
 async def failure(backend, url, **more):

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from fastreq_jupyter.timing import Marks
+from fastreq_jupyter.timing import Timing
 
 aiohttp = pytest.importorskip("aiohttp")
 
@@ -43,8 +43,8 @@ def test_connector_alone_keeps_a_request_from_going_out_twice(wire, method):
 def test_our_protocol_is_the_one_that_aiohttp_uses(wire):
     async def scenario():
         async with wire.listening(wire.answering(wire.OK)) as server, wire.session("aiohttp") as backend:
-            stream = await backend.send(wire.exchange(server.url), Marks())
+            stream = await backend.send(wire.exchange(server.url), Timing())
             assert type(stream._response._protocol).__module__ == "fastreq_jupyter.backends.aiohttp_connection"
-            await stream.aclose()
+            stream.close()
 
     wire.run(scenario())

@@ -9,7 +9,7 @@ from math import isnan
 import pytest
 
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.timing import Marks
+from fastreq_jupyter.timing import Timing
 
 
 def test_connection_is_reused(wire, name):
@@ -190,14 +190,14 @@ def test_body_left_unread_takes_its_connection_along(wire, name):
     async def scenario():
         answer = b"HTTP/1.1 200 OK\r\nContent-Length: 5000000\r\n\r\n" + b"x" * 5_000_000
         async with wire.listening(wire.answering(answer)) as server, wire.session(name) as backend:
-            stream = await backend.send(wire.exchange(server.url), Marks())
+            stream = await backend.send(wire.exchange(server.url), Timing())
             await stream.read()
-            await stream.aclose()
-            await stream.aclose()
+            stream.close()
+            stream.close()
             await wire.until(lambda: server.open == 0)
-            stream = await backend.send(wire.exchange(server.url), Marks())
+            stream = await backend.send(wire.exchange(server.url), Timing())
             assert len(await wire.read_all(stream)) == 5_000_000
-            await stream.aclose()
+            stream.close()
             assert server.connections == 2
 
     wire.run(scenario())
@@ -251,7 +251,7 @@ def test_closing_the_backend_closes_all_sockets(wire, name):
 def test_names_are_resolved_on_our_daemon_threads(wire, name):
     async def scenario():
         async with wire.listening(wire.answering(wire.OK)) as server, wire.session(name) as backend:
-            marks = Marks()
+            marks = Timing()
             await wire.fetch(backend, f"http://localhost:{server.port}/", marks=marks)
             assert asyncio.get_running_loop()._default_executor is None
             ours = [thread for thread in threading.enumerate() if thread is not threading.main_thread() and "execnet" not in thread.name]
@@ -268,7 +268,7 @@ def test_marks_of_a_fresh_and_a_reused_connection(wire, name):
     async def scenario():
         async with wire.listening(slow) as server, wire.session(name) as backend:
             began = time.perf_counter()
-            first, second = Marks(), Marks()
+            first, second = Timing(), Timing()
             await wire.fetch(backend, f"http://localhost:{server.port}/", marks=first)
             await wire.fetch(backend, f"http://localhost:{server.port}/", marks=second)
             ended = time.perf_counter()
@@ -278,7 +278,7 @@ def test_marks_of_a_fresh_and_a_reused_connection(wire, name):
         known = [mark for mark in order if not isnan(mark)]
         assert known == sorted(known)
         for marks in (first, second):
-            phases = marks.freeze().phases
+            phases = marks.phases
             marks.response_end = ended
             for phase in ("dns", "connect", "tls"):
                 assert (getattr(phases, phase) >= 0) == (phase in seen)

@@ -6,8 +6,8 @@ import pytest
 
 from fastreq_jupyter.backends.base import Exchange
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.target import Origin, Target
-from fastreq_jupyter.timing import Marks
+from fastreq_jupyter.timing import Timing
+from fastreq_jupyter.url import Origin, Target
 
 ODD = [
     "/%7Euser/a%2fb",
@@ -28,9 +28,9 @@ def test_target_goes_out_byte_for_byte(wire, name, path):
     async def scenario():
         async with wire.listening(wire.answering(wire.OK)) as server, wire.session(name) as backend:
             target = Target(Origin("http", "127.0.0.1", server.port), path)
-            stream = await backend.send(Exchange("GET", target, ()), Marks())
+            stream = await backend.send(Exchange("GET", target, ()), Timing())
             await wire.read_all(stream)
-            await stream.aclose()
+            stream.close()
             assert server.arrived[0].line == f"GET {path} HTTP/1.1".encode()
 
     wire.run(scenario())
@@ -249,11 +249,11 @@ def test_body_comes_as_it_arrives(wire, name):
 
     async def scenario():
         async with wire.listening(dripping) as server, wire.session(name) as backend:
-            stream = await backend.send(wire.exchange(server.url), Marks())
+            stream = await backend.send(wire.exchange(server.url), Timing())
             assert await asyncio.wait_for(stream.read(), 5) == b"ab"
             gate.set()
             assert await wire.read_all(stream) == b"cd"
-            await stream.aclose()
+            stream.close()
 
     wire.run(scenario())
 
@@ -395,7 +395,7 @@ def test_old_numeric_addresses_are_refused(wire, name):
     async def scenario():
         async with wire.session(name) as backend:
             with pytest.raises(BackendError) as caught:
-                await backend.send(Exchange("GET", Target(Origin("http", "127.1", 80), "/"), ()), Marks())
+                await backend.send(Exchange("GET", Target(Origin("http", "127.1", 80), "/"), ()), Timing())
             assert (caught.value.kind, caught.value.sent) == ("invalid URL", False)
 
     wire.run(scenario())

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from fastreq_jupyter.timing import Marks
+from fastreq_jupyter.timing import Timing
 
 jh2_connection = pytest.importorskip("jh2.connection")
 jh2_config = pytest.importorskip("jh2.config")
@@ -70,7 +70,7 @@ def test_auto_speaks_http_2_and_reuses_its_connection(wire, server_tls, bundle):
     async def scenario():
         async with speaking_h2(server_tls, hello) as (url, seen), wire.session("niquests", verify=bundle) as backend:
             for _ in range(3):
-                marks = Marks()
+                marks = Timing()
                 stream, body = await wire.fetch(
                     backend, url + "/%7Ea?b=c|d", headers=[("X-Q", "\xfc"), ("Connection", "close")], marks=marks
                 )

@@ -8,21 +8,21 @@ import trustme
 
 from fastreq_jupyter.backends.base import SessionKey, open_backend
 from fastreq_jupyter.errors import OptionError
-from fastreq_jupyter.timing import Marks
+from fastreq_jupyter.timing import Timing
 
 
 def test_own_ca_is_trusted_and_marks_tell_the_handshake(wire, name, server_tls, bundle):
     async def scenario():
         async with wire.listening(wire.answering(wire.OK), server_tls) as server, wire.session(name, verify=bundle) as backend:
-            marks, again = Marks(), Marks()
+            marks, again = Timing(), Timing()
             stream, body = await wire.fetch(backend, server.url, marks=marks)
             await wire.fetch(backend, server.url, marks=again)
             assert (body, stream.http_version, server.connections) == (b"hi", "1.1", 1)
             assert (marks.encrypted, marks.reused, again.encrypted, again.reused) == (True, False, True, True)
-            phases = marks.freeze().phases
+            phases = marks.phases
             assert phases.tls > 0
             assert phases.connect >= 0
-            assert again.freeze().phases.tls == 0
+            assert again.phases.tls == 0
 
     wire.run(scenario())
 

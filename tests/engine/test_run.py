@@ -487,7 +487,7 @@ def test_what_is_under_way_can_be_seen_and_is_gone_when_it_has_its_outcome(count
         waiting, flying = sorted(run.under_way(), key=lambda one: one.start is not None)
         assert (waiting.position, waiting.start, [tried.status for tried in waiting.attempts]) == (1, None, [503])
         assert waiting.attempts[-1].retry_wait >= 1
-        assert (flying.position, flying.attempts, flying.status) == (0, [], None)
+        assert (flying.position, flying.attempts, flying.status) == (0, (), None)
         assert 0 <= flying.start - run.began < 0.2
         assert [outcome.position for outcome in run.completed(0)] == [2]
         run.cancel()

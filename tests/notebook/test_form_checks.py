@@ -6,7 +6,7 @@ import pytest
 from ipywidgets import Widget
 
 from fastreq_jupyter.errors import FastreqError
-from fastreq_jupyter.notebook.panel import Panel
+from fastreq_jupyter.notebook.form.panel import Panel
 
 URL = "http://127.0.0.1:9/x"
 HUSH = "hunter2hunter2"

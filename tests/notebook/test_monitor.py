@@ -13,8 +13,8 @@ import pytest
 from ipywidgets import Widget
 
 from fastreq_jupyter import submit
-from fastreq_jupyter.notebook.monitor import Monitor
-from fastreq_jupyter.notebook.watch import SNAPSHOT_ROWS
+from fastreq_jupyter.notebook.monitor.watch import SNAPSHOT_ROWS
+from fastreq_jupyter.notebook.monitor.widget import Monitor
 
 if TYPE_CHECKING:
     from serving.counting import CountingServer

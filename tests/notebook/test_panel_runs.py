@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from ipywidgets import Widget
 
-from fastreq_jupyter.notebook.panel import DOUBLE_CLICK_S, Panel
+from fastreq_jupyter.notebook.form.panel import DOUBLE_CLICK_S, Panel
 
 if TYPE_CHECKING:
     from serving.counting import CountingServer

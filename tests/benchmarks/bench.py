@@ -56,7 +56,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     workloads = _chosen(WORKLOADS, asked.workloads)
     with serving() as servers:
         for workload in workloads:
-            _keep(results, servers, workload, _measure(_asked_for(workload, asked), servers))
+            _keep(
+                results,
+                servers,
+                workload,
+                _measure(chosen(workload, clients=asked.clients, rounds=asked.rounds, quick=asked.quick), servers),
+            )
     print(report.markdown(json.loads(results.read_text()), [workload.name for workload in workloads]))
 
 
@@ -73,16 +78,17 @@ def _fits(name: str, wanted: str) -> bool:
     return name.startswith(wanted[:-1]) if wanted.endswith("*") else name == wanted
 
 
-def _asked_for(workload: Workload, asked: argparse.Namespace) -> Workload:
-    clients = workload.clients
-    if asked.clients:
-        chosen = {client.name for client in _chosen(clients, asked.clients)}
-        chosen |= {workload.reference(name) for name in chosen}
-        clients = tuple(client for client in clients if client.name in chosen)
-    rounds = min(asked.rounds or (2 if asked.quick else 5), workload.rounds)
-    smallest = 1 if workload.place is None else 2 * workload.concurrency
-    count = max(workload.count // (5 if asked.quick and workload.place else 1), smallest)
-    return replace(workload, clients=clients, rounds=rounds, count=count)
+def chosen(workload: Workload, *, clients: str, rounds: int | None, quick: bool) -> Workload:
+    """Return what is asked for of a workload: the named clients and their references, fewer requests when it is to be quick."""
+    names = {client.name for client in _chosen(workload.clients, clients)} if clients else {client.name for client in workload.clients}
+    names |= {workload.reference(name) for name in names}
+    count = max(workload.count // 5, 2 * workload.concurrency) if quick and workload.place else workload.count
+    return replace(
+        workload,
+        clients=tuple(client for client in workload.clients if client.name in names),
+        rounds=min(rounds or (2 if quick else 5), workload.rounds),
+        count=count,
+    )
 
 
 def _measure(workload: Workload, servers: Servers) -> dict[str, Any]:

@@ -49,7 +49,7 @@ def short(results: Results) -> str:
         return "not measured yet\n"
     lines = ["| | " + " | ".join(HEADINGS[workload.name] for workload in shown) + " |", "|---" * (len(shown) + 1) + "|"]
     for client in shown[0].clients:
-        if not client.name.startswith("alone-"):
+        if client.shown:
             cells = [_middle(workload, results["workloads"][workload.name], client.name) for workload in shown]
             lines.append(f"| {client.title} | " + " | ".join(cells) + " |")
     return "\n".join(lines) + f"\n\n{_machine_line(results)}\n"
@@ -155,7 +155,7 @@ def draw(results: Results) -> None:
 
 
 def _draw_workload(axis: Any, workload: Workload, measured: Mapping[str, Any]) -> None:
-    clients = [client for client in reversed(workload.clients) if not client.name.startswith("alone-")]
+    clients = [client for client in reversed(workload.clients) if client.shown]
     for row, client in enumerate(clients):
         compared = ratios(workload, measured, client.name)
         if compared:

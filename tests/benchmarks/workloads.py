@@ -47,6 +47,11 @@ class Client:
         """Return whether it is fastreq_jupyter."""
         return self.environment is None and self.name != RAW
 
+    @property
+    def shown(self) -> bool:
+        """Return whether it has a place in the README."""
+        return not self.name.startswith("alone-")
+
 
 @dataclass(frozen=True)
 class Workload:
@@ -117,6 +122,7 @@ FRAME = (
 )
 STARTING = (
     Client("import", "import fastreq_jupyter", "starting.py", options=("import",)),
+    Client("name", "from fastreq_jupyter import fastreq", "starting.py", options=("name",)),
     Client("load_ext", "%load_ext fastreq_jupyter, over IPython's own start", "starting.py", options=("load_ext",)),
 )
 TO_RAW = {"": RAW}
@@ -131,7 +137,13 @@ WORKLOADS = (
     Workload("10k", "10,000 URLs, 50 at a time", (RAW_AIOHTTP, *OURS), TO_RAW, count=10_000, per_row=True, rounds=3),
     Workload("100k", "100,000 URLs, 50 at a time", (RAW_AIOHTTP, *OURS), TO_RAW, count=100_000, per_row=True, rounds=2),
     Workload("kernel", "200 B within a notebook's kernel, 50 at a time", KERNEL, TO_RAW),
-    Workload("panel", "200 B within a notebook's kernel, with the panel and without", PANEL, {f"panel-{name}": name for name in BACKENDS}, count=3000),
+    Workload(
+        "panel",
+        "200 B within a notebook's kernel, with the panel and without",
+        PANEL,
+        {f"panel-{name}": name for name in BACKENDS},
+        count=3000,
+    ),
     Workload("frame", "a DataFrame of 100,000 outcomes", FRAME, {"": "pandas"}, place=None, count=100_000),
     Workload("start", "starting", STARTING, {}, place=None, count=1, measure="wall"),
 )

@@ -5,39 +5,44 @@ from __future__ import annotations
 import asyncio
 from datetime import UTC, datetime, timedelta
 from math import nan
+from time import perf_counter
 
 from fastreq_jupyter.backends.base import Exchange, SessionKey, open_backend
-from fastreq_jupyter.frame import to_frame
+from fastreq_jupyter.frame.build import to_frame
 from fastreq_jupyter.model import Attempt, Outcome, Request, Response
 from fastreq_jupyter.options import Options
-from fastreq_jupyter.target import parse_target
-from fastreq_jupyter.timing import Marks, Timing
+from fastreq_jupyter.timing import Timing
+from fastreq_jupyter.url import parse_target
 
 HEADERS = (("User-Agent", "fastreq-jupyter"), ("Accept", "*/*"), ("Accept-Encoding", "gzip, deflate"))
 START = datetime(2026, 11, 3, 9, 12, tzinfo=UTC)
 FIELDS = (
-    ("Date", "Tue, 03 Nov 2026 09:12:00 GMT"),
-    ("Server", "nginx"),
-    ("Content-Type", "application/json; charset=utf-8"),
-    ("Content-Length", "200"),
-    ("Connection", "keep-alive"),
+    (b"Date", b"Tue, 03 Nov 2026 09:12:00 GMT"),
+    (b"Server", b"nginx"),
+    (b"Content-Type", b"application/json; charset=utf-8"),
+    (b"Content-Length", b"200"),
+    (b"Connection", b"keep-alive"),
 )
 
 
 async def bodies_of(urls: list[str], backend: str, concurrency: int, ca: str | None) -> list[bytes]:
     """Return the bodies, fetched by N workers on a backend without the engine."""
     session = open_backend(SessionKey(backend, verify=ca or True))
+    session.reserve(concurrency)
     targets = map(parse_target, urls)
     bodies = []
 
     async def work() -> None:
         for target in targets:
-            stream = await session.send(Exchange("GET", target, HEADERS), Marks())
-            parts = []
-            while part := await stream.read():
-                parts.append(part)
-            await stream.aclose()
-            bodies.append(b"".join(parts))
+            stream = await session.send(Exchange("GET", target, HEADERS), Timing(perf_counter()))
+            body = stream.take()
+            if body is None:
+                parts = []
+                while part := await stream.read():
+                    parts.append(part)
+                body = b"".join(parts)
+            stream.close()
+            bodies.append(body)
 
     try:
         await asyncio.gather(*[work() for _ in range(concurrency)])

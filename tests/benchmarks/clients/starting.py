@@ -1,4 +1,4 @@
-"""What it takes to start: starting.py import | load_ext. IPython's own start is not counted."""
+"""What it takes to start: starting.py import | name | load_ext. IPython's own start is not counted."""
 
 from __future__ import annotations
 
@@ -12,6 +12,10 @@ if __name__ == "__main__":
         with Clock() as clock:
             import fastreq_jupyter
         kept = [fastreq_jupyter.__name__]
+    elif sys.argv[1] == "name":
+        with Clock() as clock:
+            from fastreq_jupyter import fastreq
+        kept = [fastreq.__name__]
     else:
         from IPython.core.interactiveshell import InteractiveShell
 

@@ -32,10 +32,11 @@ def take(client: Client, workload: Workload, servers: Servers, *, count: int | N
     if not client.python.exists():
         raise NoSampleError("its environment could not be made")
     command = [*_command(client), *_arguments(client, workload, servers, count or workload.count)]
-    environment = {name: value for name, value in os.environ.items() if name.lower() not in FOREIGN}
     try:
         with on_core(CLIENT_CORE):
-            ended = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT, check=False, env=environment)
+            ended = subprocess.run(
+                command, capture_output=True, text=True, timeout=TIMEOUT, check=False, env=_environment(workload, servers)
+            )
     except subprocess.TimeoutExpired:
         raise NoSampleError(f"did not end within {TIMEOUT} s") from None
     if ended.returncode:
@@ -44,6 +45,14 @@ def take(client: Client, workload: Workload, servers: Servers, *, count: int | N
     if figures["kept"] != figures["count"]:
         raise NoSampleError(f"only {figures['kept']} of {figures['count']} answers were good")
     return figures
+
+
+def _environment(workload: Workload, servers: Servers) -> dict[str, str]:
+    environment = {name: value for name, value in os.environ.items() if name.lower() not in FOREIGN}
+    if workload.place == "https" and servers.https:
+        # fastreq 2 cannot be told in any other way whom to trust.
+        environment |= dict.fromkeys(("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE"), servers.https.ca)
+    return environment
 
 
 def _command(client: Client) -> list[str]:

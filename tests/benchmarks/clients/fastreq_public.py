@@ -1,4 +1,4 @@
-"""The public package fastreq, 2.x and 3.x. It cannot be given an authority, so it trusts everybody here."""
+"""The public package fastreq, 2.x and 3.x. It takes no authority: 3.x trusts everybody here, 2.x the environment."""
 
 from __future__ import annotations
 

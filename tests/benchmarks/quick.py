@@ -15,10 +15,10 @@ from statistics import median
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 
-from benchmarks import report  # noqa: E402 - run by its path
-from benchmarks.sampling import NoSampleError, take  # noqa: E402
-from benchmarks.server import serving  # noqa: E402
-from benchmarks.workloads import BACKENDS, RAW, WORKLOADS  # noqa: E402
+from benchmarks import report
+from benchmarks.sampling import NoSampleError, take
+from benchmarks.server import serving
+from benchmarks.workloads import BACKENDS, RAW, WORKLOADS
 
 DEFAULT = (RAW, "raw-pycurl", *BACKENDS)
 

@@ -10,6 +10,7 @@ import argparse
 import json
 import os
 import platform
+import signal
 import subprocess
 import sys
 from dataclasses import replace
@@ -53,6 +54,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise SystemExit(f"no results to write in {results}: make bench")
         report.write(json.loads(results.read_text()))
         return
+    # Ended by `timeout` or `kill`, it takes its servers along.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit("ended"))
     workloads = _chosen(WORKLOADS, asked.workloads)
     with serving() as servers:
         for workload in workloads:

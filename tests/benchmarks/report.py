@@ -73,7 +73,7 @@ def _conditions(results: Results) -> str:
         f"{_machine_line(results)}\n\n"
         "The server has one core, the client another. Each sample is a process of its own, the clients take turns; imports and a warm-up on"
         " another port are not counted. CPU time is user and system time of the client's process. Ratios are to the aiohttp worker pool of"
-        " the same round, which only reads and keeps bytes; fastreq-jupyter gives a DataFrame with timings and parsed JSON. Lower is better."
+        " the same round, which only reads and keeps bytes; fastreq-jupyter gives a DataFrame with timings and parsed JSON, fastreq a list of parsed JSON. Lower is better."
     )
 
 

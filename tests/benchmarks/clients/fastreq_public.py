@@ -1,4 +1,4 @@
-"""The public package fastreq, 2.x and 3.x. It takes no authority: 3.x trusts everybody here, 2.x the environment."""
+"""The public package fastreq, 2.x and 3.x, its default of parsed JSON. It takes no authority: 3.x trusts everybody here, 2.x the environment."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ def run(job):
         job.urls,
         backend=job.backend,
         concurrency=job.concurrency,
-        return_type="content",
+        return_type="json" if job.url.endswith(".json") else "content",
         verify_ssl=not job.ca,
         verbose=False,
     )

@@ -34,7 +34,7 @@ BODIES = {
 }
 
 NGINX_CONF = """
-daemon off; master_process off; pid nginx.pid; error_log stderr warn;
+daemon off; master_process off; pid nginx.pid; error_log {log} warn;
 events {{ worker_connections 4096; }}
 http {{
     access_log off; sendfile on; tcp_nopush on; tcp_nodelay on;
@@ -128,9 +128,9 @@ def _nginx() -> Iterator[tuple[Place, Place]]:
         authority.cert_pem.write_to_path(home / "ca.pem")
         authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(home / "certificate.pem")
         ports = _free_ports("http", "warm", "https", "warm_https")
-        (home / "nginx.conf").write_text(NGINX_CONF.format(**ports))
-        process = stack.enter_context(_process([NGINX, "-p", name, "-c", "nginx.conf", "-e", "stderr"]))
-        _wait_for(process, ports.values())
+        (home / "nginx.conf").write_text(NGINX_CONF.format(**ports, log=home / "error.log"))
+        process = stack.enter_context(_process([NGINX, "-p", name, "-c", "nginx.conf", "-e", str(home / "error.log")]))
+        _wait_for(process, ports.values(), home / "error.log")
         ca = str(home / "ca.pem")
         yield (
             Place(f"http://127.0.0.1:{ports['http']}", f"http://127.0.0.1:{ports['warm']}"),
@@ -144,7 +144,7 @@ def _free_ports(*names: str) -> dict[str, int]:
         return {name: opened.getsockname()[1] for name, opened in zip(names, sockets, strict=True)}
 
 
-def _wait_for(process: subprocess.Popen, ports) -> None:
+def _wait_for(process: subprocess.Popen, ports, log: Path) -> None:
     for port in ports:
         while True:
             try:
@@ -152,7 +152,7 @@ def _wait_for(process: subprocess.Popen, ports) -> None:
                 break
             except OSError:
                 if process.poll() is not None:
-                    raise RuntimeError(f"nginx ended with {process.returncode}, its message is above") from None
+                    raise RuntimeError(f"nginx ended with {process.returncode}: {log.read_text()}") from None
                 time.sleep(0.02)
 
 

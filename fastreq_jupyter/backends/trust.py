@@ -21,30 +21,35 @@ if TYPE_CHECKING:
 __all__ = ["client_context"]
 
 
-def client_context(key: SessionKey, protocols: Sequence[str] = ("http/1.1",)) -> ssl.SSLContext:
+def client_context(
+    key: SessionKey, protocols: Sequence[str] = ("http/1.1",), socket_class: type[ssl.SSLSocket] = ssl.SSLSocket
+) -> ssl.SSLContext:
     """Make the TLS context of a session.
 
     Args:
         key: Its `verify` and `cert` are used.
         protocols: What to offer by ALPN, best first.
+        socket_class: What it makes of a blocking socket.
 
     Raises:
         OptionError: A CA bundle or client certificate cannot be read.
     """
     if key.verify is True and key.cert is None:
-        return _usual(tuple(protocols))
+        return _usual(tuple(protocols), socket_class)
     context = _trusting(key.verify)
     if key.cert is not None:
         _load_identity(context, key.cert)
     context.set_alpn_protocols(list(protocols))
+    context.sslsocket_class = socket_class
     return context
 
 
 # Reading the system's certificates takes 20 to 50 ms; the context is never changed, so that sessions can share it.
 @lru_cache(maxsize=4)
-def _usual(protocols: tuple[str, ...]) -> ssl.SSLContext:
+def _usual(protocols: tuple[str, ...], socket_class: type[ssl.SSLSocket]) -> ssl.SSLContext:
     context = _trusting(True)  # noqa: FBT003 - the value of the option
     context.set_alpn_protocols(list(protocols))
+    context.sslsocket_class = socket_class
     return context
 
 

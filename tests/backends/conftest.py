@@ -11,6 +11,7 @@ import trustme
 
 from fastreq_jupyter.backends.base import Exchange, SessionKey, open_backend
 from fastreq_jupyter.errors import BackendError
+from fastreq_jupyter.model import IDEMPOTENT
 from fastreq_jupyter.target import parse_target
 from fastreq_jupyter.timing import Timing
 
@@ -143,8 +144,13 @@ async def read_all(stream):
 
 
 async def fetch(backend, url, method="GET", headers=(), content=None, *, fresh=False, marks=None):
-    """One exchange, body read whole: (stream, body)."""
-    stream = await backend.send(exchange(url, method, headers, content, fresh=fresh), marks or Timing())
+    """One exchange, body read whole: (stream, body); like the engine, once more where a kept connection was dead."""
+    try:
+        stream = await backend.send(exchange(url, method, headers, content, fresh=fresh), marks or Timing())
+    except BackendError as error:
+        if not error.stale or method not in IDEMPOTENT:
+            raise
+        stream = await backend.send(exchange(url, method, headers, content, fresh=True), marks or Timing())
     try:
         return stream, await read_all(stream)
     finally:

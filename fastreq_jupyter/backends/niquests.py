@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections import OrderedDict
+from contextlib import suppress
 from contextvars import ContextVar
 from datetime import timedelta
 from importlib.util import find_spec
@@ -28,7 +29,7 @@ from fastreq_jupyter.backends.causes import broken_off, translate
 from fastreq_jupyter.backends.proxy import read_proxy
 from fastreq_jupyter.backends.resolver import Resolver
 from fastreq_jupyter.backends.trust import client_context
-from fastreq_jupyter.backends.wire import framed, place
+from fastreq_jupyter.backends.wire import MAX_INTERIM, framed, place, too_many_interim
 from fastreq_jupyter.errors import BackendError, OptionError
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class NiquestsBackend:
         self.proxy = read_proxy(key.proxy)
         socks = self.proxy is not None and self.proxy.scheme == "socks5"
         if socks and not isinstance(niquests.adapters.AsyncSOCKSProxyManager, type):
-            raise OptionError("proxy=socks5:// needs a package with backend niquests: use backend curl, or pip install python-socks")
+            raise OptionError("proxy=socks5:// needs a package with backend niquests: use backend curl, or pip install 'niquests[socks]'")
         if key.http3 and (self.proxy is not None or find_spec("qh3") is None):
             raise OptionError("http3=True needs qh3 and no proxy with backend niquests: pip install qh3, or use backend curl")
         self.phases = frozenset({"connect", "tls", "wait", "receive"} if socks else {"dns", "connect", "tls", "wait", "receive"})
@@ -76,6 +77,7 @@ class NiquestsBackend:
         self._session = _Session(resolver=self.resolver, headers={}, revocation_configuration=None, allow_incoming_cookies=False)
         self._session.trust_env = False
         self._idle: OrderedDict[Any, None] = OrderedDict()
+        self._closing: set[asyncio.Future[None]] = set()
         self._reserved = 0
         self._closed = False
         self.reserve(100)
@@ -118,8 +120,10 @@ class NiquestsBackend:
     async def aclose(self) -> None:
         """Close all connections; can be called twice."""
         self._closed = True
-        self._close_idle(0)
+        self._idle.clear()
         await self._session.close()
+        if self._closing:
+            await asyncio.wait(self._closing, timeout=2)
 
     def claim(self, connection: Any) -> bool:
         """Take a kept connection for an exchange; False where that wants a new one."""
@@ -132,9 +136,22 @@ class NiquestsBackend:
             self._idle[connection] = None
             self._close_idle(2 * self._reserved)
 
+    def close(self, connection: Any) -> None:
+        """Close a connection in the loop's next turns."""
+
+        async def close() -> None:
+            # HTTP/2 says goodbye first, for which there may never be room.
+            with suppress(OSError):
+                async with asyncio.timeout(1):
+                    await connection.close()
+
+        task = asyncio.ensure_future(close())
+        self._closing.add(task)
+        task.add_done_callback(self._closing.discard)
+
     def _close_idle(self, most: int) -> None:
         while len(self._idle) > most:
-            _shut(self._idle.popitem(last=False)[0])
+            self.close(self._idle.popitem(last=False)[0])
 
 
 class _Trip:
@@ -148,6 +165,13 @@ class _Trip:
         self.connection: Any = None
         self.connected = self.requested = False
         self.limit: asyncio.Timeout | None = None
+        self._interim = 0
+        self.request.hooks = {"early_response": [self._count]}
+
+    def _count(self, _: Any) -> None:
+        self._interim += 1
+        if self._interim > MAX_INTERIM:
+            raise too_many_interim()
 
     @property
     def where(self) -> str:
@@ -176,8 +200,8 @@ class _Trip:
             return
         if whole:
             self.backend.rest(connection)
-        else:
-            _shut(connection)
+        elif connection.sock is not None:
+            self.backend.close(connection)
 
     def translate(self, error: Exception) -> BackendError:
         """Return what the exchange ended with before its answer."""
@@ -268,7 +292,10 @@ class _Adapter(niquests.adapters.AsyncHTTPAdapter):
         if proxy not in self.proxy_manager:
             context = self._backend.context
             tls = {} if proxy.startswith("socks") else {"proxy_ssl_context": context}
-            _note(super().proxy_manager_for(proxy, ssl_context=context, background_watch_delay=None, **tls, **more), self._backend)
+            manager: Any = super().proxy_manager_for(proxy, ssl_context=context, background_watch_delay=None, **tls, **more)
+            # niquests does so itself after the first tunnel, and knows the pool no more, of which this is part of the name.
+            manager.connection_pool_kw["disabled_svn"].add(HttpVersion.h3)
+            _note(manager, self._backend)
         return self.proxy_manager[proxy]
 
     def cert_verify(self, *_: Any, **__: Any) -> bool:
@@ -342,6 +369,8 @@ def _noting(kind: Any, backend: NiquestsBackend) -> Any:
             if trip.exchange.target.origin.scheme == "https":
                 timing.secure_connection_start = timing.connect_start + (info.established_latency or zero).total_seconds()
             trip.connected = True
+            # Whether it is has been decided by our context; niquests would warn again for each connection.
+            self.is_verified = True
 
         def putrequest(self, method: str, url: str, *args: Any, **more: Any) -> None:
             target = _TRIP.get().exchange.target
@@ -354,11 +383,6 @@ def _noting(kind: Any, backend: NiquestsBackend) -> Any:
             return await super().endheaders(*args, **more)
 
     return Noting
-
-
-def _shut(connection: Any) -> None:
-    if connection.sock is not None:
-        connection.sock.close()
 
 
 def _proxy_url(proxy: ProxyServer) -> str:

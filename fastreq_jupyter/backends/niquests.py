@@ -136,14 +136,15 @@ class NiquestsBackend:
             self._idle[connection] = None
             self._close_idle(2 * self._reserved)
 
-    def close(self, connection: Any) -> None:
-        """Close a connection in the loop's next turns."""
+    def close(self, connection: Any, trip: _Trip | None, thing: Any) -> None:
+        """Close `thing`, a connection or the response on it, in the loop's next turn, unless another exchange has it by then."""
 
         async def close() -> None:
-            # HTTP/2 says goodbye first, for which there may never be room.
-            with suppress(OSError):
-                async with asyncio.timeout(1):
-                    await connection.close()
+            if connection.trip is trip:
+                # HTTP/2 says goodbye first, for which there may never be room.
+                with suppress(OSError):
+                    async with asyncio.timeout(1):
+                        await thing.close()
 
         task = asyncio.ensure_future(close())
         self._closing.add(task)
@@ -151,7 +152,8 @@ class NiquestsBackend:
 
     def _close_idle(self, most: int) -> None:
         while len(self._idle) > most:
-            self.close(self._idle.popitem(last=False)[0])
+            connection = self._idle.popitem(last=False)[0]
+            self.close(connection, connection.trip, connection)
 
 
 class _Trip:
@@ -193,15 +195,15 @@ class _Trip:
         connection.served += 1
         self.timing.request_start = perf_counter()
 
-    def end(self, *, whole: bool = False) -> None:
-        """Let go of the connection: keep it after a whole answer, else close it at once."""
+    def end(self, raw: Any = None, *, whole: bool = False) -> None:
+        """Let go of the connection: keep it after a whole answer, else close it, with the response on it if there is one."""
         connection, self.connection = self.connection, None
         if connection is None or connection.trip is not self:
             return
         if whole:
             self.backend.rest(connection)
-        elif connection.sock is not None:
-            self.backend.close(connection)
+        else:
+            self.backend.close(connection, self, raw or connection)
 
     def translate(self, error: Exception) -> BackendError:
         """Return what the exchange ended with before its answer."""
@@ -251,7 +253,7 @@ class Stream(base.Stream):
         """Close the connection unless the body was read whole, in which case it went back already."""
         trip, self._trip = self._trip, None
         if trip is not None:
-            trip.end()
+            trip.end(self._raw)
 
 
 class _Session(niquests.AsyncSession):

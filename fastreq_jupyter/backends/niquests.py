@@ -8,6 +8,7 @@ one would hold up the others, and can end one that has no head yet only by closi
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections import OrderedDict
 from contextlib import suppress
@@ -140,6 +141,11 @@ class NiquestsBackend:
         """Close `thing`, a connection or the response on it, in the loop's next turn, unless another exchange has it by then."""
 
         async def close() -> None:
+            if connection.trip is not trip:
+                return
+            if thing is connection and connection.sock is not None:
+                # What waits to be written would keep the transport open.
+                await _shut_down(connection.sock.fileno())
             if connection.trip is trip:
                 # HTTP/2 says goodbye first, for which there may never be room.
                 with suppress(OSError):
@@ -385,6 +391,13 @@ def _noting(kind: Any, backend: NiquestsBackend) -> Any:
             return await super().endheaders(*args, **more)
 
     return Noting
+
+
+async def _shut_down(descriptor: int) -> None:
+    with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as sock:
+        sock.shutdown(socket.SHUT_RDWR)
+    for _ in range(3):
+        await asyncio.sleep(0)
 
 
 def _proxy_url(proxy: ProxyServer) -> str:

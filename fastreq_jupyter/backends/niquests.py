@@ -141,11 +141,6 @@ class NiquestsBackend:
         """Close `thing`, a connection or the response on it, in the loop's next turn, unless another exchange has it by then."""
 
         async def close() -> None:
-            if connection.trip is not trip:
-                return
-            if thing is connection and connection.sock is not None:
-                # What waits to be written would keep the transport open.
-                await _shut_down(connection.sock.fileno())
             if connection.trip is trip:
                 # HTTP/2 says goodbye first, for which there may never be room.
                 with suppress(OSError):
@@ -389,6 +384,15 @@ def _noting(kind: Any, backend: NiquestsBackend) -> Any:
                 await self.connect()
             _TRIP.get().begin(self)
             return await super().endheaders(*args, **more)
+
+        async def send(self, *args: Any, **more: Any) -> Any:
+            try:
+                return await super().send(*args, **more)
+            except asyncio.CancelledError:
+                # niquests closes the descriptor, and leaves a transport behind in which something waits to be written.
+                if self.sock is not None:
+                    await _shut_down(self.sock.fileno())
+                raise
 
     return Noting
 

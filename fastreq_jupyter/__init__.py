@@ -11,16 +11,15 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.pandas_hook import register as _register
+from fastreq_jupyter.client.pandas_hook import register as _register
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.arguments import ReturnType as ReturnType
-    from fastreq_jupyter.client import FastRequests as FastRequests
-    from fastreq_jupyter.client import fastreq as fastreq
-    from fastreq_jupyter.client import fastreq_async as fastreq_async
-    from fastreq_jupyter.client import fastreq_stream as fastreq_stream
-    from fastreq_jupyter.client import last_run as last_run
-    from fastreq_jupyter.client import submit as submit
+    from fastreq_jupyter.client.api import FastRequests as FastRequests
+    from fastreq_jupyter.client.api import fastreq as fastreq
+    from fastreq_jupyter.client.api import fastreq_async as fastreq_async
+    from fastreq_jupyter.client.api import fastreq_stream as fastreq_stream
+    from fastreq_jupyter.client.api import last_run as last_run
+    from fastreq_jupyter.client.api import submit as submit
     from fastreq_jupyter.engine.run import Run as Run
     from fastreq_jupyter.engine.streaming import StreamedOutcome as StreamedOutcome
     from fastreq_jupyter.errors import BackendError as BackendError
@@ -33,26 +32,27 @@ if TYPE_CHECKING:
     from fastreq_jupyter.errors import RunError as RunError
     from fastreq_jupyter.errors import SourceError as SourceError
     from fastreq_jupyter.errors import UsageError as UsageError
-    from fastreq_jupyter.frame_io import load as load
+    from fastreq_jupyter.frame.io import load as load
     from fastreq_jupyter.model import Outcome as Outcome
     from fastreq_jupyter.model import Request as Request
     from fastreq_jupyter.model import Response as Response
-    from fastreq_jupyter.notebook.monitor import Monitor as Monitor
-    from fastreq_jupyter.notebook.panel import Panel as Panel
+    from fastreq_jupyter.notebook.form.panel import Panel as Panel
+    from fastreq_jupyter.notebook.monitor.widget import Monitor as Monitor
+    from fastreq_jupyter.options import ReturnType as ReturnType
 
 _HOMES = {
-    "arguments": ("ReturnType",),
-    "client": ("FastRequests", "fastreq", "fastreq_async", "fastreq_stream", "last_run", "submit"),
+    "options": ("ReturnType",),
+    "client.api": ("FastRequests", "fastreq", "fastreq_async", "fastreq_stream", "last_run", "submit"),
     "engine.run": ("Run",),
     "engine.streaming": ("StreamedOutcome",),
     "errors": (
         "BackendError", "CellSyntaxError", "FastreqError", "InsecureWarning", "JournalError", "OptionError", "PartialFailureError",
         "RunError", "SourceError", "UsageError",
     ),
-    "frame_io": ("load",),
+    "frame.io": ("load",),
     "model": ("Outcome", "Request", "Response"),
-    "notebook.monitor": ("Monitor",),
-    "notebook.panel": ("Panel",),
+    "notebook.monitor.widget": ("Monitor",),
+    "notebook.form.panel": ("Panel",),
 }  # fmt: skip
 _PUBLIC = {name: home for home, names in _HOMES.items() for name in names}
 
@@ -67,7 +67,7 @@ def __getattr__(name: str) -> Any:
     if home is None:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    if home == "client":
+    if home == "client.api":
         _show_runs()
     value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
     return value
@@ -91,7 +91,7 @@ def unload_ipython_extension(ipython: Any) -> None:
 
 def _show_runs() -> None:
     """Let whoever waits for a run show it; how is found out when there is one to show."""
-    call = import_module(f"{__name__}.call")
+    call = import_module(f"{__name__}.client.call")
     call.show_with(lambda options: import_module(f"{__name__}.notebook.show").open_display(options))
 
 

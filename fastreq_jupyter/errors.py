@@ -11,14 +11,21 @@
     └── JournalError            a journal that cannot be used
 
 A failed request inside a run is a *value* (a row with an ``error``). Exceptions are for misuse and for callers that ask for them.
+
+IPython's `%xmode Verbose`, and every tool that shows local variables, prints the arguments of each frame on the way of an
+exception: headers, auth and URLs among them. So our own errors, whose messages are safe, leave `sealed` doors through a frame
+that holds nothing any more. Exceptions that are not ours (a defect, or the user's own code) keep their frames.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, get_args
+import asyncio
+import functools
+import inspect
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 __all__ = [
     "ERROR_KINDS",
@@ -33,7 +40,12 @@ __all__ = [
     "RunError",
     "SourceError",
     "UsageError",
+    "outside",
+    "sealed",
 ]
+
+F = TypeVar("F", bound="Callable[..., Any]")
+E = TypeVar("E", bound=BaseException)
 
 ErrorKind = Literal[
     "timeout",
@@ -187,3 +199,68 @@ def _revive(kind: type[FastreqError], args: tuple[Any, ...], state: dict[str, An
     error = kind.__new__(kind, *args)
     error.__dict__.update(state)
     return error
+
+
+_PACKAGE = __name__.partition(".")[0]
+_OURS = (FastreqError, asyncio.CancelledError)
+
+
+def sealed(function: F) -> F:
+    """Let a function, coroutine function or asynchronous generator raise our errors without its frames and arguments."""
+    if inspect.isasyncgenfunction(function):
+        return cast("F", functools.wraps(function)(_stream(function)))
+    if inspect.iscoroutinefunction(function):
+        return cast("F", functools.wraps(function)(_coroutine(function)))
+    return cast("F", functools.wraps(function)(_plain(function)))
+
+
+def outside(error: E) -> E:
+    """Return an exception of the user's code without the frames of ours that it came through; one of our own as it is."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+        trace = trace.tb_next
+    return error if trace is None else error.with_traceback(trace)
+
+
+def _plain(function: Callable[..., Any]) -> Callable[..., Any]:
+    def door(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return function(*args, **kwargs)
+        except _OURS as error:
+            failure = error.with_traceback(None)
+        del args, kwargs
+        raise failure
+
+    return door
+
+
+def _coroutine(function: Callable[..., Any]) -> Callable[..., Any]:
+    async def door(*args: Any, **kwargs: Any) -> Any:
+        try:
+            return await function(*args, **kwargs)
+        except _OURS as error:
+            failure = error.with_traceback(None)
+        del args, kwargs
+        raise failure
+
+    return door
+
+
+def _stream(function: Callable[..., Any]) -> Callable[..., Any]:
+    async def door(*args: Any, **kwargs: Any) -> AsyncGenerator[Any, None]:
+        stream = function(*args, **kwargs)
+        del args, kwargs
+        try:
+            async for item in stream:
+                yield item
+                # What is given out belongs to the caller alone: a streamed outcome holds a slot while anybody has it.
+                del item
+        except _OURS as error:
+            failure = error.with_traceback(None)
+        else:
+            return
+        finally:
+            await stream.aclose()
+        raise failure
+
+    return door

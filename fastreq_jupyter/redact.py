@@ -10,15 +10,14 @@ from __future__ import annotations
 
 import json as jsonlib
 import re
-from base64 import b64decode
+from base64 import b64decode, b64encode, urlsafe_b64encode
+from collections.abc import Callable
 from functools import lru_cache
+from html import escape
 from typing import TYPE_CHECKING
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from fastreq_jupyter.content import decode_text
-from fastreq_jupyter.secret_fields import NameTest, secret_part, secret_spans
-from fastreq_jupyter.secret_names import SECRET_HEADERS, SECRET_NAMES, is_secret_header, is_secret_name
-from fastreq_jupyter.spelling import spellings
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -30,6 +29,7 @@ __all__ = [
     "SECRET_HEADERS",
     "SECRET_NAMES",
     "SHORTEST",
+    "NameTest",
     "is_secret_header",
     "is_secret_name",
     "one_line",
@@ -37,9 +37,13 @@ __all__ = [
     "redact_headers",
     "redact_text",
     "redact_url",
+    "secret_part",
+    "secret_spans",
     "secret_values",
+    "spellings",
 ]
 
+NameTest = Callable[[str], bool]
 MASK = "***"
 SHORTEST = 8
 """Characters a value needs to be looked for anywhere."""
@@ -51,6 +55,59 @@ _SCHEMELESS_USERINFO = re.compile(r"\A[^/?#\s@:]*:[^/?#\s@]*@")
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]?|[\]P^_X][^\x07\x1b]*(?:\x07|\x1b\\)?|.?)", re.DOTALL)
 _SPACES = re.compile(r"[\t\n\v\f\r\x85\u2028\u2029 ]+")
 _HARMFUL = re.compile("[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff\ud800-\udfff]")
+_MEMBER = re.compile(r'"([^"\\]{1,100})"\s{0,20}:\s{0,20}(?=[^\s])')
+_STRING = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
+_SCALAR = re.compile(r"[^,\]}\s\"]*")
+_STRUCTURE = re.compile(r'["\[\]{}]')
+_PART = re.compile(r'name="([^"\r\n]{1,100})"[^\r\n]*(?:\r?\n[^\r\n]+){0,5}\r?\n\r?\n(.*?)(?=\r?\n--|\Z)', re.DOTALL)
+_HEX = re.compile(r"%[0-9A-F]{2}|\\u[0-9a-f]{4}")
+# Characters that some encoder leaves as they are: none, a path's, those of RFC 3986, those of `encodeURIComponent`.
+_SAFE_SETS = ("", "/", "/%:@!$&'()*+,;=~-._|", "/%:@!$&'()*+,;=~-._|?[]{}", "!'()*~-._")
+
+SECRET_NAMES = frozenset(
+    """
+    access_key access_token api_key api_secret api_token apikey app_key app_secret appid assertion auth auth_key auth_token
+    authorization aws_secret_access_key aws_session_token bearer bearer_token client_assertion client_key client_secret
+    code_verifier consumer_key consumer_secret credential credentials csrf_token csrfmiddlewaretoken device_token
+    encryption_key hmac id_token jsessionid jwt key license_key master_key mfa_code new_password oauth_consumer_key
+    oauth_signature oauth_token oauth_verifier old_password otp pass passphrase passwd password personal_access_token
+    phpsessid private_key private_token pwd refresh_token sas_token secret secret_access_key secret_key secret_token
+    security_token service_key session_id session_key session_token sessionid shared_secret sig signature signing_key
+    subscription_key token totp user_token verification_token webhook_secret x_amz_credential x_amz_security_token
+    x_amz_signature x_goog_credential x_goog_signature xsrf_token
+    """.split()  # noqa: SIM905 - a printed list is read as words
+)
+"""Names of query, form and JSON fields; compared whole, any case, "-" and "_" left out."""
+
+SECRET_HEADERS = frozenset(
+    """
+    api-key apikey authorization cookie cookie2 dd-api-key dd-application-key deploy-token job-token
+    ocp-apim-subscription-key private-token proxy-authorization set-cookie set-cookie2 x-access-key x-access-token x-algolia-api-key
+    x-amz-security-token x-api-key x-api-secret x-api-token x-apikey x-appwrite-key x-auth x-auth-key x-auth-token
+    x-authorization x-aws-ec2-metadata-token x-consul-token x-csrf-token x-csrftoken x-figma-token x-functions-key x-gitlab-token
+    x-goog-api-key x-hub-signature x-hub-signature-256 x-parse-master-key x-parse-rest-api-key x-rapidapi-key x-secret
+    x-session-token x-shopify-access-token x-signature x-typesense-api-key x-vault-token x-webhook-secret x-xsrf-token
+    """.split()  # noqa: SIM905 - a printed list is read as words
+)
+"""Header names, lower case. A header called like one of `SECRET_NAMES`, with or without ``X-``, is secret too."""
+
+_FOLD = str.maketrans("", "", "-_")
+_FOLDED_NAMES = frozenset(name.translate(_FOLD) for name in SECRET_NAMES)
+
+
+@lru_cache(maxsize=4096)
+def is_secret_name(name: str) -> bool:
+    """Tell whether a query, form or JSON field of that name is secret; ``user[password]`` counts as ``password``."""
+    if name.endswith("]"):
+        name = name[:-1].rpartition("[")[2] or name.partition("[")[0]
+    return name.lower().translate(_FOLD) in _FOLDED_NAMES
+
+
+@lru_cache(maxsize=4096)
+def is_secret_header(name: str) -> bool:
+    """Tell whether a header of that name is secret."""
+    lower = name.lower()
+    return lower in SECRET_HEADERS or is_secret_name(lower.removeprefix("x-"))
 
 
 def redact_url(url: str, secrets: Iterable[str] = (), *, is_secret: NameTest = is_secret_name) -> str:
@@ -235,3 +292,90 @@ def _leaves(value: object) -> Iterator[str]:
             stack.extend(one.values() if isinstance(one, dict) else one)
         elif isinstance(one, str) or (isinstance(one, (int, float)) and not isinstance(one, bool)):
             yield str(one)
+
+
+def secret_part(pair: str, is_secret: NameTest = is_secret_name) -> str:
+    """Return the secret end of ``name=value`` (or of ``a=1;name=value``), or nothing."""
+    at = 0
+    for part in pair.split(";"):
+        name, equals, _ = part.partition("=")
+        bare = name.lstrip("?")
+        if equals and is_secret(unquote_plus(bare) if "%" in bare else bare):
+            return pair[at + len(name) + 1 :]
+        at += len(part) + 1
+    return ""
+
+
+def secret_spans(text: str, content_type: str | None, is_secret: NameTest = is_secret_name) -> Iterator[tuple[int, int]]:
+    """Give start and end of each secret value in a JSON, form or multipart text, in order; linear in the text."""
+    kind = (content_type or "").lower()
+    if "multipart/" in kind:
+        yield from (match.span(2) for match in _PART.finditer(text) if is_secret(match[1]))
+    elif "x-www-form-urlencoded" in kind or (not kind and "=" in text and not re.search(r"[\s\"{<]", text)):
+        at = 0
+        for pair in text.split("&"):
+            at += len(pair) + 1
+            if value := secret_part(pair, is_secret):
+                yield at - 1 - len(value), at - 1
+    else:
+        at = 0
+        while found := _MEMBER.search(text, at):
+            at = found.end()
+            if is_secret(found[1]):
+                end = _value_end(text, at)
+                yield at, end
+                at = max(at, end)
+
+
+def _value_end(text: str, start: int) -> int:
+    """Return where the JSON value that begins at `start` ends; the end of the text where it is cut off."""
+    depth, at = 0, start
+    while True:
+        if text.startswith('"', at):
+            string = _STRING.match(text, at)
+            at = string.end() if string else len(text)
+        elif text.startswith(("{", "[", "}", "]"), at):
+            depth += 1 if text[at] in "{[" else -1
+            at += 1
+        elif depth == 0:
+            scalar = _SCALAR.match(text, at)
+            return scalar.end() if scalar else len(text)
+        if depth <= 0:
+            return at
+        structure = _STRUCTURE.search(text, at)
+        if structure is None:
+            return len(text)
+        at = structure.start()
+
+
+@lru_cache(maxsize=1024)
+def spellings(secret: str) -> frozenset[str]:
+    """Return the texts that a secret can appear as; a plain ASCII token has itself and its three base64 alignments.
+
+    Base64 is given without the characters that depend on what stands before and after, so that the secret is found
+    within a larger encoded text, as a password is in the credentials of Basic.
+    """
+    found = {secret, escape(secret), secret.encode("utf-8", "replace").decode("latin-1")}
+    found |= {quote(secret, safe=safe, errors="replace") for safe in _SAFE_SETS}
+    found.add(quote_plus(secret, errors="replace"))
+    for text in (jsonlib.dumps(secret)[1:-1], jsonlib.dumps(secret, ensure_ascii=False)[1:-1]):
+        found |= {text, text.replace("/", "\\/"), jsonlib.dumps(text)[1:-1]}
+    found |= {repr(secret)[1:-1], repr(secret.encode("utf-8", "replace"))[2:-1]}
+    found |= {_HEX.sub(_swap_case, text) for text in tuple(found)}
+    for raw in {secret.encode("utf-8", "replace"), secret.encode("latin-1", "replace")}:
+        found |= _base64(raw)
+    return frozenset(text for text in found if text)
+
+
+def _swap_case(match: re.Match[str]) -> str:
+    text = match[0]
+    return text.lower() if text[0] == "%" else text[:2] + text[2:].upper()
+
+
+def _base64(raw: bytes) -> set[str]:
+    found: set[str] = set()
+    for before in range(3):
+        first, last = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
+        for encode in (b64encode, urlsafe_b64encode):
+            found.add(encode(b"\0" * before + raw).decode("ascii")[first:last])
+    return found

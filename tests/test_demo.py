@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from fastreq_jupyter import demo
-from fastreq_jupyter.demo_shop import Shop
+from fastreq_jupyter.demo.shop import Shop
 
 
 @pytest.fixture

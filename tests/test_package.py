@@ -33,7 +33,7 @@ def wheel(tmp_path_factory):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    "name", ["py.typed", "notebook/static/monitor.js", "notebook/static/monitor.css", "notebook/static/form.js", "demo.py"]
+    "name", ["py.typed", "notebook/static/monitor.js", "notebook/static/monitor.css", "notebook/static/form.js", "demo/__init__.py"]
 )
 def test_the_wheel_holds(wheel, name):
     assert f"fastreq_jupyter/{name}" in wheel.namelist()

@@ -38,8 +38,8 @@ if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
     from fastreq_jupyter.backends.proxy import ProxyServer
     from fastreq_jupyter.backends.wire import Lines
-    from fastreq_jupyter.target import Origin
     from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.url import Origin
 
 __all__ = ["open_session"]
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fastreq_jupyter.response import Headers
-    from fastreq_jupyter.target import Target
     from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.url import Target
 
 __all__ = ["NAMES", "Backend", "Exchange", "SessionKey", "Stream", "detect", "open_backend"]
 

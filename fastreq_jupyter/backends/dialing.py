@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.backends.proxy import ProxyServer
     from fastreq_jupyter.backends.resolver import Address, Resolver
-    from fastreq_jupyter.target import Origin
     from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.url import Origin
 
 __all__ = ["Dialer", "connect_socks"]
 

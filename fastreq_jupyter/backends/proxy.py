@@ -13,7 +13,7 @@ from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from fastreq_jupyter.backends.resolver import Address, Resolver
-    from fastreq_jupyter.target import Origin
+    from fastreq_jupyter.url import Origin
 
 __all__ = ["ProxyServer", "proxy_addresses", "proxy_error", "read_proxy", "tunnel_refusal", "tunnel_request"]
 

@@ -6,17 +6,17 @@ import datetime as dt
 from math import inf
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.bound import Bound, Check, Env, MisfitError, json_in, text_in
-from fastreq_jupyter.cell.headers import check_header_text
-from fastreq_jupyter.cell.lookup import comes_from
+from fastreq_jupyter.cell.fill.bound import Bound, Check, Env, MisfitError, json_in, text_in
+from fastreq_jupyter.cell.fill.headers import check_header_text
+from fastreq_jupyter.cell.fill.lookup import comes_from
 from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
     from fastreq_jupyter.cell.compiling import Compiled
-    from fastreq_jupyter.cell.each import Rows
-    from fastreq_jupyter.cell.tables import Table
+    from fastreq_jupyter.cell.each.rows import Rows
+    from fastreq_jupyter.cell.each.tables import Table
 
 __all__ = ["check_constants", "check_rows", "check_used"]
 

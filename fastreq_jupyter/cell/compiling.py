@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.chain import check_order
+from fastreq_jupyter.cell.fill.chain import check_order
 from fastreq_jupyter.cell.request_line import make_header
 from fastreq_jupyter.cell.request_plan import RequestPlan, references
 from fastreq_jupyter.cell.save_names import SaveNames
@@ -20,7 +20,7 @@ from fastreq_jupyter.options import Options
 if TYPE_CHECKING:
     from collections.abc import Collection, Generator, Mapping, Sequence
 
-    from fastreq_jupyter.cell.binding import Binder
+    from fastreq_jupyter.cell.fill.binding import Binder
 
 __all__ = ["Compiled", "PlainUrls", "compile_steps", "lift"]
 

@@ -14,7 +14,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.cell.bodies import read_body
-from fastreq_jupyter.cell.curl_command import is_curl, read_curl
+from fastreq_jupyter.cell.curl.command import is_curl, read_curl
 from fastreq_jupyter.cell.plain_lines import PlainLines
 from fastreq_jupyter.cell.request_line import RequestLine, begins_request, is_continuation, read_header, read_request_line
 from fastreq_jupyter.cell.syntax import Entry, HeaderTemplate, ParsedCell, RequestTemplate, Span, Variable

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from fastreq_jupyter.options import TABLE
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.option import Option
+    from fastreq_jupyter.options import Option
 
 __all__ = ["EXAMPLES", "examples_text", "help_text"]
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.bound import BoundParts, Env, MisfitError
 from fastreq_jupyter.cell.compiling import Compiled, PlainUrls
+from fastreq_jupyter.cell.fill.bound import BoundParts, Env, MisfitError
 from fastreq_jupyter.cell.request_plan import RequestPlan, error_of, unsendable
 from fastreq_jupyter.cell.save_names import equal_names
 from fastreq_jupyter.errors import CellSyntaxError
@@ -14,7 +14,7 @@ from fastreq_jupyter.model import Deferred, Item, Outcome, Request, Unsendable
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator, Sequence
 
-    from fastreq_jupyter.cell.each import Rows
+    from fastreq_jupyter.cell.each.rows import Rows
 
 __all__ = ["Rendering"]
 

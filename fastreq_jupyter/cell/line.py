@@ -8,10 +8,9 @@ from functools import cache
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.each import EachSpec
+from fastreq_jupyter.cell.each.rows import EachSpec
 from fastreq_jupyter.errors import OptionError
-from fastreq_jupyter.option import refuse_unknown
-from fastreq_jupyter.options import TABLE
+from fastreq_jupyter.options import TABLE, refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

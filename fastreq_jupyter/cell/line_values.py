@@ -5,13 +5,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.binding import Binder
-from fastreq_jupyter.cell.bound import Bound, Env, MisfitError, text_in, value_in
-from fastreq_jupyter.cell.dynamic import Surroundings
-from fastreq_jupyter.cell.each import Rows
+from fastreq_jupyter.cell.each.rows import Rows
+from fastreq_jupyter.cell.fill.binding import Binder
+from fastreq_jupyter.cell.fill.bound import Bound, Env, MisfitError, text_in, value_in
+from fastreq_jupyter.cell.fill.dynamic import Surroundings
+from fastreq_jupyter.cell.fill.values import plain
 from fastreq_jupyter.cell.syntax import Span, VarText
 from fastreq_jupyter.cell.template import read_text
-from fastreq_jupyter.cell.values import plain
 from fastreq_jupyter.errors import CellSyntaxError, OptionError
 
 if TYPE_CHECKING:

@@ -7,8 +7,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote
 
-from fastreq_jupyter.redact import secret_values
-from fastreq_jupyter.secret_names import is_secret_header, is_secret_name
+from fastreq_jupyter.redact import is_secret_header, is_secret_name, secret_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

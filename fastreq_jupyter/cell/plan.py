@@ -10,15 +10,15 @@ from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.binding import Binder
 from fastreq_jupyter.cell.check import check_constants, check_rows, check_used
 from fastreq_jupyter.cell.compiling import Compiled, compile_steps, lift
 from fastreq_jupyter.cell.dedup import Duplicates, dedup
-from fastreq_jupyter.cell.dynamic import Surroundings
-from fastreq_jupyter.cell.each import Rows
+from fastreq_jupyter.cell.each.join import RESULT_COLUMNS, TIMING_COLUMNS, RowJoin, renamed
+from fastreq_jupyter.cell.each.rows import Rows
+from fastreq_jupyter.cell.fill.binding import Binder
+from fastreq_jupyter.cell.fill.dynamic import Surroundings
 from fastreq_jupyter.cell.grammar import parse_steps
 from fastreq_jupyter.cell.items import Rendering
-from fastreq_jupyter.cell.join import RESULT_COLUMNS, TIMING_COLUMNS, RowJoin, renamed
 from fastreq_jupyter.cell.save_names import in_directory
 from fastreq_jupyter.cell.syntax import ParsedCell, RequestTemplate
 from fastreq_jupyter.errors import CellSyntaxError
@@ -27,7 +27,7 @@ from fastreq_jupyter.model import Unsendable
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
 
-    from fastreq_jupyter.cell.each import Source
+    from fastreq_jupyter.cell.each.rows import Source
     from fastreq_jupyter.model import Item, Join
     from fastreq_jupyter.options import Options
 

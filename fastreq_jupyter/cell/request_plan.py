@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.body import BodyPlan
-from fastreq_jupyter.cell.bound import Bound, BoundParts, Check, Env, MisfitError
+from fastreq_jupyter.cell.fill.body import BodyPlan
+from fastreq_jupyter.cell.fill.bound import Bound, BoundParts, Check, Env, MisfitError
+from fastreq_jupyter.cell.fill.headers import HeaderPlan
+from fastreq_jupyter.cell.fill.places import UrlPlan
 from fastreq_jupyter.cell.globs import count_items, expand_ranges
-from fastreq_jupyter.cell.headers import HeaderPlan
-from fastreq_jupyter.cell.places import UrlPlan
 from fastreq_jupyter.cell.syntax import HeaderTemplate, Part, Parts, Placeholder, Range, RequestTemplate, VarText
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.model import Request, Unsendable

@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from fastreq_jupyter.cell.bound import Bound, BoundParts, Env, MisfitError, text_in
+from fastreq_jupyter.cell.fill.bound import Bound, BoundParts, Env, MisfitError, text_in
 from fastreq_jupyter.cell.syntax import VarText
 from fastreq_jupyter.model import Deferred, Item, Outcome, Request, Unsendable, copy_request
 from fastreq_jupyter.redact import redact_url

@@ -12,7 +12,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.dynamic import Surroundings
+from fastreq_jupyter.cell.fill.dynamic import Surroundings
 from fastreq_jupyter.cell.named_secrets import NamedSecrets, Pieces, Secret
 from fastreq_jupyter.cell.plan import build
 from fastreq_jupyter.errors import CellSyntaxError

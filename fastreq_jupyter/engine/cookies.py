@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from fastreq_jupyter.response import Headers
-    from fastreq_jupyter.target import Origin, Target
+    from fastreq_jupyter.url import Origin, Target
 
 __all__ = ["Jar", "read_cookies"]
 
@@ -90,6 +90,11 @@ class Jar:
         checked = read_cookies(cookies)
         with self._lock:
             self._given.setdefault(origin, {}).update(checked)
+
+    @property
+    def empty(self) -> bool:
+        """Tell whether there is no cookie to send anywhere."""
+        return not (self._given or self._stored)
 
     def clear(self) -> None:
         """Forget all cookies."""

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
-from fastreq_jupyter.cell.each import EachSpec
+from fastreq_jupyter.cell.each.rows import EachSpec
 from fastreq_jupyter.options import BACKENDS, RETURN_TYPES, TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from fastreq_jupyter.option import Option
+    from fastreq_jupyter.options import Option
 
 __all__ = ["complete_fastreq", "suggestions"]
 

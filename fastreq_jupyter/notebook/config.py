@@ -12,7 +12,7 @@ from fastreq_jupyter.options import TABLE, Options
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fastreq_jupyter.option import Option
+    from fastreq_jupyter.options import Option
 
 __all__ = ["OptionTrait", "changed_options", "forget_wrong_settings", "option_traits"]
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.call import where_it_stopped
+from fastreq_jupyter.bridge import interruption
+from fastreq_jupyter.client.call import where_it_stopped
+from fastreq_jupyter.client.preview import preview, preview_line
+from fastreq_jupyter.client.results import check_failures, conclude, value_of
 from fastreq_jupyter.errors import PartialFailureError
-from fastreq_jupyter.interrupt import interruption
 from fastreq_jupyter.notebook.show import in_kernel, remember, show_monitor, where_all_is
-from fastreq_jupyter.preview import preview, preview_line
-from fastreq_jupyter.results import check_failures, conclude, value_of
 
 if TYPE_CHECKING:
     from collections.abc import MutableMapping

@@ -13,11 +13,11 @@ from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastreq_jupyter.engine.summary import SHARES, quantiles
-from fastreq_jupyter.quantity import show_bytes, show_seconds
+from fastreq_jupyter.options import show_bytes, show_seconds
+from fastreq_jupyter.picture.rows import show_ms, shown_detail, shown_url
+from fastreq_jupyter.picture.svg import FAILED, svg
+from fastreq_jupyter.picture.waterfall import ROW, layout
 from fastreq_jupyter.redact import one_line
-from fastreq_jupyter.svg import FAILED, svg
-from fastreq_jupyter.waterfall import ROW, layout
-from fastreq_jupyter.waterfall_rows import show_ms, shown_detail, shown_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -10,9 +10,9 @@ from IPython.core.error import UsageError as OneLineError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from fastreq_jupyter.bridge import start
-from fastreq_jupyter.call import run_awaiting, run_blocking
 from fastreq_jupyter.cell.help import examples_text, help_text
 from fastreq_jupyter.cell.line import Line, parse_line
+from fastreq_jupyter.client.call import run_awaiting, run_blocking
 from fastreq_jupyter.errors import JournalError, UsageError
 from fastreq_jupyter.notebook.complete import complete_fastreq
 from fastreq_jupyter.notebook.config import changed_options, forget_wrong_settings, option_traits
@@ -173,6 +173,6 @@ def _greeting(shell: Any) -> str:
 
 def _open_panel() -> Any:
     # Widgets are paid for where they are shown.
-    from fastreq_jupyter.notebook.panel import Panel  # noqa: PLC0415
+    from fastreq_jupyter.notebook.form.panel import Panel  # noqa: PLC0415
 
     return Panel()

@@ -6,21 +6,21 @@ from collections import ChainMap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.call import Call, Session, check_options
-from fastreq_jupyter.cell.each import Source
+from fastreq_jupyter.cell.each.rows import Source
 from fastreq_jupyter.cell.line_values import fill_options
 from fastreq_jupyter.cell.plan import build_steps
+from fastreq_jupyter.client.call import Call, Session, check_options
+from fastreq_jupyter.client.plan import outfitted
 from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.errors import OptionError, UsageError
 from fastreq_jupyter.model import Plan
 from fastreq_jupyter.options import TABLE, Options
-from fastreq_jupyter.plan import outfitted
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Mapping
 
-    from fastreq_jupyter.cell.each import EachSpec
+    from fastreq_jupyter.cell.each.rows import EachSpec
     from fastreq_jupyter.cell.line import Line
 
 __all__ = ["Order", "finished", "order_steps"]

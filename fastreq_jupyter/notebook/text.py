@@ -7,7 +7,7 @@ import sys
 from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO
 
-from fastreq_jupyter.quantity import show_bytes, show_seconds
+from fastreq_jupyter.options import show_bytes, show_seconds
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from threading import Lock
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.quantity import Rate
+    from fastreq_jupyter.options import Rate
 
 __all__ = ["Gcra", "interval_of"]
 

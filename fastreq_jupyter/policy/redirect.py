@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.redact import is_secret_header, one_line, redact_text, redact_url, secret_values
-from fastreq_jupyter.target import Target, resolve_reference
+from fastreq_jupyter.url import Target, resolve_reference
 
 if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import Exchange

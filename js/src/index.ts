@@ -1,7 +1,7 @@
 // The widget's page part: one Store for each model, listening from `initialize` on, and a View for each place it is shown.
 
-import { type Channel, Store } from "./store";
-import { View } from "./view";
+import { type Channel, Store } from "./data/store";
+import { View } from "./view/view";
 
 export default () => {
   let store: Store | undefined;

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { bytes, count, ms, neutral, oneLine, rate, seconds, shortUrl, tick } from "../src/format";
+import { bytes, count, ms, neutral, oneLine, rate, seconds, shortUrl, tick } from "../src/view/format";
 
 test.each([
   [0, "0 ms"],

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import type { Attempt } from "../src/attempts";
+import type { Attempt } from "../src/data/attempts";
 import {
   aligned,
   moved,
@@ -11,7 +11,7 @@ import {
   toX,
   visibleRows,
   zoomed,
-} from "../src/layout";
+} from "../src/draw/layout";
 
 const SCALE = { domain: { from: 0, to: 1000 }, width: 500 };
 const NONE = Number.NaN;

@@ -1,8 +1,8 @@
 import { expect, test } from "vitest";
-import { Histogram } from "../src/histogram";
-import { RunModel } from "../src/model";
-import { everything, order } from "../src/order";
-import { ROW } from "../src/protocol";
+import { Histogram } from "../src/data/histogram";
+import { RunModel } from "../src/data/model";
+import { everything, order } from "../src/data/order";
+import { ROW } from "../src/data/protocol";
 import { batchOf, STORY, type Told } from "./story";
 
 function told(steps = STORY.length): RunModel {

@@ -1,10 +1,10 @@
 // @vitest-environment jsdom
 import { beforeEach, expect, test, vi } from "vitest";
-import { Controls } from "../src/controls";
-import { DetailsPane } from "../src/details";
-import type { Reply, Section } from "../src/protocol";
-import { type Channel, Store } from "../src/store";
-import { RowTable, type TableActions } from "../src/table";
+import type { Reply, Section } from "../src/data/protocol";
+import { type Channel, Store } from "../src/data/store";
+import { Controls } from "../src/view/controls";
+import { DetailsPane } from "../src/view/details";
+import { RowTable, type TableActions } from "../src/view/table";
 import { buffersOf, STORY, type Told } from "./story";
 
 const HOSTILE = "<img src=x onerror=alert(1)>\u202e\x1b[31m";

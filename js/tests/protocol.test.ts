@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { decode, isReply, isRows } from "../src/protocol";
+import { decode, isReply, isRows } from "../src/data/protocol";
 import { batchOf, buffersOf, STORY } from "./story";
 
 function plain(columns: Record<string, ArrayLike<number>>): Record<string, (number | null)[]> {

@@ -1,6 +1,6 @@
 import { beforeEach, describe, expect, test } from "vitest";
-import type { Command, Reply } from "../src/protocol";
-import { type Channel, type Clock, Store } from "../src/store";
+import type { Command, Reply } from "../src/data/protocol";
+import { type Channel, type Clock, Store } from "../src/data/store";
 import { buffersOf, STORY, type Told } from "./story";
 
 type Sent = Command & { id: number };

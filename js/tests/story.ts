@@ -1,7 +1,7 @@
 // The contract that the Python test writes: messages as they travel, and what a reader must find in them.
 
 import story from "../../tests/contract/monitor_story.json";
-import { decode, fromBase64, type RowsMessage } from "../src/protocol";
+import { decode, fromBase64, type RowsMessage } from "../src/data/protocol";
 
 type Expected = Record<"rows" | "attempts", Record<string, (number | null)[]>>;
 export type Told = RowsMessage & { buffers: string[]; expected: Expected };

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 
 import pytest
 import trustme
@@ -12,8 +13,8 @@ import trustme
 from fastreq_jupyter.backends.base import Exchange, SessionKey, open_backend
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import IDEMPOTENT
-from fastreq_jupyter.target import parse_target
 from fastreq_jupyter.timing import Timing
+from fastreq_jupyter.url import parse_target
 
 BACKENDS = ("aiohttp", "niquests", "requests")
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
@@ -120,7 +121,7 @@ async def listening(handler, tls=None):
         for task in list(tasks):
             task.cancel()
         if tasks:
-            await asyncio.wait(list(tasks), timeout=5)
+            await asyncio.wait(list(tasks), timeout=60)
         await asyncio.sleep(0)
 
 
@@ -132,8 +133,8 @@ def answering(content, *, then=None):
     return handler
 
 
-def exchange(url, method="GET", headers=(), content=None, *, fresh=False):
-    return Exchange(method, parse_target(url), tuple(headers), content, fresh)
+def exchange(url, method="GET", headers=(), content=None, *, fresh=False, connect_timeout=None):
+    return Exchange(method, parse_target(url), tuple(headers), content, fresh, connect_timeout)
 
 
 async def read_all(stream):
@@ -160,7 +161,7 @@ async def fetch(backend, url, method="GET", headers=(), content=None, *, fresh=F
 async def failure(backend, url, **more):
     """The BackendError that one exchange ends with."""
     with pytest.raises(BackendError) as caught:
-        await asyncio.wait_for(fetch(backend, url, **more), 10)
+        await asyncio.wait_for(fetch(backend, url, **more), 60)
     assert "\n" not in caught.value.detail
     return caught.value
 
@@ -179,18 +180,23 @@ async def session(name, **options):
             await asyncio.sleep(0)
 
 
-async def until(condition, timeout=5.0):  # noqa: ASYNC109 - a bound, not a promise
+async def until(condition, timeout=60.0):  # noqa: ASYNC109 - a bound, not a promise
     async with asyncio.timeout(timeout):
         while not condition():  # noqa: ASYNC110 - what is waited for happens in foreign code
             await asyncio.sleep(0.01)
 
 
-def run(scenario, timeout=60.0):
+def run(scenario, timeout=100.0):
     async def bounded():
         async with asyncio.timeout(timeout):
             return await scenario
 
     return asyncio.run(bounded())
+
+
+def keeps_heads(name):
+    """Whether the library hands on an answer's head as it came; urllib3-future, of niquests, does not."""
+    return name != "niquests" and (name != "requests" or find_spec("urllib3_future") is None)
 
 
 class Tools:
@@ -204,6 +210,7 @@ class Tools:
     fetch = staticmethod(fetch)
     failure = staticmethod(failure)
     session = staticmethod(session)
+    keeps_heads = staticmethod(keeps_heads)
     until = staticmethod(until)
     run = staticmethod(run)
 

@@ -197,7 +197,6 @@ def test_socks_refusal_is_a_proxy_error(wire, name, user, reply):
     wire.run(scenario())
 
 
-@pytest.mark.parametrize("name", ["aiohttp", "niquests"])
 @pytest.mark.parametrize("secure", [False, True])
 def test_https_proxy(wire, name, server_tls, bundle, secure):
     async def connecting(reader, writer):
@@ -216,16 +215,6 @@ def test_https_proxy(wire, name, server_tls, bundle, secure):
             async with wire.session(name, verify=bundle, proxy=f"https://{where}") as backend:
                 url = server.url if secure else "http://far.invalid/"
                 assert (await wire.fetch(backend, url))[1] == b"hi"
-
-    wire.run(scenario())
-
-
-def test_requests_refuses_an_https_proxy(wire):
-    pytest.importorskip("requests")
-
-    async def scenario():
-        with pytest.raises(OptionError, match="another backend"):
-            open_backend(SessionKey("requests", proxy="https://user:s3cr3t@127.0.0.1:1"))
 
     wire.run(scenario())
 

@@ -10,7 +10,7 @@ import pandas as pd
 import pytest
 from samples import START
 
-from fastreq_jupyter.frame import to_frame
+from fastreq_jupyter.frame.build import to_frame
 from fastreq_jupyter.model import Attempt, Outcome, Request, Response
 from fastreq_jupyter.options import Options
 from fastreq_jupyter.timing import Timing

@@ -15,7 +15,7 @@ import pytest
 
 from fastreq_jupyter.engine.engine import engine_here
 from fastreq_jupyter.model import Plan, Request
-from fastreq_jupyter.notebook.watch import Watch
+from fastreq_jupyter.notebook.monitor.watch import Watch
 from fastreq_jupyter.options import Options
 
 REQUESTS = 2000

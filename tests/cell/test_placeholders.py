@@ -17,10 +17,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples.cells import items, one, urls
 
-from fastreq_jupyter.cell.values import json_of, text_of
+from fastreq_jupyter.cell.fill.values import json_of, text_of
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.model import Unsendable
-from fastreq_jupyter.target import parse_target
+from fastreq_jupyter.url import parse_target
 
 
 class Point(NamedTuple):

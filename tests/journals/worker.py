@@ -10,8 +10,8 @@ from pathlib import Path
 
 from journals.notebook import answer, get, post
 
+from fastreq_jupyter.journal.journal import open_journal
 from fastreq_jupyter.options import Options
-from fastreq_jupyter.store.journal import open_journal
 
 
 def body_of(number):

@@ -16,13 +16,13 @@ from hypothesis import strategies as st
 from synthetic import runs
 
 from fastreq_jupyter.model import Outcome, Request
-from fastreq_jupyter.notebook.batch import ATTEMPT_COLUMNS, ROW_COLUMNS
-from fastreq_jupyter.notebook.feed import Feed
+from fastreq_jupyter.notebook.monitor.batch import ATTEMPT_COLUMNS, ROW_COLUMNS
+from fastreq_jupyter.notebook.monitor.feed import Feed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fastreq_jupyter.notebook.feed import Message
+    from fastreq_jupyter.notebook.monitor.feed import Message
 
 CONTRACT = Path(__file__).parents[1] / "contract"
 HOSTILE = "<script>alert(1)</script>\x1b[31m\u202egnp.exe\x00" + "x" * 1_000_000

@@ -10,11 +10,11 @@ from ipywidgets.widgets.widget import _instances
 
 from fastreq_jupyter.cell.line import parse_line, split_line
 from fastreq_jupyter.errors import FastreqError
-from fastreq_jupyter.notebook.form_cell import quoted
-from fastreq_jupyter.notebook.form_fields import make_fields
-from fastreq_jupyter.notebook.form_line import field_words
-from fastreq_jupyter.notebook.form_words import help_of, label_of
-from fastreq_jupyter.notebook.panel import Panel
+from fastreq_jupyter.notebook.form.cell import quoted
+from fastreq_jupyter.notebook.form.fields import make_fields
+from fastreq_jupyter.notebook.form.line import field_words
+from fastreq_jupyter.notebook.form.panel import Panel
+from fastreq_jupyter.notebook.form.words import help_of, label_of
 from fastreq_jupyter.options import TABLE, Options
 
 URL = "http://127.0.0.1:9/x"
@@ -190,7 +190,7 @@ def test_what_a_form_cannot_hold_is_refused_in_one_line(options, why):
 
 
 def test_no_name_of_ours_hides_one_of_the_widgets():
-    from fastreq_jupyter.notebook.monitor import Monitor
+    from fastreq_jupyter.notebook.monitor.widget import Monitor
 
     for kind, meant in ((Panel, {"__init__"}), (Monitor, {"__init__", "__repr__", "_esm", "_css", "_repr_mimebundle_"})):
         own = {name for name in vars(kind) if not name.startswith("__")}

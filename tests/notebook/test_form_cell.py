@@ -8,9 +8,9 @@ from hypothesis import strategies as st
 from ipywidgets import Widget
 
 from fastreq_jupyter.cell.line import parse_line
-from fastreq_jupyter.notebook.form_cell import BodyError, cell_text
+from fastreq_jupyter.notebook.form.cell import BodyError, cell_text
+from fastreq_jupyter.notebook.form.panel import Panel
 from fastreq_jupyter.notebook.order import finished, order_steps
-from fastreq_jupyter.notebook.panel import Panel
 
 URL = "http://127.0.0.1:9/x"
 VALUES = {"price": 7, "x": "y"}

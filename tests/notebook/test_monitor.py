@@ -13,8 +13,8 @@ import pytest
 from ipywidgets import Widget
 
 from fastreq_jupyter import submit
-from fastreq_jupyter.notebook.monitor import Monitor
-from fastreq_jupyter.notebook.watch import SNAPSHOT_ROWS
+from fastreq_jupyter.notebook.monitor.watch import SNAPSHOT_ROWS
+from fastreq_jupyter.notebook.monitor.widget import Monitor
 
 if TYPE_CHECKING:
     from serving.counting import CountingServer
@@ -51,7 +51,7 @@ def started(server: CountingServer, count=40, path="delay/0.02", **options):
 
 
 def ended(run):
-    assert run.wait(20)
+    assert run.wait(60)
     time.sleep(0.2)
 
 
@@ -193,7 +193,7 @@ def test_a_panel_left_open_does_not_hold_the_run(counting_server):
     assert page.ask(do="state", **{"from": 0})[-1]["count"] == 2
 
 
-def _soon(told, seconds=5.0):
+def _soon(told, seconds=60.0):
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         if told():

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from ipywidgets import Widget
 
-from fastreq_jupyter.notebook.panel import DOUBLE_CLICK_S, Panel
+from fastreq_jupyter.notebook.form.panel import DOUBLE_CLICK_S, Panel
 
 if TYPE_CHECKING:
     from serving.counting import CountingServer
@@ -21,7 +21,7 @@ def _closed():
     Widget.close_all()
 
 
-def until(told, seconds=10):
+def until(told, seconds=60):
     end = time.monotonic() + seconds
     while not told():
         assert time.monotonic() < end, "it did not come to be"

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from synthetic import runs
 
-from fastreq_jupyter.notebook.watch import HEARTBEAT, INTERVAL, Watch
+from fastreq_jupyter.notebook.monitor.watch import HEARTBEAT, INTERVAL, Watch
 from fastreq_jupyter.options import Options
 
 

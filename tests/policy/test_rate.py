@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastreq_jupyter.options import Options
+from fastreq_jupyter.options import Options, Rate, parse_rate
 from fastreq_jupyter.policy.rate import Gcra, interval_of
-from fastreq_jupyter.quantity import Rate, parse_rate
 
 GAPS = st.lists(st.floats(0, 0.5), min_size=1, max_size=200)
 

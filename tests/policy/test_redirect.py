@@ -8,7 +8,7 @@ from fastreq_jupyter.backends.base import Exchange
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.policy.redirect import REDIRECTS, next_exchange
 from fastreq_jupyter.redact import SECRET_HEADERS
-from fastreq_jupyter.target import parse_target
+from fastreq_jupyter.url import parse_target
 
 HERE = "https://api.example.com/v1/items?page=2"
 

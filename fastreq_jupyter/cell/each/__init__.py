@@ -1,0 +1,1 @@
+"""One request for each row of a table."""

@@ -1,0 +1,222 @@
+"""``--each``: sources in step or multiplied, names of their rows, positions only."""
+
+from __future__ import annotations
+
+import itertools
+import re
+from dataclasses import dataclass
+from math import prod
+from typing import TYPE_CHECKING, Any
+
+from fastreq_jupyter.cell.each.tables import Table, table_of
+from fastreq_jupyter.cell.fill.lookup import LookupFailed, near, offered, walk
+from fastreq_jupyter.errors import CellSyntaxError, OptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from fastreq_jupyter.cell.syntax import Ref
+
+__all__ = ["EachSpec", "RowValue", "Rows", "Source"]
+
+_NAMED = re.compile(r"\s*([A-Za-z_]\w*)\s*=(?!=)\s*(.+)", re.DOTALL)
+_RESERVED = ("row", "index")
+
+
+@dataclass(frozen=True, slots=True)
+class EachSpec:
+    """Hold one ``--each`` as written.
+
+    Attributes:
+        text: The whole, for messages.
+        element: Name of the element, ``url`` of ``--each url=links``; None without.
+        expression: What is evaluated, once, in the notebook.
+    """
+
+    text: str
+    element: str | None
+    expression: str
+
+    @classmethod
+    def parse(cls, text: str) -> EachSpec:
+        """Read the value of one ``--each``.
+
+        Raises:
+            OptionError: It is empty, or its name is taken.
+        """
+        found = _NAMED.fullmatch(text)
+        element, expression = (found[1], found[2].strip()) if found else (None, text.strip())
+        if not expression:
+            message = "--each takes a name, or an expression in quotes"
+            raise OptionError(message)
+        if element in _RESERVED or (element or "").startswith("_"):
+            message = f"--each {text}: {element} cannot name the element; row and index are names already, _ is never read"
+            raise OptionError(message)
+        return cls(text, element, expression)
+
+
+@dataclass(frozen=True, slots=True)
+class RowValue:
+    """Hold the way to a value of a combined row.
+
+    Attributes:
+        read: Gets the positions in all sources.
+        source: Number of the source that is read.
+        column: Its column where the value is one as it stands.
+    """
+
+    read: Callable[[tuple[int, ...]], Any]
+    source: int
+    column: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Hold a source and the value that its expression gave."""
+
+    spec: EachSpec
+    value: Any
+
+
+class Rows:
+    """Combine the sources of a cell.
+
+    Args:
+        sources: What ``--each`` named, in order.
+        in_step: ``--zip``: first with first, second with second.
+
+    Attributes:
+        sources: As given.
+        tables: The same, as tables.
+        size: Number of combined rows, None for an iterator; 1 without sources.
+
+    Raises:
+        CellSyntaxError: A source without rows, or sources that cannot be combined.
+    """
+
+    def __init__(self, sources: Sequence[Source], *, in_step: bool = False) -> None:
+        self.sources = tuple(sources)
+        self.in_step = in_step and len(self.sources) > 1
+        try:
+            self.tables: tuple[Table, ...] = tuple(table_of(one.value, one.spec.element, one.spec.text) for one in sources)
+        except LookupFailed as error:
+            raise CellSyntaxError(str(error), 1) from None
+        if len(self.tables) > 1:
+            self._check_several()
+        self.size = self._size()
+
+    def __iter__(self) -> Iterator[tuple[int, ...]]:
+        """Give, for each combined row, the position in every source."""
+        if len(self.tables) == 1:
+            return ((position,) for position in self.tables[0].rows())
+        sizes = [table.size or 0 for table in self.tables]
+        if self.in_step:
+            return ((position,) * len(sizes) for position in range(sizes[0]))
+        return itertools.product(*(range(size) for size in sizes))
+
+    def at(self, number: int) -> tuple[int, ...]:
+        """Return the positions of the combined row `number`, without iterating."""
+        if len(self.tables) == 1 or self.in_step:
+            return (number,) * len(self.tables)
+        positions: list[int] = []
+        for table in reversed(self.tables):
+            number, position = divmod(number, max(table.size or 0, 1))
+            positions.append(position)
+        return tuple(reversed(positions))
+
+    def names(self) -> list[str]:
+        """Return what can be named of a row, for hints."""
+        return [name for table in self.tables for name in table.names()] + (list(_RESERVED) if self.tables else [])
+
+    def has(self, name: str) -> bool:
+        """Tell whether a name belongs to the row."""
+        return bool(self.tables) and (name in _RESERVED or bool(self._owners(name)))
+
+    def reader(self, ref: Ref) -> RowValue | None:
+        """Return the way to a named value of a combined row; None for other names.
+
+        Raises:
+            LookupFailed: Several sources have it, or the row cannot give it.
+        """
+        if not self.tables:
+            return None
+        keys, quoted = ref.keys, ref.quoted
+        name = str(keys[0])
+        dotted = ".".join(str(key) for key in keys) if len(keys) > 1 and not quoted else None
+        if dotted and (owners := self._owners(dotted)):
+            return self._read_value(self._only(owners, dotted), dotted, (dotted,), frozenset())
+        owners = self._owners(name)
+        if owners:
+            return self._read_value(self._only(owners, name), name, keys, quoted)
+        if name in _RESERVED:
+            number = self._only(list(range(len(self.tables))), name)
+            return self._read_row(number, name, keys, quoted)
+        if len(self.tables) > 1 or self.tables[0].element is not None:
+            return self._read_named_row(name, keys, quoted)
+        return None
+
+    def _read_value(self, number: int, name: str, keys: tuple[str | int, ...], quoted: frozenset[int]) -> RowValue:
+        read = self.tables[number].reader(name)
+        if len(keys) == 1:
+            return RowValue(lambda rows: read(rows[number]), number, name)
+        return RowValue(lambda rows: walk(read(rows[number]), keys, quoted, name), number)
+
+    def _read_row(self, number: int, name: str, keys: tuple[str | int, ...], quoted: frozenset[int]) -> RowValue:
+        table = self.tables[number]
+        if name == "index":
+            return RowValue(lambda rows: walk(table.label(rows[number]), keys, quoted, name), number)
+        if len(keys) > 1 and isinstance(keys[1], str):
+            label = keys[1]
+            dotted = ".".join(str(key) for key in keys[1:]) if not quoted else None
+            if dotted and len(keys) > 2 and table.has(dotted):  # noqa: PLR2004 - row, and two parts of a label
+                return self._read_value(number, dotted, (dotted,), frozenset())
+            if table.has(label):
+                if label.startswith("_") and 1 not in quoted:
+                    message = f'{label}: names with a leading underscore are not read by a dot; row["{label}"] reads it'
+                    raise LookupFailed(message)
+                return self._read_value(number, label, keys[1:], frozenset(place - 1 for place in quoted))
+            if table.size != 0:
+                message = f"the row has no {label!r}{near(label, table.names()) or f'; it has {offered(table.names())}'}"
+                raise LookupFailed(message)
+        table.check_record()
+        return RowValue(lambda rows: walk(table.record(rows[number]), keys, quoted, name), number)
+
+    def _read_named_row(self, name: str, keys: tuple[str | int, ...], quoted: frozenset[int]) -> RowValue | None:
+        """Read ``orders.id`` where ``--each orders`` is one of several sources, ``o.id`` for ``--each o=orders``."""
+        for number, (table, source) in enumerate(zip(self.tables, self.sources, strict=True)):
+            if name == table.element or (len(self.tables) > 1 and name == source.spec.expression):
+                return self._read_row(number, "row", ("row", *keys[1:]), quoted)
+        return None
+
+    def _owners(self, name: str) -> list[int]:
+        if name.startswith("_"):
+            return []
+        return [number for number, table in enumerate(self.tables) if table.has(name)]
+
+    def _only(self, owners: list[int], name: str) -> int:
+        if len(owners) == 1:
+            return owners[0]
+        sources = [self.sources[number].spec for number in owners]
+        names = " or ".join(spec.element or spec.expression for spec in sources)
+        message = f"{len(owners)} sources have {name!r}: say which one, {names}"
+        raise LookupFailed(message)
+
+    def _check_several(self) -> None:
+        sizes = [table.size for table in self.tables]
+        texts = [source.spec.text for source in self.sources]
+        for text, size in zip(texts, sizes, strict=True):
+            if size is None:
+                message = f"--each {text}: an iterator cannot be combined with other sources; make a list of it"
+                raise CellSyntaxError(message, 1)
+        if self.in_step and len(set(sizes)) > 1:
+            counts = ", ".join(f"{text} has {size}" for text, size in zip(texts, sizes, strict=True))
+            message = f"--zip needs sources of one length: {counts}"
+            raise CellSyntaxError(message, 1)
+
+    def _size(self) -> int | None:
+        if not self.tables:
+            return 1
+        sizes = [table.size for table in self.tables]
+        if len(sizes) == 1 or self.in_step:
+            return sizes[0]
+        return prod(size or 0 for size in sizes)

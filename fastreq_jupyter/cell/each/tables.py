@@ -1,0 +1,292 @@
+"""What ``--each`` can go over, seen as one table: rows by position, values by name, labels and columns for the frame.
+
+pandas, numpy and polars are known by the shape of their objects, so none is imported here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from typing import Any
+
+from fastreq_jupyter.cell.each.column import CHUNK, Column
+from fastreq_jupyter.cell.fill.lookup import LookupFailed, fields_of, is_record, item_of
+
+__all__ = ["Elements", "Frame", "Table", "table_of"]
+
+Read = Callable[[int], Any]
+
+
+class Table:
+    """Show a source as rows.
+
+    Attributes:
+        size: Number of rows, None where only drawing tells.
+        element: Name of the row or of the element, None for a DataFrame without one.
+    """
+
+    size: int | None
+    element: str | None
+
+    def rows(self) -> Iterator[int]:
+        """Give the positions of the rows, drawing where they are not known."""
+        return iter(range(self.size or 0))
+
+    def has(self, name: str) -> bool:
+        """Tell whether a name stands for a value of the row."""
+        raise NotImplementedError
+
+    def names(self) -> list[str]:
+        """Return names for a hint, of the first row where rows differ."""
+        raise NotImplementedError
+
+    def reader(self, name: str) -> Read:
+        """Return what reads the value of that name by position."""
+        raise NotImplementedError
+
+    def record(self, position: int) -> Any:
+        """Return the whole row."""
+        raise NotImplementedError
+
+    def check_record(self) -> None:
+        """Refuse a row that cannot be had as a whole.
+
+        Raises:
+            LookupFailed: Two columns have one name.
+        """
+
+    def label(self, position: int) -> Any:
+        """Return the row's label."""
+        return position
+
+    def chunks(self, name: str) -> Iterator[tuple[int, Sequence[Any]]] | None:
+        """Give first position and values of pieces of a column; None where values are read one by one only."""
+        raise NotImplementedError
+
+    def index(self, positions: Sequence[int]) -> Any:
+        """Return the labels of these rows, as an index of pandas where the source has one."""
+        return [self.label(position) for position in positions]
+
+    def columns(self, positions: Sequence[int]) -> list[tuple[Any, Any]]:
+        """Return label and values of the input columns for these rows."""
+        raise NotImplementedError
+
+
+class Frame(Table):
+    """Show a DataFrame, by position."""
+
+    def __init__(self, frame: Any, element: str | None) -> None:
+        self._frame = frame
+        self.element = element
+        self.size = len(frame)
+        self._labels = [_label_text(label) for label in frame.columns.tolist()]
+        self._columns: dict[int, Column] = {}
+
+    def has(self, name: str) -> bool:
+        """Tell whether there is a column of that name."""
+        return name in self._labels
+
+    def names(self) -> list[str]:
+        """Return the column names."""
+        return self._labels
+
+    def reader(self, name: str) -> Read:
+        """Return what reads a column.
+
+        Raises:
+            LookupFailed: Two columns have that name.
+        """
+        if self._labels.count(name) > 1:
+            message = f"{self._labels.count(name)} columns are named {name!r}"
+            raise LookupFailed(message)
+        return self._column(self._labels.index(name)).__getitem__
+
+    def chunks(self, name: str) -> Iterator[tuple[int, Sequence[Any]]] | None:
+        """Give the column piece by piece."""
+        return self._column(self._labels.index(name)).chunks() if name in self._labels else None
+
+    def record(self, position: int) -> Any:
+        """Return the row as a dict."""
+        return {label: self._column(number)[position] for number, label in enumerate(self._labels)}
+
+    def check_record(self) -> None:
+        """Refuse a record when two columns have one name."""
+        for name, count in Counter(self._labels).items():
+            if count > 1:
+                message = f"{count} columns are named {name!r}: a record keeps one only"
+                raise LookupFailed(message)
+
+    def label(self, position: int) -> Any:
+        """Return the row's index label."""
+        return self._frame.index[position]
+
+    def index(self, positions: Sequence[int]) -> Any:
+        """Return the index of these rows, repeated as they are."""
+        return self._frame.index.take(positions)
+
+    def columns(self, positions: Sequence[int]) -> list[tuple[Any, Any]]:
+        """Return all columns of these rows, dtypes kept."""
+        taken = self._frame.take(positions)
+        return [(label, taken.iloc[:, number].array) for number, label in enumerate(self._frame.columns.tolist())]
+
+    def _column(self, number: int) -> Column:
+        if number not in self._columns:
+            self._columns[number] = Column(self._frame.iloc[:, number])
+        return self._columns[number]
+
+
+class Elements(Table):
+    """Show a Series, list, range or iterator: each element is a row; a record's fields are names too."""
+
+    def __init__(self, values: Sequence[Any] | None, element: str, *, index: Any = None, source: Iterable[Any] | None = None) -> None:
+        self.element = element
+        self._values: Any = values if values is not None else []
+        self._index = index
+        self._source = source
+        self.size = len(values) if values is not None else None
+        self._first = self._peek()
+
+    def rows(self) -> Iterator[int]:
+        """Give positions; an iterator is drawn as far as they are asked for."""
+        if self.size is not None:
+            yield from range(self.size)
+            return
+        position = 0
+        while position < len(self._values) or self._draw():
+            yield position
+            position += 1
+
+    def has(self, name: str) -> bool:
+        """Tell whether it is the element's name, or a field of any row (of the first one, for an iterator)."""
+        if name == self.element:
+            return True
+        if not is_record(self._first):
+            return False
+        if self.size is None or not isinstance(self._first, Mapping):
+            return self._has_field(self._first, name)
+        return any(self._has_field(value, name) for value in self._values)
+
+    def names(self) -> list[str]:
+        """Return the element's name and the fields of the first row."""
+        fields = fields_of(self._first) if is_record(self._first) else None
+        return [self.element or "item", *(str(name) for name, _ in fields or ())]
+
+    def reader(self, name: str) -> Read:
+        """Return what reads the element, or a field of it; None where a mapping has no such key."""
+        values = self._values
+        if name == self.element and not (is_record(self._first) and self._has_field(self._first, name)):
+            read: Read = values.__getitem__
+            return read
+        return lambda position: _field(values[position], name)
+
+    def chunks(self, name: str) -> Iterator[tuple[int, Sequence[Any]]] | None:
+        """Give plain elements piece by piece."""
+        if name != self.element or is_record(self._first) or self.size is None:
+            return None
+        return ((start, self._values[start : start + CHUNK]) for start in range(0, self.size, CHUNK))
+
+    def record(self, position: int) -> Any:
+        """Return the element."""
+        return self._values[position]
+
+    def label(self, position: int) -> Any:
+        """Return the index label of a Series, else the position."""
+        return position if self._index is None else self._index[position]
+
+    def index(self, positions: Sequence[int]) -> Any:
+        """Return the labels of these rows."""
+        return list(positions) if self._index is None else self._index.take(positions)
+
+    def columns(self, positions: Sequence[int]) -> list[tuple[Any, Any]]:
+        """Return one column, or one for each field of records."""
+        values = [self._values[position] for position in positions]
+        if not is_record(self._first):
+            return [(self.element, values)]
+        names: dict[Any, None] = {}
+        for value in values:
+            names.update(dict.fromkeys(name for name, _ in fields_of(value) or ()))
+        return [(name, [_field(value, str(name)) for value in values]) for name in names]
+
+    def _peek(self) -> Any:
+        if self.size is None and not self._values:
+            self._draw()
+        return self._values[0] if len(self._values) else None
+
+    def _draw(self) -> bool:
+        if self._source is None:
+            return False
+        for value in self._source:
+            self._values.append(value)
+            return True
+        return False
+
+    @staticmethod
+    def _has_field(value: Any, name: str) -> bool:
+        if isinstance(value, dict):
+            return name in value
+        return any(str(field) == name for field, _ in fields_of(value) or ())
+
+
+def table_of(value: Any, element: str | None, text: str) -> Table:
+    """Return a source as a table.
+
+    Args:
+        value: What the source's expression gave.
+        element: Name given by ``--each name=source``.
+        text: The source as it was written, for messages.
+
+    Raises:
+        LookupFailed: It has no rows.
+    """
+    kind = type(value)
+    if hasattr(kind, "iloc") and hasattr(kind, "columns"):
+        return Frame(value, element)
+    if isinstance(value, (Mapping, str, bytes)) or not isinstance(value, Iterable):
+        raise LookupFailed(_no_rows(value, text))
+    own = getattr(value, "name", None) if hasattr(kind, "iloc") or hasattr(kind, "names") else None
+    name = element or (own if isinstance(own, str) and own else "item")
+    values = _values_of(value)
+    if values is None:
+        return Elements(None, name, source=iter(value))
+    index: Any = getattr(value, "index", None) if hasattr(kind, "iloc") else None
+    return Elements(values, name, index=index)
+
+
+def _label_text(label: Any) -> str:
+    """Return a column's label as a name; the levels of a MultiIndex are joined by dots, empty ones left out."""
+    if isinstance(label, tuple):
+        return ".".join(str(level) for level in label if level != "")
+    return label if isinstance(label, str) else str(label)
+
+
+def _values_of(value: Any) -> Sequence[Any] | None:
+    """Return what is iterated as a sequence of Python values; None where only drawing gives them."""
+    kind = type(value)
+    if isinstance(value, range):
+        return value
+    for name in ("to_dicts", "to_pylist", "tolist"):
+        if (hasattr(kind, name) and getattr(value, "ndim", 1) == 1) or (name == "to_dicts" and hasattr(kind, name)):
+            values: list[Any] = getattr(value, name)()
+            return values
+    return list(value) if isinstance(value, (Sequence, AbstractSet)) or hasattr(kind, "__len__") else None
+
+
+def _field(value: Any, name: str) -> Any:
+    if isinstance(value, dict):
+        return dict.get(value, name)
+    if not is_record(value):
+        return None
+    try:
+        return item_of(value, name, quoted=True, shown="row")
+    except LookupFailed:
+        return None
+
+
+def _no_rows(value: Any, text: str) -> str:
+    kind = type(value).__name__
+    if isinstance(value, int) and not isinstance(value, bool):
+        return f"--each {text}: a number has no rows; range({value}) has"
+    if isinstance(value, Mapping):
+        return f"--each {text}: a {kind} has no rows; give a DataFrame, Series, list or range, for instance list({text}.items())"
+    return f"--each {text}: a {kind} has no rows; give a DataFrame, Series, list or range"

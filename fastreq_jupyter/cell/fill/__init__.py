@@ -1,0 +1,1 @@
+"""Placeholders get their values."""

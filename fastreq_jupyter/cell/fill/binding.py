@@ -1,0 +1,231 @@
+"""Ties each placeholder to its value: the row, the cell's variables, named requests, the notebook, in this order.
+
+Cell variables are put in as text, so that what stands in them is encoded by the place where they are used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from fastreq_jupyter.cell.fill.bound import Bound, BoundPart, BoundParts, Env
+from fastreq_jupyter.cell.fill.chain import answer_reader
+from fastreq_jupyter.cell.fill.dynamic import SECRET_CALLS, Surroundings, check_call, make
+from fastreq_jupyter.cell.fill.lookup import LookupFailed, near, offered, walk
+from fastreq_jupyter.cell.syntax import Call, Parts, Placeholder, Ref, Variable, VarText
+from fastreq_jupyter.errors import CellSyntaxError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+
+    from fastreq_jupyter.cell.each.rows import Rows
+
+__all__ = ["Binder"]
+
+LARGEST = 20_000_000
+"""Most characters that cell variables may grow to, all uses together: one that doubles another thirty times is refused."""
+
+
+class Binder:
+    """Bind placeholders of one cell.
+
+    Args:
+        variables: The cell's variables, in the order of the text.
+        labels: Names of the cell's requests -> their line.
+        rows: The ``--each`` sources.
+        namespace: The notebook's variables; only looked up.
+        surroundings: What dynamic values are read from.
+
+    Raises:
+        CellSyntaxError: Variables that need each other.
+    """
+
+    def __init__(
+        self,
+        variables: Mapping[str, Variable],
+        labels: Collection[str],
+        rows: Rows,
+        namespace: Mapping[str, Any],
+        surroundings: Surroundings,
+    ) -> None:
+        self._all = variables
+        self._labels = labels
+        self._rows = rows
+        self._namespace = namespace
+        self._surroundings = surroundings
+        self._known: dict[str, Parts] = {}
+        self._spent = 0
+        self.used_variables: set[str] = set()
+        for name, variable in variables.items():
+            self._known[name] = self._expand_variable(variable)
+
+    def bind(self, parts: Parts) -> BoundParts:
+        """Return the parts with every placeholder tied to its value.
+
+        Raises:
+            CellSyntaxError: A name that is not there, or may not be read.
+        """
+        return tuple(self._bind(part) if isinstance(part, Placeholder) else part for part in self._expand(parts, whole=False))
+
+    def _expand_variable(self, variable: Variable) -> Parts:
+        expanded = self._expand(variable.parts, whole=True, owner=variable)
+        return tuple(_made_once(part) for part in expanded)
+
+    def _expand(self, parts: Parts, *, whole: bool, owner: Variable | None = None) -> Parts:
+        if all(isinstance(part, str) for part in parts):
+            return parts
+        expanded: list[Any] = []
+        for part in parts:
+            name = self._variable_of(part)
+            if name is None:
+                expanded.append(part)
+                continue
+            assert isinstance(part, Placeholder)  # noqa: S101 - only placeholders name a variable
+            added = self._put_in(part, name, owner, alone=whole and len(parts) == 1)
+            self._spent += sum(_length(one) for one in added)
+            if self._spent > LARGEST:
+                message = f"the cell's variables grow to more than {LARGEST:,} characters"
+                raise CellSyntaxError(message, part.line, part.column)
+            expanded += added
+        return tuple(expanded)
+
+    def _variable_of(self, part: Any) -> str | None:
+        if not isinstance(part, Placeholder) or not isinstance(part.expression, Ref):
+            return None
+        keys = part.expression.keys
+        name = str(keys[0])
+        if name not in self._all and len(keys) > 1 and all(isinstance(key, str) for key in keys):
+            name = ".".join(str(key) for key in keys)
+        return name if name in self._all and not self._rows.has(str(keys[0])) else None
+
+    def _put_in(self, part: Placeholder, name: str, owner: Variable | None, *, alone: bool) -> list[Any]:
+        if name not in self._known:
+            raise CellSyntaxError(self._why_later(name, owner), part.line, part.column)
+        self.used_variables.add(name)
+        inner = self._known[name]
+        assert isinstance(part.expression, Ref)  # noqa: S101 - checked by _variable_of
+        rest = part.expression.keys[1:] if part.expression.keys[0] == name else ()
+        if len(inner) == 1 and isinstance(inner[0], Placeholder) and (rest or alone or isinstance(inner[0].expression, Ref)):
+            return [_continued(inner[0], part, rest)]
+        if rest:
+            message = f"{{{{{part.text[:80]}}}}}: @{name} is text and has no {rest[0]!r}"
+            raise CellSyntaxError(message, part.line, part.column)
+        return [_as_variable(one, raw=part.raw) for one in inner]
+
+    def _why_later(self, name: str, owner: Variable | None) -> str:
+        if owner is None:  # pragma: no cover - all variables are known once the requests are bound
+            return f"@{name} is not known"
+        cycle = _cycle(name, owner.name, self._all)
+        if cycle:
+            return "variables need each other: " + " -> ".join(cycle)
+        return f"@{name} is defined further below, line {self._all[name].line}: put it above"
+
+    def _bind(self, part: Placeholder) -> Bound:
+        try:
+            expression = part.expression
+            return self._bind_call(part, expression) if isinstance(expression, Call) else self._bind_ref(part, expression)
+        except LookupFailed as error:
+            message = f"{{{{{part.text[:80]}}}}}: {error}"
+            raise CellSyntaxError(message, part.line, part.column) from None
+
+    def _bind_ref(self, part: Placeholder, ref: Ref) -> Bound:
+        name = str(ref.keys[0])
+        if name.startswith("_"):
+            message = f"{name[:40]}: names with a leading underscore are not read"
+            raise LookupFailed(message)
+        if (found := self._rows.reader(ref)) is not None:
+            read = found.read
+            return Bound(part, "row", lambda env: read(env.rows), sources=frozenset((found.source,)), column=found.column)
+        if name in self._labels:
+            read_answer = answer_reader(ref)
+            return Bound(part, "chain", lambda env: read_answer((env.outcomes or {})[name]), parent=name)
+        if name not in self._namespace and self._rows.size == 0:
+            return Bound(part, "row", lambda _env: None, sources=frozenset(range(len(self._rows.tables))))
+        if name not in self._namespace:
+            raise LookupFailed(self._nothing(name))
+        value = walk(self._namespace[name], ref.keys, ref.quoted, name)
+        return Bound(part, "notebook", lambda _env: value)
+
+    def _bind_call(self, part: Placeholder, call: Call) -> Bound:
+        name = check_call(call)
+        if name in SECRET_CALLS:
+            value = self._secret(name, call)
+            return Bound(part, "secret", lambda _env: value, sensitive=True)
+        create: Callable[[Env], Any] = lambda _env: make(call, self._surroundings)  # noqa: E731 - one of two ways
+        if not part.once:
+            return Bound(part, "dynamic", create)
+        place = (part.line, part.column)
+        return Bound(part, "dynamic", lambda env: env.once[place] if place in env.once else env.once.setdefault(place, create(env)))
+
+    def _secret(self, name: str, call: Call) -> Any:
+        variable = call.args[0]
+        if name == "secret" and isinstance(self._namespace.get(variable), str) and not variable.startswith("_"):
+            return self._namespace[variable]
+        return make(call, self._surroundings)
+
+    def _nothing(self, name: str) -> str:
+        if "(" in name or any(sign in name for sign in "+*/|=<>"):
+            return "names are looked up, nothing is evaluated: compute it in Python first and name the result"
+        known = [*self._rows.names(), *self._all, *self._labels, *(one for one, value in self._namespace.items() if _is_value(one, value))]
+        where = "the cell or the notebook"
+        if self._rows.sources:
+            # Where there is no notebook to look into (df.fastreq.get), none is named.
+            where = "the row, the cell or the notebook" if self._namespace else "the row or the cell"
+        own = [name for name in self._rows.names() if name != "index"]
+        hint = near(name, known) or (f"; the row has {offered(own)}" if own else "")
+        return f"nothing in {where} is named {name[:60]!r}{hint}"
+
+
+def _is_value(name: str, value: Any) -> bool:
+    """Tell whether a variable of the notebook is worth offering: a function or a module has no text."""
+    return not str(name).startswith("_") and not callable(value) and not isinstance(value, ModuleType)
+
+
+def _made_once(part: Any) -> Any:
+    return replace(part, once=True) if isinstance(part, Placeholder) and isinstance(part.expression, Call) else part
+
+
+def _continued(inner: Placeholder, outer: Placeholder, rest: tuple[str | int, ...]) -> Placeholder:
+    if not rest:
+        return replace(inner, raw=inner.raw or outer.raw)
+    if isinstance(inner.expression, Call):
+        message = f"{{{{{outer.text[:80]}}}}}: a dynamic value has no {rest[0]!r}"
+        raise CellSyntaxError(message, outer.line, outer.column)
+    assert isinstance(outer.expression, Ref)  # noqa: S101 - it named the variable
+    shift = len(inner.expression.keys) - 1
+    quoted = inner.expression.quoted | {place + shift for place in outer.expression.quoted}
+    ref = Ref((*inner.expression.keys, *rest), quoted)
+    return Placeholder(ref, outer.text, outer.line, outer.column, raw=outer.raw)
+
+
+def _as_variable(part: Any, *, raw: bool) -> BoundPart | Placeholder:
+    if isinstance(part, str):
+        return VarText(part, raw=raw)
+    if isinstance(part, (VarText, Placeholder)) and raw:
+        return replace(part, raw=True)
+    return part  # type: ignore[no-any-return]
+
+
+def _length(part: Any) -> int:
+    return 64 + (len(part) if isinstance(part, str) else len(part.text) if isinstance(part, VarText) else 0)
+
+
+def _cycle(start: str, goal: str, variables: Mapping[str, Variable]) -> list[str]:
+    """Return a path of names from `goal` over `start` back to `goal`, or an empty list."""
+    came_from: dict[str, str] = {start: goal}
+    waiting = [start]
+    while waiting:
+        name = waiting.pop()
+        if name == goal:
+            path = [goal]
+            while len(path) == 1 or path[-1] != goal:
+                path.append(came_from[path[-1]])
+            return path[::-1]
+        for part in variables[name].parts:
+            if isinstance(part, Placeholder) and isinstance(part.expression, Ref):
+                inner = str(part.expression.keys[0])
+                if inner in variables and inner not in came_from:
+                    came_from[inner] = name
+                    waiting.append(inner)
+    return []

@@ -1,0 +1,243 @@
+"""The doors of Python code: fastreq, fastreq_async, fastreq_stream, submit, FastRequests."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterable
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Self, Unpack
+
+from fastreq_jupyter.bridge import interruption, start
+from fastreq_jupyter.client.call import Session, call_of, refuse, run_awaiting, run_blocking, where_it_stopped
+from fastreq_jupyter.client.credentials import Home
+from fastreq_jupyter.client.preview import preview
+from fastreq_jupyter.client.results import conclude
+from fastreq_jupyter.engine.engine import last_run
+from fastreq_jupyter.engine.streaming import Handoffs, StreamedOutcome
+from fastreq_jupyter.errors import OptionError, sealed
+from fastreq_jupyter.options import OptionArguments, Options, document_options
+from fastreq_jupyter.url import parse_target
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, Iterable, Mapping
+    from types import TracebackType
+
+    from fastreq_jupyter.bridge import Waited
+    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.url import Origin
+
+__all__ = ["FastRequests", "fastreq", "fastreq_async", "fastreq_stream", "last_run", "submit"]
+
+_NOT_STREAMED = (
+    "return_type", "return_none_on_failure", "parse_func", "keys", "check", "save_to", "skip_existing", "journal", "fresh", "max_age",
+    "dry_run", "select", "expand", "timings", "response_headers", "progress", "loop",
+)  # fmt: skip
+
+
+@sealed
+@document_options
+def fastreq(urls: Any, **options: Unpack[OptionArguments]) -> Any:
+    """Send requests and block until all are answered; works in a script, in a thread, and inside a running notebook loop.
+
+    Args:
+        urls: A str, a `Request`, or an iterable of these; a generator is drawn as needed.
+        **options: See below.
+
+    Returns:
+        A DataFrame, one row per request in the order given. With another `return_type` one value for a str, a list for an
+        iterable, a dict with `keys`.
+
+    Raises:
+        UsageError: Something is wrong with the arguments; one line, nothing was sent.
+        PartialFailureError: A list was asked for and a request failed, or more failed than `check` tolerates.
+        SourceError: `urls` raised while it was drawn from; the finished rows are in ``.df``.
+        KeyboardInterrupt: Interrupted; the finished rows are in ``last_run().df``.
+    """
+    call = call_of(urls, options)
+    if call.options.dry_run:
+        return preview(call.plan)
+    return _ended(run_blocking(call)[0])
+
+
+@sealed
+@document_options
+async def fastreq_async(urls: Any, **options: Unpack[OptionArguments]) -> Any:
+    """Send requests on the running loop and wait until all are answered.
+
+    Args:
+        urls: As `fastreq`; asynchronous iterables too.
+        **options: See below.
+
+    Returns:
+        As `fastreq`.
+
+    Raises:
+        UsageError: As `fastreq`, and so on.
+        asyncio.CancelledError: The task was cancelled; the run has drained, the finished rows are in ``last_run().df``.
+    """
+    call = call_of(urls, options)
+    if call.options.dry_run:
+        return preview(call.plan)
+    return _ended((await run_awaiting(call))[0])
+
+
+@sealed
+@document_options
+async def fastreq_stream(urls: Any, **options: Unpack[OptionArguments]) -> AsyncGenerator[StreamedOutcome, None]:
+    """Send requests on the running loop and give each out as soon as its head is there, in order of completion.
+
+    The slot of a request is held until its body was read (`aiter_bytes`, `read`) or closed (`aclose`), or its outcome was
+    let go of; while all wait for a reader, a body that nobody begins to read within `timeout` is closed. Leaving the loop
+    before its end cancels what is left.
+
+    Args:
+        urls: As `fastreq`; asynchronous iterables too.
+        **options: See below; those that shape a result are refused.
+
+    Yields:
+        One `StreamedOutcome` per request.
+
+    Raises:
+        UsageError: As `fastreq`.
+        SourceError: `urls` raised while it was drawn from.
+    """
+    refuse(options, _NOT_STREAMED, "shapes results, and a stream has none")
+    call = call_of(urls, options)
+    handoffs = Handoffs(call.options)
+    run = call.launch(handoffs)
+
+    try:
+        async for outcome in handoffs.given_by(run):
+            yield outcome
+            # Whoever holds an outcome holds its slot.
+            del outcome
+        run.raise_error()
+    finally:
+        if not handoffs.left:
+            run.cancel()
+            await run.drained()
+
+
+@sealed
+@document_options
+def submit(urls: Any, **options: Unpack[OptionArguments]) -> Run:
+    """Start requests and return at once: on the running loop inside a coroutine outside IPython, else on the service thread.
+
+    Args:
+        urls: As `fastreq`; asynchronous iterables only where the run lives on the running loop.
+        **options: See below.
+
+    Returns:
+        The live handle; ``await run`` gives what `fastreq` returns.
+
+    Raises:
+        UsageError: As `fastreq`.
+    """
+    refuse(options, ("dry_run", "progress"), "belongs to calls that wait")
+    call = call_of(urls, options)
+    lazy = isinstance(call.plan.requests, AsyncIterable)
+    return start(call.launch, loop="kernel" if lazy else call.options.loop)
+
+
+class FastRequests(Session):
+    """Keep cookies, headers, auth and options over several calls; headers and auth go to the origin of `base_url` alone.
+
+    It belongs to the event loop it is first used on, and raises at once on any other. Use it with ``async with``, or give it
+    as option `session` and as ``--session NAME``.
+
+    Args:
+        base_url: What relative URLs are joined to.
+        headers: Field lines for that origin.
+        auth: Credentials for that origin, or a mapping of origins to credentials.
+        cookies: Cookies for that origin.
+        **options: Defaults of every call.
+
+    Raises:
+        OptionError: A wrong value; or secrets without a base_url, which would go anywhere.
+    """
+
+    @sealed
+    def __init__(
+        self,
+        base_url: str | None = None,
+        *,
+        headers: Mapping[str, str] | Iterable[tuple[str, str]] | None = None,
+        auth: Any = None,
+        cookies: Mapping[str, str] | None = None,
+        **options: Any,
+    ) -> None:
+        refuse(options, ("session", "keys", "dry_run"), "belongs to a single call")
+        given: dict[str, Any] = {**options, "headers": headers, "auth": auth, "cookies": cookies}
+        checked = Options.of(None, **given)
+        home = Home(base_url, checked.headers or (), checked.auth)
+        super().__init__(home, replace(checked, headers=None, auth=None, cookies=None))
+        if checked.cookies is not None:
+            self.jar.set(checked.cookies, self._origin(None))
+
+    @sealed
+    @document_options
+    async def request(self, urls: Any, **options: Unpack[OptionArguments]) -> Any:
+        """Send requests with what the session holds; relative URLs are joined to its base_url.
+
+        Args:
+            urls: As `fastreq_async`.
+            **options: Laid over the session's.
+
+        Returns:
+            As `fastreq`.
+
+        Raises:
+            UsageError: As `fastreq`; or the session is closed, or belongs to another loop.
+        """
+        refuse(options, ("session",), "is the object itself")
+        call = call_of(urls, options, session=self)
+        if call.options.dry_run:
+            return preview(call.plan)
+        return _ended((await run_awaiting(call))[0])
+
+    @sealed
+    def set_cookies(self, cookies: Mapping[str, str], origin: str | None = None) -> None:
+        """Keep cookies for one origin.
+
+        Args:
+            cookies: Names and values.
+            origin: "https://host"; that of base_url by default.
+
+        Raises:
+            OptionError: There is no origin, or a name or value cannot be sent.
+        """
+        self.jar.set(cookies, self._origin(origin))
+
+    def reset_cookies(self) -> None:
+        """Forget all cookies, given and received."""
+        self.jar.clear()
+
+    async def close(self) -> None:
+        """End the session: forget its cookies; its warm connections belong to the loop's engine and stay for others."""
+        self.reset_cookies()
+        self.closed = True
+
+    async def __aenter__(self) -> Self:
+        self.bind()
+        return self
+
+    async def __aexit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+        await self.close()
+
+    def __repr__(self) -> str:
+        return f"<FastRequests {self.home.origin or 'without base_url'}, {len(self.jar)} cookies{', closed' if self.closed else ''}>"
+
+    def _origin(self, given: str | None) -> Origin:
+        if given is not None:
+            try:
+                return parse_target(given).origin
+            except ValueError as error:
+                raise OptionError(f"origin is not possible ({error}): give 'https://host'") from None
+        if self.home.origin is None:
+            raise OptionError("cookies need base_url or an origin, so that they go there only")
+        return self.home.origin
+
+
+def _ended(waited: Waited[Run]) -> Any:
+    if waited.interrupted:
+        raise interruption(where_it_stopped(waited.run, "last_run().df"))
+    return conclude(waited.run)

@@ -1,0 +1,285 @@
+"""One call of a door: what is asked for, how it is launched, waited for and shown."""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import AsyncIterable
+from dataclasses import dataclass, replace
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Protocol, cast
+
+from fastreq_jupyter.bridge import Waited, interruption, start, start_beside, wait_awaiting, wait_blocking
+from fastreq_jupyter.client.plan import make_plan
+from fastreq_jupyter.client.results import conclude, parse, parse_again, present
+from fastreq_jupyter.engine.cookies import Jar
+from fastreq_jupyter.engine.engine import engine_here
+from fastreq_jupyter.errors import OptionError, UsageError
+from fastreq_jupyter.frame.selection import check_expression
+from fastreq_jupyter.options import TABLE, Options
+from fastreq_jupyter.redact import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from fastreq_jupyter.client.credentials import Home
+    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine.store import Store
+    from fastreq_jupyter.engine.streaming import Handoffs
+    from fastreq_jupyter.model import Item, Plan
+
+__all__ = ["Call", "Display", "Session", "call_of", "refuse", "run_awaiting", "run_blocking", "show_with", "where_it_stopped"]
+
+_FRAME_ONLY = ("select", "expand", "timings", "response_headers")
+_LIST_ONLY = ("return_none_on_failure",)
+
+
+class Display(Protocol):
+    """Show one run while its caller waits; called on the thread that waits only.
+
+    Attributes:
+        said: The closing line was shown, too.
+    """
+
+    said: bool
+
+    def tick(self, run: Run) -> None:
+        """Show how far it is; called at once and then about ten times a second."""
+        ...
+
+    def close(self, run: Run | None) -> None:
+        """Show how it ended; None where it never began."""
+        ...
+
+
+class Session:
+    """Hold what several calls share: cookies, defaults, headers and auth for one origin. Bound to the first loop it is used on.
+
+    Attributes:
+        home: Base URL, headers, auth.
+        jar: Cookies.
+        defaults: Options under those of each call.
+    """
+
+    def __init__(self, home: Home, defaults: Options) -> None:
+        self.home = home
+        self.jar = Jar()
+        self.defaults = defaults
+        self.closed = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = Lock()
+
+    def bind(self) -> None:
+        """Belong to the running loop.
+
+        Raises:
+            UsageError: It is closed, or belongs to another loop already.
+        """
+        loop = asyncio.get_running_loop()
+        with self._lock:
+            if self.closed:
+                raise UsageError("this FastRequests is closed: make a new one")
+            if self._loop is not None and self._loop is not loop:
+                raise UsageError("this FastRequests belongs to another event loop: make one for each loop")
+            self._loop = loop
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """Hold what one call will do.
+
+    Attributes:
+        plan: Requests and options.
+        jar: Cookies of the call or its session.
+        session: The session, or None.
+        again: It tries failed requests of an earlier run again: what a journal knows of them does not count.
+    """
+
+    plan: Plan
+    jar: Jar
+    session: Session | None = None
+    again: bool = False
+
+    @property
+    def options(self) -> Options:
+        """Return the options of the plan."""
+        return self.plan.options
+
+    def launch(self, handoffs: Handoffs | None = None) -> Run:
+        """Start the run; must be called on the loop it is to live on.
+
+        Raises:
+            UsageError: The session belongs to another loop, or the backend cannot do what the options ask.
+        """
+        if self.session is not None:
+            self.session.bind()
+        store = _open_store(self.plan, again=self.again)
+        run = engine_here().submit(self.plan, present=present, jar=self.jar, store=store, handoffs=handoffs, again=self._again)
+        run.ending = ended
+        return run
+
+    def _again(self, run: Run, plan: Plan) -> Run:
+        launch = replace(self, plan=plan, again=True).launch
+        # A session belongs to its loop. Without one the kernel's own loop, which the next cell may block, is no place to stay.
+        return parse_again(start(launch) if self.session is None else start_beside(run.loop, launch), run)
+
+
+def call_of(urls: Any, given: Mapping[str, Any], *, session: Session | None = None) -> Call:
+    """Return the call of a function.
+
+    Args:
+        urls: As `make_plan`.
+        given: Options as the user gave them.
+        session: The session whose method was called; else option `session`.
+
+    Raises:
+        UsageError: One line.
+    """
+    session = session or session_of(given)
+    options = Options.of(None if session is None else session.defaults, **given)
+    check_options(options)
+    refuse(given, (name for name, row in TABLE.items() if "function" not in row.doors), "belongs to cells")
+    jar = Jar() if session is None else session.jar
+    plan = make_plan(urls, options, jar=jar, home=None if session is None else session.home)
+    if options.loop == "thread" and isinstance(plan.requests, AsyncIterable):
+        raise UsageError("an asynchronous source is read on the running loop: loop='thread' is not possible with it")
+    return Call(plan, jar, session)
+
+
+def session_of(given: Mapping[str, Any]) -> Session | None:
+    """Return the session among the options.
+
+    Raises:
+        OptionError: It is something else.
+    """
+    session = given.get("session")
+    if session is not None and not isinstance(session, Session):
+        raise OptionError(f"session is a {type(session).__name__}: give a FastRequests object")
+    return session
+
+
+def check_options(options: Options) -> None:
+    """Refuse options that mean nothing for what is returned, and expressions that cannot be read.
+
+    Raises:
+        OptionError: One line.
+    """
+    lists = options.return_type != "dataframe"
+    for name in _FRAME_ONLY if lists else _LIST_ONLY:
+        if getattr(options, name) not in (None, False):
+            wanted = "dataframe" if lists else "json, text, content or response"
+            raise OptionError(f"{name} needs return_type {wanted}")
+    for name in ("select", "expand"):
+        expression = getattr(options, name)
+        if isinstance(expression, str):
+            check_expression(expression, option=name)
+
+
+def refuse(given: Mapping[str, Any], names: Any, why: str) -> None:
+    """Refuse options that this door does not have.
+
+    Raises:
+        OptionError: One of them was given.
+    """
+    for name in names:
+        if name in given:
+            raise OptionError(f"{name} is not possible here: it {why}")
+
+
+def run_blocking(call: Call) -> tuple[Waited[Run], bool]:
+    """Launch, show and wait, blocking; return the run, and whether its closing line was shown."""
+    shown = _Shown(_open_display(call.options))
+    waited: Waited[Run] | None = None
+    try:
+        waited = wait_blocking(call.launch, loop=call.options.loop, tick=shown.tick)
+        # What is shown at the end counts what `parse_func` could not read.
+        parse(waited.run)
+    finally:
+        shown.close(waited)
+    return waited, shown.said
+
+
+async def run_awaiting(call: Call) -> tuple[Waited[Run], bool]:
+    """Launch, show and wait, awaiting; return the run, and whether its closing line was shown."""
+    shown = _Shown(_open_display(call.options))
+    waited: Waited[Run] | None = None
+    try:
+        waited = await wait_awaiting(call.launch, loop=call.options.loop, tick=shown.tick)
+        parse(waited.run)
+    finally:
+        shown.close(waited)
+    return waited, shown.said
+
+
+class _Shown:
+    """Guard a display: one that fails is dropped with a warning, it must not cost the run."""
+
+    def __init__(self, display: Display | None) -> None:
+        self._display = display
+        self._run: Run | None = None
+        self.said = False
+
+    def tick(self, run: Run) -> None:
+        self._run = run
+        if self._display is not None:
+            try:
+                self._display.tick(run)
+            except Exception as error:  # noqa: BLE001 - see the class
+                self._drop(error)
+
+    def close(self, waited: Waited[Run] | None) -> None:
+        if self._display is not None:
+            try:
+                self._display.close(self._run if waited is None else waited.run)
+                self.said = self._display.said
+            except Exception as error:  # noqa: BLE001 - see the class
+                self._drop(error)
+
+    def _drop(self, error: Exception) -> None:
+        self._display = None
+        warnings.warn(one_line(f"the run goes on without its display: {type(error).__name__}: {error}"), RuntimeWarning, stacklevel=2)
+
+
+async def ended(run: Run) -> Any:
+    """Wait for a run that was started before, and return what its call gives; an interrupted cell ends as interrupted.
+
+    Raises:
+        KeyboardInterrupt: Interrupted; the run was cancelled, the finished rows are in it.
+    """
+    waited = await wait_awaiting(lambda: run)
+    if waited.interrupted:
+        raise interruption(where_it_stopped(run, f"{run.name or 'last_run()'}.df"))
+    return conclude(run)
+
+
+def show_with(factory: Callable[[Options], Display | None] | None) -> None:
+    """Set what shows runs to whoever waits for them; the layers above know where they are."""
+    _shows.factory = factory
+
+
+def where_it_stopped(run: Run, place: str) -> str:
+    """Return the line an interrupted call ends with."""
+    known = run.progress.total
+    rows = run.rows
+    finished = sum(row.error != "cancelled" for row in rows)
+    return f"{finished:,} of {len(rows) if known is None else known:,} rows were finished; they are in {place}"
+
+
+class _Shows:
+    factory: Callable[[Options], Display | None] | None = None
+
+
+_shows = _Shows()
+
+
+def _open_display(options: Options) -> Display | None:
+    return None if options.progress == "none" or _shows.factory is None else _shows.factory(options)
+
+
+def _open_store(plan: Plan, *, again: bool) -> Store | None:
+    if plan.options.journal is None:
+        return None
+    # sqlite3 is needed by few
+    from fastreq_jupyter.journal.journal import open_journal  # noqa: PLC0415
+
+    return open_journal(plan.options, again=cast("Iterable[Item]", plan.requests) if again else None)

@@ -1,0 +1,120 @@
+"""Who gets which credentials: a secret goes to its own origin alone."""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+from fastreq_jupyter.errors import OptionError
+from fastreq_jupyter.redact import is_secret_header
+from fastreq_jupyter.url import Origin, Target, parse_target
+
+if TYPE_CHECKING:
+    from fastreq_jupyter.response import Headers
+
+__all__ = ["Credentials", "Home", "SeveralOriginsError"]
+
+
+class SeveralOriginsError(OptionError):
+    """Report that one auth was given for several origins."""
+
+
+class Credentials:
+    """Give each target its Authorization value.
+
+    Args:
+        auth: Checked option `auth`: (user, password), a bearer token, or a mapping of origins to these.
+        origin: The only origin of a single auth; None binds it to the first one that is asked for.
+
+    Raises:
+        OptionError: A key of the mapping is no origin.
+    """
+
+    def __init__(self, auth: Any, origin: Origin | None = None) -> None:
+        self._values: dict[Origin, str] = {}
+        self._single: str | None = None
+        self._strict = origin is None
+        if isinstance(auth, Mapping):
+            self._values = {_origin_of(key): _authorization(one) for key, one in auth.items()}
+        elif auth is not None and origin is not None:
+            self._values = {origin: _authorization(auth)}
+        elif auth is not None:
+            self._single = _authorization(auth)
+
+    def __bool__(self) -> bool:
+        return bool(self._values or self._single)
+
+    def value_for(self, target: Target) -> str | None:
+        """Return the value of Authorization for a target, or None.
+
+        Raises:
+            SeveralOriginsError: A single auth is asked for a second origin.
+        """
+        if self._single is not None and not self._values:
+            self._values[target.origin] = self._single
+        value = self._values.get(target.origin)
+        if value is None and self._single is not None:
+            first = next(iter(self._values))
+            message = f"one auth for several origins ({first} and {target.origin}): give auth={{origin: credentials}}"
+            raise SeveralOriginsError(message)
+        return value
+
+
+class Home:
+    """Hold what a `FastRequests` adds to requests: headers and auth for its origin alone.
+
+    Args:
+        base_url: URL that relative ones are joined to; its origin is where headers and auth go.
+        headers: Checked option `headers`.
+        auth: Checked option `auth`.
+
+    Raises:
+        OptionError: `base_url` is no http or https URL, or secrets were given that have no origin.
+    """
+
+    def __init__(self, base_url: str | None = None, headers: Headers = (), auth: Any = None) -> None:
+        self.base_url = base_url
+        self.headers = headers
+        self.target = None if base_url is None else _base_target(base_url)
+        self.origin = None if self.target is None else self.target.origin
+        if self.origin is None:
+            secret = next((name for name, _ in headers if is_secret_header(name)), None)
+            if secret or (auth is not None and not isinstance(auth, Mapping)):
+                message = f"{f'the header {secret}' if secret else 'auth'} needs base_url, so that it goes to that origin only"
+                raise OptionError(message)
+        self.credentials = Credentials(auth, self.origin)
+
+    def join(self, url: str) -> str:
+        """Return the URL below `base_url` where it is relative ("users", "/users"), as it is elsewhere."""
+        if self.base_url is None or "://" in url.partition("?")[0]:
+            return url
+        base = self.base_url.partition("?")[0].partition("#")[0]
+        return f"{base.rstrip('/')}/{url.lstrip('/')}" if url and url[0] not in "?#" else base + url
+
+    def headers_for(self, target: Target) -> Headers:
+        """Return the field lines this origin gets."""
+        return self.headers if self.origin in (None, target.origin) else ()
+
+
+def _authorization(auth: Any) -> str:
+    if isinstance(auth, str):
+        return auth if auth.partition(" ")[0].lower() in ("bearer", "basic", "token") and " " in auth else f"Bearer {auth}"
+    user, password = auth
+    return "Basic " + b64encode(f"{user}:{password}".encode()).decode("ascii")
+
+
+def _origin_of(key: str) -> Origin:
+    try:
+        return parse_target(key).origin
+    except ValueError as error:
+        message = f"auth: a key is no origin ({error}): give 'https://host'"
+        raise OptionError(message) from None
+
+
+def _base_target(base_url: str) -> Target:
+    try:
+        return parse_target(base_url)
+    except ValueError as error:
+        message = f"base_url is not possible ({error}): give an http or https URL"
+        raise OptionError(message) from None

@@ -1,0 +1,121 @@
+"""What a finished run gives back: a frame, one value, a list or a dict; and what it raises."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+from weakref import WeakKeyDictionary
+
+from fastreq_jupyter.errors import PartialFailureError
+from fastreq_jupyter.redact import one_line, redact_text, redact_url
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.model import Outcome
+
+__all__ = ["check_failures", "conclude", "parse", "parse_again", "present", "value_of"]
+
+_PARSED: WeakKeyDictionary[Run, set[int]] = WeakKeyDictionary()
+_KINDS_SHOWN = 3
+
+
+def present(run: Run) -> Any:
+    """Return the frame of a run as it is now, `parse_func` applied; imports pandas."""
+    # pandas is paid for by whoever wants a frame
+    from fastreq_jupyter.frame.build import present as frame_of  # noqa: PLC0415
+
+    parse(run)
+    return frame_of(run)
+
+
+def value_of(run: Run) -> Any:
+    """Return what a cell's variable holds: the frame, or the list of values, None where a request failed."""
+    if run.options.return_type == "dataframe":
+        return present(run)
+    parse(run)
+    return [row.data if row.ok else None for row in run.rows]
+
+
+def conclude(run: Run) -> Any:
+    """Return what the caller asked for: a frame, or by `return_type` one value, a list, or a dict by key.
+
+    Raises:
+        SourceError: The iterable of requests raised; the finished rows are in ``.df``.
+        PartialFailureError: A list was asked for and a request failed, or more failed than `check` tolerates.
+    """
+    parse(run)
+    run.raise_error()
+    options = run.options
+    if options.return_type == "dataframe":
+        frame = present(run)
+        check_failures(run)
+        return frame
+    rows = run.rows
+    if not options.return_none_on_failure and any(not row.ok for row in rows):
+        raise _partial(run, rows)
+    check_failures(run)
+    values = [row.data if row.ok else None for row in rows]
+    if run.plan.single:
+        return values[0] if values else None
+    # The index of a Series labels the rows of a frame, it does not ask for a dict.
+    keys = run.plan.keys
+    return values if options.keys is None or keys is None else dict(zip(keys, values, strict=False))
+
+
+def check_failures(run: Run) -> None:
+    """Do what option `check` says.
+
+    Raises:
+        PartialFailureError: More requests failed than it tolerates.
+    """
+    bound = run.options.check
+    if bound is None:
+        return
+    rows = run.rows
+    failed = sum(not row.ok for row in rows)
+    allowed = bound.count if bound.count is not None else (bound.fraction or 0.0) * len(rows)
+    if failed > allowed:
+        raise _partial(run, rows)
+
+
+def parse_again(again: Run, earlier: Run) -> Run:
+    """Note which rows of a run that tries failures again were parsed already."""
+    parsed = _PARSED.get(earlier, set())
+    _PARSED[again] = {row.position for row in earlier.rows if row.ok and row.position in parsed}
+    return again
+
+
+def parse(run: Run) -> None:
+    """Apply `parse_func` to every good row that has not seen it; its failure becomes the row's error."""
+    function = run.options.parse_func
+    if function is None:
+        return
+    parsed = _PARSED.setdefault(run, set())
+    for row in run.outcomes:
+        if row.ok and row.position not in parsed:
+            parsed.add(row.position)
+            try:
+                changed = replace(row, data=function(row.data))
+            except Exception as error:  # noqa: BLE001 - the user's function: its failure is this row's, the others go on
+                detail = one_line(f"{type(error).__name__}: {error}")
+                changed = replace(row, error="parse_func", error_detail=detail)
+            run.amend([changed])
+
+
+def _partial(run: Run, rows: Sequence[Outcome]) -> PartialFailureError:
+    keys = None if run.options.keys is None else run.plan.keys
+    failures = {_label(row, keys): row for row in rows if not row.ok}
+    results = {_label(row, keys): row.data for row in rows if row.ok}
+    kinds: dict[str, int] = {}
+    for row in failures.values():
+        kinds[row.error or ""] = kinds.get(row.error or "", 0) + 1
+    shown = ", ".join(f"{kind} x{count:,}" for kind, count in sorted(kinds.items(), key=lambda pair: -pair[1])[:_KINDS_SHOWN])
+    urls = [redact_text(redact_url(row.request.url, row.request.secrets), row.request.secrets) for row in failures.values()]
+    message = f"{len(failures):,} of {len(rows):,} requests failed ({shown}); .results, .failures and .df hold what arrived"
+    return PartialFailureError(message, run=run, failures=failures, results=results, failed_urls=urls)
+
+
+def _label(row: Outcome, keys: Sequence[Any] | None) -> Any:
+    return row.position if keys is None else keys[row.position]

@@ -1,0 +1,286 @@
+"""What the demo server answers, and what it counts.
+
+What it does not on purpose it does well; what goes wrong goes wrong in the same way each time: orders whose id is a
+multiple of 17 answer 503 on every odd request, so that one retry helps.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import math
+import secrets
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+from zlib import crc32
+
+from aiohttp import web
+
+if TYPE_CHECKING:
+    from fastreq_jupyter.demo.shop import Record, Shop
+
+__all__ = ["PATHS", "Api"]
+
+LONGEST_DELAY = 30.0
+FLAKY = 17
+LIMITED_PER_SECOND = 20
+PER_PAGE = 20
+MOST_PER_PAGE = 100
+PATHS = {
+    "/customers": "page by page: ?page=1&per_page=20, with total and a Link header",
+    "/customers/{id}": "one customer",
+    "/customers/{id}/orders": "the orders of one customer, a list",
+    "/customers.csv": "all customers as CSV",
+    "/orders": "page by page; ?customer_id=7 for one customer",
+    "/orders/{id}": f"one order; multiples of {FLAKY} answer 503 on every odd request",
+    "/products": "page by page",
+    "/products/{sku}": "one product",
+    "/products/{sku}/image": "its picture, PNG",
+    "/limited/{n}": f"more than {LIMITED_PER_SECOND} requests a second answer 429 with Retry-After",
+    "/delay/{seconds}": f"answers after that time, at most {LONGEST_DELAY:.0f} s",
+    "/status/{code}": "answers with that status code",
+    "/headers": "the request's headers",
+    "/post": "POST, PUT, PATCH: what was sent",
+    "/gzip": "a compressed body",
+    "/login": 'POST {"user": "demo", "password": "demo"}: a bearer token',
+    "/me": "needs the token: Authorization: Bearer ...",
+    "/stats": "what the server measured; DELETE begins anew",
+}
+
+
+class Api:
+    """Answer requests and count them; lives on the server's loop."""
+
+    def __init__(self, shop: Shop, jitter: tuple[float, float]) -> None:
+        self.shop = shop
+        self.jitter = jitter
+        self.token = secrets.token_urlsafe(24)
+        self.in_flight = 0
+        self.limited_until = 0.0
+        self.limited_left = 0
+        self.visits: Counter[str] = Counter()
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin measuring anew."""
+        self.peak = self.in_flight
+        self.requests = 0
+        self.paths: Counter[str] = Counter()
+        self.statuses: Counter[int] = Counter()
+
+    def app(self) -> web.Application:
+        """Return the application with all routes."""
+        app = web.Application(middlewares=[self.measured], client_max_size=64 * 2**20)
+        get, route = app.router.add_get, app.router.add_route
+        get("/", self.index)
+        get("/customers", self.customers)
+        get("/customers.csv", self.customers_csv)
+        get("/customers/{id:[0-9]+}", self.customer)
+        get("/customers/{id:[0-9]+}/orders", self.customer_orders)
+        get("/orders", self.orders)
+        get("/orders/{id:[0-9]+}", self.order)
+        get("/products", self.products)
+        get("/products/{sku}", self.product)
+        get("/products/{sku}/image", self.image)
+        get("/limited/{n}", self.limited)
+        get("/delay/{seconds}", self.delay)
+        route("*", "/status/{code:[2-5][0-9][0-9]}", self.status)
+        get("/headers", self.headers)
+        get("/gzip", self.gzip)
+        get("/me", self.me)
+        get("/stats", self.stats)
+        route("DELETE", "/stats", self.stats)
+        route("POST", "/login", self.login)
+        for method in ("POST", "PUT", "PATCH"):
+            route(method, "/post", self.post)
+        return app
+
+    @web.middleware
+    async def measured(self, request: web.Request, handler: Any) -> web.StreamResponse:
+        """Count, wait the jitter, answer; an unknown path is JSON as well."""
+        self.in_flight += 1
+        self.peak = max(self.peak, self.in_flight)
+        self.requests += 1
+        resource = request.match_info.route.resource
+        self.paths[resource.canonical if resource else request.path] += 1
+        status = 500
+        try:
+            low, high = self.jitter
+            await asyncio.sleep(low + (high - low) * (crc32(request.path_qs.encode()) % 1000) / 1000)
+            response: web.StreamResponse = await handler(request)
+            status = response.status
+        except web.HTTPException as error:
+            status = error.status
+            response = web.json_response({"error": error.reason, "see": "GET /"}, status=status)
+        finally:
+            self.in_flight -= 1
+            self.statuses[status] += 1
+        return response
+
+    async def index(self, _: web.Request) -> web.Response:
+        """List the paths."""
+        return web.json_response({"server": "fastreq_jupyter.demo", "paths": PATHS})
+
+    async def customers(self, request: web.Request) -> web.Response:
+        """Answer one page of customers."""
+        return _page(request, list(self.shop.customers.values()))
+
+    async def customers_csv(self, _: web.Request) -> web.Response:
+        """Answer all customers as CSV."""
+        text = io.StringIO()
+        rows = [{**row, **row["address"]} for row in self.shop.customers.values()]
+        writer = csv.DictWriter(text, ["id", "name", "segment", "city", "country", "since"], extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+        return web.Response(text=text.getvalue(), content_type="text/csv", charset="utf-8")
+
+    async def customer(self, request: web.Request) -> web.Response:
+        """Answer one customer."""
+        return _found(self.shop.customers.get(int(request.match_info["id"])))
+
+    async def customer_orders(self, request: web.Request) -> web.Response:
+        """Answer the orders of one customer."""
+        number = int(request.match_info["id"])
+        return _found(self.shop.orders_of(number) if number in self.shop.customers else None)
+
+    async def orders(self, request: web.Request) -> web.Response:
+        """Answer one page of orders."""
+        wanted = _number(request, "customer_id", 0, low=1)
+        return _page(request, self.shop.orders_of(wanted) if wanted else list(self.shop.orders.values()))
+
+    async def order(self, request: web.Request) -> web.Response:
+        """Answer one order, or 503 on every odd request for a flaky one."""
+        number = int(request.match_info["id"])
+        self.visits[request.path] += 1
+        if number % FLAKY == 0 and self.visits[request.path] % 2:
+            return web.json_response({"error": "the warehouse is counting, try again"}, status=503)
+        return _found(self.shop.orders.get(number))
+
+    async def products(self, request: web.Request) -> web.Response:
+        """Answer one page of products."""
+        return _page(request, list(self.shop.products.values()))
+
+    async def product(self, request: web.Request) -> web.Response:
+        """Answer one product."""
+        return _found(self.shop.products.get(request.match_info["sku"]))
+
+    async def image(self, request: web.Request) -> web.Response:
+        """Answer a product's picture."""
+        if request.match_info["sku"] not in self.shop.products:
+            raise web.HTTPNotFound
+        return web.Response(body=self.shop.picture(request.match_info["sku"]), content_type="image/png")
+
+    async def limited(self, request: web.Request) -> web.Response:
+        """Answer, or 429 beyond so many requests in a second."""
+        now = time.monotonic()
+        if now >= self.limited_until:
+            self.limited_until, self.limited_left = now + 1, LIMITED_PER_SECOND
+        if self.limited_left == 0:
+            return web.json_response({"error": "too many requests"}, status=429, headers={"Retry-After": "1"})
+        self.limited_left -= 1
+        return web.json_response({"n": request.match_info["n"]})
+
+    async def delay(self, request: web.Request) -> web.Response:
+        """Answer after the time asked for."""
+        try:
+            seconds = float(request.match_info["seconds"])
+        except ValueError:
+            raise web.HTTPBadRequest from None
+        if not 0 <= seconds <= LONGEST_DELAY:
+            raise web.HTTPBadRequest
+        await asyncio.sleep(seconds)
+        return web.json_response({"delay": seconds})
+
+    async def status(self, request: web.Request) -> web.Response:
+        """Answer with the status asked for."""
+        code = int(request.match_info["code"])
+        return web.Response(status=code) if code in {204, 205, 304} else web.json_response({"status": code}, status=code)
+
+    async def headers(self, request: web.Request) -> web.Response:
+        """Answer the request's headers, names in lower case."""
+        return web.json_response({name.lower(): value for name, value in request.headers.items()})
+
+    async def gzip(self, _: web.Request) -> web.Response:
+        """Answer a compressed body, also to those who did not ask."""
+        response = web.json_response({"compressed": True, "filler": "fast " * 200})
+        response.enable_compression(web.ContentCoding.gzip)
+        return response
+
+    async def post(self, request: web.Request) -> web.Response:
+        """Answer what was sent."""
+        body = await request.read()
+        sent: Record = {"method": request.method, "content_type": request.content_type, "bytes": len(body), "query": dict(request.query)}
+        try:
+            sent["json"] = json.loads(body)
+        except ValueError:
+            sent["text"] = body.decode("utf-8", "replace")
+        return web.json_response(sent, status=201 if request.method == "POST" else 200)
+
+    async def login(self, request: web.Request) -> web.Response:
+        """Answer a token for demo / demo."""
+        try:
+            given = await request.json()
+        except ValueError:
+            raise web.HTTPBadRequest from None
+        if given != {"user": "demo", "password": "demo"}:
+            raise web.HTTPUnauthorized
+        return web.json_response({"token": self.token, "expires_in": 3600})
+
+    async def me(self, request: web.Request) -> web.Response:
+        """Answer who holds the token."""
+        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        if not secrets.compare_digest(given, f"Bearer {self.token}".encode()):
+            raise web.HTTPUnauthorized
+        return web.json_response({"user": "demo", "customer_id": 7})
+
+    async def stats(self, request: web.Request) -> web.Response:
+        """Answer what was measured; DELETE begins anew."""
+        seen = self.measurements()
+        if request.method == "DELETE":
+            self.forget()
+        return web.json_response(seen)
+
+    def measurements(self) -> Record:
+        """Return the counts: requests, peak concurrency, per path, per status."""
+        return {
+            "requests": self.requests,
+            "in_flight": self.in_flight,
+            "peak": self.peak,
+            "paths": dict(self.paths),
+            "statuses": {str(code): n for code, n in sorted(self.statuses.items())},
+        }
+
+
+def _number(request: web.Request, name: str, default: int, *, low: int, high: float = math.inf) -> int:
+    try:
+        number = int(request.query.get(name, default))
+    except ValueError:
+        raise web.HTTPBadRequest(reason=f"{name} is no whole number") from None
+    if name in request.query and not low <= number <= high:
+        raise web.HTTPBadRequest(reason=f"{name} is out of range")
+    return number
+
+
+def _found(record: Record | list[Record] | None) -> web.Response:
+    if record is None:
+        raise web.HTTPNotFound
+    return web.json_response(record)
+
+
+def _page(request: web.Request, records: list[Record]) -> web.Response:
+    """Answer one page, with total and the Link header of RFC 8288."""
+    per_page = _number(request, "per_page", PER_PAGE, low=1, high=MOST_PER_PAGE)
+    pages = max(1, -(-len(records) // per_page))
+    page = _number(request, "page", 1, low=1)
+    start = (page - 1) * per_page
+    places = {"first": 1, "prev": page - 1, "next": page + 1, "last": pages}
+    links = [
+        f'<{request.url.update_query(page=number, per_page=per_page)}>; rel="{name}"'
+        for name, number in places.items()
+        if 1 <= number <= pages and page <= pages
+    ]
+    body = {"page": page, "per_page": per_page, "pages": pages, "total": len(records), "items": records[start : start + per_page]}
+    return web.json_response(body, headers={"Link": ", ".join(links)} if links else None)

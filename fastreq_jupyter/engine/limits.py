@@ -1,0 +1,309 @@
+"""When an attempt may start: the run's rate, a host's queue, rate and pauses, and the memory bodies may take meanwhile.
+
+What concerns a host as such (its rate bucket, a pause it asked for) is shared by all runs of the process and lives on
+between them; what concerns a run (slots, breaker) is the run's own.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from threading import Lock
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from fastreq_jupyter.policy.rate import Gcra, interval_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastreq_jupyter.engine.attempt import Job
+    from fastreq_jupyter.engine.progress import Tally
+    from fastreq_jupyter.options import Rate
+    from fastreq_jupyter.policy.health import Health
+    from fastreq_jupyter.url import Origin
+
+__all__ = ["Host", "HostQueue", "MemoryGate", "RateLimiter", "Ticket", "host_at"]
+
+
+class Host:
+    """What all runs must respect of one server: its rate, and pauses it asked for. Thread-safe."""
+
+    def __init__(self) -> None:
+        self._lock = Lock()
+        self._limits: dict[object, tuple[Rate, int]] = {}
+        self._bucket: Gcra | None = None
+        self.paused_until = 0.0
+        self.limited = False
+
+    def limit(self, owner: object, rate: Rate | None, burst: int) -> None:
+        """Set or, with None, lift the rate of one run; the lowest of all runs holds."""
+        with self._lock:
+            if rate is None:
+                self._limits.pop(owner, None)
+            else:
+                self._limits[owner] = (rate, burst)
+            self.limited = bool(self._limits)
+            if not self.limited:
+                return
+            lowest = max(self._limits.values(), key=lambda limit: interval_of(*limit))
+            if self._bucket is None:
+                self._bucket = Gcra(*lowest)
+            else:
+                self._bucket.retune(*lowest)
+
+    def pause(self, until: float) -> None:
+        """Let nothing start before `until`, seconds of `perf_counter`."""
+        with self._lock:
+            self.paused_until = max(self.paused_until, until)
+
+    def peek(self, now: float) -> float:
+        """Return seconds until an attempt may start, 0.0 when it may now."""
+        return self._pause_left(now) or (self._bucket.peek(now) if self._bucket is not None and self.limited else 0.0)
+
+    def take(self, now: float) -> float:
+        """Take the right to start one attempt, or return seconds to wait."""
+        return self._pause_left(now) or (self._bucket.take(now) if self._bucket is not None and self.limited else 0.0)
+
+    def _pause_left(self, now: float) -> float:
+        if not self.paused_until:
+            return 0.0
+        with self._lock:
+            left = self.paused_until - now
+            if left <= 0:
+                self.paused_until = left = 0.0
+        return left
+
+
+_HOSTS: dict[Origin, Host] = {}
+_HOSTS_LOCK = Lock()
+
+
+def host_at(origin: Origin) -> Host:
+    """Return the one `Host` of that origin in this process."""
+    with _HOSTS_LOCK:
+        return _HOSTS.setdefault(origin, Host())
+
+
+class HostQueue:
+    """A run's waiting queue for one host: how many attempts go there at once, and which waits for its turn.
+
+    Args:
+        origin: The host.
+        health: Breaker of this run for it.
+        cap: Requests in flight at most, None for no limit of its own.
+        tally: Counts what waits here.
+        ready: Called with a job whose time has come.
+    """
+
+    def __init__(self, origin: Origin, health: Health, *, cap: int | None, tally: Tally, ready: Callable[[Job], None]) -> None:
+        self.origin = origin
+        self.host: Host = host_at(origin)
+        self.health = health
+        self.cap = cap
+        self.active = 0
+        self.stopped: str | None = None
+        self.waiting: deque[Job] = deque()
+        self.unavailable_in_row = 0
+        self._tally = tally
+        self._released = 0
+        self._ready = ready
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def free(self) -> bool:
+        """Tell whether an attempt may start without asking for anything: no limit is set, nobody waits, all is well."""
+        host = self.host
+        return self.cap is None and not (self._released or self.waiting or self.health.failures or host.limited or host.paused_until)
+
+    def admit(self, job: Job) -> bool:
+        """Let a job start (and count it as active), or keep it until it may."""
+        if job.released:
+            job.released = False
+            self._released -= 1
+        elif self.waiting:
+            self.waiting.append(job)
+            self._tally.waiting += 1
+            return False
+        if not self._room() or self.host.peek(perf_counter()) > 0:
+            self.keep(job)
+            return False
+        self.active += 1
+        return True
+
+    def keep(self, job: Job) -> None:
+        """Put a job that could not start after all back to the head of the queue."""
+        self.waiting.appendleft(job)
+        self._tally.waiting += 1
+        self.pump()
+
+    def leave(self) -> None:
+        """Count one attempt less in flight."""
+        self.active -= 1
+        if self.waiting:
+            self.pump()
+
+    def pump(self) -> None:
+        """Let the next waiting job go if it may; called whenever something changed."""
+        while self.waiting and self._room(self._released):
+            # At a host's rate one goes at a time and calls the next when it has its token: first come, first served.
+            if self._released and self.host.limited:
+                return
+            wait = self.host.peek(perf_counter())
+            if wait > 0:
+                self._wake_in(wait)
+                return
+            job = self.waiting.popleft()
+            self._tally.waiting -= 1
+            job.released = True
+            self._released += 1
+            self._ready(job)
+
+    def empty(self) -> list[Job]:
+        """Return, and forget, what waits here."""
+        jobs = list(self.waiting)
+        self.waiting.clear()
+        self._tally.waiting -= len(jobs)
+        return jobs
+
+    def close(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _room(self, coming: int = 0) -> bool:
+        cap = 1 if self.health.down else self.cap
+        return cap is None or self.active + coming < cap
+
+    def _wake_in(self, seconds: float) -> None:
+        self.close()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.pump()
+
+
+class RateLimiter:
+    """The rate of one run: attempts go through first come, first served.
+
+    The token is taken at the moment of release, so a lagging loop never lets a window see more than the rate allows.
+    """
+
+    def __init__(self, rate: Rate | None, burst: int) -> None:
+        self._bucket = None if rate is None else Gcra(rate, burst)
+        self._queue: deque[asyncio.Future[None]] = deque()
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Tell whether there is a rate, or anybody still waits for the one there was."""
+        return self._bucket is not None or bool(self._queue)
+
+    @property
+    def waiting(self) -> int:
+        """Return how many attempts wait for their token."""
+        return len(self._queue)
+
+    async def acquire(self) -> None:
+        """Return when one attempt may start."""
+        if self._bucket is None or (not self._queue and self._bucket.take(perf_counter()) == 0.0):
+            return
+        future = asyncio.get_running_loop().create_future()
+        self._queue.append(future)
+        self._release()
+        try:
+            await future
+        except asyncio.CancelledError:
+            if not future.cancelled():
+                self._release()
+            raise
+
+    def retune(self, rate: Rate | None, burst: int) -> None:
+        """Change the rate while attempts wait."""
+        if rate is None:
+            self._bucket = None
+        elif self._bucket is None:
+            self._bucket = Gcra(rate, burst)
+        else:
+            self._bucket.retune(rate, burst)
+        self._release()
+
+    def _release(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        while self._queue:
+            if self._queue[0].done():
+                self._queue.popleft()
+                continue
+            wait = 0.0 if self._bucket is None else self._bucket.take(perf_counter())
+            if wait:
+                self._timer = asyncio.get_running_loop().call_later(wait, self._release)
+                return
+            self._queue.popleft().set_result(None)
+
+
+class MemoryGate:
+    """Bound the bytes of bodies in flight: reading waits beyond the limit.
+
+    One reader, the first that had to wait, is always let through, so that full memory never stops a run; the others
+    share what its largest possible body leaves.
+
+    Args:
+        limit: Bytes in flight at most.
+        largest: Bytes of one body at most.
+    """
+
+    def __init__(self, limit: int, largest: int) -> None:
+        self._shared = max(limit - largest, limit // 2)
+        self._used = 0
+        self._first: Ticket | None = None
+        self._waiting: deque[tuple[Ticket, asyncio.Future[None]]] = deque()
+
+    def ticket(self) -> Ticket:
+        """Return the account of one attempt."""
+        return Ticket(self)
+
+    async def admit(self, ticket: Ticket, size: int) -> None:
+        """Return when `size` more bytes may be held."""
+        while self._first is not ticket and self._used + size > self._shared:
+            if self._first is None:
+                self._first = ticket
+                break
+            future = asyncio.get_running_loop().create_future()
+            self._waiting.append((ticket, future))
+            await future
+        ticket.held += size
+        self._used += size
+
+    def release(self, ticket: Ticket) -> None:
+        """Give back all that a ticket holds and wake those who wait."""
+        self._used -= ticket.held
+        ticket.held = 0
+        if self._first is ticket:
+            self._first = None
+        while self._waiting:
+            _, future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+
+
+class Ticket:
+    """Account for the bytes one attempt holds in memory."""
+
+    __slots__ = ("_gate", "held")
+
+    def __init__(self, gate: MemoryGate) -> None:
+        self._gate = gate
+        self.held = 0
+
+    async def admit(self, size: int) -> None:
+        """Return when `size` more bytes may be held."""
+        await self._gate.admit(self, size)
+
+    def release(self) -> None:
+        """Give all of them back."""
+        if self.held or self._gate._first is self:  # noqa: SLF001 - the two are one thing
+            self._gate.release(self)

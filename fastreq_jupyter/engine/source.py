@@ -1,0 +1,111 @@
+"""Draw items from what the user gave: any iterable or async iterable, one at a time, never ahead of need."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from fastreq_jupyter.errors import outside
+
+if TYPE_CHECKING:
+    from fastreq_jupyter.model import Item
+
+__all__ = ["Source"]
+
+# An item that took longer came from a source that waits for something, on the loop's own thread.
+_BLOCKING = 0.005
+
+
+class Source:
+    """The items a run is given, numbered as they are drawn.
+
+    Args:
+        items: What to draw from.
+        limit: Items to draw at most, None for all.
+
+    Attributes:
+        drawn: Items drawn so far.
+        exhausted: Nothing more will come.
+        error: What the source raised; drawing ended there.
+    """
+
+    def __init__(self, items: Iterable[Item] | AsyncIterable[Item], limit: int | None) -> None:
+        self._iterator: Iterator[Item] | AsyncIterator[Item]
+        self._iterator = items.__aiter__() if isinstance(items, AsyncIterable) else iter(items)
+        self._plain = self._iterator if isinstance(self._iterator, Iterator) else None
+        self._limit = limit
+        self._turn = asyncio.Lock()
+        self._blocking = False
+        self.drawn = 0
+        self.exhausted = limit == 0
+        self.error: BaseException | None = None
+
+    @property
+    def ready(self) -> bool:
+        """Tell whether `pull` may be called: the source is a plain iterable that does not keep the loop waiting."""
+        return self._plain is not None and not self._blocking and not self.exhausted
+
+    def pull(self) -> tuple[int, Item] | None:
+        """Return position and item of a plain source, or None at its end."""
+        return None if self._plain is None else self._numbered(self._next(self._plain))
+
+    async def draw(self) -> tuple[int, Item] | None:
+        """Return position and item, or None at the end."""
+        if isinstance(self._iterator, Iterator):
+            return await self._draw_in_turn(self._iterator)
+        async with self._turn:
+            if self.exhausted:
+                return None
+            try:
+                item: Item | None = await anext(self._iterator)
+            except StopAsyncIteration:
+                item = None
+            except Exception as error:  # noqa: BLE001 - the user's iterator: its failure ends the drawing, not the run
+                self.error, item = outside(error), None
+            return self._numbered(item)
+
+    def rest(self) -> Iterator[tuple[int, Item]]:
+        """Give what is left of a synchronous source."""
+        while not self.exhausted and self._plain is not None:
+            numbered = self.pull()
+            if numbered is not None:
+                yield numbered
+
+    async def close(self) -> None:
+        """Close the user's generator; what it raises then is remembered, not thrown."""
+        self.exhausted = True
+        try:
+            if isinstance(self._iterator, AsyncIterator):
+                if hasattr(self._iterator, "aclose"):
+                    await self._iterator.aclose()
+            elif hasattr(self._iterator, "close"):
+                self._iterator.close()
+        except Exception as error:  # noqa: BLE001 - see above
+            self.error = self.error or error
+
+    async def _draw_in_turn(self, iterator: Iterator[Item]) -> tuple[int, Item] | None:
+        """Let the loop come round before each item, or all workers' draws would be one long stop, deaf to an interrupt."""
+        async with self._turn:
+            await asyncio.sleep(0)
+            return None if self.exhausted else self._numbered(self._next(iterator))
+
+    def _next(self, iterator: Iterator[Item]) -> Item | None:
+        began = perf_counter()
+        try:
+            return next(iterator, None)
+        except Exception as error:  # noqa: BLE001 - see above
+            self.error = outside(error)
+            return None
+        finally:
+            self._blocking = perf_counter() - began > _BLOCKING
+
+    def _numbered(self, item: Item | None) -> tuple[int, Item] | None:
+        if item is None:
+            self.exhausted = True
+            return None
+        position = self.drawn
+        self.drawn += 1
+        self.exhausted = self._limit is not None and self.drawn >= self._limit
+        return position, item

@@ -1,0 +1,1 @@
+"""Outcomes become a DataFrame, and shapes of it; importing this folder alone loads no pandas."""

@@ -1,0 +1,127 @@
+"""By what a journal knows a request again.
+
+A request is its method, its URL and its body, and which of the equal ones it is; in them neither credentials (userinfo,
+secret fields, values inserted as secrets) nor what is made anew each time (``$uuid``). Of the headers only those count
+that choose what is answered. All of it is a keyed hash: the journal's text tells nothing of what was sent.
+
+Credentials make a second hash, the guise. Equal requests in different guises (a key per row) are told apart by it; one
+that comes back in a new guise (a token was renewed) is still the same.
+"""
+
+from __future__ import annotations
+
+import re
+from hashlib import blake2b
+from typing import TYPE_CHECKING, NamedTuple
+
+from fastreq_jupyter.redact import MASK, SHORTEST, is_secret_name, redact_url, secret_spans, secret_values
+
+if TYPE_CHECKING:
+    from fastreq_jupyter.model import Request
+
+__all__ = ["Identities", "Identity"]
+
+# Fields that are shown as *** to be safe, but as often as not say what is asked for.
+_ALSO_PLAIN = frozenset({"key", "pass"})
+_CHOOSING = frozenset({"accept", "accept-language", "range"})
+_LARGEST_SEARCHED = 2**20
+_ORIGIN = re.compile(r"([^:/?#]*:)//(?:[^/?#]*@)?([^/?#]*)")
+_BOUNDARY = re.compile(r"boundary=\"?([^\s\";]+)", re.IGNORECASE)
+
+
+class Identity(NamedTuple):
+    """Name a request: hash of what it asks, hash of its credentials (empty without any), and its number among equal ones."""
+
+    base: bytes
+    guise: bytes
+    occurrence: int
+
+
+class Identities:
+    """Name the requests of one run, in the order they come.
+
+    Args:
+        key: Random bytes of the journal.
+    """
+
+    def __init__(self, key: bytes) -> None:
+        self._key = key
+        self._counts: dict[int, int] = {}
+        self._guises: dict[int, bytes] = {}
+
+    def of(self, request: Request) -> Identity:
+        """Return the identity of the next request."""
+        url, content = request.identity or (request.url, request.content)
+        secrets = request.secrets
+        hashed = blake2b(digest_size=16, key=self._key)
+        kind = request.header("content-type")
+        _add(hashed, request.method.encode())
+        _add(hashed, _stable_url(url, secrets).encode("utf-8", "surrogatepass"))
+        for name, value in request.headers:
+            if name.lower() in _CHOOSING:
+                _add(hashed, f"{name.lower()}:{value}".encode("utf-8", "surrogatepass"))
+        if content:
+            _add(hashed, _stable_body(content, kind, secrets))
+        base = hashed.digest()
+        guise = self._guise(request, url, content, kind)
+        # Eight bytes are enough within one run, and a million of them take half the memory.
+        short = int.from_bytes(base[:8]) ^ int.from_bytes(guise[:8])
+        occurrence = self._counts[short] = self._counts.get(short, 0) + 1
+        return Identity(base, guise, occurrence)
+
+    def is_first_guise(self, identity: Identity) -> bool:
+        """Tell whether all equal requests of this run came in this guise so far; to be asked for each."""
+        return self._guises.setdefault(int.from_bytes(identity.base[:8]), identity.guise) == identity.guise
+
+    def _guise(self, request: Request, url: str, content: bytes | None, kind: str | None) -> bytes:
+        if not (request.headers or content or request.secrets or "?" in url or "@" in url or "#" in url):
+            return b""
+        searched = content if content and len(content) <= _LARGEST_SEARCHED else None
+        values = secret_values(url, request.headers, searched, kind) | request.secrets
+        if not values:
+            return b""
+        hashed = blake2b(digest_size=16, key=self._key)
+        for value in sorted(values):
+            _add(hashed, value.encode("utf-8", "surrogatepass"))
+        return hashed.digest()
+
+
+def _add(hashed: blake2b, part: bytes) -> None:
+    hashed.update(len(part).to_bytes(8))
+    hashed.update(part)
+
+
+def _is_credential(name: str) -> bool:
+    return is_secret_name(name) and name.lower() not in _ALSO_PLAIN
+
+
+def _stable_url(url: str, secrets: frozenset[str]) -> str:
+    stable = redact_url(url, secrets, is_secret=_is_credential)
+    if secrets and (origin := _ORIGIN.match(url)):
+        # A secret may hold the server's name: what is asked elsewhere is never the same.
+        stable = f"{origin[1]}//{origin[2]} {stable}"
+    return stable
+
+
+def _stable_body(content: bytes, kind: str | None, secrets: frozenset[str]) -> bytes:
+    if kind is not None and "multipart/" in kind.lower() and (found := _BOUNDARY.search(kind)):
+        content = content.replace(found[1].encode("utf-8", "surrogatepass"), b"boundary")
+    if len(content) <= _LARGEST_SEARCHED:
+        content = _without_fields(content, kind)
+    for secret in secrets:
+        if len(secret) >= SHORTEST:
+            content = content.replace(secret.encode("utf-8", "surrogatepass"), MASK.encode())
+    return content
+
+
+def _without_fields(content: bytes, kind: str | None) -> bytes:
+    try:
+        text = content.decode()
+    except UnicodeDecodeError:
+        text = content.decode("latin-1")
+    kept: list[str] = []
+    at = 0
+    for start, end in secret_spans(text, kind, _is_credential):
+        kept += [text[at:start], MASK]
+        at = end
+    return "".join([*kept, text[at:]]).encode("utf-8", "surrogatepass") if kept else content

@@ -1,0 +1,258 @@
+"""The journal: answers that survive the process (``journal="runs.db"``).
+
+    find     known already? then nothing is sent
+    begin    an unsafe request is marked before it leaves, so that one in flight when the kernel died is known as such
+    finish   an outcome is kept: safe ones at most half a second or 500 rows later, unsafe ones at once
+
+A rerun sends what is missing and what the retry policy may ask for again. A journal that cannot be written any more
+(disk full) says so at once; the run goes on, its results stay in memory.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING
+from weakref import finalize
+
+from fastreq_jupyter.journal.database import Database, open_database
+from fastreq_jupyter.journal.identity import Identities, Identity
+from fastreq_jupyter.journal.rows import COLUMNS, Row, begun_row, is_final, kept_row, outcome_of, seal_of
+from fastreq_jupyter.journal.tables import INSERT
+from fastreq_jupyter.journal.writer import Writer
+from fastreq_jupyter.model import Outcome, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from fastreq_jupyter.model import Item
+    from fastreq_jupyter.options import Options
+
+__all__ = ["Journal", "open_journal"]
+
+_SELECT = f"SELECT {', '.join(COLUMNS)} FROM answers WHERE base = ? AND "  # noqa: S608 - names of ours
+_BY_GUISE = _SELECT + "guise = ? AND occurrence = ?"
+_GUISES = "SELECT DISTINCT guise FROM answers WHERE base = ? LIMIT 2"
+_NEW_GUISE = "UPDATE OR REPLACE answers SET guise = ? WHERE base = ? AND guise = ? AND occurrence = ?"
+# A good answer never gives way to a failure.
+_KEEP = f"""{INSERT.replace("INSERT OR REPLACE", "INSERT")} ON CONFLICT (base, guise, occurrence) DO UPDATE SET
+{", ".join(f"{name} = excluded.{name}" for name in COLUMNS[3:])}
+WHERE excluded.error IS NULL OR answers.error IS NOT NULL OR answers.done = 0"""
+_UNFINISHED = frozenset({"cancelled", "deadline", "stopped", "skipped", "unknown"})
+_MOST_PENDING_BYTES = 64 * 2**20
+
+
+def open_journal(options: Options, clock: Callable[[], float] = time, *, again: Iterable[Item] | None = None) -> Journal:
+    """Open the journal that the options name, for one run; must be called on its loop.
+
+    Args:
+        options: Of the run.
+        clock: Wall clock in seconds.
+        again: Where failed requests are tried again: all items of the plan, good rows as outcomes.
+
+    Raises:
+        JournalError: One line: it is no journal, newer, in use, or cannot be read or made there.
+    """
+    return Journal(open_database(Path(str(options.journal)).expanduser()), options, clock, again=again)
+
+
+class Journal:
+    """Keep the outcomes of one run, and know those of earlier ones. An `engine.store.Store`.
+
+    Args:
+        database: The open file; the journal's writer owns it from here on.
+        options: Of the run.
+        clock: Wall clock in seconds.
+        again: As `open_journal`.
+    """
+
+    def __init__(
+        self, database: Database, options: Options, clock: Callable[[], float] = time, *, again: Iterable[Item] | None = None
+    ) -> None:
+        self._database = database
+        self._options = options
+        self._clock = clock
+        self._identities = Identities(database.key)
+        self._again = again is not None
+        # Good rows are not asked for again, but count among equal requests.
+        self._places = {position: self._identities.of(_request_in(item)) for position, item in enumerate(again or ())}
+        self._known = database.rows > 0 and not options.fresh
+        self._reader = database.reader()
+        self._writer = Writer(database)
+        self._told: set[str] = set()
+        self._trouble: str | None = None
+        self._asked = self._reused = self._unknown = 0
+        self._first, self._last = float("inf"), float("-inf")
+        self._stop = finalize(self, _let_go, self._writer, self._reader)
+
+    def find(self, request: Request, position: int) -> Outcome | None:
+        """Return the known outcome, or None when the request is to be sent."""
+        self._asked += 1
+        identity = self._place(request, position)
+        row = self._look_up(identity) if self._known else None
+        if row is None:
+            if self._database.damaged and not self._may_send(request):
+                return self._as_unknown(request, position, "the journal was damaged and does not know this request")
+            return None
+        if not row.done:
+            if self._may_send(request):
+                return None
+            since = datetime.fromtimestamp(row.at, UTC).astimezone()
+            return self._as_unknown(request, position, f"under way when its process ended, sent after {since:%Y-%m-%d %H:%M:%S}")
+        if self._is_too_old(row) or (self._again and row.error is not None) or not is_final(row, request, self._options):
+            return None
+        self._reused += 1
+        self._first, self._last = min(self._first, row.at), max(self._last, row.at)
+        return outcome_of(row, request, position, self._options)
+
+    async def begin(self, request: Request, position: int) -> None:
+        """Return once the mark of an unsafe request is committed."""
+        identity = self._place(request, position)
+        at, key = self._clock(), self._database.key
+        committed, done = _future()
+        self._writer.put(lambda connection: _insert(connection, INSERT, begun_row(request, identity, at, key)), done=done)
+        await committed
+
+    async def finish(self, outcome: Outcome, content: bytes | None) -> None:
+        """Keep an outcome; return at once for safe requests, after the commit for unsafe ones."""
+        identity = self._places.pop(outcome.position, None)
+        if identity is None or not outcome.attempts or outcome.error in _UNFINISHED:
+            return
+        at, key = self._clock(), self._database.key
+        size = len(content or b"")
+
+        def keep(connection: sqlite3.Connection) -> None:
+            _insert(connection, _KEEP, kept_row(outcome, content, identity, at, key))
+
+        if outcome.request.idempotent and self._writer.pending_bytes < _MOST_PENDING_BYTES:
+            self._writer.put(keep, size=size)
+            return
+        committed, done = _future()
+        self._writer.put(keep, size=size, done=done)
+        await committed
+
+    def notes(self) -> list[str]:
+        """Return lines a person should read: what was reused, or why nothing can be kept any more."""
+        name = self._database.path.name
+        lines = list(self._database.notes)
+        if self._reused:
+            span = _span(self._first, self._last)
+            sent = self._asked - self._reused - self._unknown
+            lines.append(f"{self._reused:,} of {self._asked:,} from {name} ({span}), {sent:,} sent")
+        if self._unknown:
+            lines.append(f"{self._unknown:,} unknown: they may have been sent before; retry_unsafe=True sends them again")
+        if self._writer.skipped:
+            lines.append(f"{self._writer.skipped:,} answers are too large for {name} and were not kept")
+        return [*lines, *self._troubles()]
+
+    def news(self) -> list[str]:
+        """Return the lines that should be shown at once, each one time: damage found, nothing kept any more."""
+        fresh = [line for line in [*self._database.notes, *self._troubles()] if line not in self._told]
+        self._told.update(fresh)
+        return fresh
+
+    async def close(self) -> None:
+        """Commit all that is left and let go of the file; never raises."""
+        if self._stop.detach() is None:
+            return
+        self._reader.close()
+        closed, done = _future()
+        self._writer.stop(done)
+        await closed
+
+    def _place(self, request: Request, position: int) -> Identity:
+        identity = self._places.get(position)
+        if identity is None:
+            identity = self._places[position] = self._identities.of(request)
+        return identity
+
+    def _look_up(self, identity: Identity) -> Row | None:
+        try:
+            row = self._row(identity)
+        except sqlite3.Error as error:
+            self._found_damage(str(error))
+            return None
+        if row is not None and row.seal != seal_of(row, self._database.key):
+            self._found_damage("a row is not as it was written")
+            return None
+        return row
+
+    def _row(self, identity: Identity) -> Row | None:
+        base, guise, occurrence = identity
+        first = self._identities.is_first_guise(identity)
+        values = self._reader.execute(_BY_GUISE, identity).fetchone()
+        if values is None and first:
+            guises = self._reader.execute(_GUISES, (base,)).fetchall()
+            if len(guises) == 1:
+                old = guises[0][0]
+                values = self._reader.execute(_BY_GUISE, (base, old, occurrence)).fetchone()
+                if values is not None:
+                    self._writer.put(lambda connection: _insert(connection, _NEW_GUISE, (guise, base, old, occurrence)))
+        return None if values is None else Row(*values)
+
+    def _found_damage(self, cause: str) -> None:
+        self._trouble = f"{self._database.path.name} is damaged ({cause}): what cannot be read of it is sent again"
+        # What is lost may have been the mark of an unsafe request; and the next one who opens the file has to look.
+        self._database.damaged = self._database.suspect = True
+        self._writer.put(_mark_damaged)
+
+    def _may_send(self, request: Request) -> bool:
+        return request.idempotent or self._options.retry_unsafe or self._options.fresh
+
+    def _is_too_old(self, row: Row) -> bool:
+        return self._options.max_age is not None and self._clock() - row.at > self._options.max_age
+
+    def _as_unknown(self, request: Request, position: int, why: str) -> Outcome:
+        self._unknown += 1
+        return Outcome(position, request, error="unknown", error_detail=f"{why}; retry_unsafe=True sends it again")
+
+    def _troubles(self) -> list[str]:
+        return [line for line in (self._trouble, self._writer.trouble) if line is not None]
+
+
+def _request_in(item: Item) -> Request:
+    return item if isinstance(item, Request) else item.request if isinstance(item, Outcome) else item.shown
+
+
+def _insert(connection: sqlite3.Connection, statement: str, values: tuple[object, ...]) -> None:
+    connection.execute(statement, values)
+
+
+def _mark_damaged(connection: sqlite3.Connection) -> None:
+    connection.execute("INSERT OR REPLACE INTO about (name, value) VALUES ('damaged', ?)", (datetime.now(UTC).isoformat().encode(),))
+
+
+def _future() -> tuple[asyncio.Future[None], Callable[[], None]]:
+    """Return a future of the running loop, and what sets it from another thread."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[None] = loop.create_future()
+
+    def resolve() -> None:
+        if not future.done():
+            future.set_result(None)
+
+    def done() -> None:
+        # The loop may be closed by now: then nobody waits any more.
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(resolve)
+
+    return future, done
+
+
+def _let_go(writer: Writer, reader: sqlite3.Connection) -> None:
+    """End what a journal holds that was never closed."""
+    with suppress(sqlite3.Error):
+        reader.close()
+    writer.stop()
+    writer.join(5.0)
+
+
+def _span(first: float, last: float) -> str:
+    begin, end = (datetime.fromtimestamp(at, UTC).astimezone() for at in (first, last))
+    if f"{begin:%Y-%m-%d %H:%M}" == f"{end:%Y-%m-%d %H:%M}":
+        return f"{begin:%Y-%m-%d %H:%M}"
+    return f"{begin:%Y-%m-%d %H:%M} to {end:%H:%M}" if begin.date() == end.date() else f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"

@@ -1,0 +1,218 @@
+"""What a journal keeps of an outcome, and how an outcome is made from it again.
+
+Kept are: when, method, URL (secrets as ``***``), what became of each attempt, status, field lines (Set-Cookie as ``***``)
+and the body's bytes as they were. Not kept: anything of the request's headers and body. A seal, a keyed hash over all of
+it, shows whether a row came back as it was written.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import fields
+from datetime import UTC, datetime
+from hashlib import blake2b
+from math import isfinite, nan
+from pathlib import Path
+from time import perf_counter, time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fastreq_jupyter.engine.reading import Reading, read_data
+from fastreq_jupyter.files import AtomicFile
+from fastreq_jupyter.model import Attempt, Outcome, Request, Response
+from fastreq_jupyter.policy.retry import RETRIED
+from fastreq_jupyter.redact import MASK, one_line, redact_text, redact_url, secret_values
+from fastreq_jupyter.timing import Timing
+
+if TYPE_CHECKING:
+    from fastreq_jupyter.journal.identity import Identity
+    from fastreq_jupyter.options import Options
+
+__all__ = ["COLUMNS", "Row", "begun_row", "is_final", "kept_row", "outcome_of", "seal_of"]
+
+COLUMNS = ("base", "guise", "occurrence", "done", "at", "method", "url", "status", "error", "record", "body", "seal")
+_BAD = 400
+_FACTS = frozenset({"reused", "encrypted"})
+_MARKS = tuple(field.name for field in fields(Timing))
+_COOKIES = frozenset({"set-cookie", "set-cookie2"})
+
+
+class Row(NamedTuple):
+    """Hold one row of the table of answers.
+
+    Attributes:
+        base, guise, occurrence: Identity.
+        done: 0 for the mark of an unsafe request that is under way, 1 for an outcome.
+        at: Seconds since 1970.
+        method, url: Of the request, for people; secrets as ``***``.
+        status, error: Of the outcome.
+        record: The rest of it, JSON.
+        body: Its bytes after content decoding, None where they are in a file or never came.
+        seal: Keyed hash of all but the guise.
+    """
+
+    base: bytes
+    guise: bytes
+    occurrence: int
+    done: int
+    at: float
+    method: str
+    url: str
+    status: int | None
+    error: str | None
+    record: str
+    body: bytes | None
+    seal: bytes
+
+
+def seal_of(row: Row, key: bytes) -> bytes:
+    """Return the seal that a row must have."""
+    hashed = blake2b(digest_size=16, key=key)
+    for value in (row.base, *row[2:-1]):
+        part = value if isinstance(value, bytes) else repr(value).encode("utf-8", "surrogatepass")
+        hashed.update(b"%s%d:" % (type(value).__name__.encode(), len(part)))
+        hashed.update(part)
+    return hashed.digest()
+
+
+def begun_row(request: Request, identity: Identity, at: float, key: bytes) -> Row:
+    """Return the mark of an unsafe request that is about to be sent."""
+    url = one_line(redact_url(request.url, request.secrets), 2000)
+    row = Row(*identity, 0, at, request.method, url, None, None, "{}", None, b"")
+    return row._replace(seal=seal_of(row, key))
+
+
+def kept_row(outcome: Outcome, content: bytes | None, identity: Identity, at: float, key: bytes) -> Row:
+    """Return the row of an outcome."""
+    request, response = outcome.request, outcome.response
+    secrets = request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
+    record: dict[str, Any] = {
+        "detail": None if outcome.error_detail is None else redact_text(outcome.error_detail, secrets),
+        "attempts": [_attempt_to_json(attempt, outcome.attempts[0].start) for attempt in outcome.attempts],
+    }
+    if response is not None:
+        record["response"] = {
+            "headers": [[name, MASK if name.lower() in _COOKIES else redact_text(value, secrets)] for name, value in response.headers],
+            "final_url": redact_text(redact_url(response.final_url), secrets),
+            "http_version": response.http_version,
+            "reason": redact_text(response.reason, secrets),
+            "size_bytes": response.size_bytes,
+            "path": response.path,
+        }
+    url = one_line(redact_text(redact_url(request.url, request.secrets), secrets), 2000)
+    row = Row(*identity, 1, at, request.method, url, outcome.status, outcome.error, json.dumps(record, allow_nan=False), content, b"")
+    return row._replace(seal=seal_of(row, key))
+
+
+def is_final(row: Row, request: Request, options: Options) -> bool:
+    """Tell whether the outcome in a row stands: it is an answer that the retry policy would not ask for again.
+
+    An unsafe request that left without an answer stands too, unless the user allows resending.
+    """
+    repeatable = request.idempotent or options.retry_unsafe
+    if row.status is not None and row.error is not None and row.error.startswith("http "):
+        return row.status not in RETRIED or not repeatable
+    if row.error is None or row.error == "invalid JSON":
+        return row.body is not None or not repeatable or _saved_file(json.loads(row.record).get("response"), request) is not None
+    return not repeatable and any(attempt["sent"] for attempt in json.loads(row.record)["attempts"])
+
+
+def outcome_of(row: Row, request: Request, position: int, options: Options) -> Outcome:
+    """Return the outcome that a row tells of, its body read as the options of this run ask."""
+    record = json.loads(row.record)
+    attempts = tuple(_attempt_of_json(one) for one in record["attempts"])
+    said = record.get("response")
+    if said is None or row.status is None:
+        return Outcome(position, request, attempts, error=row.error, error_detail=record["detail"])
+    path = None if row.status >= _BAD else _saved_file(said, request)
+    headers = tuple((name, value) for name, value in said.pop("headers"))
+    response = Response(status=row.status, headers=headers, content=row.body, **said)
+    reading = Reading(None)
+    if row.body is not None:
+        content_type = response.header("content-type")
+        reading = read_data(row.body, content_type, status=row.status, return_type=options.return_type, method=request.method)
+    error, detail = (row.error, record["detail"]) if row.error not in (None, "invalid JSON") else (reading.error, reading.detail)
+    data = reading.data
+    if path is None and request.save_as is not None and row.body is not None and row.status < _BAD:
+        path, error, detail = _write_file(row.body, request.save_as)
+    if path is not None:
+        response.path, response.content = path, None
+        data = path
+    if options.return_type == "response":
+        data = response
+    else:
+        response.content = None
+    return Outcome(position, request, attempts, response, data, error, detail)
+
+
+def _saved_file(said: dict[str, Any] | None, request: Request) -> str | None:
+    """Return the file of a saved body, None where it is no more as it was, or is wanted elsewhere."""
+    path: str | None = said["path"] if said is not None else None
+    if said is None or path is None or path != request.save_as:
+        return None
+    try:
+        return path if Path(path).stat().st_size == said["size_bytes"] else None
+    except OSError:
+        return None
+
+
+def _write_file(body: bytes, path: str) -> tuple[str | None, str | None, str | None]:
+    """Write a kept body to where this run wants it; return path, error, detail."""
+    try:
+        file = AtomicFile(path)
+        try:
+            file.write(body)
+            file.commit()
+        finally:
+            file.discard()
+    except OSError as error:
+        return None, "save_to", f"{path}: {error.strerror or error}"
+    return path, None, None
+
+
+def _attempt_to_json(attempt: Attempt, zero: float) -> dict[str, Any]:
+    return {
+        "number": attempt.number,
+        "started_at": attempt.started_at.isoformat(),
+        "start": _number(attempt.start - zero),
+        "end": _number(attempt.end - zero),
+        "queued": _number(attempt.queued),
+        "status": attempt.status,
+        "error": attempt.error,
+        "error_detail": attempt.error_detail,
+        "retry_wait": _number(attempt.retry_wait),
+        "sent": attempt.sent,
+        "hops": [_hop_to_json(hop, zero) for hop in attempt.hops],
+    }
+
+
+def _attempt_of_json(said: dict[str, Any]) -> Attempt:
+    started_at = datetime.fromisoformat(said["started_at"]).astimezone(UTC)
+    # Where it would lie on this process's clock.
+    start = perf_counter() - (time() - started_at.timestamp())
+    zero = start - (said["start"] or 0.0)
+    return Attempt(
+        number=said["number"],
+        started_at=started_at,
+        start=start,
+        end=zero + said["end"] if said["end"] is not None else nan,
+        queued=nan if said["queued"] is None else said["queued"],
+        hops=tuple(_hop_of_json(hop, zero) for hop in said["hops"]),
+        status=said["status"],
+        error=said["error"],
+        error_detail=said["error_detail"],
+        retry_wait=said["retry_wait"] or 0.0,
+        sent=said["sent"],
+    )
+
+
+def _number(value: float) -> float | None:
+    return round(value, 7) if isfinite(value) else None
+
+
+def _hop_to_json(hop: Timing, zero: float) -> dict[str, float | bool | None]:
+    return {name: getattr(hop, name) if name in _FACTS else _number(getattr(hop, name) - zero) for name in _MARKS}
+
+
+def _hop_of_json(said: dict[str, Any], zero: float) -> Timing:
+    marks: dict[str, Any] = {name: nan if value is None else zero + value for name, value in said.items() if name not in _FACTS}
+    return Timing(**marks, reused=said["reused"], encrypted=said["encrypted"])

@@ -1,0 +1,138 @@
+"""The one thread that writes a journal: jobs are committed in batches, at once where somebody waits for it."""
+
+from __future__ import annotations
+
+import sqlite3
+from contextlib import suppress
+from queue import Empty, SimpleQueue
+from threading import Thread
+from time import monotonic
+from typing import TYPE_CHECKING, NamedTuple
+
+from fastreq_jupyter.redact import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastreq_jupyter.journal.database import Database
+
+__all__ = ["Writer"]
+
+# At most 0.5 s behind: the batch waits for 0.3 s, the rest is for the commit.
+_LONGEST_WAIT = 0.3
+_LARGEST_BATCH = 500
+_LARGEST_BYTES = 16 * 2**20
+
+
+class _Job(NamedTuple):
+    work: Callable[[sqlite3.Connection], None]
+    size: int
+    done: Callable[[], None] | None
+
+
+class Writer:
+    """Write to a journal from a daemon thread of its own.
+
+    Attributes:
+        trouble: Why nothing is written any more, in one line; None while all is well.
+        skipped: Rows that alone could not be written.
+    """
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._put_bytes = 0
+        self._done_bytes = 0
+        self.trouble: str | None = None
+        self.skipped = 0
+        self._finished: Callable[[], None] | None = None
+        self._thread = Thread(target=self._run, name="fastreq-journal", daemon=True)
+        self._thread.start()
+
+    @property
+    def pending_bytes(self) -> int:
+        """Return how many bytes of bodies wait to be written."""
+        return self._put_bytes - self._done_bytes
+
+    def put(self, work: Callable[[sqlite3.Connection], None], *, size: int = 0, done: Callable[[], None] | None = None) -> None:
+        """Let the thread do some work on the connection.
+
+        Args:
+            work: Executes statements; its transaction is the batch.
+            size: Bytes it holds in memory.
+            done: Called on the thread once it is committed, or will never be; makes the commit come at once.
+        """
+        self._put_bytes += size
+        self._jobs.put(_Job(work, size, done))
+
+    def stop(self, done: Callable[[], None] | None = None) -> None:
+        """Let the thread commit what is left, close the file, call `done` and end; can be called twice."""
+        self._finished = done
+        self._jobs.put(None)
+
+    def join(self, timeout: float) -> None:
+        """Wait for the end of the thread, seconds at most."""
+        self._thread.join(timeout)
+
+    def _run(self) -> None:
+        try:
+            more = True
+            while more:
+                batch, more = self._collect()
+                self._commit(batch)
+        finally:
+            self._database.close(clean=self.trouble is None)
+            if self._finished is not None:
+                self._finished()
+
+    def _collect(self) -> tuple[list[_Job], bool]:
+        """Return the next batch, and whether there is more to come."""
+        batch: list[_Job] = []
+        size = 0
+        due = 0.0
+        urgent = False
+        while len(batch) < _LARGEST_BATCH and size < _LARGEST_BYTES:
+            try:
+                if urgent:
+                    job = self._jobs.get_nowait()
+                elif batch:
+                    job = self._jobs.get(timeout=max(0.0, due - monotonic()))
+                else:
+                    job = self._jobs.get()
+            except Empty:
+                break
+            if job is None:
+                return batch, False
+            due = due or monotonic() + _LONGEST_WAIT
+            urgent = urgent or job.done is not None
+            size += job.size
+            batch.append(job)
+        return batch, True
+
+    def _commit(self, batch: list[_Job]) -> None:
+        try:
+            if batch and self.trouble is None:
+                self._write(batch)
+        except Exception as error:  # noqa: BLE001 - whatever it is, results stay in memory and the run goes on
+            self._give_up(error)
+        for job in batch:
+            self._done_bytes += job.size
+            if job.done is not None:
+                job.done()
+
+    def _write(self, batch: list[_Job]) -> None:
+        connection = self._database.connection
+        connection.execute("BEGIN IMMEDIATE")
+        for job in batch:
+            try:
+                job.work(connection)
+            except (sqlite3.DataError, OverflowError, UnicodeError):
+                # One row that SQLite cannot hold (more than a gigabyte) is no reason to lose the others.
+                self.skipped += 1
+        connection.execute("COMMIT")
+
+    def _give_up(self, error: Exception) -> None:
+        with suppress(sqlite3.Error):
+            self._database.connection.execute("ROLLBACK")
+        cause = one_line(str(error), 100) or type(error).__name__
+        self.trouble = f"{self._database.path.name} cannot be written any more ({cause}): from here on results are in memory only"

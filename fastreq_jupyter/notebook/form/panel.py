@@ -1,0 +1,277 @@
+"""The form: choose what is sent and how, run it, and have the same as a cell.
+
+What runs is what "To cell" shows: the form is written as a magic's line and a cell's text, and these are read again.
+Clicks may come in on several threads; one run of a form goes on at a time.
+"""
+
+from __future__ import annotations
+
+import html
+from threading import Lock, Thread
+from time import monotonic, sleep
+from typing import TYPE_CHECKING, Any
+
+import ipywidgets as widgets
+
+from fastreq_jupyter.bridge import start
+from fastreq_jupyter.client.preview import preview, preview_line
+from fastreq_jupyter.client.results import value_of
+from fastreq_jupyter.errors import FastreqError, UsageError
+from fastreq_jupyter.notebook.form.answers import attention, cell_html, ended_line, preview_html, what_failed
+from fastreq_jupyter.notebook.form.checks import refuse_secrets
+from fastreq_jupyter.notebook.form.fields import make_fields
+from fastreq_jupyter.notebook.form.layout import classed, lay_out
+from fastreq_jupyter.notebook.form.order import blamed, cell_of, make_order, settings, wrong_of
+from fastreq_jupyter.notebook.form.values import first_contents, written_requests
+from fastreq_jupyter.notebook.html import summary
+from fastreq_jupyter.notebook.monitor.widget import Monitor
+from fastreq_jupyter.notebook.show import variables, where_all_is
+from fastreq_jupyter.options import TABLE
+from fastreq_jupyter.redact import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, MutableMapping
+
+    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.notebook.form.form import Field
+    from fastreq_jupyter.notebook.order import Order
+
+__all__ = ["Panel"]
+
+DOUBLE_CLICK_S = 0.6
+"""Time after a click on Run in which another one is the second half of a double click."""
+
+_NO_NOTEBOOK = "a form for requests: it needs a notebook that shows widgets; %fastreq --help lists all options"
+
+
+class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
+    """Send requests from a form; below it the run is shown live.
+
+    Args:
+        requests: URLs, one a line or several, or the text of a ``%%fastreq`` cell.
+        name: Variable that the result goes to.
+        namespace: Where variables are looked up and assigned; the notebook's by default.
+        **options: First content of the fields, as functions take it, where it can be written as text.
+
+    Attributes:
+        fields: Option (and ``requests``, ``name``) -> its field; ``panel.fields["concurrency"].control`` is an ordinary
+            ipywidgets control.
+        run: The newest run started here, or None.
+
+    Raises:
+        FastreqError: An option that is none, a value that is not possible, or a secret written out; one line.
+    """
+
+    def __init__(
+        self, requests: str | Iterable[str] = "", name: str = "", *, namespace: MutableMapping[str, Any] | None = None, **options: Any
+    ) -> None:
+        if not isinstance(name, str):
+            raise UsageError(f"name is the name of a variable, as text, not {type(name).__name__}")
+        self.run: Run | None = None
+        self._namespace = variables() if namespace is None else namespace
+        known = [key for key, row in TABLE.items() if "panel" in row.doors and key not in ("dry_run", "background", "progress", "loop")]
+        contents = {**first_contents(options, known), "requests": written_requests(requests), "name": name}
+        refuse_secrets(contents)
+        self.fields: dict[str, Field] = make_fields(settings(), self._namespace, contents)
+        self._lock = Lock()
+        self._busy = self._starting = False
+        self._pressed_at = -DOUBLE_CLICK_S
+        self._order: Order | None = None
+        self._note = classed(widgets.HTML(), "fastreq-note")
+        self._aside = classed(widgets.VBox(), "fastreq-aside")
+        self._below = widgets.VBox()
+        self._summaries: list[Any] = []
+        self._attending = False
+        self._buttons = self._make_buttons()
+        for field in self.fields.values():
+            if field.given:
+                field.check()
+            field.control.observe(lambda _, field=field: self._changed(field), names="value")
+        super().__init__([lay_out(self.fields, self._buttons, self._note), self._aside, self._below])
+        self.add_class("fastreq-panel")
+
+    def _ipython_display_(self) -> None:
+        """Show the form, and below it keep a place for the summary of its newest run."""
+        from IPython.display import display  # noqa: PLC0415 - asked for where it is shown
+
+        display({**self._repr_mimebundle_(), "text/plain": _NO_NOTEBOOK}, raw=True)  # type: ignore[no-untyped-call]
+        place = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        if place is not None:
+            self._summaries.append(place)
+
+    @property
+    def df(self) -> Any:
+        """Return the frame of the newest run at this moment, None before the first."""
+        return None if self.run is None else self.run.df
+
+    @property
+    def cell(self) -> str:
+        """Return the ``%%fastreq`` cell that does the same as the form.
+
+        Raises:
+            FastreqError: The body cannot go with these requests, or a secret is written out.
+        """
+        refuse_secrets({name: field.control.value for name, field in self.fields.items()})
+        return cell_of(self.fields)
+
+    def order(self) -> Order:
+        """Return what the form asks for, checked; nothing is sent. What is wrong is shown beside its field.
+
+        Raises:
+            FastreqError: One line.
+        """
+        return make_order(self.fields, self._namespace)
+
+    def start(self) -> Run | None:
+        """Start a run in the background and show it below; None where the form is wrong, or its run still goes on."""
+        with self._lock:
+            if self._starting or (self.run is not None and not self.run.done):
+                self._say("A run of this form goes on: wait for its end, or cancel it below.")
+                return None
+            self._starting = True
+        try:
+            return self._start()
+        finally:
+            self._starting = False
+
+    def _start(self) -> Run | None:
+        order = self._try()
+        if order is None:
+            return None
+        try:
+            run = start(order.call.launch, loop="thread")
+        except FastreqError as error:
+            self._refuse(str(blamed(error, self.fields)))
+            return None
+        self._order = order
+        self._aside.children = ()
+        self._adopt(run)
+        if self._below.children:
+            # One view for all runs of a form: each would stay in the notebook's widget state.
+            self._below.children[0].follow(run)
+        else:
+            self._below.children = (Monitor(run, on_retry=self._retried),)
+        return run
+
+    def _retried(self, again: Run) -> str:
+        """Go on with a run that sends failed requests again; return what the view says of it."""
+        self._adopt(again)
+        return where_all_is(again, again.name or "last_run().df")
+
+    def _adopt(self, run: Run) -> None:
+        """Make a run the panel's own: its result goes to the variable when it has ended."""
+        with self._lock:
+            self.run, self._busy = run, True
+        self._show_busy(busy=True)
+        self._say("")
+        # On a thread of its own: a large frame would stall the loop that other runs live on.
+        run.finished.add_done_callback(lambda _: Thread(target=self._conclude, args=(run,), daemon=True).start())
+
+    def _conclude(self, run: Run) -> None:
+        """Assign the result, say so, and leave a summary for pages without widgets; of the newest run only."""
+        try:
+            value, problem = value_of(run), what_failed(run)
+            with self._lock:
+                if run is not self.run:
+                    return
+                if run.name is not None:
+                    self._namespace[run.name] = value
+            notes = () if self._order is None else self._order.late_notes()
+            self._say(ended_line(run, run.name), *([problem] if problem else ()), *notes, wrong=problem is not None)
+            for place in self._summaries:
+                place.update(summary(run), raw=True)
+        except Exception as error:  # noqa: BLE001 - on this thread nobody else would be told
+            self._say(f"The run has ended, but its result could not be made: {type(error).__name__}: {error}", wrong=True)
+        finally:
+            self._let_go(run)
+
+    def _let_go(self, run: Run | None) -> None:
+        """Let Run be pressed again, once a double click would be over."""
+        sleep(max(0.0, self._pressed_at + DOUBLE_CLICK_S - monotonic()))
+        with self._lock:
+            if run is not None and run is not self.run:
+                return
+            self._busy = False
+        self._show_busy(busy=False)
+
+    def _press(self) -> None:
+        """Do what a click on Run asks for; the second half of a double click asks for nothing."""
+        with self._lock:
+            if self._busy:
+                return
+            self._busy, self._pressed_at = True, monotonic()
+        self._show_busy(busy=True)
+        run = None
+        try:
+            run = self.start()
+        finally:
+            if run is None:
+                self._pressed_at = -DOUBLE_CLICK_S
+                self._let_go(self.run)
+
+    def _show_busy(self, *, busy: bool) -> None:
+        run = self._buttons[0]
+        run.disabled, run.description, run.icon = busy, "Running" if busy else "Run", "spinner spin" if busy else "play"
+
+    def _try(self) -> Order | None:
+        try:
+            return self.order()
+        except FastreqError as error:
+            self._refuse(str(error))
+            return None
+
+    def _refuse(self, message: str) -> None:
+        """Say what is wrong; what an earlier click showed is not what the form says now."""
+        self._aside.children = ()
+        wrong = wrong_of(self.fields)
+        self._say(attention(wrong) if wrong else message, wrong=True)
+        self._attending = bool(wrong)
+
+    def _changed(self, field: Field) -> None:
+        """Look again at what may be mended by this change."""
+        if field.name == "headers" and self.fields["data"].given:
+            self.fields["data"].check()
+        for other in wrong_of(self.fields):
+            if other is not field:
+                other.check()
+        self._aside.children = ()
+        if self._attending:
+            wrong = wrong_of(self.fields)
+            self._say(attention(wrong) if wrong else "", wrong=True)
+            self._attending = bool(wrong)
+
+    def _preview(self) -> None:
+        order = self._try()
+        if order is None:
+            return
+        try:
+            frame = preview(order.call.plan)
+        except FastreqError as error:
+            self._refuse(str(error))
+            return
+        self._say("")
+        said = preview_line(frame.attrs["fastreq"]["summary"], order.line.name)
+        self._aside.children = (classed(widgets.HTML(preview_html(frame, said)), "fastreq-preview"),)
+
+    def _show_cell(self) -> None:
+        if self._try() is None:
+            return
+        self._say("")
+        copy = classed(widgets.Button(description="Copy", icon="copy", tooltip="Copy the cell"), "fastreq-copy")
+        self._aside.children = (copy, widgets.HTML(cell_html(self.cell)))
+
+    def _say(self, *lines: str, wrong: bool = False) -> None:
+        self._attending = False
+        kind = "fastreq-error" if wrong else "fastreq-told"
+        said = "".join(f"<div>{html.escape(one_line(line))}</div>" for line in lines if line)
+        self._note.value = f'<div role="status" class="{kind}">{said}</div>' if said else ""
+
+    def _make_buttons(self) -> list[Any]:
+        buttons = [
+            widgets.Button(description="Run", button_style="primary", icon="play", tooltip="Send the requests"),
+            widgets.Button(description="Dry run", icon="eye", tooltip="Show what would be sent; nothing is sent"),
+            widgets.Button(description="To cell", icon="code", tooltip="Show the cell that does the same"),
+        ]
+        for button, action in zip(buttons, (self._press, self._preview, self._show_cell), strict=True):
+            button.on_click(lambda _, act=action: act())
+        return buttons

@@ -1,0 +1,183 @@
+"""What the panel knows of a run's rows: what has finished, entered once, and what was under way when it was last looked at.
+
+The law: nothing is kept here but numbers and short texts that may be shown. The ledger holds no request, no body and no
+outcome, so that a panel left open keeps no memory of a run alive and can leak no secret.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from math import nan
+from typing import TYPE_CHECKING
+
+from fastreq_jupyter.notebook.monitor.batch import ATTEMPT_COLUMNS, ROW_COLUMNS, Table
+from fastreq_jupyter.redact import one_line, redact_text, redact_url, secret_values
+from fastreq_jupyter.timing import phases_of
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from fastreq_jupyter.engine.progress import UnderWay
+    from fastreq_jupyter.model import Attempt, Outcome, Request
+
+__all__ = ["FAILED", "IN_FLIGHT", "OK", "WAITING", "Ledger"]
+
+URL_LIMIT = 300
+IN_FLIGHT, WAITING, OK, FAILED = 1, 2, 3, 4
+_ROW_TEXTS = ("url", "host", "method", "error", "type", "name", "detail")
+_ORIGIN = re.compile(r"(\w+://)([^/?#]*)")
+_MS = 1000.0
+
+
+class Ledger:
+    """Keep what is shown of each row and each attempt.
+
+    Args:
+        row_limit: Rows listed at most; of those beyond nothing is kept.
+
+    Attributes:
+        began: When the run began, seconds of `time.perf_counter`; NaN until somebody tells.
+        rows: Table of rows, by position.
+        attempts: Table of attempts; those of a row stand together.
+        changed: Rows that changed since somebody emptied this; in that order.
+        untold: Rows whose texts nobody has taken yet.
+    """
+
+    def __init__(self, *, row_limit: int) -> None:
+        self.began = nan
+        self.rows = Table({k: v for k, v in ROW_COLUMNS.items() if k not in (*_ROW_TEXTS, "position")} | {"first": "L"}, _ROW_TEXTS)
+        self.attempts = Table({k: v for k, v in ATTEMPT_COLUMNS.items() if k not in ("position", "error")}, ("error",))
+        self.changed: dict[int, None] = {}
+        self.untold: set[int] = set()
+        self.row_limit = row_limit
+        self._told: dict[int, tuple[int, float | None, int | None]] = {}
+        # Looked up once: these are written for each request, on the loop that sends the others.
+        row, attempt = self.rows.numbers, self.attempts.numbers
+        self._state, self._tries, self._first = row("state"), row("tries"), row("first")
+        self._elapsed, self._status, self._size = row("elapsed"), row("status"), row("size")
+        self._urls, self._types = self.rows.texts("url"), self.rows.texts("type")
+        self._start, self._total, self._wait = attempt("start"), attempt("total"), attempt("wait")
+        self._phases = [attempt(name) for name in ("queued", "dns", "connect", "tls", "receive", "retry_wait")]
+        self._tried, self._number = attempt("status"), attempt("number")
+
+    def enter(self, outcomes: Sequence[Outcome]) -> None:
+        """Enter requests that have their outcome."""
+        for outcome in outcomes:
+            if outcome.position < self.row_limit:
+                self._finish(outcome)
+
+    def observe(self, under_way: Iterable[UnderWay]) -> None:
+        """Enter how those are that have none yet; what is as it was when last looked at does not count as changed."""
+        for one in under_way:
+            seen = (len(one.attempts), one.start, one.status)
+            if one.position < self.row_limit and self._told.get(one.position) != seen:
+                self._told[one.position] = seen
+                self._show(one)
+
+    def places(self, row: int) -> range:
+        """Return where the attempts of a row are in the table of attempts."""
+        first = self._first[row]
+        return range(first, first + self._tries[row])
+
+    def _show(self, one: UnderWay) -> None:
+        row = one.position
+        self._describe(row, one.request)
+        tries = len(one.attempts)
+        at = self._write_attempts(row, one.attempts, tries + (one.start is not None))
+        if one.start is None:
+            self._state[row] = WAITING
+            return
+        self._state[row] = IN_FLIGHT
+        at += tries
+        self._number[at] = tries + 1
+        self._start[at] = self._since(one.start)
+        if one.status is not None:
+            self._tried[at] = one.status
+            self._wait[at] = (one.head_at - one.start) * _MS
+
+    def _finish(self, outcome: Outcome) -> None:
+        row, response, error = outcome.position, outcome.response, outcome.error
+        self._describe(row, outcome.request)
+        self._state[row] = OK if error is None else FAILED
+        self._elapsed[row] = outcome.elapsed * _MS
+        if response is not None:
+            self._status[row] = response.status
+            self._size[row] = response.size_bytes
+            self._types[row] = _media_type(response.header("content-type"))
+        if error is not None:
+            self.rows.texts("error")[row] = error
+            self.rows.texts("detail")[row] = _cause(outcome)
+        self._write_attempts(row, outcome.attempts, len(outcome.attempts))
+        self._told.pop(row, None)
+
+    def _describe(self, row: int, request: Request) -> None:
+        """Enter what was asked, the first time a row is heard of."""
+        self.changed[row] = None
+        rows = self.rows
+        if row >= rows.length:
+            rows.grow(row + 1)
+        if self._urls[row]:
+            return
+        url = one_line(redact_url(request.url, request.secrets), URL_LIMIT)
+        self._urls[row] = url or "(no URL)"
+        rows.texts("host")[row] = _origin(url)
+        rows.texts("method")[row] = one_line(request.method, 20)
+        name = request.label or ("" if request.key is None else str(request.key))
+        if name:
+            rows.texts("name")[row] = one_line(redact_text(name, request.secrets), 80)
+        self.untold.add(row)
+
+    def _write_attempts(self, row: int, attempts: Sequence[Attempt], count: int) -> int:
+        """Write the attempts of a row and make room for `count` of them; return where the first one is."""
+        at: int = self._first[row]
+        if count > self._tries[row]:
+            # At the end, where they can stand together; a place that is left behind belongs to nobody.
+            at = self._first[row] = self.attempts.length
+            self.attempts.grow(at + count)
+        self._tries[row] = count
+        for place, attempt in enumerate(attempts, at):
+            self._write(place, attempt)
+        return at
+
+    def _write(self, at: int, attempt: Attempt) -> None:
+        phases = phases_of(attempt.hops)
+        queued, dns, connect, tls, receive, retry_wait = self._phases
+        start = attempt.start
+        self._number[at] = attempt.number
+        self._start[at] = self._since(start)
+        queued[at] = attempt.queued * _MS
+        dns[at] = phases.dns * _MS
+        connect[at] = phases.connect * _MS
+        tls[at] = phases.tls * _MS
+        self._wait[at] = phases.wait * _MS
+        receive[at] = phases.receive * _MS
+        self._total[at] = (attempt.end - start) * _MS
+        retry_wait[at] = attempt.retry_wait * _MS
+        self._tried[at] = attempt.status or 0
+        if attempt.error is not None:
+            self.attempts.texts("error")[at] = attempt.error
+
+    def _since(self, moment: float) -> float:
+        """Return milliseconds since the run began; NaN for what was before it (a row known already)."""
+        passed = (moment - self.began) * _MS
+        return passed if passed >= 0 else nan
+
+
+def _cause(outcome: Outcome) -> str:
+    request = outcome.request
+    secrets = request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
+    return one_line(redact_text(outcome.error_detail or "", secrets))
+
+
+def _origin(url: str) -> str:
+    """Return scheme and authority of a URL that is fit to be shown."""
+    found = _ORIGIN.match(url)
+    if found is None:
+        return ""
+    return found[0] if "@" not in found[2] else found[1] + found[2].rpartition("@")[2]
+
+
+@lru_cache(maxsize=256)
+def _media_type(value: str | None) -> str:
+    return one_line((value or "").partition(";")[0].strip().lower(), 60)

@@ -1,0 +1,197 @@
+"""The live view of one run: a widget that tells the page what happens and posts what the page asks for.
+
+Commands travel as custom messages, never as traits: a trait changed by the user while an async cell updates the same
+widget is lost on ipykernel 7.4. They may arrive on any thread, and only call the run's thread-safe methods. The one trait,
+written once at the end, is a bounded picture without secrets, for a notebook that is saved with its widgets.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import anywidget
+import traitlets
+
+from fastreq_jupyter.errors import FastreqError, UsageError
+from fastreq_jupyter.notebook.html import text_summary
+from fastreq_jupyter.notebook.monitor.details import details_of, sections_of
+from fastreq_jupyter.notebook.monitor.watch import Watch
+from fastreq_jupyter.options import TABLE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.model import Outcome
+    from fastreq_jupyter.notebook.monitor.feed import Message
+
+__all__ = ["Monitor", "built"]
+
+_STATIC = Path(__file__).parents[1] / "static"
+_NOT_BUILT = "export default { render({ el }) { el.textContent = 'fastreq: the panel was not built: npm run build in js/' } }"
+
+
+def built(name: str, otherwise: str) -> Path | str:
+    """Return a file of the front end, or what stands for it where that was not built."""
+    path = _STATIC / name
+    return path if path.exists() else otherwise
+
+
+class Monitor(anywidget.AnyWidget):
+    """Show one run while it goes on and afterwards.
+
+    Args:
+        run: The run; it may be finished already.
+        on_retry: Called with the new run when the failed requests are sent again from the panel; returns what is said of it.
+    """
+
+    _esm = built("monitor.js", _NOT_BUILT)
+    _css = built("monitor.css", "")
+    snapshot = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, run: Run, *, on_retry: Callable[[Run], str] | None = None) -> None:
+        super().__init__()
+        _keep_subshells(self.comm)
+        self._on_retry = on_retry
+        self._watch = self._follow(run)
+        self.on_msg(self._hear)
+
+    @property
+    def run(self) -> Run | None:
+        """Return the run that is shown; None once the process has forgotten it."""
+        return self._watch.run
+
+    def follow(self, run: Run, said: str = "") -> None:
+        """Show another run from now on; `said` stands behind its closing line."""
+        self._watch.stop()
+        self._watch = self._follow(run, said)
+
+    def refresh(self) -> None:
+        """Show what became of the run after it had ended (`parse_func` could not read an answer)."""
+        run = self.run
+        if run is not None and run.done and self._watch.behind:
+            self.snapshot = self._watch.finish(run)
+
+    def __repr__(self) -> str:
+        run = self.run
+        return f"<Monitor of {self._watch.known:,} rows>" if run is None else f"<Monitor of {run!r}>"
+
+    def _repr_mimebundle_(self, **options: Any) -> Any:
+        """Return the view; beside it, for pages without widgets, the summary, or a text that stays true while the run goes on."""
+        bundle = super()._repr_mimebundle_(**options)
+        if bundle is not None:
+            run = self.run
+            bundle[0]["text/plain"] = text_summary(run) if run is not None and run.done else f"<live panel{self._watch.title}>"
+        return bundle
+
+    def _follow(self, run: Run, said: str = "") -> Watch:
+        watch = Watch(run, self._post, said=said)
+        if not run.done:
+            watch.start()
+        run.finished.add_done_callback(lambda _: self._end(watch, run))
+        return watch
+
+    def _end(self, watch: Watch, run: Run) -> None:
+        """Send what is left and the closing line, and leave a picture for the saved notebook."""
+        if not watch.over:
+            self.snapshot = watch.finish(run)
+
+    def _post(self, message: Message) -> None:
+        self.send(message.content, buffers=message.buffers)
+
+    def _hear(self, _widget: object, content: Mapping[str, Any], _buffers: object) -> None:
+        """Do what the page asks for, and answer; on the thread the message came in."""
+        number = content.get("id")
+        try:
+            if content.get("do") == "state":
+                self._watch.answer(_whole(content, "id"), _whole(content, "from"))
+                return
+            reply = self._do(content)
+        except FastreqError as error:
+            reply = {"ok": False, "said": str(error)}
+        self.send({"kind": "reply", "id": number, "ok": True, **reply})
+
+    def _do(self, content: Mapping[str, Any]) -> dict[str, Any]:
+        """Carry out one command of the page.
+
+        Raises:
+            FastreqError: It cannot be done; one line.
+        """
+        run = self.run
+        if run is None:
+            message = "this run is no longer held: the process keeps the outcomes of the last 10 runs"
+            raise UsageError(message)
+        match content.get("do"):
+            case "cancel":
+                run.cancel()
+            case "pause":
+                run.pause()
+            case "resume":
+                run.resume()
+            case "retry":
+                self._retry(run)
+            case "update":
+                return _update(run, content)
+            case "details":
+                return {"details": sections_of(details_of(_outcome(run, content)))}
+            case "copy":
+                return {"text": _copied(_outcome(run, content), str(content.get("as")))}
+            case unknown:
+                message = f"the panel asked for {unknown!r}, which this version does not know"
+                raise UsageError(message)
+        return {}
+
+    def _retry(self, run: Run) -> None:
+        if not run.done:
+            message = "retry failed: wait until the run has ended, or cancel it"
+            raise UsageError(message)
+        again = run.retry_failed()
+        self.follow(again, "" if self._on_retry is None else self._on_retry(again))
+
+
+def _update(run: Run, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Change what the page asks for, all in one step; a wrong value changes nothing and names its field."""
+    changes = {}
+    for name in ("concurrency", "rate_limit"):
+        if name in content:
+            try:
+                changes[name] = TABLE[name].read(str(content[name]).strip() or None)
+            except FastreqError as error:
+                return {"ok": False, "field": name, "said": str(error)}
+    try:
+        run.update(**changes)
+    except FastreqError as error:
+        return {"ok": False, "field": next(iter(changes)), "said": str(error)}
+    return {}
+
+
+def _outcome(run: Run, content: Mapping[str, Any]) -> Outcome:
+    position = _whole(content, "position")
+    found = next((outcome for outcome in run.outcomes if outcome.position == position), None)
+    if found is None:
+        message = f"request {position} has no outcome yet"
+        raise UsageError(message)
+    return found
+
+
+def _copied(outcome: Outcome, form: str) -> str:
+    # Lazily: most panels never copy.
+    from fastreq_jupyter.cell.to_text import to_curl, to_http  # noqa: PLC0415
+
+    return to_curl(outcome.request) if form == "curl" else f"%%fastreq\n{to_http(outcome.request)}"
+
+
+def _whole(content: Mapping[str, Any], name: str) -> int:
+    value = content.get(name)
+    return value if isinstance(value, int) else 0
+
+
+def _keep_subshells(comm: Any) -> None:
+    """Have the page's messages come in on the subshell that the front end chose.
+
+    ipykernel 7.4 sends them to the shell that last used the comm, which is the busy one while a cell runs. Private, hence
+    the guard: without it the buttons work as on every other kernel.
+    """
+    if hasattr(comm, "_reply_subshell_for"):
+        comm._reply_subshell_for = lambda _data, default: default  # noqa: SLF001 - the only way in, see above

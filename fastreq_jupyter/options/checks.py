@@ -1,0 +1,250 @@
+"""Checks of option values: each takes what a user gave, a value or the text of a flag, and returns the normal form.
+
+A check raises ValueError where the range in words says enough, TypeError with a message where it does not.
+"""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Mapping
+from difflib import get_close_matches
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from fastreq_jupyter.options.quantity import Rate, Share, parse_duration, parse_rate, parse_share, parse_size
+
+CONCURRENCY = 1000
+FLAG_WORDS: Mapping[str, bool] = {"true": True, "yes": True, "on": True, "1": True, "false": False, "no": False, "off": False, "0": False}
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+Check = Callable[[Any], Any]
+
+
+def anything(value: Any) -> Any:
+    """Accept any value."""
+    return value
+
+
+def choice(what: str, allowed: tuple[str, ...]) -> Check:
+    """Accept one of a few words, any case; a near miss is named."""
+
+    def check(value: Any) -> str:
+        if not isinstance(value, str):
+            raise ValueError
+        word = value.lower()
+        if word in allowed:
+            return word
+        if near := get_close_matches(word, allowed, n=1, cutoff=0.6):
+            message = f"did you mean {near[0]}?"
+            raise TypeError(message)
+        if what == "backend" and word == "curl":
+            message = "the curl backend is not built yet"
+            raise TypeError(message)
+        raise ValueError
+
+    return check
+
+
+def integer(low: int, high: int, *, none: bool = False) -> Check:
+    """Accept a whole number of a closed range."""
+
+    def check(value: Any) -> int | None:
+        if value is None and none:
+            return None
+        if isinstance(value, bool) or not (isinstance(value, (int, str)) or hasattr(value, "__index__")):
+            raise ValueError
+        number = int(value)
+        if not low <= number <= high:
+            raise ValueError
+        return number
+
+    return check
+
+
+def duration_value(low: float, high: float, *, none: bool = False) -> Check:
+    """Accept seconds or a text with a unit."""
+
+    def check(value: Any) -> float | None:
+        if value is None and none:
+            return None
+        seconds = parse_duration(value)
+        if not low <= seconds <= high:
+            raise ValueError
+        return seconds
+
+    return check
+
+
+def size_value(low: int) -> Check:
+    """Accept bytes or a text with a unit."""
+
+    def check(value: Any) -> int:
+        size = parse_size(value)
+        if not low <= size <= 2**50:
+            raise ValueError
+        return size
+
+    return check
+
+
+def rate_value(value: Any) -> Rate | None:
+    """Accept a rate; None means no limit."""
+    if value is None:
+        return None
+    rate = parse_rate(value)
+    if not 0 < rate.count <= 1_000_000 or (rate.whole and rate.count % 1):  # noqa: PLR2004 - beyond any server
+        raise ValueError
+    return rate
+
+
+def share_value(*, words: tuple[str, ...] = (), flag: bool = False) -> Check:
+    """Accept a bound on failures; with `flag` True means none tolerated and False means off."""
+
+    def check(value: Any) -> Share | str | None:
+        if value is None or (flag and value is False):
+            return None
+        if flag and value is True:
+            return Share(count=0)
+        if isinstance(value, bool):
+            raise ValueError
+        if isinstance(value, str) and value.lower() in words:
+            return value.lower()
+        return parse_share(value)
+
+    return check
+
+
+def strict_bool(value: Any) -> bool:
+    """Accept True and False, and the words of a flag."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in FLAG_WORDS:
+        return FLAG_WORDS[value.lower()]
+    raise ValueError
+
+
+def text_value(what: str, *, flag: bool = False) -> Check:
+    """Accept a non-empty text or path; the option `method` takes a token only."""
+
+    def check(value: Any) -> Any:
+        if (value is None and what != "method") or (flag and value is True):
+            return value
+        if flag and value is False:
+            return None
+        if not isinstance(value, (str, Path)) or not str(value).strip() or "\0" in str(value):
+            raise ValueError
+        if what == "method":
+            if not _TOKEN.fullmatch(str(value)):
+                raise ValueError
+            return str(value).upper()
+        return str(value)
+
+    return check
+
+
+def http2_value(value: Any) -> bool | str:
+    """Accept "auto" and booleans."""
+    return "auto" if value == "auto" else strict_bool(value)
+
+
+def verify_value(value: Any) -> bool | str:
+    """Accept True, False, or an existing CA bundle."""
+    if isinstance(value, bool):
+        return value
+    if isinstance(value, str) and value.lower() in ("true", "false"):
+        return FLAG_WORDS[value.lower()]
+    return _existing(value)
+
+
+def cert_value(value: Any) -> str | tuple[str, str] | None:
+    """Accept an existing PEM file, or a pair of them."""
+    if value is None:
+        return None
+    if isinstance(value, (tuple, list)):
+        certificate, key = value
+        return _existing(certificate), _existing(key)
+    return _existing(value)
+
+
+def proxy_value(value: Any) -> str:
+    """Accept "env", "none", or a proxy URL."""
+    if value is None:
+        return "none"
+    if not isinstance(value, str):
+        raise ValueError
+    if value.lower() in ("env", "none"):
+        return value.lower()
+    parts = urlsplit(value)
+    if parts.scheme.lower() not in ("http", "https", "socks5", "socks5h") or not parts.hostname:
+        raise ValueError
+    _ = parts.port
+    return value
+
+
+def auth_value(value: Any) -> Any:
+    """Accept a pair, a bearer token, or a mapping of origins to these."""
+    if value is None:
+        return None
+    if isinstance(value, Mapping):
+        return {str(origin): auth_value(one) for origin, one in value.items()}
+    if isinstance(value, str) and value and value.isprintable():
+        return value
+    if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(part, str) for part in value):  # noqa: PLR2004
+        if ":" in value[0]:
+            message = "a user name has no colon"
+            raise TypeError(message)
+        return tuple(value)
+    raise ValueError
+
+
+def header_pairs(value: Any) -> tuple[tuple[str, str], ...] | None:
+    """Accept a mapping, pairs, or lines "Name: value"; a value of None leaves its name out.
+
+    Names are tokens, values have no control characters.
+    """
+    if value is None:
+        return None
+    items: Any = [value] if isinstance(value, str) else value.items() if isinstance(value, Mapping) else value
+    return tuple(_header(item) for item in items if not (isinstance(item, tuple) and item[1:] == (None,)))
+
+
+def mapping_value(value: Any) -> Any:
+    """Accept a mapping or pairs."""
+    if value is None or isinstance(value, Mapping):
+        return value
+    return tuple((name, item) for name, item in value)
+
+
+def callable_value(value: Any) -> Any:
+    """Accept a plain function; a coroutine function is refused, it could not be awaited where it runs."""
+    if value is not None and (not callable(value) or inspect.iscoroutinefunction(value)):
+        raise ValueError
+    return value
+
+
+def _header(item: Any) -> tuple[str, str]:
+    if isinstance(item, str):
+        name, colon, text = item.partition(":")
+        if not colon:
+            message = "no colon in a header line"
+            raise TypeError(message)
+        item = (name.strip(), text.strip())
+    name, text = item
+    if not isinstance(name, str) or not _TOKEN.fullmatch(name):
+        message = "a header name is not a token"
+        raise TypeError(message)
+    text = text if isinstance(text, str) else str(text)
+    if any((ord(c) < 32 and c != "\t") or ord(c) == 127 for c in text):  # noqa: PLR2004 - RFC 9110, 5.5
+        message = f"the value of {name} has a control character"
+        raise TypeError(message)
+    return name, text
+
+
+def _existing(value: Any) -> str:
+    if not isinstance(value, (str, Path)) or not str(value).strip():
+        raise ValueError
+    if not Path(value).exists():
+        message = "no such file"
+        raise TypeError(message)
+    return str(value)

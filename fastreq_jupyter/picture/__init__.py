@@ -1,0 +1,1 @@
+"""A run as a waterfall, without a browser."""

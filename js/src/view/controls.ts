@@ -1,0 +1,267 @@
+// The upper part of the panel: what the run is doing, in numbers, and the hands that steer it.
+
+import type { RunModel } from "../data/model";
+import type { Command, Reply, RunState } from "../data/protocol";
+import type { Connection, Store } from "../data/store";
+import { attribute, button, h, on, say } from "./dom";
+import { bytes, count, ms, oneLine, rate, seconds } from "./format";
+
+const STATES: Record<RunState, string> = {
+  PENDING: "Waiting to start",
+  RUNNING: "Running",
+  PAUSED: "Paused",
+  CANCELLING: "Cancelling",
+  DONE: "Done",
+  CANCELLED: "Cancelled",
+};
+const NO_ANSWER_MS = 1200;
+/** Requests in a snapshot, as notebook/monitor/widget.py takes it. */
+const KEPT = 300;
+const INTERRUPT = "The kernel is busy in the cell: use Interrupt (■).";
+
+type Named = readonly [key: string, label: string, hint: string];
+
+const FIGURES: readonly Named[] = [
+  ["done", "done", ""],
+  ["ok", "ok", "status below 400 and the body usable"],
+  ["failed", "failed", ""],
+  ["retried", "retries", "attempts made again"],
+  ["in_flight", "in flight", "attempts under way"],
+  ["waiting", "waiting", "for the rate, a retry, a host, or another request"],
+  ["pace", "req/s", "requests answered a second; over the whole run once it has ended"],
+  ["bytes", "received", ""],
+  ...[50, 95, 99].map((share): Named => {
+    const name = `p${share}`;
+    return [name, name, `${share} of 100 requests took no longer`];
+  }),
+  ["time", "elapsed", ""],
+  ["eta", "left", ""],
+];
+const SEGMENTS = ["ok", "failed", "flight", "waiting"] as const;
+
+export class Controls {
+  readonly element = h("header", { class: "fr-top" });
+  readonly #title = h("strong", { class: "fr-title" });
+  readonly #state = h("span", { class: "fr-state" });
+  readonly #pause = button("button", "Pause", "Start no more attempts; those in flight end", () =>
+    this.#command({ do: this.#store.run.head.state === "PAUSED" ? "resume" : "pause" }),
+  );
+  readonly #cancel = button("button", "Cancel", "End the run; what has arrived is kept", () =>
+    this.#command({ do: "cancel" }),
+  );
+  readonly #retry = button("button", "Retry failed", "Send the failed requests again, as a new run", () =>
+    this.#command({ do: "retry" }),
+  );
+  readonly #fields: Record<"concurrency" | "rate_limit", Field>;
+  readonly #bar = h("div", {
+    class: "fr-progress",
+    role: "progressbar",
+    "aria-label": "Requests finished",
+  });
+  readonly #segments = new Map(SEGMENTS.map((name) => [name, h("span", { class: `fr-seg fr-seg-${name}` })]));
+  readonly #figures = new Map(FIGURES.map(([key]) => [key, h("dd")]));
+  readonly #note = h("p", { class: "fr-note", role: "status", hidden: true });
+  readonly #spoken = h("p", { class: "fr-spoken", "aria-live": "polite" });
+  #said = "";
+  #spokenAt = -1e9;
+
+  readonly #store: Store;
+
+  constructor(store: Store) {
+    this.#store = store;
+    this.#fields = {
+      concurrency: new Field("Concurrency", { type: "number", min: 1, max: 1000, size: 5 }, (value) =>
+        this.#command({ do: "update", concurrency: value }),
+      ),
+      rate_limit: new Field("Rate", { type: "text", placeholder: "no limit", size: 8 }, (value) =>
+        this.#command({ do: "update", rate_limit: value }),
+      ),
+    };
+    this.#assemble();
+  }
+
+  draw(now: number): void {
+    const { run: model, connection } = this.#store;
+    say(this.#title, oneLine(model.head.name) || "Requests");
+    say(this.#state, stateText(model, connection));
+    const mark = connection === "stopped" && !model.finished ? "STOPPED" : model.head.state;
+    attribute(this.#state, "data-state", mark);
+    attribute(this.#state, "data-failed", model.head.progress.failed ? "" : null);
+    this.#drawButtons(model, connection);
+    this.#drawBar(model);
+    this.#drawFigures(model, now);
+    this.#drawNote(model);
+    this.#speak(model, connection, now);
+  }
+
+  #assemble(): void {
+    const { concurrency, rate_limit: limit } = this.#fields;
+    const settings = h("span", { class: "fr-settings" }, concurrency.element, limit.element);
+    const buttons = h(
+      "span",
+      { class: "fr-buttons", role: "group", "aria-label": "Run" },
+      this.#pause,
+      this.#cancel,
+      this.#retry,
+    );
+    this.#bar.append(...this.#segments.values());
+    const list = h("dl", { class: "fr-figures" });
+    for (const [key, label, hint] of FIGURES) {
+      list.append(
+        h(
+          "div",
+          { title: hint || false, class: `fr-f-${key}` },
+          h("dt", {}, label),
+          this.#figures.get(key) ?? null,
+        ),
+      );
+    }
+    const line = h("div", { class: "fr-head" }, this.#title, this.#state, buttons, settings);
+    this.element.append(line, this.#bar, list, this.#note, this.#spoken);
+  }
+
+  #drawButtons(model: RunModel, connection: Connection): void {
+    const reachable = connection === "live" || connection === "new";
+    const active = reachable && !model.finished;
+    say(this.#pause, model.head.state === "PAUSED" ? "Resume" : "Pause");
+    this.#pause.hidden = this.#cancel.hidden = model.finished;
+    this.#pause.disabled = !active || model.head.state === "CANCELLING" || model.head.state === "PENDING";
+    this.#cancel.disabled = !active || model.head.state === "CANCELLING";
+    this.#retry.hidden = !(model.finished && model.head.progress.failed > 0);
+    this.#retry.disabled = !reachable;
+    say(this.#retry, `Retry ${count(model.head.progress.failed)} failed`);
+    this.#fields.concurrency.draw(`${model.head.settings.concurrency || ""}`, active);
+    this.#fields.rate_limit.draw(model.head.settings.rate_limit, active);
+    for (const field of Object.values(this.#fields)) field.element.hidden = model.finished;
+  }
+
+  #drawBar(model: RunModel): void {
+    const p = model.head.progress;
+    const whole = Math.max(p.total ?? p.done + p.in_flight + p.waiting, 1);
+    const parts = { ok: p.ok, failed: p.failed, flight: p.in_flight, waiting: p.waiting };
+    if (!model.alive) parts.flight = parts.waiting = 0;
+    for (const name of SEGMENTS) {
+      const segment = this.#segments.get(name);
+      if (segment) segment.style.width = `${(100 * parts[name]) / whole}%`;
+    }
+    attribute(this.#bar, "aria-valuemax", whole);
+    attribute(this.#bar, "aria-valuenow", p.done);
+  }
+
+  #drawFigures(model: RunModel, now: number): void {
+    const p = model.head.progress;
+    const going = model.head.state === "RUNNING" && model.alive;
+    const latency = model.head.latency ?? model.latency.quantiles([0.5, 0.95, 0.99]);
+    const [p50 = Number.NaN, p95 = Number.NaN, p99 = Number.NaN] = latency;
+    const clock = model.clock(now);
+    const active = (value: number) => (model.alive ? count(value) : "–");
+    const texts: Record<string, string> = {
+      done: p.total === null ? count(p.done) : `${count(p.done)} / ${count(p.total)}`,
+      ok: count(p.ok),
+      failed: count(p.failed),
+      retried: count(p.retried),
+      in_flight: active(p.in_flight),
+      waiting: active(p.waiting),
+      pace: rate(p.per_second),
+      bytes: bytes(p.bytes),
+      p50: ms(p50) || "–",
+      p95: ms(p95) || "–",
+      p99: ms(p99) || "–",
+      time: clock < 1000 ? ms(clock) : seconds(clock / 1000),
+      eta: going && p.eta_s !== null ? seconds(p.eta_s) : "–",
+    };
+    for (const [key, node] of this.#figures) say(node, texts[key] ?? "");
+    const left = this.#figures.get("eta")?.parentElement;
+    if (left) left.hidden = model.finished;
+    for (const key of ["ok", "failed", "retried"]) {
+      this.#figures.get(key)?.parentElement?.classList.toggle("fr-zero", texts[key] === "0");
+    }
+  }
+
+  #drawNote(model: RunModel): void {
+    const silent = this.#store.silence();
+    const lines = [
+      this.#store.connection === "stopped" && !model.finished
+        ? `The kernel stopped before this run ended. ${count(model.head.progress.done)} requests had finished.`
+        : "",
+      silent ? `No news from the kernel for ${seconds(silent)}: it is busy in a cell.` : "",
+      model.finished ? (model.head.closing ?? "") : (model.head.progress.notice ?? ""),
+      model.known >= model.head.row_limit
+        ? `The first ${count(model.head.row_limit)} requests are listed; all are in the frame.`
+        : "",
+      this.#store.connection === "saved" && model.known > KEPT
+        ? `The notebook keeps ${KEPT} requests: the first, and failed ones.`
+        : "",
+      this.#said,
+    ];
+    const text = oneLine(lines.filter(Boolean).join("  ·  "), 600);
+    say(this.#note, text);
+    this.#note.hidden = text === "";
+  }
+
+  /** For those who hear the page: now and then, and when it ends. */
+  #speak(model: RunModel, connection: Connection, now: number): void {
+    if (!model.finished && now - this.#spokenAt < 10_000) return;
+    this.#spokenAt = now;
+    const p = model.head.progress;
+    say(
+      this.#spoken,
+      `${stateText(model, connection)}: ${count(p.done)} of ${p.total ?? "unknown"} requests, ${count(p.failed)} failed`,
+    );
+  }
+
+  async #command(command: Command): Promise<void> {
+    this.#said = "";
+    const late = setTimeout(() => this.#tell(INTERRUPT), NO_ANSWER_MS);
+    const reply = await this.#store.command(command);
+    clearTimeout(late);
+    this.#tell(reply.ok || reply.field ? "" : (reply.said ?? "refused"));
+    if (command.do === "update") this.#showField(command, reply);
+  }
+
+  #showField(command: Command & { do: "update" }, reply: Reply): void {
+    const name = "concurrency" in command ? "concurrency" : "rate_limit";
+    this.#fields[name].refuse(reply.ok ? null : oneLine(reply.said ?? ""));
+  }
+
+  #tell(text: string): void {
+    this.#said = text;
+    this.#drawNote(this.#store.run);
+  }
+}
+
+/** A setting that acts while the run goes on: sent on Enter or when the field is left, never while it is typed in. */
+class Field {
+  readonly element = h("label", { class: "fr-field" });
+  readonly #input: HTMLInputElement;
+  readonly #error = h("span", { class: "fr-error", role: "alert" });
+  #shown = "";
+
+  constructor(label: string, attributes: Record<string, string | number>, send: (value: string) => void) {
+    this.#input = h("input", { ...attributes, spellcheck: "false" });
+    this.element.append(label, this.#input, this.#error);
+    on(this.#input, "change", () => {
+      this.#shown = this.#input.value;
+      send(this.#input.value);
+    });
+  }
+
+  draw(value: string, active: boolean): void {
+    this.#input.disabled = !active;
+    const typing = this.#input.matches(":focus");
+    if (typing || this.#error.textContent || value === this.#shown) return;
+    this.#shown = value;
+    this.#input.value = value;
+  }
+
+  refuse(why: string | null): void {
+    say(this.#error, why ?? "");
+    attribute(this.#input, "aria-invalid", why === null ? null : "true");
+  }
+}
+
+function stateText(model: RunModel, connection: Connection): string {
+  if (connection === "stopped" && !model.finished) return "Stopped: the kernel is gone";
+  if (connection === "saved") return `${STATES[model.head.state]} (saved)`;
+  return STATES[model.head.state];
+}

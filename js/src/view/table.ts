@@ -1,0 +1,247 @@
+// The table of requests: a real <table> that holds only the rows in view, whatever their number.
+//
+// It sticks to the top of a scrolled element as tall as all rows would be, and its rows change instead of moving: the
+// waterfall's canvas lies over its last column and is drawn in the same step, so bars and rows never part.
+
+import type { RunModel } from "../data/model";
+import type { SortKey } from "../data/order";
+import { ROW } from "../data/protocol";
+import { type Slice, scrollTo, visibleRows } from "../draw/layout";
+import { attribute, button, h, on, say } from "./dom";
+import { bytes, count, ms, oneLine, shortUrl } from "./format";
+
+export const ROW_HEIGHT = 24;
+export const HEAD_HEIGHT = 28;
+const LEAST_ROWS = 4;
+
+const COLUMNS: readonly [key: SortKey, title: string, meaning: string][] = [
+  ["position", "#", "position"],
+  ["status", "Status", "status"],
+  ["method", "Method", "method"],
+  ["url", "URL", "URL"],
+  ["tries", "Tries", "attempts"],
+  ["size", "Size", "size"],
+  ["elapsed", "Time", "elapsed time"],
+  ["start", "", "start"],
+];
+
+export interface TableActions {
+  sort(key: SortKey): void;
+  select(row: number): void;
+  open(row: number): void;
+  /** The reader moved the rows. */
+  moved(byHand: boolean): void;
+}
+
+interface Line {
+  row: number;
+  element: HTMLTableRowElement;
+  cells: HTMLTableCellElement[];
+}
+
+/** By the number that travels. */
+const STATES = ["unknown", "flight", "waiting", "good", "bad"];
+
+let tables = 0;
+
+export class RowTable {
+  readonly element = h("div", { class: "fr-scroll" });
+  readonly frame = h("div", { class: "fr-frame" });
+  readonly table = h("table", { role: "grid", tabindex: 0, "aria-label": "Requests" });
+  /** Upper edge of the first row in view, and the rows in view, after `draw`. */
+  slice: Slice = { first: 0, last: 0, top: 0, height: 0 };
+  readonly #head: HTMLTableCellElement[];
+  readonly #body = h("tbody");
+  readonly #sizer = h("div", { class: "fr-sizer" });
+  readonly #lines: Line[] = [];
+  readonly #id = `fr-table-${++tables}`;
+  #order: Uint32Array = new Uint32Array(0);
+  #selected: number | null = null;
+  #viewport = 0;
+  #settingScroll = false;
+
+  readonly #actions: TableActions;
+
+  constructor(actions: TableActions) {
+    this.#actions = actions;
+    this.#head = COLUMNS.map(([key, title, meaning]) => {
+      const sort = button("sort", title, `Sort by ${meaning}`, () => actions.sort(key));
+      return h("th", { scope: "col", class: `fr-c-${key}` }, sort);
+    });
+    this.table.append(h("thead", {}, h("tr", { "aria-rowindex": 1 }, ...this.#head)), this.#body);
+    this.frame.append(this.table);
+    this.#sizer.append(this.frame);
+    this.element.append(this.#sizer);
+    on(this.element, "scroll", () => {
+      this.#actions.moved(!this.#settingScroll);
+      this.#settingScroll = false;
+    });
+    on(this.table, "keydown", (event) => this.#key(event));
+    on(this.#body, "click", (event) => this.#click(event));
+  }
+
+  /** Left edge and width of the waterfall's column, in the frame. */
+  lane(): { left: number; width: number } {
+    const cell = this.#head[this.#head.length - 1];
+    return cell ? { left: cell.offsetLeft, width: cell.offsetWidth } : { left: 0, width: 0 };
+  }
+
+  /** The row under a point of the frame, or null. */
+  rowAt(y: number): number | null {
+    if (y < HEAD_HEIGHT) return null;
+    const at = this.slice.first + Math.floor((y - HEAD_HEIGHT - this.offset()) / ROW_HEIGHT);
+    return this.#order[at] ?? null;
+  }
+
+  /** Pixels from the frame's top to the first row in view. */
+  offset(): number {
+    return this.slice.top - this.element.scrollTop;
+  }
+
+  setOrder(order: Uint32Array, sort: SortKey, descending: boolean): void {
+    this.#order = order;
+    attribute(this.table, "aria-rowcount", order.length + 1);
+    this.#head.forEach((cell, i) => {
+      const direction = descending ? "descending" : "ascending";
+      attribute(cell, "aria-sort", COLUMNS[i]?.[0] === sort ? direction : "none");
+    });
+  }
+
+  setSelected(row: number | null): void {
+    this.#selected = row;
+  }
+
+  focus(): void {
+    this.table.focus({ preventScroll: true });
+  }
+
+  get atEnd(): boolean {
+    return this.element.scrollTop + this.element.clientHeight >= this.element.scrollHeight - ROW_HEIGHT;
+  }
+
+  /** Brings the last row into view; tells whether that moved anything. */
+  toEnd(): boolean {
+    const end = this.element.scrollHeight - this.element.clientHeight;
+    if (end - this.element.scrollTop <= 1) return false;
+    this.#scroll(end);
+    return true;
+  }
+
+  toStart(): void {
+    this.#scroll(0);
+  }
+
+  draw(model: RunModel): void {
+    const rows = Math.max(this.#order.length, model.known, model.head.progress.total ?? 0, LEAST_ROWS);
+    this.element.style.maxHeight = `${HEAD_HEIGHT + Math.min(rows, model.head.row_limit) * ROW_HEIGHT + 1}px`;
+    this.#viewport = this.element.clientHeight - HEAD_HEIGHT;
+    const height = visibleRows(this.#order.length, ROW_HEIGHT, 0, this.#viewport).height;
+    this.#sizer.style.height = `${height + HEAD_HEIGHT}px`;
+    this.frame.style.height = `${this.element.clientHeight}px`;
+    this.slice = visibleRows(this.#order.length, ROW_HEIGHT, this.element.scrollTop, this.#viewport);
+    this.#body.style.transform = `translateY(${this.offset()}px)`;
+    const shown = this.slice.last - this.slice.first;
+    while (this.#lines.length < shown) this.#addLine();
+    this.#lines.forEach((line, i) => {
+      const at = this.slice.first + i;
+      line.element.hidden = i >= shown;
+      if (i < shown) this.#fill(line, at, this.#order[at] ?? 0, model);
+    });
+    this.#markActive();
+  }
+
+  #addLine(): void {
+    const cells = COLUMNS.map(([key]) => h("td", { class: `fr-c-${key}` }));
+    const element = h("tr", { id: `${this.#id}-${this.#lines.length}` }, ...cells);
+    this.#body.append(element);
+    this.#lines.push({ row: -1, element, cells });
+  }
+
+  #fill(line: Line, at: number, row: number, model: RunModel): void {
+    const { element, cells } = line;
+    line.row = row;
+    attribute(element, "aria-rowindex", at + 2);
+    attribute(element, "aria-selected", row === this.#selected ? "true" : "false");
+    attribute(element, "class", `fr-${STATES[model.state(row)]} ${at % 2 ? "fr-odd" : ""}`);
+    const url = oneLine(model.url(row));
+    const name = oneLine(model.nameOf(row));
+    const texts = [
+      count(row),
+      statusText(model, row),
+      oneLine(model.word("method", row)),
+      (name ? `${name}  ` : "") + shortUrl(url, model.word("host", row), model.hosts.size > 1),
+      `${model.rows.tries[row] || ""}`,
+      bytes(model.number("size", row)),
+      ms(model.number("elapsed", row)),
+      "",
+    ];
+    cells.forEach((cell, i) => {
+      say(cell, texts[i] ?? "");
+    });
+    const cause = oneLine(model.cause(row));
+    if (cells[3]) attribute(cells[3], "title", url);
+    if (cells[1]) attribute(cells[1], "title", cause || null);
+  }
+
+  #markActive(): void {
+    const active = this.#lines.find((line) => line.row === this.#selected && !line.element.hidden);
+    attribute(this.table, "aria-activedescendant", active ? active.element.id : null);
+  }
+
+  #click(event: MouseEvent): void {
+    const target = (event.target as Element).closest("tr");
+    const line = this.#lines.find((one) => one.element === target);
+    if (line) this.#actions.open(line.row);
+  }
+
+  #key(event: KeyboardEvent): void {
+    const page = Math.max(1, Math.floor(this.#viewport / ROW_HEIGHT) - 1);
+    const at = this.#selected === null ? -1 : this.#order.indexOf(this.#selected);
+    const steps: Record<string, number> = {
+      ArrowDown: at + 1,
+      ArrowUp: at - 1,
+      PageDown: at + page,
+      PageUp: at - page,
+      Home: 0,
+      End: this.#order.length - 1,
+    };
+    const wanted = steps[event.key];
+    if (wanted !== undefined && !event.ctrlKey && !event.altKey) {
+      this.#select(Math.min(Math.max(wanted, 0), this.#order.length - 1));
+      event.preventDefault();
+    } else if (event.key === "Enter" && event.target === this.table && this.#selected !== null) {
+      this.#actions.open(this.#selected);
+      event.preventDefault();
+    }
+  }
+
+  #select(at: number): void {
+    const row = this.#order[at];
+    if (row === undefined) return;
+    this.#actions.moved(true);
+    this.#actions.select(row);
+    this.#scroll(scrollTo(at, ROW_HEIGHT, this.element.scrollTop, this.#viewport));
+  }
+
+  #scroll(top: number): void {
+    if (top === this.element.scrollTop) return;
+    this.#settingScroll = true;
+    this.element.scrollTop = top;
+  }
+}
+
+/** What became of a row: the status, or the kind of failure, or what it is doing. */
+export function statusText(model: RunModel, row: number): string {
+  const status = model.status(row);
+  const error = oneLine(model.word("error", row));
+  switch (model.state(row)) {
+    case ROW.inFlight:
+      return "…";
+    case ROW.waiting:
+      return "retry";
+    case ROW.failed:
+      return error === `http ${status}` ? `${status}` : `${status || ""} ${error}`.trim();
+    default:
+      return `${status || ""}`;
+  }
+}

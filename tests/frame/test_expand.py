@@ -1,0 +1,276 @@
+"""--select and --expand: bodies become rows and typed columns."""
+
+from __future__ import annotations
+
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from samples import JSON_TYPE, failed, good
+
+from fastreq_jupyter.frame.build import to_frame
+from fastreq_jupyter.frame.expand import MAX_COLUMNS, explode_frame
+from fastreq_jupyter.model import Request, Response
+from fastreq_jupyter.options import Options
+
+ITEMS = {"items": [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}], "next": None}
+
+
+def _select(expression, *outcomes, **more):
+    return to_frame(outcomes, Options.of(select=expression, **more))
+
+
+def _expand(*bodies, expression=True):
+    return to_frame([good(i, body) for i, body in enumerate(bodies)], Options.of(expand=expression))
+
+
+def _new(frame):
+    base = set(to_frame([], Options()))
+    return [name for name in frame if name not in base]
+
+
+def _notes(frame):
+    return frame.attrs["fastreq"]["notes"]
+
+
+def test_select_gives_one_row_per_item_and_repeats_the_index():
+    frame = _select("items", good(0, ITEMS), good(1, {"items": [{"id": 3}]}))
+    assert frame.data.tolist() == [{"id": 1, "name": "a"}, {"id": 2, "name": "b"}, {"id": 3}]
+    assert frame.item.tolist() == [0, 1, 0]
+    assert frame.item.dtype == "Int32"
+    assert frame.index.tolist() == [0, 0, 1]
+    assert frame.url.tolist()[1:] == ["https://api.test/items/0", "https://api.test/items/1"]
+
+
+def test_the_column_item_stands_before_data():
+    columns = list(_select("items", good(0, ITEMS)))
+    assert columns[columns.index("data") - 1] == "item"
+
+
+@pytest.mark.parametrize("body", [{"items": []}, {"items": None}, {}, [], None, "text", b"bytes"])
+def test_nothing_selected_keeps_one_row(body):
+    frame = _select("items", good(0, body))
+    assert frame.data.tolist() == [None]
+    assert frame.item.tolist() == [pd.NA]
+    assert frame.ok.tolist() == [True]
+
+
+def test_what_is_no_list_is_one_item():
+    assert _select("items[0].id", good(0, ITEMS)).data.tolist() == [1]
+    assert _select("items[0]", good(0, ITEMS)).item.tolist() == [0]
+
+
+def test_a_failed_row_stays_with_its_body():
+    frame = _select("items", failed(0, data={"items": [1], "error": "busy"}), good(1, ITEMS))
+    assert frame.data.tolist()[0] == {"items": [1], "error": "busy"}
+    assert frame.item.tolist() == [pd.NA, 0, 1]
+
+
+def test_select_on_an_empty_run_still_has_its_column():
+    frame = _select("items")
+    assert len(frame) == 0
+    assert frame.item.dtype == "Int32"
+
+
+def test_headers_at_the_root_are_those_of_the_response():
+    response = Response(200, (JSON_TYPE, ("X-Total", "42")), "http://a.test/", None, 2)
+    body = {"headers": {"x-total": "of the body"}}
+    assert _select('headers."X-Total"', good(0, body, response=response)).data.tolist() == ["42"]
+    assert _select('@.headers."x-total"', good(0, body, response=response)).data.tolist() == ["of the body"]
+    assert _select('{n: length(@), total: headers."x-total"}', good(0, [1], response=response)).data.tolist() == [{"n": 1, "total": "42"}]
+
+
+def test_headers_of_an_item_are_the_items_own():
+    assert _select("[].headers.x", good(0, [{"headers": {"x": 1}}])).data.tolist() == [1]
+
+
+def test_secret_response_headers_cannot_be_selected():
+    response = Response(200, (("Set-Cookie", "sid=abc"),), "http://a.test/", None, 2)
+    assert _select('headers."set-cookie"', good(0, {}, response=response)).data.tolist() == ["***"]
+
+
+def test_a_body_the_expression_cannot_be_applied_to_keeps_its_row_and_is_told():
+    frame = _select("length(items)", good(0, ITEMS), good(1, {}))
+    assert frame.data.tolist() == [2, None]
+    assert _notes(frame)[0].startswith("length(items) could not be applied to 1 of 2 bodies: In function length()")
+
+
+def test_keys_are_repeated_with_their_items():
+    frame = to_frame([good(0, ITEMS), good(1, ITEMS)], Options.of(select="items"), keys=["a", "b"])
+    assert frame.index.tolist() == ["a", "a", "b", "b"]
+
+
+def test_expand_gives_columns_with_stable_nullable_dtypes_in_place_of_data():
+    frame = _expand({"id": 1, "price": 2.5, "on": True, "title": "x", "tags": ["a"]}, {"id": 2})
+    assert {name: str(frame[name].dtype) for name in _new(frame)} == {
+        "id": "Int64",
+        "price": "Float64",
+        "on": "boolean",
+        "title": "string",
+        "tags": "object",
+    }
+    assert "data" not in frame
+    columns = list(frame)
+    assert columns[columns.index("error_detail") + 1 : columns.index("url")] == ["id", "price", "on", "title", "tags"]
+    assert frame.title.tolist() == ["x", pd.NA]
+    assert frame.tags.tolist() == [["a"], None]
+
+
+def test_nested_objects_get_dotted_names():
+    frame = _expand({"user": {"id": 1, "address": {"city": "x"}}, "z": 1})
+    assert _new(frame) == ["user.id", "user.address.city", "z"]
+
+
+def test_a_clashing_name_gets_the_prefix_data():
+    frame = _expand({"name": "Ada", "url": "u", "data": [1], "id": 1})
+    assert _new(frame) == ["data.name", "data.url", "data.data", "id"]
+    assert frame["data.name"].tolist() == ["Ada"]
+
+
+def test_two_paths_of_one_name_lose_nothing():
+    frame = _expand({"a.b": 1, "a": {"b": 2}, "name": 3, "data": {"name": 4}})
+    assert _new(frame) == ["a.b", "a.b_2", "data.name", "data.name_2"]
+    assert frame.iloc[0][["a.b", "a.b_2", "data.name", "data.name_2"]].tolist() == [1, 2, 3, 4]
+
+
+def test_mixed_types_stay_objects_and_are_named_in_one_line():
+    frame = _expand({"x": 1, "y": "a", "z": 1}, {"x": "b", "y": [1], "z": 2})
+    assert frame.x.tolist() == [1, "b"]
+    assert frame.x.dtype == object
+    assert _notes(frame) == ["expand: mixed types, kept as objects: x (int, str), y (list, str)"]
+
+
+def test_whole_and_broken_numbers_are_one_kind():
+    frame = _expand({"x": 1}, {"x": 1.5}, {"x": None})
+    assert frame.x.dtype == "Float64"
+    assert frame.x.tolist() == [1.0, 1.5, pd.NA]
+    assert _notes(frame) == []
+
+
+@pytest.mark.parametrize("values", [[2**63, 1], [2**53 + 1, 0.5]])
+def test_no_digit_of_a_large_number_is_lost(values):
+    frame = _expand(*({"x": value} for value in values))
+    assert frame.x.tolist() == values
+    assert "whole numbers beyond" in _notes(frame)[0]
+
+
+@pytest.mark.parametrize("value", [2**63 - 1, -(2**63)])
+def test_the_whole_range_of_64_bits_is_kept(value):
+    frame = _expand({"x": value})
+    assert frame.x.dtype == "Int64"
+    assert frame.x.tolist() == [value]
+
+
+def test_a_field_that_is_null_here_and_an_object_there_is_the_objects():
+    assert _new(_expand({"user": None}, {"user": {"id": 1}})) == ["user.id"]
+    assert _new(_expand({"user": None})) == ["user"]
+
+
+def test_a_field_that_is_text_here_and_an_object_there_has_both_columns():
+    frame = _expand({"user": "Ada"}, {"user": {"id": 1}})
+    assert frame["user"].tolist() == ["Ada", pd.NA]
+    assert frame["user.id"].tolist() == [pd.NA, 1]
+
+
+def test_bodies_that_are_no_objects_and_those_of_failures_stay_in_data():
+    frame = to_frame([good(0, {"id": 1}), good(1, [1, 2]), failed(2, data={"error": "busy"})], Options.of(expand=True))
+    assert frame.id.tolist() == [1, pd.NA, pd.NA]
+    assert frame.data.tolist() == [None, [1, 2], {"error": "busy"}]
+    assert _notes(frame) == ["expand: 1 of 2 bodies are no objects, they stay in data"]
+
+
+@pytest.mark.parametrize("bodies", [[], [None], ["text"], [{}]])
+def test_where_there_is_nothing_to_expand_the_columns_are_as_ever(bodies):
+    assert list(_expand(*bodies)) == list(to_frame([], Options()))
+
+
+@pytest.mark.parametrize(
+    ("body", "expression", "said"),
+    [
+        ([1, 2], True, "expand: no body is an object, data stays as it is; select='[]' gives a row per item of a list"),
+        ("text", True, "expand: no body is an object, data stays as it is"),
+        ({"name": "Ada"}, "name", "expand: 'name' finds no object, data stays as it is"),
+        ({"name": "Ada"}, "nmae", "expand: 'nmae' finds no object, data stays as it is"),
+    ],
+)
+def test_where_nothing_could_be_expanded_it_is_told(body, expression, said):
+    assert _notes(_expand(body, expression=expression)) == [said]
+
+
+@pytest.mark.parametrize("bodies", [[], [None], [{}]])
+def test_where_nothing_was_there_to_expand_nothing_is_told(bodies):
+    assert _notes(_expand(*bodies)) == []
+
+
+def test_expand_takes_an_expression_and_works_after_select():
+    assert _expand({"user": {"id": 1}, "x": 1}, expression="user").id.tolist() == [1]
+    frame = _select("items", good(0, ITEMS), expand=True)
+    assert frame.id.tolist() == [1, 2]
+    assert frame["data.name"].tolist() == ["a", "b"]
+    assert frame.item.tolist() == [0, 1]
+
+
+def test_a_map_with_very_many_keys_stays_whole():
+    prices = {f"2026-{i}": i for i in range(MAX_COLUMNS + 1)}
+    frame = _expand({"id": 1, "prices": prices})
+    assert _new(frame) == ["id", "prices"]
+    assert frame.prices[0] == prices
+    assert _notes(frame) == [f"expand: objects below level 1 stay whole, they have more than {MAX_COLUMNS:,} different fields"]
+    assert "data" in _expand(prices)
+
+
+def test_deep_nesting_and_odd_names_do_no_harm():
+    deep: dict[str, object] = {"x": 1}
+    for _ in range(900):
+        deep = {"n": deep}
+    frame = _expand(deep)
+    assert frame[".".join(["n"] * 900 + ["x"])].tolist() == [1]
+    assert _new(_expand({"": 1, "\ud800": 2, "a b": 3})) == ["", "\ufffd", "a b"]
+
+
+def test_lone_surrogates_in_values_become_replacement_characters():
+    assert _expand({"x": "\ud800a"}).x.tolist() == ["\ufffda"]
+
+
+def test_explode_gives_one_row_per_item_of_a_list():
+    frame = _expand({"id": 1, "orders": [{"no": 1}, {"no": 2}]}, {"id": 2, "orders": []}, {"id": 3, "orders": None})
+    exploded = explode_frame(frame, "orders", [])
+    assert exploded.id.tolist() == [1, 1, 2, 3]
+    assert exploded["orders.no"].tolist() == [1, 2, pd.NA, pd.NA]
+    assert exploded.index.tolist() == [0, 0, 1, 2]
+
+
+def test_explode_keeps_plain_items_under_the_name():
+    frame = explode_frame(_expand({"id": 1, "tags": ["a", "b"]}), "tags", [])
+    assert frame.tags.tolist() == ["a", "b"]
+    assert frame.tags.dtype == "string"
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(st.characters(exclude_categories=["Cs"]), max_size=3),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from("abc"), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+@pytest.mark.slow
+@given(st.lists(st.dictionaries(st.sampled_from(["a", "b", "name", "a.b"]), json_values, max_size=3), max_size=5))
+@settings(max_examples=200, deadline=None)
+def test_every_leaf_of_every_body_is_in_its_row(bodies):
+    frame = _expand(*bodies)
+
+    def leaves(value):
+        if isinstance(value, dict):
+            return [leaf for inner in value.values() for leaf in leaves(inner)]
+        return [] if value is None else [value]
+
+    for row, body in enumerate(bodies):
+        cells = [frame[name].astype(object).iloc[row] for name in _new(frame)]
+        found = [cell for cell in cells if cell is not None and cell is not pd.NA]
+        for leaf in leaves(body):
+            assert any(cell == leaf for cell in found), (leaf, found)
+
+
+def test_the_request_of_an_expanded_row_is_still_told():
+    frame = to_frame([good(0, {"id": 1}, request=Request("GET", "http://a.test/x"))], Options.of(expand=True))
+    assert frame.url.tolist() == ["http://a.test/x"]

@@ -1,0 +1,115 @@
+import asyncio
+import inspect
+import traceback
+
+import pytest
+
+from fastreq_jupyter.engine.source import Source
+from fastreq_jupyter.errors import OptionError, outside, sealed
+
+SECRET = "canary"
+
+
+@sealed
+def plain(value, *, more=None):
+    """Say what it does."""
+    inner = [value, more]
+    if value == SECRET:
+        raise OptionError("no")
+    return inner
+
+
+@sealed
+async def coroutine(value):
+    return plain(value)
+
+
+@sealed
+async def cancelled(value):
+    raise asyncio.CancelledError
+
+
+@sealed
+async def stream(value):
+    try:
+        for item in plain("fine"):
+            yield item
+        plain(value)
+    finally:
+        closed.append(value)
+
+
+closed = []
+
+
+async def first_of(value):
+    return [item async for item in stream(value)]
+
+
+CALLS = [
+    lambda: plain(SECRET, more=SECRET),
+    lambda: asyncio.run(coroutine(SECRET)),
+    lambda: asyncio.run(cancelled(SECRET)),
+    lambda: asyncio.run(first_of(SECRET)),
+]
+
+
+@pytest.mark.parametrize("call", CALLS)
+def test_no_frame_of_a_sealed_door_holds_an_argument_when_our_error_leaves(call):
+    with pytest.raises((OptionError, asyncio.CancelledError)) as caught:
+        call()
+    frames = [frame for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+    inside = [frame for frame in frames if frame.f_code.co_name in {"door", "plain", "coroutine", "stream", "cancelled"}]
+    assert inside
+    assert not [name for frame in inside for name, value in frame.f_locals.items() if SECRET in repr(value)]
+
+
+def test_results_names_and_kinds_stay():
+    assert plain("a", more="b") == ["a", "b"]
+    assert asyncio.run(coroutine("a")) == ["a", None]
+    assert (plain.__name__, plain.__doc__) == ("plain", "Say what it does.")
+    assert inspect.iscoroutinefunction(coroutine)
+    assert inspect.isasyncgenfunction(stream)
+    assert list(inspect.signature(plain).parameters) == ["value", "more"]
+
+
+def test_leaving_a_sealed_stream_early_closes_it():
+    async def leave():
+        opened = stream("left")
+        async for _ in opened:
+            break
+        await opened.aclose()
+
+    asyncio.run(leave())
+    assert "left" in closed
+
+
+def test_an_error_that_is_not_ours_keeps_its_frames():
+    @sealed
+    def broken(value):
+        return 1 / value
+
+    with pytest.raises(ZeroDivisionError) as caught:
+        broken(0)
+    assert "broken" in [frame.f_code.co_name for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
+
+
+def test_an_error_of_the_users_source_comes_without_our_frames():
+    def source():
+        yield "first"
+        raise LookupError("broke")
+
+    drawn = Source(source(), None)
+
+    async def draw():
+        while await drawn.draw() is not None:
+            pass
+
+    asyncio.run(draw())
+    frames = [frame.f_code.co_name for frame, _ in traceback.walk_tb(drawn.error.__traceback__)]
+    assert frames == ["source"]
+
+
+def test_an_error_without_foreign_frames_stays_as_it_is():
+    error = ValueError("never raised")
+    assert outside(error) is error

@@ -65,7 +65,7 @@ class NiquestsBackend:
     def __init__(self, key: SessionKey) -> None:
         self.proxy = read_proxy(key.proxy)
         socks = self.proxy is not None and self.proxy.scheme == "socks5"
-        if socks and not isinstance(niquests.adapters.AsyncSOCKSProxyManager, type):
+        if socks and not isinstance(getattr(niquests.adapters, "AsyncSOCKSProxyManager", None), type):
             raise OptionError("proxy=socks5:// needs a package with backend niquests: use backend curl, or pip install 'niquests[socks]'")
         if key.http3 and (self.proxy is not None or find_spec("qh3") is None):
             raise OptionError("http3=True needs qh3 and no proxy with backend niquests: pip install qh3, or use backend curl")
@@ -164,7 +164,7 @@ class _Trip:
         self.backend = backend
         self.exchange = exchange
         self.timing = timing
-        self.request = _prepared(exchange, plain=backend.key.http2 is False)
+        self.request = _prepared(exchange)
         self.connection: Any = None
         self.connected = self.requested = False
         self.limit: asyncio.Timeout | None = None
@@ -260,7 +260,7 @@ class Stream(base.Stream):
 class _Session(niquests.AsyncSession):
     """A session that takes nothing from the environment and follows nothing."""
 
-    def get_redirect_target(self, resp: Any) -> None:  # noqa: ARG002 - niquests' signature
+    def get_redirect_target(self, resp: Any) -> None:
         """Find none: niquests would read the body of a redirect to tell where it leads."""
 
 
@@ -305,7 +305,7 @@ class _Adapter(niquests.adapters.AsyncHTTPAdapter):
         """Leave it to the TLS context."""
         return False
 
-    def proxy_headers(self, proxy: str) -> dict[str, str]:  # noqa: ARG002 - niquests' signature
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
         """Return our credentials for the proxy, which may hold any character."""
         authorization = None if self._backend.proxy is None else self._backend.proxy.authorization
         return {} if authorization is None else {"Proxy-Authorization": authorization}
@@ -411,7 +411,7 @@ def _proxy_url(proxy: ProxyServer) -> str:
     return f"socks5h://{userinfo}{proxy.where}"
 
 
-def _prepared(exchange: Exchange, *, plain: bool) -> niquests.PreparedRequest:
+def _prepared(exchange: Exchange) -> niquests.PreparedRequest:
     lines = framed(exchange)
     request = niquests.PreparedRequest()
     request.method, request.url, request.body = exchange.method, f"{exchange.target.origin}/", exchange.content or None

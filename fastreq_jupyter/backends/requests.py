@@ -89,7 +89,7 @@ class RequestsBackend:
     def __init__(self, key: SessionKey) -> None:
         self.proxy = read_proxy(key.proxy)
         socks = self.proxy is not None and self.proxy.scheme == "socks5"
-        if socks and not isinstance(requests.adapters.SOCKSProxyManager, type):
+        if socks and not isinstance(getattr(requests.adapters, "SOCKSProxyManager", None), type):
             raise OptionError("proxy=socks5:// needs a package with backend requests: use backend curl, or pip install PySocks")
         self.phases = frozenset({"connect", "tls", "wait", "receive"} if socks else {"dns", "connect", "tls", "wait", "receive"})
         self.session = _Session()
@@ -214,7 +214,7 @@ class Job:
             self._perform()
         except BackendError as error:
             self.error = error
-        except Exception as error:  # noqa: BLE001 - whatever a library raises must reach the one who waits
+        except Exception as error:
             self.error = self.error or self._translate(error)
         whole = self.error is None and not self.is_cut
         if self.head is not None and not whole:
@@ -345,7 +345,7 @@ class Stream(base.Stream):
         raw = job.head
         self.status = raw.status
         self.reason = raw.reason or ""
-        self.http_version = "1.0" if raw.version == 10 else "1.1"  # noqa: PLR2004 - http.client's number for it
+        self.http_version = "1.0" if raw.version == 10 else "1.1"
         lines = raw.headers.items() if job.lines is None else job.lines
         self.fields = [(name.encode("latin-1"), value.strip(" \t").encode("latin-1")) for name, value in lines]
 
@@ -379,7 +379,7 @@ class _Session(requests.Session):
         self.headers.clear()
         self.cookies = _NoCookies()
 
-    def get_redirect_target(self, resp: Any) -> None:  # noqa: ARG002 - requests' signature
+    def get_redirect_target(self, resp: Any) -> None:
         """Find none: requests would read the body of a redirect to tell where it leads."""
 
 
@@ -426,7 +426,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
         forwards = self._proxy is not None and self._proxy.scheme != "socks5" and origin.scheme == "http"
         return f"{origin}/" if forwards else "/"
 
-    def proxy_headers(self, proxy: str) -> dict[str, str]:  # noqa: ARG002 - requests' signature
+    def proxy_headers(self, proxy: str) -> dict[str, str]:
         """Return our credentials for the proxy, which may hold any character."""
         authorization = None if self._proxy is None else self._proxy.authorization
         return {} if authorization is None else {"Proxy-Authorization": authorization}
@@ -508,7 +508,7 @@ class _SocketOptions(list[tuple[int, int, int]]):
 class _TlsSocket(ssl.SSLSocket):
     """A socket that is known before TLS has shaken hands on it."""
 
-    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the standard library's signature
+    def do_handshake(self, block: bool = False) -> None:
         job = _job()
         job.handshake = self
         job.timing.secure_connection_start = perf_counter()
@@ -527,7 +527,8 @@ def _prepared(exchange: Exchange) -> requests.PreparedRequest:
     lines = framed(exchange)
     request = requests.PreparedRequest()
     request.method, request.url, request.body = exchange.method, exchange.target.url, exchange.content or None
-    headers = urllib3.HTTPHeaderDict()
+    # Unlike requests' own kind of mapping it can hold a name twice.
+    headers: Any = urllib3.HTTPHeaderDict()
     names = {name.lower() for name, _ in lines.fields}
     for name in ("User-Agent", "Accept-Encoding"):
         if name.lower() not in names:

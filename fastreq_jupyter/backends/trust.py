@@ -9,7 +9,7 @@ from __future__ import annotations
 import ssl
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.errors import OptionError
 
@@ -21,9 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["client_context"]
 
 
-def client_context(
-    key: SessionKey, protocols: Sequence[str] = ("http/1.1",), socket_class: type[ssl.SSLSocket] = ssl.SSLSocket
-) -> ssl.SSLContext:
+def client_context(key: SessionKey, protocols: Sequence[str] = ("http/1.1",), socket_class: Any = ssl.SSLSocket) -> ssl.SSLContext:
     """Make the TLS context of a session.
 
     Args:
@@ -46,14 +44,14 @@ def client_context(
 
 # Reading the system's certificates takes 20 to 50 ms; the context is never changed, so that sessions can share it.
 @lru_cache(maxsize=4)
-def _usual(protocols: tuple[str, ...], socket_class: type[ssl.SSLSocket]) -> ssl.SSLContext:
-    context = _trusting(True)  # noqa: FBT003 - the value of the option
+def _usual(protocols: tuple[str, ...], socket_class: Any) -> ssl.SSLContext:
+    context = _trusting(True)
     context.set_alpn_protocols(list(protocols))
     context.sslsocket_class = socket_class
     return context
 
 
-def _trusting(verify: bool | str) -> ssl.SSLContext:  # noqa: FBT001 - the type of the option
+def _trusting(verify: bool | str) -> ssl.SSLContext:
     if verify is True:
         context = ssl.create_default_context()
         if not context.cert_store_stats()["x509_ca"] and not _system_directory():
@@ -94,7 +92,7 @@ def _system_directory() -> bool:
 
 def _trust_certifi(context: ssl.SSLContext) -> None:
     try:
-        import certifi  # noqa: PLC0415 - a last resort that is often not installed
+        import certifi
     except ImportError:
         return
     context.load_verify_locations(cafile=certifi.where())

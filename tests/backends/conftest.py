@@ -199,6 +199,11 @@ def keeps_heads(name):
     return name != "niquests" and (name != "requests" or find_spec("urllib3_future") is None)
 
 
+def is_plain(name):
+    """Whether this is requests on urllib3 itself, over the standard library's http.client."""
+    return name == "requests" and find_spec("urllib3_future") is None
+
+
 class Tools:
     """What tests here use; conftest is no module to import from."""
 
@@ -210,6 +215,7 @@ class Tools:
     fetch = staticmethod(fetch)
     failure = staticmethod(failure)
     session = staticmethod(session)
+    is_plain = staticmethod(is_plain)
     keeps_heads = staticmethod(keeps_heads)
     until = staticmethod(until)
     run = staticmethod(run)

@@ -52,7 +52,9 @@ def test_unsafe_requests_go_out_once_on_kept_connections(wire, name, method):
 
             async def worker(number):
                 for turn in range(40):
-                    await asyncio.gather(wire.fetch(backend, f"{server.url}/{number}-{turn}", method=method, content=b"x"), return_exceptions=True)
+                    await asyncio.gather(
+                        wire.fetch(backend, f"{server.url}/{number}-{turn}", method=method, content=b"x"), return_exceptions=True
+                    )
 
             await asyncio.gather(*map(worker, range(5)))
             lines = [request.line for request in server.arrived]

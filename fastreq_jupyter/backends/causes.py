@@ -37,22 +37,33 @@ def translate(error: BaseException, where: str, *, connected: bool, sent: bool, 
     if proxy is not None and not connected and not _distrusted(causes):
         return _refused(causes, proxy)
     for cause in causes:
-        if isinstance(cause, ssl.SSLError) and not connected:
-            return tls_error(cause, where)
-        if isinstance(cause, socket.gaierror | UnicodeError):
-            return lookup_error(cause, where.rpartition(":")[0].strip("[]"))
-        if isinstance(cause, http.client.RemoteDisconnected) or _CLOSED in str(cause):
-            return BackendError("connect", f"{where}: connection closed before an answer", sent=sent)
-        if isinstance(cause, OSError) and (isinstance(cause, ssl.SSLError) or cause.errno is not None):
-            if connected or not isinstance(cause, ConnectionResetError):
-                return connect_error(cause, where, sent=sent)
-            return BackendError("connect", f"{where}: {cause.strerror}", sent=sent)
+        if (told := _translated(cause, where, connected=connected, sent=sent)) is not None:
+            return told
     words = next((str(cause) for cause in causes if str(cause)), type(error).__name__)
     return BackendError("protocol", f"{where}: malformed answer: {one_line(words, 120)}", sent=sent)
 
 
-def broken_off(where: str) -> BackendError:
-    """Return the error for a body that ended early or was malformed."""
+def _translated(cause: BaseException, where: str, *, connected: bool, sent: bool) -> BackendError | None:
+    if isinstance(cause, ssl.SSLError) and not connected:
+        return tls_error(cause, where)
+    if isinstance(cause, socket.gaierror | UnicodeError):
+        return lookup_error(cause, where.rpartition(":")[0].strip("[]"))
+    if isinstance(cause, http.client.RemoteDisconnected) or _CLOSED in str(cause):
+        return BackendError("connect", f"{where}: connection closed before an answer", sent=sent)
+    if isinstance(cause, ssl.SSLError | ConnectionError) or (isinstance(cause, OSError) and cause.errno is not None):
+        return connect_error(cause, where, sent=sent)
+    return None
+
+
+def broken_off(where: str, error: Exception) -> BackendError:
+    """Return the error for a body that ended early or was malformed.
+
+    Args:
+        where: host:port of the origin.
+        error: What the library raised; it refuses a long chain of content codings though it is not to decode them.
+    """
+    if any(type(cause).__name__ == "DecodeError" for cause in _causes(error)):
+        return BackendError("decoding", f"{where}: {one_line(str(error), 120)}")
     return BackendError("protocol", f"{where}: the body broke off or was malformed")
 
 

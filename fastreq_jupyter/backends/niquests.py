@@ -244,7 +244,7 @@ class Stream(base.Stream):
             data: bytes = await self._raw.read1(PIECE_BYTES, decode_content=False)
         except Exception as error:
             self.close()
-            raise broken_off(trip.where) from error
+            raise broken_off(trip.where, error) from error
         if not data:
             self._trip = None
             trip.end(whole=True)

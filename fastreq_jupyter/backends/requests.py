@@ -312,7 +312,7 @@ class Job:
 
     def _translate(self, error: Exception) -> BackendError:
         if self.head is not None:
-            return broken_off(self._where)
+            return broken_off(self._where, error)
         if self.timing.reused and isinstance(error, RuntimeError):
             # Beside niquests: bytes that nobody asked for wait on it.
             return BackendError("connect", f"{self._where}: the kept connection cannot be used", sent=False, stale=True)

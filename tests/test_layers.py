@@ -63,8 +63,8 @@ LIBRARIES = {
     "backends.trust": ("certifi",),
     "backends.curl*": ("pycurl",),
     "backends.aiohttp*": ("aiohttp", "yarl", "multidict", "aiohttp_socks"),
-    "backends.niquests*": ("niquests", "urllib3", "urllib3_future", "h11"),
-    "backends.requests*": ("requests", "urllib3", "h11"),
+    "backends.niquests*": ("niquests",),
+    "backends.requests*": ("requests", "urllib3"),
     "frame.selection": ("jmespath",),
     "client.accessor*": ("pandas",),
     # the table that dry_run gives back

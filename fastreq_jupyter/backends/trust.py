@@ -10,7 +10,7 @@ import ssl
 import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.errors import OptionError
 
@@ -23,7 +23,11 @@ __all__ = ["authorities", "client_context"]
 
 
 def client_context(
-    key: SessionKey, protocols: Sequence[str] = ("http/1.1",), *, make: Callable[[int], ssl.SSLContext] = ssl.SSLContext
+    key: SessionKey,
+    protocols: Sequence[str] = ("http/1.1",),
+    *,
+    make: Callable[[int], ssl.SSLContext] = ssl.SSLContext,
+    socket_class: Any = ssl.SSLSocket,
 ) -> ssl.SSLContext:
     """Make the TLS context of a session.
 
@@ -31,16 +35,18 @@ def client_context(
         key: Its `verify` and `cert` are used.
         protocols: What to offer by ALPN, best first.
         make: Makes it: `ssl.SSLContext` or a class derived from it.
+        socket_class: What it makes of a blocking socket.
 
     Raises:
         OptionError: A CA bundle or client certificate cannot be read.
     """
     if key.verify is True and key.cert is None:
-        return _usual(tuple(protocols), make)
+        return _usual(tuple(protocols), make, socket_class)
     context = _trusting(key.verify, make)
     if key.cert is not None:
         _load_identity(context, key.cert)
     context.set_alpn_protocols(list(protocols))
+    context.sslsocket_class = socket_class
     return context
 
 
@@ -60,9 +66,10 @@ def authorities(verify: bool | str) -> tuple[str | None, str | None]:  # noqa: F
 
 # Reading the system's certificates takes 20 to 50 ms; the context is never changed, so that sessions can share it.
 @lru_cache(maxsize=4)
-def _usual(protocols: tuple[str, ...], make: Callable[[int], ssl.SSLContext]) -> ssl.SSLContext:
+def _usual(protocols: tuple[str, ...], make: Callable[[int], ssl.SSLContext], socket_class: Any) -> ssl.SSLContext:
     context = _trusting(True, make)  # noqa: FBT003 - the value of the option
     context.set_alpn_protocols(list(protocols))
+    context.sslsocket_class = socket_class
     return context
 
 
@@ -110,7 +117,7 @@ def _system_directory() -> bool:
 
 def _certifi() -> str | None:
     try:
-        import certifi  # noqa: PLC0415 - a last resort that is often not installed
+        import certifi
     except ImportError:
         return None
     return str(certifi.where())

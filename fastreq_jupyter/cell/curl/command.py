@@ -59,7 +59,8 @@ FLAGS: Mapping[str, Flag] = {
 
 LIFTED: Mapping[str, Lifted] = {
     "--insecure": Lifted("verify_ssl", value=False, takes=False), "--cacert": Lifted("verify_ssl"), "--cert": Lifted("cert"),
-    "--proxy": Lifted("proxy"), "--max-time": Lifted("timeout"), "--connect-timeout": Lifted("connect_timeout"), "--max-redirs": Lifted("max_redirects"),
+    "--proxy": Lifted("proxy"), "--max-time": Lifted("timeout"),
+    "--connect-timeout": Lifted("connect_timeout"), "--max-redirs": Lifted("max_redirects"),
     "--retry": Lifted("max_retries"), "--max-filesize": Lifted("max_body"),
     "--http1.1": Lifted("http2", value=False, takes=False),
     "--no-location": Lifted("follow_redirects", value=False, takes=False),

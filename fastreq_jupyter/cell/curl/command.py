@@ -59,7 +59,8 @@ FLAGS: Mapping[str, Flag] = {
 
 LIFTED: Mapping[str, Lifted] = {
     "--insecure": Lifted("verify_ssl", value=False, takes=False), "--cacert": Lifted("verify_ssl"), "--cert": Lifted("cert"),
-    "--proxy": Lifted("proxy"), "--max-time": Lifted("timeout"), "--max-redirs": Lifted("max_redirects"),
+    "--proxy": Lifted("proxy"), "--max-time": Lifted("timeout"),
+    "--connect-timeout": Lifted("connect_timeout"), "--max-redirs": Lifted("max_redirects"),
     "--retry": Lifted("max_retries"), "--max-filesize": Lifted("max_body"),
     "--http1.1": Lifted("http2", value=False, takes=False),
     "--no-location": Lifted("follow_redirects", value=False, takes=False),
@@ -84,7 +85,7 @@ LEFT_OUT: Mapping[str, tuple[bool, str]] = {
     "--remote-header-name": (False, "--save-to DIR keeps bodies as files"), "--create-dirs": (False, "--save-to makes its directories"),
     "--write-out": (True, "status and times are columns of the frame"), "--dump-header": (True, "--response-headers gives them"),
     "--cookie-jar": (True, "--session keeps cookies"), "--ipv4": (False, "the system chooses the address"),
-    "--ipv6": (False, "the system chooses the address"), "--connect-timeout": (True, "--timeout is the deadline of a whole attempt"),
+    "--ipv6": (False, "the system chooses the address"),
     "--retry-delay": (True, "waits grow by themselves, and Retry-After is heard"), "--retry-max-time": (True, "--deadline bounds the run"),
     "--retry-all-errors": (False, "the run decides what is tried again"), "--parallel-max": (True, "--concurrency bounds the run"),
     "--etag-save": (True, "--response-headers gives it"),

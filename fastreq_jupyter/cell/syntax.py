@@ -154,13 +154,22 @@ Parts = tuple[Part, ...]
 
 @dataclass(frozen=True, slots=True)
 class HeaderTemplate:
-    """One field line; `basic` marks ``Basic user password``, which is encoded when it is filled."""
+    """One field line.
+
+    Attributes:
+        name: As written.
+        parts: Its value.
+        line, column: Where it stands.
+        basic: ``Basic user password``, which is encoded when it is filled.
+        exact: Blanks of such credentials are part of them (curl's -u).
+    """
 
     name: str
     parts: Parts
     line: int
     column: int
     basic: bool = False
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)

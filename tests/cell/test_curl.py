@@ -241,6 +241,7 @@ def test_a_command_can_be_named():
         ("curl http://h/ -H @file", "file"),
         ("curl http://h/ -d a -F b=c", "exclude"),
         ("curl http://h/ -F b", "name=value"),
+        ("curl http://h/ -r 1-2 -d a", "Content-Range"),
         ("curl http://h/ -d @/nothing/here", "cannot read"),
         ("curl http://h/ -d @-", "standard input"),
         ("curl http://h/ || curl http://h/2", "the shell's"),

@@ -58,8 +58,10 @@ class HeaderPlan:
                 texts.append(header_text(part, env, encoded=self._basic))
             elif isinstance(part, (str, VarText)):
                 texts.append(part if isinstance(part, str) else part.text)
-        value = "".join(texts).strip()
+        value = "".join(texts) if self.template.exact else "".join(texts).strip()
         _check_text(value, None, encoded=self._basic)
+        if self.template.exact:
+            return _encoded(*value.removeprefix("Basic ").partition(":")[::2], env)
         return _encode_basic(value, env, colon=self._colon) if self._basic else value
 
 
@@ -101,9 +103,13 @@ def _encode_basic(value: str, env: Env, *, colon: bool) -> str:
     user, sign, password = rest.strip().partition(":" if colon else " ")
     if not sign:
         user, _, password = rest.strip().partition(":")
-    encoded = base64.b64encode(f"{user.strip()}:{password.strip()}".encode()).decode()
-    env.secrets.update(text for text in (password.strip(), encoded) if text)
-    return f"{scheme} {encoded}"
+    return scheme + _encoded(user.strip(), password.strip(), env).removeprefix("Basic")
+
+
+def _encoded(user: str, password: str, env: Env) -> str:
+    encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
+    env.secrets.update(text for text in (password, encoded) if text)
+    return f"Basic {encoded}"
 
 
 def _sensitive(part: BoundPart) -> BoundPart:

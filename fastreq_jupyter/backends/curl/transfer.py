@@ -117,7 +117,8 @@ class Handle:
             return pycurl.WRITEFUNC_PAUSE
         stream.chunks.append(chunk)
         stream.size += len(chunk)
-        stream.wake()
+        if stream.waiter is not None:
+            stream.wake()
         return None
 
     def _may_send(self, _there: str, _here: str, _port: int, local_port: int) -> Any:
@@ -133,7 +134,7 @@ class Handle:
             good = stream.idempotent and stream.asked == 1 and (kept is None or multiplexed)
         else:
             # libcurl looks at a kept connection only after a second: an answer that nobody asked for may wait there.
-            good = kept is None or multiplexed or not kept[1]()
+            good = kept is None or multiplexed or not kept()
         if not good:
             return pycurl.PREREQFUNC_ABORT
         stream.asked += 1
@@ -167,9 +168,31 @@ class CurlStream(base.Stream):
     """
 
     __slots__ = (
-        "_backend", "_handle", "_only_head", "_timing", "_waiter", "agreed", "asked", "chunks", "dead", "done", "failure", "has_head",
-        "idempotent", "interim", "lines", "paused", "port", "proxied", "reused", "scout", "sent_at", "server", "size", "target",
+        "_backend",
+        "_handle",
+        "_only_head",
+        "_timing",
+        "agreed",
+        "asked",
+        "chunks",
+        "dead",
+        "done",
+        "failure",
+        "has_head",
+        "idempotent",
+        "interim",
+        "lines",
+        "paused",
+        "port",
+        "proxied",
+        "reused",
+        "scout",
+        "sent_at",
+        "server",
+        "size",
+        "target",
         "timeout",
+        "waiter",
     )  # fmt: skip
 
     def __init__(self, backend: CurlBackend, handle: Handle, server: Server, exchange: Exchange, timing: Timing) -> None:
@@ -177,7 +200,7 @@ class CurlStream(base.Stream):
         self._backend = backend
         self._handle: Handle | None = handle
         self._timing = timing
-        self._waiter: asyncio.Future[None] | None = None
+        self.waiter: asyncio.Future[None] | None = None
         # libcurl would wait for the body of an answer to a HEAD that has one itself.
         self._only_head = exchange.method == "HEAD" and bool(exchange.content)
         self.server = server
@@ -226,12 +249,12 @@ class CurlStream(base.Stream):
 
     async def wait(self) -> None:
         """Wait for the next news of libcurl."""
-        self._waiter = asyncio.get_running_loop().create_future()
-        await self._waiter
+        self.waiter = asyncio.get_running_loop().create_future()
+        await self.waiter
 
     def wake(self) -> None:
         """End the wait, if there is one."""
-        waiter, self._waiter = self._waiter, None
+        waiter, self.waiter = self.waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 

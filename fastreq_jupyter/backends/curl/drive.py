@@ -57,12 +57,12 @@ class Drive:
             self._epoll.close()
 
     def _watch_epoll(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
-        epoll = self._epoll
-        if epoll is None or epoll.closed:
-            return
         if what == pycurl.POLL_REMOVE:
             # It stays in the set: most are wanted again at once, and one that libcurl closes leaves by itself.
             self._watched.pop(descriptor, None)
+            return
+        epoll = self._epoll
+        if epoll is None or self._closed:
             return
         self._watched[descriptor] = events = _WANTED[what]
         try:

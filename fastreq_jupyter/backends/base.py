@@ -79,7 +79,7 @@ class SessionKey:
     http3: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Exchange:
     """One request as it goes on the wire; the engine has added cookies, credentials and default field lines.
 

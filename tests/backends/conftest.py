@@ -5,12 +5,14 @@ import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 
 import pytest
 import trustme
 
 from fastreq_jupyter.backends.base import Exchange, SessionKey, open_backend
 from fastreq_jupyter.errors import BackendError
+from fastreq_jupyter.model import IDEMPOTENT
 from fastreq_jupyter.timing import Timing
 from fastreq_jupyter.url import parse_target
 
@@ -132,8 +134,8 @@ def answering(content, *, then=None):
     return handler
 
 
-def exchange(url, method="GET", headers=(), content=None, *, fresh=False):
-    return Exchange(method, parse_target(url), tuple(headers), content, fresh)
+def exchange(url, method="GET", headers=(), content=None, *, fresh=False, connect_timeout=None):
+    return Exchange(method, parse_target(url), tuple(headers), content, fresh, connect_timeout)
 
 
 async def read_all(stream):
@@ -144,8 +146,13 @@ async def read_all(stream):
 
 
 async def fetch(backend, url, method="GET", headers=(), content=None, *, fresh=False, marks=None):
-    """One exchange, body read whole: (stream, body)."""
-    stream = await backend.send(exchange(url, method, headers, content, fresh=fresh), marks or Timing())
+    """One exchange, body read whole: (stream, body); like the engine, once more where a kept connection was dead."""
+    try:
+        stream = await backend.send(exchange(url, method, headers, content, fresh=fresh), marks or Timing())
+    except BackendError as error:
+        if not error.stale or method not in IDEMPOTENT:
+            raise
+        stream = await backend.send(exchange(url, method, headers, content, fresh=True), marks or Timing())
     try:
         return stream, await read_all(stream)
     finally:
@@ -157,6 +164,13 @@ async def failure(backend, url, **more):
     with pytest.raises(BackendError) as caught:
         await asyncio.wait_for(fetch(backend, url, **more), 60)
     assert "\n" not in caught.value.detail
+    return caught.value
+
+
+async def refusal(backend, exchange):
+    """The BackendError that `send` itself raises."""
+    with pytest.raises(BackendError) as caught:
+        await asyncio.wait_for(backend.send(exchange, Timing()), 10)
     return caught.value
 
 
@@ -188,6 +202,16 @@ def run(scenario, timeout=100.0):
     return asyncio.run(bounded())
 
 
+def keeps_heads(name):
+    """Whether the library hands on an answer's head as it came; urllib3-future, of niquests, does not."""
+    return name != "niquests" and (name != "requests" or find_spec("urllib3_future") is None)
+
+
+def is_plain(name):
+    """Whether this is requests on urllib3 itself, over the standard library's http.client."""
+    return name == "requests" and find_spec("urllib3_future") is None
+
+
 class Tools:
     """What tests here use; conftest is no module to import from."""
 
@@ -198,7 +222,10 @@ class Tools:
     read_all = staticmethod(read_all)
     fetch = staticmethod(fetch)
     failure = staticmethod(failure)
+    refusal = staticmethod(refusal)
     session = staticmethod(session)
+    is_plain = staticmethod(is_plain)
+    keeps_heads = staticmethod(keeps_heads)
     until = staticmethod(until)
     run = staticmethod(run)
 

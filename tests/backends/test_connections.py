@@ -90,6 +90,7 @@ def test_two_hundred_are_in_flight_at_once(wire, name):
 
     async def scenario():
         async with wire.listening(waiting) as server, wire.session(name) as backend:
+            backend.reserve(200)
             tasks = [asyncio.create_task(wire.fetch(backend, server.url)) for _ in range(200)]
             await wire.until(lambda: server.in_flight == 200)
             gate.set()

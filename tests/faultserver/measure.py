@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter import Request, fastreq_async
 from fastreq_jupyter.backends.differences import DIFFERENCES
+from fastreq_jupyter.errors import OptionError
 from faultserver import bombs
 from faultserver.faults import ANY, FAULTS, GROUPS, Fault, Site, base_options
 from faultserver.scripts import reply
@@ -41,7 +42,7 @@ class Finding:
 
     fault: Fault | None
     verdict: str
-    """`right`, `hang`, `accepted`, `lost` or `other`."""
+    """`right`, `hang`, `accepted`, `lost`, `other`, or `refused`: the backend does not take the run's options."""
     error: Any = None
     detail: Any = None
     data: Any = None
@@ -113,7 +114,8 @@ async def _measure(backend: str, sites: list[tuple[Fault, Site]], good: str) -> 
     findings: list[Finding] = []
     for result, pairs in zip(found, runs.values(), strict=True):
         if isinstance(result, BaseException):
-            findings += [Finding(fault, "hang", error=repr(result)) for fault, _ in pairs]
+            verdict = "refused" if isinstance(result, OptionError) else "hang"
+            findings += [Finding(fault, verdict, error=repr(result)) for fault, _ in pairs]
         else:
             findings += result
     return findings
@@ -148,7 +150,7 @@ def main(backends: Iterable[str] = BACKENDS) -> None:
                     print(f"{backend}: {known}{finding.line}", file=sys.stderr)
     for name, row in verdicts.items():
         print(f"{name:50}", *(f"{row.get(backend, ''):10}" for backend in counts))
-    for verdict in ("right", "hang", "accepted", "lost", "other"):
+    for verdict in ("right", "hang", "accepted", "lost", "other", "refused"):
         print(f"{verdict:50}", *(f"{count[verdict]:<10}" for count in counts.values()))
 
 

@@ -64,11 +64,11 @@ def open_session(key: SessionKey) -> Backend:
 class Request(aiohttp.ClientRequest):
     """Add no field of its own, and send the body at once also with ``Expect: 100-continue``, as the other backends do."""
 
-    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:
+    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:  # noqa: ARG002 - aiohttp's signature
         """Leave them all out; the session asks for the same, but then aiohttp works that out for each request."""
         self._skip_auto_headers = NO_FIELDS
 
-    def update_expect_continue(self, expect: bool = False) -> None:
+    def update_expect_continue(self, expect: bool = False) -> None:  # noqa: FBT001, FBT002 - aiohttp's signature
         """Do not wait for a server that may never say 100."""
 
 
@@ -148,7 +148,7 @@ class AiohttpBackend:
             max_field_size=MAX_FIELD_BYTES,
         )
         if hasattr(session, "_retry_connection"):
-            session._retry_connection = False
+            session._retry_connection = False  # noqa: SLF001 - it has no public switch; Connector is the second lock
         return session
 
     def _proxied_for(self, exchange: Exchange, lines: Lines) -> dict[str, Any]:

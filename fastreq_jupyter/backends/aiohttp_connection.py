@@ -123,7 +123,7 @@ class Protocol(ResponseHandler):
 
     def feed_data(self, data: Any, size: int = 0) -> None:
         """Count interim answers: a server may send them without end."""
-        if data[0].code < 200 and data[0].code != 101:
+        if data[0].code < 200 and data[0].code != 101:  # noqa: PLR2004 - 1xx; 101 is a final answer
             self._interim += 1
             if self._interim > MAX_INTERIM:
                 self.set_exception(too_many_interim())

@@ -160,7 +160,7 @@ class Tunnel(asyncio.Protocol):
         if (b"\r\n\r\n" in self._answer or len(self._answer) > MAX_TUNNEL_HEAD) and not self._answered.done():
             self._answered.set_result(None)
 
-    def connection_lost(self, exc: Exception | None) -> None:
+    def connection_lost(self, exc: Exception | None) -> None:  # noqa: ARG002 - asyncio's signature
         """End the wait for an answer."""
         if not self._answered.done():
             self._answered.set_result(None)
@@ -241,7 +241,7 @@ async def _first(addresses: Sequence[Address]) -> socket.socket:
 async def _reach(address: Address) -> socket.socket:
     sock = socket.socket(address.family, socket.SOCK_STREAM)
     try:
-        sock.setblocking(False)
+        sock.setblocking(False)  # noqa: FBT003 - the standard library's signature
         await asyncio.get_running_loop().sock_connect(sock, (address.host, address.port))
     except BaseException:
         sock.close()

@@ -100,7 +100,7 @@ def tunnel_refusal(answer: bytes, proxy: ProxyServer) -> str | None:
     """Return why a proxy's answer to CONNECT gives no tunnel, or None where it does."""
     head, end, rest = answer.partition(b"\r\n\r\n")
     words = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
-    if not end or not words[0].startswith("HTTP/1.") or len(words) < 2 or not words[1].isdigit():
+    if not end or not words[0].startswith("HTTP/1.") or len(words) < 2 or not words[1].isdigit():  # noqa: PLR2004 - two words
         return f"proxy {proxy.where} closed the connection or does not speak HTTP"
     if not words[1].startswith("2"):
         return one_line(f"proxy {proxy.where} answered {' '.join(words[1:])}")

@@ -76,4 +76,4 @@ def _address(host: str) -> bytes:
         address = ipaddress.ip_address(host)
     except ValueError:
         return bytes([_NAME]) + _counted(host)
-    return bytes([_IPV4 if address.version == 4 else _IPV6]) + address.packed
+    return bytes([_IPV4 if address.version == 4 else _IPV6]) + address.packed  # noqa: PLR2004 - IP version 4

@@ -27,7 +27,7 @@ def client_context(key: SessionKey, protocols: Sequence[str] = ("http/1.1",), so
     Args:
         key: Its `verify` and `cert` are used.
         protocols: What to offer by ALPN, best first.
-        socket_class: What it makes of a blocking socket.
+        socket_class: What it makes of a blocking socket, derived from `ssl.SSLSocket`.
 
     Raises:
         OptionError: A CA bundle or client certificate cannot be read.
@@ -45,13 +45,13 @@ def client_context(key: SessionKey, protocols: Sequence[str] = ("http/1.1",), so
 # Reading the system's certificates takes 20 to 50 ms; the context is never changed, so that sessions can share it.
 @lru_cache(maxsize=4)
 def _usual(protocols: tuple[str, ...], socket_class: Any) -> ssl.SSLContext:
-    context = _trusting(True)
+    context = _trusting(True)  # noqa: FBT003 - the value of the option
     context.set_alpn_protocols(list(protocols))
     context.sslsocket_class = socket_class
     return context
 
 
-def _trusting(verify: bool | str) -> ssl.SSLContext:
+def _trusting(verify: bool | str) -> ssl.SSLContext:  # noqa: FBT001 - the type of the option
     if verify is True:
         context = ssl.create_default_context()
         if not context.cert_store_stats()["x509_ca"] and not _system_directory():
@@ -92,7 +92,7 @@ def _system_directory() -> bool:
 
 def _trust_certifi(context: ssl.SSLContext) -> None:
     try:
-        import certifi
+        import certifi  # noqa: PLC0415 - a last resort that is often not installed
     except ImportError:
         return
     context.load_verify_locations(cafile=certifi.where())

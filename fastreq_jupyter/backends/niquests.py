@@ -213,7 +213,8 @@ class _Trip:
             # Bytes that nobody asked for wait on it.
             return BackendError("connect", f"{self.where}: the kept connection cannot be used", sent=False, stale=True)
         reason = translate(error, self.where, connected=self.connected, sent=self.requested, proxy=self.backend.proxy)
-        reason.stale = bool(self.timing.reused) and reason.kind == "connect"
+        # What is no answer may be what the one before left behind: bytes beyond its length.
+        reason.stale = bool(self.timing.reused) and reason.kind in ("connect", "protocol")
         return reason
 
 

@@ -94,6 +94,9 @@ class NiquestsBackend:
         """Send one request, return when the final head is read (see `Backend.send`)."""
         if self._closed:
             raise BackendError("connect", "the session is closed", sent=False)
+        if self.required is not None and exchange.target.origin.scheme == "http":
+            option = "http2" if self.required is HttpVersion.h2 else "http3"
+            raise BackendError("protocol", f"{option}=True needs an https URL", sent=False)
         trip = _Trip(self, exchange, timing)
         _TRIP.set(trip)
         try:

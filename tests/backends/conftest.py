@@ -16,7 +16,8 @@ from fastreq_jupyter.model import IDEMPOTENT
 from fastreq_jupyter.timing import Timing
 from fastreq_jupyter.url import parse_target
 
-BACKENDS = ("aiohttp", "niquests", "requests")
+BACKENDS = ("curl", "aiohttp", "niquests", "requests")
+LIBRARIES = {"curl": "pycurl"}
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
 
@@ -98,7 +99,7 @@ class RawServer:
 
 
 @asynccontextmanager
-async def listening(handler, tls=None):
+async def listening(handler, tls=None, host="127.0.0.1"):
     server = RawServer(handler, tls)
     tasks = set()
 
@@ -112,7 +113,7 @@ async def listening(handler, tls=None):
         finally:
             tasks.discard(task)
 
-    listener = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls, limit=2**22, backlog=1024)
+    listener = await asyncio.start_server(connected, host, 0, ssl=tls, limit=2**22, backlog=1024)
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server
@@ -166,9 +167,16 @@ async def failure(backend, url, **more):
     return caught.value
 
 
+async def refusal(backend, exchange):
+    """The BackendError that `send` itself raises."""
+    with pytest.raises(BackendError) as caught:
+        await asyncio.wait_for(backend.send(exchange, Timing()), 10)
+    return caught.value
+
+
 @asynccontextmanager
 async def session(name, **options):
-    pytest.importorskip(name)
+    pytest.importorskip(LIBRARIES.get(name, name))
     backend = open_backend(SessionKey(name, **options))
     try:
         yield backend
@@ -214,6 +222,7 @@ class Tools:
     read_all = staticmethod(read_all)
     fetch = staticmethod(fetch)
     failure = staticmethod(failure)
+    refusal = staticmethod(refusal)
     session = staticmethod(session)
     is_plain = staticmethod(is_plain)
     keeps_heads = staticmethod(keeps_heads)
@@ -228,7 +237,7 @@ def wire():
 
 @pytest.fixture(params=BACKENDS)
 def name(request):
-    pytest.importorskip(request.param)
+    pytest.importorskip(LIBRARIES.get(request.param, request.param))
     return request.param
 
 

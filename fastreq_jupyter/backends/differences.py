@@ -30,6 +30,12 @@ class Difference:
 # Below niquests, and below requests wherever niquests is installed beside it.
 _URLLIB3_FUTURE = (
     Difference(
+        "Spelling of request field names",
+        (),
+        "each word begins with a capital: `Soapaction` for `SOAPAction`",
+        "urllib3-future writes them so",
+    ),
+    Difference(
         "Head of an answer",
         (),
         "the usual reason phrase of its status, HTTP/1.0 shown as 1.1, lines of equal names put together",

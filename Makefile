@@ -1,7 +1,7 @@
 # Two commands for a fresh machine with Python >= 3.11, make, node and npm:  make demo  and  make test.
 # Each sets up what it needs and keeps stamps in .make/, so that the next time is quick.
 
-.PHONY: help demo lab test check lint types front docs bench bench-page bench-readme pictures setup kernels httpbin chromium clean
+.PHONY: help demo lab test check lint types front docs bench bench-page bench-readme pictures setup kernels oldest httpbin chromium requests clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -50,13 +50,22 @@ lab: setup
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_quickstart.ipynb
 
 # Fast failures first; the last line is pytest's closing line.
-test: lint types front kernels httpbin chromium
+test: lint types front oldest kernels httpbin chromium requests
 	@$(PYTEST)
+
+# requests with urllib3 itself: beside niquests another library has that name. It sees no plugin and no other conftest.
+requests: $(STAMPS)/plain
+	@PYTHONPATH=. .venv-plain/bin/python -m pytest --confcutdir tests/backends tests/backends/test_[!h]*.py -k requests
 
 # Every backend against servers that misbehave in real time is left to `make test`.
 SLOW_ROOMS := backends benchmarks browser contract faultserver integration
 check: lint types front
 	@$(PYTEST) -m "not slow and not kernel and not browser" $(SLOW_ROOMS:%=--ignore=tests/%)
+
+# Lower bounds are promises, too: fast tests that need neither kernel nor browser, on the oldest versions allowed.
+OLDEST_ROOMS := backends cell client engine frame journal options policy
+oldest: $(STAMPS)/oldest
+	@.venv-oldest/bin/python -m pytest -n 2 --dist worksteal -m "not slow and not kernel and not browser" $(OLDEST_ROOMS:%=tests/%)
 
 lint: setup
 	@$(BIN)/ruff format --check $(CODE)
@@ -126,10 +135,21 @@ $(STAMPS)/kernel631: pyproject.toml $(BUNDLE) | $(STAMPS) .venv-kernel631/bin/py
 	@$(INSTALL_HERE) .venv-kernel631/bin/python $(PIP) -e . --group kernel631
 	@touch $@
 
+$(STAMPS)/oldest: pyproject.toml tests/oldest.py $(BUNDLE) | $(STAMPS) .venv-oldest/bin/python
+	@echo "setting up: an environment with the oldest versions allowed"
+	@.venv-oldest/bin/python tests/oldest.py >$@.constraints
+	@$(INSTALL_HERE) .venv-oldest/bin/python $(PIP) -c $@.constraints -e . --group oldest
+	@touch $@
+
 # httpbin asks for an old greenlet, Playwright for a new one: it gets an environment of its own.
 $(STAMPS)/httpbin: pyproject.toml | $(STAMPS) .venv-httpbin/bin/python
 	@echo "setting up: httpbin"
 	@.venv-httpbin/bin/python $(PIP) --group httpbin
+	@touch $@
+
+$(STAMPS)/plain: pyproject.toml | $(STAMPS) .venv-plain/bin/python
+	@echo "setting up: a third environment with requests alone"
+	@.venv-plain/bin/python $(PIP) --group plain
 	@touch $@
 
 # Debian's browser where it may be installed; without one the browser tests skip, but never in CI.
@@ -156,6 +176,6 @@ $(STAMPS)/bench-%: pyproject.toml | $(STAMPS) .venv-bench-%/bin/python
 	else echo "$* cannot be installed here, the tables will say so"; fi
 
 clean:
-	rm -rf $(STAMPS) $(VENV) .venv-kernel631 .venv-httpbin .venv-bench-* demo-output js/node_modules fastreq_jupyter/notebook/static build dist
+	rm -rf $(STAMPS) $(VENV) .venv-kernel631 .venv-oldest .venv-httpbin .venv-plain .venv-bench-* demo-output js/node_modules fastreq_jupyter/notebook/static build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find fastreq_jupyter tests notebooks -name __pycache__ -prune -exec rm -rf {} +

@@ -138,7 +138,7 @@ class _Service:
         with self._lock:
             # After a fork the child has the object but not the thread.
             if self._loop is None or self._thread is None or not self._thread.is_alive():
-                self._loop = asyncio.new_event_loop()
+                self._loop = _new_loop()
                 self._thread = threading.Thread(target=self._serve, args=(self._loop,), name="fastreq", daemon=True)
                 self._thread.start()
             return self._loop
@@ -166,7 +166,7 @@ class _Owner:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self.runner = asyncio.Runner(loop_factory=_new_loop)
         weakref.finalize(self, _close_runner, self.runner, self.pid)
 
 
@@ -180,6 +180,11 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    # Windows' default loop does not watch sockets, which libcurl needs; what it has instead (pipes, processes) nobody needs here.
+    return asyncio.SelectorEventLoop() if sys.platform == "win32" else asyncio.new_event_loop()
 
 
 def _is_cell_task() -> bool:

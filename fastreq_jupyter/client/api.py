@@ -135,7 +135,7 @@ def submit(urls: Any, **options: Unpack[OptionArguments]) -> Run:
     refuse(options, ("dry_run", "progress"), "belongs to calls that wait")
     call = call_of(urls, options)
     lazy = isinstance(call.plan.requests, AsyncIterable)
-    return start(call.launch, loop="kernel" if lazy else call.options.loop)
+    return start(call.launch, loop="kernel" if lazy else call.loop)
 
 
 class FastRequests(Session):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from fastreq_jupyter.backends.base import watches_sockets
 from fastreq_jupyter.bridge import Waited, interruption, start, start_beside, wait_awaiting, wait_blocking
 from fastreq_jupyter.client.plan import make_plan
 from fastreq_jupyter.client.results import conclude, parse, parse_again, present
@@ -105,6 +106,13 @@ class Call:
         """Return the options of the plan."""
         return self.plan.options
 
+    @property
+    def loop(self) -> str:
+        """Return where the run lives: option `loop`; but libcurl needs a loop that watches sockets, as the service thread's."""
+        options = self.options
+        free = options.loop == "auto" and self.session is None and not isinstance(self.plan.requests, AsyncIterable)
+        return "thread" if free and options.backend == "curl" and not watches_sockets() else options.loop
+
     def launch(self, handoffs: Handoffs | None = None) -> Run:
         """Start the run; must be called on the loop it is to live on.
 
@@ -119,9 +127,12 @@ class Call:
         return run
 
     def _again(self, run: Run, plan: Plan) -> Run:
-        launch = replace(self, plan=plan, again=True).launch
-        # A session belongs to its loop. Without one the kernel's own loop, which the next cell may block, is no place to stay.
-        return parse_again(start(launch) if self.session is None else start_beside(run.loop, launch), run)
+        again = replace(self, plan=plan, again=True)
+        if self.session is not None:
+            # A session belongs to its loop.
+            return parse_again(start_beside(run.loop, again.launch), run)
+        # The kernel's own loop, which the next cell may block, is no place to stay.
+        return parse_again(start(again.launch, loop=again.loop if self.options.loop == "auto" else "auto"), run)
 
 
 def call_of(urls: Any, given: Mapping[str, Any], *, session: Session | None = None) -> Call:
@@ -191,7 +202,7 @@ def run_blocking(call: Call) -> tuple[Waited[Run], bool]:
     shown = _Shown(_open_display(call.options))
     waited: Waited[Run] | None = None
     try:
-        waited = wait_blocking(call.launch, loop=call.options.loop, tick=shown.tick)
+        waited = wait_blocking(call.launch, loop=call.loop, tick=shown.tick)
         # What is shown at the end counts what `parse_func` could not read.
         parse(waited.run)
     finally:
@@ -204,7 +215,7 @@ async def run_awaiting(call: Call) -> tuple[Waited[Run], bool]:
     shown = _Shown(_open_display(call.options))
     waited: Waited[Run] | None = None
     try:
-        waited = await wait_awaiting(call.launch, loop=call.options.loop, tick=shown.tick)
+        waited = await wait_awaiting(call.launch, loop=call.loop, tick=shown.tick)
         parse(waited.run)
     finally:
         shown.close(waited)

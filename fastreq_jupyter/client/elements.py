@@ -47,6 +47,8 @@ class ItemMaker:
         self._files = None if options.save_to is None else _Files(options.save_to, keys)
         self._once = _one_by_one(dedup) if options.dedup else None
         self._made = 0
+        # What is left to do for a URL is to put it into the pattern.
+        self._plain = outfit.idle and not any((self._files, self._once, options.params)) and keys is None
         self.notes: tuple[str, ...] = ()
 
     def check(self, elements: Sequence[Any]) -> None:
@@ -70,6 +72,8 @@ class ItemMaker:
         Raises:
             UsageError: There are more elements than keys.
         """
+        if self._plain and type(element) is str:
+            return self._pattern.at(element.strip())
         if self._keys is not None and position >= len(self._keys):
             raise UsageError(f"keys has {len(self._keys)} labels, but more URLs came: give one label per URL")
         self._made = position + 1
@@ -101,7 +105,7 @@ class ItemMaker:
         url = element.strip()
         if options.params is not None:
             url = with_params(url, options.params)
-        return Request(pattern.method, url, headers=pattern.headers, data=pattern.content)
+        return pattern.at(url)
 
     def _check_files(self, elements: Sequence[Any]) -> None:
         assert self._files is not None  # noqa: S101 - told by the caller

@@ -40,6 +40,11 @@ class Outfit:
         self._met: set[Origin] = set()
         self._plain = not (self._credentials or self._home.credentials or self._home.headers or self._home.base_url)
 
+    @property
+    def idle(self) -> bool:
+        """Tell whether no request is given anything."""
+        return self._plain and not self._cookies
+
     def check(self, requests: Iterable[Request]) -> None:
         """Refuse one auth for several origins before anything is sent.
 

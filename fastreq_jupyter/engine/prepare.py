@@ -34,8 +34,12 @@ class UnsendableError(ValueError):
         self.kind = kind
 
 
-def prepare(request: Request) -> Exchange:
+def prepare(request: Request, connect_timeout: float | None = None) -> Exchange:
     """Return the first exchange of a request.
+
+    Args:
+        request: What to send.
+        connect_timeout: Seconds for name, connection and TLS, or None.
 
     Raises:
         UnsendableError: The URL, the method or a field line cannot be sent; nothing was.
@@ -50,7 +54,7 @@ def prepare(request: Request) -> Exchange:
     if target.user is not None and request.header("authorization") is None:
         pair = f"{target.user}:{target.password or ''}".encode()
         headers = (*headers, ("Authorization", "Basic " + b64encode(pair).decode("ascii")))
-    return Exchange(request.method, target, headers, request.content)
+    return Exchange(request.method, target, headers, request.content, connect_timeout=connect_timeout)
 
 
 # Most requests of a run have the same field lines: they are looked at once, and backends make their bytes once.

@@ -41,8 +41,6 @@ if TYPE_CHECKING:
 __all__ = ["attrs_of", "header_mapping", "present", "to_frame"]
 
 _NO_PHASES = Phases()
-_CONTENT_TYPE = frozenset({"Content-Type", "content-type"})
-_LENGTH = len("content-type")
 
 
 def to_frame(  # noqa: PLR0913 - what a run knows about its frame
@@ -217,16 +215,7 @@ def _queued(attempts: Sequence[Attempt]) -> float:
 
 
 def _media_types(responses: list[Response | None]) -> list[str | None]:
-    return [None if said is None else _media_type(said.headers) for said in responses]
-
-
-def _media_type(headers: Headers) -> str | None:
-    for field in headers:
-        # two spellings first: this runs for every field of every row
-        if field[0] in _CONTENT_TYPE:
-            return _bare_type(field[1])
-    value = next((value for name, value in headers if len(name) == _LENGTH and name.lower() == "content-type"), None)
-    return None if value is None else _bare_type(value)
+    return [None if said is None or (value := said.header("content-type")) is None else _bare_type(value) for said in responses]
 
 
 @lru_cache(maxsize=512)

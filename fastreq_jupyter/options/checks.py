@@ -176,7 +176,7 @@ def proxy_value(value: Any) -> str:
     if value.lower() in ("env", "none"):
         return value.lower()
     parts = urlsplit(value)
-    if parts.scheme.lower() not in ("http", "https", "socks5", "socks5h") or not parts.hostname:
+    if parts.scheme.lower() not in ("http", "https", "socks4", "socks4a", "socks5", "socks5h") or not parts.hostname:
         raise ValueError
     _ = parts.port
     return value

@@ -46,12 +46,12 @@ def _option(name: str, default: Any, check: Callable[[Any], Any], allowed: str, 
 
 
 # fmt: off
-BACKENDS = ("auto", "niquests", "aiohttp", "requests")
+BACKENDS = ("auto", "curl", "aiohttp", "niquests", "requests")
 RETURN_TYPES = ("dataframe", "json", "text", "content", "response")
 
 _ROWS: tuple[Option, ...] = (
-    _option("backend", "auto", choice("backend", BACKENDS), "auto, niquests, aiohttp or requests",
-            "HTTP library; auto takes the first installed in this order", metavar="NAME", group="Transport"),
+    _option("backend", "auto", choice("backend", BACKENDS), "auto, curl, aiohttp, niquests or requests",
+            "HTTP library; auto takes the first installed, in this order, that can do what is asked", metavar="NAME", group="Transport"),
     _option("concurrency", 20, integer(1, CONCURRENCY), "a whole number from 1 to 1000",
             "requests of this run in flight at once", flags=("-c",), metavar="N", group="Speed"),
     _option("concurrency_per_host", None, integer(1, CONCURRENCY, none=True), "a whole number from 1 to 1000",
@@ -68,6 +68,8 @@ _ROWS: tuple[Option, ...] = (
             switches={"--retry-unsafe": True}, group="Failures"),
     _option("timeout", None, duration_value(0.001, 86_400, none=True), 'seconds above 0, or "90s", "10min"',
             "deadline of one whole attempt, 30 s (300 s with save_to)", flags=("-t",), metavar="TIME", group="Failures"),
+    _option("connect_timeout", None, duration_value(0.001, 86_400, none=True), 'seconds above 0, at most timeout, or "5s"',
+            "part of it for name, connection and TLS", metavar="TIME", group="Failures"),
     _option("deadline", None, duration_value(0.001, 31 * 86_400, none=True), 'seconds above 0, or "90s", "2h"',
             "deadline of the whole run; what is left gets the error `deadline`", metavar="TIME", group="Failures"),
     _option("max_failures", None, share_value(words=("none",)), '"10", "5%" or "none"',
@@ -84,10 +86,12 @@ _ROWS: tuple[Option, ...] = (
             "redirects followed for one attempt", metavar="N", group="Transport"),
     _option("http2", "auto", http2_value, '"auto", True or False', "HTTP version over TLS; True is refused where it cannot be had",
             switches={"--http2": True, "--http1": False}, group="Transport"),
+    _option("http3", False, strict_bool, "True or False", "HTTP/3, and nothing else; refused where it cannot be had",
+            switches={"--http3": True}, group="Transport"),
     _option("verify_ssl", True, verify_value, "True, False or the path of a CA bundle", "verify TLS certificates",
             flags=("--ca",), switches={"-k": False}, metavar="FILE", group="Transport"),
     _option("cert", None, cert_value, "a PEM file, or (certificate, key)", "client certificate", metavar="FILE", group="Transport"),
-    _option("proxy", "env", proxy_value, '"env", "none", "http://host:port" or "socks5://host:port"',
+    _option("proxy", "env", proxy_value, '"env", "none", "http://host:port" or "socks5://host:port" (https, socks4)',
             "proxy for all requests; env reads HTTP_PROXY and its kin", secret=True, metavar="URL", group="Transport"),
     _option("auth", None, auth_value, '("user", "password"), a bearer token, or {origin: one of these}',
             "credentials; the flag takes the name of a notebook variable", secret=True, metavar="NAME"),
@@ -152,6 +156,7 @@ class Options:
     max_retries: int = 3
     retry_unsafe: bool = False
     timeout: float | None = None
+    connect_timeout: float | None = None
     deadline: float | None = None
     max_failures: Share | Literal["none"] | None = None
     check: Share | None = None
@@ -159,6 +164,7 @@ class Options:
     follow_redirects: bool = True
     max_redirects: int = 20
     http2: bool | Literal["auto"] = "auto"
+    http3: bool = False
     verify_ssl: bool | str = True
     cert: str | tuple[str, str] | None = None
     proxy: str = field(default="env", repr=False)
@@ -229,6 +235,12 @@ def _check_together(options: Options) -> None:
         if rate is not None and rate.whole and options.rate_limit_burst > rate.count:
             message = f"rate_limit_burst={options.rate_limit_burst} is not possible with {name} {rate}: give at most {rate.count:g}"
             raise OptionError(message)
+    if options.connect_timeout is not None and options.connect_timeout > options.attempt_timeout:
+        message = f"connect_timeout={options.connect_timeout:g} is not possible: give at most timeout, {options.attempt_timeout:g} s"
+        raise OptionError(message)
+    if options.http3 and options.http2 is True:
+        message = "http2=True and http3=True exclude each other: give one of them"
+        raise OptionError(message)
     bodies = [name for name in ("json", "data") if getattr(options, name) is not None]
     if len(bodies) > 1:
         message = "json and data exclude each other: give one of them"

@@ -242,7 +242,6 @@ def test_a_command_can_be_named():
         ("curl http://h/ -4", "address"),
         ("curl http://h/ -w x", "columns"),
         ("curl http://h/ --http3", "HTTP/2"),
-        ("curl http://h/ --connect-timeout 3", "--max-time"),
         ("curl http://h/ -H 'User-Agent:'", "take away"),
         ("curl http://h/ -H nonsense", "no header"),
         ("curl http://h/ -H @file", "file"),

@@ -42,7 +42,7 @@ def server(counting_server):
     return counting_server
 
 
-def run_python(code, *arguments, timeout=60):
+def run_python(code, *arguments, timeout=240):
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(code), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
 

@@ -44,7 +44,8 @@ FLAGS: Mapping[str, Flag] = {
 
 LIFTED: Mapping[str, Lifted] = {
     "--insecure": Lifted("verify_ssl", value=False, takes=False), "--cacert": Lifted("verify_ssl"), "--cert": Lifted("cert"),
-    "--proxy": Lifted("proxy"), "--max-time": Lifted("timeout"), "--max-redirs": Lifted("max_redirects"),
+    "--proxy": Lifted("proxy"), "--max-time": Lifted("timeout"), "--connect-timeout": Lifted("connect_timeout"),
+    "--max-redirs": Lifted("max_redirects"),
     "--retry": Lifted("max_retries"), "--max-filesize": Lifted("max_body"),
     "--http2": Lifted("http2", value=True, takes=False), "--http1.1": Lifted("http2", value=False, takes=False),
     "--no-location": Lifted("follow_redirects", value=False, takes=False),
@@ -64,7 +65,7 @@ REFUSED: Mapping[str, str] = {
     "--write-out": "status and times are columns of the frame", "--dump-header": "use --response-headers",
     "--upload-file": "write PUT URL, a blank line and < file", "--cookie-jar": "use --session, which keeps cookies",
     "--junk-session-cookies": "a run starts without cookies",
-    "--connect-timeout": "--max-time is the deadline of a whole attempt", "--digest": "only Basic and bearer credentials",
+    "--digest": "only Basic and bearer credentials",
     "--ntlm": "only Basic and bearer credentials", "--negotiate": "only Basic and bearer credentials",
     "--anyauth": "only Basic and bearer credentials", "--aws-sigv4": "only Basic and bearer credentials",
     "--netrc": "netrc is never read", "--netrc-file": "netrc is never read", "--netrc-optional": "netrc is never read",

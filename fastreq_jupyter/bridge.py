@@ -23,6 +23,7 @@ import threading
 import weakref
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -31,7 +32,9 @@ from fastreq_jupyter.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
 
-__all__ = ["Mark", "Waited", "in_ipython", "interruption", "start", "start_beside", "wait_awaiting", "wait_blocking", "watch_interrupts"]
+__all__ = [
+    "Mark", "Waited", "beside", "in_ipython", "interruption", "start", "start_beside", "wait_awaiting", "wait_blocking", "watch_interrupts",
+]  # fmt: skip
 
 SLICE = 0.1
 """Seconds between two looks for an interrupt."""
@@ -117,6 +120,26 @@ def start_beside(loop: asyncio.AbstractEventLoop, launch: Callable[[], T]) -> T:
     if loop is _running_loop():
         return launch()
     return _call_on(loop if loop.is_running() else _service.loop(), launch)
+
+
+async def beside(function: Callable[[], T]) -> T:
+    """Wait natively for a plain function that runs in a daemon thread of its own, while the loop goes on.
+
+    A wait that is cancelled ends at once; the thread then ends by itself, its result is dropped.
+    """
+    future: Future[T] = Future()
+    context = copy_context()
+
+    def work() -> None:
+        try:
+            future.set_result(context.run(function))
+        except BaseException as error:  # noqa: BLE001 - the waiting task raises it
+            future.set_exception(error)
+
+    # Running from the start, so that a cancelled wait leaves it to the thread to fill.
+    future.set_running_or_notify_cancel()
+    threading.Thread(target=work, name="fastreq beside", daemon=True).start()
+    return await asyncio.wrap_future(future)
 
 
 def in_ipython() -> bool:

@@ -10,17 +10,13 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.bodies import read_file_line
-from fastreq_jupyter.cell.grammar import parse
-from fastreq_jupyter.cell.plain_lines import PLAIN_URL
-from fastreq_jupyter.cell.syntax import FilePiece, Placeholder, RequestTemplate, Span, TextPiece
-from fastreq_jupyter.cell.template import read_text
+from fastreq_jupyter.cell import PLAIN_URL, Placeholder, RequestTemplate, Span, TextPiece, parse, read_body, read_file_line, read_text
 from fastreq_jupyter.errors import CellSyntaxError, UsageError
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from fastreq_jupyter.cell.syntax import Parts
+    from fastreq_jupyter.cell import Body, Parts
 
 __all__ = ["BodyError", "CellText", "cell_text", "is_url", "quoted", "trimmed"]
 
@@ -169,7 +165,8 @@ def _read_body_text(body: str) -> Parts:
 
 def _check_same(text: CellText, body: str) -> None:
     """Read the cell and look whether each body is what was written."""
-    wanted: object = None if _is_file(body) else _plainly(_read_body_text(body))
+    _read_body_text(body)
+    lines = [Span(line, number) for number, line in enumerate(body.split("\n"), 1)]
     try:
         entries = parse(text.text).entries
     except CellSyntaxError as error:
@@ -179,17 +176,16 @@ def _check_same(text: CellText, body: str) -> None:
         raise _body_error("a cell would read this line as something else, so it cannot be sent from here", line) from None
     for entry in entries:
         pieces = entry.body if isinstance(entry, RequestTemplate) else None
-        piece = pieces[0] if pieces and len(pieces) == 1 else None
-        same = isinstance(piece, FilePiece) if wanted is None else isinstance(piece, TextPiece) and _plainly(piece.parts) == wanted
-        if not same:
-            place = next((number for number, line in enumerate(body.split("\n"), 1) if line.startswith("###")), 1)
+        wanted = read_body(lines, entry.headers) if isinstance(entry, RequestTemplate) else ()
+        if pieces is None or _plainly(pieces) != _plainly(wanted):
+            place = next((line.line for line in lines if line.text.lstrip().startswith(("#", "//"))), 1)
             raise _body_error("a cell would not read this as it stands, so it cannot be sent from here", place)
 
 
-def _plainly(parts: Parts) -> list[object]:
-    """Return parts without their places, neighbouring texts as one."""
+def _plainly(pieces: Body) -> list[object]:
+    """Return the parts of a body without their places, neighbouring texts as one."""
     plain: list[object] = []
-    for part in parts:
+    for part in (part for piece in pieces for part in (piece.parts if isinstance(piece, TextPiece) else ("< ", *piece.path))):
         if isinstance(part, str) and plain and isinstance(plain[-1], str):
             plain[-1] += part
         else:

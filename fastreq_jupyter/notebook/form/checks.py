@@ -8,8 +8,7 @@ from difflib import get_close_matches
 from keyword import iskeyword
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.each.rows import EachSpec
-from fastreq_jupyter.cell.grammar import parse
+from fastreq_jupyter.cell import EachSpec, parse
 from fastreq_jupyter.errors import CellSyntaxError, OptionError, UsageError
 from fastreq_jupyter.frame.selection import check_expression
 from fastreq_jupyter.notebook.form.json_text import json_problem

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import ipywidgets as widgets
 
-from fastreq_jupyter.cell.request_line import METHODS
+from fastreq_jupyter.cell import METHODS
 from fastreq_jupyter.notebook.form.checks import (
     check_body,
     check_each,

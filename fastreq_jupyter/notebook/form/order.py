@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.line import parse_line
+from fastreq_jupyter.cell import parse_line
 from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.config import changed_options
 from fastreq_jupyter.notebook.form.answers import attention
@@ -12,7 +12,7 @@ from fastreq_jupyter.notebook.form.blame import ABOVE, blame
 from fastreq_jupyter.notebook.form.cell import BodyError, CellText, cell_text
 from fastreq_jupyter.notebook.form.line import field_words
 from fastreq_jupyter.notebook.form.words import label_of
-from fastreq_jupyter.notebook.order import Order, finished, order_steps
+from fastreq_jupyter.notebook.order import Order, draft
 from fastreq_jupyter.notebook.show import shell
 from fastreq_jupyter.redact import one_line
 
@@ -43,7 +43,7 @@ def make_order(fields: Mapping[str, Field], namespace: Mapping[str, Any]) -> Ord
     try:
         line = parse_line(_line(fields, written), cell=True)
         text = "\n" * (ABOVE - 2) + written.text
-        return finished(order_steps(line, text, options=settings(), namespace=namespace, outer={}, first_line=ABOVE - 1))
+        return draft(line, text, options=settings(), namespace=namespace, outer={}, first_line=ABOVE - 1).order()
     except FastreqError as error:
         raise blamed(error, fields) from None
 

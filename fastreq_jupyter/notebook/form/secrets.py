@@ -9,14 +9,13 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.bodies import content_type_of
-from fastreq_jupyter.cell.syntax import Placeholder, Ref, RequestTemplate, TextPiece
+from fastreq_jupyter.cell import Placeholder, Ref, RequestTemplate, TextPiece, content_type_of
 from fastreq_jupyter.redact import is_secret_header, is_secret_name, redact_url, secret_part, secret_spans
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from fastreq_jupyter.cell.syntax import ParsedCell, Part, Variable
+    from fastreq_jupyter.cell import ParsedCell, Part, Variable
 
 __all__ = ["FILLED", "secret_in_body", "secret_in_header", "secret_in_url", "secrets_of_cell"]
 

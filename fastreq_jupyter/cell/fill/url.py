@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import quote
 
-from fastreq_jupyter.cell.fill.bound import Bound, BoundPart, BoundParts, Env, MisfitError, shown_as, text_in
-from fastreq_jupyter.cell.plain_lines import PLAIN_URL
+from fastreq_jupyter.cell.fill.binding import Bound, BoundPart, BoundParts, Env, MisfitError, shown_as, text_in
+from fastreq_jupyter.cell.request_line import PLAIN_URL
 from fastreq_jupyter.cell.syntax import Range, VarText
 from fastreq_jupyter.redact import is_secret_name
 from fastreq_jupyter.url import parse_target
@@ -181,7 +181,7 @@ def _bound_text(bound: Bound, place: Place, env: Env) -> str:
     text = text_in(bound, env)
     if bound.parent is not None and env.outcomes is None:
         return text
-    if place == "start":
+    if place == "start" or (bound.placeholder.verbatim and place != "authority"):
         return text
     if place == "authority" and not isinstance(bound, _UserBound):
         if not text or not _AUTHORITY.fullmatch(text):

@@ -6,7 +6,7 @@ import base64
 import re
 from dataclasses import replace
 
-from fastreq_jupyter.cell.fill.bound import Bound, BoundPart, BoundParts, Env, MisfitError, shown_as, text_in
+from fastreq_jupyter.cell.fill.binding import Bound, BoundPart, BoundParts, Env, MisfitError, shown_as, text_in
 from fastreq_jupyter.cell.syntax import HeaderTemplate, VarText
 from fastreq_jupyter.redact import is_secret_header
 

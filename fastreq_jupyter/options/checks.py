@@ -199,14 +199,14 @@ def auth_value(value: Any) -> Any:
 
 
 def header_pairs(value: Any) -> tuple[tuple[str, str], ...] | None:
-    """Accept a mapping, pairs, or lines "Name: value"; a value of None leaves its name out.
+    """Accept a mapping, pairs, or lines "Name: value"; a value of None leaves its name out, a User-Agent of None is sent as none at all.
 
     Names are tokens, values have no control characters.
     """
     if value is None:
         return None
     items: Any = [value] if isinstance(value, str) else value.items() if isinstance(value, Mapping) else value
-    return tuple(_header(item) for item in items if not (isinstance(item, tuple) and item[1:] == (None,)))
+    return tuple(_header(item) for item in map(_without_none, items) if item is not None)
 
 
 def mapping_value(value: Any) -> Any:
@@ -221,6 +221,13 @@ def callable_value(value: Any) -> Any:
     if value is not None and (not callable(value) or inspect.iscoroutinefunction(value)):
         raise ValueError
     return value
+
+
+def _without_none(item: Any) -> Any:
+    """Return a header, None where its name is left out; an empty User-Agent is how none at all is asked for."""
+    if not (isinstance(item, tuple) and item[1:] == (None,)):
+        return item
+    return (item[0], "") if str(item[0]).lower() == "user-agent" else None
 
 
 def _header(item: Any) -> tuple[str, str]:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["told_names"]
 
 _BRACES = re.compile(r"(?<![{\\$\w])\{([A-Za-z]\w*)\}")
-_DOLLAR = re.compile(r"(?<![\\$\w{])\$(?:\{([A-Za-z]\w*)\}|([A-Za-z_]\w*)\b)")
+_DOLLAR = re.compile(r"(?<![\\$\w{])\$(?:\{([A-Za-z]\w*)\}|([A-Za-z]\w*)\b)")
 # A parameter whose name begins with $, as in OData.
 _PARAMETER = re.compile(r"(?<=[?&])\$\w+(?==)")
 # Variables of a GraphQL document.

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from fastreq_jupyter.bridge import Waited, interruption, start, start_beside, wait_awaiting, wait_blocking
+from fastreq_jupyter.bridge import Waited, interruption, is_service, start, start_beside, wait_awaiting, wait_blocking
 from fastreq_jupyter.client.plan import make_plan
 from fastreq_jupyter.client.results import conclude, parse, parse_again, present
 from fastreq_jupyter.engine.cookies import Jar
@@ -69,6 +69,11 @@ class Session:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = Lock()
 
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """Return the loop it belongs to, None before its first use."""
+        return self._loop
+
     def bind(self) -> None:
         """Belong to the running loop.
 
@@ -104,6 +109,14 @@ class Call:
     def options(self) -> Options:
         """Return the options of the plan."""
         return self.plan.options
+
+    @property
+    def place(self) -> str:
+        """Return where the run lives, as option `loop` says it: with its session, and where an asynchronous source is read."""
+        home = None if self.session is None else self.session.loop
+        if self.options.loop != "auto" or (home is None and not isinstance(self.plan.requests, AsyncIterable)):
+            return self.options.loop
+        return "thread" if home is not None and is_service(home) else "kernel"
 
     def launch(self, handoff: Handoffs | None = None) -> Run:
         """Start the run; must be called on the loop it is to live on.
@@ -191,7 +204,7 @@ def run_blocking(call: Call) -> tuple[Waited[Run], bool]:
     shown = _Shown(_open_display(call.options))
     waited: Waited[Run] | None = None
     try:
-        waited = wait_blocking(call.launch, loop=call.options.loop, tick=shown.tick)
+        waited = wait_blocking(call.launch, loop=call.place, tick=shown.tick)
         # What is shown at the end counts what `parse_func` could not read.
         parse(waited.run)
     finally:
@@ -204,7 +217,7 @@ async def run_awaiting(call: Call) -> tuple[Waited[Run], bool]:
     shown = _Shown(_open_display(call.options))
     waited: Waited[Run] | None = None
     try:
-        waited = await wait_awaiting(call.launch, loop=call.options.loop, tick=shown.tick)
+        waited = await wait_awaiting(call.launch, loop=call.place, tick=shown.tick)
         parse(waited.run)
     finally:
         shown.close(waited)

@@ -54,12 +54,11 @@ def summary(run: Run) -> dict[str, str]:
     return {"text/html": html_summary(run), "text/plain": text_summary(run)}
 
 
-def beginning(run: Run) -> dict[str, str]:
-    """Return what stands in the summary's place until the run ends, for good where the kernel dies before."""
+def beginning(run: Run) -> str:
+    """Return the line that stands in the live view's place on pages without widgets; it stays true when the run has ended."""
     known = "requests" if run.plan.total is None else f"{run.plan.total:,} request{'' if run.plan.total == 1 else 's'}"
     began = datetime.fromisoformat(run.summary()["started_at"])
-    line = f"{run.name + ': ' if run.name else ''}{known}, begun at {began:%Y-%m-%d %H:%M:%S} UTC; not ended yet"
-    return {"text/html": f'<div class="fastreq-summary" style="font-size:13px">{_text(line)}</div>', "text/plain": one_line(line)}
+    return one_line(f"{run.name + ': ' if run.name else ''}{known}, begun at {began:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def html_summary(run: Run) -> str:

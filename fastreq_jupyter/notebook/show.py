@@ -55,7 +55,10 @@ def show_monitor(run: Run, *, on_retry: Callable[[Run], str] | None = None, othe
 
 
 class MonitorDisplay:
-    """Show the live view of a run, and as an output of its own a static summary, which stays with the notebook.
+    """The live view of a run, and at its end a static summary, which stays with the notebook.
+
+    The summary is an output of its own, made when all is known: qtconsole, Spyder, jupyter console and papermill's log show
+    outputs but never their updates, and would not be told how the run ended.
 
     Attributes:
         said: The closing line was shown here.
@@ -68,29 +71,29 @@ class MonitorDisplay:
         self.said = False
 
     def tick(self, run: Run) -> None:
-        """Show both once; the view draws itself from then on."""
+        """Show the view once; it draws itself from then on."""
         if self._monitor is None:
             # widgets are paid for where they are shown
-            from IPython.display import display  # noqa: PLC0415
-
             from fastreq_jupyter.notebook.html import beginning  # noqa: PLC0415
 
             self._run = run
-            # No word beside the view: on pages without widgets the summary says it all.
-            self._monitor = show_monitor(run, on_retry=self._retried, otherwise="")
-            self._summary = display(beginning(run), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._monitor = show_monitor(run, on_retry=self._retried, otherwise=beginning(run))
 
     def close(self, run: Run | None) -> None:
-        """Fill in the summary."""
+        """Show the summary."""
         if self._monitor is not None and run is not None:
             self._monitor.refresh()
             self._show_summary(run)
             self.said = True
 
     def _show_summary(self, run: Run) -> None:
-        from fastreq_jupyter.notebook.html import summary  # noqa: PLC0415 - see above
+        from IPython.display import display  # noqa: PLC0415 - see above
 
-        if self._summary is not None:
+        from fastreq_jupyter.notebook.html import summary  # noqa: PLC0415
+
+        if self._summary is None:
+            self._summary = display(summary(run), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
             self._summary.update(summary(run), raw=True)
 
     def _retried(self, again: Run) -> str:

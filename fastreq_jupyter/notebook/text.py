@@ -94,16 +94,20 @@ class TerminalText(_Line):
 
 
 class NotebookText(_Line):
-    """Keep one output of a notebook up to date; at the end it holds the closing line."""
+    """One output of a notebook that is kept up to date, and empty at the end.
+
+    The closing line is printed: front ends that show no updates of outputs would never show it here.
+    """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
         super().__init__(clock)
         self._handle: Any = None
 
     def close(self, run: Run | None) -> None:
-        """Leave the closing line."""
+        """Clear the output and print the closing line."""
         if self._handle is not None and run is not None:
-            self._draw(run.closing_line())
+            self._draw("")
+            print(run.closing_line())  # noqa: T201 - the line of a run that took a while
             self.said = True
 
     def _draw(self, line: str) -> None:

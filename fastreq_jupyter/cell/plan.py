@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastreq_jupyter.cell.check import check_constants, check_rows, check_used
 from fastreq_jupyter.cell.compiling import Compiled, compile_steps, lift
 from fastreq_jupyter.cell.dedup import Duplicates, dedup
-from fastreq_jupyter.cell.each.join import RESULT_COLUMNS, TIMING_COLUMNS, RowJoin, renamed
+from fastreq_jupyter.cell.each.join import RowJoin, renamed
 from fastreq_jupyter.cell.each.rows import Rows
 from fastreq_jupyter.cell.fill.binding import Binder
 from fastreq_jupyter.cell.fill.dynamic import Surroundings
@@ -23,6 +23,7 @@ from fastreq_jupyter.cell.save_names import in_directory
 from fastreq_jupyter.cell.syntax import ParsedCell, RequestTemplate
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.model import Unsendable
+from fastreq_jupyter.options import own_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
@@ -197,11 +198,7 @@ class _Items:
 def _notes(join: RowJoin | None, options: Options) -> tuple[str, ...]:
     if join is None:
         return ()
-    results = [*RESULT_COLUMNS]
-    results += TIMING_COLUMNS if options.timings else ()
-    results += ("headers",) if options.response_headers else ()
-    results += ("item",) if options.select is not None else ()
-    clashes = renamed(join.columns(), results)
+    clashes = renamed(join.columns(), own_columns(options))
     if not clashes:
         return ()
     shown = ", ".join(str(name) for _, name in clashes[:_CLASHES_SHOWN])

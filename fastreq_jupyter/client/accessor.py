@@ -11,7 +11,7 @@ from fastreq_jupyter.client.accessor_send import send_rows
 from fastreq_jupyter.errors import UsageError, sealed
 from fastreq_jupyter.frame.expand import expand_frame, explode_frame
 from fastreq_jupyter.frame.io import save
-from fastreq_jupyter.frame.select import select_frame
+from fastreq_jupyter.frame.select import Bodies, read_json, select_frame
 from fastreq_jupyter.frame.selection import Selection
 from fastreq_jupyter.picture.figure import Waterfall
 from fastreq_jupyter.picture.waterfall import layout
@@ -78,8 +78,8 @@ class FastreqAccessor:
     @property
     def failed(self) -> pd.DataFrame:
         """Return the rows that are not ok."""
-        self._need("ok")
-        return self._frame[~self._frame["ok"].astype(bool)]
+        self._need("error")
+        return self._frame[self._frame["error"].notna()]
 
     @sealed
     def retry_failed(self) -> pd.DataFrame:
@@ -93,7 +93,7 @@ class FastreqAccessor:
 
     def summary(self) -> dict[str, Any]:
         """Return figures of the rows that are here: rows, ok, failed, errors, bytes, p50_ms, p95_ms, p99_ms; as `run` the run's own."""
-        self._need("ok", "error")
+        self._need("error")
         return summary_of(self._frame)
 
     @sealed
@@ -102,25 +102,26 @@ class FastreqAccessor:
 
         Args:
             select: JMESPath: first one row per item that it finds in the body. Its ``headers`` need the column `headers`.
-            explode: Columns of lists to turn into one row per item, after that.
+            explode: Columns of lists to turn into one row per item, after that; several of equal lengths go in step.
 
         Raises:
-            UsageError: No JMESPath, or no such column; one line.
+            UsageError: No JMESPath, no such column, or lists of unequal lengths; one line.
         """
-        self._need("ok", "data")
+        self._need("error", "data")
         notes: list[str] = []
-        frame = self._frame
-        fields: list[Any] = list(frame["headers"]) if "headers" in frame else [None] * len(frame)
+        frame, headers = self._frame, "headers" in self._frame
+        bodies = Bodies(
+            read_json(frame["data"], frame["content_type"] if "content_type" in frame else [None] * len(frame)),
+            list(frame["error"].isna()),
+            list(frame["headers"]) if headers else [None] * len(frame),
+        )
         if select is not None:
-            if Selection(select).reads_headers and "headers" not in frame:
+            if Selection(select).reads_headers and not headers:
                 raise UsageError(f"select={select!r} reads headers, and the frame has none: run it with response_headers=True")
-            frame, taken = select_frame(frame, select, fields=fields, notes=notes)
-            fields = [fields[row] for row in taken]
-        frame = expand_frame(frame, fields=fields, notes=notes)
-        for column in [explode] if isinstance(explode, str) else explode or []:
-            if column not in frame:
-                raise UsageError(f"explode={column!r}: no such column; there are {', '.join(map(str, frame.columns[:20]))}")
-            frame = explode_frame(frame, column, notes)
+            frame, _, bodies = select_frame(frame, select, bodies, notes)
+        frame = expand_frame(frame, None, bodies, notes)
+        if explode is not None:
+            frame = explode_frame(frame, [explode] if isinstance(explode, str) else explode, notes)
         frame.attrs = dict(self._frame.attrs)
         for note in notes:
             print(note)  # noqa: T201 - a line for whoever works in the notebook

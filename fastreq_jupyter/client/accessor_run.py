@@ -54,7 +54,7 @@ def outcomes_of(frame: pd.DataFrame, asking: str) -> list[Outcome]:
     run = run_of(frame, asking)
     rows = run.rows
     # without select and expand: one row per outcome, whose label tells which
-    labels = to_frame(rows, Options(), keys=run.plan.keys, join=run.plan.join).index
+    labels = to_frame(rows, Options(columns="data"), keys=run.plan.keys, join=run.plan.join).index
     if frame.index.equals(labels):
         return list(rows)
     if labels.is_unique:
@@ -83,7 +83,7 @@ def again(run: Run) -> Any:
 
 def summary_of(frame: pd.DataFrame) -> dict[str, Any]:
     """Return figures of the rows that are here, and the run's own where it is known."""
-    ok = frame["ok"].astype(bool)
+    ok = frame["error"].isna()
     known = frame.attrs.get("fastreq")
     found: dict[str, Any] = {
         "rows": len(frame),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Call", "Display", "Session", "call_of", "refuse", "run_awaiting", "run_blocking", "show_with", "where_it_stopped"]
 
-_FRAME_ONLY = ("select", "expand", "timings", "response_headers")
+_FRAME_ONLY = ("select", "expand", "columns", "timings", "response_headers")
 _LIST_ONLY = ("return_none_on_failure",)
 
 
@@ -179,7 +179,7 @@ def check_options(options: Options) -> None:
     """
     lists = options.return_type != "dataframe"
     for name in _FRAME_ONLY if lists else _LIST_ONLY:
-        if getattr(options, name) not in (None, False):
+        if getattr(options, name) != TABLE[name].default:
             wanted = "dataframe" if lists else "json, text, content or response"
             raise OptionError(f"{name} needs return_type {wanted}")
     for name in ("select", "expand"):

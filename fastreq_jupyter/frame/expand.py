@@ -1,4 +1,4 @@
-"""``--expand``: objects become typed columns in the place of ``data``.
+"""``--expand``: objects become typed columns in front of ``data``, which keeps what was not expanded.
 
     {"id": 7, "user": {"name": "Ada", "tags": ["x"]}}   ->   id Int64    user.name string    user.tags object
 
@@ -13,12 +13,16 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
-from fastreq_jupyter.frame.columns import clean_text, objects, texts
+from fastreq_jupyter.errors import UsageError
+from fastreq_jupyter.frame.columns import OWN, clean_text, objects, texts
 from fastreq_jupyter.frame.select import search_rows
 from fastreq_jupyter.frame.selection import Selection
+from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+
+    from fastreq_jupyter.frame.select import Bodies
 
 __all__ = ["MAX_COLUMNS", "expand_frame", "explode_frame"]
 
@@ -33,72 +37,82 @@ Path = tuple[str, ...]
 Cells = tuple[list[int], list[Any]]
 
 
-def expand_frame(
-    frame: pd.DataFrame, expression: str | None = None, *, fields: Sequence[Mapping[str, str] | None], notes: list[str]
-) -> pd.DataFrame:
-    """Return the frame with the objects of ``data`` as columns.
-
-    ``data`` itself stays where something is left in it: a body that is no object, or that of a failed row.
+def expand_frame(frame: pd.DataFrame, expression: str | None, bodies: Bodies, notes: list[str]) -> pd.DataFrame:
+    """Return the frame with the objects of ``data`` as columns, and behind them ``data`` with what was not expanded.
 
     Args:
-        frame: Needs the columns ``ok`` and ``data``.
+        frame: Needs the column ``data``.
         expression: JMESPath that names the object within each body; None takes the body.
-        fields: Response fields of each row.
+        bodies: Of the frame's rows.
         notes: Gets lines about mixed types and what stayed.
 
     Raises:
         OptionError: The expression is none.
     """
-    data, good = list(frame["data"]), list(frame["ok"])
-    values = data if expression is None else search_rows(frame, Selection(expression, "expand"), fields, notes)
-    rows = [row for row, value in enumerate(values) if good[row] and isinstance(value, dict)]
+    values = bodies.data if expression is None else search_rows(Selection(expression, "expand"), bodies, notes)
+    rows = [row for row, value in enumerate(values) if bodies.good[row] and isinstance(value, dict)]
     cells = _collect([(row, values[row]) for row in rows], notes)
-    if not cells:
-        notes += _nothing(expression, [value for value, usable in zip(data, good, strict=True) if usable], found=bool(rows))
-        return frame
-    expanded = set(rows)
-    rest = [None if row in expanded else value if good[row] else data[row] for row, value in enumerate(values)]
-    if left := sum(1 for row, value in enumerate(rest) if good[row] and value is not None):
-        notes.append(f"expand: {left:,} of {sum(good):,} bodies are no objects, they stay in data")
-    columns = _columns(cells, len(frame), set(frame.columns), notes)
-    if any(value is not None for value in rest):
-        columns["data"] = objects(rest)
+    expanded = set(rows) if cells else set()
+    if others := [value for value, good in zip(values, bodies.good, strict=True) if good and not isinstance(value, (dict, type(None)))]:
+        notes.append(_left(others, sum(bodies.good), expression))
+    columns = _columns(cells, len(frame), set(frame.columns) | OWN, notes)
+    columns["data"] = objects([None if row in expanded else body for row, body in enumerate(bodies.data)])
     return _in_place(frame, columns)
 
 
-def _nothing(expression: str | None, bodies: list[Any], *, found: bool) -> list[str]:
-    """Return the line that tells why there are no new columns, if that could surprise."""
-    if found or all(body is None for body in bodies):
-        return []
+def _left(left: list[Any], count: int, expression: str | None) -> str:
+    """Return the line about what is no object."""
     if expression is not None:
-        return [f"expand: {expression!r} finds no object, data stays as it is"]
-    hint = "; select='[]' gives a row per item of a list" if any(isinstance(body, list) for body in bodies) else ""
-    return [f"expand: no body is an object, data stays as it is{hint}"]
+        return f"expand: {expression[:80]} finds no object in {len(left):,} of {count:,} bodies, they stay in data"
+    if len(left) < count:
+        return f"expand: {len(left):,} of {count:,} bodies are no objects, they stay in data"
+    hint = "; select='@' gives a row per item of a list" if any(isinstance(body, list) for body in left) else ""
+    return f"expand: no body is an object, data stays as it is{hint}"
 
 
-def explode_frame(frame: pd.DataFrame, column: Any, notes: list[str]) -> pd.DataFrame:
-    """Return the frame with one row per item of a column of lists, objects in it as columns ``column.name``.
+def explode_frame(frame: pd.DataFrame, columns: Sequence[Any], notes: list[str]) -> pd.DataFrame:
+    """Return the frame with one row per item of columns of lists, objects in them as columns ``column.name``.
 
-    An empty list, and what is no list, keeps its one row.
+    Columns that stand side by side go in step, as `DataFrame.explode` has them; one that another makes, ``counties.cities``
+    of ``counties``, follows it. An empty list, and what is no list, keeps its one row.
 
     Raises:
-        KeyError: There is no such column.
+        UsageError: There is no such column, or lists side by side have unequal lengths; one line.
     """
+    waiting = list(dict.fromkeys(columns))
+    while waiting:
+        here = [column for column in waiting if column in frame]
+        if not here:
+            known = ", ".join(one_line(str(label), 60) for label in frame.columns[:20])
+            raise UsageError(f"explode={waiting[0]!r}: no such column; there are {known}")
+        frame = _explode_in_step(frame, here, notes)
+        waiting = [column for column in waiting if column not in here]
+    return frame
+
+
+def _explode_in_step(frame: pd.DataFrame, columns: Sequence[Any], notes: list[str]) -> pd.DataFrame:
     taken: list[int] = []
-    items: list[Any] = []
-    for row, value in enumerate(frame[column]):
-        several = value if isinstance(value, list) and value else [None if isinstance(value, list) else value]
-        taken += [row] * len(several)
-        items += several
-    place = list(frame.columns).index(column)
-    shaped = frame.iloc[taken]
-    cells = _collect([(row, {column: item}) for row, item in enumerate(items)], notes)
-    others = set(frame.columns) - {column}
-    return _in_place(shaped, _columns(cells, len(shaped), others, notes), place)
+    items: dict[Any, list[Any]] = {column: [] for column in columns}
+    for row, cells in enumerate(zip(*(frame[column] for column in columns), strict=True)):
+        lengths = {column: len(value) for column, value in zip(columns, cells, strict=True) if isinstance(value, list) and value}
+        if len(set(lengths.values())) > 1:
+            shown = " and ".join(f"{column} has {length:,}" for column, length in lengths.items())
+            raise UsageError(f"explode: in row {row} {shown} items: lists that go in step need equal lengths")
+        count = max(lengths.values(), default=1)
+        taken += [row] * count
+        for column, value in zip(columns, cells, strict=True):
+            items[column] += value if column in lengths else [None if isinstance(value, list) else value] * count
+    frame = frame.iloc[taken]
+    for column, values in items.items():
+        place = list(frame.columns).index(column)
+        fields = _collect([(row, {column: item}) for row, item in enumerate(values)], notes)
+        others = (set(frame.columns) | OWN) - {column}
+        frame = _in_place(frame, _columns(fields, len(frame), others, notes), place)
+    return frame
 
 
 class _Node:
-    """Be one field of the objects: what stands there in which rows, and the fields within it."""
+    """One field of the objects: what stands there in which rows, and the fields within it."""
 
     __slots__ = ("children", "depth", "found", "rows")
 

@@ -2,70 +2,145 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pandas as pd
 
 from fastreq_jupyter.frame.columns import integers, objects
 from fastreq_jupyter.frame.selection import Selection
+from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["search_rows", "select_frame"]
+__all__ = ["Bodies", "described", "read_json", "search_rows", "select_frame"]
+
+_NAMED = 5
 
 
-def select_frame(
-    frame: pd.DataFrame, expression: str, *, fields: Sequence[Mapping[str, str] | None], notes: list[str]
-) -> tuple[pd.DataFrame, list[int]]:
-    """Return the frame with one row per selected item, and for each new row the place of the old one.
+class Bodies(NamedTuple):
+    """What `select` and `expand` work on, one of each per row of the frame.
 
-    A list gives its items in order; anything else is one item; where nothing is found, the row stays with ``data`` None and
-    ``item`` NA. A failed row stays as it is, with the body that tells why.
+    Attributes:
+        data: Bodies, as JSON where they are that.
+        good: True where the body is one to look into: not that of a failed row, not a hidden one.
+        fields: Response fields, lower-case names, or None.
+    """
+
+    data: list[Any]
+    good: list[bool]
+    fields: list[Mapping[str, str] | None]
+
+    def take(self, rows: Sequence[int], data: list[Any], good: list[bool]) -> Bodies:
+        """Return the bodies of a frame whose rows were made of `rows` of this one."""
+        return Bodies(data, good, [self.fields[row] for row in rows])
+
+
+def read_json(values: Iterable[Any], kinds: Iterable[str | None]) -> list[Any]:
+    """Return bodies with JSON read whatever their type says; what is none stays as it is.
+
+    Who selects has said that it is JSON: servers send it as text/plain, text/html, application/octet-stream ...
 
     Args:
-        frame: Needs the columns ``ok`` and ``data``.
+        values: Bodies.
+        kinds: Media types; those of JSON were read already, None where it is not known.
+    """
+    return [
+        _read(value) if isinstance(value, (str, bytes)) and not _is_json(kind) else value for value, kind in zip(values, kinds, strict=True)
+    ]
+
+
+def select_frame(frame: pd.DataFrame, expression: str, bodies: Bodies, notes: list[str]) -> tuple[pd.DataFrame, list[int], Bodies]:
+    """Return the frame with one row per selected item, for each new row the place of the old one, and the items.
+
+    A list gives its items in order, and an empty one a row with ``data`` None; anything else is one item. Where nothing is
+    found the row stays with its body in ``data``, and a line says so. A failed row stays as it is.
+
+    Args:
+        frame: Needs the column ``data``.
         expression: JMESPath.
-        fields: Response fields of each row.
-        notes: Gets a line where the expression could not be applied to some bodies.
+        bodies: Of the frame's rows.
+        notes: Gets a line where the expression found nothing or could not be applied.
 
     Raises:
         OptionError: The expression is none.
     """
-    found = search_rows(frame, Selection(expression), fields, notes)
+    found = search_rows(Selection(expression), bodies, notes)
     data: list[Any] = []
     items: list[int | None] = []
     taken: list[int] = []
-    for row, (value, old, ok) in enumerate(zip(found, frame["data"], frame["ok"], strict=True)):
-        values = [value] if ok and value is not None and not isinstance(value, list) else value
-        if ok and values:
-            data += values
-            items += range(len(values))
-            taken += [row] * len(values)
+    good: list[bool] = []
+    for row, value in enumerate(found):
+        values = value if isinstance(value, list) else [value]
+        if value is None or not values:
+            values, numbers = [bodies.data[row] if value is None else None], [None]
         else:
-            data.append(None if ok else old)
-            items.append(None)
-            taken.append(row)
+            numbers = [*range(len(values))]
+        data += values
+        items += numbers
+        taken += [row] * len(values)
+        good += [number is not None for number in numbers]
     shaped = frame if taken == list(range(len(frame))) else frame.iloc[taken]
-    return _with_items(shaped, objects(data), integers(items, "Int32")), taken
+    return _with_items(shaped, objects(data), integers(items, "Int32")), taken, bodies.take(taken, data, good)
 
 
-def search_rows(frame: pd.DataFrame, selection: Selection, fields: Sequence[Mapping[str, str] | None], notes: list[str]) -> list[Any]:
-    """Return what the expression finds in the body of each good row, None elsewhere.
+def search_rows(selection: Selection, bodies: Bodies, notes: list[str]) -> list[Any]:
+    """Return what the expression finds in each good body, None elsewhere; lines say where it found nothing, and why.
 
-    Where it cannot be applied (a function of a missing value), nothing is found, and one note says how often and why.
+    Args:
+        selection: The expression.
+        bodies: Where to look.
+        notes: Gets the lines.
     """
     found: list[Any] = []
+    empty: list[Any] = []
     misfits: list[str] = []
-    for data, ok, field in zip(frame["data"], frame["ok"], fields, strict=True):
+    for data, good, fields in zip(*bodies, strict=True):
+        value = None
         try:
-            found.append(selection.search(data, field) if ok else None)
+            value = selection.search(data, fields) if good else None
         except ValueError as error:
-            found.append(None)
             misfits.append(str(error))
+        else:
+            if good and value is None and data is not None:
+                empty.append(data)
+        found.append(value)
+    count, text = sum(bodies.good), selection.text[:80]
     if misfits:
-        notes.append(f"{selection.text[:80]} could not be applied to {len(misfits):,} of {len(found):,} bodies: {misfits[0]}")
+        notes.append(f"{selection.option}: {text} could not be applied to {len(misfits):,} of {count:,} bodies: {misfits[0]}")
+    if empty:
+        notes.append(f"{selection.option}: {text} found nothing in {len(empty):,} of {count:,} bodies; {described(empty)}")
     return found
+
+
+def described(bodies: Sequence[Any]) -> str:
+    """Return what these bodies have: ``they have value, @odata.context``."""
+    names = list(dict.fromkeys(str(name) for body in bodies if isinstance(body, dict) for name in body))
+    if names:
+        more = f" and {len(names) - _NAMED:,} more" if len(names) > _NAMED else ""
+        return f"they have {', '.join(one_line(name, 60) for name in names[:_NAMED])}{more}"
+    kinds = {type(body) for body in bodies}
+    if kinds <= {str, bytes}:
+        return "they are no JSON"
+    return "they are lists" if kinds == {list} else "they are empty" if kinds == {dict} else "they are no objects"
+
+
+def _is_json(kind: Any) -> bool:
+    return isinstance(kind, str) and (kind == "application/json" or kind.endswith("+json"))
+
+
+def _read(body: str | bytes) -> Any:
+    try:
+        text = body if isinstance(body, str) else body.decode(json.detect_encoding(body))
+        return json.loads(text.removeprefix("\ufeff"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError):
+        return body
+
+
+def _refuse_constant(name: str) -> Any:
+    # NaN is no JSON (RFC 8259, 6)
+    raise ValueError(name)
 
 
 def _with_items(frame: pd.DataFrame, data: Any, items: Any) -> pd.DataFrame:

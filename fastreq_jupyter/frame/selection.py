@@ -39,6 +39,7 @@ class Selection:
 
     Attributes:
         text: The expression.
+        option: Name of the option.
         reads_headers: True where it needs the response's fields.
 
     Raises:
@@ -47,6 +48,7 @@ class Selection:
 
     def __init__(self, text: str, option: str = "select") -> None:
         self.text = text
+        self.option = option
         tree = _parse(text, option)
         self._tree = _with_headers(tree)
         self.reads_headers = any(node["type"] == "response_headers" for node in _walk(self._tree))

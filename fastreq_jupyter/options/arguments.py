@@ -72,6 +72,7 @@ class OptionArguments(TypedDict, total=False):
     dry_run: bool
     select: str | None
     expand: bool | str | None
+    columns: str
     timings: bool
     response_headers: bool
     progress: str

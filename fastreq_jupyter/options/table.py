@@ -31,6 +31,7 @@ from fastreq_jupyter.options.checks import (
     text_value,
     verify_value,
 )
+from fastreq_jupyter.options.columns import COLUMN_SETS
 from fastreq_jupyter.options.option import IN_CELLS, IN_CODE, Option, refuse_unknown
 
 if TYPE_CHECKING:
@@ -126,6 +127,8 @@ _ROWS: tuple[Option, ...] = (
     _option("select", None, text_value("select"), "a JMESPath expression", "one row per item selected from the body", metavar="EXPR", group="Results"),
     _option("expand", None, text_value("expand", flag=True), "True or a JMESPath expression", "objects become typed columns",
             switches={"--expand": True}, metavar="EXPR", group="Results"),
+    _option("columns", "short", choice("columns", tuple(COLUMN_SETS)), "data, short or all",
+            "columns of how it went: error alone; status, error, elapsed, attempts and url; or all", metavar="SET", group="Results"),
     _option("timings", False, strict_bool, "True or False", "columns of phases and http_version", switches={"--timings": True}, group="Results"),
     _option("response_headers", False, strict_bool, "True or False", "column of response headers",
             switches={"--response-headers": True}, group="Results"),
@@ -187,6 +190,7 @@ class Options:
     zip: bool = False
     select: str | None = None
     expand: str | Literal[True] | None = None
+    columns: str = "short"
     timings: bool = False
     response_headers: bool = False
     progress: str = "auto"

@@ -31,12 +31,12 @@ def table():
 
 @pytest.fixture
 def answers(base):
-    return fastreq([f"{base}/customers/{i}" for i in (1, 2, 99999)])
+    return fastreq([f"{base}/customers/{i}" for i in (1, 2, 99999)], columns="all")
 
 
 def test_get_sends_one_request_per_row_and_joins_by_position(base, table):
     frame = table.fastreq.get(f"{base}/customers/{{{{ id }}}}")
-    assert frame.columns[:3].tolist() == ["id", "url_in", "status"]
+    assert frame.columns[:3].tolist() == ["id", "url_in", "data"]
     assert frame.index.tolist() == ["x", "x", "y"]
     assert frame["status"].tolist() == [200, 200, 404]
     assert [data.get("id") for data in frame["data"]] == [1, 2, None]
@@ -169,7 +169,7 @@ def test_expand_refuses_what_it_cannot_do_in_one_line(answers):
         answers.fastreq.expand("headers.etag")
     with pytest.raises(UsageError, match="no such column"):
         answers.fastreq.expand(explode="nothing")
-    with pytest.raises(UsageError, match="no column ok"):
+    with pytest.raises(UsageError, match="no column error"):
         pd.DataFrame({"a": [1]}).fastreq.expand()
 
 

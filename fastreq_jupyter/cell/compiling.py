@@ -139,7 +139,7 @@ class _Maker:
         if asked and not any(isinstance(entry, str) or (isinstance(entry, RequestTemplate) and entry.plain) for entry in entries):
             line = next((entry.line for entry in entries if isinstance(entry, RequestTemplate)), self._line)
             message = f"{asked[0]} is for lines that are a URL alone, and this cell has none: write it with the request"
-            raise CellSyntaxError(message, line)
+            raise CellSyntaxError(message, line, option=asked[0])
 
     def template(self, entry: Entry, line: int) -> RequestTemplate:
         """Return the template with defaults and an absolute URL."""
@@ -217,10 +217,9 @@ def _save_names(options: Options, binder: Binder) -> SaveNames | None:
     try:
         names = SaveNames(binder.bind(read_text(Span(options.save_to, 1, 1))))
     except CellSyntaxError as error:
-        message = f"save_to: {error.message}"
-        raise CellSyntaxError(message, 1) from None
+        raise CellSyntaxError(f"save_to: {error.message}", 1, option="save_to") from None
     if any(bound.parent for bound in names.bound):
-        raise CellSyntaxError("save_to cannot use an answer: name the file by a value of the row", 1)
+        raise CellSyntaxError("save_to cannot use an answer: name the file by a value of the row", 1, option="save_to")
     return names
 
 

@@ -54,10 +54,10 @@ def _filled(name: str, text: str, binder: Binder) -> Any:
             return plain(value_in(parts[0], Env()))
         return "".join(text_in(part, Env()) if isinstance(part, Bound) else _literal(part) for part in parts)
     except CellSyntaxError as error:
-        message = f"{name}: {error.message}"
+        reason = error.message
     except MisfitError as error:
-        message = f"{name}: {error.detail}"
-    raise OptionError(message)
+        reason = error.detail
+    raise OptionError(f"{name}: {reason}", option=name, reason=reason)
 
 
 def _literal(part: Any) -> str:

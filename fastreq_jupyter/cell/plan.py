@@ -152,8 +152,7 @@ def _check_files(items: Iterable[Item], first_line: int) -> Generator[None, None
         if number % _STEP == 0:
             yield
         if isinstance(item, Unsendable) and item.error == "save_to":
-            message = f"save_to: {item.detail}"
-            raise CellSyntaxError(message, first_line)
+            raise CellSyntaxError(f"save_to: {item.detail}", first_line, option="save_to")
 
 
 def _assemble(  # noqa: PLR0913 - what was built, side by side

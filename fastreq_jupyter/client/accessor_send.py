@@ -11,7 +11,7 @@ from urllib.parse import quote_plus
 from fastreq_jupyter.bridge import interruption
 from fastreq_jupyter.cell.each.rows import EachSpec, Source
 from fastreq_jupyter.cell.plan import build
-from fastreq_jupyter.client.call import Call, check_options, refuse, run_blocking, session_of, where_it_stopped
+from fastreq_jupyter.client.call import Call, check_options, layered, refuse, run_blocking, session_of, where_it_stopped
 from fastreq_jupyter.client.plan import outfitted
 from fastreq_jupyter.client.preview import preview
 from fastreq_jupyter.client.results import conclude
@@ -40,7 +40,7 @@ def send_rows(frame: pd.DataFrame, template: str, given: Mapping[str, Any]) -> A
     refuse(given, _NOT_HERE, "has no meaning where columns are joined back")
     refuse(given, (name for name, row in TABLE.items() if "function" not in row.doors), "belongs to cells")
     session = session_of(given)
-    options = Options.of(None if session is None else session.defaults, **_with_templates(given))
+    options = Options.of(layered(session, without=_NOT_HERE), **_with_templates(given))
     check_options(options)
     home = None if session is None else session.home
     cell = build(

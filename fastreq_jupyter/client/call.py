@@ -16,11 +16,11 @@ from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.engine.engine import engine_here
 from fastreq_jupyter.errors import OptionError, UsageError
 from fastreq_jupyter.frame.selection import check_expression
-from fastreq_jupyter.options import TABLE, Options
+from fastreq_jupyter.options import TABLE, Door, Options
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from fastreq_jupyter.client.credentials import Home
     from fastreq_jupyter.engine.run import Run
@@ -28,7 +28,19 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.streaming import Handoffs
     from fastreq_jupyter.model import Item, Plan
 
-__all__ = ["Call", "Display", "Session", "call_of", "refuse", "run_awaiting", "run_blocking", "show_with", "where_it_stopped"]
+__all__ = [
+    "Call",
+    "Display",
+    "Session",
+    "call_of",
+    "layered",
+    "refuse",
+    "run_awaiting",
+    "run_blocking",
+    "settings_with",
+    "show_with",
+    "where_it_stopped",
+]
 
 _FRAME_ONLY = ("select", "expand", "columns", "timings", "response_headers")
 _LIST_ONLY = ("return_none_on_failure",)
@@ -137,19 +149,20 @@ class Call:
         return parse_again(start(launch) if self.session is None else start_beside(run.loop, launch), run)
 
 
-def call_of(urls: Any, given: Mapping[str, Any], *, session: Session | None = None) -> Call:
+def call_of(urls: Any, given: Mapping[str, Any], *, session: Session | None = None, without: Collection[str] = ()) -> Call:
     """Return the call of a function.
 
     Args:
         urls: As `make_plan`.
         given: Options as the user gave them.
         session: The session whose method was called; else option `session`.
+        without: Options that this door does not have: %config does not set them here.
 
     Raises:
         UsageError: One line.
     """
     session = session or session_of(given)
-    options = Options.of(None if session is None else session.defaults, **given)
+    options = Options.of(layered(session, without=without), **given)
     check_options(options)
     refuse(given, (name for name, row in TABLE.items() if "function" not in row.doors), "belongs to cells")
     jar = Jar() if session is None else session.jar
@@ -157,6 +170,23 @@ def call_of(urls: Any, given: Mapping[str, Any], *, session: Session | None = No
     if options.loop == "thread" and isinstance(plan.requests, AsyncIterable):
         raise UsageError("an asynchronous source is read on the running loop: loop='thread' is not possible with it")
     return Call(plan, jar, session)
+
+
+def layered(session: Session | None, *, door: Door = "function", without: Collection[str] = ()) -> Options:
+    """Return what holds before a call says anything: what %config set, over it what the session was made with.
+
+    Args:
+        session: The session, if there is one.
+        door: Where the call comes in: %config may have set options that it does not know.
+        without: More options to leave out.
+
+    Raises:
+        OptionError: Two options exclude each other.
+    """
+    settings = {} if _hooks.settings is None else _hooks.settings()
+    known = {name: value for name, value in settings.items() if door in TABLE[name].doors and name not in without}
+    base = Options.of(None, **known)
+    return base if session is None else session.defaults.over(base)
 
 
 def session_of(given: Mapping[str, Any]) -> Session | None:
@@ -167,7 +197,7 @@ def session_of(given: Mapping[str, Any]) -> Session | None:
     """
     session = given.get("session")
     if session is not None and not isinstance(session, Session):
-        raise OptionError(f"session is a {type(session).__name__}: give a FastRequests object")
+        raise OptionError(f"session is a {type(session).__name__}: give a FastRequests object", option="session")
     return session
 
 
@@ -180,15 +210,15 @@ def check_options(options: Options) -> None:
     lists = options.return_type != "dataframe"
     for name in _FRAME_ONLY if lists else _LIST_ONLY:
         if getattr(options, name) != TABLE[name].default:
-            wanted = "dataframe" if lists else "json, text, content or response"
-            raise OptionError(f"{name} needs return_type {wanted}")
+            reason = f"needs return_type {'dataframe' if lists else 'json, text, content or response'}"
+            raise OptionError(f"{name} {reason}", option=name, reason=reason)
     for name in ("select", "expand"):
         expression = getattr(options, name)
         if isinstance(expression, str):
             check_expression(expression, option=name)
 
 
-def refuse(given: Mapping[str, Any], names: Any, why: str) -> None:
+def refuse(given: Collection[str], names: Any, why: str) -> None:
     """Refuse options that this door does not have.
 
     Raises:
@@ -196,7 +226,7 @@ def refuse(given: Mapping[str, Any], names: Any, why: str) -> None:
     """
     for name in names:
         if name in given:
-            raise OptionError(f"{name} is not possible here: it {why}")
+            raise OptionError(f"{name} is not possible here: it {why}", option=name)
 
 
 def run_blocking(call: Call) -> tuple[Waited[Run], bool]:
@@ -267,7 +297,12 @@ async def ended(run: Run) -> Any:
 
 def show_with(factory: Callable[[Options], Display | None] | None) -> None:
     """Set what shows runs to whoever waits for them; the layers above know where they are."""
-    _shows.factory = factory
+    _hooks.display = factory
+
+
+def settings_with(settings: Callable[[], Mapping[str, Any]] | None) -> None:
+    """Set what gives the options that the user set by %config; the layers above know where they are."""
+    _hooks.settings = settings
 
 
 def where_it_stopped(run: Run, place: str) -> str:
@@ -278,15 +313,18 @@ def where_it_stopped(run: Run, place: str) -> str:
     return f"{finished:,} of {len(rows) if known is None else known:,} rows were finished; they are in {place}"
 
 
-class _Shows:
-    factory: Callable[[Options], Display | None] | None = None
+class _Hooks:
+    """What the notebook puts in."""
+
+    display: Callable[[Options], Display | None] | None = None
+    settings: Callable[[], Mapping[str, Any]] | None = None
 
 
-_shows = _Shows()
+_hooks = _Hooks()
 
 
 def _open_display(options: Options) -> Display | None:
-    return None if options.progress == "none" or _shows.factory is None else _shows.factory(options)
+    return None if options.progress == "none" or _hooks.display is None else _hooks.display(options)
 
 
 def _open_store(plan: Plan, *, again: bool) -> Store | None:

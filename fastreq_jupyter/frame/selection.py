@@ -101,15 +101,20 @@ class _Interpreter(TreeInterpreter):  # type: ignore[misc] # the library has no 
 def _parse(text: str, option: str) -> Node:
     shown = text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 - one line
     if len(text) > _LONGEST:
-        raise OptionError(f"{option}={shown!r} is too long: at most {_LONGEST} characters")
+        raise _refused(option, shown, f"is too long: at most {_LONGEST} characters")
     try:
         tree: Node = jmespath.compile(text).parsed
     except (JMESPathError, RecursionError, ValueError) as error:
-        raise OptionError(f"{option}={shown!r} is no JMESPath{_reason(text, error)}") from None
+        raise _refused(option, shown, f"is no JMESPath{_reason(text, error)}") from None
     for node in _walk(tree):
         if node["type"] == "function_expression":
-            _check_call(node, f"{option}={shown!r}")
+            _check_call(node, option, shown)
     return tree
+
+
+def _refused(option: str, shown: str, why: str, mark: str = " ") -> OptionError:
+    """Return the error; its reason does not repeat what was written."""
+    return OptionError(f"{option}={shown!r}{mark}{why}", option=option, value=shown, reason=f"this{mark}{why}")
 
 
 def _reason(text: str, error: BaseException) -> str:
@@ -124,16 +129,18 @@ def _reason(text: str, error: BaseException) -> str:
     return f"{where}: unexpected {token!r}" if token else f"{where}: it ends too early"
 
 
-def _check_call(node: Node, where: str) -> None:
+def _check_call(node: Node, option: str, shown: str) -> None:
     name, given = node["value"], len(node["children"])
     known = Functions.FUNCTION_TABLE
     if name not in known:
         near = get_close_matches(name, list(known), n=1)
-        raise OptionError(f"{where}: JMESPath has no function {name}()" + (f": did you mean {near[0]}()?" if near else ""))
+        why = f"JMESPath has no function {name}()" + (f": did you mean {near[0]}()?" if near else "")
+        raise _refused(option, shown, why, ": ")
     signature = known[name]["signature"]
     open_ended = bool(signature) and signature[-1].get("variadic")
     if given < len(signature) or (given > len(signature) and not open_ended):
-        raise OptionError(f"{where}: {name}() takes {len(signature)} argument{'s' * (len(signature) != 1)}, not {given}")
+        why = f"{name}() takes {len(signature)} argument{'s' * (len(signature) != 1)}, not {given}"
+        raise _refused(option, shown, why, ": ")
 
 
 def _walk(node: Node) -> Iterator[Node]:

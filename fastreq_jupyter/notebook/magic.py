@@ -12,10 +12,10 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_loca
 from fastreq_jupyter.bridge import start
 from fastreq_jupyter.cell.help import examples_text, help_text
 from fastreq_jupyter.cell.line import Line, parse_line
-from fastreq_jupyter.client.call import run_awaiting, run_blocking
+from fastreq_jupyter.client.call import run_awaiting, run_blocking, settings_with
 from fastreq_jupyter.errors import JournalError, UsageError
 from fastreq_jupyter.notebook.complete import complete_fastreq
-from fastreq_jupyter.notebook.config import changed_options, forget_wrong_settings, option_traits
+from fastreq_jupyter.notebook.config import forget_wrong_settings, option_traits, settings
 from fastreq_jupyter.notebook.deliver import deliver, deliver_background, deliver_preview
 from fastreq_jupyter.notebook.order import Order, finished, order_steps
 from fastreq_jupyter.notebook.rewrite import awaiting_transformer
@@ -30,7 +30,7 @@ _OLDEST_KERNEL = (6, 29)
 
 
 class _Fastreq(Magics):
-    """Send many HTTP requests from a cell; the traits are defaults for the magics."""
+    """Many HTTP requests from a cell; the traits are defaults for cells, functions, `df.fastreq` and the panel."""
 
     @no_var_expand
     @needs_local_scope
@@ -86,7 +86,7 @@ class _Fastreq(Magics):
         text, first_line = (cell, 2) if cell is not None else (line.url or "", 1)
         namespace = self._variables
         outer = {} if local_ns is None or local_ns is namespace else local_ns
-        return order_steps(line, text, options=changed_options(self), namespace=namespace, outer=outer, first_line=first_line)
+        return order_steps(line, text, namespace=namespace, outer=outer, first_line=first_line)
 
     def _carried_out(self, order: Order) -> Any:
         early = self._early(order)
@@ -130,6 +130,7 @@ def load(shell: Any) -> None:
     magics = Fastreq(shell)
     shell.register_magics(magics)
     shell.configurables.append(magics)
+    settings_with(settings)
     transform = awaiting_transformer(shell)
     shell.input_transformers_post.append(transform)
     completer = getattr(shell, "Completer", None)
@@ -145,6 +146,7 @@ def unload(shell: Any) -> None:
     if undo is None:
         return
     magics, transform = undo
+    settings_with(None)
     shell.input_transformers_post[:] = [one for one in shell.input_transformers_post if one is not transform]
     shell.configurables[:] = [one for one in shell.configurables if one is not magics]
     completer = getattr(shell, "Completer", None)

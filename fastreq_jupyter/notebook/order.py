@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 from fastreq_jupyter.cell.each.rows import Source
 from fastreq_jupyter.cell.line_values import fill_options
 from fastreq_jupyter.cell.plan import build_steps
-from fastreq_jupyter.client.call import Call, Session, check_options
+from fastreq_jupyter.client.call import Call, Session, check_options, layered
 from fastreq_jupyter.client.plan import outfitted
 from fastreq_jupyter.engine.cookies import Jar
-from fastreq_jupyter.errors import OptionError, UsageError
+from fastreq_jupyter.errors import OptionError
 from fastreq_jupyter.model import Plan
-from fastreq_jupyter.options import TABLE, Options
+from fastreq_jupyter.options import Options
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -51,15 +51,14 @@ def finished(steps: Generator[None, None, Order]) -> Order:
             return order
 
 
-def order_steps(  # noqa: PLR0913 - the line, the cell, and what they are filled with
-    line: Line, text: str, *, options: Mapping[str, Any], namespace: Mapping[str, Any], outer: Mapping[str, Any], first_line: int
+def order_steps(
+    line: Line, text: str, *, namespace: Mapping[str, Any], outer: Mapping[str, Any], first_line: int
 ) -> Generator[None, None, Order]:
     """Make an order step by step, so that a big cell does not freeze the kernel.
 
     Args:
         line: The magic's line, parsed.
         text: The cell without its first line, or the URL of the line magic.
-        options: Defaults that the user set by %config.
         namespace: Variables of the notebook.
         outer: Variables of the function that the magic stands in, if any.
         first_line: Number of the text's first line in the cell.
@@ -71,9 +70,9 @@ def order_steps(  # noqa: PLR0913 - the line, the cell, and what they are filled
     looked_up = {option: _look_up(option, name, names) for option, name in line.lookups.items()}
     session = looked_up.get("session")
     if session is not None and not isinstance(session, Session):
-        raise OptionError(f"--session {line.lookups['session']} is a {type(session).__name__}: give a FastRequests object")
-    base = _under(session, options)
-    base = Options.of(base, **{**fill_options(line.options, names), **looked_up})
+        reason = f"{line.lookups['session']} is a {type(session).__name__}: give a FastRequests object"
+        raise OptionError(f"--session {reason}", option="session", reason=reason)
+    base = Options.of(layered(session, door="magic"), **{**fill_options(line.options, names), **looked_up})
     check_options(base)
     sources = [Source(spec, _evaluate(spec, namespace, outer)) for spec in line.each]
     base_url = None if session is None else session.home.base_url
@@ -87,20 +86,12 @@ def order_steps(  # noqa: PLR0913 - the line, the cell, and what they are filled
     return Order(line, Call(plan, jar, session), cell.late_notes)
 
 
-def _under(session: Session | None, defaults: Mapping[str, Any]) -> Options:
-    """Lay the session's options over those of %config."""
-    if session is None:
-        return Options.of(None, **defaults)
-    own = session.defaults
-    return Options.of(own, **{name: value for name, value in defaults.items() if getattr(own, name) == TABLE[name].default})
-
-
 def _look_up(option: str, name: str, names: Mapping[str, Any]) -> Any:
     if name in names:
         return names[name]
     if option == "cert":
         return name
-    raise OptionError(f"--{option} {name}: no variable of that name in the notebook")
+    raise OptionError(f"--{option} {name}: no variable of that name in the notebook", option=option)
 
 
 def _evaluate(spec: EachSpec, namespace: Mapping[str, Any], outer: Mapping[str, Any]) -> Any:
@@ -108,4 +99,5 @@ def _evaluate(spec: EachSpec, namespace: Mapping[str, Any], outer: Mapping[str, 
         # What the user wrote as code on the magic's line, as %timeit does; texts of {{ }} are never evaluated.
         return eval(compile(spec.expression.strip(), "<--each>", "eval"), {**namespace, **outer})  # noqa: S307
     except Exception as error:  # noqa: BLE001 - the user's expression may raise anything
-        raise UsageError(one_line(f"--each {spec.text}: {type(error).__name__}: {error}")) from None
+        reason = one_line(f"{spec.text}: {type(error).__name__}: {error}")
+        raise OptionError(f"--each {reason}", option="each", reason=reason) from None

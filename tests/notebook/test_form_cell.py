@@ -26,7 +26,7 @@ def sent(requests, method, body, headers=()):
     """Return the bodies that the cell of a form sends."""
     text = cell_text(requests, method, body, headers)
     line = " ".join([*text.flags, *(f"-H '{header}'" for header in headers)])
-    order = finished(order_steps(parse_line(line, cell=True), text.text, options={}, namespace=VALUES, outer={}, first_line=2))
+    order = finished(order_steps(parse_line(line, cell=True), text.text, namespace=VALUES, outer={}, first_line=2))
     return [(request.method, (request.content or b"").decode()) for request in order.call.plan.requests]
 
 
@@ -129,6 +129,6 @@ def test_the_cell_of_a_form_gives_the_order_of_the_form():
     made.fields["data"].control.value = '{"id": {{price}}}'
     head, _, text = made.cell.partition("\n")
     line = parse_line(head.removeprefix("%%fastreq"), cell=True)
-    again = finished(order_steps(line, text, options={}, namespace=VALUES, outer={}, first_line=2))
+    again = finished(order_steps(line, text, namespace=VALUES, outer={}, first_line=2))
     assert list(again.call.plan.requests) == list(made.order().call.plan.requests)
     assert again.call.options == made.order().call.options

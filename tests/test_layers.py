@@ -50,7 +50,7 @@ TABLE = {
     "journal": Room(("journal", "journal.*"), on=("engine",)),
     "cell": Room(("cell", "cell.*"), on=("model", "files"), foreign=("dotenv", "keyring", "google")),
     "frame": Room(("frame", "frame.*"), on=("model", "files"), foreign=("pandas", "numpy", "pyarrow")),
-    "picture": Room(("picture", "picture.*"), on=("model", "files"), foreign=("matplotlib",)),
+    "picture": Room(("picture", "picture.*"), on=("model", "files")),
     "bridge": Room(("bridge",), on=("errors",), foreign=("nest_asyncio2",)),
     "client": Room(("client", "client.*"), on=("engine", "cell", "frame", "journal", "picture", "bridge")),
     "notebook": Room(("notebook", "notebook.*"), on=("client",), foreign=("IPython", "traitlets", "ipywidgets", "anywidget", "ipykernel")),

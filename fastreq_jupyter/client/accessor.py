@@ -10,7 +10,7 @@ from fastreq_jupyter.client.accessor_run import again, outcomes_of, run_of, summ
 from fastreq_jupyter.client.accessor_send import send_rows
 from fastreq_jupyter.errors import UsageError, sealed
 from fastreq_jupyter.frame.expand import expand_frame, explode_frame
-from fastreq_jupyter.frame.io import save
+from fastreq_jupyter.frame.files import save
 from fastreq_jupyter.frame.select import Bodies, read_json, select_frame
 from fastreq_jupyter.frame.selection import Selection
 from fastreq_jupyter.picture.figure import Waterfall
@@ -136,7 +136,7 @@ class FastreqAccessor:
         return timings_frame(outcomes_of(self._frame, "timings"))
 
     def waterfall(self) -> Waterfall:
-        """Return the waterfall of these requests: it shows itself in a notebook, ``.save("x.svg")`` and ``.save("x.png")`` keep it.
+        """Return the waterfall of these requests: it shows itself in a notebook, ``.save("x.svg")`` keeps it.
 
         Raises:
             UsageError: The outcomes are gone; one line.
@@ -164,16 +164,17 @@ class FastreqAccessor:
         return to_curl([row.request for row in outcomes_of(self._frame, "to_curl")])
 
     def save(self, path: str | Path) -> Path:
-        """Write the frame; `fastreq_jupyter.load` gives it back exactly.
+        """Write the frame; the file appears whole or not at all.
 
         Args:
-            path: Ends in ``.parquet`` (needs pyarrow), ``.csv`` or ``.jsonl``. The file appears whole or not at all.
+            path: Ends in ``.parquet`` (needs pyarrow; `fastreq_jupyter.load` gives it back exactly), or in ``.csv`` or
+                ``.jsonl``, which are plain exports for other programs.
 
         Returns:
             The path.
 
         Raises:
-            UsageError: Another ending, or a value no file can give back; one line.
+            UsageError: Another ending, or a value that Parquet cannot give back; one line.
         """
         return save(self._frame, path)
 

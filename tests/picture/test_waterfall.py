@@ -221,22 +221,13 @@ def test_the_figure_shows_itself_inline_and_alone():
     assert repr(figure) == "<Waterfall run>"
 
 
-@pytest.mark.slow
 def test_the_figure_saves_itself(tmp_path):
     figure = Waterfall(layout([good(i) for i in range(3)] + [failed(3)], title="a $x$ run"))
     ET.parse(figure.save(tmp_path / "x.svg"))
-    pytest.importorskip("matplotlib")
-    assert figure.save(tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
-    assert Waterfall(layout([])).save(tmp_path / "y.png").stat().st_size > 500
 
 
-def test_another_ending_is_refused_in_one_line(tmp_path):
-    with pytest.raises(UsageError, match=r"\.svg or \.png"):
-        Waterfall(layout([])).save(tmp_path / "x.jpg")
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_another_ending_is_refused_in_one_line(tmp_path, ending):
+    with pytest.raises(UsageError, match=r"ends in \.svg"):
+        Waterfall(layout([])).save(tmp_path / f"x.{ending}")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_png_without_matplotlib_is_refused_in_one_line(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
-    with pytest.raises(UsageError, match="pip install"):
-        Waterfall(layout([good(0)])).save(tmp_path / "x.png")

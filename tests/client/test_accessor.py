@@ -244,7 +244,7 @@ def test_what_was_expanded_can_be_exploded_afterwards(base):
     assert frame.fastreq.expand()["id"].tolist() == frame["id"].tolist()
     orders = fastreq(f"{base}/orders?per_page=1", select="items", expand=True)
     exploded = orders.fastreq.expand(explode="lines")
-    assert exploded["id"].nunique() == 1
+    assert len(set(exploded["id"])) == 1
     assert "lines.sku" in exploded
 
 

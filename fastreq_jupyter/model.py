@@ -6,7 +6,7 @@
     Response  what the server said                 Attempt     one try
     Outcome   what became of one request, always one per request
 
-All are immutable, slotted and made of the standard library alone. Inside, time is seconds; a 404 is an Outcome with a
+None is changed once it is made; all are slotted and made of the standard library alone. Inside, time is seconds; a 404 is an Outcome with a
 response and ``ok == False``.
 """
 
@@ -171,9 +171,9 @@ class Unsendable:
     detail: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attempt:
-    """Hold one try.
+    """One try; not changed once it has ended.
 
     Attributes:
         number: From 1.
@@ -204,9 +204,9 @@ class Attempt:
     redirects: tuple[tuple[int, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Outcome:
-    """Hold what became of one request; there is exactly one per request.
+    """What became of one request; there is exactly one per request, and it is not changed.
 
     Attributes:
         position: Place in the plan, from 0.

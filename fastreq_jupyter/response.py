@@ -3,20 +3,24 @@
 from __future__ import annotations
 
 import json as jsonlib
-from dataclasses import dataclass
-from typing import Any
+from functools import lru_cache
+from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.content import decode_text, media_type
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = ["Headers", "Response"]
 
 Headers = tuple[tuple[str, str], ...]
 """Field lines in order, names as given; values latin-1 text."""
 
+_ATTRIBUTES = ("status", "headers", "final_url", "content", "size_bytes", "http_version", "reason", "path")
 
-@dataclass(frozen=True, slots=True)
+
 class Response:
-    """Hold what the server said.
+    """What the server said; not changed once its request has an outcome.
 
     Attributes:
         status: Status code, 100..599.
@@ -26,17 +30,39 @@ class Response:
             (the outcome's `data` holds it), or not read.
         size_bytes: Length of the body after content decoding.
         http_version: "1.0", "1.1", "2" or "3".
+        reason: Reason phrase; "" where HTTP has none.
         path: The file the body was saved to.
     """
 
-    status: int
-    headers: Headers
-    final_url: str
-    content: bytes | None = None
-    size_bytes: int = 0
-    http_version: str = "1.1"
-    reason: str = ""
-    path: str | None = None
+    __slots__ = ("_fields", "content", "final_url", "http_version", "path", "reason", "size_bytes", "status")
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the record of a response
+        self,
+        status: int,
+        headers: Headers | Sequence[tuple[bytes, bytes]] = (),
+        final_url: str = "",
+        content: bytes | None = None,
+        size_bytes: int = 0,
+        http_version: str = "1.1",
+        reason: str = "",
+        path: str | None = None,
+    ) -> None:
+        self.status = status
+        self._fields = headers
+        self.final_url = final_url
+        self.content = content
+        self.size_bytes = size_bytes
+        self.http_version = http_version
+        self.reason = reason
+        self.path = path
+
+    @property
+    def headers(self) -> Headers:
+        """Return the field lines as text; they stay bytes until somebody looks."""
+        fields = self._fields
+        if fields and isinstance(fields[0][0], bytes):
+            fields = self._fields = tuple(map(_text_of, fields))
+        return fields  # type: ignore[return-value] # text by now
 
     def header(self, name: str) -> str | None:
         """Return the field value of that name, any case, repeated ones joined by ", "; None where absent."""
@@ -67,10 +93,6 @@ class Response:
         """
         return jsonlib.loads(self.text)
 
-    def with_body(self, content: bytes | None, size_bytes: int, path: str | None = None) -> Response:
-        """Return the same head with what is known of its body; cheaper than `dataclasses.replace`."""
-        return Response(self.status, self.headers, self.final_url, content, size_bytes, self.http_version, self.reason, path)
-
     def _kept(self) -> bytes:
         if self.content is None:
             where = f"saved to {self.path}" if self.path else "not kept as bytes; read the outcome's .data"
@@ -78,5 +100,18 @@ class Response:
             raise ValueError(message)
         return self.content
 
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Response):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in _ATTRIBUTES)
+
+    __hash__ = None  # type: ignore[assignment] # equal by value
+
     def __repr__(self) -> str:
         return f"<Response {self.status} {self.size_bytes} bytes>"
+
+
+# Most field lines of a run repeat: their text is shared.
+@lru_cache(maxsize=4096)
+def _text_of(field: tuple[bytes, bytes]) -> tuple[str, str]:
+    return field[0].decode("latin-1"), field[1].decode("latin-1")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from dataclasses import dataclass
 from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
@@ -19,7 +18,7 @@ _BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f]")
 # What most URLs are made of goes on the wire as it stands.
 _PLAIN = re.compile(
-    r"(https?)://([A-Za-z0-9._-]+)(?::([0-9]{1,5}))?(/[A-Za-z0-9\-._~!$&'()*+,;=:@/|]*)?(\?[A-Za-z0-9\-._~!$&'()*+,;=:@/|?]*)?"
+    r"(https?://[A-Za-z0-9._-]+(?::[0-9]{1,5})?)((?:/[A-Za-z0-9\-._~!$&'()*+,;=:@/|]*)?(?:\?[A-Za-z0-9\-._~!$&'()*+,;=:@/|?]*)?)"
 )
 _LARGEST_PORT = 65_535
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
@@ -28,21 +27,28 @@ _HOST = re.compile(r"[A-Za-z0-9](?:[A-Za-z0-9._-]*[A-Za-z0-9_.-])?")
 
 
 class Origin(NamedTuple):
-    """Name a server: what limits, cookies and secrets are bound to."""
+    """A server: what limits, cookies and secrets are bound to."""
 
     scheme: str
     host: str
     port: int
 
+    @property
+    def authority(self) -> str:
+        """Return host:port as it stands in a Host field: no default port, IPv6 in brackets."""
+        return _text_of(self).partition("://")[2]
+
+    @property
+    def where(self) -> str:
+        """Return host:port for a message, the port always."""
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
     def __str__(self) -> str:
-        host = f"[{self.host}]" if ":" in self.host else self.host
-        port = "" if self.port == DEFAULT_PORTS[self.scheme] else f":{self.port}"
-        return f"{self.scheme}://{host}{port}"
+        return _text_of(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Target:
-    """Hold a target URI ready for the wire: ASCII, no fragment, no userinfo.
+class Target(NamedTuple):
+    """A target URI ready for the wire: ASCII, no fragment, no userinfo.
 
     Attributes:
         origin: Scheme, host (A-label, no brackets, lower case) and port.
@@ -58,7 +64,21 @@ class Target:
     @property
     def url(self) -> str:
         """Return the absolute URI without userinfo and fragment."""
-        return f"{self.origin}{self.path_query}"
+        return _text_of(self.origin) + self.path_query
+
+
+@lru_cache(maxsize=4096)
+def _text_of(origin: Origin) -> str:
+    host = f"[{origin.host}]" if ":" in origin.host else origin.host
+    port = "" if origin.port == DEFAULT_PORTS[origin.scheme] else f":{origin.port}"
+    return f"{origin.scheme}://{host}{port}"
+
+
+@lru_cache(maxsize=4096)
+def _plain_origin(text: str) -> Origin:
+    scheme, _, authority = text.partition("://")
+    host, colon, port = authority.partition(":")
+    return Origin(scheme, _encode_host(host), _port(port if colon else None, scheme))
 
 
 def parse_target(text: str) -> Target:
@@ -74,8 +94,8 @@ def parse_target(text: str) -> Target:
         ValueError: It is none; the message says why in one line and never shows userinfo.
     """
     if (plain := _PLAIN.fullmatch(text)) and "/." not in text:
-        scheme, host, port, path, query = plain.groups()
-        return Target(Origin(scheme, _encode_host(host), _port(port, scheme)), (path or "/") + (query or ""))
+        origin, path_query = plain.groups()
+        return Target(_plain_origin(origin), path_query if path_query[:1] == "/" else "/" + path_query)
     text = text.strip()
     parts = _split(text)
     scheme = parts.scheme.lower()

@@ -54,7 +54,7 @@ def interrupt_after(seconds, times=1):
     return thread
 
 
-def run_python(code, *, timeout=30):
+def run_python(code, *, timeout=60):
     return subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(code)],
         capture_output=True,
@@ -119,16 +119,17 @@ def test_a_call_inside_a_running_loop_is_nested_in_a_process_of_its_own():
         from test_bridge import TimerRun
         from fastreq_jupyter import bridge
         assert "nest_asyncio2" not in sys.modules
-        ticks = []
+        ticks, runs = [], []
         async def other():
             for _ in range(5):
                 await asyncio.sleep(0.02)
                 ticks.append(1)
+            runs[0].cancel()
         async def main():
             bridge.wait_blocking(TimerRun)
             await asyncio.sleep(0)
             task = asyncio.create_task(other())
-            run = bridge.wait_blocking(lambda: TimerRun(0.3)).run
+            run = bridge.wait_blocking(lambda: runs.append(TimerRun(3600)) or runs[0]).run
             assert run.loop is asyncio.get_running_loop()
             assert len(ticks) == 5, ticks
             await task
@@ -285,19 +286,17 @@ def test_start_on_the_kernel_needs_a_running_loop():
 @pytest.mark.parametrize("loop", ["auto", "thread"])
 def test_an_interrupt_cancels_the_run_and_waits_until_it_has_drained(loop):
     sender = interrupt_after(0.2)
-    begin = time.monotonic()
-    waited = bridge.wait_blocking(lambda: TimerRun(30, drain=0.3), loop=loop)
+    waited = bridge.wait_blocking(lambda: TimerRun(3600, drain=0.3), loop=loop)
     sender.join()
     assert waited.interrupted
     assert waited.run.cancelled == 1
     assert waited.run.finished.done()
-    assert time.monotonic() - begin < 5
 
 
 @pytest.mark.slow
 def test_a_second_interrupt_while_draining_changes_nothing():
     sender = interrupt_after(0.2, times=2)
-    waited = bridge.wait_blocking(lambda: TimerRun(30, drain=0.6))
+    waited = bridge.wait_blocking(lambda: TimerRun(3600, drain=0.6))
     sender.join()
     assert waited.interrupted
     assert waited.run.finished.done()
@@ -323,7 +322,7 @@ def test_a_handler_of_the_users_own_is_left_alone_and_the_run_drained():
     try:
         sender = interrupt_after(0.2)
         with pytest.raises(LeaveError):
-            bridge.wait_blocking(lambda: runs.append(TimerRun(30)) or runs[0])
+            bridge.wait_blocking(lambda: runs.append(TimerRun(3600)) or runs[0])
         sender.join()
     finally:
         signal.signal(signal.SIGINT, before)
@@ -333,7 +332,7 @@ def test_a_handler_of_the_users_own_is_left_alone_and_the_run_drained():
 def test_a_cancelled_coroutine_drains_the_run_and_stays_cancelled():
     async def main():
         runs = []
-        task = asyncio.create_task(bridge.wait_awaiting(lambda: runs.append(TimerRun(30, drain=0.2)) or runs[0]))
+        task = asyncio.create_task(bridge.wait_awaiting(lambda: runs.append(TimerRun(3600, drain=0.2)) or runs[0]))
         await asyncio.sleep(0.05)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
@@ -347,7 +346,7 @@ def test_a_timeout_around_the_coroutine_works():
     async def main():
         with pytest.raises(TimeoutError):
             async with asyncio.timeout(0.1):
-                await bridge.wait_awaiting(lambda: TimerRun(30))
+                await bridge.wait_awaiting(lambda: TimerRun(3600))
 
     asyncio.run(main())
 
@@ -357,7 +356,7 @@ def test_a_run_that_never_drains_lets_its_caller_go(monkeypatch):
     monkeypatch.setattr(bridge, "DRAIN", 0.3)
     for loop in ("auto", "thread"):
         sender = interrupt_after(0.2)
-        waited = bridge.wait_blocking(lambda: TimerRun(30, drain=20), loop=loop)
+        waited = bridge.wait_blocking(lambda: TimerRun(3600, drain=3600), loop=loop)
         sender.join()
         assert waited.interrupted
         waited.run.loop.call_soon_threadsafe(waited.run._finish)
@@ -366,13 +365,17 @@ def test_a_run_that_never_drains_lets_its_caller_go(monkeypatch):
 @pytest.mark.parametrize("loop", ["auto", "thread"])
 def test_ticks_come_on_the_thread_that_waits(loop):
     seen = []
-    bridge.wait_blocking(lambda: TimerRun(0.35), loop=loop, tick=lambda run: seen.append(threading.current_thread()))
+
+    def tick(run):
+        seen.append(threading.current_thread())
+        if len(seen) == 3:
+            run.cancel()
+
+    bridge.wait_blocking(lambda: TimerRun(3600), loop=loop, tick=tick)
     assert set(seen) == {threading.current_thread()}
-    assert 2 <= len(seen) <= 8
 
 
 def test_exit_does_not_wait_for_a_run_in_the_background():
-    begin = time.monotonic()
     done = run_python("""
         import sys
         sys.path.insert(0, "tests")
@@ -380,14 +383,13 @@ def test_exit_does_not_wait_for_a_run_in_the_background():
         from fastreq_jupyter import bridge
         import asyncio
         def launch():
-            run = TimerRun(60)
-            run.task = asyncio.get_running_loop().create_task(asyncio.sleep(60))
+            run = TimerRun(3600)
+            run.task = asyncio.get_running_loop().create_task(asyncio.sleep(3600))
             return run
         bridge.start(launch)
         bridge.wait_blocking(TimerRun)
     """)
     assert (done.returncode, done.stderr) == (0, "")
-    assert time.monotonic() - begin < 15
 
 
 def test_a_forked_child_gets_loops_of_its_own():
@@ -415,7 +417,7 @@ def test_a_program_ended_by_interrupt_in_asyncio_run_ends_as_interrupted():
         threading.Timer(0.3, os.kill, (os.getpid(), signal.SIGINT)).start()
         runs = []
         def launch():
-            runs.append(TimerRun(30))
+            runs.append(TimerRun(3600))
             return runs[0]
         try:
             asyncio.run(bridge.wait_awaiting(launch))

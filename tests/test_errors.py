@@ -4,7 +4,7 @@ import traceback
 
 import pytest
 
-from fastreq_jupyter.engine.drawing import Source
+from fastreq_jupyter.engine.source import Source
 from fastreq_jupyter.errors import OptionError, outside, sealed
 
 SECRET = "canary"

@@ -46,7 +46,7 @@ TABLE = {
     # the type of an exchange, until it is part of model
     "policy": Room(("policy", "policy.*"), on=("model",), besides=("backends.base",)),
     "backends": Room(("backends", "backends.*"), on=("policy",), door="backends.base"),
-    "engine": Room(("engine", "engine.*"), on=("backends", "files"), foreign=("brotli", "zstandard")),
+    "engine": Room(("engine", "engine.*"), on=("backends", "files"), foreign=("brotli", "orjson", "zstandard")),
     "journal": Room(("journal", "journal.*"), on=("engine",)),
     "cell": Room(("cell", "cell.*"), on=("model", "files"), foreign=("dotenv", "keyring", "google")),
     "frame": Room(("frame", "frame.*"), on=("model", "files"), foreign=("pandas", "numpy", "pyarrow")),

@@ -1,4 +1,4 @@
-from time import perf_counter
+import sys
 
 import pytest
 from hypothesis import given
@@ -61,22 +61,27 @@ EVIL = [
 
 
 @pytest.mark.parametrize("piece", EVIL)
-def test_time_grows_no_faster_than_the_text(piece):
-    def spent(size):
-        text = "@" + piece * (size // len(piece))
-        begin = perf_counter()
-        redact_url(text)
-        one_line(text)
-        for kind in ("application/json", "application/x-www-form-urlencoded", "multipart/form-data"):
-            redact_body(text.encode(), kind, ["canary-value"], limit=size)
-        return perf_counter() - begin
-
-    assert spent(200_000) < 2.0
+def test_long_hostile_texts_are_shown_in_bounded_time(piece):
+    size = 200_000
+    text = "@" + piece * (size // len(piece))
+    # What takes a quadratic time does not come back before pytest's own timeout.
+    redact_url(text)
+    one_line(text)
+    for kind in ("application/json", "application/x-www-form-urlencoded", "multipart/form-data"):
+        redact_body(text.encode(), kind, ["canary-value"], limit=size)
 
 
-def test_plain_urls_cost_next_to_nothing():
-    urls = [f"https://api.example.com/v1/items/{i}" for i in range(100_000)]
-    begin = perf_counter()
-    for url in urls:
-        redact_url(url)
-    assert perf_counter() - begin < 0.5
+def test_a_plain_url_costs_few_calls():
+    calls = 0
+
+    def count(frame, event, arg):
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        for number in range(100):
+            redact_url(f"https://api.example.com/v1/items/{number}")
+    finally:
+        sys.setprofile(None)
+    assert calls <= 300

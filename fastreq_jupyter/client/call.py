@@ -130,7 +130,7 @@ class Call:
             return self.options.loop
         return "thread" if home is not None and is_service(home) else "kernel"
 
-    def launch(self, handoff: Handoffs | None = None) -> Run:
+    def launch(self, handoffs: Handoffs | None = None) -> Run:
         """Start the run; must be called on the loop it is to live on.
 
         Raises:
@@ -139,7 +139,7 @@ class Call:
         if self.session is not None:
             self.session.bind()
         store = _open_store(self.plan, again=self.again)
-        run = engine_here().submit(self.plan, present=present, jar=self.jar, store=store, handoff=handoff, again=self._again)
+        run = engine_here().submit(self.plan, present=present, jar=self.jar, store=store, handoffs=handoffs, again=self._again)
         run.ending = ended
         return run
 

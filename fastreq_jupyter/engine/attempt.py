@@ -1,73 +1,122 @@
-"""One attempt: exchanges, redirect by redirect, until a final answer is read or a cause of failure is known."""
+"""One attempt: exchanges, redirect by redirect, until a final answer is read or a cause of failure is known.
+
+The path of a plain good request is flat: worker, attempt, exchange, backend. What the options do not ask for is not
+there: it was left out when the run began.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from math import nan
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from fastreq_jupyter.backends.base import Exchange, SessionKey, Stream
-from fastreq_jupyter.engine.sink import Body, read_body
+from fastreq_jupyter.backends.base import SessionKey
+from fastreq_jupyter.engine.body import Body, read_body, whole_body
+from fastreq_jupyter.engine.limits import Ticket
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.model import IDEMPOTENT, Response
-from fastreq_jupyter.policy.framing import check_head, check_part
+from fastreq_jupyter.policy.framing import check_part, read_head
 from fastreq_jupyter.policy.proxy import proxy_for
-from fastreq_jupyter.policy.redirect import next_exchange
+from fastreq_jupyter.policy.redirect import REDIRECTS, next_exchange
 from fastreq_jupyter.redact import one_line, redact_text, secret_values
 from fastreq_jupyter.timing import Timing
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from datetime import datetime
 
-    from fastreq_jupyter.backends.base import Backend
+    from fastreq_jupyter.backends.base import Backend, Exchange, Stream
     from fastreq_jupyter.engine.cookies import Jar
-    from fastreq_jupyter.engine.limiter import Ticket
+    from fastreq_jupyter.engine.limits import HostQueue, MemoryGate
+    from fastreq_jupyter.model import Attempt, Request
     from fastreq_jupyter.options import Options
+    from fastreq_jupyter.policy.framing import Head
     from fastreq_jupyter.url import Origin
 
-__all__ = ["Handoff", "Transport", "Trial"]
+__all__ = ["Handoff", "Job", "Transport"]
 
 _WORTH_DRAINING = 64 * 1024
+_PARTIAL = 206
 _BAD = 400
 _REDIRECTION = 300
 
 
-class Handoff(Protocol):
-    """Take over the body of a good response (streaming); the slot is held until it returns."""
-
-    async def __call__(self, response: Response, stream: Stream, trial: Trial) -> Body:
-        """Return what is known of the body when its reader is done."""
-        ...
-
-
-@dataclass(slots=True)
-class Trial:
-    """Hold what one attempt has come to so far; filled while it goes on, so that a cancelled one still tells.
+class Job:
+    """One request on its way, and what its present attempt has come to so far, so that a cancelled one still tells.
 
     Attributes:
+        ready_at: Since when it could have started but for slots and rates, `perf_counter`.
+        attempts: Tries that have ended, in order.
+        released: Its host's queue let it go, so it does not queue there again.
+        marked: The journal was told before its first attempt.
+        start, started_at: When the present attempt began: `perf_counter`, and the wall clock, UTC.
+        begun: The same on the loop's clock; infinite once the attempt has no deadline any more.
         hops: Timing of each exchange, in order.
         redirects: Status and target of each redirect that was followed.
         response: Head of the last response, its body where it was read whole.
+        content_type: Its Content-Type.
         failure: Why there is no usable answer.
         handed: The body was given to the user while it arrived: there is no second try.
         head_at: When the head of the final response was read, `perf_counter`; NaN before.
     """
 
-    hops: list[Timing] = field(default_factory=list)
-    redirects: list[tuple[int, str]] = field(default_factory=list)
-    response: Response | None = None
-    failure: BackendError | None = None
-    handed: bool = False
-    head_at: float = nan
+    __slots__ = (
+        "attempts", "begun", "content_type", "delay", "delays", "exchange", "expired", "failure", "handed", "head_at", "hops", "host",
+        "marked", "position", "ready_at", "redirects", "released", "request", "response", "start", "started_at",
+    )  # fmt: skip
+
+    start: float
+    started_at: datetime
+    begun: float
+    hops: tuple[Timing, ...]
+    redirects: tuple[tuple[int, str], ...]
+    response: Response | None
+    content_type: str | None
+    failure: BackendError | None
+
+    def __init__(self, position: int, request: Request, exchange: Exchange, host: HostQueue, ready_at: float) -> None:
+        self.position = position
+        self.request = request
+        self.exchange = exchange
+        self.host = host
+        self.ready_at = ready_at
+        self.attempts: tuple[Attempt, ...] = ()
+        self.released = False
+        self.marked = False
+
+    def begin(self, now: float, wall: datetime, loop_time: float) -> None:
+        """Forget the attempt before; a new one starts."""
+        self.start = now
+        self.started_at = wall
+        self.begun = loop_time
+        self.hops = self.redirects = ()
+        self.response = self.failure = self.content_type = None
+        self.handed = self.expired = False
+        self.head_at = nan
+        self.delay = 0.0
+        self.delays = 0
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Return all secrets that the present exchange carries."""
+        exchange = self.exchange
+        return self.request.secrets | secret_values(exchange.target.url, exchange.headers, exchange.content)
 
 
-@dataclass(frozen=True, slots=True)
+class Handoff(Protocol):
+    """Whatever takes over the bodies of good responses (streaming); the slot is held until it returns."""
+
+    async def take_over(self, job: Job, stream: Stream, head: Head) -> Body:
+        """Return what is known of the body when its reader is done."""
+        ...
+
+
 class Transport:
-    """Hold what all attempts of a run share.
+    """What all attempts of a run share.
 
-    Attributes:
+    Args:
         backend: Name of the HTTP library.
         options: Of the run.
         jar: Cookies of the run or its session.
@@ -75,77 +124,111 @@ class Transport:
         open_session: Gives the engine's warm session for a key.
     """
 
-    backend: str
-    options: Options
-    jar: Jar
-    environ: Mapping[str, str]
-    open_session: Callable[[SessionKey], Backend]
-    _sessions: dict[Origin, Backend] = field(default_factory=dict)
-
-    async def perform(  # noqa: PLR0913 - what one attempt needs, each by name
-        self,
-        exchange: Exchange,
-        trial: Trial,
-        *,
-        ticket: Ticket,
-        secrets: frozenset[str] = frozenset(),
-        save_as: str | None = None,
-        handoff: Handoff | None = None,
+    def __init__(
+        self, backend: str, options: Options, jar: Jar, environ: Mapping[str, str], open_session: Callable[[SessionKey], Backend]
     ) -> None:
-        """Send, follow redirects, read the body; write into `trial` what comes of it.
+        self.backend = backend
+        self.options = options
+        self.jar = jar
+        self._environ = environ
+        self._open_session = open_session
+        self._sessions: dict[Origin, Backend] = {}
 
-        A failure of the network is written into ``trial.failure``, never raised; its detail is free of secrets.
+    async def exchange(self, exchange: Exchange, job: Job, memory: MemoryGate, handoff: Handoff | None) -> Exchange | None:
+        """Send one request and read its answer; write into `job` what comes of it.
+
+        Args:
+            exchange: What to send: that of the job, or what the exchange before returned.
+            job: What it is for; `Job.begin` was called.
+            memory: Bounds the bodies in flight.
+            handoff: Takes over the body of a good response, or None.
+
+        Returns:
+            The exchange that a redirect asks for next, None where the answer is final.
+
+        Raises:
+            BackendError: Nothing usable came; `failure_of` makes it safe to show.
         """
+        timing = Timing(perf_counter())
+        job.hops = (*job.hops, timing) if job.hops else (timing,)
+        stream: Stream | None = None
+        sent = exchange if self.jar.empty else self._with_cookies(exchange)
+        target = exchange.target
         try:
-            reader = _Reader(self.options, ticket, save_as, handoff)
-            await self._follow(exchange, trial, reader, secrets)
-        except BackendError as error:
-            secrets |= secret_values(exchange.target.url, exchange.headers, exchange.content)
-            trial.failure = BackendError(error.kind, one_line(redact_text(error.detail, secrets)), sent=error.sent)
-
-    async def _follow(self, exchange: Exchange, trial: Trial, reader: _Reader, secrets: frozenset[str]) -> None:
-        followed = 0
-        while True:
-            timing = Timing(fetch_start=perf_counter())
-            stream: Stream | None = None
+            backend = self._sessions.get(target.origin) or self._session(target.origin)
             try:
-                sent = self._with_cookies(exchange)
-                stream = await self._send(sent, timing)
-                check_head(stream.status, stream.headers)
+                stream = await backend.send(sent, timing)
+            except BackendError as error:
+                stream = await _send_afresh(backend, sent, timing, error)
+            head = read_head(stream.status, stream.fields)
+            if stream.status == _PARTIAL:
                 check_part(stream.status, sent.headers)
-                self.jar.store(exchange.target, stream.headers)
-                trial.response = head = _head(exchange, stream)
-                following = self._following(exchange, stream, followed, secrets)
-                if following is None:
-                    trial.response = await reader.read(head, exchange.method, stream, trial)
-                    return
-                followed += 1
-                trial.redirects.append((stream.status, following.target.url))
-                await _drain(stream)
-            finally:
-                timing.response_end = perf_counter()
-                trial.hops.append(timing)
-                if stream is not None:
-                    stream.close()
-            exchange = following
+            url = job.request.url if target.url == job.request.url else target.url
+            job.response = response = Response(stream.status, stream.fields, url, None, 0, stream.http_version, stream.reason)
+            job.content_type = head.content_type
+            if head.cookies:
+                self.jar.store(target, response.headers)
+            if stream.status in REDIRECTS and self.options.follow_redirects:
+                following = self._following(exchange, job)
+                if following is not None:
+                    await _drain(stream)
+                    return following
+            job.head_at = perf_counter()
+            content = None
+            if handoff is None and job.request.save_as is None:
+                content = whole_body(stream, head, method=exchange.method, max_body=self.options.max_body)
+            if content is None:
+                await self._read(stream, head, exchange, job, memory, handoff)
+            else:
+                response.content = content
+                response.size_bytes = len(content)
+        finally:
+            timing.response_end = perf_counter()
+            if stream is not None:
+                stream.close()
+        return None
 
-    async def _send(self, exchange: Exchange, timing: Timing) -> Stream:
-        backend = self._session(exchange.target.origin)
+    def failure_of(self, error: BackendError, job: Job) -> BackendError:
+        """Return the error with a detail that is one line and free of secrets."""
+        return BackendError(error.kind, one_line(redact_text(error.detail, job.secrets)), sent=error.sent)
+
+    async def _read(  # noqa: PLR0913, PLR0917 - what one answer is read from, and where it goes
+        self, stream: Stream, head: Head, exchange: Exchange, job: Job, memory: MemoryGate, handoff: Handoff | None
+    ) -> None:
+        """Read a body that has not come whole yet to where it belongs: memory, a file, or whoever takes it over."""
+        response = job.response
+        if response is None:
+            return
+        ticket = Ticket(memory)
+        save_as = job.request.save_as
+        max_body, method = self.options.max_body, exchange.method
         try:
-            return await backend.send(exchange, timing)
-        except BackendError as error:
-            # RFC 9112, 9.3.1: the server closed an idle connection as we began to use it.
-            if not error.stale or exchange.method not in IDEMPOTENT:
-                raise
-        return await backend.send(replace(exchange, fresh=True), timing)
+            if handoff is not None and stream.status < _BAD:
+                body = await handoff.take_over(job, stream, head)
+            elif save_as is None or stream.status >= _REDIRECTION:
+                body = await read_body(stream, head, method=method, max_body=max_body, gate=ticket)
+            else:
+                body = await _save(stream, head, method=method, max_body=max_body, path=save_as)
+                response.path = save_as
+        finally:
+            ticket.release()
+        response.content, response.size_bytes = body
 
-    def _following(self, exchange: Exchange, stream: Stream, followed: int, secrets: frozenset[str]) -> Exchange | None:
-        options = self.options
-        if not options.follow_redirects:
+    def _following(self, exchange: Exchange, job: Job) -> Exchange | None:
+        response = job.response
+        if response is None:
             return None
-        return next_exchange(
-            exchange, stream.status, stream.headers, followed=followed, max_redirects=options.max_redirects, secrets=secrets
+        following = next_exchange(
+            exchange,
+            response.status,
+            response.headers,
+            followed=len(job.redirects),
+            max_redirects=self.options.max_redirects,
+            secrets=job.request.secrets,
         )
+        if following is not None:
+            job.redirects = (*job.redirects, (response.status, following.target.url))
+        return following
 
     def _with_cookies(self, exchange: Exchange) -> Exchange:
         cookies = self.jar.header_for(exchange.target)
@@ -156,60 +239,39 @@ class Transport:
         return replace(exchange, headers=(*others, ("Cookie", "; ".join([*own, cookies]))))
 
     def _session(self, origin: Origin) -> Backend:
-        session = self._sessions.get(origin)
-        if session is None:
-            options = self.options
-            proxy = proxy_for(origin, options.proxy, self.environ)
-            key = SessionKey(self.backend, options.verify_ssl, options.cert, proxy, options.http2)
-            try:
-                session = self._sessions[origin] = self.open_session(key)
-            except OptionError as error:
-                # Only a proxy of the environment can come up as late as this.
-                raise BackendError("proxy", str(error), sent=False) from error
+        options = self.options
+        proxy = proxy_for(origin, options.proxy, self._environ)
+        key = SessionKey(self.backend, options.verify_ssl, options.cert, proxy, options.http2)
+        try:
+            session = self._sessions[origin] = self._open_session(key)
+        except OptionError as error:
+            # Only a proxy of the environment can come up as late as this.
+            raise BackendError("proxy", str(error), sent=False) from error
         return session
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
-    """Read the body of a final response to where it belongs: memory, a file, or whoever took it over."""
+async def _send_afresh(backend: Backend, exchange: Exchange, timing: Timing, error: BackendError) -> Stream:
+    """Send on a new connection what a server did not read that closed an idle one (RFC 9112, 9.3.1), once.
 
-    options: Options
-    ticket: Ticket
-    save_as: str | None
-    handoff: Handoff | None
+    Raises:
+        BackendError: The error given, where that was no such case; or what sending raises.
+    """
+    if not error.stale or exchange.method not in IDEMPOTENT:
+        raise error
+    return await backend.send(replace(exchange, fresh=True), timing)
 
-    async def read(self, head: Response, method: str, stream: Stream, trial: Trial) -> Response:
-        good = stream.status < _BAD
-        trial.head_at = perf_counter()
-        if good and self.handoff is not None:
-            body = await self.handoff(head, stream, trial)
-        elif self.save_as is not None and stream.status < _REDIRECTION:
-            return await self._save(head, method, stream, self.save_as)
-        else:
-            body = await read_body(stream, method=method, max_body=self.options.max_body, gate=self.ticket)
-        return head.with_body(body.content, body.size_bytes)
 
-    async def _save(self, head: Response, method: str, stream: Stream, path: str) -> Response:
+async def _save(stream: Stream, head: Head, *, method: str, max_body: int, path: str) -> Body:
+    try:
+        file = AtomicFile(path)
         try:
-            file = AtomicFile(path)
-            try:
-                body = await read_body(stream, method=method, max_body=self.options.max_body, gate=self.ticket, file=file)
-                file.commit()
-            finally:
-                file.discard()
-        except OSError as error:
-            raise BackendError("save_to", f"{path}: {error.strerror or error}") from error
-        return head.with_body(None, body.size_bytes, path)
-
-
-def _head(exchange: Exchange, stream: Stream) -> Response:
-    return Response(
-        status=stream.status,
-        headers=stream.headers,
-        final_url=exchange.target.url,
-        http_version=stream.http_version,
-        reason=stream.reason,
-    )
+            body = await read_body(stream, head, method=method, max_body=max_body, file=file)
+            file.commit()
+        finally:
+            file.discard()
+    except OSError as error:
+        raise BackendError("save_to", f"{path}: {error.strerror or error}") from error
+    return body
 
 
 async def _drain(stream: Stream) -> None:

@@ -1,4 +1,4 @@
-"""Requests that wait for the outcomes of earlier ones."""
+"""Chaining: requests that wait for the outcomes of earlier ones."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Chain"]
 
 
 class Chain:
-    """Keep deferred requests until their parents are done.
+    """Requests that wait for the outcomes of earlier ones.
 
     Args:
         tally: Counts what waits here.
@@ -40,12 +40,17 @@ class Chain:
                 self._children.setdefault(parent, []).append(position)
         self._resolve(position)
 
+    @property
+    def waits(self) -> bool:
+        """Tell whether anything waits here."""
+        return bool(self._deferred)
+
     def parent_done(self, position: int) -> None:
         """Let those go on that waited for this one last."""
         for child in self._children.pop(position, ()):
             self._resolve(child)
 
-    def empty(self) -> list[tuple[int, Request]]:
+    def clear(self) -> list[tuple[int, Request]]:
         """Return, and forget, what still waits."""
         left = [(position, item.shown) for position, item in self._deferred.items()]
         self._tally.waiting -= len(left)

@@ -91,6 +91,11 @@ class Jar:
         with self._lock:
             self._given.setdefault(origin, {}).update(checked)
 
+    @property
+    def empty(self) -> bool:
+        """Tell whether there is no cookie to send anywhere."""
+        return not (self._given or self._stored)
+
     def clear(self) -> None:
         """Forget all cookies."""
         with self._lock:

@@ -19,16 +19,14 @@ from fastreq_jupyter.engine.zstd_frames import ZstdDecoder, zstandard
 from fastreq_jupyter.errors import BackendError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-
-    from fastreq_jupyter.model import Headers
+    from collections.abc import Callable, Iterator, Sequence
 
 try:
     import brotli
 except ImportError:
     brotli = None
 
-__all__ = ["ACCEPT_ENCODING", "STEP", "Decoder", "codings_of", "make_decoder"]
+__all__ = ["ACCEPT_ENCODING", "STEP", "Decoder", "make_decoder"]
 
 STEP = 64 * 1024
 _SLICE = 16 * 1024  # of input: what zlib has not read yet is copied at each step
@@ -56,14 +54,8 @@ class Decoder(Protocol):
         ...
 
 
-def codings_of(headers: Headers) -> list[str]:
-    """Return the content codings in the order they were applied, lower case, identity left out."""
-    named = [value for name, value in headers if len(name) == 16 and name.lower() == "content-encoding"]  # noqa: PLR2004 - spares most the lower()
-    return [coding for value in named for part in value.split(",") if (coding := part.strip().lower()) not in ("", "identity")]
-
-
-def make_decoder(codings: list[str]) -> Decoder:
-    """Return what undoes the codings.
+def make_decoder(codings: Sequence[str]) -> Decoder:
+    """Return what undoes the codings, given in the order they were applied.
 
     Raises:
         BackendError: "decoding": one is unknown or its library is not installed, or there are more than five.

@@ -58,7 +58,7 @@ class Engine:
         present: Callable[[Run], Any],
         jar: Jar | None = None,
         store: Store | None = None,
-        handoff: Handoffs | None = None,
+        handoffs: Handoffs | None = None,
         again: Callable[[Run, Plan], Run] | None = None,
     ) -> Run:
         """Start a run; must be called on the engine's loop, returns at once.
@@ -68,7 +68,7 @@ class Engine:
             present: Makes the frame of a run.
             jar: Cookies to use and keep; a plain run starts with none.
             store: Journal.
-            handoff: Takes over the bodies of good responses (streaming).
+            handoffs: Takes over the bodies of good responses (streaming).
             again: Starts the run of `Run.retry_failed`; by default this engine does.
 
         Raises:
@@ -88,7 +88,7 @@ class Engine:
         def here(_: Run, plan: Plan) -> Run:
             return self._begin(Run(plan, transport, self.loop, present=present, again=here))
 
-        return self._begin(Run(plan, transport, self.loop, present=present, again=again or here, store=store, handoff=handoff))
+        return self._begin(Run(plan, transport, self.loop, present=present, again=again or here, store=store, handoffs=handoffs))
 
     def session(self, key: SessionKey) -> Backend:
         """Return the warm session for a key, opening it at first use."""

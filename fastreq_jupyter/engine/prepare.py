@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 from base64 import b64encode
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.backends.base import Exchange
-from fastreq_jupyter.engine.sink import ACCEPT_ENCODING
+from fastreq_jupyter.engine.decoding import ACCEPT_ENCODING
+from fastreq_jupyter.model import IDEMPOTENT
 from fastreq_jupyter.url import parse_target
 
 if TYPE_CHECKING:
@@ -42,16 +44,23 @@ def prepare(request: Request) -> Exchange:
         target = parse_target(request.url)
     except ValueError as error:
         raise UnsendableError("invalid URL", str(error)) from None
-    if not _TOKEN.fullmatch(request.method):
+    if request.method not in IDEMPOTENT and not _TOKEN.fullmatch(request.method):
         raise UnsendableError("invalid value", "the method is not a token")
-    headers = _DEFAULTS if not request.headers else _field_lines(request.headers)
+    headers = field_lines_of(request.headers) if request.headers else _DEFAULTS
     if target.user is not None and request.header("authorization") is None:
         pair = f"{target.user}:{target.password or ''}".encode()
         headers = (*headers, ("Authorization", "Basic " + b64encode(pair).decode("ascii")))
-    return Exchange(request.method, target, headers, request.content, fresh=not request.idempotent)
+    return Exchange(request.method, target, headers, request.content)
 
 
-def _field_lines(given: Headers) -> Headers:
+# Most requests of a run have the same field lines: they are looked at once, and backends make their bytes once.
+@lru_cache(maxsize=64)
+def field_lines_of(given: Headers) -> Headers:
+    """Return the field lines that go out for those a user gave.
+
+    Raises:
+        UnsendableError: One of them cannot be sent.
+    """
     lines = []
     seen = set()
     for name, value in given:

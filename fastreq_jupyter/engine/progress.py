@@ -1,18 +1,21 @@
-"""How far a run is: counters written by the scheduler, read from any thread, and what is under way at this moment."""
+"""What a run has come to and how far it is: outcomes and counters, written by the scheduler, read from any thread."""
 
 from __future__ import annotations
 
+from array import array
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, cast
+
+from fastreq_jupyter.model import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastreq_jupyter.model import Attempt, Outcome, Request
+    from fastreq_jupyter.model import Attempt, Plan, Request
 
-__all__ = ["Progress", "Tally", "UnderWay"]
+__all__ = ["Outcomes", "Progress", "Tally", "UnderWay"]
 
 _WINDOW = 5.0
 
@@ -79,7 +82,6 @@ class Tally:
     retried: int = 0
     attempts: int = 0
     answered: int = 0
-    in_flight: int = 0
     waiting: int = 0
     bytes: int = 0
     kept_bytes: int = 0
@@ -89,7 +91,6 @@ class Tally:
     notice: str | None = None
     started: float | None = None
     ended: float | None = None
-    paused_s: float = 0.0
     _samples: deque[tuple[float, int]] = field(default_factory=deque)
 
     @property
@@ -115,12 +116,6 @@ class Tally:
         if response is not None and response.path is None:
             self.kept_bytes += response.size_bytes
 
-    def answer(self, outcome: Outcome) -> None:
-        """Count one that an attempt of this run brought to its end."""
-        self.answered += 1
-        if outcome.response is not None:
-            self.bytes += outcome.response.size_bytes
-
     def turn_bad(self, error: str) -> None:
         """Count a good request as failed after all."""
         self.ok -= 1
@@ -137,8 +132,8 @@ class Tally:
         """Remember how late the loop was."""
         self.lag_s = max(self.lag_s, seconds)
 
-    def progress(self, at_gate: int = 0) -> Progress:
-        """Return the present state; `at_gate` attempts wait for the run's rate."""
+    def progress(self, *, in_flight: int = 0, at_rate: int = 0) -> Progress:
+        """Return the present state; `in_flight` attempts are under way, `at_rate` wait for the run's rate."""
         pace = self._pace()
         return Progress(
             total=self.total,
@@ -146,8 +141,8 @@ class Tally:
             ok=self.ok,
             failed=self.failed,
             retried=self.retried,
-            in_flight=self.in_flight,
-            waiting=self.waiting + at_gate,
+            in_flight=in_flight,
+            waiting=self.waiting + at_rate,
             bytes=self.bytes,
             elapsed_s=self.elapsed,
             per_second=pace,
@@ -170,3 +165,61 @@ class Tally:
         now = perf_counter()
         at, answered = samples[0] if samples and now - self.started > _WINDOW else (self.started, 0)
         return (self.answered - answered) / max(now - at, 0.05)
+
+
+class Outcomes:
+    """The outcomes of a run, by place in its plan and in order of completion; written on its loop alone.
+
+    Args:
+        plan: Knows the number of requests, if anybody does.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        limit = plan.options.limit
+        self.tally = Tally(total=plan.total if plan.total is None or limit is None else min(plan.total, limit))
+        # What is not finished yet stands here as its request.
+        self._rows: list[Outcome | Request] = []
+        self._order = array("L")
+        self._amended: dict[int, Outcome] = {}
+
+    def expect(self, position: int, request: Request) -> None:
+        """Take note of a request that was drawn; positions come in order."""
+        if position == len(self._rows):
+            self._rows.append(request)
+
+    def keep(self, outcome: Outcome) -> None:
+        """Keep an outcome and count it."""
+        rows, position = self._rows, outcome.position
+        if position == len(rows):
+            rows.append(outcome)
+        else:
+            rows[position] = outcome
+        self._order.append(position)
+        self.tally.count(outcome)
+
+    def amend(self, outcome: Outcome) -> None:
+        """Put an outcome in the place of a good one (what `parse_func` made of it); it counts as completed again."""
+        if outcome.error is not None:
+            self.tally.turn_bad(outcome.error)
+        self._amended[outcome.position] = outcome
+        self._order.append(outcome.position)
+
+    def at(self, position: int) -> Outcome | None:
+        """Return what was kept for a position, None while it is unfinished."""
+        row = self._rows[position] if position < len(self._rows) else None
+        return row if isinstance(row, Outcome) else None
+
+    def completed(self, since: int, most: int | None) -> list[Outcome]:
+        """Return outcomes in order of completion, from the `since`-th on, `most` of them; an amended one comes again."""
+        positions = self._order[since : None if most is None else since + most]
+        return [self._amended.get(at) or cast("Outcome", self._rows[at]) for at in positions]
+
+    def rows(self, *, unfinished: bool) -> list[Outcome]:
+        """Return one outcome per request drawn; unfinished ones, if asked for, with the error ``cancelled`` and no response."""
+        found = []
+        for position, row in enumerate(list(self._rows)):
+            if isinstance(row, Outcome):
+                found.append(self._amended.get(position, row) if self._amended else row)
+            elif unfinished:
+                found.append(Outcome(position, row, error="cancelled", error_detail="not finished"))
+        return found

@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
+import re
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.content import charset_of, decode_text, media_type
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.model import Response
+    from collections.abc import Callable
+
+try:
+    from orjson import loads as _orjson_loads
+except ImportError:
+    _fast_loads: Callable[[bytes], Any] | None = None
+else:
+    _fast_loads = _orjson_loads
 
 __all__ = ["Reading", "parse_json", "read_data"]
 
@@ -16,11 +25,23 @@ _TEXT_TYPES = frozenset(
     {"application/xml", "application/javascript", "application/x-ndjson", "application/x-www-form-urlencoded", "application/yaml"}
 )
 
+_PLAIN_JSON = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
+# Whole numbers beyond 64 bits come out of orjson as floats.
+_MANY_DIGITS = re.compile(rb"[0-9]{19}").search
 _BODILESS = frozenset({204, 205, 304})
 
 
+def _refuse_constant(name: str) -> Any:
+    message = f"{name} is not JSON"
+    raise ValueError(message)
+
+
+# Made once: json.loads makes one for each call that has a parse_constant.
+_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+
+
 class Reading(NamedTuple):
-    """Hold what was read: the value, and kind and detail of the failure where it cannot be used."""
+    """What was read: the value, and kind and detail of the failure where it cannot be used."""
 
     data: Any
     error: str | None = None
@@ -34,30 +55,37 @@ def parse_json(content: bytes, content_type: str | None) -> Any:
         ValueError: It is no JSON; the message says where.
     """
     encoding = charset_of(content_type) or json.detect_encoding(content)
-    if encoding == "utf-8" and content.startswith(b"\xef\xbb\xbf"):
-        encoding = "utf-8-sig"
+    if encoding == "utf-8":
+        if _fast_loads is not None and not _MANY_DIGITS(content):
+            # What it refuses is read again below: the standard library says where it goes wrong, and takes a little more.
+            with suppress(ValueError):
+                return _fast_loads(content)
+        if content.startswith(b"\xef\xbb\xbf"):
+            encoding = "utf-8-sig"
     try:
-        return json.loads(content.decode(encoding), parse_constant=_refuse_constant)
+        return _DECODER.decode(content.decode(encoding))
     except RecursionError:
         message = "nested too deeply"
         raise ValueError(message) from None
 
 
-def read_data(response: Response, content: bytes, return_type: str, method: str) -> Reading:
+def read_data(content: bytes, content_type: str | None, *, status: int, return_type: str, method: str) -> Reading:
     """Turn a body into what the return type asks for.
 
     Args:
-        response: Its head.
         content: Decoded bytes.
+        content_type: Field value of Content-Type.
+        status: Of the response.
         return_type: Value of the option of that name.
         method: Of the request: an answer to HEAD has no body.
     """
+    if return_type == "dataframe" and content and content_type in _PLAIN_JSON:
+        return _read_json(content, None)
     if return_type in ("content", "response"):
         return Reading(content)
-    content_type = response.header("content-type")
     if return_type == "text":
         return Reading(decode_text(content, content_type))
-    if not content and (method == "HEAD" or response.status in _BODILESS):
+    if not content and (method == "HEAD" or status in _BODILESS):
         return Reading(None)
     if return_type == "json" or _is_json(media_type(content_type)):
         return _read_json(content, content_type)
@@ -92,8 +120,3 @@ def _guessed(content: bytes) -> str | bytes:
     except UnicodeDecodeError:
         return content
     return content if "\x00" in text else text
-
-
-def _refuse_constant(name: str) -> Any:
-    message = f"{name} is not JSON"
-    raise ValueError(message)

@@ -11,31 +11,39 @@ The task belongs to the engine; who waits for it only looks on, so an interrupte
 from __future__ import annotations
 
 import asyncio
+import gc
 import uuid
 from concurrent.futures import Future
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import nan
+from threading import Lock
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.engine.execution import Execution
-from fastreq_jupyter.engine.summary import closing_line
+from fastreq_jupyter.engine.progress import Outcomes
+from fastreq_jupyter.engine.scheduler import Scheduler
+from fastreq_jupyter.engine.summary import closing_line, figures
 from fastreq_jupyter.errors import OptionError, SourceError, UsageError
+from fastreq_jupyter.model import Deferred, Outcome, Unsendable
 from fastreq_jupyter.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Iterable
+    from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 
     from fastreq_jupyter.engine.attempt import Transport
     from fastreq_jupyter.engine.progress import Progress, UnderWay
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
-    from fastreq_jupyter.model import Outcome, Plan
+    from fastreq_jupyter.model import Item, Plan
 
 __all__ = ["Run"]
 
 _SLICE = 0.1
+_BEAT = 0.5
+_ROWS_A_STEP = 2000
+_OBJECTS_A_PASS = 100_000
 _ADJUSTABLE = frozenset({"concurrency", "rate_limit", "rate_limit_burst", "concurrency_per_host", "rate_limit_per_host", "max_retries"})
 
 
@@ -62,7 +70,7 @@ class Run:
         present: Callable[[Run], Any],
         again: Callable[[Run, Plan], Run],
         store: Store | None = None,
-        handoff: Handoffs | None = None,
+        handoffs: Handoffs | None = None,
     ) -> None:
         self.id = uuid.uuid4().hex[:12]
         self.plan = plan
@@ -74,8 +82,11 @@ class Run:
         self._again = again
         self._state = "PENDING"
         self._started_at = datetime.now(UTC)
-        self._amended: dict[int, Outcome] = {}
-        self._execution = Execution(plan, transport, store=store, handoff=handoff)
+        self._store = store
+        self._handoffs = handoffs
+        self._outcomes = Outcomes(plan)
+        self._scheduler = Scheduler(plan, transport, self._outcomes, store=store, handoffs=handoffs)
+        self._torn_down = False
         self._backend = transport.backend
 
     @property
@@ -86,7 +97,7 @@ class Run:
     @property
     def options(self) -> Options:
         """Return the options in force, changes by `update` included."""
-        return self._execution.options
+        return self._scheduler.options
 
     @property
     def state(self) -> str:
@@ -101,30 +112,29 @@ class Run:
     @property
     def progress(self) -> Progress:
         """Return how far it is."""
-        return self._execution.progress()
+        scheduler = self._scheduler
+        return self._outcomes.tally.progress(in_flight=scheduler.in_flight, at_rate=scheduler.rate.waiting)
 
     @property
     def began(self) -> float:
         """Return when it began, seconds of `time.perf_counter`; NaN before."""
-        started = self._execution.tally.started
+        started = self._outcomes.tally.started
         return nan if started is None else started
 
     @property
     def error(self) -> BaseException | None:
         """Return what the source of requests raised, or a defect that ended the run."""
-        return self._execution.error
+        return self._scheduler.source.error or self._scheduler.crash
 
     @property
     def outcomes(self) -> list[Outcome]:
         """Return the outcomes so far, in order of the requests."""
-        return [self._amended.get(o.position, o) for o in list(self._execution.rows) if o is not None]
+        return self._outcomes.rows(unfinished=False)
 
     @property
     def rows(self) -> list[Outcome]:
         """Return one outcome per request drawn; unfinished ones with the error ``cancelled`` and no response."""
-        execution = self._execution
-        rows = list(execution.rows)
-        return [self._amended.get(i, o) if o is not None else execution.unfinished(i) for i, o in enumerate(rows)]
+        return self._outcomes.rows(unfinished=True)
 
     @property
     def df(self) -> Any:
@@ -133,7 +143,8 @@ class Run:
 
     def summary(self) -> dict[str, Any]:
         """Return what the run came to so far: small, JSON, free of secrets."""
-        found = self._execution.summary()
+        notes = [*self.plan.notes, *(() if self._store is None else self._store.notes())]
+        found = figures(self._outcomes.tally, self._scheduler, self.options, notes)
         return {"run_id": self.id, "name": self.name, "state": self._state, "backend": self._backend, **found} | {
             "started_at": self._started_at.isoformat(timespec="milliseconds")
         }
@@ -144,11 +155,11 @@ class Run:
 
     def completed(self, since: int, most: int | None = None) -> list[Outcome]:
         """Return outcomes in the order in which they came to be, from the `since`-th on, `most` of them; an amended one comes again."""
-        return self._execution.completed[since : None if most is None else since + most]
+        return self._outcomes.completed(since, most)
 
     def under_way(self) -> list[UnderWay]:
         """Return what was tried and has no outcome yet; on the run's loop only."""
-        return self._execution.under_way()
+        return self._scheduler.under_way()
 
     def cancel(self) -> None:
         """End the run: attempts in flight are cut, rows not done get the error ``cancelled``."""
@@ -183,10 +194,7 @@ class Run:
     def amend(self, outcomes: Iterable[Outcome]) -> None:
         """Put outcomes in the place of good ones (what `parse_func` made of them)."""
         for outcome in outcomes:
-            if outcome.error is not None:
-                self._execution.tally.turn_bad(outcome.error)
-            self._amended[outcome.position] = outcome
-            self._execution.completed.append(outcome)
+            self._outcomes.amend(outcome)
 
     def wait(self, timeout: float | None = None) -> bool:
         """Block the calling thread, not that of the run's loop, and return whether the run has drained."""
@@ -251,30 +259,81 @@ class Run:
         if self._state == "PENDING":
             self._state = "RUNNING"
         try:
-            await self._execution.run()
+            await self._work()
         finally:
-            self._state = "CANCELLED" if self._state == "CANCELLING" or self._execution.torn_down else "DONE"
+            self._state = "CANCELLED" if self._state == "CANCELLING" or self._torn_down else "DONE"
             self.finished.set_result(None)
+
+    async def _work(self) -> None:
+        """Return when every item drawn has its outcome and nothing is left behind."""
+        tally, scheduler, loop = self._outcomes.tally, self._scheduler, self.loop
+        tally.started = perf_counter()
+        self._beating = loop.call_later(_BEAT, self._beat, loop.time() + _BEAT)
+        deadline = self.options.deadline
+        last = None if deadline is None else loop.call_later(deadline, self._halt_late, deadline)
+        try:
+            with _rare_collections():
+                await scheduler.run()
+        except asyncio.CancelledError:
+            self._torn_down = True
+            scheduler.halt("cancelled", "the event loop was closed")
+            await asyncio.sleep(0)
+            raise
+        finally:
+            self._beating.cancel()
+            if last is not None:
+                last.cancel()
+            await self._settle()
+            tally.ended = perf_counter()
+            if self._handoffs is not None:
+                self._handoffs.end()
+
+    async def _settle(self) -> None:
+        """Give every row its end, and let go of everything."""
+        scheduler = self._scheduler
+        scheduler.settle()
+        source = scheduler.source
+        if self.plan.total is not None and scheduler.stop is not None:
+            for position, item in source.rest():
+                scheduler.finish(_unsent(position, item, *scheduler.stop))
+                if not position % _ROWS_A_STEP:
+                    await asyncio.sleep(0)
+        await source.close()
+        if self._store is not None:
+            await self._store.close()
+        scheduler.close()
+
+    def _halt_late(self, deadline: float) -> None:
+        self._scheduler.halt("deadline", f"the run's deadline of {deadline:g} s was over")
+
+    def _beat(self, due: float) -> None:
+        now = self.loop.time()
+        tally = self._outcomes.tally
+        tally.lagged(now - due)
+        tally.sample(perf_counter())
+        for line in () if self._store is None else self._store.news():
+            tally.notice = line
+        self._beating = self.loop.call_later(_BEAT, self._beat, now + _BEAT)
 
     def _cancel(self) -> None:
         if self._state in ("RUNNING", "PAUSED", "PENDING"):
             self._state = "CANCELLING"
-            self._execution.halt("cancelled", "the run was cancelled")
+            self._scheduler.halt("cancelled", "the run was cancelled")
 
     def _pause(self) -> None:
         if self._state == "RUNNING":
             self._state = "PAUSED"
-            self._execution.set_paused(paused=True)
+            self._scheduler.set_paused(paused=True)
 
     def _resume(self) -> None:
         if self._state == "PAUSED":
             self._state = "RUNNING"
-            self._execution.set_paused(paused=False)
+            self._scheduler.set_paused(paused=False)
 
     def _adjust(self, changes: dict[str, Any]) -> None:
         # Laid over what is in force now: another change may have come in between.
         with suppress(OptionError):
-            self._execution.adjust(Options.of(self.options, **changes))
+            self._scheduler.adjust(Options.of(self.options, **changes))
 
     def _post(self, command: Callable[..., None], *args: Any) -> None:
         # A closed loop has cancelled the run already.
@@ -285,3 +344,38 @@ class Run:
 def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(event.set)
+
+
+def _unsent(position: int, item: Item, kind: str, detail: str) -> Outcome:
+    if isinstance(item, Outcome):
+        return item
+    request = item.shown if isinstance(item, (Deferred, Unsendable)) else item
+    return Outcome(position, request, error=kind, error_detail=detail)
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Let the garbage collector come seldom: a run keeps what it makes, so that most passes find nothing."""
+    with _collector.lock:
+        _collector.runs += 1
+        if _collector.runs == 1:
+            _collector.usual = gc.get_threshold()
+            gc.set_threshold(max(_OBJECTS_A_PASS, _collector.usual[0]), *_collector.usual[1:])
+    try:
+        yield
+    finally:
+        with _collector.lock:
+            _collector.runs -= 1
+            if not _collector.runs:
+                gc.set_threshold(*_collector.usual)
+
+
+class _Collector:
+    """The garbage collector's usual settings, and how many runs asked for others."""
+
+    lock = Lock()
+    runs = 0
+    usual: tuple[int, ...] = ()
+
+
+_collector = _Collector()

@@ -1,162 +1,187 @@
 """The worker pool of one run: N workers pull from one lazy source, so 10^6 URLs cost N tasks.
 
-The trip of a request: drawn from the source, admitted by its host's lane, through the run's rate, one attempt; then done,
+The trip of a request: drawn from the source, admitted by its host's queue, through the run's rate, one attempt; then done,
 or parked (without a slot) until its retry. Drawing stops while too many are parked. Everything here happens on one loop.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from dataclasses import replace
+from datetime import UTC, datetime
+from math import isnan, nan
+from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from fastreq_jupyter.engine.attempt import Job, Transport
 from fastreq_jupyter.engine.chaining import Chain
-from fastreq_jupyter.engine.drawing import Source
-from fastreq_jupyter.engine.lane import Job, Lane
-from fastreq_jupyter.engine.limiter import Gate
+from fastreq_jupyter.engine.deadlines import Deadlines, absorb
+from fastreq_jupyter.engine.decide import conclude, cut_off, got_answer
+from fastreq_jupyter.engine.limits import HostQueue, MemoryGate, RateLimiter
 from fastreq_jupyter.engine.prepare import UnsendableError, prepare
+from fastreq_jupyter.engine.progress import UnderWay
+from fastreq_jupyter.engine.source import Source
+from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import Deferred, Outcome, Request, Unsendable
 from fastreq_jupyter.policy.health import Health
+from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
-    from fastreq_jupyter.engine.progress import Tally
+    from fastreq_jupyter.engine.progress import Outcomes
+    from fastreq_jupyter.engine.store import Store
+    from fastreq_jupyter.engine.streaming import Handoffs
     from fastreq_jupyter.model import Item, Plan
+    from fastreq_jupyter.options import Options
+    from fastreq_jupyter.policy.retry import Verdict
     from fastreq_jupyter.url import Origin
 
-__all__ = ["Business", "Scheduler"]
+__all__ = ["MAX_INFLIGHT_BYTES", "Scheduler"]
 
+MAX_INFLIGHT_BYTES = 256 * 2**20
 _LEAST_PARKED = 1000
 _ITEMS_A_STEP = 256
+_FEWEST_FOR_SHARE = 20
+_UNAVAILABLE = 503
 
-
-class Business(Protocol):
-    """What the scheduler schedules; the run is it."""
-
-    async def work(self, job: Job) -> float | None:
-        """Make one attempt; return seconds to wait before the next, or None when the job has its outcome."""
-        ...
-
-    def finish(self, outcome: Outcome) -> None:
-        """Keep an outcome."""
-        ...
-
-    def known(self, request: Request, position: int) -> Outcome | None:
-        """Return the outcome of a request that need not be sent, or None."""
-        ...
-
-    def outcome_at(self, position: int) -> Outcome | None:
-        """Return what was kept for a position."""
-        ...
+_log = logging.getLogger("fastreq_jupyter")
 
 
 class Scheduler:
-    """Bring every item of a plan to its outcome.
+    """Brings every item of a plan to its outcome.
+
+    Args:
+        plan: What to do.
+        transport: Makes the exchanges.
+        outcomes: Where outcomes are kept and counted.
+        store: Journal, or None.
+        handoffs: Takes over bodies (streaming), or None.
 
     Attributes:
-        crash: A defect that ended the run.
-        lanes: What the run knows of each host it met.
+        options: In force, changes while running included.
+        source: What is drawn from.
+        rate: The run's rate.
+        hosts: What the run knows of each host it met.
         stop: Kind and detail of the error that all unfinished rows get, once everything was halted.
+        crash: A defect that ended the run.
     """
 
-    def __init__(self, plan: Plan, tally: Tally, business: Business) -> None:
+    def __init__(
+        self, plan: Plan, transport: Transport, outcomes: Outcomes, *, store: Store | None = None, handoffs: Handoffs | None = None
+    ) -> None:
         options = plan.options
+        self.options: Options = options
         self.source = Source(plan.requests, options.limit)
-        self.concurrency = options.concurrency
-        self.gate = Gate(options.rate_limit, options.rate_limit_burst)
-        self.lanes: dict[Origin, Lane] = {}
+        self.rate = RateLimiter(options.rate_limit, options.rate_limit_burst)
+        self.hosts: dict[Origin, HostQueue] = {}
         self.stop: tuple[str, str] | None = None
         self.crash: Exception | None = None
-        self.paused = False
-        self._plan = plan
-        self._tally = tally
-        self._business = business
+        self._total = plan.total
+        self._outcomes = outcomes
+        self._tally = outcomes.tally
+        self._transport = transport
+        self._store = store
+        self._handoffs = handoffs
+        self._memory = MemoryGate(MAX_INFLIGHT_BYTES, options.max_body)
+        self._under_way: dict[Job, asyncio.Task[None]] = {}
         self._ready: deque[Job] = deque()
         self._parked: dict[Job, asyncio.TimerHandle] = {}
-        self._chain = Chain(tally, business.outcome_at, self._go_on)
+        self._chain = Chain(self._tally, outcomes.at, self._go_on)
         self._idle: deque[asyncio.Future[None]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._active = 0
+        self._paused = False
+        # Nothing forbids to start attempts: not paused, not halted, no worker too many.
+        self._flowing = True
+        self._most_waiting = 0
 
     async def run(self) -> None:
         """Return when every item has its outcome, or everything was halted and has ended."""
-        self.resize(self.concurrency)
-        while self._workers:
-            await asyncio.wait(self._workers)
-
-    @property
-    def parked(self) -> Iterable[Job]:
-        """Return the jobs that wait for their next attempt."""
-        return self._parked
+        self._loop = asyncio.get_running_loop()
+        self._deadlines = Deadlines(self.options.attempt_timeout, self._under_way, self._tally.lagged)
+        self._resize(self.options.concurrency)
+        try:
+            while self._workers:
+                await asyncio.wait(self._workers)
+        finally:
+            self._deadlines.stop()
 
     def close(self) -> None:
         """Let go of hosts and timers."""
         for handle in self._parked.values():
             handle.cancel()
-        for lane in self.lanes.values():
-            lane.close()
-            lane.host.limit(self, None, 1)
+        for host in self.hosts.values():
+            host.close()
+            host.host.limit(self, None, 1)
 
-    def resize(self, concurrency: int) -> None:
-        """Change how many requests may be in flight; surplus workers end after their attempt."""
-        self.concurrency = concurrency
-        for lane in self.lanes.values():
-            lane.health.concurrency = concurrency
-        wanted = concurrency if self._plan.total is None else min(concurrency, max(1, self._plan.total))
-        for _ in range(wanted - len(self._workers)):
-            worker = asyncio.get_running_loop().create_task(self._worker())
-            self._workers.add(worker)
-            # One that is cancelled before its first step never comes to its own end.
-            worker.add_done_callback(self._workers.discard)
-        self._wake_all()
+    def adjust(self, options: Options) -> None:
+        """Take over changed limits; they hold for hosts met later, too."""
+        self.options = options
+        self.rate.retune(options.rate_limit, options.rate_limit_burst)
+        for host in self.hosts.values():
+            host.cap = options.concurrency_per_host
+            host.health.concurrency = options.concurrency
+            host.host.limit(self, options.rate_limit_per_host, options.rate_limit_burst)
+            host.pump()
+        self._resize(options.concurrency)
 
     def set_paused(self, *, paused: bool) -> None:
         """Stop or go on starting attempts; those in flight end as they will."""
-        self.paused = paused
-        self._wake_all()
+        self._paused = paused
+        self._look_again()
 
     def halt(self, kind: str, detail: str) -> None:
         """End everything: attempts in flight are cancelled, what is unfinished gets this error."""
         if self.stop is None:
             self.stop = (kind, detail)
+            self._flowing = False
             for worker in list(self._workers):
                 worker.cancel()
 
-    def abandoned(self) -> list[tuple[int, Request, Job | None]]:
-        """Return position, request and job (if any) of what was drawn but not finished, and forget it."""
-        kept = [job for lane in self.lanes.values() for job in lane.empty()]
-        left: list[tuple[int, Request, Job | None]] = [(job.position, job.request, job) for job in (*self._ready, *self._parked, *kept)]
-        left += [(position, request, None) for position, request in self._chain.empty()]
+    @property
+    def in_flight(self) -> int:
+        """Return how many attempts are under way."""
+        return len(self._under_way)
+
+    def under_way(self) -> list[UnderWay]:
+        """Return what was tried and has no outcome yet; on the run's loop."""
+        waiting = [UnderWay(job.position, job.request, job.attempts, None, None, nan) for job in self._parked]
+        return waiting + [_flying(job) for job in self._under_way]
+
+    def settle(self) -> None:
+        """Give every request that was drawn but not finished its end, and forget it."""
+        kind, detail = self.stop or ("cancelled", "the run ended")
+        waiting = [job for host in self.hosts.values() for job in host.empty()]
+        jobs = [*self._ready, *self._parked, *waiting]
         for handle in self._parked.values():
             handle.cancel()
         self._tally.waiting -= len(self._parked)
         self._ready.clear()
         self._parked.clear()
-        return left
-
-    def drop(self, lane: Lane) -> list[Job]:
-        """Return, and forget, all jobs of a host that wait for anything."""
-        jobs = [job for job in (*self._ready, *self._parked) if job.lane is lane] + lane.empty()
         for job in jobs:
-            handle = self._parked.pop(job, None)
-            if handle is not None:
-                handle.cancel()
-                self._tally.waiting -= 1
-        self._ready = deque(job for job in self._ready if job.lane is not lane)
-        return jobs
+            self.finish(Outcome(job.position, job.request, job.attempts, error=kind, error_detail=detail))
+        for position, request in self._chain.clear():
+            self.finish(Outcome(position, request, error=kind, error_detail=detail))
 
-    def parent_done(self, position: int) -> None:
-        """Let requests go on that waited for this one."""
-        self._chain.parent_done(position)
+    # Workers and what they take
 
     async def _worker(self) -> None:
-        me = asyncio.current_task()
+        task = asyncio.current_task()
+        assert task is not None  # noqa: S101 - a worker is a task
         try:
-            while (job := await self._next()) is not None:
-                await self._serve(job)
+            while (job := (self._next_job() if self._flowing else None) or await self._wait_for_job()) is not None:
+                try:
+                    if (job.host.free and not self.rate.limited) or await self._admitted(job):
+                        await self._attempt(job, task)
+                except asyncio.CancelledError:
+                    if self._outcomes.at(job.position) is None:
+                        self._ready.append(job)
+                    raise
+                finally:
+                    self._active -= 1
+                    job.host.leave()
         except asyncio.CancelledError:
             # Where nobody halted us the loop is being torn down around the run: no other worker will survive it.
             self.halt("cancelled", "the event loop was closed")
@@ -164,104 +189,230 @@ class Scheduler:
             self.crash = error
             self.halt("stopped", f"internal error: {type(error).__name__}")
         finally:
-            if me is not None:
-                self._workers.discard(me)
-            self._wake_all()
+            self._workers.discard(task)
+            self._look_again()
 
-    async def _serve(self, job: Job) -> None:
-        wait: float | None = None
-        started = False
-        self._active += 1
-        try:
-            await self.gate.acquire()
-            started = not self.paused and job.lane.host.take(perf_counter()) == 0.0
-            if started:
-                job.lane.pump()
-                wait = await self._business.work(job)
-        except asyncio.CancelledError:
-            self._ready.append(job)
-            raise
-        finally:
-            self._active -= 1
-            job.lane.leave()
-        if not started:
-            self._make_ready(job)
-        elif wait is not None:
-            self._park(job, wait)
-
-    async def _next(self) -> Job | None:
-        rounds = 0
-        while self.stop is None and len(self._workers) <= self.concurrency:
-            rounds += 1
-            if not rounds % _ITEMS_A_STEP:
-                await asyncio.sleep(0)
-            if self.source.exhausted and not (self._active or self._ready or self._tally.waiting):
+    async def _wait_for_job(self) -> Job | None:
+        """Return a job that may start, as soon as there is one; None when there will be none any more."""
+        while self.stop is None and len(self._workers) <= self.options.concurrency:
+            job = self._next_job() if self._flowing else None
+            if job is not None:
+                return job
+            source = self.source
+            if source.exhausted and not (self._active or self._ready or self._tally.waiting):
                 return None
-            if self.paused:
+            if self._paused or not self._may_draw():
                 await self._sleep()
-            elif self._ready:
-                job = self._ready.popleft()
-                if job.lane.admit(job):
-                    self._call_next()
-                    return job
-            elif self._may_draw():
-                item = await self.source.draw()
-                job_or_none = None if item is None else self._accept(*item)
-                if job_or_none is not None and job_or_none.lane.admit(job_or_none):
-                    self._call_next()
-                    return job_or_none
+            elif source.ready:
+                # So many items were finished without being sent that others must have their turn.
+                await asyncio.sleep(0)
             else:
-                await self._sleep()
+                drawn = await source.draw()
+                if drawn is not None and (drawn_job := self._accept(*drawn)) is not None:
+                    self._ready.append(drawn_job)
         return None
 
-    def _call_next(self) -> None:
-        """Wake one more worker where there is more to do than this one took."""
-        if self._idle and (self._ready or self._may_draw()):
-            self._wake()
+    def _next_job(self) -> Job | None:
+        """Return a job that may start at once, counted as active; None where there is none at this moment."""
+        for _ in range(_ITEMS_A_STEP):
+            if self._ready:
+                job: Job | None = self._ready.popleft()
+            elif self.source.ready and self._tally.waiting < self._most_waiting:
+                drawn = self.source.pull()
+                job = None if drawn is None else self._accept(*drawn)
+            else:
+                return None
+            if job is None:
+                continue
+            host = job.host
+            if host.free:
+                host.active += 1
+            elif not host.admit(job):
+                continue
+            self._active += 1
+            if self._idle and (self._ready or self._may_draw()):
+                # There is more to do than this worker took.
+                self._wake()
+            return job
+        return None
+
+    async def _admitted(self, job: Job) -> bool:
+        """Return when the rates let the job start; False where it must queue again, which it then does."""
+        await self.rate.acquire()
+        if not self._paused and job.host.host.take(perf_counter()) == 0.0:
+            job.host.pump()
+            return True
+        self._make_ready(job)
+        return False
 
     def _may_draw(self) -> bool:
-        return not self.source.exhausted and self._tally.waiting < max(_LEAST_PARKED, 10 * self.concurrency)
+        return not self.source.exhausted and self._tally.waiting < self._most_waiting
 
     def _accept(self, position: int, item: Item) -> Job | None:
         """Turn an item into a job, or finish it at once."""
-        finish = self._business.finish
-        if isinstance(item, Deferred):
+        if type(item) is Request:
+            self._outcomes.expect(position, item)
+            outcome = self._known(position, item) if self._store is not None or self.options.skip_existing else None
+            if outcome is None:
+                return self._job(position, item)
+        elif isinstance(item, Deferred):
+            self._outcomes.expect(position, item.shown)
             self._chain.add(position, item)
             return None
-        if isinstance(item, Unsendable):
-            finish(Outcome(position, item.shown, error=item.error, error_detail=item.detail))
-            return None
-        if isinstance(item, Outcome):
-            finish(replace(item, position=position))
-            return None
-        outcome = self._business.known(item, position)
-        if outcome is not None:
-            finish(replace(outcome, position=position))
-            return None
-        return self._job(position, item)
+        elif isinstance(item, Unsendable):
+            outcome = Outcome(position, item.shown, error=item.error, error_detail=item.detail)
+        else:
+            assert isinstance(item, Outcome)  # noqa: S101 - Item has no other member
+            outcome = item
+        self.finish(outcome if outcome.position == position else replace(outcome, position=position))
+        return None
 
-    def _job(self, position: int, item: Request) -> Job | None:
-        finish = self._business.finish
+    def _known(self, position: int, request: Request) -> Outcome | None:
+        """Return the outcome of a request that need not be sent, or None."""
+        if self.options.skip_existing and request.save_as is not None and Path(request.save_as).exists():
+            return Outcome(position, request, data=request.save_as)
+        return None if self._store is None else self._store.find(request, position)
+
+    def _job(self, position: int, request: Request) -> Job | None:
         try:
-            exchange = prepare(item)
+            exchange = prepare(request)
         except UnsendableError as error:
-            finish(Outcome(position, item, error=error.kind, error_detail=str(error)))
+            self.finish(Outcome(position, request, error=error.kind, error_detail=str(error)))
             return None
-        lane = self._lane(exchange.target.origin)
-        if lane.stopped is not None:
-            finish(Outcome(position, item, error="stopped", error_detail=lane.stopped))
+        origin = exchange.target.origin
+        host = self.hosts.get(origin) or self._meet(origin)
+        if host.stopped is not None:
+            self.finish(Outcome(position, request, error="stopped", error_detail=host.stopped))
             return None
-        return Job(position, item, exchange, lane, perf_counter())
+        return Job(position, request, exchange, host, perf_counter())
 
-    def _lane(self, origin: Origin) -> Lane:
-        lane = self.lanes.get(origin)
-        if lane is None:
-            options = self._plan.options
-            health = Health(self.concurrency)
-            lane = Lane(origin, health, cap=options.concurrency_per_host, tally=self._tally, ready=self._make_ready)
-            lane.host.limit(self, options.rate_limit_per_host, options.rate_limit_burst)
-            self.lanes[origin] = lane
-        return lane
+    def _meet(self, origin: Origin) -> HostQueue:
+        options = self.options
+        host = HostQueue(origin, Health(options.concurrency), cap=options.concurrency_per_host, tally=self._tally, ready=self._make_ready)
+        host.host.limit(self, options.rate_limit_per_host, options.rate_limit_burst)
+        self.hosts[origin] = host
+        return host
+
+    # One attempt and its consequences
+
+    async def _attempt(self, job: Job, task: asyncio.Task[None]) -> None:
+        store, transport = self._store, self._transport
+        if store is not None and not job.marked and not job.request.idempotent:
+            await store.begin(job.request, job.position)
+            job.marked = True
+        job.begin(perf_counter(), datetime.now(UTC), self._loop.time())
+        self._tally.attempts += 1
+        self._under_way[job] = task
+        self._deadlines.watch(job.begun)
+        try:
+            exchange = await transport.exchange(job.exchange, job, self._memory, self._handoffs)
+            while exchange is not None:
+                exchange = await transport.exchange(exchange, job, self._memory, self._handoffs)
+        except BackendError as error:
+            job.failure = transport.failure_of(error, job)
+        except asyncio.CancelledError:
+            if not absorb(job, task):
+                cut_off(job)
+                raise
+            job.failure = BackendError("timeout", f"no complete answer within {self.options.attempt_timeout:g} s")
+        except Exception as error:  # noqa: BLE001 - logged with its traceback
+            # A surprise is this row's failure, not the run's; where it came from stands in the log.
+            _log.exception("unexpected error in the %s backend, request %s", transport.backend, job.position)
+            job.failure = BackendError("protocol", one_line(f"{type(error).__name__} in the {transport.backend} backend"))
+        finally:
+            del self._under_way[job]
+        outcome, verdict = conclude(job, self.options)
+        if outcome is None:
+            self._tally.retried += 1
+            self._park(job, verdict.wait)
+        else:
+            try:
+                if store is not None:
+                    await store.finish(outcome, None if job.response is None else job.response.content)
+            finally:
+                self._release(outcome)
+        host = job.host
+        if verdict.pause or outcome is None or outcome.error is not None or not host.health.settled:
+            self._heed(job, verdict)
+
+    def _release(self, outcome: Outcome) -> None:
+        """Keep the outcome of an attempt; its body lives on in `data` alone."""
+        response = outcome.response
+        if response is not None:
+            self._tally.bytes += response.size_bytes
+            if outcome.data is not response:
+                response.content = None
+        self._tally.answered += 1
+        self.finish(outcome)
+
+    def finish(self, outcome: Outcome) -> None:
+        """Keep an outcome, count it, tell who waits for it."""
+        self._outcomes.keep(outcome)
+        if self._handoffs is not None:
+            self._handoffs.keep(outcome)
+        if self._chain.waits:
+            self._chain.parent_done(outcome.position)
+        if outcome.error is not None and self.stop is None and self._too_many_failures():
+            self.halt("stopped", f"stopped after {self._tally.failed} failures (max_failures)")
+
+    def _heed(self, job: Job, verdict: Verdict) -> None:
+        """Draw conclusions for the whole host."""
+        host = job.host
+        status = None if job.failure is not None or job.response is None else job.response.status
+        if status != _UNAVAILABLE:
+            host.unavailable_in_row = 0
+        if host.health.record(status, success=got_answer(job)):
+            self._notice(f"{host.origin} fails: single attempts until one succeeds")
+        if verdict.pause:
+            host.host.pause(perf_counter() + verdict.pause)
+            self._notice(f"{host.origin} asks to wait {verdict.pause:.0f} s")
+            self._loop.call_later(verdict.pause, self._notice, None)
+        refusal = host.health.refusing
+        if refusal is not None and host.stopped is None and self.options.max_failures != "none":
+            self._stop_host(host, f"the first 20 answers of {host.origin} were all {refusal} (max_failures=none turns this stop off)")
+
+    def _stop_host(self, host: HostQueue, why: str) -> None:
+        host.stopped = why
+        self._notice(why)
+        jobs = [job for job in (*self._ready, *self._parked) if job.host is host] + host.empty()
+        self._ready = deque(job for job in self._ready if job.host is not host)
+        for job in jobs:
+            handle = self._parked.pop(job, None)
+            if handle is not None:
+                handle.cancel()
+                self._tally.waiting -= 1
+            self.finish(Outcome(job.position, job.request, job.attempts, error="stopped", error_detail=why))
+
+    def _too_many_failures(self) -> bool:
+        bound = self.options.max_failures
+        if bound is None or isinstance(bound, str):
+            return False
+        if bound.count is not None:
+            return self._tally.failed > bound.count
+        total = self._tally.total if self._tally.total is not None else max(self._tally.done, _FEWEST_FOR_SHARE)
+        return self._tally.failed > (bound.fraction or 0.0) * total
+
+    def _notice(self, text: str | None) -> None:
+        self._tally.notice = text
+
+    # Waiting and waking
+
+    def _resize(self, concurrency: int) -> None:
+        """Change how many requests may be in flight; surplus workers end after their attempt."""
+        self._most_waiting = max(_LEAST_PARKED, 10 * concurrency)
+        wanted = concurrency if self._total is None else min(concurrency, max(1, self._total))
+        for _ in range(wanted - len(self._workers)):
+            worker = self._loop.create_task(self._worker())
+            self._workers.add(worker)
+            # One that is cancelled before its first step never comes to its own end.
+            worker.add_done_callback(self._workers.discard)
+        self._look_again()
+
+    def _look_again(self) -> None:
+        """Find out anew whether attempts may start, and let all sleeping workers look."""
+        self._flowing = not self._paused and self.stop is None and len(self._workers) <= self.options.concurrency
+        while self._idle:
+            self._wake()
 
     def _go_on(self, position: int, item: Item) -> None:
         job = self._accept(position, item)
@@ -269,7 +420,7 @@ class Scheduler:
             self._make_ready(job)
 
     def _park(self, job: Job, seconds: float) -> None:
-        self._parked[job] = asyncio.get_running_loop().call_later(seconds, self._unpark, job)
+        self._parked[job] = self._loop.call_later(seconds, self._unpark, job)
         self._tally.due = max(self._tally.due, perf_counter() + seconds)
         self._tally.waiting += 1
 
@@ -284,7 +435,7 @@ class Scheduler:
         self._wake()
 
     async def _sleep(self) -> None:
-        future = asyncio.get_running_loop().create_future()
+        future = self._loop.create_future()
         self._idle.append(future)
         await future
 
@@ -295,6 +446,8 @@ class Scheduler:
                 future.set_result(None)
                 return
 
-    def _wake_all(self) -> None:
-        while self._idle:
-            self._wake()
+
+def _flying(job: Job) -> UnderWay:
+    # Before the final head a response is that of a redirect.
+    status = None if job.response is None or isnan(job.head_at) else job.response.status
+    return UnderWay(job.position, job.request, job.attempts, job.start, status, job.head_at)

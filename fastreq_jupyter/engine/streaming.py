@@ -11,10 +11,11 @@ from __future__ import annotations
 import asyncio
 import weakref
 from contextlib import aclosing, suppress
+from math import inf
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.engine.sink import Body, iter_body
+from fastreq_jupyter.engine.body import Body, iter_body
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import Outcome
 
@@ -22,12 +23,11 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
     from fastreq_jupyter.backends.base import Stream
-    from fastreq_jupyter.engine.attempt import Handoff, Trial
-    from fastreq_jupyter.engine.deadline import Deadline
-    from fastreq_jupyter.engine.lane import Job
+    from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.run import Run
     from fastreq_jupyter.model import Attempt, Request, Response
     from fastreq_jupyter.options import Options
+    from fastreq_jupyter.policy.framing import Head
 
 __all__ = ["Handoffs", "StreamedOutcome"]
 
@@ -148,29 +148,26 @@ class Handoffs:
         self._given: set[int] = set()
         self._open: set[_Held] = set()
 
-    def of(self, job: Job, deadline: Deadline) -> Handoff:
-        """Return what takes over the body of one attempt."""
-
-        async def take_over(response: Response, stream: Stream, trial: Trial) -> Body:
-            deadline.stop()
-            body = _timed(iter_body(stream, method=job.request.method, max_body=self._options.max_body), self._options.attempt_timeout)
-            head = Outcome(job.position, job.request, attempts=tuple(job.attempts), response=response)
-            held = _Held(body)
-            trial.handed = True
-            self._given.add(job.position)
-            self._open.add(held)
-            self._queue.put_nowait(_watched(StreamedOutcome(head, held), held))
-            try:
-                await held.closed.wait()
-            finally:
-                self._open.discard(held)
-                held.let_go(BackendError("cancelled", "the stream was left before this body was read"))
-                await body.aclose()
-            if held.failure is not None:
-                raise BackendError(held.failure.kind, held.failure.detail)
-            return Body(None, held.size_bytes)
-
-        return take_over
+    async def take_over(self, job: Job, stream: Stream, head: Head) -> Body:
+        """Give out the outcome of an attempt whose head is read; return when the reader of its body is done."""
+        # From here each read has its own time.
+        job.begun = inf
+        job.handed = True
+        body = iter_body(stream, head, method=job.request.method, max_body=self._options.max_body)
+        held = _Held(_timed(body, self._options.attempt_timeout))
+        outcome = Outcome(job.position, job.request, attempts=job.attempts, response=job.response)
+        self._given.add(job.position)
+        self._open.add(held)
+        self._queue.put_nowait(_watched(StreamedOutcome(outcome, held), held))
+        try:
+            await held.closed.wait()
+        finally:
+            self._open.discard(held)
+            held.let_go(BackendError("cancelled", "the stream was left before this body was read"))
+            await held.body.aclose()
+        if held.failure is not None:
+            raise BackendError(held.failure.kind, held.failure.detail)
+        return Body(None, held.size_bytes)
 
     def keep(self, outcome: Outcome) -> None:
         """Queue the outcome of a request whose body was not given out."""

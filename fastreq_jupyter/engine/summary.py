@@ -52,7 +52,7 @@ def figures(tally: Tally, scheduler: Scheduler, options: Options, notes: list[st
         "answered": tally.answered,
         "retried": tally.retried,
         "source_exhausted": source.exhausted and source.error is None and scheduler.stop is None,
-        "breaker": {str(origin): lane.health.trips for origin, lane in list(scheduler.lanes.items()) if lane.health.trips},
+        "breaker": {str(origin): host.health.trips for origin, host in list(scheduler.hosts.items()) if host.health.trips},
         "loop_lag_ms": round(tally.lag_s * 1000, 1),
         "notes": notes,
     }

@@ -8,7 +8,7 @@ it, shows whether a row came back as it was written.
 from __future__ import annotations
 
 import json
-from dataclasses import fields, replace
+from dataclasses import fields
 from datetime import UTC, datetime
 from hashlib import blake2b
 from math import isfinite, nan
@@ -126,18 +126,21 @@ def outcome_of(row: Row, request: Request, position: int, options: Options) -> O
     path = None if row.status >= _BAD else _saved_file(said, request)
     headers = tuple((name, value) for name, value in said.pop("headers"))
     response = Response(status=row.status, headers=headers, content=row.body, **said)
-    reading = Reading(None) if row.body is None else read_data(response, row.body, options.return_type, request.method)
+    reading = Reading(None)
+    if row.body is not None:
+        content_type = response.header("content-type")
+        reading = read_data(row.body, content_type, status=row.status, return_type=options.return_type, method=request.method)
     error, detail = (row.error, record["detail"]) if row.error not in (None, "invalid JSON") else (reading.error, reading.detail)
     data = reading.data
     if path is None and request.save_as is not None and row.body is not None and row.status < _BAD:
         path, error, detail = _write_file(row.body, request.save_as)
     if path is not None:
-        response = replace(response, path=path, content=None)
+        response.path, response.content = path, None
         data = path
     if options.return_type == "response":
         data = response
-    elif response.content is not None:
-        response = replace(response, content=None)
+    else:
+        response.content = None
     return Outcome(position, request, attempts, response, data, error, detail)
 
 

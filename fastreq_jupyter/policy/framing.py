@@ -1,4 +1,4 @@
-"""What the head of an answer may say (RFC 9112), the same on each backend.
+"""What the head of an answer may say (RFC 9112), the same on each backend; read in one pass.
 
 HTTP libraries differ in what they let pass: a status of 99, a transfer coding nobody decodes, a Content-Length of "+5".
 Taken as it comes, such an answer would give a body that is not what the server meant, so it is none.
@@ -7,51 +7,78 @@ Taken as it comes, such an answer would give a body that is not what the server 
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from fastreq_jupyter.errors import BackendError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from fastreq_jupyter.response import Headers
 
-__all__ = ["check_head", "check_part"]
+__all__ = ["Head", "check_part", "read_head"]
 
 _FIRST_FINAL, _BEYOND = 200, 1000
 _PARTIAL = 206
+_MOST_FIELDS = 1000
 # Longer ones do not fit 64 bits.
-_LENGTH = re.compile(r"[0-9]{1,18}")
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_FORBIDDEN = re.compile(r"[\x00\r\n]")
+_LENGTH = re.compile(rb"[0-9]{1,18}")
+_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_FORBIDDEN = re.compile(rb"[\x00\r\n]")
+_READ = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"content-type", b"set-cookie"})
+# Names as they were met, with what they mean in lower case; b"" for those that are not read here.
+_KNOWN_NAMES: dict[bytes, bytes] = {}
+_MOST_NAMES = 4096
 
 
-def check_head(status: int, headers: Headers) -> None:
-    """Refuse a head that leaves open where its body ends, or what it is.
+class Head(NamedTuple):
+    """What must be known of a head to read its body.
+
+    Attributes:
+        content_type: Field value of Content-Type, latin-1 text.
+        length: Content-Length in bytes, None where it does not bound the body.
+        codings: Content codings in the order they were applied, lower case, identity left out.
+        cookies: There is a Set-Cookie.
+    """
+
+    content_type: str | None = None
+    length: int | None = None
+    codings: tuple[str, ...] = ()
+    cookies: bool = False
+
+
+def read_head(status: int, fields: Sequence[tuple[bytes, bytes]]) -> Head:
+    """Read the head of an answer, and refuse one that leaves open where its body ends, or what it is.
 
     Args:
         status: Status code of the final answer.
-        headers: Its field lines.
+        fields: Its field lines.
 
     Raises:
         BackendError: ``protocol``, with what is wrong.
     """
     if not _FIRST_FINAL <= status < _BEYOND:
         raise BackendError("protocol", f"status {status} is no final answer")
-    lengths: set[str] = set()
-    codings: list[str] = []
-    for name, value in headers:
-        if not _TOKEN.fullmatch(name) or _FORBIDDEN.search(value):
-            raise BackendError("protocol", "malformed field line in the answer")
-        lower = name.lower()
-        if lower == "content-length":
-            lengths.update(part.strip(" \t") for part in value.split(","))
-        elif lower == "transfer-encoding":
-            codings += [part.strip(" \t").lower() for part in value.split(",")]
-    if codings not in ([], ["chunked"], ["identity"]):
-        raise BackendError("protocol", "transfer coding other than chunked in the answer")
-    if lengths and (len(lengths) > 1 or not _LENGTH.fullmatch(next(iter(lengths)))):
-        raise BackendError("protocol", "no usable Content-Length in the answer")
-    if lengths and codings == ["chunked"]:
-        raise BackendError("protocol", "both Content-Length and chunked in the answer")
+    if len(fields) > _MOST_FIELDS:
+        raise BackendError("protocol", f"more than {_MOST_FIELDS} field lines in the answer")
+    content_type: str | None = None
+    cookies = False
+    framing: list[tuple[bytes, bytes]] = []
+    for name, value in fields:
+        meaning = _KNOWN_NAMES.get(name)
+        if meaning is None:
+            meaning = _learn(name)
+        if meaning == b"content-type":
+            content_type = content_type or value.decode("latin-1")
+        elif meaning == b"set-cookie":
+            cookies = True
+        elif meaning:
+            framing.append((meaning, value))
+    if _FORBIDDEN.search(b"".join([value for _, value in fields])):
+        raise BackendError("protocol", "malformed field line in the answer")
+    if len(framing) == 1 and framing[0][0] == b"content-length" and _LENGTH.fullmatch(framing[0][1]):
+        return Head(content_type, int(framing[0][1]), (), cookies)
+    return Head(content_type, _length(framing), _codings(framing), cookies) if framing else Head(content_type, None, (), cookies)
 
 
 def check_part(status: int, asked: Headers) -> None:
@@ -66,3 +93,30 @@ def check_part(status: int, asked: Headers) -> None:
     """
     if status == _PARTIAL and not any(name.lower() == "range" for name, _ in asked):
         raise BackendError("protocol", "206 Partial Content, though no Range was asked for")
+
+
+def _learn(name: bytes) -> bytes:
+    if not _TOKEN.fullmatch(name):
+        raise BackendError("protocol", "malformed field line in the answer")
+    lower = name.lower()
+    meaning = lower if lower in _READ else b""
+    if len(_KNOWN_NAMES) < _MOST_NAMES:
+        _KNOWN_NAMES[name] = meaning
+    return meaning
+
+
+def _length(framing: list[tuple[bytes, bytes]]) -> int | None:
+    lengths = {part.strip(b" \t") for name, value in framing if name == b"content-length" for part in value.split(b",")}
+    codings = [part.strip(b" \t").lower() for name, value in framing if name == b"transfer-encoding" for part in value.split(b",")]
+    if codings not in ([], [b"chunked"], [b"identity"]):
+        raise BackendError("protocol", "transfer coding other than chunked in the answer")
+    if lengths and (len(lengths) > 1 or not _LENGTH.fullmatch(next(iter(lengths)))):
+        raise BackendError("protocol", "no usable Content-Length in the answer")
+    if lengths and codings == [b"chunked"]:
+        raise BackendError("protocol", "both Content-Length and chunked in the answer")
+    return int(lengths.pop()) if lengths else None
+
+
+def _codings(framing: list[tuple[bytes, bytes]]) -> tuple[str, ...]:
+    named = [part.strip().lower() for name, value in framing if name == b"content-encoding" for part in value.split(b",")]
+    return tuple([part.decode("latin-1") for part in named if part not in (b"", b"identity")])

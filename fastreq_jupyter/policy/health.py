@@ -13,7 +13,7 @@ _LEAST_FAILURES = 20
 
 @dataclass(slots=True)
 class Health:
-    """Count the answers of one host.
+    """The answers of one host, counted.
 
     A host without one success in max(20, 2 x concurrency) consecutive attempts is *down*: it gets single attempts until
     one succeeds. A host whose first 20 answers are all 401, or all 403, *refuses* us.
@@ -38,6 +38,11 @@ class Health:
     def refusing(self) -> int | None:
         """Return 401 or 403 where the first 20 answers were all that, else None."""
         return self._refusal if self._answers >= _ENOUGH_REFUSALS and not self._mixed else None
+
+    @property
+    def settled(self) -> bool:
+        """Tell whether one more success would change nothing here."""
+        return not self.failures and (self._mixed or self._answers >= _ENOUGH_REFUSALS)
 
     def record(self, status: int | None, *, success: bool) -> bool:
         """Count one attempt.

@@ -119,7 +119,7 @@ async def listening(handler, tls=None):
         for task in list(tasks):
             task.cancel()
         if tasks:
-            await asyncio.wait(list(tasks), timeout=5)
+            await asyncio.wait(list(tasks), timeout=60)
         await asyncio.sleep(0)
 
 
@@ -154,7 +154,7 @@ async def fetch(backend, url, method="GET", headers=(), content=None, *, fresh=F
 async def failure(backend, url, **more):
     """The BackendError that one exchange ends with."""
     with pytest.raises(BackendError) as caught:
-        await asyncio.wait_for(fetch(backend, url, **more), 10)
+        await asyncio.wait_for(fetch(backend, url, **more), 60)
     assert "\n" not in caught.value.detail
     return caught.value
 
@@ -173,13 +173,13 @@ async def session(name, **options):
             await asyncio.sleep(0)
 
 
-async def until(condition, timeout=5.0):  # noqa: ASYNC109 - a bound, not a promise
+async def until(condition, timeout=60.0):  # noqa: ASYNC109 - a bound, not a promise
     async with asyncio.timeout(timeout):
         while not condition():  # noqa: ASYNC110 - what is waited for happens in foreign code
             await asyncio.sleep(0.01)
 
 
-def run(scenario, timeout=60.0):
+def run(scenario, timeout=100.0):
     async def bounded():
         async with asyncio.timeout(timeout):
             return await scenario

@@ -197,7 +197,7 @@ def test_status_without_body_needs_no_length(wire, name, status):
     async def scenario():
         async with wire.listening(wire.answering(b"HTTP/1.1 " + status + b"\r\nX-A: 1\r\n\r\n")) as server, wire.session(name) as backend:
             for _ in range(2):
-                stream, body = await asyncio.wait_for(wire.fetch(backend, server.url), 5)
+                stream, body = await asyncio.wait_for(wire.fetch(backend, server.url), 60)
                 assert (stream.status, body) == (int(status[:3]), b"")
             assert server.connections == 1
 
@@ -211,7 +211,7 @@ def test_head_has_no_body_whatever_its_length_says(wire, name):
             wire.session(name) as backend,
         ):
             for _ in range(2):
-                stream, body = await asyncio.wait_for(wire.fetch(backend, server.url, method="HEAD"), 5)
+                stream, body = await asyncio.wait_for(wire.fetch(backend, server.url, method="HEAD"), 60)
                 assert (stream.status, body) == (200, b"")
             assert server.connections == 1
 
@@ -250,7 +250,7 @@ def test_body_comes_as_it_arrives(wire, name):
     async def scenario():
         async with wire.listening(dripping) as server, wire.session(name) as backend:
             stream = await backend.send(wire.exchange(server.url), Timing())
-            assert await asyncio.wait_for(stream.read(), 5) == b"ab"
+            assert await asyncio.wait_for(stream.read(), 60) == b"ab"
             gate.set()
             assert await wire.read_all(stream) == b"cd"
             stream.close()

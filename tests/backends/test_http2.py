@@ -182,7 +182,7 @@ def test_fifty_are_in_flight_at_once(wire, server_tls, bundle):
     async def scenario():
         async with speaking_h2(server_tls, waiting) as (url, _), wire.session("niquests", verify=bundle) as backend:
             tasks = [asyncio.create_task(wire.fetch(backend, url)) for _ in range(50)]
-            await wire.until(lambda: count == 50, 30)
+            await wire.until(lambda: count == 50)
             gate.set()
             await asyncio.gather(*tasks)
 

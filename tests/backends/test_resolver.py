@@ -17,16 +17,15 @@ def test_ending_the_loop_does_not_wait_for_a_hung_lookup():
     release = threading.Event()
 
     def hang(host, port):
-        release.wait(30)
+        release.wait()
         return [HERE]
 
     async def scenario():
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(Resolver(hang).lookup("hung.example", 80), 0.1)
 
-    began = time.perf_counter()
     asyncio.run(scenario())
-    assert time.perf_counter() - began < 5
+    assert not release.is_set()
     # Its answer comes when the loop is gone, and does no harm.
     release.set()
 
@@ -71,7 +70,7 @@ def test_one_who_stops_waiting_does_not_stop_the_others():
     go_on = threading.Event()
 
     def slow(host, port):
-        go_on.wait(10)
+        go_on.wait()
         return [HERE]
 
     async def scenario():
@@ -115,10 +114,10 @@ def test_pool_runs_all_jobs_on_daemons_and_no_more_threads_than_allowed():
     for _ in range(20):
         pool.submit(job)
     for _ in range(20):
-        assert done.acquire(timeout=5)
+        assert done.acquire(timeout=60)
     assert most <= 3
     assert all(thread.daemon for thread in seen)
     pool.close()
     for thread in seen:
-        thread.join(5)
+        thread.join(60)
         assert not thread.is_alive()

@@ -26,12 +26,26 @@ def background(url: str, count: int, **options: object) -> str:
     return f"run = submit([f'{url}?n={{i}}' for i in range({count})]{given})\nMonitor(run)"
 
 
-def state(notebook: NotebookPage, wanted: str, seconds: float = 20) -> None:
+def played(jupyter: Jupyter, count: int, seconds: float) -> NotebookPage:
+    """Show a run of so many requests that is only played."""
+    notebook = jupyter.open(
+        [
+            "from synthetic.live import PlayedRun\nfrom fastreq_jupyter import Monitor",
+            f"run = PlayedRun({count}, {seconds})\nMonitor(run)",
+            "",
+        ]
+    )
+    notebook.run(0)
+    notebook.run(1)
+    return notebook
+
+
+def state(notebook: NotebookPage, wanted: str, seconds: float = 60) -> None:
     """Wait until the panel shows this state."""
     notebook.page.locator(f".fr-state[data-state='{wanted}']").first.wait_for(timeout=seconds * 1000)
 
 
-def until(told: Callable[[], bool], seconds: float = 10) -> None:
+def until(told: Callable[[], bool], seconds: float = 60) -> None:
     """Wait until something is so."""
     end = time.monotonic() + seconds
     while not told():

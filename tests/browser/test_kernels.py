@@ -26,7 +26,7 @@ def jupyter(tmp_path_factory: pytest.TempPathFactory, browser: Browser, kernel_p
         yield running
 
 
-def until(told, seconds=10.0):
+def until(told, seconds=60.0):
     end = time.monotonic() + seconds
     while not told():
         assert time.monotonic() < end, "it did not come to be"

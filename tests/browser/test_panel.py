@@ -42,18 +42,19 @@ def ink(notebook: NotebookPage) -> int:
 
 
 @pytest.mark.parametrize("app", ["lab", "notebook7"])
-def test_cancelling_an_awaited_cell_ends_it_at_once(app, request, server, measured):
-    notebook = opened(request.getfixturevalue(app), f"%%fastreq out -c 4\n{server.url}/delay/0.2?n=[0-199]")
+def test_cancelling_an_awaited_cell_ends_it_while_the_server_holds_its_requests(app, request, server, measured):
+    notebook = opened(
+        request.getfixturevalue(app), f"%%fastreq out -c 4\n{server.url}/delay/0.05?n=[0-9]\n{server.url}/delay/3600?n=[0-189]"
+    )
     notebook.start(1)
     state(notebook, "RUNNING")
-    until(lambda: len(server.arrivals) > 8)
-    assert ink(notebook) > 2
+    until(lambda: len(server.arrivals) == 14)
+    until(lambda: ink(notebook) > 2)
     took = notebook.page.evaluate(CANCEL_AND_WAIT)
     notebook.wait(1)
     measured("click on Cancel to end of an awaited cell", app, f"{took:.0f} ms")
     arrived = len(server.arrivals)
-    assert took < 1500
-    assert notebook.value(2, "print(last_run().state, len(out), out.error.eq('cancelled').sum() > 150)") == "CANCELLED 200 True"
+    assert notebook.value(2, "print(last_run().state, len(out), out.error.eq('cancelled').sum())") == "CANCELLED 200 190"
     assert len(server.arrivals) == arrived
 
 
@@ -90,9 +91,12 @@ def test_concurrency_and_rate_act_while_it_runs(lab, server):
     rate.press("Enter")
     until(lambda: notebook.page.locator(".fr-error:not(:empty)").count() == 0)
     time.sleep(0.5)
+    begin = time.monotonic()
     server.reset()
-    time.sleep(2)
-    assert 10 <= len(server.arrivals) <= 27
+    until(lambda: len(server.arrivals) >= 15)
+    arrived = len(server.arrivals)
+    # Ten a second, a burst of five, and the twelve that were on their way.
+    assert arrived <= 17 + 10 * (time.monotonic() - begin)
     assert notebook.value(2, "print(run.options.concurrency, run.options.rate_limit); run.cancel()") == "12 10/s"
 
 

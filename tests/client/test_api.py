@@ -295,8 +295,10 @@ def test_a_coroutine_waits_on_its_own_loop(server):
 
 def test_a_cancelled_coroutine_leaves_its_rows_in_last_run(server):
     async def main():
-        task = asyncio.create_task(fastreq_async([f"{server.url}/a", f"{server.url}/delay/20"]))
-        await asyncio.sleep(0.6)
+        task = asyncio.create_task(fastreq_async([f"{server.url}/a", f"{server.url}/delay/3600"]))
+        before = last_run()
+        while last_run() is before or last_run().progress.done < 1:  # noqa: ASYNC110 - a run tells nobody
+            await asyncio.sleep(0.01)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
@@ -306,12 +308,18 @@ def test_a_cancelled_coroutine_leaves_its_rows_in_last_run(server):
 
 
 def test_an_interrupted_call_ends_as_interrupted_and_says_where_the_rows_are(server):
-    timer = threading.Timer(0.6, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
-    begin = time.monotonic()
+    before = last_run()
+
+    def interrupt():
+        while last_run() is before or last_run().progress.done < 1:
+            time.sleep(0.02)
+        os.kill(os.getpid(), signal.SIGINT)
+
+    thread = threading.Thread(target=interrupt)
+    thread.start()
     with pytest.raises(KeyboardInterrupt) as caught:
-        fastreq([f"{server.url}/a", f"{server.url}/delay/20"])
-    assert time.monotonic() - begin < 5
+        fastreq([f"{server.url}/a", f"{server.url}/delay/3600"], timeout=3600)
+    thread.join()
     assert str(caught.value) == "1 of 2 rows were finished; they are in last_run().df"
     assert last_run().df["status"].fillna(0).tolist() == [200, 0]
     assert fastreq(f"{server.url}/again")["ok"].all()
@@ -405,7 +413,7 @@ def test_a_stream_whose_bodies_nobody_reads_comes_to_its_end(server, urls):
         stream = fastreq_stream(urls([f"{server.url}/{n}" for n in range(12)]), concurrency=3)
         return [outcome.status async for outcome in stream]
 
-    assert asyncio.run(asyncio.wait_for(main(), 15)) == [200] * 12
+    assert asyncio.run(asyncio.wait_for(main(), 60)) == [200] * 12
 
 
 def test_the_last_outcome_of_a_stream_can_be_read_behind_its_loop(server):
@@ -414,7 +422,7 @@ def test_the_last_outcome_of_a_stream_can_be_read_behind_its_loop(server):
             last = outcome
         return await last.read()
 
-    assert b"/a" in asyncio.run(asyncio.wait_for(main(), 15))
+    assert b"/a" in asyncio.run(asyncio.wait_for(main(), 60))
 
 
 @pytest.mark.slow
@@ -429,18 +437,18 @@ def test_bodies_of_a_stream_can_be_read_by_tasks_that_begin_late(server):
             tasks = [group.create_task(late(outcome)) async for outcome in stream]
         return [task.result() > 0 for task in tasks]
 
-    assert asyncio.run(asyncio.wait_for(main(), 30)) == [True] * 6
+    assert asyncio.run(asyncio.wait_for(main(), 60)) == [True] * 6
 
 
 @pytest.mark.slow
 def test_outcomes_that_are_kept_unread_time_out_instead_of_blocking_for_ever(server):
     async def main():
-        kept = [outcome async for outcome in fastreq_stream([f"{server.url}/{n}" for n in range(3)], concurrency=1, timeout=0.5)]
+        kept = [outcome async for outcome in fastreq_stream([f"{server.url}/{n}" for n in range(3)], concurrency=1, timeout=2)]
         with pytest.raises(BackendError, match="nobody began to read"):
             await kept[0].read()
         return await kept[2].read()
 
-    assert b"/2" in asyncio.run(asyncio.wait_for(main(), 15))
+    assert b"/2" in asyncio.run(asyncio.wait_for(main(), 60))
 
 
 def test_a_body_read_after_its_stream_was_left_is_never_taken_for_an_empty_one(server):
@@ -456,15 +464,13 @@ def test_a_body_read_after_its_stream_was_left_is_never_taken_for_an_empty_one(s
 
 def test_leaving_a_stream_cancels_the_rest(server):
     async def main():
-        stream = fastreq_stream([f"{server.url}/a", *[f"{server.url}/delay/20"] * 3])
+        stream = fastreq_stream([f"{server.url}/a", *[f"{server.url}/delay/3600"] * 3], timeout=3600)
         async for outcome in stream:
             await outcome.read()
             break
         await stream.aclose()
 
-    begin = time.monotonic()
     asyncio.run(main())
-    assert time.monotonic() - begin < 10
 
 
 def test_options_that_shape_results_are_refused_by_a_stream(server):

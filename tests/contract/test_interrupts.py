@@ -9,13 +9,11 @@ from faultserver.server import routes
 pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
 QUICK, HANGING = 3, 30
-PROMISED, BUSY = 2, 3
-"""Seconds in which an interrupted cell ends, and what a machine that runs other tests may add."""
 
 
 @pytest.fixture
 def door(faultserver):
-    """Answer /good at once and /hang never."""
+    """Answer /good at once and /hang never: a cell that ends has not waited for its answers, nor for their timeouts."""
     return faultserver.open(routes({"/good": scripts.reply(200, b"good")}, scripts.hangs()))
 
 
@@ -25,10 +23,10 @@ def urls(door):
 
 def cells(door):
     lines = "\n".join(urls(door))
-    call = f"{urls(door)!r}, concurrency=10, timeout=60, max_retries=0"
+    call = f"{urls(door)!r}, concurrency=10, timeout=3600, max_retries=0"
     return {
-        "magic": f"%%fastreq df -c 10 -t 60 --retries 0\n{lines}",
-        "magic in time": f"%%time\n%%fastreq df -c 10 -t 60 --retries 0\n{lines}",
+        "magic": f"%%fastreq df -c 10 -t 3600 --retries 0\n{lines}",
+        "magic in time": f"%%time\n%%fastreq df -c 10 -t 3600 --retries 0\n{lines}",
         "function": f"df = fastreq({call})",
         "coroutine": f"df = await fastreq_async({call})",
         "awaited run": f"df = await submit({call})",
@@ -38,33 +36,35 @@ def cells(door):
 KINDS = ("magic", "magic in time", "function", "coroutine", "awaited run")
 
 
+def sent(door, before=0):
+    """Wait until the quick ones have given up their slots and ten hang."""
+    assert door.wait(lambda d: d.count() - before == QUICK + 10)
+    time.sleep(0.3)
+
+
 def interrupt_in_mid_run(kernel, door, cell):
     before = door.count()
     number = kernel.send(cell)
-    assert door.wait(lambda d: d.count() - before >= QUICK + 10 - 1, timeout=20)
-    time.sleep(0.3)
-    pressed = time.monotonic()
+    sent(door, before)
     kernel.interrupt()
-    reply = kernel.wait(number, timeout=20)
-    return reply, time.monotonic() - pressed
+    return kernel.wait(number)
 
 
-def check_interrupted(kernel, door, reply, seconds, frame):
+def check_interrupted(kernel, door, reply, frame):
     assert reply.status == "error"
     assert reply.ename in {"KeyboardInterrupt", "CancelledError"}, reply.text
-    assert seconds < PROMISED + BUSY
-    sent = door.count()
-    assert door.wait(lambda d: d.open_links <= QUICK, timeout=2)
+    arrived = door.count()
+    assert door.wait(lambda d: d.open_links <= QUICK)
     assert kernel.value(f"{frame}['error'].fillna('').tolist()") == [""] * QUICK + ["cancelled"] * HANGING
     assert kernel.value(f"{frame}['data'].tolist()[:{QUICK}]") == ["good"] * QUICK
-    assert door.count() == sent
+    assert door.count() == arrived
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_interrupt_ends_the_cell_within_two_seconds_and_keeps_the_finished_rows(kernel, door, kind):
-    reply, seconds = interrupt_in_mid_run(kernel, door, cells(door)[kind])
+def test_an_interrupt_ends_the_cell_while_servers_hang_and_keeps_the_finished_rows(kernel, door, kind):
+    reply = interrupt_in_mid_run(kernel, door, cells(door)[kind])
     frame = "df" if "magic" in kind else "last_run().df"
-    check_interrupted(kernel, door, reply, seconds, frame)
+    check_interrupted(kernel, door, reply, frame)
     assert reply.ename == "KeyboardInterrupt"
     assert str(QUICK) in reply.evalue
     assert frame.partition("(")[0] in reply.evalue
@@ -73,8 +73,8 @@ def test_an_interrupt_ends_the_cell_within_two_seconds_and_keeps_the_finished_ro
 
 def test_interrupted_twice_then_run_again(kernel, door):
     for _ in range(2):
-        reply, seconds = interrupt_in_mid_run(kernel, door, cells(door)["magic"])
-        check_interrupted(kernel, door, reply, seconds, "df")
+        reply = interrupt_in_mid_run(kernel, door, cells(door)["magic"])
+        check_interrupted(kernel, door, reply, "df")
     again = kernel.run(f"%%fastreq df\n{door.url('/good')}")
     assert again.status == "ok", again.text
     assert kernel.value("df['data'].tolist()") == ["good"]
@@ -84,25 +84,35 @@ def test_interrupted_twice_then_run_again(kernel, door):
 
 def test_two_interrupts_at_once_are_one(kernel, door):
     number = kernel.send(cells(door)["magic"])
-    assert door.wait(lambda d: d.count() >= QUICK + 9, timeout=20)
+    sent(door)
     kernel.interrupt()
     time.sleep(0.05)
     kernel.interrupt()
-    assert kernel.wait(number, timeout=20).status == "error"
+    assert kernel.wait(number).status == "error"
     assert kernel.value("df['ok'].sum().item()") == QUICK
 
 
 def test_an_interrupted_cell_stops_the_cells_behind_it(kernel, door):
     first = kernel.send(cells(door)["magic"])
     second = kernel.send("reached = True")
-    assert door.wait(lambda d: d.count() >= QUICK + 9, timeout=20)
+    sent(door)
     kernel.interrupt()
     assert kernel.wait(first).status == "error"
     assert kernel.wait(second).status == "aborted"
 
 
+CANCELLING = f"""
+import threading, time
+def cancel_when_the_quick_ones_are_there():
+    while last_run() is None or last_run().progress.done < {QUICK}:
+        time.sleep(0.02)
+    last_run().cancel()
+threading.Thread(target=cancel_when_the_quick_ones_are_there).start()
+"""
+
+
 def test_cancelling_ends_the_cell_normally_with_the_same_frame_and_says_so(kernel, door):
-    kernel.run("import threading\nthreading.Timer(1.5, lambda: last_run().cancel()).start()")
+    kernel.run(CANCELLING)
     reply = kernel.run(cells(door)["magic"])
     assert reply.status == "ok", reply.text
     assert "cancel" in reply.text
@@ -137,17 +147,17 @@ def test_a_cell_that_blocks_the_loop_for_five_seconds_invents_no_timeout(kernel,
 def test_a_background_run_goes_on_while_a_cell_blocks(kernel, faultserver):
     slow = faultserver.open(scripts.reply(200, b"slow", after=0.1))
     kernel.run(f"%%fastreq run --background -c 1\n{chr(10).join([slow.url()] * 20)}")
-    kernel.run("import time\ntime.sleep(4)")
-    assert slow.count() == 20
-    gaps = [later - sooner for sooner, later in zip(slow.times(), slow.times()[1:], strict=False)]
-    assert max(gaps) < 1
+    blocking = kernel.send("import os, time\nwhile not os.path.exists('go on'):\n    time.sleep(0.05)")
+    assert slow.wait(lambda d: d.count() == 20)
+    (kernel.folder / "go on").touch()
+    assert kernel.wait(blocking).status == "ok"
 
 
 def test_two_runs_at_once_are_apart_and_interrupting_one_leaves_the_other(kernel, door, faultserver):
     slow = faultserver.open(scripts.reply(200, b"slow", after=0.3))
     kernel.run(f"%%fastreq behind --background -c 1\n{chr(10).join([slow.url()] * 8)}")
-    reply, seconds = interrupt_in_mid_run(kernel, door, cells(door)["magic"])
-    check_interrupted(kernel, door, reply, seconds, "df")
+    reply = interrupt_in_mid_run(kernel, door, cells(door)["magic"])
+    check_interrupted(kernel, door, reply, "df")
     kernel.run("both = await behind")
     assert kernel.value("both['data'].tolist()") == ["slow"] * 8
 
@@ -171,4 +181,4 @@ def test_interrupts_leave_no_descriptor_behind(kernel, door):
         interrupt_in_mid_run(kernel, door, cells(door)["function"])
     # idle connections of the last run's pool stay warm: one for each quick request at most
     assert kernel.value("count()") - before <= 10
-    assert door.wait(lambda d: d.open_links <= 10, timeout=2)
+    assert door.wait(lambda d: d.open_links <= 10)

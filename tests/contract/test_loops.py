@@ -23,12 +23,10 @@ SIGNS = ("Task was destroyed", "never awaited", "unclosed", "ResourceWarning", "
 
 
 def in_a_process(code, *args, timeout=60):
-    """Run a script in development mode; return output, complaints and seconds."""
-    start = time.monotonic()
-    done = subprocess.run(
+    """Run a script in development mode; return what it said. It hangs when it takes more than a minute."""
+    return subprocess.run(
         [sys.executable, "-X", "dev", "-c", code, *args], capture_output=True, text=True, timeout=timeout, cwd=ROOT, check=False
     )
-    return done, time.monotonic() - start
 
 
 def clean(done):
@@ -57,7 +55,7 @@ def test_a_loop_that_was_blocked_still_times_out_a_server_that_hangs(faultserver
         task = asyncio.ensure_future(fastreq_async([door.url()], backend=backend, timeout=0.5, **QUIET))
         await asyncio.sleep(0.2)
         time.sleep(1)  # noqa: ASYNC251 - the point
-        return await asyncio.wait_for(task, 10)
+        return await asyncio.wait_for(task, 60)
 
     assert list(asyncio.run(blocked())["error"]) == ["timeout"]
 
@@ -97,13 +95,12 @@ for ending in (times_out, cancelled, left_alone, run_cancelled):
 @ALL
 def test_a_loop_that_closes_leaves_no_task_socket_or_descriptor(faultserver, backend):
     good, hang = faultserver.open(scripts.reply()), faultserver.open(scripts.hangs())
-    done, seconds = in_a_process(ENDINGS, good.url(), hang.url(), backend)
+    done = in_a_process(ENDINGS, good.url(), hang.url(), backend)
     clean(done)
     left = dict(line.split() for line in done.stdout.splitlines())
     assert list(left) == ["times_out", "cancelled", "left_alone", "run_cancelled"]
     assert all(int(count) <= 0 for count in left.values()), left
-    assert seconds < 30
-    assert hang.wait(lambda d: d.open_links == 0, timeout=2)
+    assert hang.wait(lambda d: d.open_links == 0)
 
 
 SYNC = """
@@ -111,54 +108,54 @@ import sys
 from fastreq_jupyter import fastreq, submit
 good, hang, backend = sys.argv[1:]
 print(fastreq([good] * 3, backend=backend, progress="none")["data"].tolist())
-submit([good, hang], backend=backend)
+submit([good, hang], backend=backend, timeout=3600)
 """
 
 
 @ALL
 def test_a_script_ends_at_once_though_a_run_goes_on(faultserver, backend):
     good, hang = faultserver.open(scripts.reply()), faultserver.open(scripts.hangs())
-    done, seconds = in_a_process(SYNC, good.url(), hang.url(), backend)
+    done = in_a_process(SYNC, good.url(), hang.url(), backend)
     clean(done)
     assert done.stdout.strip() == "['ok', 'ok', 'ok']"
-    assert seconds < 15
 
 
-# A real process whose system resolver hangs for one name, for ten seconds, and then answers after all.
+# A real process whose system resolver hangs for one name: for ever, or until the row is there and then answers after all.
 HUNG = """
-import asyncio, socket, sys, time
+import socket, sys, threading, time
 door, backend, stay = sys.argv[1:]
 port = int(door)
 real = socket.getaddrinfo
+wake, woken = threading.Event(), threading.Event()
 def slow(host, *args, **kwargs):
     if host in ("hung.test", b"hung.test"):
-        time.sleep(1.5 if stay == "stay" else 12)
+        wake.wait()
+        woken.set()
         return real("127.0.0.1", *args, **kwargs)
     return real(host, *args, **kwargs)
 socket.getaddrinfo = slow
 from fastreq_jupyter import fastreq
-start = time.monotonic()
 frame = fastreq([f"http://hung.test:{port}/"], backend=backend, timeout=0.7, max_retries=0, progress="none", proxy="none")
-print(frame["error"][0], round(time.monotonic() - start, 2))
+print(frame["error"][0])
 if stay == "stay":
-    time.sleep(1.5)
+    wake.set()
+    woken.wait()
+    time.sleep(0.5)
 """
 
 
 @ALL
 def test_a_hung_name_resolution_times_out_and_does_not_hold_up_the_exit(faultserver, backend):
     door = faultserver.open(scripts.reply())
-    done, seconds = in_a_process(HUNG, str(door.port), backend, "leave")
+    done = in_a_process(HUNG, str(door.port), backend, "leave")
     clean(done)
-    assert done.stdout.startswith("timeout")
-    assert float(done.stdout.split()[1]) < 3
-    assert seconds < 10
+    assert done.stdout.strip() == "timeout"
 
 
 @ALL
 def test_a_resolver_thread_that_wakes_late_sends_nothing(faultserver, backend):
     door = faultserver.open(scripts.reply())
-    done, _ = in_a_process(HUNG, str(door.port), backend, "stay")
+    done = in_a_process(HUNG, str(door.port), backend, "stay")
     clean(done)
     assert door.count() == 0
 
@@ -195,7 +192,7 @@ def test_a_run_can_be_awaited_on_another_loop_and_steered_from_any_thread(faults
         return await started[0]
 
     frame = asyncio.run(elsewhere())
-    thread.join(10)
+    thread.join(60)
     assert list(frame["error"].fillna("")) == ["", "cancelled"]
 
 

@@ -144,7 +144,7 @@ class Door:
         """Return how many connections are open now."""
         return sum(link.closed_at is None for link in tuple(self.links))
 
-    def wait(self, predicate: Callable[[Door], bool], timeout: float = 10) -> bool:
+    def wait(self, predicate: Callable[[Door], bool], timeout: float = 60) -> bool:
         """Block another thread until the log says so; returns whether it did in time."""
         end = time.monotonic() + timeout
         while not predicate(self):

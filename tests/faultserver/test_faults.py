@@ -2,7 +2,6 @@
 
 import gzip
 import socket
-import time
 import zlib
 
 import brotli
@@ -73,10 +72,3 @@ def test_the_zstd_bomb_is_valid():
 
 def test_the_bomb_in_a_bomb_unpacks_to_a_bomb():
     assert gzip.decompress(bombs.nested_gzip()) == bombs.gzip_bomb()
-
-
-def test_bombs_are_made_in_a_blink():
-    start = time.perf_counter()
-    for make in bombs.BOMBS.values():
-        make.__wrapped__()
-    assert time.perf_counter() - start < 10

@@ -11,7 +11,7 @@ from faultserver.certificates import ca_file
 from faultserver.server import routes
 
 
-def talk(port, *parts, timeout=3.0, until_end=True):
+def talk(port, *parts, timeout=60.0, until_end=True):
     """Send bytes and return all that comes back until the end."""
     with socket.create_connection(("127.0.0.1", port), timeout) as raw:
         for part in parts:
@@ -106,7 +106,7 @@ def test_random_failures_come_in_the_same_order_for_the_same_seed(faultserver):
 
 def test_a_drip_goes_on_until_the_client_leaves(faultserver):
     door = faultserver.open(scripts.drip(b"a", b"b", every=0.01))
-    with socket.create_connection(("127.0.0.1", door.port), 3) as raw:
+    with socket.create_connection(("127.0.0.1", door.port), 60) as raw:
         raw.sendall(GET)
         got = b""
         while len(got) < 5:
@@ -117,7 +117,7 @@ def test_a_drip_goes_on_until_the_client_leaves(faultserver):
 
 def test_a_refused_port_refuses(faultserver):
     with pytest.raises(ConnectionRefusedError):
-        socket.create_connection(("127.0.0.1", faultserver.refused_port()), 1)
+        socket.create_connection(("127.0.0.1", faultserver.refused_port()), 60)
 
 
 def test_a_full_port_never_answers_a_connect(faultserver):
@@ -146,7 +146,7 @@ def test_a_closed_door_refuses(faultserver):
 def test_a_certificate_is_as_bad_as_it_says(faultserver, kind, fault):
     door = faultserver.open(scripts.raw(b"secure"), tls=kind)
     context = ssl.create_default_context(cafile=ca_file())
-    with socket.create_connection(("127.0.0.1", door.port), 3) as raw:
+    with socket.create_connection(("127.0.0.1", door.port), 60) as raw:
         if fault is not None:
             with pytest.raises(ssl.SSLCertVerificationError, match=fault):
                 context.wrap_socket(raw, server_hostname="127.0.0.1")
@@ -161,7 +161,7 @@ def test_stopping_ends_thread_and_connections():
 
     with FaultServer() as server:
         door = server.open(scripts.hangs())
-        raw = socket.create_connection(("127.0.0.1", door.port), 3)
+        raw = socket.create_connection(("127.0.0.1", door.port), 60)
         raw.sendall(GET)
         door.wait(lambda d: d.count() == 1)
     assert raw.recv(1) == b""

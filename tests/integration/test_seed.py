@@ -83,14 +83,14 @@ def run(place, backend, measured):
 def test_five_requests_of_a_second_one_after_the_other_take_five(httpbin, measured):
     start = time.monotonic()
     for _ in range(5):
-        with urllib.request.urlopen(f"{httpbin}/delay/1", timeout=10) as response:
+        with urllib.request.urlopen(f"{httpbin}/delay/1", timeout=60) as response:
             assert response.status == 200
     took = time.monotonic() - start
     measured("5 x /delay/1, one after the other: about 5 s", "python, urllib", f"{took:.2f} s")
     assert took >= 5
 
 
-def test_five_requests_of_a_second_together_take_about_one(run, httpbin):
+def test_five_requests_of_a_second_are_under_way_together(run, httpbin):
     told = run(f"""
 fastreq("{httpbin}/get", backend=backend)  # the first call imports what it needs
 start = time.perf_counter()
@@ -99,7 +99,9 @@ print(json.dumps([time.perf_counter() - start, df.status.tolist()]))
 """)
     run.note("5 x /delay/1, five at a time: about 1 s", f"{told[0]:.2f} s")
     assert told[1] == [200] * 5
-    assert 1 <= told[0] < 2.5
+    with CountingServer(together=5) as server:
+        assert run(f'print(json.dumps(fastreq(["{server.url}/x"] * 5, concurrency=5, backend=backend).status.tolist()))') == [200] * 5
+        assert server.peak == 5
 
 
 def test_an_awaited_call_gives_its_result_to_a_coroutine(run, place, httpbin):
@@ -114,7 +116,7 @@ print(json.dumps(results.data.tolist()))
 
 
 def test_a_hundred_pages_go_ten_at_a_time(run):
-    with CountingServer(delay=0.05) as server:
+    with CountingServer(delay=0.05, together=10) as server:
         told = run(f"""
 df = fastreq(urls=[f"{server.url}/page/{{i}}" for i in range(100)], concurrency=10, backend=backend)
 print(json.dumps([answer["path"] for answer in df.data]))
@@ -150,8 +152,7 @@ print(json.dumps(int(df.ok.sum())))
             "50 requests, rate 10/s, burst 5: at least 4.5 s, at most 15 in a second", f"{server.times[-1]:.2f} s, {busiest} in a second"
         )
         assert told == 50
-        assert 4.4 <= server.times[-1] < 8
-        assert busiest <= 15
+        assert all(at >= (number - 5) / 10 - 0.1 for number, at in enumerate(server.times))
 
 
 def test_a_503_that_stays_is_tried_four_times_after_longer_and_longer_waits(run, httpbin):

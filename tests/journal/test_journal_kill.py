@@ -14,9 +14,8 @@ from journals.worker import body_of, fetch, request_of
 
 COUNT = 1500
 KILLS = 20
-LONGEST = 100.0
 
-pytestmark = [pytest.mark.slow, pytest.mark.timeout(150), pytest.mark.skipif(sys.platform == "win32", reason="kill -9")]
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.skipif(sys.platform == "win32", reason="kill -9")]
 
 
 def committed(database, tmp_path):
@@ -45,8 +44,7 @@ def test_killed_writer_loses_nothing_that_was_committed(tmp_path):
     command = [sys.executable, "-m", "journals.worker", str(database), str(log), str(COUNT)]
     finished: set[str] = set()
     kills = at_work = 0
-    begin = time.monotonic()
-    while kills < KILLS and time.monotonic() - begin < LONGEST:
+    while kills < KILLS:
         before = len(lines_of(log))
         process = subprocess.Popen(command, env={"PYTHONPATH": ":".join(sys.path)}, stdout=subprocess.PIPE)
         # Three of four are killed at work, after some requests have left; the others while they open the journal.
@@ -71,7 +69,6 @@ def test_killed_writer_loses_nothing_that_was_committed(tmp_path):
             for path in home.iterdir():
                 path.unlink()
             finished.clear()
-    assert kills == KILLS
     assert at_work >= KILLS // 2
     check_whole(database, log)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import threading
+import time
 
 import pytest
 from IPython.core.completer import provisionalcompleter
@@ -350,17 +351,28 @@ def test_reloading_in_mid_run_loses_nothing(shell, run):
     assert done.result == [200]
 
 
+def when_one_is_done(act):
+    """Act as soon as the next run has a finished row."""
+    before = last_run()
+
+    def watch():
+        while last_run() is before or last_run().progress.done < 1:
+            time.sleep(0.02)
+        act()
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     "cell",
     [
-        "%%fastreq orders\n{{base}}/1\n{{base}}/delay/20",
-        "%%time\nget_ipython().run_cell_magic('fastreq', 'orders', '{{base}}/1\\n{{base}}/delay/20')",
+        "%%fastreq orders\n{{base}}/1\n{{base}}/delay/3600",
+        "%%time\nget_ipython().run_cell_magic('fastreq', 'orders', '{{base}}/1\\n{{base}}/delay/3600')",
     ],
 )
 def test_an_interrupt_keeps_the_finished_rows_and_ends_as_interrupted(shell, run, cell):
-    timer = threading.Timer(0.8, os.kill, (os.getpid(), signal.SIGINT))
-    timer.start()
+    when_one_is_done(lambda: os.kill(os.getpid(), signal.SIGINT))
     done, printed = run(cell)
     assert isinstance(done.error_in_exec, KeyboardInterrupt)
     assert "KeyboardInterrupt: 1 of 2 rows were finished; they are in orders" in printed
@@ -369,9 +381,8 @@ def test_an_interrupt_keeps_the_finished_rows_and_ends_as_interrupted(shell, run
 
 
 def test_a_cancelled_run_ends_its_cell_normally_and_says_so(shell, run):
-    timer = threading.Timer(0.5, lambda: last_run().cancel())
-    timer.start()
-    done, printed = run("%%fastreq orders\n{{base}}/1\n{{base}}/delay/20")
+    when_one_is_done(lambda: last_run().cancel())
+    done, printed = run("%%fastreq orders\n{{base}}/1\n{{base}}/delay/3600")
     assert done.success
     assert "cancelled x1" in printed
     assert len(shell.user_ns["orders"]) == 2

@@ -21,7 +21,7 @@ def _closed():
     Widget.close_all()
 
 
-def until(told, seconds=10):
+def until(told, seconds=60):
     end = time.monotonic() + seconds
     while not told():
         assert time.monotonic() < end, "it did not come to be"

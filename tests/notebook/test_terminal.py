@@ -13,7 +13,7 @@ from serving.counting import CountingServer
 
 pytestmark = pytest.mark.kernel
 
-ENDS = 30
+ENDS = 60
 
 
 @pytest.fixture(scope="module")

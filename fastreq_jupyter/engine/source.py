@@ -19,7 +19,7 @@ _BLOCKING = 0.005
 
 
 class Source:
-    """Number the items of a source and remember how it ended.
+    """The items a run is given, numbered as they are drawn.
 
     Args:
         items: What to draw from.
@@ -34,6 +34,7 @@ class Source:
     def __init__(self, items: Iterable[Item] | AsyncIterable[Item], limit: int | None) -> None:
         self._iterator: Iterator[Item] | AsyncIterator[Item]
         self._iterator = items.__aiter__() if isinstance(items, AsyncIterable) else iter(items)
+        self._plain = self._iterator if isinstance(self._iterator, Iterator) else None
         self._limit = limit
         self._turn = asyncio.Lock()
         self._blocking = False
@@ -41,11 +42,18 @@ class Source:
         self.exhausted = limit == 0
         self.error: BaseException | None = None
 
+    @property
+    def ready(self) -> bool:
+        """Tell whether `pull` may be called: the source is a plain iterable that does not keep the loop waiting."""
+        return self._plain is not None and not self._blocking and not self.exhausted
+
+    def pull(self) -> tuple[int, Item] | None:
+        """Return position and item of a plain source, or None at its end."""
+        return None if self._plain is None else self._numbered(self._next(self._plain))
+
     async def draw(self) -> tuple[int, Item] | None:
         """Return position and item, or None at the end."""
         if isinstance(self._iterator, Iterator):
-            if not self._blocking:
-                return self._numbered(self._pull(self._iterator))
             return await self._draw_in_turn(self._iterator)
         async with self._turn:
             if self.exhausted:
@@ -60,8 +68,8 @@ class Source:
 
     def rest(self) -> Iterator[tuple[int, Item]]:
         """Give what is left of a synchronous source."""
-        while not self.exhausted and isinstance(self._iterator, Iterator):
-            numbered = self._numbered(self._pull(self._iterator))
+        while not self.exhausted and self._plain is not None:
+            numbered = self.pull()
             if numbered is not None:
                 yield numbered
 
@@ -81,9 +89,9 @@ class Source:
         """Let the loop come round before each item, or all workers' draws would be one long stop, deaf to an interrupt."""
         async with self._turn:
             await asyncio.sleep(0)
-            return None if self.exhausted else self._numbered(self._pull(iterator))
+            return None if self.exhausted else self._numbered(self._next(iterator))
 
-    def _pull(self, iterator: Iterator[Item]) -> Item | None:
+    def _next(self, iterator: Iterator[Item]) -> Item | None:
         began = perf_counter()
         try:
             return next(iterator, None)

@@ -9,8 +9,9 @@ import brotli
 import pytest
 import zstandard
 
-from fastreq_jupyter.engine.sink import Body, iter_body, read_body
+from fastreq_jupyter.engine.body import Body, iter_body, read_body
 from fastreq_jupyter.errors import BackendError
+from fastreq_jupyter.policy.framing import Head, read_head
 
 TEXT = b"".join(b"line %d of a body that compresses\n" % i for i in range(20_000))
 ROOM = 100 * 2**20
@@ -33,7 +34,7 @@ class Answer:
 
     def __init__(self, *chunks, status=200, **headers):
         self.status = status
-        self.headers = tuple((name.replace("_", "-"), value) for name, value in headers.items())
+        self.fields = tuple((name.replace("_", "-").encode(), value.encode()) for name, value in headers.items())
         self.chunks = list(chunks)
         self.reads = 0
 
@@ -48,6 +49,10 @@ class Answer:
         pass
 
 
+def head_of(answer):
+    return read_head(answer.status, answer.fields)
+
+
 class OpenGate:
     def __init__(self):
         self.admitted = 0
@@ -57,7 +62,7 @@ class OpenGate:
 
 
 def read(answer, *, method="GET", max_body=ROOM, gate=None, file=None):
-    return asyncio.run(read_body(answer, method=method, max_body=max_body, gate=gate or OpenGate(), file=file))
+    return asyncio.run(read_body(answer, head_of(answer), method=method, max_body=max_body, gate=gate or OpenGate(), file=file))
 
 
 def failure(answer, **more):
@@ -173,7 +178,9 @@ def test_error_of_the_stream_is_passed_on():
 
 def test_body_comes_in_pieces_to_who_iterates():
     async def collect():
-        async with aclosing(iter_body(Answer(gzip.compress(TEXT), content_encoding="gzip"), method="GET", max_body=ROOM)) as body:
+        async with aclosing(
+            iter_body(Answer(gzip.compress(TEXT), content_encoding="gzip"), Head(codings=("gzip",)), method="GET", max_body=ROOM)
+        ) as body:
             return [len(piece) async for piece in body]
 
     sizes = asyncio.run(collect())
@@ -192,7 +199,13 @@ def test_other_tasks_run_while_one_chunk_decodes():
                 await asyncio.sleep(0)
 
         task = asyncio.create_task(count())
-        await read_body(Answer(gzip.compress(bytes(20 * 2**20)), content_encoding="gzip"), method="GET", max_body=ROOM, gate=OpenGate())
+        await read_body(
+            Answer(gzip.compress(bytes(20 * 2**20)), content_encoding="gzip"),
+            Head(codings=("gzip",)),
+            method="GET",
+            max_body=ROOM,
+            gate=OpenGate(),
+        )
         task.cancel()
         return turns
 

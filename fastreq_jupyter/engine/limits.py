@@ -1,4 +1,4 @@
-"""When an attempt may start: the run's rate, a host's rate and pauses, and the memory bodies may take meanwhile.
+"""When an attempt may start: the run's rate, a host's queue, rate and pauses, and the memory bodies may take meanwhile.
 
 What concerns a host as such (its rate bucket, a pause it asked for) is shared by all runs of the process and lives on
 between them; what concerns a run (slots, breaker) is the run's own.
@@ -15,20 +15,26 @@ from typing import TYPE_CHECKING
 from fastreq_jupyter.policy.rate import Gcra, interval_of
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastreq_jupyter.engine.attempt import Job
+    from fastreq_jupyter.engine.progress import Tally
     from fastreq_jupyter.options import Rate
+    from fastreq_jupyter.policy.health import Health
     from fastreq_jupyter.url import Origin
 
-__all__ = ["Gate", "Host", "MemoryGate", "Ticket", "host_at"]
+__all__ = ["Host", "HostQueue", "MemoryGate", "RateLimiter", "Ticket", "host_at"]
 
 
 class Host:
-    """Hold what all runs must respect of one server. Thread-safe."""
+    """What all runs must respect of one server: its rate, and pauses it asked for. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._limits: dict[object, tuple[Rate, int]] = {}
         self._bucket: Gcra | None = None
-        self.paused_until = float("-inf")
+        self.paused_until = 0.0
+        self.limited = False
 
     def limit(self, owner: object, rate: Rate | None, burst: int) -> None:
         """Set or, with None, lift the rate of one run; the lowest of all runs holds."""
@@ -37,18 +43,14 @@ class Host:
                 self._limits.pop(owner, None)
             else:
                 self._limits[owner] = (rate, burst)
-            if not self._limits:
+            self.limited = bool(self._limits)
+            if not self.limited:
                 return
             lowest = max(self._limits.values(), key=lambda limit: interval_of(*limit))
             if self._bucket is None:
                 self._bucket = Gcra(*lowest)
             else:
                 self._bucket.retune(*lowest)
-
-    @property
-    def limited(self) -> bool:
-        """Tell whether any run set a rate."""
-        return bool(self._limits)
 
     def pause(self, until: float) -> None:
         """Let nothing start before `until`, seconds of `perf_counter`."""
@@ -57,17 +59,20 @@ class Host:
 
     def peek(self, now: float) -> float:
         """Return seconds until an attempt may start, 0.0 when it may now."""
-        wait = self.paused_until - now
-        if wait > 0:
-            return wait
-        return self._bucket.peek(now) if self._bucket is not None and self._limits else 0.0
+        return self._pause_left(now) or (self._bucket.peek(now) if self._bucket is not None and self.limited else 0.0)
 
     def take(self, now: float) -> float:
         """Take the right to start one attempt, or return seconds to wait."""
-        wait = self.paused_until - now
-        if wait > 0:
-            return wait
-        return self._bucket.take(now) if self._bucket is not None and self._limits else 0.0
+        return self._pause_left(now) or (self._bucket.take(now) if self._bucket is not None and self.limited else 0.0)
+
+    def _pause_left(self, now: float) -> float:
+        if not self.paused_until:
+            return 0.0
+        with self._lock:
+            left = self.paused_until - now
+            if left <= 0:
+                self.paused_until = left = 0.0
+        return left
 
 
 _HOSTS: dict[Origin, Host] = {}
@@ -80,8 +85,108 @@ def host_at(origin: Origin) -> Host:
         return _HOSTS.setdefault(origin, Host())
 
 
-class Gate:
-    """Let attempts of one run through at its rate, first come first served.
+class HostQueue:
+    """A run's waiting queue for one host: how many attempts go there at once, and which waits for its turn.
+
+    Args:
+        origin: The host.
+        health: Breaker of this run for it.
+        cap: Requests in flight at most, None for no limit of its own.
+        tally: Counts what waits here.
+        ready: Called with a job whose time has come.
+    """
+
+    def __init__(self, origin: Origin, health: Health, *, cap: int | None, tally: Tally, ready: Callable[[Job], None]) -> None:
+        self.origin = origin
+        self.host: Host = host_at(origin)
+        self.health = health
+        self.cap = cap
+        self.active = 0
+        self.stopped: str | None = None
+        self.waiting: deque[Job] = deque()
+        self.unavailable_in_row = 0
+        self._tally = tally
+        self._released = 0
+        self._ready = ready
+        self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def free(self) -> bool:
+        """Tell whether an attempt may start without asking for anything: no limit is set, nobody waits, all is well."""
+        host = self.host
+        return self.cap is None and not (self._released or self.waiting or self.health.failures or host.limited or host.paused_until)
+
+    def admit(self, job: Job) -> bool:
+        """Let a job start (and count it as active), or keep it until it may."""
+        if job.released:
+            job.released = False
+            self._released -= 1
+        elif self.waiting:
+            self.waiting.append(job)
+            self._tally.waiting += 1
+            return False
+        if not self._room() or self.host.peek(perf_counter()) > 0:
+            self.keep(job)
+            return False
+        self.active += 1
+        return True
+
+    def keep(self, job: Job) -> None:
+        """Put a job that could not start after all back to the head of the queue."""
+        self.waiting.appendleft(job)
+        self._tally.waiting += 1
+        self.pump()
+
+    def leave(self) -> None:
+        """Count one attempt less in flight."""
+        self.active -= 1
+        if self.waiting:
+            self.pump()
+
+    def pump(self) -> None:
+        """Let the next waiting job go if it may; called whenever something changed."""
+        while self.waiting and self._room(self._released):
+            # At a host's rate one goes at a time and calls the next when it has its token: first come, first served.
+            if self._released and self.host.limited:
+                return
+            wait = self.host.peek(perf_counter())
+            if wait > 0:
+                self._wake_in(wait)
+                return
+            job = self.waiting.popleft()
+            self._tally.waiting -= 1
+            job.released = True
+            self._released += 1
+            self._ready(job)
+
+    def empty(self) -> list[Job]:
+        """Return, and forget, what waits here."""
+        jobs = list(self.waiting)
+        self.waiting.clear()
+        self._tally.waiting -= len(jobs)
+        return jobs
+
+    def close(self) -> None:
+        """Stop the timer."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _room(self, coming: int = 0) -> bool:
+        cap = 1 if self.health.down else self.cap
+        return cap is None or self.active + coming < cap
+
+    def _wake_in(self, seconds: float) -> None:
+        self.close()
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._wake)
+
+    def _wake(self) -> None:
+        self._timer = None
+        self.pump()
+
+
+class RateLimiter:
+    """The rate of one run: attempts go through first come, first served.
 
     The token is taken at the moment of release, so a lagging loop never lets a window see more than the rate allows.
     """
@@ -90,6 +195,11 @@ class Gate:
         self._bucket = None if rate is None else Gcra(rate, burst)
         self._queue: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+
+    @property
+    def limited(self) -> bool:
+        """Tell whether there is a rate, or anybody still waits for the one there was."""
+        return self._bucket is not None or bool(self._queue)
 
     @property
     def waiting(self) -> int:

@@ -1,0 +1,191 @@
+"""Where a body goes: counted, decoded, capped, then kept or written to a file; once for all backends.
+
+The law: what is returned is whole. A body that is cut off, wrongly coded, of another length than its Content-Length or
+longer than it may be is an error and never a shorter body. Sizes count after decompression.
+"""
+
+from __future__ import annotations
+
+from asyncio import sleep
+from contextlib import aclosing, suppress
+from io import BytesIO
+from typing import TYPE_CHECKING, NamedTuple, Protocol
+
+from fastreq_jupyter.engine.decoding import ACCEPT_ENCODING, STEP, Decoder, make_decoder
+from fastreq_jupyter.errors import BackendError
+from fastreq_jupyter.options import show_bytes
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator
+
+    from fastreq_jupyter.backends.base import Stream
+    from fastreq_jupyter.policy.framing import Head
+
+__all__ = ["ACCEPT_ENCODING", "Body", "Destination", "Gate", "iter_body", "read_body", "whole_body"]
+
+_WITHOUT_BODY = frozenset({204, 304})
+# Other tasks run after this many decoded bytes, though all of them came in one read.
+_TURN = 2**20
+# Coded bytes that are decoded at once: what comes of them stays in the order of one turn.
+_CODED_AT_ONCE = 4096
+
+
+class Body(NamedTuple):
+    """What was read: the bytes (None where they went elsewhere) and how many there were, after decoding."""
+
+    content: bytes | None
+    size_bytes: int
+
+
+class Gate(Protocol):
+    """A bound on the bytes in memory."""
+
+    async def admit(self, size: int, /) -> None:
+        """Return when `size` more bytes may be held."""
+        ...
+
+
+class Destination(Protocol):
+    """Whatever takes the bytes of a body: a file."""
+
+    def write(self, data: bytes, /) -> object:
+        """Take some bytes."""
+        ...
+
+
+def whole_body(stream: Stream, head: Head, *, method: str, max_body: int) -> bytes | None:
+    """Return the decoded body of an answer that has arrived whole, None where it must be read (`read_body`).
+
+    Raises:
+        BackendError: As `read_body`.
+    """
+    if method == "HEAD" or stream.status in _WITHOUT_BODY:
+        return None
+    length = head.length
+    if length is not None and length > max_body:
+        _refuse_beyond(length, max_body)
+    if head.codings and (length is None or length > _CODED_AT_ONCE):
+        return None
+    raw = stream.take()
+    if raw is None:
+        return None
+    size = len(raw)
+    if size != length and length is not None:
+        raise _other_length(size, length)
+    if head.codings and raw:
+        return _decode_at_once(raw, head, max_body)
+    if size > max_body:
+        _refuse_beyond(size, max_body)
+    return raw
+
+
+async def read_body(  # noqa: PLR0913 - what a body is read from, how, and where it goes
+    stream: Stream, head: Head, *, method: str, max_body: int, gate: Gate | None = None, file: Destination | None = None
+) -> Body:
+    """Read a body to its end.
+
+    Args:
+        stream: A response, nothing of its body read yet.
+        head: What its head says of the body.
+        method: Of the request: an answer to HEAD has no body, nor has 204 or 304, whatever the header says.
+        max_body: Bytes after decompression at most.
+        gate: Asked before bytes are kept in memory, None for no bound.
+        file: Gets the bytes in place of memory.
+
+    Raises:
+        BackendError: "too large", "decoding", or what the stream raises ("protocol").
+        OSError: The file cannot be written.
+    """
+    size = 0
+    first: bytes | None = None
+    kept: BytesIO | None = None
+    async with aclosing(iter_body(stream, head, method=method, max_body=max_body)) as pieces:
+        async for piece in pieces:
+            size += len(piece)
+            if file is not None:
+                file.write(piece)
+                continue
+            if gate is not None:
+                await gate.admit(len(piece))
+            # Most bodies are one piece. Of more one growing buffer is made: joining a list would hold the body twice.
+            if first is None:
+                first = piece
+            elif kept is None:
+                kept = BytesIO()
+                kept.write(first)
+                first = b""
+                kept.write(piece)
+            else:
+                kept.write(piece)
+    if file is not None:
+        return Body(None, size)
+    return Body((first or b"") if kept is None else kept.getvalue(), size)
+
+
+async def iter_body(stream: Stream, head: Head, *, method: str, max_body: int) -> AsyncGenerator[bytes, None]:
+    """Give the decoded body in pieces as they arrive; arguments and errors are those of `read_body`."""
+    if stream.status in _WITHOUT_BODY or method == "HEAD":
+        # One read tells the backend that the exchange is over; what it says does not matter any more.
+        with suppress(BackendError):
+            await stream.read()
+        return
+    if head.codings:
+        async with aclosing(_decoded(stream, head, max_body)) as pieces:
+            async for piece in pieces:
+                yield piece
+        return
+    if head.length is not None:
+        _refuse_beyond(head.length, max_body)
+    size = 0
+    while piece := await stream.read():
+        size += len(piece)
+        _refuse_beyond(size, max_body)
+        yield piece
+    if head.length is not None and size != head.length:
+        raise _other_length(size, head.length)
+
+
+async def _decoded(stream: Stream, head: Head, max_body: int) -> AsyncGenerator[bytes, None]:
+    decoder = make_decoder(head.codings)
+    coded = size = turn = 0
+    while data := await stream.read():
+        coded += len(data)
+        # A coding can go on for ever without giving a byte.
+        _refuse_beyond(coded - STEP, max_body)
+        for piece in decoder.decode(data):
+            size += len(piece)
+            _refuse_beyond(size, max_body)
+            yield piece
+            turn += len(piece)
+            if turn >= _TURN:
+                turn = 0
+                await sleep(0)
+    _finish(decoder, head, coded)
+
+
+def _decode_at_once(raw: bytes, head: Head, max_body: int) -> bytes:
+    decoder = make_decoder(head.codings)
+    size, pieces = 0, []
+    for piece in decoder.decode(raw):
+        size += len(piece)
+        _refuse_beyond(size, max_body)
+        pieces.append(piece)
+    _finish(decoder, head, len(raw))
+    return b"".join(pieces)
+
+
+def _finish(decoder: Decoder, head: Head, coded: int) -> None:
+    if head.length is not None and coded != head.length:
+        raise _other_length(coded, head.length)
+    # An empty body is empty whatever coding the header names.
+    if coded:
+        decoder.finish()
+
+
+def _other_length(size: int, length: int) -> BackendError:
+    return BackendError("protocol", f"the body has {size:,} bytes, its Content-Length says {length:,}")
+
+
+def _refuse_beyond(size: int, max_body: int) -> None:
+    if size > max_body:
+        raise BackendError("too large", f"the body is longer than max_body, {show_bytes(max_body)}")

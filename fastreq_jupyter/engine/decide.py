@@ -1,0 +1,128 @@
+"""What an attempt came to: the outcome of its request, or when the next attempt may start."""
+
+from __future__ import annotations
+
+import random
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from fastreq_jupyter.engine.reading import read_data
+from fastreq_jupyter.model import Attempt, Outcome
+from fastreq_jupyter.policy.retry import RETRIED, Failure, Verdict, decide
+from fastreq_jupyter.redact import one_line, redact_text
+
+if TYPE_CHECKING:
+    from fastreq_jupyter.engine.attempt import Job
+    from fastreq_jupyter.options import Options
+
+__all__ = ["conclude", "cut_off", "got_answer"]
+
+_BAD = 400
+_TOO_MANY = 429
+_UNAVAILABLE = 503
+_UNAVAILABLE_IN_ROW = 5
+_FINAL = Verdict(retry=False)
+
+
+def conclude(job: Job, options: Options) -> tuple[Outcome | None, Verdict]:
+    """Conclude a finished attempt; its record is added to ``job.attempts``.
+
+    Args:
+        job: The request with what came of its attempt.
+        options: Of the run.
+
+    Returns:
+        The outcome, None where the request is tried again; and the verdict, whose `pause` is set only where it concerns
+        the whole host.
+    """
+    response, failure = job.response, job.failure
+    data: Any = None
+    error: str | None = None
+    detail: str | None = None
+    if failure is not None:
+        error, detail = failure.kind, failure.detail
+    elif response is not None and response.content is None:
+        data = response.path
+    elif response is not None and response.content is not None:
+        data, error, detail = read_data(
+            response.content, job.content_type, status=response.status, return_type=options.return_type, method=job.request.method
+        )
+    if failure is None and response is not None and response.status >= _BAD:
+        error, detail = f"http {response.status}", _safe_reason(job, response.reason)
+    if error is None:
+        verdict = _FINAL
+    else:
+        verdict = _verdict(job, options)
+        if verdict.detail:
+            detail = f"{detail}; {verdict.detail}" if detail else verdict.detail
+        detail = None if detail is None else one_line(detail)
+    _record(job, error, detail, verdict.wait if verdict.retry else 0.0)
+    if verdict.retry:
+        return None, verdict
+    if options.return_type == "response":
+        data = response
+    return Outcome(job.position, job.request, job.attempts, response, data, error, detail), verdict
+
+
+def cut_off(job: Job) -> None:
+    """Add the record of an attempt that was cancelled while under way."""
+    _record(job, "cancelled", "cut off while under way", 0.0)
+
+
+def got_answer(job: Job) -> bool:
+    """Tell whether the attempt got an answer that is not worth a retry."""
+    return job.failure is None and job.response is not None and job.response.status not in RETRIED
+
+
+def _record(job: Job, error: str | None, detail: str | None, retry_wait: float) -> None:
+    response, failure = job.response, job.failure
+    attempt = Attempt(
+        len(job.attempts) + 1,
+        job.started_at,
+        job.start,
+        # The moment at which the last byte had come, where nothing had to be decided after it.
+        job.hops[-1].response_end if error is None and job.hops else perf_counter(),
+        job.start - job.ready_at,
+        job.hops,
+        None if response is None else response.status,
+        error,
+        detail,
+        retry_wait,
+        failure is None or failure.sent,
+        job.redirects,
+    )
+    job.attempts = (*job.attempts, attempt) if job.attempts else (attempt,)
+
+
+def _safe_reason(job: Job, reason: str) -> str | None:
+    """Return the reason phrase, in which a server may say our own secrets back to us."""
+    return redact_text(reason, job.secrets) if reason and not reason.isalpha() else reason or None
+
+
+def _verdict(job: Job, options: Options) -> Verdict:
+    response, failure = job.response, job.failure
+    status = response.status if response is not None and failure is None else None
+    pausing = _concerns_host(job, status)
+    if job.handed:
+        return _FINAL
+    verdict = decide(
+        Failure(
+            number=len(job.attempts) + 1,
+            repeatable=options.retry_unsafe or job.request.idempotent,
+            sent=failure is None or failure.sent,
+            status=status,
+            error=None if failure is None else failure.kind,
+            retry_after=response.header("retry-after") if status is not None and response is not None else None,
+        ),
+        max_retries=options.max_retries,
+        jitter=random.random(),  # noqa: S311 - not for secrets: it only spreads retries
+        now=datetime.now(UTC),
+    )
+    return verdict if pausing or not verdict.pause else Verdict(verdict.retry, verdict.wait, 0.0, verdict.detail)
+
+
+def _concerns_host(job: Job, status: int | None) -> bool:
+    host = job.host
+    host.unavailable_in_row = host.unavailable_in_row + 1 if status == _UNAVAILABLE else 0
+    return status == _TOO_MANY or host.unavailable_in_row >= _UNAVAILABLE_IN_ROW

@@ -1,7 +1,7 @@
 # Two commands for a fresh machine with Python >= 3.11, make, node and npm:  make demo  and  make test.
 # Each sets up what it needs and keeps stamps in .make/, so that the next time is quick.
 
-.PHONY: help demo lab test check lint types front docs bench pictures setup kernels httpbin chromium clean
+.PHONY: help demo lab test check lint types front docs bench bench-page bench-readme pictures setup kernels oldest httpbin chromium requests clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -37,7 +37,9 @@ help:
 	@echo "make test      everything: lint, types, front end, Python, notebooks, kernels, browsers"
 	@echo "make check     lint, types and the fast tests, under a minute"
 	@echo "make docs      write the generated parts of README.md anew"
-	@echo "make bench     benchmarks"
+	@echo "make bench     benchmarks, half an hour; QUICK=1: minutes; WORKLOADS=\"200b h2\" CLIENTS=\"curl raw-*\" ROUNDS=3"
+	@echo "make bench-page  how smoothly the page draws, in a browser; make bench ends with it"
+	@echo "make bench-readme  write the last benchmarks into README.md and docs"
 	@echo "make pictures  screenshots for the README"
 	@echo "make clean     remove everything that make made"
 
@@ -48,13 +50,22 @@ lab: setup
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_quickstart.ipynb
 
 # Fast failures first; the last line is pytest's closing line.
-test: lint types front kernels httpbin chromium
+test: lint types front oldest kernels httpbin chromium requests
 	@$(PYTEST)
+
+# requests with urllib3 itself: beside niquests another library has that name. It sees no plugin and no other conftest.
+requests: $(STAMPS)/plain
+	@PYTHONPATH=. .venv-plain/bin/python -m pytest --confcutdir tests/backends tests/backends/test_[!h]*.py -k requests
 
 # Every backend against servers that misbehave in real time is left to `make test`.
 SLOW_ROOMS := backends benchmarks browser contract faultserver integration
 check: lint types front
 	@$(PYTEST) -m "not slow and not kernel and not browser" $(SLOW_ROOMS:%=--ignore=tests/%)
+
+# Lower bounds are promises, too: fast tests that need neither kernel nor browser, on the oldest versions allowed.
+OLDEST_ROOMS := backends cell client engine frame journal options policy
+oldest: $(STAMPS)/oldest
+	@.venv-oldest/bin/python -m pytest -n 2 --dist worksteal -m "not slow and not kernel and not browser" $(OLDEST_ROOMS:%=tests/%)
 
 lint: setup
 	@$(BIN)/ruff format --check $(CODE)
@@ -69,8 +80,17 @@ front: setup
 docs: setup
 	@$(BIN)/python tests/readme_parts.py --write
 
-bench: setup
-	@$(BIN)/python -m pytest -n 0 -s tests/benchmarks -m ""
+PEERS := aiohttp niquests httpx requests pycurl fastreq2 fastreq3
+BENCH := PYTHONPATH=tests $(BIN)/python -m benchmarks.bench
+bench: setup $(STAMPS)/nginx $(PEERS:%=$(STAMPS)/bench-%)
+	@$(BENCH) $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) --workloads "$(WORKLOADS)" --clients "$(CLIENTS)"
+	@$(if $(QUICK)$(WORKLOADS),,$(MAKE) --no-print-directory bench-page)
+
+bench-page: setup chromium
+	@$(BIN)/python -m pytest -n 0 -s tests/benchmarks/page_frames.py
+
+bench-readme: setup
+	@$(BENCH) --write
 
 pictures: setup chromium
 	@$(BIN)/python tests/browser/pictures.py
@@ -115,10 +135,21 @@ $(STAMPS)/kernel631: pyproject.toml $(BUNDLE) | $(STAMPS) .venv-kernel631/bin/py
 	@$(INSTALL_HERE) .venv-kernel631/bin/python $(PIP) -e . --group kernel631
 	@touch $@
 
+$(STAMPS)/oldest: pyproject.toml tests/oldest.py $(BUNDLE) | $(STAMPS) .venv-oldest/bin/python
+	@echo "setting up: an environment with the oldest versions allowed"
+	@.venv-oldest/bin/python tests/oldest.py >$@.constraints
+	@$(INSTALL_HERE) .venv-oldest/bin/python $(PIP) -c $@.constraints -e . --group oldest
+	@touch $@
+
 # httpbin asks for an old greenlet, Playwright for a new one: it gets an environment of its own.
 $(STAMPS)/httpbin: pyproject.toml | $(STAMPS) .venv-httpbin/bin/python
 	@echo "setting up: httpbin"
 	@.venv-httpbin/bin/python $(PIP) --group httpbin
+	@touch $@
+
+$(STAMPS)/plain: pyproject.toml | $(STAMPS) .venv-plain/bin/python
+	@echo "setting up: a third environment with requests alone"
+	@.venv-plain/bin/python $(PIP) --group plain
 	@touch $@
 
 # Debian's browser where it may be installed; without one the browser tests skip, but never in CI.
@@ -131,7 +162,20 @@ $(STAMPS)/chromium: | $(STAMPS)
 	elif [ "$$CI" = true ]; then echo "chromium is missing and cannot be installed here: apt-get install chromium" >&2; exit 1; \
 	else echo "chromium is missing, browser tests will be skipped: apt-get install chromium"; fi
 
+# Debian's nginx, unpacked and not installed: installed it would start serving port 80.
+$(STAMPS)/nginx: | $(STAMPS)
+	@if command -v nginx >/dev/null || test -x /usr/sbin/nginx; then mkdir -p $@; \
+	elif (cd $(STAMPS) && apt-get download -qq nginx && dpkg -x nginx_*.deb nginx && nginx/usr/sbin/nginx -v) >/dev/null 2>&1; then :; \
+	else rm -rf $@; echo "nginx is missing, a slower server without HTTP/2 takes its place: apt-get install nginx-light"; fi
+
+# Each peer has an environment of its own: niquests takes the place of the urllib3 that requests uses.
+.PRECIOUS: %/bin/python
+$(STAMPS)/bench-%: pyproject.toml | $(STAMPS) .venv-bench-%/bin/python
+	@echo "setting up: $* for the benchmarks"
+	@if .venv-bench-$*/bin/python $(PIP) --group bench-$*; then touch $@; \
+	else echo "$* cannot be installed here, the tables will say so"; fi
+
 clean:
-	rm -rf $(STAMPS) $(VENV) .venv-kernel631 .venv-httpbin demo-output js/node_modules fastreq_jupyter/notebook/static build dist
+	rm -rf $(STAMPS) $(VENV) .venv-kernel631 .venv-oldest .venv-httpbin .venv-plain .venv-bench-* demo-output js/node_modules fastreq_jupyter/notebook/static build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find fastreq_jupyter tests notebooks -name __pycache__ -prune -exec rm -rf {} +

@@ -27,6 +27,7 @@ import threading
 import weakref
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -39,6 +40,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Mark",
     "Waited",
+    "beside",
     "in_ipython",
     "interruption",
     "is_service",
@@ -140,6 +142,26 @@ def is_service(loop: asyncio.AbstractEventLoop) -> bool:
     return _service.serves(loop)
 
 
+async def beside(function: Callable[[], T]) -> T:
+    """Wait natively for a plain function that runs in a daemon thread of its own, while the loop goes on.
+
+    A wait that is cancelled ends at once; the thread then ends by itself, its result is dropped.
+    """
+    future: Future[T] = Future()
+    context = copy_context()
+
+    def work() -> None:
+        try:
+            future.set_result(context.run(function))
+        except BaseException as error:  # noqa: BLE001 - the waiting task raises it
+            future.set_exception(error)
+
+    # Running from the start, so that a cancelled wait leaves it to the thread to fill.
+    future.set_running_or_notify_cancel()
+    threading.Thread(target=work, name="fastreq beside", daemon=True).start()
+    return await asyncio.wrap_future(future)
+
+
 def in_ipython() -> bool:
     """Tell whether this process is an IPython session."""
     ipython = sys.modules.get("IPython")
@@ -159,7 +181,7 @@ class _Service:
         with self._lock:
             # After a fork the child has the object but not the thread.
             if self._loop is None or self._thread is None or not self._thread.is_alive():
-                self._loop = asyncio.new_event_loop()
+                self._loop = _new_loop()
                 self._thread = threading.Thread(target=self._serve, args=(self._loop,), name="fastreq", daemon=True)
                 self._thread.start()
             return self._loop
@@ -190,7 +212,7 @@ class _Owner:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.runner = asyncio.Runner(loop_factory=asyncio.new_event_loop)
+        self.runner = asyncio.Runner(loop_factory=_new_loop)
         weakref.finalize(self, _close_runner, self.runner, self.pid)
 
 
@@ -204,6 +226,11 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
         return asyncio.get_running_loop()
     except RuntimeError:
         return None
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    # Windows' default loop does not watch sockets, which libcurl needs; what it has instead (pipes, processes) nobody needs here.
+    return asyncio.SelectorEventLoop() if sys.platform == "win32" else asyncio.new_event_loop()
 
 
 def _is_cell_task() -> bool:

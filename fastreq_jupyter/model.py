@@ -108,6 +108,22 @@ class Request:
         put(self, "save_as", save_as)
         put(self, "identity", identity)
 
+    def at(self, url: str) -> Request:
+        """Return the same request for another URL; many requests of a run differ in nothing else."""
+        made = object.__new__(Request)
+        put = object.__setattr__
+        put(made, "method", self.method)
+        put(made, "url", url)
+        put(made, "headers", self.headers)
+        put(made, "content", self.content)
+        put(made, "key", self.key)
+        put(made, "label", self.label)
+        put(made, "secrets", self.secrets)
+        put(made, "hide_data", self.hide_data)
+        put(made, "save_as", self.save_as)
+        put(made, "identity", self.identity)
+        return made
+
     @property
     def idempotent(self) -> bool:
         """Tell whether the method is idempotent (RFC 9110, 9.2.2) or the request carries an Idempotency-Key."""

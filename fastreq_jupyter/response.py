@@ -34,7 +34,7 @@ class Response:
         path: The file the body was saved to.
     """
 
-    __slots__ = ("_fields", "content", "final_url", "http_version", "path", "reason", "size_bytes", "status")
+    __slots__ = ("_content_type", "_fields", "content", "final_url", "http_version", "path", "reason", "size_bytes", "status")
 
     def __init__(  # noqa: PLR0913, PLR0917 - the record of a response
         self,
@@ -46,6 +46,7 @@ class Response:
         http_version: str = "1.1",
         reason: str = "",
         path: str | None = None,
+        content_type: str | None = None,
     ) -> None:
         self.status = status
         self._fields = headers
@@ -55,6 +56,8 @@ class Response:
         self.http_version = http_version
         self.reason = reason
         self.path = path
+        # The field's value, where whoever made the response has read it already.
+        self._content_type = content_type
 
     @property
     def headers(self) -> Headers:
@@ -66,6 +69,8 @@ class Response:
 
     def header(self, name: str) -> str | None:
         """Return the field value of that name, any case, repeated ones joined by ", "; None where absent."""
+        if self._content_type is not None and name == "content-type":
+            return self._content_type
         wanted, length = name.lower(), len(name)
         # Most names differ in length already, which spares the lower().
         values = [value for key, value in self.headers if len(key) == length and key.lower() == wanted]

@@ -17,9 +17,8 @@ _SAFE_QUERY = _SAFE_PATH + "?[]{}"
 _BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f]")
 # What most URLs are made of goes on the wire as it stands.
-_PLAIN = re.compile(
-    r"(https?://[A-Za-z0-9._-]+(?::[0-9]{1,5})?)((?:/[A-Za-z0-9\-._~!$&'()*+,;=:@/|]*)?(?:\?[A-Za-z0-9\-._~!$&'()*+,;=:@/|?]*)?)"
-)
+_PLAIN_ORIGIN = re.compile(r"https?://[A-Za-z0-9._-]+(?::[0-9]{1,5})?")
+_PLAIN_PATH = re.compile(r"/[A-Za-z0-9\-._~!$&'()*+,;=:@/|?]*")
 _LARGEST_PORT = 65_535
 _ABSOLUTE = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _AUTHORITY = re.compile(r"(?:\[([^\[\]]*)\]|([^\[\]:]*))(?::([^:]*))?")
@@ -54,17 +53,19 @@ class Target(NamedTuple):
         origin: Scheme, host (A-label, no brackets, lower case) and port.
         path_query: Path and query, percent-encoded, starting with "/".
         user, password: Decoded userinfo, or None; never part of `url`.
+        text: The whole where it was given just so, else "".
     """
 
     origin: Origin
     path_query: str
     user: str | None = None
     password: str | None = None
+    text: str = ""
 
     @property
     def url(self) -> str:
         """Return the absolute URI without userinfo and fragment."""
-        return _text_of(self.origin) + self.path_query
+        return self.text or _text_of(self.origin) + self.path_query
 
 
 @lru_cache(maxsize=4096)
@@ -75,10 +76,14 @@ def _text_of(origin: Origin) -> str:
 
 
 @lru_cache(maxsize=4096)
-def _plain_origin(text: str) -> Origin:
+def _plain_origin(text: str) -> tuple[Origin, bool] | None:
+    """Return the origin, and whether the text is its usual form; None where it takes more to read it."""
+    if not _PLAIN_ORIGIN.fullmatch(text):
+        return None
     scheme, _, authority = text.partition("://")
     host, colon, port = authority.partition(":")
-    return Origin(scheme, _encode_host(host), _port(port if colon else None, scheme))
+    origin = Origin(scheme, _encode_host(host), _port(port if colon else None, scheme))
+    return origin, str(origin) == text
 
 
 def parse_target(text: str) -> Target:
@@ -93,9 +98,10 @@ def parse_target(text: str) -> Target:
     Raises:
         ValueError: It is none; the message says why in one line and never shows userinfo.
     """
-    if (plain := _PLAIN.fullmatch(text)) and "/." not in text:
-        origin, path_query = plain.groups()
-        return Target(_plain_origin(origin), path_query if path_query[:1] == "/" else "/" + path_query)
+    start = text.find("/", 8)
+    if start > 0 and _PLAIN_PATH.fullmatch(text, start) and "/." not in text and (plain := _plain_origin(text[:start])):
+        origin, usual = plain
+        return Target(origin, text[start:], None, None, text if usual else "")
     text = text.strip()
     parts = _split(text)
     scheme = parts.scheme.lower()

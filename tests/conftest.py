@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 MEASURED = "measured"
-BACKENDS = ("niquests", "aiohttp", "requests")
+BACKENDS = ("curl", "aiohttp", "niquests", "requests")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -10,6 +10,8 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from fastreq_jupyter.backends.base import LIBRARIES, NAMES
+from fastreq_jupyter.backends.differences import CHOICES, DIFFERENCES
 from fastreq_jupyter.options import TABLE
 
 if TYPE_CHECKING:
@@ -60,7 +62,34 @@ def argument_types() -> str:
     return "".join(f"    {option.name}: {option.takes}\n" for option in TABLE.values() if "function" in option.doors)
 
 
-PARTS: dict[str, Callable[[], str]] = {"options": options_table, "arguments": argument_types}
+def backends_table() -> str:
+    """Return one row per backend: when to choose it, and what it can be asked for."""
+    features = ("http2", "http3", "http", "https", "socks4", "socks5")
+    lines = ["| backend | when to choose it | `http2` | `http3` | proxies |", "|---|---|---|---|---|"]
+    for name in NAMES:
+        can = LIBRARIES[name].can
+        cells = [f"`{name}`", CHOICES[name], *("yes" if feature in can else "refused" for feature in features[:2])]
+        cells.append(", ".join(scheme for scheme in features[2:] if scheme in can))
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def differences_table() -> str:
+    """Return one row per subject and backend."""
+    lines = ["| what | backend | what happens | why |", "|---|---|---|---|"]
+    for subject in dict.fromkeys(difference.subject for name in NAMES for difference in DIFFERENCES[name]):
+        for name in NAMES:
+            found = [difference for difference in DIFFERENCES[name] if difference.subject == subject]
+            lines += [f"| {subject} | `{name}` | {difference.effect} | {difference.reason} |" for difference in found]
+    return "\n".join(lines) + "\n"
+
+
+PARTS: dict[str, Callable[[], str]] = {
+    "options": options_table,
+    "arguments": argument_types,
+    "backends": backends_table,
+    "differences": differences_table,
+}
 
 
 def rewritten(text: str) -> str:

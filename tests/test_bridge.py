@@ -54,7 +54,7 @@ def interrupt_after(seconds, times=1):
     return thread
 
 
-def run_python(code, *, timeout=60):
+def run_python(code, *, timeout=240):
     return subprocess.run(
         [sys.executable, "-X", "dev", "-W", "error", "-c", textwrap.dedent(code)],
         capture_output=True,

@@ -47,7 +47,7 @@ def test_every_block_of_code_runs_in_one_kernel_from_top_to_bottom():
     with Kernel(sys.executable) as kernel:
         for language, code in BLOCKS:
             if language == "python":
-                ran = kernel.run(code, timeout=60)
+                ran = kernel.run(code, timeout=240)
                 assert ran.error is None, f"{code}\n{ran.error}\n{ran.text}"
 
 

@@ -1,256 +1,496 @@
-"""The aiohttp backend: HTTP/1.1, the cheapest of the three.
+"""The aiohttp backend: `aiohttp.ClientSession` over `aiohttp.TCPConnector`, by their public interface. HTTP/1.1.
 
-aiohttp sends GET and its kin again when a connection dies. Two locks prevent that: its own (private) switch where there
-is one, and our connector, which hands out one connection for each exchange and refuses the second.
+aiohttp sends an idempotent request again when its connection dies, a new one too. A client middleware, which sees each
+failure first, turns those into our error: the engine then sends again, and only where a kept connection had died.
 """
 
 from __future__ import annotations
 
+import asyncio
 import io
+import socket
 import ssl
+from contextvars import ContextVar
+from functools import lru_cache
+from math import inf, isnan, nan
+from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 import aiohttp
+from aiohttp.abc import AbstractResolver
 from multidict import CIMultiDict
 from yarl import URL
 
-from fastreq_jupyter.backends import base
-from fastreq_jupyter.backends.aiohttp_connection import TRIP, Connector, SocksConnector, Trip
+from fastreq_jupyter.backends import base, wire
 from fastreq_jupyter.backends.proxy import proxy_error, read_proxy
 from fastreq_jupyter.backends.resolver import Resolver
+from fastreq_jupyter.backends.sockets import watch
 from fastreq_jupyter.backends.trust import client_context
-from fastreq_jupyter.backends.wire import (
-    MAX_FIELD_BYTES,
-    SWITCHING,
-    connect_error,
-    framed,
-    lookup_error,
-    place,
-    switched_protocols,
-    tls_error,
-)
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable
+
+    from aiohttp.abc import ResolveResult
 
     from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
     from fastreq_jupyter.backends.proxy import ProxyServer
-    from fastreq_jupyter.backends.wire import Lines
+    from fastreq_jupyter.response import Headers
     from fastreq_jupyter.timing import Timing
-    from fastreq_jupyter.url import Origin
+    from fastreq_jupyter.url import Origin, Target
 
 __all__ = ["open_session"]
 
-OWN_FIELDS = ("User-Agent", "Accept", "Accept-Encoding", "Content-Type")
-NO_FIELDS: Any = CIMultiDict((name, None) for name in OWN_FIELDS)
 # aiohttp warns about larger bodies given as bytes.
 LARGE_BODY = 2**20
+MAX_FIELDS = 10_000
+KEPT_LINES = 256
+# Bytes of chunk extensions and trailers in a row.
+MAX_EMPTY = 2**20
+# Seconds since the last exchange in which the loop has surely turned: what came on an idle connection has been seen.
+RECENT = 0.01
+UNSAFE = frozenset({"POST", "PATCH"})
+# To these aiohttp adds a content type where there is none.
+TYPED = frozenset({"POST", "PUT", "PATCH"})
+INTERIM = (b"HTTP/1.1 1", b"HTTP/1.0 1")
+BODILESS = frozenset({204, 304})
+FAILURES = (aiohttp.ClientError, OSError, ValueError, RuntimeError)
 
 
 def open_session(key: SessionKey) -> Backend:
     """Open a session on the running loop.
 
     Raises:
-        OptionError: HTTP/2 is required, the proxy cannot be read, or a certificate cannot be read.
+        OptionError: HTTP/2 is required, the proxy cannot be used or read, or a certificate cannot be read.
     """
-    if key.http2 is True:
-        message = "http2=True is not possible with backend aiohttp, which speaks HTTP/1.1: use backend niquests"
+    if key.http2 is True or key.http3:
+        message = f"{'http3' if key.http3 else 'http2'}=True is not possible with backend aiohttp, which speaks HTTP/1.1: use backend curl"
         raise OptionError(message)
-    return AiohttpBackend(key)
+    proxy = read_proxy(key.proxy)
+    if proxy is not None and proxy.scheme == "socks5":
+        message = "proxy=socks5:// is not possible with backend aiohttp: use backend curl, or give an http:// or https:// proxy"
+        raise OptionError(message)
+    return AiohttpBackend(key, proxy)
 
 
-class Request(aiohttp.ClientRequest):
-    """Add no field of its own, and send the body at once also with ``Expect: 100-continue``, as the other backends do."""
+CURRENT: ContextVar[Stream] = ContextVar("fastreq_aiohttp_exchange")
 
-    def update_auto_headers(self, skip_auto_headers: Iterable[str] | None) -> None:  # noqa: ARG002 - aiohttp's signature
-        """Leave them all out; the session asks for the same, but then aiohttp works that out for each request."""
-        self._skip_auto_headers = NO_FIELDS
 
-    def update_expect_continue(self, expect: bool = False) -> None:  # noqa: FBT001, FBT002 - aiohttp's signature
-        """Do not wait for a server that may never say 100."""
+class Link(asyncio.Protocol):
+    """A connection, seen as asyncio's protocol before aiohttp's: notes what comes, and passes it on.
+
+    Heads are passed on one by one: aiohttp's parser throws a good answer away with bytes that follow it in the same piece
+    (a body after a 204, or one longer than its length), and goes through interim answers without end.
+    """
+
+    def __init__(self, transport: asyncio.Transport, connector: Connector) -> None:
+        inner: Any = transport.get_protocol()
+        self.transport = transport
+        self.stream: Stream | None = None
+        self.ended = self.failed = False
+        self._connector = connector
+        self._inner = inner
+        self._in_head = False
+        self._interim = self._empty = self._brought = 0
+        sock = transport.get_extra_info("socket")
+        self._readable = watch(sock.fileno()) if sock is not None else bool
+        self._pass_on: Callable[[bytes], None] = inner.data_received
+        self.eof_received, self.pause_writing, self.resume_writing = inner.eof_received, inner.pause_writing, inner.resume_writing  # type: ignore[method-assign]
+
+    def begin(self, stream: Stream) -> None:
+        """Start an exchange."""
+        self.stream, self._in_head, self._interim, self._empty, self._brought = stream, True, 0, 0, 0
+
+    def released(self) -> None:
+        """Take it back: aiohttp calls this when an exchange is done."""
+        self.stream = None
+        if not self._inner.should_close:
+            self._connector.keep(self)
+
+    def spent(self, *, look: bool) -> bool:
+        """Tell whether an idle connection has ended, or holds an answer nobody asked for; `look` asks the system, too."""
+        return self.ended or bool(self._inner.should_close) or (look and self._readable())
+
+    def abort(self) -> None:
+        """Close at once: no flush to a server that does not read."""
+        if not self.ended:
+            self.transport.abort()
+
+    def data_received(self, data: bytes) -> None:
+        """Pass on what came; where nobody asked for it, end the connection."""
+        if self.stream is None:
+            self.abort()
+        elif not self._in_head or (data := self._after_heads(data, self.stream.timing)):
+            self._pass_on(data)
+            if self.stream is not None and (content := self.stream.content) is not None:
+                self._bound(content, len(data))
+
+    def _after_heads(self, data: bytes, timing: Timing) -> bytes:
+        if isnan(timing.response_start):
+            timing.response_start = perf_counter()
+        while self._in_head and (end := data.find(b"\r\n\r\n") + 4) >= 4:  # noqa: PLR2004 - found
+            self._in_head = data.startswith(INTERIM)
+            self._pass_on(data[:end])
+            data = data[end:]
+            self._interim += self._in_head
+            if self._interim > wire.MAX_INTERIM:
+                self._inner.set_exception(wire.too_many_interim())
+                self.abort()
+                return b""
+        return data
+
+    def _bound(self, content: aiohttp.StreamReader, size: int) -> None:
+        """End a body that goes on and brings nothing: a chunk extension, or trailers, without end."""
+        self._empty = self._empty + size if content.total_bytes == self._brought else 0
+        self._brought = content.total_bytes
+        if self._empty > MAX_EMPTY:
+            content.set_exception(aiohttp.ClientPayloadError("nothing but framing"))
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Note how it ended."""
+        self.ended, self.failed = True, exc is not None
+        self._connector.idle.pop(self, None)
+        content = None if self.stream is None else self.stream.content
+        self._inner.connection_lost(exc)
+        # After a malformed chunk aiohttp would leave the reader of the body waiting.
+        if content is not None and not content.is_eof() and content.exception() is None:
+            content.set_exception(aiohttp.ClientPayloadError("malformed body"))
+
+
+class Connector(aiohttp.TCPConnector):
+    """aiohttp's connector: hands out living connections, notes how each was had, closes the oldest of too many idle ones."""
+
+    def __init__(self, resolver: Resolver, context: ssl.SSLContext, *, force_close: bool) -> None:
+        # Our resolver keeps answers itself and is then called in the exchange's own task, where its record is.
+        names = Names(resolver)
+        super().__init__(resolver=names, use_dns_cache=False, limit=0, ssl=context, force_close=force_close, socket_factory=_socket)
+        self.idle: dict[Link, None] = {}
+        self.most_idle = 40
+        self.active_at = 0.0
+
+    async def connect(self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:  # noqa: ASYNC109 - aiohttp's signature
+        """Return a connection that is not known to have ended."""
+        stream = CURRENT.get()
+        look = req.method in UNSAFE or perf_counter() - self.active_at > RECENT
+        while (transport := (connection := await super().connect(req, traces, timeout)).transport) is not None:
+            link: Any = transport.get_protocol()
+            if not (kept := type(link) is Link):
+                link = Link(transport, self)
+                transport.set_protocol(link)
+            self.idle.pop(link, None)
+            if not kept or not link.spent(look=look):
+                link.begin(stream)
+                stream.link = link
+                connection.add_callback(link.released)
+                self.active_at = _note_connection(stream.timing, kept=kept, encrypted=req.is_ssl())
+                break
+            connection.close()
+        return connection
+
+    def keep(self, link: Link) -> None:
+        """Count a connection among the idle ones."""
+        self.idle[link] = None
+        if len(self.idle) > self.most_idle:
+            oldest = next(iter(self.idle))
+            del self.idle[oldest]
+            oldest.abort()
+
+
+class Names(AbstractResolver):
+    """Our resolver in the form that aiohttp asks for."""
+
+    def __init__(self, resolver: Resolver) -> None:
+        self._resolver = resolver
+
+    async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
+        """Return the addresses of a name, and note how long it took."""
+        timing = CURRENT.get().timing
+        timing.domain_lookup_start = perf_counter()
+        addresses = await self._resolver.lookup(host, port)
+        timing.domain_lookup_end = perf_counter()
+        return [
+            {"hostname": host, "host": address.host, "port": port, "family": address.family, "proto": 0, "flags": 0}
+            for address in addresses
+            if family in (socket.AF_UNSPEC, address.family)
+        ]
+
+    async def close(self) -> None:
+        """Do nothing: the backend owns the resolver."""
+
+
+class TimedContext(ssl.SSLContext):
+    """A TLS context that notes when a handshake begins."""
+
+    def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
+        """Begin TLS on a connection; through a proxy over TLS the second time counts, the server's."""
+        CURRENT.get().timing.secure_connection_start = perf_counter()
+        return super().wrap_bio(*args, **options)
 
 
 class AiohttpBackend:
-    """Be one aiohttp session on one loop."""
+    """One aiohttp session on one loop, and a second one for exchanges that need a new connection."""
 
     name = "aiohttp"
+    phases = frozenset({"dns", "connect", "tls", "wait", "receive"})
 
-    def __init__(self, key: SessionKey) -> None:
-        self._proxy = read_proxy(key.proxy)
-        self._context = client_context(key)
-        self._resolver = Resolver()
-        self._session = self._open(force_close=False)
-        self._fresh: aiohttp.ClientSession | None = None
-        self._proxied: dict[str, Any] = {}
-        seen = {"dns", "connect", "tls", "wait", "receive"}
-        if self._proxy is not None and self._proxy.scheme == "socks5":
-            seen.discard("dns")
-        elif self._proxy is not None:
-            self._proxied = {"proxy": URL(self._proxy.url, encoded=True)}
-        self.phases = frozenset(seen)
+    def __init__(self, key: SessionKey, proxy: ProxyServer | None) -> None:
+        self._proxy = proxy
+        self._reserved = 0
+        self._lines: dict[tuple[str, Origin, Headers], CIMultiDict[str]] = {}
+        context, resolver = client_context(key, make=TimedContext), Resolver()
+        self._kept = Connector(resolver, context, force_close=False)
+        self._session = self._open(self._kept)
+        self._fresh = self._open(Connector(resolver, context, force_close=True))
 
-    def reserve(self, concurrency: int) -> None:
-        """Need nothing: connections are opened as they are needed."""
-
-    async def send(self, exchange: Exchange, marks: Timing) -> Stream:
-        """Send one request, return when the final head is read (see `Backend.send`)."""
-        lines = framed(exchange)
-        url = URL(exchange.target.url, encoded=True)
-        proxied = self._proxied_for(exchange, lines) if self._proxied else self._proxied
-        if lines.host is not None:
-            lines.fields.insert(0, ("Host", lines.host))
-        trip = Trip(marks, _own_head(exchange, url, lines, absolute=bool(proxied) and url.scheme == "http"))
-        TRIP.set(trip)
-        try:
-            response = await self._session_for(exchange).request(
-                exchange.method, url, headers=lines.fields, data=_payload(exchange.content), allow_redirects=False, **proxied
-            )
-        except BackendError:
-            raise
-        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
-            raise self._translate(error, exchange, connected=trip.connected) from error
-        if response.status == SWITCHING:
-            response.close()
-            raise switched_protocols()
-        return Stream(response, exchange.target.origin)
-
-    async def aclose(self) -> None:
-        """Close all connections; can be called twice."""
-        for session in (self._session, self._fresh):
-            if session is not None and not session.closed:
-                await session.close()
-
-    def _session_for(self, exchange: Exchange) -> aiohttp.ClientSession:
-        if not exchange.fresh:
-            return self._session
-        if self._fresh is None:
-            self._fresh = self._open(force_close=True)
-        return self._fresh
-
-    def _open(self, *, force_close: bool) -> aiohttp.ClientSession:
-        options: dict[str, Any] = {"ssl": self._context, "force_close": force_close}
-        if self._proxy is not None and self._proxy.scheme == "socks5":
-            connector: Connector = SocksConnector(self._resolver, self._proxy, **options)
-        else:
-            connector = Connector(self._resolver, **options)
-        session = aiohttp.ClientSession(
+    def _open(self, connector: Connector) -> aiohttp.ClientSession:
+        return aiohttp.ClientSession(
             connector=connector,
-            request_class=Request,
+            middlewares=(_send_once,),
             cookie_jar=aiohttp.DummyCookieJar(),
             # No timeout at all: the engine cancels at its deadline, which is cheaper and covers everything.
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
             trust_env=False,
-            skip_auto_headers=OWN_FIELDS,
-            max_line_size=MAX_FIELD_BYTES,
-            max_field_size=MAX_FIELD_BYTES,
+            max_line_size=wire.MAX_FIELD_BYTES,
+            max_field_size=wire.MAX_FIELD_BYTES,
+            max_headers=MAX_FIELDS,
         )
-        if hasattr(session, "_retry_connection"):
-            session._retry_connection = False  # noqa: SLF001 - it has no public switch; Connector is the second lock
-        return session
 
-    def _proxied_for(self, exchange: Exchange, lines: Lines) -> dict[str, Any]:
-        authorization = None if self._proxy is None else self._proxy.authorization
-        if exchange.target.origin.scheme == "http":
-            if authorization is not None:
-                lines.fields.append(("Proxy-Authorization", authorization))
-            return self._proxied
-        headers = {name: value for name, value in lines.fields if name.lower() == "user-agent" and lines.plain}
-        if authorization is not None:
-            headers["Proxy-Authorization"] = authorization
-        return {**self._proxied, "proxy_headers": headers}
+    def reserve(self, concurrency: int) -> None:
+        """Prepare for so many requests in flight: connections are opened as they are needed, twice as many stay idle."""
+        self._reserved = max(self._reserved, concurrency)
+        self._kept.most_idle = 2 * self._reserved
 
-    def _translate(self, error: Exception, exchange: Exchange, *, connected: bool) -> BackendError:
-        origin = exchange.target.origin
-        where = place(origin.host, origin.port)
-        if isinstance(error, aiohttp.ClientConnectorCertificateError):
-            return tls_error(error.certificate_error, where)
-        if isinstance(error, aiohttp.ClientConnectorSSLError):
-            return tls_error(error.os_error, where)
-        if self._proxy is not None and not connected:
-            return _refused_by(self._proxy, error)
-        return _broken(error, where, sent=True) if connected else _unconnected(error, origin.host, where)
+    async def send(self, exchange: Exchange, timing: Timing) -> Stream:
+        """Send one request, return when the final head is read (see `Backend.send`)."""
+        stream = Stream(exchange, timing, self._lines_of(exchange), self._proxy)
+        options: dict[str, Any] = {} if self._proxy is None else _through(self._proxy, stream)
+        if exchange.content or exchange.method in TYPED:
+            options |= {"data": _payload(exchange.content), "skip_auto_headers": ("Content-Type",)}
+        if exchange.connect_timeout is not None:
+            options["timeout"] = _patience(exchange.connect_timeout)
+        CURRENT.set(stream)
+        session = self._fresh if exchange.fresh else self._session
+        try:
+            response = await session.request(exchange.method, _url(exchange.target), allow_redirects=False, **options)
+        except FAILURES as error:
+            raise _translated(error, stream) from error
+        except asyncio.CancelledError:
+            if stream.link is not None:
+                stream.link.abort()
+            raise
+        if response.status == wire.SWITCHING:
+            response.close()
+            raise wire.switched_protocols()
+        stream.start(response)
+        return stream
+
+    def _lines_of(self, exchange: Exchange) -> CIMultiDict[str]:
+        """Return the lines of such a request that went out before: most of a run have no body and the same lines."""
+        if exchange.content is not None or exchange.fresh:
+            return _lines(exchange)
+        key = (exchange.method, exchange.target.origin, exchange.headers)
+        lines = self._lines.get(key)
+        if lines is None:
+            if len(self._lines) >= KEPT_LINES:
+                self._lines.clear()
+            lines = self._lines[key] = _lines(exchange)
+        return lines
+
+    async def aclose(self) -> None:
+        """Close all connections; can be called twice."""
+        await self._session.close()
+        await self._fresh.close()
 
 
 class Stream(base.Stream):
-    """Be one aiohttp response, its body still to come."""
+    """One exchange on its way through aiohttp, then its response.
 
-    __slots__ = ("_origin", "_response")
+    Attributes:
+        method, origin, connect_timeout: As in the exchange; its content is not held, for contexts of asyncio hold this.
+        timing: Record to fill.
+        lines: The field lines that go out.
+        proxy: What it goes through.
+        link: The connection that was handed out: from here on bytes may have left.
+        content: The body, once the head has come.
+    """
 
-    def __init__(self, response: aiohttp.ClientResponse, origin: Origin) -> None:
-        self._response = response
-        self._origin = origin
-        self.status = response.status
-        self.reason = _latin1(response.reason or "")
-        version = response.version
-        self.http_version = "1.1" if version is None else f"{version.major}.{version.minor}"
-        self.fields = response.raw_headers
+    __slots__ = ("_response", "connect_timeout", "content", "lines", "link", "method", "origin", "proxy", "timing")
+
+    def __init__(self, exchange: Exchange, timing: Timing, lines: CIMultiDict[str], proxy: ProxyServer | None) -> None:
+        self.method, self.origin, self.connect_timeout = exchange.method, exchange.target.origin, exchange.connect_timeout
+        self.timing, self.lines, self.proxy = timing, lines, proxy
+        self.link: Link | None = None
+        self.content: aiohttp.StreamReader | None = None
+
+    def start(self, response: aiohttp.ClientResponse) -> None:
+        """Read the head."""
+        self._response, self.content = response, response.content
+        self.status, self.fields, reason = response.status, response.raw_headers, response.reason or ""
+        self.reason = reason if reason.isascii() else reason.encode("utf-8", "surrogateescape").decode("latin-1")
+        self.http_version = "1.1" if response.version is None else f"{response.version.major}.{response.version.minor}"
+
+    def take(self) -> bytes | None:
+        """Return the whole body if its end is here (see `base.Stream.take`)."""
+        if not self._response.content.is_eof():
+            return None
+        try:
+            body = self._response.content.read_nowait()
+        except FAILURES as error:
+            raise self._broken_off() from error
+        self._end()
+        return body
 
     async def read(self) -> bytes:
         """Return the next raw bytes of the body, b"" at its end (see `base.Stream.read`)."""
         try:
-            return await self._response.content.readany()
-        except BackendError:
-            raise
-        except (aiohttp.ClientError, OSError, ValueError, RuntimeError) as error:
-            raise BackendError("protocol", f"{place(self._origin.host, self._origin.port)}: the body broke off or was malformed") from error
+            return await self._response.content.readany() or self._end()
+        except FAILURES as error:
+            raise self._broken_off() from error
 
     def close(self) -> None:
         """Close the connection unless the body was read whole, in which case it went back already."""
-        self._response.close()
+        if self.link is not None and self.link.stream is self:
+            self.link.abort()
+        if not self._response.closed:
+            self._response.close()
+
+    def where(self) -> str:
+        """Return host:port for a message."""
+        return wire.place(self.origin.host, self.origin.port)
+
+    def _end(self) -> bytes:
+        """Keep a body that goes on until the connection ends from passing for whole when it was reset."""
+        reset = self.link is not None and self.link.failed and self.method != "HEAD" and self.status not in BODILESS
+        if reset and not any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self.fields):
+            raise self._broken_off()
+        return b""
+
+    def _broken_off(self) -> BackendError:
+        return BackendError("protocol", f"{self.where()}: the body broke off or was malformed")
+
+
+async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
+    """Send our field lines in place of aiohttp's, and let it see no failure after which it would send again."""
+    stream = CURRENT.get()
+    request.headers = stream.lines
+    try:
+        return await handler(request)
+    except (aiohttp.ClientOSError, aiohttp.ServerDisconnectedError) as error:
+        raise _translated(error, stream) from error
+
+
+def _socket(address: Any) -> socket.socket:
+    """Open a socket for aiohttp, and note when the first one of an exchange was."""
+    timing = CURRENT.get().timing
+    if isnan(timing.connect_start):
+        timing.connect_start = perf_counter()
+    return socket.socket(*address[:3])
+
+
+def _note_connection(timing: Timing, *, kept: bool, encrypted: bool) -> float:
+    timing.reused, timing.encrypted = kept, encrypted
+    timing.request_start = now = perf_counter()
+    timing.response_start = nan
+    if not kept:
+        if isnan(timing.domain_lookup_end):
+            timing.domain_lookup_start = timing.domain_lookup_end = timing.connect_start
+        timing.connect_end = now
+    return now
 
 
 def _payload(content: bytes | None) -> Any:
-    if not content:
-        return None
-    return io.BytesIO(content) if len(content) > LARGE_BODY else content
+    return (io.BytesIO(content) if len(content) > LARGE_BODY else content) if content else None
 
 
-def _own_head(exchange: Exchange, url: URL, lines: Lines, *, absolute: bool) -> bytes | None:
-    # What aiohttp would write differently: text beyond ASCII, and a target that yarl does not give back as it was.
-    target = exchange.target
-    exact = str(url) == target.url if absolute else url.raw_path_qs == target.path_query
-    if exact and lines.plain:
-        return None
-    host = [] if lines.host is not None else [("Host", str(target.origin).partition("://")[2])]
-    wanted = target.url if absolute else target.path_query
-    more = [("Connection", "close")] if exchange.fresh else []
-    text = "".join(f"{name}: {value}\r\n" for name, value in [*host, *lines.fields, *more])
-    return f"{exchange.method} {wanted} HTTP/1.1\r\n{text}\r\n".encode("latin-1")
+@lru_cache(maxsize=1000)
+def _server(origin: Origin) -> URL:
+    return URL(f"{origin}/", encoded=True)
 
 
-def _latin1(text: str) -> str:
-    return text if text.isascii() else text.encode("utf-8", "surrogateescape").decode("latin-1")
+def _url(target: Target) -> URL:
+    """Return a URL that goes out as it stands: path and query are its path, for yarl drops the "?" of an empty query."""
+    return _server(target.origin).with_path(target.path_query, encoded=True)
 
 
-def _refused_by(proxy: ProxyServer, error: Exception) -> BackendError:
-    if isinstance(error, aiohttp.ClientHttpProxyError):
-        return proxy_error(f"proxy {proxy.where} answered {error.status} {one_line(error.message)}".rstrip())
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    return proxy_error(connect_error(cause, f"proxy {proxy.where}").detail)
+@lru_cache(maxsize=64)
+def _patience(seconds: float) -> aiohttp.ClientTimeout:
+    # Above its threshold aiohttp rounds up to whole seconds.
+    return aiohttp.ClientTimeout(total=None, connect=seconds, ceil_threshold=inf)
 
 
-def _unconnected(error: Exception, host: str, where: str) -> BackendError:
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return lookup_error(error.os_error, host)
-    if isinstance(error, aiohttp.ClientConnectorError):
-        return connect_error(error.os_error, where)
-    if isinstance(error, aiohttp.InvalidURL):
-        return BackendError("invalid URL", f"{where} is refused by aiohttp", sent=False)
-    return _broken(error, where, sent=False)
+def _lines(exchange: Exchange) -> CIMultiDict[str]:
+    """Return the field lines to send. aiohttp writes text as UTF-8: what it gets is what comes out as the right bytes.
+
+    Raises:
+        BackendError: ``invalid value``: Nothing does, the bytes are no UTF-8; or `wire.framed` refuses it.
+    """
+    framed = wire.framed(exchange)
+    lines = CIMultiDict([("Host", framed.host or str(exchange.target.origin).partition("://")[2]), *framed.fields])
+    if not framed.plain:
+        try:
+            lines = CIMultiDict([(name, value.encode("latin-1").decode("utf-8")) for name, value in lines.items()])
+        except UnicodeDecodeError:
+            detail = "a header holds bytes that are no UTF-8, which backend aiohttp cannot send: use backend curl"
+            raise BackendError("invalid value", detail, sent=False) from None
+    return lines
 
 
-def _broken(error: Exception, where: str, *, sent: bool) -> BackendError:
-    if isinstance(error, aiohttp.ClientResponseError):
-        return BackendError("protocol", f"{where}: malformed answer: {one_line(error.message)}", sent=sent)
-    if isinstance(error, aiohttp.ServerDisconnectedError):
-        if not isinstance(error.message, str):
-            return BackendError("protocol", f"{where}: malformed answer: its head broke off", sent=sent)
-        return BackendError("connect", f"{where}: connection closed before an answer", sent=sent)
-    if isinstance(error, ssl.SSLError):
-        return tls_error(error, where, sent=sent)
-    if isinstance(error, OSError):
-        return connect_error(error.__cause__ if isinstance(error.__cause__, OSError) else error, where, sent=sent)
-    return BackendError("protocol", f"{where}: {type(error).__name__}", sent=sent)
+def _through(proxy: ProxyServer, stream: Stream) -> dict[str, Any]:
+    options: dict[str, Any] = {"proxy": URL(proxy.url, encoded=True)}
+    credentials = {} if proxy.authorization is None else {"Proxy-Authorization": proxy.authorization}
+    if stream.origin.scheme == "http":
+        stream.lines = CIMultiDict([*stream.lines.items(), *credentials.items()])
+        return options
+    agent = {name: value for name, value in stream.lines.items() if name.lower() == "user-agent"}
+    return {**options, "proxy_headers": {**agent, **credentials}}
+
+
+def _translated(error: Exception, stream: Stream) -> BackendError:
+    """Return our error for one of aiohttp's."""
+    for kind, make in ERRORS:
+        if isinstance(error, kind):
+            return make(error, stream)
+    return (_unconnected if stream.link is None else _used)(error, stream)
+
+
+def _unconnected(error: Any, stream: Stream) -> BackendError:
+    cause = getattr(error, "os_error", error)
+    if stream.proxy is None and isinstance(error, aiohttp.ClientConnectorDNSError):
+        return wire.lookup_error(cause, stream.origin.host)
+    if stream.proxy is None:
+        return wire.connect_error(cause, stream.where())
+    if isinstance(cause, OSError):
+        return proxy_error(wire.connect_error(cause, f"proxy {stream.proxy.where}").detail)
+    status = f"answered {error.status} {one_line(error.message)}" if isinstance(error, aiohttp.ClientHttpProxyError) else ""
+    return proxy_error(f"proxy {stream.proxy.where} {status or 'closed the connection or does not speak HTTP'}".rstrip())
+
+
+def _used(error: Any, stream: Stream) -> BackendError:
+    """Return our error for a connection that was there: the request may have been read."""
+    silent = isnan(stream.timing.response_start)
+    if isinstance(error, aiohttp.ServerDisconnectedError) and silent:
+        told = BackendError("connect", f"{stream.where()}: connection closed before an answer")
+    elif isinstance(error, OSError):
+        told = wire.connect_error(error.__cause__ if isinstance(error.__cause__, OSError) else error, stream.where(), sent=True)
+    else:
+        broken = isinstance(error, aiohttp.ServerDisconnectedError)
+        words = "its head broke off" if broken else one_line(getattr(error, "message", "")) or type(error).__name__
+        return BackendError("protocol", f"{stream.where()}: malformed answer: {words}")
+    told.stale = told.kind == "connect" and silent and stream.timing.reused is True
+    return told
+
+
+def _too_slow(_: Any, stream: Stream) -> BackendError:
+    return BackendError("timeout", f"{stream.where()}: no connection within {stream.connect_timeout:g} s", sent=False)
+
+
+# The first that fits; others depend on how far the exchange had come.
+ERRORS: tuple[tuple[type[Exception], Callable[[Any, Stream], BackendError]], ...] = (
+    (aiohttp.ClientConnectorCertificateError, lambda error, stream: wire.tls_error(error.certificate_error, stream.where())),
+    (aiohttp.ClientConnectorSSLError, lambda error, stream: wire.tls_error(error.os_error, stream.where())),
+    (aiohttp.ConnectionTimeoutError, _too_slow),
+    (aiohttp.InvalidURL, lambda _, stream: BackendError("invalid URL", f"{stream.where()} is refused by aiohttp", sent=False)),
+)

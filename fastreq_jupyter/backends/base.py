@@ -10,6 +10,8 @@ An idempotent request whose *kept* connection was closed before any byte of the 
 
 from __future__ import annotations
 
+import asyncio
+import socket
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
@@ -18,16 +20,42 @@ from typing import TYPE_CHECKING, Protocol
 from fastreq_jupyter.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from fastreq_jupyter.response import Headers
     from fastreq_jupyter.timing import Timing
     from fastreq_jupyter.url import Target
 
-__all__ = ["NAMES", "Backend", "Exchange", "SessionKey", "Stream", "detect", "open_backend"]
+__all__ = ["NAMES", "Backend", "Exchange", "SessionKey", "Stream", "detect", "open_backend", "watches_sockets"]
 
-NAMES = ("niquests", "aiohttp", "requests")
+NAMES = ("curl", "aiohttp", "niquests", "requests")
 """Order of auto-detection."""
+
+
+@dataclass(frozen=True, slots=True)
+class Library:
+    """What is known of a backend's library before it is imported.
+
+    Attributes:
+        module: What is imported.
+        install: What `pip install` needs.
+        can: What the backend can be asked for that not all can: options, and schemes of proxies.
+    """
+
+    module: str
+    install: str
+    can: frozenset[str]
+
+
+LIBRARIES = {
+    "curl": Library(
+        "pycurl", "'fastreq-jupyter[curl]'", frozenset({"http2", "http3", "connect_timeout", "http", "https", "socks4", "socks5"})
+    ),
+    "aiohttp": Library("aiohttp", "aiohttp", frozenset({"connect_timeout", "http", "https", "socks5"})),
+    "niquests": Library("niquests", "niquests", frozenset({"http2", "http3", "connect_timeout", "http", "https", "socks5"})),
+    "requests": Library("requests", "'fastreq-jupyter[requests]'", frozenset({"connect_timeout", "http", "socks5"})),
+}
+"""One row per backend, in the order of `NAMES`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +79,7 @@ class SessionKey:
     http3: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Exchange:
     """One request as it goes on the wire; the engine has added cookies, credentials and default field lines.
 
@@ -160,29 +188,88 @@ class Backend(Protocol):
         ...
 
 
-def detect(name: str = "auto") -> str:
-    """Return the backend to use.
+def detect(
+    name: str = "auto",
+    *,
+    http2: bool | str = "auto",
+    http3: bool = False,
+    connect_timeout: bool = False,
+    proxy: str | None = None,
+) -> str:
+    """Return the backend to use: the first installed, in the order of `NAMES`, that can do what is asked; or the one named.
+
+    Args:
+        name: One of `NAMES`, or "auto".
+        http2: True where HTTP/2 is required.
+        http3: HTTP/3 is required.
+        connect_timeout: There is a limit for connecting.
+        proxy: URL of an explicit proxy, or None.
 
     Raises:
-        OptionError: It is not installed; the line says what to install.
+        OptionError: It is not installed, or cannot do that; the line says what to install, or which backend can.
     """
-    if name == "auto":
-        for candidate in NAMES:
-            if find_spec(candidate) is not None:
-                return candidate
-        message = "backend=auto found none of niquests, aiohttp, requests: pip install niquests"
-        raise OptionError(message)
-    if find_spec(name) is None:
-        message = f"backend={name!r} is not installed: pip install {name}"
-        raise OptionError(message)
-    return name
+    wanted = {"http2": "http2=True"} if http2 is True else {}
+    wanted |= {"http3": "http3=True"} if http3 else {}
+    wanted |= {"connect_timeout": "connect_timeout"} if connect_timeout else {}
+    if proxy is not None:
+        scheme = proxy.partition(":")[0].lower()
+        scheme = {"socks5h": "socks5", "socks4a": "socks4"}.get(scheme, scheme)
+        wanted[scheme] = f"a {scheme} proxy"
+    if name != "auto":
+        if why := _why_not(name, wanted):
+            raise OptionError(why)
+        return name
+    reasons = []
+    for candidate in NAMES:
+        why = _why_not(candidate, wanted)
+        if why is None:
+            return candidate
+        reasons.append(why)
+    # The first is the one that could most.
+    raise OptionError(reasons[0])
+
+
+def _why_not(name: str, wanted: Mapping[str, str]) -> str | None:
+    """Return in one line why a backend cannot be taken, None where it can."""
+    library = LIBRARIES[name]
+    if find_spec(library.module) is None:
+        return f"backend={name!r} is not installed: pip install {library.install}"
+    for feature, words in wanted.items():
+        if feature not in library.can:
+            able = [other for other in NAMES if feature in LIBRARIES[other].can]
+            return f"{words} is not possible with backend={name!r}: give backend={' or '.join(map(repr, able))}"
+    if name != "curl":
+        return None
+    if not watches_sockets():
+        return "backend='curl' needs an event loop that watches sockets, and this one does not: give backend='aiohttp'"
+    try:
+        curl = import_module("fastreq_jupyter.backends.curl")
+    except ImportError as error:
+        return f"backend='curl' cannot be loaded ({error}): pip install {library.install}"
+    why: str | None = curl.why_poor(http2="http2" in wanted, http3="http3" in wanted)
+    return why
+
+
+def watches_sockets() -> bool:
+    """Tell whether the running loop has `add_reader`; Windows' default loop has not. True where no loop runs."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        return True
+    with socket.socket() as probe:
+        try:
+            loop.add_reader(probe, int)
+        except NotImplementedError:
+            return False
+        loop.remove_reader(probe)
+    return True
 
 
 def open_backend(key: SessionKey) -> Backend:
     """Open a session; must be called on the loop it will live on. Imports the library at first use.
 
     Raises:
-        OptionError: The library cannot do what the key asks for (HTTP/2 on aiohttp and requests, an https proxy on requests).
+        OptionError: The library cannot do what the key asks for, or a proxy or certificate cannot be read.
     """
     module = import_module(f"fastreq_jupyter.backends.{key.backend}")
     backend: Backend = module.open_session(key)

@@ -4,20 +4,14 @@ from __future__ import annotations
 
 import base64
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from fastreq_jupyter.backends.wire import place
 from fastreq_jupyter.errors import BackendError, OptionError
-from fastreq_jupyter.redact import one_line
 
-if TYPE_CHECKING:
-    from fastreq_jupyter.backends.resolver import Address, Resolver
-    from fastreq_jupyter.url import Origin
+__all__ = ["ProxyServer", "proxy_error", "read_proxy"]
 
-__all__ = ["ProxyServer", "proxy_addresses", "proxy_error", "read_proxy", "tunnel_refusal", "tunnel_request"]
-
-DEFAULT_PORTS = {"http": 80, "https": 443, "socks5": 1080}
+DEFAULT_PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks5": 1080}
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,8 +55,8 @@ def read_proxy(url: str | None) -> ProxyServer | None:
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
-    # socks5h is curl's name for what our socks5 does.
-    scheme = "socks5" if parts.scheme == "socks5h" else parts.scheme
+    # socks5h and socks4a are curl's names for what our socks5 and socks4 do: names are resolved there.
+    scheme = {"socks5h": "socks5", "socks4a": "socks4"}.get(parts.scheme, parts.scheme)
     if scheme not in DEFAULT_PORTS or not parts.hostname:
         message = "proxy cannot be read: give http://host:port, https://host:port or socks5://host:port"
         raise OptionError(message)
@@ -73,35 +67,3 @@ def read_proxy(url: str | None) -> ProxyServer | None:
 def proxy_error(detail: str) -> BackendError:
     """Return the ``proxy`` error: the proxy could not be reached or refused, so our request did not leave."""
     return BackendError("proxy", detail, sent=False)
-
-
-async def proxy_addresses(proxy: ProxyServer, resolver: Resolver) -> list[Address]:
-    """Return the addresses of the proxy itself.
-
-    Raises:
-        BackendError: ``proxy``: its name cannot be resolved.
-    """
-    try:
-        return await resolver.lookup(proxy.host, proxy.port)
-    except OSError as error:
-        raise proxy_error(f"cannot resolve the proxy {proxy.host}: {one_line(error.strerror or str(error))}") from error
-
-
-def tunnel_request(proxy: ProxyServer, origin: Origin) -> bytes:
-    """Return what asks a proxy for a tunnel to an origin (RFC 9110, 9.3.6)."""
-    where = place(origin.host, origin.port)
-    lines = [f"CONNECT {where} HTTP/1.1", f"Host: {where}"]
-    if proxy.authorization is not None:
-        lines.append(f"Proxy-Authorization: {proxy.authorization}")
-    return ("\r\n".join(lines) + "\r\n\r\n").encode("latin-1")
-
-
-def tunnel_refusal(answer: bytes, proxy: ProxyServer) -> str | None:
-    """Return why a proxy's answer to CONNECT gives no tunnel, or None where it does."""
-    head, end, rest = answer.partition(b"\r\n\r\n")
-    words = head.split(b"\r\n", 1)[0].decode("latin-1").split(" ", 2)
-    if not end or not words[0].startswith("HTTP/1.") or len(words) < 2 or not words[1].isdigit():  # noqa: PLR2004 - two words
-        return f"proxy {proxy.where} closed the connection or does not speak HTTP"
-    if not words[1].startswith("2"):
-        return one_line(f"proxy {proxy.where} answered {' '.join(words[1:])}")
-    return f"proxy {proxy.where} sent more than its answer" if rest else None

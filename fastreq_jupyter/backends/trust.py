@@ -1,60 +1,88 @@
 """TLS contexts: whom we trust, and who we are. The same on each backend.
 
-``verify=True`` trusts what the system trusts (`ssl.create_default_context`); where Python finds no certificates at all
+``verify=True`` trusts what the system trusts (`SSLContext.load_default_certs`); where Python finds no certificates at all
 (some macOS and embedded builds) those of certifi are taken. Neither REQUESTS_CA_BUNDLE nor CURL_CA_BUNDLE is read.
 """
 
 from __future__ import annotations
 
 import ssl
+import sys
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.errors import OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from fastreq_jupyter.backends.base import SessionKey
 
-__all__ = ["client_context"]
+__all__ = ["authorities", "client_context"]
 
 
-def client_context(key: SessionKey, protocols: Sequence[str] = ("http/1.1",)) -> ssl.SSLContext:
+def client_context(
+    key: SessionKey,
+    protocols: Sequence[str] = ("http/1.1",),
+    *,
+    make: Callable[[int], ssl.SSLContext] = ssl.SSLContext,
+    socket_class: Any = ssl.SSLSocket,
+) -> ssl.SSLContext:
     """Make the TLS context of a session.
 
     Args:
         key: Its `verify` and `cert` are used.
         protocols: What to offer by ALPN, best first.
+        make: Makes it: `ssl.SSLContext` or a class derived from it.
+        socket_class: What it makes of a blocking socket.
 
     Raises:
         OptionError: A CA bundle or client certificate cannot be read.
     """
     if key.verify is True and key.cert is None:
-        return _usual(tuple(protocols))
-    context = _trusting(key.verify)
+        return _usual(tuple(protocols), make, socket_class)
+    context = _trusting(key.verify, make)
     if key.cert is not None:
         _load_identity(context, key.cert)
     context.set_alpn_protocols(list(protocols))
+    context.sslsocket_class = socket_class
     return context
+
+
+def authorities(verify: bool | str) -> tuple[str | None, str | None]:  # noqa: FBT001 - the type of the option
+    """Return the file and the directory of certificates to trust, for a library that reads them itself.
+
+    Args:
+        verify: True, or the path of a CA bundle.
+    """
+    if isinstance(verify, str):
+        return (None, verify) if Path(verify).is_dir() else (verify, None)
+    paths = ssl.get_default_verify_paths()
+    if not paths.cafile and not _system_directory():
+        return _certifi(), None
+    return paths.cafile, paths.capath
 
 
 # Reading the system's certificates takes 20 to 50 ms; the context is never changed, so that sessions can share it.
 @lru_cache(maxsize=4)
-def _usual(protocols: tuple[str, ...]) -> ssl.SSLContext:
-    context = _trusting(True)  # noqa: FBT003 - the value of the option
+def _usual(protocols: tuple[str, ...], make: Callable[[int], ssl.SSLContext], socket_class: Any) -> ssl.SSLContext:
+    context = _trusting(True, make)  # noqa: FBT003 - the value of the option
     context.set_alpn_protocols(list(protocols))
+    context.sslsocket_class = socket_class
     return context
 
 
-def _trusting(verify: bool | str) -> ssl.SSLContext:  # noqa: FBT001 - the type of the option
+def _trusting(verify: bool | str, make: Callable[[int], ssl.SSLContext]) -> ssl.SSLContext:  # noqa: FBT001 - the type of the option
+    context = make(ssl.PROTOCOL_TLS_CLIENT)
     if verify is True:
-        context = ssl.create_default_context()
-        if not context.cert_store_stats()["x509_ca"] and not _system_directory():
-            _trust_certifi(context)
+        context.load_default_certs()
+        if sys.version_info >= (3, 13):
+            # As `ssl.create_default_context` does.
+            context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
+        if not context.cert_store_stats()["x509_ca"] and not _system_directory() and (bundle := _certifi()):
+            context.load_verify_locations(cafile=bundle)
         return context
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     if verify is False:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
@@ -87,12 +115,12 @@ def _system_directory() -> bool:
     return directory is not None and any(Path(directory).iterdir())
 
 
-def _trust_certifi(context: ssl.SSLContext) -> None:
+def _certifi() -> str | None:
     try:
-        import certifi  # noqa: PLC0415 - a last resort that is often not installed
+        import certifi
     except ImportError:
-        return
-    context.load_verify_locations(cafile=certifi.where())
+        return None
+    return str(certifi.where())
 
 
 def _why(error: Exception) -> str:

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "FORM_TYPE",
     "Call",
     "Entry",
     "FilePiece",
@@ -34,6 +35,8 @@ __all__ = [
     "VarText",
     "Variable",
 ]
+
+FORM_TYPE = "application/x-www-form-urlencoded"
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +104,11 @@ class Placeholder:
     column: int
     raw: bool = False
     once: bool = False
+
+    @property
+    def verbatim(self) -> bool:
+        """Tell whether its text goes in as it stands, whatever the place: a variable of the shell."""
+        return isinstance(self.expression, Call) and self.expression.name == "shell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -209,7 +217,8 @@ class Variable:
 
 @dataclass(slots=True)
 class ParsedCell:
-    """Hold what the grammar read: requests and variables in the order of the text."""
+    """What the grammar read: requests and variables in the order of the text, and what of it is not done."""
 
     entries: list[Entry] = field(default_factory=list)
     variables: dict[str, Variable] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)

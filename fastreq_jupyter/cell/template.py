@@ -3,22 +3,90 @@
 from __future__ import annotations
 
 import re
+from math import prod
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.globs import read_range, refuse_braces
-from fastreq_jupyter.cell.syntax import Call, Part, Parts, Placeholder, Ref, Span
+from fastreq_jupyter.cell.syntax import Call, Part, Parts, Placeholder, Range, Ref, Span
 from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
-__all__ = ["read_expression", "read_text", "read_url"]
+
+__all__ = [
+    "LARGEST",
+    "count_items",
+    "expand_ranges",
+    "read_expression",
+    "read_range",
+    "read_text",
+    "read_url",
+    "refuse_braces",
+    "with_query",
+]
+
+LARGEST = 10_000_000
+"""Most requests that the ranges of one line may stand for."""
 
 _MARK = re.compile(r"\\?\{\{")
 # An escape, a placeholder, a range, or a brace that is none of them.
-_URL_MARK = re.compile(r"\\\{\{|\\[\[{]|\{\{|\[[0-9]+-[0-9]+(?::[0-9]+)?\]|\[[A-Za-z]-[A-Za-z](?::[0-9]+)?\]|\{[\w.$][\w.,$ +-]*\}")
+_URL_MARK = re.compile(r"\\\{\{|\\[\[\]{}]|\{\{|\[[0-9]+-[0-9]+(?::[0-9]+)?\]|\[[A-Za-z]-[A-Za-z](?::[0-9]+)?\]|\{[\w.$][\w.,$ +-]*\}")
 _KEY = re.compile(r"\s*(?:\[\s*(?:(-?[0-9]{1,18})|\"([^\"]*)\"|'([^']*)')\s*\]|(?:(?<=\A)|\.)([^.\[\]{}\"']*))\s*")
 _WORDS = re.compile(r"\"([^\"]*)\"|'([^']*)'|(\S+)")
+
+
+def read_range(span: Span, found: re.Match[str]) -> Range:
+    """Read the range that was found in a URL.
+
+    Raises:
+        CellSyntaxError: It counts down, never moves, or is a range of letters.
+    """
+    text = found[0][1:-1]
+    bounds, _, step_text = text.partition(":")
+    first, _, last = bounds.partition("-")
+    if not (first.isascii() and first.isdigit()):
+        raise span.error(found.start(), f"[{text}]: only numbers make a range; write \\[{text}] for the text itself")
+    if len(text) > 60:  # noqa: PLR2004 - three numbers of 18 digits and what joins them
+        raise span.error(found.start(), "the numbers of a range have at most 18 digits")
+    start, stop, step = int(first), int(last), int(step_text or 1)
+    if stop < start or step < 1:
+        raise span.error(found.start(), f"[{text}] holds nothing: a range counts up, [0-99] or [0-20:5]; \\[ is a literal bracket")
+    width = len(first) if first.startswith("0") and len(first) > 1 else 0
+    return Range(start, stop, step, width)
+
+
+def refuse_braces(span: Span, found: re.Match[str]) -> CellSyntaxError:
+    """Return the error for single braces in a URL."""
+    inner = found[0][1:-1]
+    meant = f"write one line for each of {inner}" if "," in inner else f"write {{{{{inner}}}}} for a value"
+    return span.error(found.start(), f"{found[0]} in a URL: {meant}, \\{found[0]} for the text itself")
+
+
+def count_items(parts: tuple[Part, ...], line: int, column: int) -> int:
+    """Return how many URLs the ranges stand for.
+
+    Raises:
+        CellSyntaxError: More than `LARGEST`.
+    """
+    total = prod(part.size for part in parts if isinstance(part, Range))
+    if total > LARGEST:
+        raise Span("", line, column).error(0, f"the ranges make {total:,} requests: at most {LARGEST:,} a line")
+    return total
+
+
+def expand_ranges(parts: tuple[Part, ...]) -> Iterator[tuple[Part, ...]]:
+    """Give the parts once for each combination, the last range running fastest."""
+    ranges = [(place, part) for place, part in enumerate(parts) if isinstance(part, Range)]
+    if not ranges:
+        yield parts
+        return
+    chosen = list(parts)
+    for number in range(prod(one.size for _, one in ranges)):
+        rest = number
+        for place, one in reversed(ranges):
+            rest, index = divmod(rest, one.size)
+            chosen[place] = one.text(index)
+        yield tuple(chosen)
 
 
 def read_text(span: Span) -> Parts:
@@ -33,7 +101,7 @@ def read_text(span: Span) -> Parts:
 
 
 def read_url(span: Span, *, ranges: bool = True) -> Parts:
-    r"""Split a URL at its placeholders and numeric ranges; ``\{{``, ``\{`` and ``\[`` are literal.
+    r"""Split a URL at its placeholders and numeric ranges; ``\{{``, ``\{``, ``\}``, ``\[`` and ``\]`` are literal.
 
     Args:
         span: The URL.
@@ -47,6 +115,23 @@ def read_url(span: Span, *, ranges: bool = True) -> Parts:
     if "{" not in span.text and "[" not in span.text:
         return (span.text,) if span.text else ()
     return _split(span, _URL_MARK, _url_part)
+
+
+def with_query(url: Parts, *added: Parts) -> Parts:
+    """Return the URL with more fields in its query: behind what it has, before its fragment."""
+    if not added:
+        return url
+    place = next((place for place, part in enumerate(url) if isinstance(part, str) and "#" in part), len(url))
+    before, sign, after = str(url[place]).partition("#") if place < len(url) else ("", "", "")
+    parts: list[Part] = [*url[:place], *([before] if before else [])]
+    marked = any(isinstance(part, str) and "?" in part for part in parts)
+    for fields in added:
+        last = parts[-1] if parts else ""
+        joined = marked and isinstance(last, str) and last.endswith(("?", "&"))
+        parts += ("" if joined else "&" if marked else "?"), *fields
+        marked = True
+    parts += (sign + after, *url[place + 1 :]) if sign else ()
+    return tuple(part for part in parts if part != "")
 
 
 def read_expression(text: str, line: int, column: int) -> Placeholder:

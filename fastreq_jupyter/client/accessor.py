@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.to_text import to_curl, to_http
+from fastreq_jupyter.cell import to_curl, to_http
 from fastreq_jupyter.client.accessor_run import again, outcomes_of, run_of, summary_of, timings_frame
 from fastreq_jupyter.client.accessor_send import send_rows
 from fastreq_jupyter.errors import UsageError, sealed

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
 from fastreq_jupyter.bridge import interruption
-from fastreq_jupyter.cell.each.rows import EachSpec, Source
-from fastreq_jupyter.cell.plan import build
+from fastreq_jupyter.cell import EachSpec, Source, build
 from fastreq_jupyter.client.call import Call, check_options, layered, refuse, run_blocking, session_of, where_it_stopped
 from fastreq_jupyter.client.plan import outfitted
 from fastreq_jupyter.client.preview import preview

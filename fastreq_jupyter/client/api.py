@@ -137,7 +137,7 @@ def submit(urls: Any, **options: Unpack[OptionArguments]) -> Run:
     if call.options.dry_run:
         refuse(("dry_run",), ("dry_run",), "belongs to calls that wait")
     lazy = isinstance(call.plan.requests, AsyncIterable)
-    return start(call.launch, loop="kernel" if lazy else call.options.loop)
+    return start(call.launch, loop="kernel" if lazy else call.loop)
 
 
 class FastRequests(Session):

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
+from fastreq_jupyter.backends.base import watches_sockets
 from fastreq_jupyter.bridge import Waited, interruption, is_service, start, start_beside, wait_awaiting, wait_blocking
 from fastreq_jupyter.client.plan import make_plan
 from fastreq_jupyter.client.results import conclude, parse, parse_again, present
@@ -123,12 +124,19 @@ class Call:
         return self.plan.options
 
     @property
-    def place(self) -> str:
-        """Return where the run lives, as option `loop` says it: with its session, and where an asynchronous source is read."""
-        home = None if self.session is None else self.session.loop
-        if self.options.loop != "auto" or (home is None and not isinstance(self.plan.requests, AsyncIterable)):
-            return self.options.loop
-        return "thread" if home is not None and is_service(home) else "kernel"
+    def loop(self) -> str:
+        """Return where the run lives, as option `loop` says it: with its session, where an asynchronous source is read.
+
+        libcurl needs a loop that watches sockets, as the service thread's.
+        """
+        options, home = self.options, None if self.session is None else self.session.loop
+        if options.loop != "auto":
+            return options.loop
+        if home is not None:
+            return "thread" if is_service(home) else "kernel"
+        if isinstance(self.plan.requests, AsyncIterable):
+            return "kernel"
+        return "thread" if self.session is None and options.backend == "curl" and not watches_sockets() else "auto"
 
     def launch(self, handoffs: Handoffs | None = None) -> Run:
         """Start the run; must be called on the loop it is to live on.
@@ -144,9 +152,12 @@ class Call:
         return run
 
     def _again(self, run: Run, plan: Plan) -> Run:
-        launch = replace(self, plan=plan, again=True).launch
-        # A session belongs to its loop. Without one the kernel's own loop, which the next cell may block, is no place to stay.
-        return parse_again(start(launch) if self.session is None else start_beside(run.loop, launch), run)
+        again = replace(self, plan=plan, again=True)
+        if self.session is not None:
+            # A session belongs to its loop.
+            return parse_again(start_beside(run.loop, again.launch), run)
+        # The kernel's own loop, which the next cell may block, is no place to stay.
+        return parse_again(start(again.launch, loop=again.loop if self.options.loop == "auto" else "auto"), run)
 
 
 def call_of(urls: Any, given: Mapping[str, Any], *, session: Session | None = None, without: Collection[str] = ()) -> Call:
@@ -234,7 +245,7 @@ def run_blocking(call: Call) -> tuple[Waited[Run], bool]:
     shown = _Shown(_open_display(call.options))
     waited: Waited[Run] | None = None
     try:
-        waited = wait_blocking(call.launch, loop=call.place, tick=shown.tick)
+        waited = wait_blocking(call.launch, loop=call.loop, tick=shown.tick)
         # What is shown at the end counts what `parse_func` could not read.
         parse(waited.run)
     finally:
@@ -247,7 +258,7 @@ async def run_awaiting(call: Call) -> tuple[Waited[Run], bool]:
     shown = _Shown(_open_display(call.options))
     waited: Waited[Run] | None = None
     try:
-        waited = await wait_awaiting(call.launch, loop=call.place, tick=shown.tick)
+        waited = await wait_awaiting(call.launch, loop=call.loop, tick=shown.tick)
         parse(waited.run)
     finally:
         shown.close(waited)

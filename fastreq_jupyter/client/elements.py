@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.dedup import dedup
-from fastreq_jupyter.cell.save_names import equal_names, file_name_of, safe_segment
+from fastreq_jupyter.cell import Dedup, equal_names, file_name_of, safe_segment
 from fastreq_jupyter.content import with_params
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.model import Item, Request, Unsendable, copy_request
 from fastreq_jupyter.redact import one_line, redact_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Sequence
 
     from fastreq_jupyter.client.outfit import Outfit
     from fastreq_jupyter.options import Options
@@ -45,8 +44,10 @@ class ItemMaker:
         self._keys = keys
         self._pattern = _pattern(options)
         self._files = None if options.save_to is None else _Files(options.save_to, keys)
-        self._once = _one_by_one(dedup) if options.dedup else None
+        self._once = Dedup() if options.dedup else None
         self._made = 0
+        # What is left to do for a URL is to put it into the pattern.
+        self._plain = outfit.idle and not any((self._files, self._once, options.params)) and keys is None
         self.notes: tuple[str, ...] = ()
 
     def check(self, elements: Sequence[Any]) -> None:
@@ -70,6 +71,8 @@ class ItemMaker:
         Raises:
             UsageError: There are more elements than keys.
         """
+        if self._plain and type(element) is str:
+            return self._pattern.at(element.strip())
         if self._keys is not None and position >= len(self._keys):
             raise UsageError(f"keys has {len(self._keys)} labels, but more URLs came: give one label per URL")
         self._made = position + 1
@@ -101,12 +104,12 @@ class ItemMaker:
         url = element.strip()
         if options.params is not None:
             url = with_params(url, options.params)
-        return Request(pattern.method, url, headers=pattern.headers, data=pattern.content)
+        return pattern.at(url)
 
     def _check_files(self, elements: Sequence[Any]) -> None:
         assert self._files is not None  # noqa: S101 - told by the caller
         # Equal requests that are sent once share their file.
-        once = _one_by_one(dedup) if self._options.dedup else None
+        once = Dedup() if self._options.dedup else None
         requests = [self._request(element) for element in elements]
         items = requests if once is None else [once(item) for item in requests]
         names = [self._files.path(item, at) if isinstance(item, Request) else None for at, item in enumerate(items)]
@@ -173,6 +176,10 @@ def _why_no_url(element: Any) -> str:
 def _pattern(options: Options) -> Request:
     """Return a request with all that a plain URL gets."""
     try:
+        with_params("", options.params or ())
+    except TypeError as error:
+        raise UsageError(f"params cannot be sent: {one_line(str(error), 120)}") from None
+    try:
         return Request(
             options.method,
             with_params("http://pattern", options.params or ()),
@@ -181,22 +188,5 @@ def _pattern(options: Options) -> Request:
             data=options.data,
         )
     except (TypeError, ValueError) as error:
-        given = "json" if options.json is not None else "data" if options.data is not None else "params"
-        raise UsageError(f"{given} cannot be sent: {one_line(str(error), 120)}") from None
-
-
-def _one_by_one(through: Callable[[Iterator[Item]], Iterator[Item]]) -> Callable[[Item], Item]:
-    """Turn a generator function that gives one item for each into a function of one item."""
-    waiting: list[Item] = []
-
-    def feed() -> Iterator[Item]:
-        while True:
-            yield waiting.pop()
-
-    output = through(feed())
-
-    def one(item: Item) -> Item:
-        waiting.append(item)
-        return next(output)
-
-    return one
+        name = "json" if options.json is not None else "data"
+        raise UsageError(f"{name} cannot be sent: {one_line(str(error), 120)}") from None

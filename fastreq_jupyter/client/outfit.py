@@ -35,10 +35,17 @@ class Outfit:
         self._home = home or Home()
         self._credentials = Credentials(options.auth)
         self.single_auth = options.auth is not None and not isinstance(options.auth, dict)
-        self._cookies = read_cookies(options.cookies or ())
+        self._cookies = options.cookies or ()
+        # Checked before anything is sent; the jar reads them itself.
+        read_cookies(self._cookies)
         self._jar = jar
         self._met: set[Origin] = set()
         self._plain = not (self._credentials or self._home.credentials or self._home.headers or self._home.base_url)
+
+    @property
+    def idle(self) -> bool:
+        """Tell whether no request is given anything."""
+        return self._plain and not self._cookies
 
     def check(self, requests: Iterable[Request]) -> None:
         """Refuse one auth for several origins before anything is sent.

@@ -56,14 +56,13 @@ class Job:
         hops: Timing of each exchange, in order.
         redirects: Status and target of each redirect that was followed.
         response: Head of the last response, its body where it was read whole.
-        content_type: Its Content-Type.
         failure: Why there is no usable answer.
         handed: The body was given to the user while it arrived: there is no second try.
         head_at: When the head of the final response was read, `perf_counter`; NaN before.
     """
 
     __slots__ = (
-        "attempts", "begun", "content_type", "delay", "delays", "exchange", "expired", "failure", "handed", "head_at", "hops", "host",
+        "attempts", "begun", "delay", "delays", "exchange", "expired", "failure", "handed", "head_at", "hops", "host",
         "marked", "position", "ready_at", "redirects", "released", "request", "response", "start", "started_at",
     )  # fmt: skip
 
@@ -73,7 +72,6 @@ class Job:
     hops: tuple[Timing, ...]
     redirects: tuple[tuple[int, str], ...]
     response: Response | None
-    content_type: str | None
     failure: BackendError | None
 
     def __init__(self, position: int, request: Request, exchange: Exchange, host: HostQueue, ready_at: float) -> None:
@@ -92,7 +90,7 @@ class Job:
         self.started_at = wall
         self.begun = loop_time
         self.hops = self.redirects = ()
-        self.response = self.failure = self.content_type = None
+        self.response = self.failure = None
         self.handed = self.expired = False
         self.head_at = nan
         self.delay = 0.0
@@ -160,14 +158,8 @@ class Transport:
                 stream = await backend.send(sent, timing)
             except BackendError as error:
                 stream = await _send_afresh(backend, sent, timing, error)
-            head = read_head(stream.status, stream.fields)
-            if stream.status == _PARTIAL:
-                check_part(stream.status, sent.headers)
-            url = job.request.url if target.url == job.request.url else target.url
-            job.response = response = Response(stream.status, stream.fields, url, None, 0, stream.http_version, stream.reason)
-            job.content_type = head.content_type
-            if head.cookies:
-                self.jar.store(target, response.headers)
+            head, response = self._take_head(stream, sent)
+            job.response = response
             if stream.status in REDIRECTS and self.options.follow_redirects:
                 following = self._following(exchange, job)
                 if following is not None:
@@ -187,6 +179,18 @@ class Transport:
             if stream is not None:
                 stream.close()
         return None
+
+    def _take_head(self, stream: Stream, sent: Exchange) -> tuple[Head, Response]:
+        head = read_head(stream.status, stream.fields)
+        target = sent.target
+        if stream.status == _PARTIAL:
+            check_part(stream.status, sent.headers)
+        response = Response(
+            stream.status, stream.fields, target.text or target.url, None, 0, stream.http_version, stream.reason, None, head.content_type
+        )
+        if head.cookies:
+            self.jar.store(target, response.headers)
+        return head, response
 
     def failure_of(self, error: BackendError, job: Job) -> BackendError:
         """Return the error with a detail that is one line and free of secrets."""
@@ -241,7 +245,7 @@ class Transport:
     def _session(self, origin: Origin) -> Backend:
         options = self.options
         proxy = proxy_for(origin, options.proxy, self._environ)
-        key = SessionKey(self.backend, options.verify_ssl, options.cert, proxy, options.http2)
+        key = SessionKey(self.backend, options.verify_ssl, options.cert, proxy, options.http2, options.http3)
         try:
             session = self._sessions[origin] = self._open_session(key)
         except OptionError as error:

@@ -28,22 +28,17 @@ class Chain:
         self._tally = tally
         self._outcome_at = outcome_at
         self._go_on = go_on
-        self._deferred: dict[int, Deferred] = {}
+        self.deferred: dict[int, Deferred] = {}
         self._children: dict[int, list[int]] = {}
 
     def add(self, position: int, item: Deferred) -> None:
         """Keep a request until its parents are done; it goes on at once when they are."""
-        self._deferred[position] = item
+        self.deferred[position] = item
         self._tally.waiting += 1
         for parent in item.needs:
             if self._outcome_at(parent) is None:
                 self._children.setdefault(parent, []).append(position)
         self._resolve(position)
-
-    @property
-    def waits(self) -> bool:
-        """Tell whether anything waits here."""
-        return bool(self._deferred)
 
     def parent_done(self, position: int) -> None:
         """Let those go on that waited for this one last."""
@@ -52,19 +47,19 @@ class Chain:
 
     def clear(self) -> list[tuple[int, Request]]:
         """Return, and forget, what still waits."""
-        left = [(position, item.shown) for position, item in self._deferred.items()]
+        left = [(position, item.shown) for position, item in self.deferred.items()]
         self._tally.waiting -= len(left)
-        self._deferred.clear()
+        self.deferred.clear()
         return left
 
     def _resolve(self, position: int) -> None:
-        item = self._deferred.get(position)
+        item = self.deferred.get(position)
         if item is None:
             return
         parents = [outcome for parent in item.needs if (outcome := self._outcome_at(parent)) is not None]
         if len(parents) < len(item.needs):
             return
-        del self._deferred[position]
+        del self.deferred[position]
         self._tally.waiting -= 1
         try:
             resolved: Item = item.resolve(parents)

@@ -4,8 +4,8 @@ The law: a cookie goes where its server may ask for it and nowhere else. What th
 host, port); what a server set goes to its host, or the domain it named when that is its own and no public suffix; a
 Secure one never over http, loopback included.
 
-There is no public suffix list in here: top-level names, second-level names like ``co.uk`` and some large shared hosts
-are refused as a Domain, an unlisted suffix is not.
+Public suffixes are those of publicsuffix.org, its private section (``github.io``) included; the list is read when a server
+first names a domain.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from threading import Lock
 from time import time
 from typing import TYPE_CHECKING, Any
@@ -23,6 +23,8 @@ from fastreq_jupyter.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
+
+    from publicsuffixlist import PublicSuffixList
 
     from fastreq_jupyter.response import Headers
     from fastreq_jupyter.url import Origin, Target
@@ -37,16 +39,6 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _FORBIDDEN_GIVEN = re.compile(r"[\x00-\x1f\x7f;]")
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _INTEGER = re.compile(r"-?[0-9]+")
-_SECOND_LEVEL = frozenset(
-    {"ac", "co", "com", "edu", "go", "gob", "gouv", "gov", "gv", "info", "mil", "ne", "net", "nom", "or", "org", "sch"}
-)
-_SHARED_HOSTS = frozenset(
-    """
-    amplifyapp.com appspot.com azurestaticapps.net azurewebsites.net blogspot.com cloudfront.net fly.dev github.io gitlab.io
-    firebaseapp.com herokuapp.com netlify.app ngrok.io onrender.com pages.dev readthedocs.io run.app s3.amazonaws.com
-    vercel.app web.app workers.dev
-    """.split()  # noqa: SIM905 - a list of names is read as words
-)
 
 
 @dataclass(slots=True)
@@ -218,7 +210,7 @@ def _placed(given: str, host: str) -> tuple[str, bool] | None:
     if not domain or domain == host:
         # A server named like a public suffix, or by its address, has its cookies for itself.
         return host, not domain or _is_address(host) or _is_public(domain)
-    if _is_address(host) or _is_public(domain) or not host.endswith("." + domain):
+    if _is_address(host) or not host.endswith("." + domain) or _is_public(domain):
         return None
     return domain, False
 
@@ -275,8 +267,14 @@ def _is_address(host: str) -> bool:
     return True
 
 
+@lru_cache(maxsize=1024)
 def _is_public(domain: str) -> bool:
     labels = domain.rstrip(".").split(".")
-    if len(labels) < 2 or "" in labels:  # noqa: PLR2004 - one label is a top-level name
-        return True
-    return domain in _SHARED_HOSTS or (len(labels) == 2 and len(labels[1]) == 2 and labels[0] in _SECOND_LEVEL)  # noqa: PLR2004 - xx of co.xx
+    return len(labels) == 1 or "" in labels or bool(_public_suffixes().is_public(domain.rstrip(".")))
+
+
+@cache
+def _public_suffixes() -> PublicSuffixList:
+    from publicsuffixlist import PublicSuffixList  # noqa: PLC0415 - 40 ms that most runs never need
+
+    return PublicSuffixList()

@@ -46,7 +46,11 @@ def conclude(job: Job, options: Options) -> tuple[Outcome | None, Verdict]:
         data = response.path
     elif response is not None and response.content is not None:
         data, error, detail = read_data(
-            response.content, job.content_type, status=response.status, return_type=options.return_type, method=job.request.method
+            response.content,
+            response.header("content-type"),
+            status=response.status,
+            return_type=options.return_type,
+            method=job.request.method,
         )
     if failure is None and response is not None and response.status >= _BAD:
         error, detail = f"http {response.status}", _safe_reason(job, response.reason)

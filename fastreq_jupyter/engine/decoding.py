@@ -3,19 +3,19 @@
     gzip, x-gzip    RFC 1952; several members one after the other are one body
     deflate         RFC 1950 (zlib); without its two header bytes RFC 1951, as some servers send it
     br              RFC 7932, where brotli (1.2 or later) is installed
-    zstd            RFC 8878, window of 8 MiB at most (RFC 9659), where zstandard is installed
+    zstd            RFC 8878, window of 8 MiB at most (RFC 9659), where Python has it (3.14) or backports.zstd is installed
 
-The law: no step puts out more than `STEP` bytes or one zstd block (128 KiB), however small what came in; a stream that
-does not reach its end is an error, never a shorter body. Bytes behind a complete stream are ignored, as browsers do; but
+The law: no step puts out more than `STEP` bytes (br: twice that), however small what came in; a stream cut off is an
+error, never a shorter body. Bytes behind a complete stream are ignored, as browsers do; but
 for br, whose decoder takes them for an error.
 """
 
 from __future__ import annotations
 
+import sys
 import zlib
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fastreq_jupyter.engine.zstd_frames import ZstdDecoder, zstandard
 from fastreq_jupyter.errors import BackendError
 
 if TYPE_CHECKING:
@@ -25,6 +25,13 @@ try:
     import brotli
 except ImportError:
     brotli = None
+try:
+    if sys.version_info >= (3, 14):
+        from compression import zstd
+    else:
+        from backports import zstd
+except ImportError:
+    zstd = None  # type: ignore[assignment]
 
 __all__ = ["ACCEPT_ENCODING", "STEP", "Decoder", "make_decoder"]
 
@@ -32,6 +39,9 @@ STEP = 64 * 1024
 _SLICE = 16 * 1024  # of input: what zlib has not read yet is copied at each step
 _MOST_CODINGS = 5
 _GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
+_ZSTD_SKIPPED = b"\x2a\x4d\x18"  # behind a byte from 0x50 to 0x5f; RFC 8878, 3.1.2
+_ZSTD_WINDOW_LOG = 23
 
 
 class Decoder(Protocol):
@@ -205,11 +215,62 @@ class _Brotli:
             raise _cut_off("br")
 
 
+class _Zstd:
+    def __init__(self) -> None:
+        self._frame: Any = None
+        self._between = b""
+        self._begun = False
+        self._over = False
+
+    def decode(self, data: bytes) -> Iterator[bytes]:
+        for part in _slices(data):
+            rest = part
+            while rest and not self._over:
+                if self._frame is None:
+                    rest = self._begin(rest)
+                else:
+                    yield from self._read(rest)
+                    rest = self._frame.unused_data
+                    if self._frame.eof:
+                        self._frame = None
+
+    def _begin(self, data: bytes) -> bytes:
+        """Look for a further frame; return what it begins with."""
+        data, self._between = self._between + data, b""
+        if len(data) < len(_ZSTD):
+            self._between = data
+            return b""
+        skipped = data[1:4] == _ZSTD_SKIPPED and data[0] & 0xF0 == 0x50  # noqa: PLR2004 - see there
+        if skipped or data.startswith(_ZSTD):
+            self._begun = self._begun or not skipped
+            self._frame = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG})
+        elif self._begun:
+            self._over = True
+        else:
+            raise BackendError("decoding", "not a zstd stream")
+        return data
+
+    def _read(self, data: bytes) -> Iterator[bytes]:
+        """Give what the frame makes of `data`, to its end or that of the frame."""
+        while not self._frame.eof and (data or not self._frame.needs_input):
+            try:
+                piece = self._frame.decompress(data, STEP)
+            except zstd.ZstdError as error:
+                raise _broken("zstd", error) from error
+            data = b""
+            if piece:
+                yield piece
+
+    def finish(self) -> None:
+        if self._frame is not None or not self._begun:
+            raise _cut_off("zstd")
+
+
 _MAKERS: dict[str, Callable[[], Decoder]] = {"gzip": _Gzip, "x-gzip": _Gzip, "deflate": _Deflate}
 # Older versions of brotli put out all at once: a bomb of some hundred bytes would take a gigabyte.
 if brotli is not None and hasattr(brotli.Decompressor, "can_accept_more_data"):
     _MAKERS["br"] = _Brotli
-if zstandard is not None:
-    _MAKERS["zstd"] = ZstdDecoder
+if zstd is not None:
+    _MAKERS["zstd"] = _Zstd
 ACCEPT_ENCODING = ", ".join(coding for coding in ("gzip", "deflate", "br", "zstd") if coding in _MAKERS)
 """What we ask for: the codings that can be undone here."""

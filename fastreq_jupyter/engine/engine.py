@@ -75,11 +75,19 @@ class Engine:
             OptionError: A backend that is not installed, or cannot do what the options ask.
         """
         options = plan.options
-        backend = detect(options.backend)
-        # Whatever the backend must refuse is refused now, before anything is drawn.
         proxy = None if options.proxy in ("env", "none") else options.proxy
-        self.session(SessionKey(backend, options.verify_ssl, options.cert, proxy, options.http2))
-        transport = Transport(backend, options, Jar() if jar is None else jar, dict(os.environ), self.session)
+        backend = detect(
+            options.backend, http2=options.http2, http3=options.http3, connect_timeout=options.connect_timeout is not None, proxy=proxy
+        )
+
+        def open_session(key: SessionKey) -> Backend:
+            session = self.session(key)
+            session.reserve(options.concurrency)
+            return session
+
+        # Whatever the backend must refuse is refused now, before anything is drawn.
+        open_session(SessionKey(backend, options.verify_ssl, options.cert, proxy, options.http2, options.http3))
+        transport = Transport(backend, options, Jar() if jar is None else jar, dict(os.environ), open_session)
         if options.verify_ssl is False:
             message = "TLS certificates are not verified (verify_ssl=False)"
             # A registry of its own: shown for every run, not once per line of code.

@@ -35,6 +35,8 @@ class Host:
         self._bucket: Gcra | None = None
         self.paused_until = 0.0
         self.limited = False
+        # There is a rate or a pause: attempts must `take` their right.
+        self.gated = False
 
     def limit(self, owner: object, rate: Rate | None, burst: int) -> None:
         """Set or, with None, lift the rate of one run; the lowest of all runs holds."""
@@ -44,6 +46,7 @@ class Host:
             else:
                 self._limits[owner] = (rate, burst)
             self.limited = bool(self._limits)
+            self.gated = self.limited or self.paused_until > 0
             if not self.limited:
                 return
             lowest = max(self._limits.values(), key=lambda limit: interval_of(*limit))
@@ -56,6 +59,7 @@ class Host:
         """Let nothing start before `until`, seconds of `perf_counter`."""
         with self._lock:
             self.paused_until = max(self.paused_until, until)
+            self.gated = True
 
     def peek(self, now: float) -> float:
         """Return seconds until an attempt may start, 0.0 when it may now."""
@@ -72,6 +76,7 @@ class Host:
             left = self.paused_until - now
             if left <= 0:
                 self.paused_until = left = 0.0
+                self.gated = self.limited
         return left
 
 
@@ -113,8 +118,7 @@ class HostQueue:
     @property
     def free(self) -> bool:
         """Tell whether an attempt may start without asking for anything: no limit is set, nobody waits, all is well."""
-        host = self.host
-        return self.cap is None and not (self._released or self.waiting or self.health.failures or host.limited or host.paused_until)
+        return self.cap is None and not (self._released or self.waiting or self.health.failures or self.host.gated)
 
     def admit(self, job: Job) -> bool:
         """Let a job start (and count it as active), or keep it until it may."""
@@ -193,13 +197,10 @@ class RateLimiter:
 
     def __init__(self, rate: Rate | None, burst: int) -> None:
         self._bucket = None if rate is None else Gcra(rate, burst)
+        # There is a rate, or was one for which somebody still waits.
+        self.limited = rate is not None
         self._queue: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
-
-    @property
-    def limited(self) -> bool:
-        """Tell whether there is a rate, or anybody still waits for the one there was."""
-        return self._bucket is not None or bool(self._queue)
 
     @property
     def waiting(self) -> int:
@@ -222,6 +223,7 @@ class RateLimiter:
 
     def retune(self, rate: Rate | None, burst: int) -> None:
         """Change the rate while attempts wait."""
+        self.limited = self.limited or rate is not None
         if rate is None:
             self._bucket = None
         elif self._bucket is None:

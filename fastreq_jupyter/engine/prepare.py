@@ -20,6 +20,8 @@ __all__ = ["UnsendableError", "prepare"]
 USER_AGENT = "fastreq-jupyter/0.1"
 _DEFAULTS: Headers = (("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Accept-Encoding", ACCEPT_ENCODING))
 _DEFAULT_NAMES = frozenset({"user-agent", "accept", "accept-encoding"})
+# An empty value asks for none at all, as curl's -A '' and -H 'Accept:' do.
+_LEFT_OUT_EMPTY = frozenset({"user-agent", "accept"})
 # RFC 9110, 7.6.1: these speak of one connection, and ours is another than that of a copied request.
 _OF_THE_CONNECTION = frozenset({"connection", "keep-alive", "proxy-connection", "upgrade", "te", "trailer"})
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -34,8 +36,12 @@ class UnsendableError(ValueError):
         self.kind = kind
 
 
-def prepare(request: Request) -> Exchange:
+def prepare(request: Request, connect_timeout: float | None = None) -> Exchange:
     """Return the first exchange of a request.
+
+    Args:
+        request: What to send.
+        connect_timeout: Seconds for name, connection and TLS, or None.
 
     Raises:
         UnsendableError: The URL, the method or a field line cannot be sent; nothing was.
@@ -50,7 +56,7 @@ def prepare(request: Request) -> Exchange:
     if target.user is not None and request.header("authorization") is None:
         pair = f"{target.user}:{target.password or ''}".encode()
         headers = (*headers, ("Authorization", "Basic " + b64encode(pair).decode("ascii")))
-    return Exchange(request.method, target, headers, request.content)
+    return Exchange(request.method, target, headers, request.content, connect_timeout=connect_timeout)
 
 
 # Most requests of a run have the same field lines: they are looked at once, and backends make their bytes once.
@@ -72,6 +78,8 @@ def field_lines_of(given: Headers) -> Headers:
         if _CONTROL.search(value):
             raise UnsendableError("invalid value", f"the value of header {name} has a control character")
         seen.add(lowered)
+        if not value and lowered in _LEFT_OUT_EMPTY:
+            continue
         lines.append((name, value if value.isascii() else _latin1(value)))
     if "range" in seen and "accept-encoding" not in seen:
         # A part of a compressed body cannot be decompressed.

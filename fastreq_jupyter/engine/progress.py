@@ -105,17 +105,6 @@ class Tally:
             return 0.0
         return (perf_counter() if self.ended is None else self.ended) - self.started
 
-    def count(self, outcome: Outcome) -> None:
-        """Count one request that has its outcome, however it came to it."""
-        if outcome.error is None:
-            self.ok += 1
-        else:
-            self.failed += 1
-            self.errors[outcome.error] += 1
-        response = outcome.response
-        if response is not None and response.path is None:
-            self.kept_bytes += response.size_bytes
-
     def turn_bad(self, error: str) -> None:
         """Count a good request as failed after all."""
         self.ok -= 1
@@ -195,7 +184,15 @@ class Outcomes:
         else:
             rows[position] = outcome
         self._order.append(position)
-        self.tally.count(outcome)
+        tally = self.tally
+        if outcome.error is None:
+            tally.ok += 1
+        else:
+            tally.failed += 1
+            tally.errors[outcome.error] += 1
+        response = outcome.response
+        if response is not None and response.path is None:
+            tally.kept_bytes += response.size_bytes
 
     def amend(self, outcome: Outcome) -> None:
         """Put an outcome in the place of a good one (what `parse_func` made of it); it counts as completed again."""

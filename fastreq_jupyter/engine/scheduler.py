@@ -173,7 +173,7 @@ class Scheduler:
         try:
             while (job := (self._next_job() if self._flowing else None) or await self._wait_for_job()) is not None:
                 try:
-                    if (job.host.free and not self.rate.limited) or await self._admitted(job):
+                    if not (self.rate.limited or job.host.host.gated) or await self._admitted(job):
                         await self._attempt(job, task)
                 except asyncio.CancelledError:
                     if self._outcomes.at(job.position) is None:
@@ -214,7 +214,9 @@ class Scheduler:
 
     def _next_job(self) -> Job | None:
         """Return a job that may start at once, counted as active; None where there is none at this moment."""
-        for _ in range(_ITEMS_A_STEP):
+        items = 0
+        while items < _ITEMS_A_STEP:
+            items += 1
             if self._ready:
                 job: Job | None = self._ready.popleft()
             elif self.source.ready and self._tally.waiting < self._most_waiting:
@@ -275,7 +277,7 @@ class Scheduler:
 
     def _job(self, position: int, request: Request) -> Job | None:
         try:
-            exchange = prepare(request)
+            exchange = prepare(request, self.options.connect_timeout)
         except UnsendableError as error:
             self.finish(Outcome(position, request, error=error.kind, error_detail=str(error)))
             return None
@@ -296,9 +298,10 @@ class Scheduler:
     # One attempt and its consequences
 
     async def _attempt(self, job: Job, task: asyncio.Task[None]) -> None:
-        store, transport = self._store, self._transport
-        if store is not None and not job.marked and not job.request.idempotent:
-            await store.begin(job.request, job.position)
+        """Make one attempt: exchange by exchange, under its deadline."""
+        transport = self._transport
+        if self._store is not None and not job.marked and not job.request.idempotent:
+            await self._store.begin(job.request, job.position)
             job.marked = True
         job.begin(perf_counter(), datetime.now(UTC), self._loop.time())
         self._tally.attempts += 1
@@ -315,8 +318,7 @@ class Scheduler:
                 cut_off(job)
                 raise
             job.failure = BackendError("timeout", f"no complete answer within {self.options.attempt_timeout:g} s")
-        except Exception as error:  # noqa: BLE001 - logged with its traceback
-            # A surprise is this row's failure, not the run's; where it came from stands in the log.
+        except Exception as error:  # noqa: BLE001 - a surprise is this row's failure, not the run's; where it came from is logged
             _log.exception("unexpected error in the %s backend, request %s", transport.backend, job.position)
             job.failure = BackendError("protocol", one_line(f"{type(error).__name__} in the {transport.backend} backend"))
         finally:
@@ -325,24 +327,24 @@ class Scheduler:
         if outcome is None:
             self._tally.retried += 1
             self._park(job, verdict.wait)
+        elif self._store is None:
+            self._close(job, outcome)
         else:
             try:
-                if store is not None:
-                    await store.finish(outcome, None if job.response is None else job.response.content)
+                await self._store.finish(outcome, None if job.response is None else job.response.content)
             finally:
-                self._release(outcome)
-        host = job.host
-        if verdict.pause or outcome is None or outcome.error is not None or not host.health.settled:
+                self._close(job, outcome)
+        if job.failure is not None or outcome is None or outcome.error is not None or not job.host.health.settled:
             self._heed(job, verdict)
 
-    def _release(self, outcome: Outcome) -> None:
+    def _close(self, job: Job, outcome: Outcome) -> None:
         """Keep the outcome of an attempt; its body lives on in `data` alone."""
-        response = outcome.response
+        tally, response = self._tally, job.response
+        tally.answered += 1
         if response is not None:
-            self._tally.bytes += response.size_bytes
+            tally.bytes += response.size_bytes
             if outcome.data is not response:
                 response.content = None
-        self._tally.answered += 1
         self.finish(outcome)
 
     def finish(self, outcome: Outcome) -> None:
@@ -350,7 +352,7 @@ class Scheduler:
         self._outcomes.keep(outcome)
         if self._handoffs is not None:
             self._handoffs.keep(outcome)
-        if self._chain.waits:
+        if self._chain.deferred:
             self._chain.parent_done(outcome.position)
         if outcome.error is not None and self.stop is None and self._too_many_failures():
             self.halt("stopped", f"stopped after {self._tally.failed} failures (max_failures)")

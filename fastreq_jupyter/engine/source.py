@@ -28,6 +28,7 @@ class Source:
     Attributes:
         drawn: Items drawn so far.
         exhausted: Nothing more will come.
+        ready: The source is a plain iterable that does not keep the loop waiting: `pull` gives the next item.
         error: What the source raised; drawing ended there.
     """
 
@@ -37,24 +38,28 @@ class Source:
         self._plain = self._iterator if isinstance(self._iterator, Iterator) else None
         self._limit = limit
         self._turn = asyncio.Lock()
-        self._blocking = False
         self.drawn = 0
         self.exhausted = limit == 0
+        self.ready = self._plain is not None and limit != 0
         self.error: BaseException | None = None
 
-    @property
-    def ready(self) -> bool:
-        """Tell whether `pull` may be called: the source is a plain iterable that does not keep the loop waiting."""
-        return self._plain is not None and not self._blocking and not self.exhausted
-
     def pull(self) -> tuple[int, Item] | None:
-        """Return position and item of a plain source, or None at its end."""
-        return None if self._plain is None else self._numbered(self._next(self._plain))
+        """Return position and item of a plain source, or None at its end; only while `ready`."""
+        if self._plain is None:
+            return None
+        began = perf_counter()
+        try:
+            item = next(self._plain, None)
+        except Exception as error:  # noqa: BLE001 - the user's iterator: its failure ends the drawing, not the run
+            self.error, item = outside(error), None
+        if perf_counter() - began > _BLOCKING:
+            self.ready = False
+        return self._numbered(item)
 
     async def draw(self) -> tuple[int, Item] | None:
         """Return position and item, or None at the end."""
         if isinstance(self._iterator, Iterator):
-            return await self._draw_in_turn(self._iterator)
+            return await self._draw_in_turn()
         async with self._turn:
             if self.exhausted:
                 return None
@@ -75,7 +80,7 @@ class Source:
 
     async def close(self) -> None:
         """Close the user's generator; what it raises then is remembered, not thrown."""
-        self.exhausted = True
+        self.exhausted, self.ready = True, False
         try:
             if isinstance(self._iterator, AsyncIterator):
                 if hasattr(self._iterator, "aclose"):
@@ -85,27 +90,22 @@ class Source:
         except Exception as error:  # noqa: BLE001 - see above
             self.error = self.error or error
 
-    async def _draw_in_turn(self, iterator: Iterator[Item]) -> tuple[int, Item] | None:
+    async def _draw_in_turn(self) -> tuple[int, Item] | None:
         """Let the loop come round before each item, or all workers' draws would be one long stop, deaf to an interrupt."""
         async with self._turn:
             await asyncio.sleep(0)
-            return None if self.exhausted else self._numbered(self._next(iterator))
-
-    def _next(self, iterator: Iterator[Item]) -> Item | None:
-        began = perf_counter()
-        try:
-            return next(iterator, None)
-        except Exception as error:  # noqa: BLE001 - see above
-            self.error = outside(error)
-            return None
-        finally:
-            self._blocking = perf_counter() - began > _BLOCKING
+            if self.exhausted:
+                return None
+            # Unless this one is slow, too.
+            self.ready = True
+            return self.pull()
 
     def _numbered(self, item: Item | None) -> tuple[int, Item] | None:
         if item is None:
-            self.exhausted = True
+            self.exhausted, self.ready = True, False
             return None
         position = self.drawn
         self.drawn += 1
-        self.exhausted = self._limit is not None and self.drawn >= self._limit
+        if self._limit is not None and self.drawn >= self._limit:
+            self.exhausted, self.ready = True, False
         return position, item

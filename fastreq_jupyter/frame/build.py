@@ -44,8 +44,6 @@ if TYPE_CHECKING:
 __all__ = ["attrs_of", "header_mapping", "present", "to_frame"]
 
 _NO_PHASES = Phases()
-_CONTENT_TYPE = frozenset({"Content-Type", "content-type"})
-_LENGTH = len("content-type")
 _BAD = 400
 
 
@@ -210,7 +208,7 @@ def _reshape(frame: pd.DataFrame, rows: list[Outcome], options: Options, notes: 
 def _kind_of(row: Outcome) -> str | None:
     """Return the media type of a body; a file's path is none to be read."""
     response = row.response
-    return "application/json" if not row.ok or response is None or response.path is not None else _media_type(response.headers)
+    return "application/json" if not row.ok or response is None or response.path is not None else response.content_type
 
 
 def _detail(row: Outcome, shown: str) -> str:
@@ -262,16 +260,7 @@ def _queued(attempts: Sequence[Attempt]) -> float:
 
 
 def _media_types(responses: list[Response | None]) -> list[str | None]:
-    return [None if said is None else _media_type(said.headers) for said in responses]
-
-
-def _media_type(headers: Headers) -> str | None:
-    for field in headers:
-        # two spellings first: this runs for every field of every row
-        if field[0] in _CONTENT_TYPE:
-            return _bare_type(field[1])
-    value = next((value for name, value in headers if len(name) == _LENGTH and name.lower() == "content-type"), None)
-    return None if value is None else _bare_type(value)
+    return [None if said is None or (value := said.header("content-type")) is None else _bare_type(value) for said in responses]
 
 
 @lru_cache(maxsize=512)

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fastreq_jupyter.errors import JournalError
-from fastreq_jupyter.journal.lock import FileLock
+from fastreq_jupyter.journal.lock import JournalLock
 from fastreq_jupyter.journal.rescue import rescue
 from fastreq_jupyter.journal.tables import APPLICATION_ID, NEIGHBOURS, VERSION, connect, create_empty, get, prepare, put
 
@@ -44,7 +44,7 @@ class Database:
 
     path: Path
     connection: sqlite3.Connection
-    lock: FileLock
+    lock: JournalLock
     key: bytes
     rows: int
     damaged: bool
@@ -77,7 +77,7 @@ def open_database(path: Path) -> Database:
         JournalError: One line: it is no journal, newer, in use, or cannot be read or made there.
     """
     _refuse_strange(path)
-    lock = FileLock(path)
+    lock = JournalLock(path)
     try:
         try:
             return _open(path, lock)
@@ -92,7 +92,7 @@ def open_database(path: Path) -> Database:
         raise
 
 
-def _open(path: Path, lock: FileLock) -> Database:
+def _open(path: Path, lock: JournalLock) -> Database:
     head = _read_head(path)
     notes: list[str] = []
     if head is not None and _is_torn_head(head):
@@ -115,6 +115,7 @@ def _open(path: Path, lock: FileLock) -> Database:
             connection, key = prepare(path)
         notes += _choose_mode(path, connection)
         put(connection, "clean", b"0")
+        lock.sign(connection)
         rows = int(connection.execute("SELECT count(*) FROM (SELECT 1 FROM answers LIMIT 1)").fetchone()[0])
         damaged = get(connection, "damaged") is not None
     except BaseException:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
-from fastreq_jupyter.cell.each.rows import EachSpec
+from fastreq_jupyter.cell import EachSpec
 from fastreq_jupyter.options import METHODS, TABLE
 
 if TYPE_CHECKING:

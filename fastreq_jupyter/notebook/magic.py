@@ -2,26 +2,24 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError as OneLineError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
-from fastreq_jupyter.bridge import start
-from fastreq_jupyter.cell.help import examples_text, help_text
-from fastreq_jupyter.cell.line import Line, parse_line
+from fastreq_jupyter.bridge import beside, start
+from fastreq_jupyter.cell import Line, examples_text, help_text, parse_line
 from fastreq_jupyter.client.call import run_awaiting, run_blocking, settings_with
 from fastreq_jupyter.errors import JournalError, UsageError
 from fastreq_jupyter.notebook.complete import complete_fastreq
 from fastreq_jupyter.notebook.config import forget_wrong_settings, option_traits, settings
 from fastreq_jupyter.notebook.deliver import deliver, deliver_background, deliver_preview
-from fastreq_jupyter.notebook.order import Order, finished, order_steps
+from fastreq_jupyter.notebook.order import Draft, Order, draft
 from fastreq_jupyter.notebook.rewrite import awaiting_transformer
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Mapping
 
 __all__ = ["GREETING", "Fastreq", "kernel_warning", "load", "unload"]
 
@@ -41,7 +39,7 @@ class _Fastreq(Magics):
             parsed, quiet = self._parsed(line, cell)
             if (said := self._without_requests(parsed, cell)) is not None:
                 return said.value
-            order = finished(self._order_steps(parsed, cell, local_ns))
+            order = self._draft(parsed, cell, local_ns).order()
             return self._hidden(self._carried_out(order), quiet=quiet)
         except (UsageError, JournalError) as error:
             raise OneLineError(str(error)) from None
@@ -52,14 +50,8 @@ class _Fastreq(Magics):
             parsed, quiet = self._parsed(line, cell)
             if (said := self._without_requests(parsed, cell)) is not None:
                 return said.value
-            steps = self._order_steps(parsed, cell, None)
-            while True:
-                try:
-                    next(steps)
-                except StopIteration as done:
-                    order: Order = done.value
-                    break
-                await asyncio.sleep(0)
+            made = self._draft(parsed, cell, None)
+            order = await beside(made.order) if made.large else made.order()
             return self._hidden(await self._carried_out_awaiting(order), quiet=quiet)
         except (UsageError, JournalError) as error:
             raise OneLineError(str(error)) from None
@@ -82,11 +74,11 @@ class _Fastreq(Magics):
             return _Said(_open_panel())
         return None
 
-    def _order_steps(self, line: Line, cell: str | None, local_ns: Mapping[str, Any] | None) -> Generator[None, None, Order]:
+    def _draft(self, line: Line, cell: str | None, local_ns: Mapping[str, Any] | None) -> Draft:
         text, first_line = (cell, 2) if cell is not None else (line.url or "", 1)
         namespace = self._variables
         outer = {} if local_ns is None or local_ns is namespace else local_ns
-        return order_steps(line, text, namespace=namespace, outer=outer, first_line=first_line)
+        return draft(line, text, namespace=namespace, outer=outer, first_line=first_line)
 
     def _carried_out(self, order: Order) -> Any:
         early = self._early(order)

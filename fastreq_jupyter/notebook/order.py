@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import ChainMap
+from collections.abc import Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.each.rows import Source
-from fastreq_jupyter.cell.line_values import fill_options
-from fastreq_jupyter.cell.plan import build_steps
+from fastreq_jupyter.cell import Source, build, fill_options
 from fastreq_jupyter.client.call import Call, Session, check_options, layered
 from fastreq_jupyter.client.plan import outfitted
 from fastreq_jupyter.engine.cookies import Jar
@@ -18,12 +17,16 @@ from fastreq_jupyter.options import Options
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Mapping
 
-    from fastreq_jupyter.cell.each.rows import EachSpec
-    from fastreq_jupyter.cell.line import Line
+    from fastreq_jupyter.cell import EachSpec, Line
 
-__all__ = ["Order", "finished", "order_steps"]
+__all__ = ["Draft", "Order", "draft"]
+
+LARGE_TEXT = 100_000
+"""Characters of a cell that are read in some 50 ms."""
+LARGE_TABLE = 20_000
+"""Rows of ``--each`` whose values are looked at in about that time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,20 +44,54 @@ class Order:
     late_notes: Callable[[], tuple[str, ...]]
 
 
-def finished(steps: Generator[None, None, Order]) -> Order:
-    """Go through all steps at once."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            order: Order = done.value
-            return order
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A magic's line with all that is looked up and evaluated for it, before its cell is read.
+
+    Attributes:
+        line: The magic's line, parsed.
+        text: The cell without its first line, or the URL of the line magic.
+        first_line: Number of the text's first line in the cell.
+        options: What the line, the session and %config say.
+        names: Variables that the text may use.
+        sources: What ``--each`` named, with values.
+        session: A `FastRequests`, or None.
+    """
+
+    line: Line
+    text: str
+    first_line: int
+    options: Options
+    names: Mapping[str, Any]
+    sources: tuple[Source, ...]
+    session: Session | None
+
+    @property
+    def large(self) -> bool:
+        """Tell whether reading it takes long enough to be done beside the loop; iterators stay with the thread they belong to."""
+        sizes = [len(source.value) for source in self.sources if isinstance(source.value, Sized)]
+        return len(sizes) == len(self.sources) and (len(self.text) > LARGE_TEXT or sum(sizes) > LARGE_TABLE)
+
+    def order(self) -> Order:
+        """Read the cell and return what is to be launched.
+
+        Raises:
+            UsageError: One line.
+        """
+        session = self.session
+        cell = build(
+            self.text, options=self.options, namespace=self.names, sources=self.sources,
+            base_url=None if session is None else session.home.base_url, first_line=self.first_line, given=self.line.options,
+        )  # fmt: skip
+        final = Options.of(self.options, **cell.lifted)
+        jar = Jar() if session is None else session.jar
+        items = outfitted(cell.items, final, jar=jar, home=None if session is None else session.home, total=cell.total)
+        plan = Plan(items, final, name=self.line.name, total=cell.total, join=cell.join, notes=cell.notes)
+        return Order(self.line, Call(plan, jar, session), cell.late_notes)
 
 
-def order_steps(
-    line: Line, text: str, *, namespace: Mapping[str, Any], outer: Mapping[str, Any], first_line: int
-) -> Generator[None, None, Order]:
-    """Make an order step by step, so that a big cell does not freeze the kernel.
+def draft(line: Line, text: str, *, namespace: Mapping[str, Any], outer: Mapping[str, Any], first_line: int) -> Draft:
+    """Look up and evaluate what a magic's line names.
 
     Args:
         line: The magic's line, parsed.
@@ -75,15 +112,7 @@ def order_steps(
     base = Options.of(layered(session, door="magic"), **{**fill_options(line.options, names), **looked_up})
     check_options(base)
     sources = [Source(spec, _evaluate(spec, namespace, outer)) for spec in line.each]
-    base_url = None if session is None else session.home.base_url
-    cell = yield from build_steps(
-        text, options=base, namespace=names, sources=sources, base_url=base_url, first_line=first_line, given=line.options
-    )
-    final = Options.of(base, **cell.lifted)
-    jar = Jar() if session is None else session.jar
-    items = outfitted(cell.items, final, jar=jar, home=None if session is None else session.home, total=cell.total)
-    plan = Plan(items, final, name=line.name, total=cell.total, join=cell.join, notes=cell.notes)
-    return Order(line, Call(plan, jar, session), cell.late_notes)
+    return Draft(line, text, first_line, base, names, tuple(sources), session)
 
 
 def _look_up(option: str, name: str, names: Mapping[str, Any]) -> Any:

@@ -41,6 +41,7 @@ class OptionArguments(TypedDict, total=False):
     max_retries: int
     retry_unsafe: bool
     timeout: float | str | None
+    connect_timeout: float | str | None
     deadline: float | str | None
     max_failures: int | float | str | None
     check: bool | int | float | str | None
@@ -48,6 +49,7 @@ class OptionArguments(TypedDict, total=False):
     follow_redirects: bool
     max_redirects: int
     http2: bool | str
+    http3: bool
     verify_ssl: bool | str | Path
     cert: str | tuple[str, str] | None
     proxy: str | None

@@ -176,7 +176,7 @@ def proxy_value(value: Any) -> str:
     if value.lower() in ("env", "none"):
         return value.lower()
     parts = urlsplit(value)
-    if parts.scheme.lower() not in ("http", "https", "socks5", "socks5h") or not parts.hostname:
+    if parts.scheme.lower() not in ("http", "https", "socks4", "socks4a", "socks5", "socks5h") or not parts.hostname:
         raise ValueError
     _ = parts.port
     return value
@@ -230,7 +230,7 @@ def _header(item: Any) -> tuple[str, str]:
             message = "no colon in a header line"
             raise TypeError(message)
         item = (name.strip(), text.strip())
-    name, text = item
+    name, text = (part.decode("latin-1") if isinstance(part, bytes) else part for part in item)
     if not isinstance(name, str) or not _TOKEN.fullmatch(name):
         message = "a header name is not a token"
         raise TypeError(message)

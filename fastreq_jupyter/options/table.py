@@ -41,7 +41,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKENDS", "METHODS", "RETURN_TYPES", "TABLE", "Options"]
 
-BACKENDS = ("auto", "niquests", "aiohttp", "requests")
+BACKENDS = ("auto", "curl", "aiohttp", "niquests", "requests")
 RETURN_TYPES = ("dataframe", "json", "text", "content", "response")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 """Those that are offered; any token is a method."""
@@ -59,8 +59,8 @@ class Options:
     """
 
     backend: str = option(
-        "auto", choices=BACKENDS, takes="str", allowed="auto, niquests, aiohttp or requests",
-        help="HTTP library; auto takes the first installed in this order", metavar="NAME", group="Transport",
+        "auto", choices=BACKENDS, takes="str", allowed="auto, curl, aiohttp, niquests or requests",
+        help="HTTP library; auto takes the first installed, in this order, that can do what is asked", metavar="NAME", group="Transport",
     )
     concurrency: int = option(
         20, integer(1, CONCURRENCY), takes="int", allowed="a whole number from 1 to 1000", help="requests of this run in flight at once",
@@ -97,6 +97,11 @@ class Options:
         allowed='seconds above 0, or "90s", "10min"', help="deadline of one whole attempt, 30 s (300 s with save_to)", flags=("-t",),
         metavar="TIME", group="Failures",
     )
+    connect_timeout: float | None = option(
+        None, duration_value(0.001, 86_400, none=True), examples=("5s",), takes="float | str | None",
+        allowed='seconds above 0, at most timeout, or "5s"', help="part of it for name, connection and TLS", metavar="TIME",
+        group="Failures",
+    )
     deadline: float | None = option(
         None, duration_value(0.001, 31 * 86_400, none=True), examples=("10min",), takes="float | str | None",
         allowed='seconds above 0, or "90s", "2h"', help="deadline of the whole run; what is left gets the error `deadline`",
@@ -131,6 +136,10 @@ class Options:
         help="HTTP version over TLS; True is refused where it cannot be had", label="HTTP/2",
         switches={"--http2": True, "--http1": False}, group="Transport",
     )
+    http3: bool = option(
+        False, strict_bool, takes="bool", allowed="True or False", help="HTTP/3, and nothing else; refused where it cannot be had",
+        label="HTTP/3", switches={"--http3": True}, group="Transport",
+    )
     verify_ssl: bool | str = option(
         True, verify_value, choices=("True", "False"), takes="bool | str | Path", allowed="True, False or the path of a CA bundle",
         help="verify TLS certificates", label="Verify TLS", flags=("--ca",), switches={"-k": False}, metavar="FILE", group="Transport",
@@ -141,7 +150,7 @@ class Options:
     )
     proxy: str = option(
         "env", proxy_value, examples=("env", "none"), takes="str | None",
-        allowed='"env", "none", "http://host:port" or "socks5://host:port"',
+        allowed='"env", "none", "http://host:port" or "socks5://host:port" (https, socks4)',
         help="proxy for all requests; env reads HTTP_PROXY and its kin", secret=True, metavar="URL", group="Transport",
     )
     auth: Any = option(
@@ -317,6 +326,13 @@ def _check_together(options: Options) -> None:
         if rate is not None and rate.whole and options.rate_limit_burst > rate.count:
             burst, reason = options.rate_limit_burst, f"not possible with {name} {rate}: give at most {rate.count:g}"
             raise OptionError(f"rate_limit_burst={burst} is {reason}", option="rate_limit_burst", value=burst, reason=reason)
+    if options.connect_timeout is not None and options.connect_timeout > options.attempt_timeout:
+        reason = f"give at most timeout, {options.attempt_timeout:g} s"
+        message = f"connect_timeout={options.connect_timeout:g} is not possible: {reason}"
+        raise OptionError(message, option="connect_timeout", value=options.connect_timeout, reason=reason)
+    if options.http3 and options.http2 is True:
+        reason = "http2=True and http3=True exclude each other: give one of them"
+        raise OptionError(reason, option="http3", reason=reason)
     if options.json is not None and options.data is not None:
         reason = "json and data exclude each other: give one of them"
         raise OptionError(reason, option="data", reason=reason)

@@ -24,11 +24,12 @@ _MOST_FIELDS = 1000
 # Longer ones do not fit 64 bits.
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_FORBIDDEN = re.compile(rb"[\x00\r\n]")
 _READ = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"content-type", b"set-cookie"})
 # Names as they were met, with what they mean in lower case; b"" for those that are not read here.
 _KNOWN_NAMES: dict[bytes, bytes] = {}
-_MOST_NAMES = 4096
+# What was read of equal heads: most of a run differ in their Date alone.
+_KNOWN_HEADS: dict[tuple[bytes, ...], Head] = {}
+_MOST_KNOWN = 4096
 
 
 class Head(NamedTuple):
@@ -61,24 +62,19 @@ def read_head(status: int, fields: Sequence[tuple[bytes, bytes]]) -> Head:
         raise BackendError("protocol", f"status {status} is no final answer")
     if len(fields) > _MOST_FIELDS:
         raise BackendError("protocol", f"more than {_MOST_FIELDS} field lines in the answer")
-    content_type: str | None = None
-    cookies = False
-    framing: list[tuple[bytes, bytes]] = []
+    known = _KNOWN_NAMES
+    read: list[bytes] = []
     for name, value in fields:
-        meaning = _KNOWN_NAMES.get(name)
+        meaning = known.get(name)
         if meaning is None:
             meaning = _learn(name)
-        if meaning == b"content-type":
-            content_type = content_type or value.decode("latin-1")
-        elif meaning == b"set-cookie":
-            cookies = True
-        elif meaning:
-            framing.append((meaning, value))
-    if _FORBIDDEN.search(b"".join([value for _, value in fields])):
+        if meaning:
+            read += meaning, value
+    values = b"".join([value for _, value in fields])
+    if b"\n" in values or b"\r" in values or b"\0" in values:
         raise BackendError("protocol", "malformed field line in the answer")
-    if len(framing) == 1 and framing[0][0] == b"content-length" and _LENGTH.fullmatch(framing[0][1]):
-        return Head(content_type, int(framing[0][1]), (), cookies)
-    return Head(content_type, _length(framing), _codings(framing), cookies) if framing else Head(content_type, None, (), cookies)
+    key = tuple(read)
+    return _KNOWN_HEADS.get(key) or _learn_head(key)
 
 
 def check_part(status: int, asked: Headers) -> None:
@@ -100,14 +96,27 @@ def _learn(name: bytes) -> bytes:
         raise BackendError("protocol", "malformed field line in the answer")
     lower = name.lower()
     meaning = lower if lower in _READ else b""
-    if len(_KNOWN_NAMES) < _MOST_NAMES:
+    if len(_KNOWN_NAMES) < _MOST_KNOWN:
         _KNOWN_NAMES[name] = meaning
     return meaning
 
 
-def _length(framing: list[tuple[bytes, bytes]]) -> int | None:
-    lengths = {part.strip(b" \t") for name, value in framing if name == b"content-length" for part in value.split(b",")}
-    codings = [part.strip(b" \t").lower() for name, value in framing if name == b"transfer-encoding" for part in value.split(b",")]
+def _learn_head(read: tuple[bytes, ...]) -> Head:
+    lines = list(zip(read[::2], read[1::2], strict=True))
+    content_type = next((value.decode("latin-1") for name, value in lines if name == b"content-type"), None)
+    cookies = any(name == b"set-cookie" for name, _ in lines)
+    head = Head(content_type, _length(lines), _codings(lines), cookies)
+    if len(_KNOWN_HEADS) >= _MOST_KNOWN:
+        _KNOWN_HEADS.clear()
+    # What a server sets is a secret, and never the same.
+    if not cookies:
+        _KNOWN_HEADS[read] = head
+    return head
+
+
+def _length(lines: list[tuple[bytes, bytes]]) -> int | None:
+    lengths = {part.strip(b" \t") for name, value in lines if name == b"content-length" for part in value.split(b",")}
+    codings = [part.strip(b" \t").lower() for name, value in lines if name == b"transfer-encoding" for part in value.split(b",")]
     if codings not in ([], [b"chunked"], [b"identity"]):
         raise BackendError("protocol", "transfer coding other than chunked in the answer")
     if lengths and (len(lengths) > 1 or not _LENGTH.fullmatch(next(iter(lengths)))):
@@ -117,6 +126,6 @@ def _length(framing: list[tuple[bytes, bytes]]) -> int | None:
     return int(lengths.pop()) if lengths else None
 
 
-def _codings(framing: list[tuple[bytes, bytes]]) -> tuple[str, ...]:
-    named = [part.strip().lower() for name, value in framing if name == b"content-encoding" for part in value.split(b",")]
+def _codings(lines: list[tuple[bytes, bytes]]) -> tuple[str, ...]:
+    named = [part.strip().lower() for name, value in lines if name == b"content-encoding" for part in value.split(b",")]
     return tuple([part.decode("latin-1") for part in named if part not in (b"", b"identity")])

@@ -20,11 +20,15 @@ class Health:
 
     Attributes:
         concurrency: Requests in flight of the run.
+        failures: Consecutive attempts without success.
+        trips: How often it went down.
+        settled: One more success would change nothing here.
     """
 
     concurrency: int
     failures: int = 0
     trips: int = 0
+    settled: bool = False
     _answers: int = 0
     _refusal: int | None = None
     _mixed: bool = False
@@ -38,11 +42,6 @@ class Health:
     def refusing(self) -> int | None:
         """Return 401 or 403 where the first 20 answers were all that, else None."""
         return self._refusal if self._answers >= _ENOUGH_REFUSALS and not self._mixed else None
-
-    @property
-    def settled(self) -> bool:
-        """Tell whether one more success would change nothing here."""
-        return not self.failures and (self._mixed or self._answers >= _ENOUGH_REFUSALS)
 
     def record(self, status: int | None, *, success: bool) -> bool:
         """Count one attempt.
@@ -62,4 +61,5 @@ class Health:
             self._answers += 1
         tripped = self.down and not was_down
         self.trips += tripped
+        self.settled = not self.failures and (self._mixed or self._answers >= _ENOUGH_REFUSALS)
         return tripped

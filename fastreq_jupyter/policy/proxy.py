@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = ["proxy_for"]
 
-_SCHEMES = frozenset({"http", "https", "socks5", "socks5h"})
+_SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
 _SEPARATOR = re.compile(r"[\s,]+")
 
 

@@ -5,16 +5,19 @@ import ssl
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 
 import pytest
 import trustme
 
 from fastreq_jupyter.backends.base import Exchange, SessionKey, open_backend
 from fastreq_jupyter.errors import BackendError
+from fastreq_jupyter.model import IDEMPOTENT
 from fastreq_jupyter.timing import Timing
 from fastreq_jupyter.url import parse_target
 
-BACKENDS = ("aiohttp", "niquests", "requests")
+BACKENDS = ("curl", "aiohttp", "niquests", "requests")
+LIBRARIES = {"curl": "pycurl"}
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi"
 
 
@@ -96,7 +99,7 @@ class RawServer:
 
 
 @asynccontextmanager
-async def listening(handler, tls=None):
+async def listening(handler, tls=None, host="127.0.0.1"):
     server = RawServer(handler, tls)
     tasks = set()
 
@@ -110,7 +113,7 @@ async def listening(handler, tls=None):
         finally:
             tasks.discard(task)
 
-    listener = await asyncio.start_server(connected, "127.0.0.1", 0, ssl=tls, limit=2**22, backlog=1024)
+    listener = await asyncio.start_server(connected, host, 0, ssl=tls, limit=2**22, backlog=1024)
     server.port = listener.sockets[0].getsockname()[1]
     try:
         yield server
@@ -131,8 +134,8 @@ def answering(content, *, then=None):
     return handler
 
 
-def exchange(url, method="GET", headers=(), content=None, *, fresh=False):
-    return Exchange(method, parse_target(url), tuple(headers), content, fresh)
+def exchange(url, method="GET", headers=(), content=None, *, fresh=False, connect_timeout=None):
+    return Exchange(method, parse_target(url), tuple(headers), content, fresh, connect_timeout)
 
 
 async def read_all(stream):
@@ -143,8 +146,13 @@ async def read_all(stream):
 
 
 async def fetch(backend, url, method="GET", headers=(), content=None, *, fresh=False, marks=None):
-    """One exchange, body read whole: (stream, body)."""
-    stream = await backend.send(exchange(url, method, headers, content, fresh=fresh), marks or Timing())
+    """One exchange, body read whole: (stream, body); like the engine, once more where a kept connection was dead."""
+    try:
+        stream = await backend.send(exchange(url, method, headers, content, fresh=fresh), marks or Timing())
+    except BackendError as error:
+        if not error.stale or method not in IDEMPOTENT:
+            raise
+        stream = await backend.send(exchange(url, method, headers, content, fresh=True), marks or Timing())
     try:
         return stream, await read_all(stream)
     finally:
@@ -159,9 +167,16 @@ async def failure(backend, url, **more):
     return caught.value
 
 
+async def refusal(backend, exchange):
+    """The BackendError that `send` itself raises."""
+    with pytest.raises(BackendError) as caught:
+        await asyncio.wait_for(backend.send(exchange, Timing()), 10)
+    return caught.value
+
+
 @asynccontextmanager
 async def session(name, **options):
-    pytest.importorskip(name)
+    pytest.importorskip(LIBRARIES.get(name, name))
     backend = open_backend(SessionKey(name, **options))
     try:
         yield backend
@@ -187,6 +202,16 @@ def run(scenario, timeout=100.0):
     return asyncio.run(bounded())
 
 
+def keeps_heads(name):
+    """Whether the library hands on an answer's head as it came; urllib3-future, of niquests, does not."""
+    return name != "niquests" and (name != "requests" or find_spec("urllib3_future") is None)
+
+
+def is_plain(name):
+    """Whether this is requests on urllib3 itself, over the standard library's http.client."""
+    return name == "requests" and find_spec("urllib3_future") is None
+
+
 class Tools:
     """What tests here use; conftest is no module to import from."""
 
@@ -197,7 +222,10 @@ class Tools:
     read_all = staticmethod(read_all)
     fetch = staticmethod(fetch)
     failure = staticmethod(failure)
+    refusal = staticmethod(refusal)
     session = staticmethod(session)
+    is_plain = staticmethod(is_plain)
+    keeps_heads = staticmethod(keeps_heads)
     until = staticmethod(until)
     run = staticmethod(run)
 
@@ -209,7 +237,7 @@ def wire():
 
 @pytest.fixture(params=BACKENDS)
 def name(request):
-    pytest.importorskip(request.param)
+    pytest.importorskip(LIBRARIES.get(request.param, request.param))
     return request.param
 
 

@@ -35,9 +35,10 @@ def test_fresh_exchange_has_a_connection_of_its_own(wire, name):
     wire.run(scenario())
 
 
-@pytest.mark.parametrize("method", ["GET", "PUT", "POST", "DELETE", "HEAD"])
+@pytest.mark.parametrize("method", ["GET", "PUT", "POST", "DELETE", "HEAD", "PATCH"])
+@pytest.mark.parametrize("content", [None, b"x"])
 @pytest.mark.parametrize("fresh", [False, True])
-def test_request_is_sent_once_when_the_connection_dies_under_it(wire, name, method, fresh):
+def test_only_an_idempotent_request_goes_out_again_when_its_kept_connection_dies(wire, name, method, content, fresh):
     async def dying(request, writer):
         if request.number == 0 and not request.line.startswith(method.encode() + b" /die"):
             writer.write(wire.OK)
@@ -47,11 +48,14 @@ def test_request_is_sent_once_when_the_connection_dies_under_it(wire, name, meth
     async def scenario():
         async with wire.listening(dying) as server, wire.session(name) as backend:
             await wire.fetch(backend, server.url + "/warm")
-            error = await wire.failure(
-                backend, server.url + "/die", method=method, content=b"x" if method in ("PUT", "POST") else None, fresh=fresh
-            )
+            error = await wire.failure(backend, server.url + "/die", method=method, content=content, fresh=fresh)
             await asyncio.sleep(0.1)
-            assert len([request for request in server.arrived if b"/die" in request.line]) == 1
+            arrived = [request for request in server.arrived if b"/die" in request.line]
+            # By the library itself, or by the engine, which is told; a second time only on a new connection.
+            again = method not in ("POST", "PATCH") and not fresh
+            assert 1 <= len(arrived) <= (2 if again else 1)
+            assert all(request.number == 0 for request in arrived[1:])
+            assert not again or error.stale == (len(arrived) == 1)
             assert error.kind in ("connect", "protocol")
             assert error.sent
 
@@ -86,6 +90,7 @@ def test_two_hundred_are_in_flight_at_once(wire, name):
 
     async def scenario():
         async with wire.listening(waiting) as server, wire.session(name) as backend:
+            backend.reserve(200)
             tasks = [asyncio.create_task(wire.fetch(backend, server.url)) for _ in range(200)]
             await wire.until(lambda: server.in_flight == 200)
             gate.set()

@@ -138,15 +138,24 @@ def test_http_2_is_refused_where_it_is_not_spoken(wire, name):
     wire.run(scenario())
 
 
-def test_http_2_required_of_a_server_without_it_is_an_error(wire, server_tls, bundle):
+@pytest.mark.parametrize("name", ["curl", "niquests"])
+@pytest.mark.parametrize("protocols", [["http/1.1"], None])
+def test_http_2_required_of_a_server_without_it_is_an_error(wire, name, server_tls, bundle, protocols):
+    if protocols is None:
+        # Nothing is agreed on at all.
+        server_tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        trustme_authority = trustme.CA()
+        trustme_authority.issue_cert("127.0.0.1").configure_cert(server_tls)
+        trustme_authority.cert_pem.write_to_path(bundle)
+
     async def scenario():
         async with (
             wire.listening(wire.answering(wire.OK), server_tls) as server,
-            wire.session("niquests", verify=bundle, http2=True) as backend,
+            wire.session(name, verify=bundle, http2=True) as backend,
         ):
             error = await wire.failure(backend, server.url)
             assert (error.kind, error.sent, server.arrived) == ("protocol", False, [])
-        async with wire.listening(wire.answering(wire.OK)) as server, wire.session("niquests", http2=True) as backend:
+        async with wire.listening(wire.answering(wire.OK)) as server, wire.session(name, http2=True) as backend:
             assert (await wire.failure(backend, server.url)).kind == "protocol"
 
     wire.run(scenario())

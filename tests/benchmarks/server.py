@@ -24,7 +24,8 @@ if TYPE_CHECKING:
 LATENCY = 0.05
 CORES = sorted(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else []
 SERVER_CORE, CLIENT_CORE = (CORES[0], CORES[1]) if len(CORES) > 1 else (None, None)
-NGINX = shutil.which("nginx", path=os.environ.get("PATH", "") + os.pathsep + "/usr/sbin")
+UNPACKED = str(Path(__file__).parents[2] / ".make" / "nginx" / "usr" / "sbin")
+NGINX = shutil.which("nginx", path=os.pathsep.join([os.environ.get("PATH", ""), "/usr/sbin", UNPACKED]))
 
 BODIES = {
     "200.json": b'{"x": "' + b"y" * 191 + b'"}',
@@ -33,7 +34,7 @@ BODIES = {
 }
 
 NGINX_CONF = """
-daemon off; master_process off; pid nginx.pid; error_log stderr warn;
+daemon off; master_process off; pid nginx.pid; error_log {log} warn;
 events {{ worker_connections 4096; }}
 http {{
     access_log off; sendfile on; tcp_nopush on; tcp_nodelay on;
@@ -74,9 +75,9 @@ class Servers:
 def serving() -> Iterator[Servers]:
     """Start the servers on loopback ports and end them with the block."""
     with ExitStack() as stack:
-        latency = Place(stack.enter_context(_small(LATENCY)), stack.enter_context(_small(LATENCY)))
+        latency = Place(stack.enter_context(small_server(LATENCY)), stack.enter_context(small_server(LATENCY)))
         if NGINX is None:
-            yield Servers("asyncio", Place(stack.enter_context(_small(0)), stack.enter_context(_small(0))), latency, None)
+            yield Servers("asyncio", Place(stack.enter_context(small_server(0)), stack.enter_context(small_server(0))), latency, None)
         else:
             http, https = stack.enter_context(_nginx())
             yield Servers(_version(), http, latency, https)
@@ -108,7 +109,8 @@ def _process(command: list[str], **options) -> Iterator[subprocess.Popen]:
 
 
 @contextmanager
-def _small(delay: float) -> Iterator[str]:
+def small_server(delay: float) -> Iterator[str]:
+    """Start the server that needs nothing installed and give its URL."""
     with _process([sys.executable, __file__, str(delay)], stdout=subprocess.PIPE, text=True) as process:
         yield f"http://127.0.0.1:{int(process.stdout.readline())}"
 
@@ -126,9 +128,9 @@ def _nginx() -> Iterator[tuple[Place, Place]]:
         authority.cert_pem.write_to_path(home / "ca.pem")
         authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(home / "certificate.pem")
         ports = _free_ports("http", "warm", "https", "warm_https")
-        (home / "nginx.conf").write_text(NGINX_CONF.format(**ports))
-        process = stack.enter_context(_process([NGINX, "-p", name, "-c", "nginx.conf", "-e", "stderr"]))
-        _wait_for(process, ports.values())
+        (home / "nginx.conf").write_text(NGINX_CONF.format(**ports, log=home / "error.log"))
+        process = stack.enter_context(_process([NGINX, "-p", name, "-c", "nginx.conf", "-e", str(home / "error.log")]))
+        _wait_for(process, ports.values(), home / "error.log")
         ca = str(home / "ca.pem")
         yield (
             Place(f"http://127.0.0.1:{ports['http']}", f"http://127.0.0.1:{ports['warm']}"),
@@ -142,7 +144,7 @@ def _free_ports(*names: str) -> dict[str, int]:
         return {name: opened.getsockname()[1] for name, opened in zip(names, sockets, strict=True)}
 
 
-def _wait_for(process: subprocess.Popen, ports) -> None:
+def _wait_for(process: subprocess.Popen, ports, log: Path) -> None:
     for port in ports:
         while True:
             try:
@@ -150,7 +152,7 @@ def _wait_for(process: subprocess.Popen, ports) -> None:
                 break
             except OSError:
                 if process.poll() is not None:
-                    raise RuntimeError(f"nginx ended with {process.returncode}, its message is above") from None
+                    raise RuntimeError(f"nginx ended with {process.returncode}: {log.read_text()}") from None
                 time.sleep(0.02)
 
 

@@ -64,11 +64,11 @@ class NotebookPage:
         """Start a cell and return at once."""
         self.page.evaluate(RUN_CELL, index)
 
-    def wait(self, index: int, seconds: float = 40) -> None:
+    def wait(self, index: int, seconds: float = 120) -> None:
         """Wait until a started cell has ended."""
         self.page.wait_for_function(CELL_ENDED, arg=index, timeout=seconds * 1000)
 
-    def run(self, index: int, seconds: float = 40) -> str:
+    def run(self, index: int, seconds: float = 120) -> str:
         """Run a cell to its end and return its text."""
         self.start(index)
         time.sleep(0.05)
@@ -102,7 +102,7 @@ class NotebookPage:
     def restart(self) -> None:
         """Restart the kernel and wait until it is there again."""
         self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
-        self.page.wait_for_function(READY, timeout=60_000)
+        self.page.wait_for_function(READY, timeout=180_000)
 
     def save(self) -> None:
         """Save the notebook."""
@@ -111,7 +111,7 @@ class NotebookPage:
     def reload(self) -> None:
         """Load the page again; the kernel goes on."""
         self.page.reload()
-        self.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.context?.isReady", timeout=60_000)
+        self.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.context?.isReady", timeout=180_000)
 
 
 class Jupyter:
@@ -190,11 +190,12 @@ class Jupyter:
         context = self._browser.new_context(viewport={"width": size[0], "height": size[1]})
         self._contexts.append(context)
         page = context.new_page()
+        page.set_default_timeout(120_000)
         shown = NotebookPage(page, path)
         # A workspace of its own: Lab would open what was open before, and hide this one.
         place = f"lab/workspaces/w{len(self._contexts)}/tree" if self.app == "lab" else "notebooks"
         page.goto(f"http://127.0.0.1:{self.port}/{place}/{path.name}")
-        page.wait_for_function(ready, timeout=90_000)
+        page.wait_for_function(ready, timeout=180_000)
         return shown
 
     def _write(self, name: str, value: object) -> None:
@@ -224,7 +225,7 @@ class Jupyter:
         }
 
     def _await_server(self) -> None:
-        until = time.monotonic() + 60
+        until = time.monotonic() + 240
         while time.monotonic() < until:
             with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/status", timeout=2):
                 return

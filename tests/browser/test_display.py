@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from browser.labdriver import Jupyter
     from playwright.sync_api import Browser, Page
 
-pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.slow, pytest.mark.timeout(600)]
 
 ROOT = Path(__file__).parents[2]
 MARK = "window.canary=(window.canary||0)+1"

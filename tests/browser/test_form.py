@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Locator, Page
     from serving.counting import CountingServer
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 FORM = "panel = Panel()\npanel"
 SAID = "control => document.getElementById(control.getAttribute('aria-describedby')).innerText"

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from browser.labdriver import Jupyter, NotebookPage
     from serving.counting import CountingServer
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 BOTH = pytest.mark.parametrize("app", ["lab", "notebook7"])
 REFUSE = {

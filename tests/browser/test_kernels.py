@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser
     from serving.counting import CountingServer
 
-pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.slow, pytest.mark.timeout(600)]
 
 LOAD = "%load_ext fastreq_jupyter\nimport ipykernel, time, pandas\nfrom fastreq_jupyter import submit, last_run, Monitor\nprint(ipykernel.version_info[0])"
 

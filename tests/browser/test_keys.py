@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from browser.labdriver import NotebookPage
     from serving.counting import CountingServer
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 BOTH = pytest.mark.parametrize("app", ["lab", "notebook7"])
 # Cut, copy, paste, undo, insert, delete, retype, run, restart, select all: what would do harm comes first.

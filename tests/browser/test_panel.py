@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from browser.labdriver import NotebookPage
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 # By the page's own clock: the driver's looks would be measured, too.
 CANCEL_AND_WAIT = """() => new Promise(resolve => { const began = performance.now();

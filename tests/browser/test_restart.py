@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from browser.labdriver import NotebookPage
     from serving.counting import CountingServer
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 # Where each control lies, from the upper left corner of the first, and what it holds.
 CONTROLS = """() => { const found = [...document.querySelectorAll('.fastreq-form :is(input, textarea, select)')].filter(one => one.offsetParent);

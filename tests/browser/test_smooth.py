@@ -3,7 +3,7 @@
 import pytest
 from browser.steps import played, state, until
 
-pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 
 def test_ten_thousand_requests_are_all_shown(lab):

@@ -263,7 +263,7 @@ def test_a_loaded_frame_still_leads_to_its_run(answers, tmp_path):
 def _python(program, *flags):
     return subprocess.run(
         [sys.executable, *flags, "-c", f"import sys; sys.path.insert(0, {str(ROOT)!r})\n{program}"],
-        capture_output=True, text=True, check=False, timeout=60,
+        capture_output=True, text=True, check=False, timeout=240,
     )  # fmt: skip
 
 

@@ -42,7 +42,7 @@ def server(counting_server):
     return counting_server
 
 
-def run_python(code, *arguments, timeout=60):
+def run_python(code, *arguments, timeout=240):
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(code), *arguments]
     return subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
 
@@ -266,6 +266,11 @@ def test_auth_and_cookies_arrive(server):
     headers = server.arrivals[0].headers
     assert headers["authorization"] == "Basic dXNlcjpwYXNzd29yZA=="
     assert headers["cookie"] == "k=v"
+
+
+def test_a_cookie_in_unicode_is_encoded_once(server):
+    fastreq(f"{server.url}/a", cookies={"c": "\u00e9"})
+    assert server.arrivals[0].headers["cookie"].encode("latin-1") == b"c=\xc3\xa9"
 
 
 def test_calls_run_from_threads_at_once(server):

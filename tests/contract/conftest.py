@@ -50,7 +50,7 @@ class Kernel:
         self.folder = folder
         self.client = self.manager.blocking_client()
         self.client.start_channels()
-        self.client.wait_for_ready(timeout=60)
+        self.client.wait_for_ready(timeout=180)
         self.messages: list[dict[str, Any]] = []
         self._started: dict[str, float] = {}
 
@@ -65,7 +65,7 @@ class Kernel:
         self._started[number] = time.monotonic()
         return number
 
-    def wait(self, number: str, timeout: float = 60) -> Reply:
+    def wait(self, number: str, timeout: float = 120) -> Reply:
         """Wait for the end of a started cell."""
         reply = Reply()
         end = time.monotonic() + timeout
@@ -89,7 +89,7 @@ class Kernel:
         reply.status, reply.ename, reply.evalue = content["status"], content.get("ename", ""), content.get("evalue", "")
         return reply
 
-    def run(self, code: str, timeout: float = 60) -> Reply:
+    def run(self, code: str, timeout: float = 120) -> Reply:
         """Run a cell to its end."""
         return self.wait(self.send(code), timeout)
 

@@ -14,6 +14,7 @@ from faultserver.measure import BACKENDS, measure
 from faultserver.server import routes
 
 from fastreq_jupyter import Request, fastreq_async
+from fastreq_jupyter.backends.differences import DIFFERENCES
 
 pytestmark = pytest.mark.slow
 
@@ -37,7 +38,9 @@ def test_every_group_of_faults_has_its_run():
 @pytest.mark.parametrize("together", TOGETHER)
 def test_every_fault_gives_the_row_that_the_table_names(faultserver, backend, together):
     findings, seconds = measure(backend, [fault for name in TOGETHER[together] for fault in GROUPS[name].values()], faultserver)
-    wrong = [finding.line for finding in findings if finding.verdict != "right"]
+    # What the library cannot be told, and nothing else: a difference that vanished is to be taken off the list.
+    differences = {case for difference in DIFFERENCES[backend] for case in difference.cases}
+    wrong = [finding.line for finding in findings if (finding.verdict == "right") == (finding.name in differences)]
     print(f"{backend} {together}: {len(findings)} rows in {seconds:.1f} s, {len(wrong)} wrong")
     assert not wrong, "\n".join(wrong)
 
@@ -128,7 +131,7 @@ def test_a_bomb_of_a_gigabyte_is_refused_within_200_megabytes(faultserver, backe
     body = bombs.nested_gzip() if coding == "gzip, gzip" else bombs.BOMBS[coding]()
     door = faultserver.open(scripts.reply(200, body, ("Content-Encoding", coding)))
     done = subprocess.run(
-        [sys.executable, "-c", MEMORY, door.url(), backend], capture_output=True, text=True, timeout=60, check=True, cwd=ROOT
+        [sys.executable, "-c", MEMORY, door.url(), backend], capture_output=True, text=True, timeout=240, check=True, cwd=ROOT
     )
     error, peak = json.loads(done.stdout)
     print(f"{backend} {coding}: {error}, peak {peak:.0f} MB")

@@ -8,6 +8,7 @@ from faultserver.certificates import ca_file
 from faultserver.measure import BACKENDS
 
 from fastreq_jupyter import fastreq_async
+from fastreq_jupyter.errors import OptionError
 
 ALL = pytest.mark.parametrize("backend", BACKENDS)
 QUIET = {"progress": "none", "timeout": 5, "max_retries": 0}
@@ -34,10 +35,23 @@ def open_proxy(faultserver, kind="http", **how):
     return log, door.port
 
 
+def skip_where_refused(backend, kind):
+    if (backend, kind) == ("aiohttp", "socks5"):
+        pytest.skip("aiohttp speaks no SOCKS: refused, see test_a_socks_proxy_is_refused_where_it_is_not_spoken")
+
+
+def test_a_socks_proxy_is_refused_where_it_is_not_spoken(faultserver):
+    door = faultserver.open(scripts.reply())
+    with pytest.raises(OptionError, match="use backend curl"):
+        run([door.url()], backend="aiohttp", proxy=f"socks5://user:canary@127.0.0.1:{faultserver.refused_port()}")
+    assert door.links == []
+
+
 @ALL
 @pytest.mark.parametrize("tls", [None, "good"])
 @pytest.mark.parametrize("kind", ["http", "socks5"])
 def test_a_proxy_carries_the_request_with_its_credentials_and_resolves_the_name(faultserver, backend, kind, tls):
+    skip_where_refused(backend, kind)
     log, port = open_proxy(faultserver, kind, credentials="us er:p@ss")
     door = faultserver.open(scripts.reply(200, b"through"), tls=tls)
     host = "localhost" if tls else "somewhere.test"
@@ -54,6 +68,7 @@ def test_a_proxy_carries_the_request_with_its_credentials_and_resolves_the_name(
 @pytest.mark.parametrize("fault", ["silent", "closes", "resets", "garbage", "refuses", "dead"])
 @pytest.mark.parametrize("tls", [None, "good"])
 def test_a_proxy_that_fails_is_never_bypassed(faultserver, backend, kind, fault, tls):
+    skip_where_refused(backend, kind)
     port = faultserver.refused_port() if fault == "dead" else open_proxy(faultserver, kind, fault=fault)[1]
     door = faultserver.open(scripts.reply(), tls=tls)
     frame = run([door.url()], backend=backend, proxy=f"{kind}://127.0.0.1:{port}", timeout=1, verify_ssl=ca_file())

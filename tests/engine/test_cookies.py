@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from threading import Thread
 
 import pytest
@@ -66,6 +68,10 @@ def test_cookie_with_domain_goes_nowhere_else(url):
         ("http://a.example.com/", "com"),
         ("http://a.example.com/", "."),
         ("http://shop.co.uk/", "co.uk"),
+        ("http://shop.pe.kr/", "pe.kr"),
+        ("http://a.b.kobe.jp/", "b.kobe.jp"),
+        ("http://shop.xn--55qx5d.cn/", "xn--55qx5d.cn"),
+        ("http://me.s3.dualstack.eu-west-1.amazonaws.com/", "s3.dualstack.eu-west-1.amazonaws.com"),
         ("http://me.github.io/", "github.io"),
         ("http://127.0.0.1/", "0.0.1"),
         ("http://127.0.0.1/", "127.0.0.2"),
@@ -77,6 +83,25 @@ def test_domain_the_server_has_no_right_to_is_refused(url, domain):
     jar = jar_after(url, f"k=v; Domain={domain}")
     assert sent(jar, url) is None or domain == "."
     assert sent(jar, f"http://{domain}/" if domain.strip(".") else "http://other.example/") is None
+
+
+@pytest.mark.parametrize(("url", "domain"), [("http://a.city.kobe.jp/", "city.kobe.jp"), ("http://a.me.github.io/", "me.github.io")])
+def test_domain_below_a_public_suffix_can_be_named(url, domain):
+    assert sent(jar_after(url, f"k=v; Domain={domain}"), f"http://{domain}/") == "k=v"
+
+
+def test_list_of_public_suffixes_is_read_when_a_server_names_a_domain():
+    code = """if True:
+        import sys
+        from fastreq_jupyter.engine.cookies import Jar
+        from fastreq_jupyter.url import parse_target
+        jar = Jar()
+        jar.store(parse_target("http://a.example.com/"), [("Set-Cookie", "k=v")])
+        assert "publicsuffixlist" not in sys.modules
+        jar.store(parse_target("http://a.example.com/"), [("Set-Cookie", "k=v; Domain=example.com")])
+        assert "publicsuffixlist" in sys.modules
+    """
+    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/", "http://localhost/", "http://github.io/"])

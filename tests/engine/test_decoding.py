@@ -1,13 +1,14 @@
 import gzip
+import tracemalloc
 import zlib
 
 import brotli
 import pytest
-import zstandard
+from faultserver.bombs import BOMBS, zstd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fastreq_jupyter.engine.decoding import ACCEPT_ENCODING, make_decoder
+from fastreq_jupyter.engine.decoding import ACCEPT_ENCODING, STEP, make_decoder
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.policy.framing import read_head
 
@@ -25,7 +26,7 @@ PACK = {
     "x-gzip": gzip.compress,
     "deflate": zlib.compress,
     "br": lambda data: brotli.compress(data, quality=4),
-    "zstd": zstandard.ZstdCompressor(write_checksum=True).compress,
+    "zstd": lambda data: zstd.compress(data, options={zstd.CompressionParameter.checksum_flag: 1}),
 }
 WAYS = [(coding, PACK[coding]) for coding in PACK] + [("deflate", raw_deflate)]
 
@@ -67,7 +68,7 @@ def test_incompressible_body_is_decoded(coding, pack):
 @pytest.mark.parametrize("coding", PACK)
 def test_steps_are_small(coding):
     decoder = make_decoder([coding])
-    assert max(len(piece) for piece in decoder.decode(PACK[coding](bytes(10 * 2**20)))) <= 128 * 1024
+    assert max(len(piece) for piece in decoder.decode(PACK[coding](bytes(10 * 2**20)))) <= STEP * (1 + (coding == "br"))
 
 
 @pytest.mark.parametrize("coding", PACK)
@@ -129,10 +130,9 @@ def test_cut_off_second_member_is_an_error():
 
 @pytest.mark.parametrize("size", [1, 5, 10**9])
 def test_zstd_frames_make_one_body(size):
-    pack = zstandard.ZstdCompressor().compress
     skipped = b"\x53\x2a\x4d\x18" + (300).to_bytes(4, "little") + b"x" * 300
     empty = b"\x50\x2a\x4d\x18\x00\x00\x00\x00"
-    assert decode("zstd", *cut(skipped + pack(b"one ") + empty + pack(b"two") + skipped, size)) == b"one two"
+    assert decode("zstd", *cut(skipped + zstd.compress(b"one ") + empty + zstd.compress(b"two") + skipped, size)) == b"one two"
 
 
 @pytest.mark.parametrize("coding", sorted(PACK.keys() - {"br"}))
@@ -147,8 +147,32 @@ def test_bytes_behind_a_br_stream_are_an_error(garbage):
 
 
 def test_zstd_window_beyond_eight_mebibytes_is_refused():
-    big = zstandard.ZstdCompressor(compression_params=zstandard.ZstdCompressionParameters(window_log=25)).compressobj()
+    big = zstd.ZstdCompressor(options={zstd.CompressionParameter.window_log: 25})
     assert is_refused("zstd", big.compress(b"x" * 100) + big.flush())
+
+
+@pytest.mark.parametrize("coding", ["gzip", "br", "zstd"])
+def test_bomb_comes_out_in_small_steps_and_takes_no_memory(coding):
+    decoder = make_decoder([coding])
+    bomb = BOMBS[coding](2**28)
+    tracemalloc.start()
+    try:
+        assert sum(map(len, decoder.decode(bomb))) == 2**28
+        assert tracemalloc.get_traced_memory()[1] < 2**20
+    finally:
+        tracemalloc.stop()
+    decoder.finish()
+
+
+def test_bomb_of_many_small_zstd_frames_comes_out_in_small_steps():
+    frame = zstd.compress(bytes(2**20))
+    pieces = [len(piece) for piece in make_decoder(["zstd"]).decode(frame * 200)]
+    assert sum(pieces) == 200 * 2**20
+    assert max(pieces) <= STEP
+
+
+def test_skippable_zstd_frames_alone_are_a_cut_off_stream():
+    assert is_refused("zstd", b"\x50\x2a\x4d\x18\x00\x00\x00\x00")
 
 
 @settings(max_examples=60, deadline=None)

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 import gzip
 import struct
+import sys
 import zlib
 from functools import cache
 
-__all__ = ["BOMBS", "GIB", "brotli_bomb", "gzip_bomb", "make_all", "nested_gzip", "zstd_bomb"]
+if sys.version_info >= (3, 14):
+    from compression import zstd
+else:
+    from backports import zstd
+
+__all__ = ["BOMBS", "GIB", "brotli_bomb", "gzip_bomb", "make_all", "nested_gzip", "zstd", "zstd_bomb"]
 
 GIB = 2**30
 _BLOCK = 2**20
@@ -40,9 +46,8 @@ def brotli_bomb(size: int = GIB) -> bytes:
 @cache
 def zstd_bomb(size: int = GIB) -> bytes:
     """Return some kilobytes of zstd, one frame."""
-    import zstandard
-
-    packer = zstandard.ZstdCompressor(level=1).compressobj(size=size)
+    packer = zstd.ZstdCompressor(level=1)
+    packer.set_pledged_input_size(size)
     block = bytes(16 * _BLOCK)
     return b"".join([packer.compress(block) for _ in range(size // len(block))]) + packer.flush()
 

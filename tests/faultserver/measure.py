@@ -17,6 +17,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter import Request, fastreq_async
+from fastreq_jupyter.backends.differences import DIFFERENCES
+from fastreq_jupyter.errors import OptionError
 from faultserver import bombs
 from faultserver.faults import ANY, FAULTS, GROUPS, Fault, Site, base_options
 from faultserver.scripts import reply
@@ -27,7 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BACKENDS", "BOUND", "GOOD", "Finding", "measure"]
 
-BACKENDS = ("niquests", "aiohttp", "requests")
+BACKENDS = ("curl", "aiohttp", "niquests", "requests")
 GOOD = 5
 """Good requests that go along with the faults of each run: none of them may be lost."""
 BOUND = 60.0
@@ -40,16 +42,21 @@ class Finding:
 
     fault: Fault | None
     verdict: str
-    """`right`, `hang`, `accepted`, `lost` or `other`."""
+    """`right`, `hang`, `accepted`, `lost`, `other`, or `refused`: the backend does not take the run's options."""
     error: Any = None
     detail: Any = None
     data: Any = None
 
     @property
+    def name(self) -> str:
+        """Return the name of the fault."""
+        return "a good request" if self.fault is None else self.fault.name
+
+    @property
     def line(self) -> str:
         """Return the finding as one line."""
-        name, expected = ("a good request", None) if self.fault is None else (self.fault.name, self.fault.error)
-        return f"{self.verdict:9} {name}: expected {expected}, got {self.error} ({self.detail}) data {str(self.data)[:60]!r}"
+        expected = None if self.fault is None else self.fault.error
+        return f"{self.verdict:9} {self.name}: expected {expected}, got {self.error} ({self.detail}) data {str(self.data)[:60]!r}"
 
 
 def _value(value: Any) -> Any:
@@ -107,7 +114,8 @@ async def _measure(backend: str, sites: list[tuple[Fault, Site]], good: str) -> 
     findings: list[Finding] = []
     for result, pairs in zip(found, runs.values(), strict=True):
         if isinstance(result, BaseException):
-            findings += [Finding(fault, "hang", error=repr(result)) for fault, _ in pairs]
+            verdict = "refused" if isinstance(result, OptionError) else "hang"
+            findings += [Finding(fault, verdict, error=repr(result)) for fault, _ in pairs]
         else:
             findings += result
     return findings
@@ -129,6 +137,7 @@ def main(backends: Iterable[str] = BACKENDS) -> None:
     counts: dict[str, Counter[str]] = {}
     for backend in backends:
         counts[backend] = Counter()
+        differences = {case for difference in DIFFERENCES[backend] for case in difference.cases}
         for group in GROUPS.values():
             with FaultServer() as server:
                 findings, _ = measure(backend, group.values(), server)
@@ -137,10 +146,11 @@ def main(backends: Iterable[str] = BACKENDS) -> None:
                 if finding.fault is not None:
                     verdicts[finding.fault.name][backend] = finding.verdict
                 if finding.verdict != "right":
-                    print(f"{backend}: {finding.line}", file=sys.stderr)
+                    known = "difference, " if finding.name in differences else ""
+                    print(f"{backend}: {known}{finding.line}", file=sys.stderr)
     for name, row in verdicts.items():
         print(f"{name:50}", *(f"{row.get(backend, ''):10}" for backend in counts))
-    for verdict in ("right", "hang", "accepted", "lost", "other"):
+    for verdict in ("right", "hang", "accepted", "lost", "other", "refused"):
         print(f"{verdict:50}", *(f"{count[verdict]:<10}" for count in counts.values()))
 
 

@@ -332,7 +332,7 @@ def test_the_frame_is_the_same_without_pyarrow():
         capture_output=True,
         text=True,
         check=True,
-        timeout=60,
+        timeout=240,
         env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
     )
     assert bare.stdout.strip() == str([repr(dtype) for dtype in to_frame([good(0, "x")], PLAIN).dtypes])

@@ -14,7 +14,7 @@ import pytest
 from serving.counting import CountingServer
 from serving.kernel import Kernel
 
-pytestmark = [pytest.mark.kernel, pytest.mark.slow, pytest.mark.timeout(180)]
+pytestmark = [pytest.mark.kernel, pytest.mark.slow, pytest.mark.timeout(600)]
 
 HERE = __file__.rpartition("/tests/")[0]
 HEAD = """

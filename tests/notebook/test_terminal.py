@@ -49,7 +49,7 @@ def entered(child, *lines):
 
 def ipython(environment, code):
     command = [sys.executable, "-W", "error::ResourceWarning", "-m", "IPython", "--no-banner", "--colors=nocolor", "-c", code]
-    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=60, check=False)
+    return subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)
 
 
 def test_a_command_of_ipython_runs_and_leaves_nothing_behind(environment, server):
@@ -109,5 +109,5 @@ def test_a_script_in_a_terminal_shows_its_progress_on_stderr(environment, server
 
 def test_a_script_without_a_terminal_prints_nothing(environment, server):
     code = f"from fastreq_jupyter import fastreq; fastreq(['{server.url}/delay/0.5'])"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, timeout=240, check=False)
     assert (done.stdout, done.stderr) == ("", "")

@@ -22,12 +22,13 @@ FIXED = replace(
 )
 
 
-def plan(text, *, each=(), namespace=None, base_url=None, given=(), first_line=1, **options):
+def plan(text, *, each=(), namespace=None, base_url=None, given=(), first_line=1, environ=None, **options):
     """Build a cell; `each` is pairs of text and value."""
     sources = [Source(EachSpec.parse(one), value) for one, value in each]
+    surroundings = FIXED if environ is None else replace(FIXED, environ=lambda: environ)
     return build(
         text, options=Options.of(**options), namespace=namespace or {}, sources=sources, base_url=base_url, given=given,
-        first_line=first_line, surroundings=FIXED,
+        first_line=first_line, surroundings=surroundings,
     )  # fmt: skip
 
 

@@ -57,7 +57,7 @@ class Kernel:
         for chances in (2, 1, 0):
             self._begin()
             try:
-                self.client.wait_for_ready(timeout=60)
+                self.client.wait_for_ready(timeout=180)
             except RuntimeError:
                 self._end()
                 if not chances:
@@ -96,7 +96,7 @@ class Kernel:
         """Begin a cell and return its message id; `finish` waits for it."""
         return self.client.execute(code, allow_stdin=False)
 
-    def finish(self, message_id: str, timeout: float = 60) -> Ran:
+    def finish(self, message_id: str, timeout: float = 120) -> Ran:
         """Wait for the end of a cell and return what it gave."""
         ran = Ran()
         while True:
@@ -107,11 +107,11 @@ class Kernel:
             if message["parent_header"].get("msg_id") == message_id and _noted(ran, message):
                 return ran
 
-    def run(self, code: str, timeout: float = 60) -> Ran:
+    def run(self, code: str, timeout: float = 120) -> Ran:
         """Run a cell to its end."""
         return self.finish(self.start(code), timeout)
 
-    def value(self, code: str, timeout: float = 60) -> Any:
+    def value(self, code: str, timeout: float = 120) -> Any:
         """Run a cell that must succeed and print one line of JSON last; return that value."""
         return json.loads(self.run(code, timeout).good().text.splitlines()[-1])
 

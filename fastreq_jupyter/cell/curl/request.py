@@ -5,45 +5,193 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
-from fastreq_jupyter.cell.curl.form import form_part, no_stdin, quoted
 from fastreq_jupyter.cell.request_line import make_header
-from fastreq_jupyter.cell.syntax import FilePiece, HeaderTemplate, Part, Parts, RequestTemplate, Span, TextPiece
-from fastreq_jupyter.cell.template import read_text, read_url
+from fastreq_jupyter.cell.syntax import FORM_TYPE, FilePiece, HeaderTemplate, Part, Parts, RequestTemplate, Span, TextPiece
+from fastreq_jupyter.cell.template import read_text, read_url, with_query
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.cell.curl.flags import Action
+    from fastreq_jupyter.cell.curl.command import Action
+    from fastreq_jupyter.errors import CellSyntaxError
 
-__all__ = ["CurlRequest"]
+__all__ = ["CurlRequest", "form_part", "no_stdin", "quoted"]
+
+_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"[^;]*', re.DOTALL)
+_ESCAPED = re.compile(r'\\([\\"])')
+_TYPE = re.compile(r"[^/ ]+/[^;, \n]+")
+# curl's own table: what a machine knows about endings does not matter.
+_TYPES = {
+    ".gif": "image/gif", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".svg": "image/svg+xml", ".txt": "text/plain",
+    ".htm": "text/html", ".html": "text/html", ".pdf": "application/pdf", ".xml": "application/xml",
+}  # fmt: skip
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # A byte that is no UTF-8, as surrogateescape has it.
 _BYTES = re.compile("[\udc80-\udcff]")
-_REMOVABLE = frozenset({"content-type", "expect"})
-_FORM_TYPE = "application/x-www-form-urlencoded"
-_SIMPLE: dict[str, str] = {"agent": "User-Agent", "referer": "Referer"}
+_SCHEME = re.compile(r"https?://|\{\{", re.IGNORECASE)
+# What curl takes for a host with "http://" before it; a bare word only where it is the command's one URL.
+_WITHOUT_SCHEME = re.compile(
+    r"(?:[^\s/?#@]+@)?(?:\[[0-9A-Fa-f:.]+\]|(?:[\w.-]|\{\{[^{}]*\}\})+)(?::(?:[0-9]+|\{\{[^{}]*\}\}))?(?:[/?#].*)?", re.DOTALL
+)
+# The library sends them whatever is asked.
+_FIXED = frozenset({"host", "accept-encoding", "content-length"})
+# Sent by default; an empty value leaves them out.
+_DEFAULTS = frozenset({"user-agent", "accept"})
+_NAMES: dict[str, str] = {
+    "user": "Authorization", "bearer": "Authorization", "cookie": "Cookie", "range": "Range", "agent": "User-Agent", "referer": "Referer",
+}  # fmt: skip
+_RANGE = re.compile(r"[0-9]+(?=[^-]*\Z)")
 
 Piece = TextPiece | FilePiece
 
 
 @dataclass(slots=True)
+class _Value:
+    """The value of one ``-F``: its content, and what stands behind ``;``."""
+
+    content: str = ""
+    kind: str | None = None
+    filename: str | None = None
+    headers: tuple[str, ...] = ()
+
+
+def form_part(span: Span, place: int, *, literal: bool) -> tuple[str, TextPiece | FilePiece]:
+    """Read the value of one ``-F`` from `place` on.
+
+    Args:
+        span: ``name=value``, ``name=@file`` or ``name=<file``, with ``;type=``, ``;filename=`` and ``;headers=`` behind.
+        place: Where the value begins.
+        literal: ``--form-string``: nothing in it means anything.
+
+    Returns:
+        What follows the part's name in its header, and its content.
+
+    Raises:
+        CellSyntaxError: An addition that is not supported, or standard input.
+    """
+    at = Span(span.text[place:], *span.at(place))
+    sign = at.text[:1] if not literal and at.text[:1] in ("@", "<") else ""
+    value = _Value(at.text) if literal else _read_value(Span(at.text[len(sign) :], *at.at(len(sign))))
+    content: TextPiece | FilePiece
+    if not sign:
+        content = TextPiece(read_text(Span(value.content, at.line, at.column)))
+    elif value.content == "-":
+        raise no_stdin(at)
+    else:
+        content = FilePiece(read_text(Span(value.content, *at.at(1))), at.line, at.column)
+    filename = value.filename
+    if sign == "@" and filename is None:
+        filename = Path(value.content).name
+    kind = value.kind
+    if kind is None and filename is not None:
+        ending = Path(filename).suffix.lower()
+        kind = _TYPES.get(ending) or (_TYPES.get(Path(value.content).suffix.lower(), "application/octet-stream") if sign == "@" else None)
+    lines = [f"\r\nContent-Type: {kind}"] if kind else []
+    lines += [f"\r\n{line}" for line in value.headers]
+    return (f'; filename="{quoted(filename)}"' if filename is not None else "") + "".join(lines), content
+
+
+def _read_value(span: Span) -> _Value:
+    text = span.text
+    content, place = _word(text, 0)
+    value = _Value(content)
+    in_type = False
+    while place < len(text):
+        place += 1 + _blanks(text, place + 1)
+        rest = text[place:]
+        if rest.startswith("type=") and value.kind is None:
+            start = place + 5 + _blanks(text, place + 5)
+            if not _TYPE.match(text, start):
+                raise span.error(place, "-F ...;type= takes a media type, text/plain")
+            place = _end(text, start)
+            value.kind, in_type = text[start:place].rstrip(), True
+        elif rest.startswith("filename="):
+            value.filename, place = _word(text, place + 9)
+            in_type = False
+        elif rest.startswith("headers="):
+            line, place = _word(text, place + 8)
+            if ":" not in line or line.startswith(("@", "<")):
+                raise span.error(place - len(line), "-F ...;headers= takes one field line, 'Name: value'")
+            value.headers += (line,)
+            in_type = False
+        elif rest.startswith("encoder="):
+            raise span.error(place, "-F ...;encoder= is not supported: type, filename and headers are")
+        elif in_type:
+            # A parameter of the media type; anything else unknown is dropped, as curl does.
+            end = _end(text, place)
+            value.kind, place = f"{value.kind};{text[place:end].rstrip()}", end
+        else:
+            raise span.error(place, f"-F ...;{rest[:30]} is not supported: type, filename and headers are; a value that holds ; is quoted")
+    return value
+
+
+def _word(text: str, place: int) -> tuple[str, int]:
+    """Return the word that begins at `place`, quoted or up to ``;``, and where it ends."""
+    start = place + _blanks(text, place)
+    if found := _QUOTED.match(text, start):
+        return _ESCAPED.sub(r"\1", found[1]), found.end()
+    end = _end(text, start)
+    return text[start:end].rstrip(), end
+
+
+def _blanks(text: str, place: int) -> int:
+    return len(text[place:]) - len(text[place:].lstrip())
+
+
+def _end(text: str, place: int) -> int:
+    end = text.find(";", place)
+    return len(text) if end < 0 else end
+
+
+def no_stdin(at: Span) -> CellSyntaxError:
+    """Return the error for ``@-``."""
+    return at.error(0, "there is no standard input here: name a file")
+
+
+def quoted(text: str) -> str:
+    """Return a name as it stands within quotes of a part's header."""
+    return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+
+
+@dataclass(slots=True)
 class CurlRequest:
-    """Gather options; `templates` makes the requests."""
+    """One request of a curl command while its options are read.
+
+    Attributes:
+        command: The word ``curl``, for messages.
+        urls: URLs that get the same request.
+        method: -X.
+        headers: -H, in order.
+        own: Field lines of options that have one of their own (-u, -A, -b ...) by name: a -H of that name counts instead.
+        removed: Lower-case names that -H took away.
+        body: Pieces of each -d, with what joins them.
+        form: Each -F and --form-string.
+        query: Fields that go into the query.
+        lifted: Options of the run.
+        flags: Switches that were seen.
+        upload: -T.
+        key: --key.
+        notes: What is not done.
+    """
 
     command: Span
     urls: list[Span] = field(default_factory=list)
     method: str | None = None
     headers: list[HeaderTemplate] = field(default_factory=list)
+    own: dict[str, HeaderTemplate] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
     body: list[list[Piece]] = field(default_factory=list)
     form: list[tuple[str, Span]] = field(default_factory=list)
     query: list[Parts] = field(default_factory=list)
     lifted: dict[str, Any] = field(default_factory=dict)
     flags: set[str] = field(default_factory=set)
+    upload: Span | None = None
+    key: Span | None = None
+    notes: list[str] = field(default_factory=list)
 
     def lift(self, option: str, at: Span, value: Any) -> None:
         """Note an option of the run.
@@ -64,6 +212,8 @@ class CurlRequest:
             self.urls.append(value)
         elif action in ("get", "head", "globoff"):
             self.flags.add(action)
+        elif action in ("upload", "key"):
+            setattr(self, action, value)
         elif action == "method":
             if not _TOKEN.fullmatch(value.text):
                 raise value.error(0, f"{value.text[:30]!r} is no method")
@@ -71,12 +221,13 @@ class CurlRequest:
         elif action in ("form", "form-string"):
             self.form.append((action, value))
         elif action == "url-query":
-            text = value.text
-            self.query.append(read_text(Span(text[1:], *value.at(1))) if text.startswith("+") else _encoded(value)[0])
+            self.query.append(_query(value))
         elif action in ("data", "data-raw", "data-binary", "data-urlencode", "json"):
             self._add_data(action, value)
+        elif action == "header":
+            self._add_line(value)
         else:
-            self._add_header(action, at, value)
+            self._add_own(action, at, value)
 
     def templates(self) -> list[RequestTemplate]:
         """Return one request for each URL.
@@ -86,27 +237,29 @@ class CurlRequest:
         """
         if not self.urls:
             raise self.command.error(0, "a curl command without URL")
-        if self.form and self.body:
-            raise self.command.error(0, "-F and -d exclude each other")
+        if bool(self.form) + bool(self.body) + (self.upload is not None) > 1:
+            raise self.command.error(0, "-F, -d and -T exclude each other")
         if "get" in self.flags and self.form:
             raise self.command.error(0, "-G and -F exclude each other")
         body, query = self._body(), list(self.query)
         if "get" in self.flags and self.body:
             query.insert(0, _parts_of(body or (), self.command))
             body = None
+        if self.key is not None:
+            if "cert" not in self.lifted:
+                raise self.key.error(0, "--key goes with --cert")
+            self.lifted["cert"] = (self.lifted["cert"], self.key.text)
         headers = self._all_headers(body)
         return [self._template(url, headers, body, query) for url in self.urls]
 
     def _template(
         self, url: Span, headers: tuple[HeaderTemplate, ...], body: tuple[Piece, ...] | None, query: list[Parts]
     ) -> RequestTemplate:
-        parts = list(read_url(self._absolute(url), ranges="globoff" not in self.flags))
-        marked = any(isinstance(part, str) and "?" in part for part in parts)
-        for added in query:
-            parts += [("&" if marked else "?"), *added]
-            marked = True
+        parts = read_url(self._absolute(url), ranges="globoff" not in self.flags)
+        if self.upload is not None and isinstance(parts[-1], str) and parts[-1].endswith("/"):
+            parts = (*parts, quote(Path(self.upload.text).name, safe=""))
         return RequestTemplate(
-            self._method(body), tuple(parts), url.line, url.column, headers, body,
+            self._method(body), with_query(parts, *query), url.line, url.column, headers, body,
             lifted=dict(self.lifted), no_default=frozenset(self.removed),
         )  # fmt: skip
 
@@ -114,39 +267,50 @@ class CurlRequest:
         text = url.text
         if _BYTES.search(text):
             raise url.error(0, "bytes that are no UTF-8 in a URL: percent-encode them")
-        if re.match(r"https?://|\{\{", text, re.IGNORECASE):
+        if _SCHEME.match(text):
             return url
         if "://" in text[:30] or not text:
             raise url.error(0, f"{text[:60]!r}: only http:// and https:// are requested")
-        raise url.error(0, f"{text[:60]!r} is no URL: write http:// or https:// before it")
+        if _WITHOUT_SCHEME.fullmatch(text) and (len(self.urls) == 1 or any(sign in text for sign in ".:/") or text == "localhost"):
+            return Span(f"http://{text}", url.line, url.column - len("http://"))
+        raise url.error(0, f"{text[:60]!r} is no URL: write http:// or https:// before it, or quote what belongs together")
 
     def _method(self, body: tuple[Piece, ...] | None) -> str:
         if self.method is not None:
             return self.method
         if "head" in self.flags:
             return "HEAD"
+        if self.upload is not None:
+            return "PUT"
         return "GET" if body is None or "get" in self.flags else "POST"
 
-    def _add_header(self, action: Action, at: Span, value: Span) -> None:
-        if action == "header":
-            self._add_line(value)
-        elif action == "user":
-            if ":" not in value.text and not re.fullmatch(r"\s*\{\{[^}]*\}\}\s*", value.text):
+    def _add_own(self, action: Action, at: Span, value: Span) -> None:
+        """Take an option that stands for a field line; the last one counts, cookies are put together."""
+        name, text = _NAMES[action], value.text
+        before = ""
+        if action == "user":
+            if ":" not in text and not re.fullmatch(r"\s*\{\{[^}]*\}\}\s*", text):
                 raise value.error(0, "-u takes user:password; curl would ask for the password")
-            span = Span(f"Basic {value.text}", value.line, value.column - 6)
-            self.headers.append(make_header("Authorization", span, at))
+            before = "Basic "
         elif action == "bearer":
-            self.headers.append(make_header("Authorization", Span(f"Bearer {value.text}", value.line, value.column - 7), at))
-        elif action == "cookie":
-            if "=" not in value.text and "{{" not in value.text:
-                raise value.error(0, "-b with a file is not supported: give the cookies, name=value")
-            self.headers.append(make_header("Cookie", value, at))
+            before = "Bearer "
         elif action == "range":
-            self.headers.append(make_header("Range", Span(f"bytes={value.text}", value.line, value.column - 6), at))
-        else:
-            self.headers.append(make_header(_SIMPLE[action], Span(value.text.removesuffix(";auto"), value.line, value.column), at))
+            before = "bytes="
+            text = f"{found[0]}-" if (found := _RANGE.match(text)) else text
+        elif action == "referer":
+            text = text.removesuffix(";auto")
+        elif action == "cookie" and text and "=" not in text and "{{" not in text:
+            raise value.error(0, "-b with a file is not supported: give the cookies, name=value")
+        if not text and action in ("cookie", "referer"):
+            return
+        header = _sent_as_utf8(make_header(name, Span(f"{before}{text}", value.line, value.column - len(before)), at))
+        if action == "cookie" and (first := self.own.get(name)) is not None:
+            header = replace(first, parts=(*first.parts, ";", *header.parts))
+        self.own[name] = header
 
     def _add_line(self, value: Span) -> None:
+        if not value.text.strip():
+            return
         if value.text.startswith("@"):
             raise value.error(0, "-H with a file is not supported: give the header lines")
         name, colon, text = value.text.partition(":")
@@ -158,11 +322,13 @@ class CurlRequest:
             raise value.error(0, f"{value.text[:60]!r} is no header: write Name: value")
         if text.strip():
             place = len(value.text) - len(text.lstrip())
-            self.headers.append(make_header(name, Span(text.strip(), *value.at(place)), value))
-        elif name.lower() in _REMOVABLE:
-            self.removed.add(name.lower())
-        else:
+            self.headers.append(_sent_as_utf8(make_header(name, Span(text.strip(), *value.at(place)), value)))
+        elif name.lower() in _FIXED:
             raise value.error(0, f"-H '{name}:' would take away a header of the HTTP library; '{name};' sends it empty")
+        else:
+            self.removed.add(name.lower())
+            if name.lower() in _DEFAULTS:
+                self.headers.append(HeaderTemplate(name, (), value.line, value.column))
 
     def _add_data(self, action: Action, value: Span) -> None:
         if action == "json":
@@ -190,11 +356,26 @@ class CurlRequest:
     def _all_headers(self, body: tuple[Piece, ...] | None) -> tuple[HeaderTemplate, ...]:
         own = {header.name.lower() for header in self.headers if header.line != -1} | self.removed
         headers = [header for header in self.headers if header.line != -1 or header.name.lower() not in own]
+        headers += [header for name, header in self.own.items() if name.lower() not in own]
+        if self.form:
+            return self._with_boundary(headers)
         known = {header.name.lower() for header in headers} | self.removed
-        if body is not None and "content-type" not in known:
-            kind = f"multipart/form-data; boundary={self._boundary()}" if self.form else _FORM_TYPE
-            headers.append(HeaderTemplate("Content-Type", (kind,), self.command.line, self.command.column))
+        if body is not None and self.upload is None and "content-type" not in known:
+            headers.append(HeaderTemplate("Content-Type", (FORM_TYPE,), self.command.line, self.command.column))
         return tuple(headers)
+
+    def _with_boundary(self, headers: list[HeaderTemplate]) -> tuple[HeaderTemplate, ...]:
+        """Return the field lines of a form: a Content-Type of one's own gets the boundary, too."""
+        boundary = f"; boundary={self._boundary()}"
+        place = next((place for place, header in enumerate(headers) if header.name.lower() == "content-type"), None)
+        if place is None:
+            kind = HeaderTemplate("Content-Type", (f"multipart/form-data{boundary}",), self.command.line, self.command.column)
+            return (*headers, kind)
+        given = headers[place]
+        text = "".join(part for part in given.parts if isinstance(part, str)).lower()
+        if not text.startswith("multipart/") or "boundary=" in text:
+            raise Span("", given.line, given.column).error(0, "-F makes its own Content-Type and boundary: take this header out")
+        return (*headers[:place], replace(given, parts=(*given.parts, boundary)), *headers[place + 1 :])
 
     def _boundary(self) -> str:
         seed = "\0".join(span.text for _, span in self.form)
@@ -203,11 +384,11 @@ class CurlRequest:
     def _body(self) -> tuple[Piece, ...] | None:
         if self.form:
             return self._multipart()
+        if self.upload is not None:
+            return (_file(self.upload, 0, strip=False),)
         return tuple(piece for pieces in self.body for piece in pieces) if self.body else None
 
     def _multipart(self) -> tuple[Piece, ...]:
-        if any(header.name.lower() == "content-type" for header in self.headers):
-            raise self.command.error(0, "-F makes its own Content-Type: take the header out")
         boundary = self._boundary()
         pieces: list[Piece] = []
         for action, span in self.form:
@@ -221,6 +402,10 @@ class CurlRequest:
         return (*pieces, TextPiece((f"--{boundary}--\r\n",)))
 
 
+def _query(value: Span) -> Parts:
+    return read_text(Span(value.text[1:], *value.at(1))) if value.text.startswith("+") else _encoded(value)[0]
+
+
 def _encoded(value: Span) -> tuple[Parts, FilePiece | None]:
     """Read ``content``, ``=content``, ``name=content``; files are encoded as they are read."""
     text = value.text
@@ -228,13 +413,21 @@ def _encoded(value: Span) -> tuple[Parts, FilePiece | None]:
     if at_sign >= 0 and (equals < 0 or at_sign < equals):
         name = text[:at_sign]
         path = text[at_sign + 1 :]
-        encoded = quote(_content_of(path, value), safe="")
+        encoded = quote_plus(_content_of(path, value))
         return ((f"{name}={encoded}" if name else encoded),), None
     start = equals + 1 if equals >= 0 else 0
     head = text[:equals] + "=" if equals > 0 else ""
     parts: Parts = (head,) if head else ()
     content = read_text(Span(text[start:], *value.at(start)))
-    return (*parts, *(quote(part, safe="") if isinstance(part, str) else part for part in content)), None
+    return (*parts, *(quote_plus(part, errors="surrogateescape") if isinstance(part, str) else part for part in content)), None
+
+
+def _sent_as_utf8(header: HeaderTemplate) -> HeaderTemplate:
+    """Return the field line with its text as the bytes that curl sends: field lines are latin-1 here."""
+    if header.basic or all(not isinstance(part, str) or part.isascii() for part in header.parts):
+        return header
+    parts = (part.encode("utf-8", "surrogateescape").decode("latin-1") if isinstance(part, str) else part for part in header.parts)
+    return replace(header, parts=tuple(parts))
 
 
 def _file(value: Span, start: int, *, strip: bool) -> Piece:

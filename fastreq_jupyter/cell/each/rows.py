@@ -9,7 +9,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.cell.each.tables import Table, table_of
-from fastreq_jupyter.cell.fill.lookup import LookupFailed, near, offered, walk
+from fastreq_jupyter.cell.fill import LookupFailed, near, offered, walk
 from fastreq_jupyter.errors import CellSyntaxError, OptionError
 
 if TYPE_CHECKING:

@@ -5,26 +5,186 @@ Cell variables are put in as text, so that what stands in them is encoded by the
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from fastreq_jupyter.cell.fill.bound import Bound, BoundPart, BoundParts, Env
-from fastreq_jupyter.cell.fill.chain import answer_reader
 from fastreq_jupyter.cell.fill.dynamic import SECRET_CALLS, Surroundings, check_call, make
-from fastreq_jupyter.cell.fill.lookup import LookupFailed, near, offered, walk
-from fastreq_jupyter.cell.syntax import Call, Parts, Placeholder, Ref, Variable, VarText
+from fastreq_jupyter.cell.fill.lookup import LookupFailed, answer_reader, near, offered, walk
+from fastreq_jupyter.cell.syntax import Call, Parts, Placeholder, Range, Ref, Variable, VarText
 from fastreq_jupyter.errors import CellSyntaxError
+from fastreq_jupyter.values import NoPlaceError, is_missing, json_of, plain, text_of, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from fastreq_jupyter.cell.each.rows import Rows
+    from fastreq_jupyter.cell.each import Rows
+    from fastreq_jupyter.model import Outcome
 
-__all__ = ["Binder"]
+__all__ = [
+    "Binder",
+    "Bound",
+    "BoundPart",
+    "BoundParts",
+    "Check",
+    "Env",
+    "MisfitError",
+    "Origin",
+    "json_in",
+    "shown_as",
+    "text_in",
+    "value_in",
+]
+
+Origin = Literal["row", "notebook", "dynamic", "secret", "chain"]
+Check = Literal["text", "header", "json"]
+"""What a value must pass: have a text, fit into a field line, have a JSON form."""
+
+MisfitKind = Literal["missing", "type", "url", "file"]
 
 LARGEST = 20_000_000
 """Most characters that cell variables may grow to, all uses together: one that doubles another thirty times is refused."""
+
+
+@dataclass(slots=True)
+class Env:
+    """Hold what one row is filled with.
+
+    Attributes:
+        rows: For each source the position of its row.
+        outcomes: Answers of named requests, None while they are not there.
+        once: Dynamic values of cell variables, shared by the whole plan.
+        secrets: Gets each secret text that was inserted.
+        fixed: Put 0 in place of every value made anew each time (``$uuid``, ``$timestamp``, ``$randomInt``).
+    """
+
+    rows: tuple[int, ...] = ()
+    outcomes: Mapping[str, Outcome] | None = None
+    once: dict[Any, Any] = field(default_factory=dict)
+    secrets: set[str] = field(default_factory=set)
+    fixed: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bound:
+    """Hold a placeholder and the way to its value.
+
+    Attributes:
+        placeholder: As it was written.
+        origin: Where the value comes from; "row" and "chain" differ from row to row.
+        get: Gives the value; raises LookupFailed where it is not there.
+        parent: Named request that it waits for.
+        sensitive: What it inserts must be shown as ``***``.
+        sources: Numbers of the ``--each`` sources it reads.
+        column: Column of the source whose values it takes as they stand.
+    """
+
+    placeholder: Placeholder
+    origin: Origin
+    get: Callable[[Env], Any]
+    parent: str | None = None
+    sensitive: bool = False
+    sources: frozenset[int] = frozenset()
+    column: str | None = None
+
+
+BoundPart = str | VarText | Bound | Range
+BoundParts = tuple[BoundPart, ...]
+
+
+class MisfitError(Exception):
+    """Report a value that does not fit its place.
+
+    Args:
+        kind: "missing" (NaN and the like), "type", "url" (the result is no URL), "file".
+        detail: One clause, without secrets.
+        bound: The placeholder, None where the whole is to blame.
+    """
+
+    def __init__(self, kind: MisfitKind, detail: str, bound: Bound | None = None) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.bound = bound
+
+
+def text_in(bound: Bound, env: Env) -> str:
+    """Return the text of a placeholder's value.
+
+    Raises:
+        MisfitError: The value is missing, or has no text.
+    """
+    if bound.parent is not None and env.outcomes is None:
+        return f"{{{{{bound.placeholder.text}}}}}"
+    value = value_in(bound, env)
+    if type(value) is not str:
+        if is_missing(plain(value)):
+            raise MisfitError("missing", _named(bound, f"is {_missing_name(value)}"), bound)
+        try:
+            value = text_of(value)
+        except NoPlaceError as error:
+            raise MisfitError("type", _named(bound, f"is a {type_name(value)}: {error}"), bound) from None
+    if not value.isascii():
+        _check_surrogates(value, bound)
+    if bound.sensitive and value:
+        env.secrets.add(value)
+    return value
+
+
+def json_in(bound: Bound, env: Env) -> str:
+    """Return a placeholder's value as JSON text.
+
+    Raises:
+        MisfitError: JSON has no form for it.
+    """
+    if bound.parent is not None and env.outcomes is None:
+        return f"{{{{{bound.placeholder.text}}}}}"
+    value = value_in(bound, env)
+    try:
+        text = json_of(value)
+    except NoPlaceError as error:
+        raise MisfitError("type", _named(bound, f"is a {type_name(value)}: {error}"), bound) from None
+    except RecursionError:
+        raise MisfitError("type", _named(bound, "is nested too deeply"), bound) from None
+    if not text.isascii():
+        _check_surrogates(text, bound)
+    if bound.sensitive and value:
+        env.secrets.add(value if isinstance(value, str) else text)
+    return text
+
+
+def value_in(bound: Bound, env: Env) -> Any:
+    """Return a placeholder's value.
+
+    Raises:
+        MisfitError: It is not there in this row.
+    """
+    if env.fixed and bound.origin == "dynamic":
+        return 0
+    try:
+        return bound.get(env)
+    except LookupFailed as error:
+        raise MisfitError("missing", str(error), bound) from None
+
+
+def _check_surrogates(text: str, bound: Bound) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise MisfitError("type", _named(bound, "holds half a character (a lone surrogate)"), bound) from None
+
+
+def _named(bound: Bound, what: str) -> str:
+    return f"{{{{{bound.placeholder.text[:80]}}}}} {what}"
+
+
+def _missing_name(value: Any) -> str:
+    return {"NAType": "NA", "NaTType": "NaT", "NoneType": "None"}.get(type_name(value), "NaN")
+
+
+def shown_as(bound: Bound | None) -> str:
+    """Return a placeholder as messages show it."""
+    return "the value" if bound is None else f"{{{{{bound.placeholder.text[:80]}}}}}"
 
 
 class Binder:
@@ -126,7 +286,7 @@ class Binder:
             expression = part.expression
             return self._bind_call(part, expression) if isinstance(expression, Call) else self._bind_ref(part, expression)
         except LookupFailed as error:
-            message = f"{{{{{part.text[:80]}}}}}: {error}"
+            message = str(error) if part.verbatim else f"{{{{{part.text[:80]}}}}}: {error}"
             raise CellSyntaxError(message, part.line, part.column) from None
 
     def _bind_ref(self, part: Placeholder, ref: Ref) -> Bound:
@@ -173,7 +333,8 @@ class Binder:
             # Where there is no notebook to look into (df.fastreq.get), none is named.
             where = "the row, the cell or the notebook" if self._namespace else "the row or the cell"
         own = [name for name in self._rows.names() if name != "index"]
-        hint = near(name, known) or (f"; the row has {offered(own)}" if own else "")
+        braces = "; \\{{ is for the braces themselves"
+        hint = near(name, known) or (f"; the row has {offered(own)}" if own else braces)
         return f"nothing in {where} is named {name[:60]!r}{hint}"
 
 

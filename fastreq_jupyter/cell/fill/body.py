@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote, unquote_to_bytes
 from xml.sax.saxutils import escape
 
-from fastreq_jupyter.cell.bodies import Body, content_type_of
-from fastreq_jupyter.cell.fill.bound import Bound, BoundPart, BoundParts, Env, MisfitError, json_in, text_in, value_in
-from fastreq_jupyter.cell.fill.lookup import is_record
+from fastreq_jupyter.cell.fill.binding import Bound, BoundPart, BoundParts, Env, MisfitError, json_in, text_in, value_in
+from fastreq_jupyter.cell.grammar import Body, content_type_of, is_json_lines
 from fastreq_jupyter.cell.syntax import FilePiece, HeaderTemplate, Parts, Span, TextPiece, VarText
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.redact import is_secret_name
+from fastreq_jupyter.values import is_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastreq_jupyter.cell.fill.bound import Check
+    from fastreq_jupyter.cell.fill.binding import Check
 
 __all__ = ["BodyPlan"]
 
@@ -105,7 +105,7 @@ class BodyPlan:
         for part in parts:
             if isinstance(part, Bound):
                 part = self._mark(part, before)  # noqa: PLW2901 - the same placeholder, marked
-                placed.append((part, ("string" if self._inside else "value") if self.kind == "json" else "text"))
+                placed.append((part, self._place() if not part.placeholder.verbatim else "text"))
                 continue
             placed.append((part, "text"))
             text = part.text if isinstance(part, VarText) else part if isinstance(part, str) else ""
@@ -113,6 +113,9 @@ class BodyPlan:
             if self.kind == "json":
                 self._inside = _inside_after(text, inside=self._inside)
         return _Text(tuple(placed))
+
+    def _place(self) -> Inner:
+        return "text" if self.kind != "json" else "string" if self._inside else "value"
 
     def _mark(self, bound: Bound, before: str) -> Bound:
         pattern = {"json": _MEMBER, "form": _FIELD}.get(self.kind)
@@ -157,10 +160,13 @@ class BodyPlan:
         if inner == "value":
             return json_in(part, env)
         text = text_in(part, env)
+        return text if part.placeholder.verbatim else self._escaped(text, inner, raw=part.placeholder.raw)
+
+    def _escaped(self, text: str, inner: Inner, *, raw: bool) -> str:
         if inner == "string":
             return json.dumps(text, ensure_ascii=False)[1:-1]
         if self.kind == "form":
-            return quote(text, safe=_RESERVED if part.placeholder.raw else "")
+            return quote(text, safe=_RESERVED if raw else "")
         return escape(text, {'"': "&quot;", "'": "&apos;"}) if self.kind == "xml" else text
 
     def _record(self, bound: Bound, env: Env) -> str:
@@ -173,7 +179,7 @@ class BodyPlan:
 def _kind_of(body: tuple[BoundParts | FilePiece, ...], headers: tuple[HeaderTemplate, ...]) -> Kind:
     kind = (content_type_of(headers) or "").partition(";")[0].strip().lower()
     if kind:
-        if kind.endswith(("/json", "+json", "ndjson", "json-seq", "jsonlines")):
+        if kind.endswith(("/json", "+json")) or is_json_lines(kind):
             return "json"
         if kind == "application/x-www-form-urlencoded":
             return "form"

@@ -10,23 +10,29 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.bodies import read_file_line
-from fastreq_jupyter.cell.grammar import parse
-from fastreq_jupyter.cell.line import parse_line
-from fastreq_jupyter.cell.plain_lines import PLAIN_URL
-from fastreq_jupyter.cell.syntax import FilePiece, Placeholder, RequestTemplate, Span, TextPiece
-from fastreq_jupyter.cell.template import read_text
+from fastreq_jupyter.cell import (
+    PLAIN_URL,
+    Placeholder,
+    RequestTemplate,
+    Span,
+    TextPiece,
+    parse,
+    parse_line,
+    read_body,
+    read_file_line,
+    read_text,
+)
 from fastreq_jupyter.errors import CellSyntaxError, FastreqError, JournalError, OptionError, UsageError
 from fastreq_jupyter.notebook.form.checks import label_of, without_excerpt
 from fastreq_jupyter.notebook.form.values import attention
-from fastreq_jupyter.notebook.order import Order, finished, order_steps
+from fastreq_jupyter.notebook.order import Order, draft
 from fastreq_jupyter.options import TABLE
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from fastreq_jupyter.cell.syntax import Parts
+    from fastreq_jupyter.cell import Body, Parts
     from fastreq_jupyter.notebook.form.fields import Field
 
 __all__ = [
@@ -200,7 +206,8 @@ def _read_body_text(body: str) -> Parts:
 
 def _check_same(text: CellText, body: str) -> None:
     """Read the cell and look whether each body is what was written."""
-    wanted: object = None if _is_file(body) else _plainly(_read_body_text(body))
+    _read_body_text(body)
+    lines = [Span(line, number) for number, line in enumerate(body.split("\n"), 1)]
     try:
         entries = parse(text.text).entries
     except CellSyntaxError as error:
@@ -210,17 +217,16 @@ def _check_same(text: CellText, body: str) -> None:
         raise _body_error("a cell would read this line as something else, so it cannot be sent from here", line) from None
     for entry in entries:
         pieces = entry.body if isinstance(entry, RequestTemplate) else None
-        piece = pieces[0] if pieces and len(pieces) == 1 else None
-        same = isinstance(piece, FilePiece) if wanted is None else isinstance(piece, TextPiece) and _plainly(piece.parts) == wanted
-        if not same:
-            place = next((number for number, line in enumerate(body.split("\n"), 1) if line.startswith("###")), 1)
+        wanted = read_body(lines, entry.headers) if isinstance(entry, RequestTemplate) else ()
+        if pieces is None or _plainly(pieces) != _plainly(wanted):
+            place = next((line.line for line in lines if line.text.lstrip().startswith(("#", "//"))), 1)
             raise _body_error("a cell would not read this as it stands, so it cannot be sent from here", place)
 
 
-def _plainly(parts: Parts) -> list[object]:
-    """Return parts without their places, neighbouring texts as one."""
+def _plainly(pieces: Body) -> list[object]:
+    """Return the parts of a body without their places, neighbouring texts as one."""
     plain: list[object] = []
-    for part in parts:
+    for part in (part for piece in pieces for part in (piece.parts if isinstance(piece, TextPiece) else ("< ", *piece.path))):
         if isinstance(part, str) and plain and isinstance(plain[-1], str):
             plain[-1] += part
         else:
@@ -269,7 +275,7 @@ def make_order(fields: Mapping[str, Field], namespace: Mapping[str, Any]) -> Ord
     try:
         line = parse_line(_line(fields, written), cell=True)
         text = "\n" * (_ABOVE - 2) + written.text
-        return finished(order_steps(line, text, namespace=namespace, outer={}, first_line=_ABOVE - 1))
+        return draft(line, text, namespace=namespace, outer={}, first_line=_ABOVE - 1).order()
     except FastreqError as error:
         raise blamed(error, fields) from None
 

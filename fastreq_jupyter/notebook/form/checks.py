@@ -15,10 +15,7 @@ from difflib import get_close_matches
 from keyword import iskeyword
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.bodies import content_type_of
-from fastreq_jupyter.cell.each.rows import EachSpec
-from fastreq_jupyter.cell.grammar import parse
-from fastreq_jupyter.cell.syntax import Placeholder, Ref, RequestTemplate, TextPiece
+from fastreq_jupyter.cell import EachSpec, Placeholder, Ref, RequestTemplate, TextPiece, content_type_of, parse
 from fastreq_jupyter.errors import CellSyntaxError, OptionError, UsageError
 from fastreq_jupyter.frame.selection import check_expression
 from fastreq_jupyter.options import TABLE, verify_value
@@ -28,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
 
-    from fastreq_jupyter.cell.syntax import ParsedCell, Part, Variable
+    from fastreq_jupyter.cell import ParsedCell, Part, Variable
 
 __all__ = [
     "check_body",

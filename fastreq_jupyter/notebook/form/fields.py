@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import ipywidgets as widgets
 
-from fastreq_jupyter.cell.request_line import METHODS
+from fastreq_jupyter.cell import METHODS
 from fastreq_jupyter.errors import FastreqError
 from fastreq_jupyter.notebook.form.checks import (
     check_body,

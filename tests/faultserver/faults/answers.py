@@ -11,6 +11,7 @@ from time import time
 from typing import TYPE_CHECKING, Any
 
 from faultserver import bombs
+from faultserver.bombs import zstd
 from faultserver.faults.fault import Fault, table
 from faultserver.scripts import chunks, each, head, raw, reply, whole
 
@@ -86,9 +87,7 @@ def _brotli(data: bytes) -> bytes:
 
 
 def _zstd(data: bytes) -> bytes:
-    import zstandard
-
-    return zstandard.ZstdCompressor().compress(data)
+    return zstd.compress(data)
 
 
 def _raw_deflate(data: bytes) -> bytes:

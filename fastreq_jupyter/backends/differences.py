@@ -1,0 +1,66 @@
+"""What a library cannot be told: per backend, the named cases in which a law of every backend does not hold.
+
+README's table is made of this list, and the fault test holds exactly its cases: one that vanished fails as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["CHOICES", "DIFFERENCES", "Difference"]
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One thing that a library does in its own way.
+
+    Attributes:
+        subject: What it is about, the same words for all backends that differ in it.
+        cases: Names of faults, or of rows of the tests of what goes out, that show it; may be empty where no test can.
+        effect: What happens, one sentence.
+        reason: Why it cannot be changed, one sentence.
+    """
+
+    subject: str
+    cases: tuple[str, ...]
+    effect: str
+    reason: str
+
+
+DIFFERENCES: dict[str, tuple[Difference, ...]] = {
+    "curl": (
+        Difference(
+            "Two Location fields that differ",
+            ("two Locations that differ",),
+            "error `protocol`, also where redirects are not followed",
+            "libcurl refuses such an answer",
+        ),
+        Difference(
+            "Chunk extensions without end",
+            (),
+            "read until the attempt's deadline, in little memory",
+            "libcurl sets no limit to them",
+        ),
+        Difference(
+            "Informational answers (1xx)",
+            (),
+            "`wait_ms` ends with the first of them",
+            "libcurl's clock stops at the first byte",
+        ),
+    ),
+    "aiohttp": (),
+    "niquests": (),
+    "requests": (),
+}
+
+CHOICES: dict[str, str] = {
+    "curl": "Take it wherever it can be installed: fastest by far, HTTP/2 and HTTP/3, every kind of proxy, every phase in the timings, "
+    "and the fewest surprises with servers that misbehave. It is what curl is made of.",
+    "aiohttp": "Take it where no wheel of pycurl exists, or where your own code runs on aiohttp already and its behaviour is what "
+    "you know. HTTP/1.1 only; always installed.",
+    "niquests": "Take it for HTTP/2 or HTTP/3 without a C library besides Python's own, or where your project uses niquests. "
+    "Several times slower than the two above.",
+    "requests": "Take it where a server or proxy works with requests and with nothing else, or to see what your scripts see. "
+    "One thread per request in flight; HTTP/1.1 only.",
+}
+"""When one would choose a backend, for README."""

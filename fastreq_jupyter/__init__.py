@@ -92,7 +92,7 @@ def unload_ipython_extension(ipython: Any) -> None:
 def _show_runs() -> None:
     """Let whoever waits for a run show it; how is found out when there is one to show."""
     call = import_module(f"{__name__}.client.call")
-    call.show_with(lambda options: import_module(f"{__name__}.notebook.show").open_display(options))
+    call.show_with(lambda options: import_module(f"{__name__}.notebook.display").open_display(options))
 
 
 # df.fastreq is there wherever pandas is, whichever was imported first; this imports nothing

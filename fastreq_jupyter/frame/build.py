@@ -1,12 +1,13 @@
 """Outcomes become a DataFrame, built column by column.
 
 Three groups: what was asked, what came, how it went. Which columns there are depends on the options alone, their dtypes are
-fixed, whatever came back, empty runs included. This module and its neighbours (`columns`, `select`, `expand`) import pandas:
+fixed, whatever came back, empty runs included. This module and its neighbours (`columns`, `shape`) import pandas:
 whoever must not pay for that imports them late.
 """
 
 from __future__ import annotations
 
+import re
 from functools import cached_property, lru_cache
 from math import nan
 from typing import TYPE_CHECKING, Any
@@ -27,12 +28,9 @@ from fastreq_jupyter.frame.columns import (
     sparse_texts,
     texts,
 )
-from fastreq_jupyter.frame.expand import expand_frame
-from fastreq_jupyter.frame.reason import api_reason
-from fastreq_jupyter.frame.select import Bodies, read_json, select_frame
-from fastreq_jupyter.frame.urls import final_urls, secrets_of, shown_urls
+from fastreq_jupyter.frame.shape import Bodies, expand_frame, read_json, select_frame
 from fastreq_jupyter.options import COLUMN_SETS, own_columns
-from fastreq_jupyter.redact import MASK, is_secret_header, one_line, redact_text, redact_url
+from fastreq_jupyter.redact import MASK, is_secret_header, is_secret_name, one_line, redact_text, redact_url, secret_values
 from fastreq_jupyter.timing import Phases, phases_of
 
 if TYPE_CHECKING:
@@ -41,7 +39,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Attempt, Headers, Join, Outcome, Request, Response
     from fastreq_jupyter.options import Options
 
-__all__ = ["attrs_of", "header_mapping", "present", "to_frame"]
+__all__ = ["api_reason", "attrs_of", "final_urls", "header_mapping", "present", "secrets_of", "shown_urls", "to_frame"]
 
 _NO_PHASES = Phases()
 _BAD = 400
@@ -276,3 +274,109 @@ _line = lru_cache(maxsize=1024)(one_line)
 def _field_name(name: str) -> tuple[str, bool]:
     lower = name.lower()
     return clean_text(lower), is_secret_header(lower)
+
+
+# URLs looked at together: small, so that one odd URL costs little
+_BLOCK = 500
+_NAMES_KEPT = 30
+_QUERY_NAME = re.compile("[?&]([^=&?\n]*)=")
+
+
+def shown_urls(requests: list[Request]) -> list[str]:
+    """Return the URLs as asked for, secrets as ``***``, lone surrogates as U+FFFD."""
+    shown: list[str] = []
+    names: set[str] = set()
+    for start in range(0, len(requests), _BLOCK):
+        block = requests[start : start + _BLOCK]
+        urls = [request.url for request in block]
+        if any([request.secrets for request in block]) or not _are_plain(urls, names):  # noqa: C419 - a list is faster, this runs per row
+            urls = [clean_text(redact_url(request.url, request.secrets)) for request in block]
+        shown += urls
+    return shown
+
+
+def _are_plain(urls: list[str], names: set[str]) -> bool:
+    """Tell cheaply that nothing in these URLs needs a mask or cleaning; False where that takes a closer look.
+
+    Args:
+        urls: A block of URLs.
+        names: Query names known to be no secrets; grows.
+    """
+    text = "\n".join(urls)
+    if not text.isascii() or "@" in text or "#" in text or "%" in text or ";" in text:
+        return False
+    unknown = text.count("=")
+    for name in names:
+        unknown -= text.count(f"?{name}=")
+        unknown -= text.count(f"&{name}=") if unknown else 0
+    if not unknown:
+        return True
+    found = set(_QUERY_NAME.findall(text))
+    if any(is_secret_name(name) for name in found):
+        return False
+    if len(names) + len(found) < _NAMES_KEPT:
+        names |= found
+    return True
+
+
+def final_urls(responses: list[Response | None], requests: list[Request], urls: list[str]) -> list[str | None]:
+    """Return the URLs that answered, None where none did.
+
+    Args:
+        responses: What came, or None.
+        requests: What was asked.
+        urls: What `shown_urls` gave for them.
+    """
+    return [
+        None if said is None else shown if said.final_url == request.url else _final_url(said.final_url, request, shown)
+        for said, request, shown in zip(responses, requests, urls, strict=True)
+    ]
+
+
+def _final_url(url: str, request: Request, shown: str) -> str:
+    return clean_text(redact_text(redact_url(url, request.secrets), secrets_of(request, shown)))
+
+
+def secrets_of(request: Request, shown: str | None = None) -> frozenset[str]:
+    """Return what this request must not show anywhere: given by the cell, and what its own fields carry.
+
+    Args:
+        request: The request.
+        shown: Its redacted URL: where that is the URL itself, it carries nothing.
+    """
+    if not request.headers and not request.content and shown is not None and shown == request.url:
+        return request.secrets
+    return request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
+
+
+def api_reason(body: Any) -> str | None:
+    """Return the reason that the body of an answer from 400 on gives, None where it has none in a known place.
+
+    RFC 9457 title and detail; message; error, a text or an object of these; error_description; errors[0].message.
+    """
+    if not isinstance(body, dict):
+        return None
+    parts = [_text(body.get("title")), _text(body.get("detail"))]
+    if not any(parts):
+        parts = [_text(body.get("message"))]
+    if not any(parts):
+        parts = _of_error(body)
+    if not any(parts):
+        parts = [_first(body.get("errors"))]
+    return one_line(": ".join(part for part in dict.fromkeys(parts) if part)) or None
+
+
+def _of_error(body: dict[Any, Any]) -> list[str | None]:
+    error = body.get("error")
+    inner = api_reason(error) if isinstance(error, dict) else _text(error)
+    return [inner, _text(body.get("error_description"))]
+
+
+def _first(errors: Any) -> str | None:
+    if not isinstance(errors, list) or not errors:
+        return None
+    return _text(errors[0].get("message")) if isinstance(errors[0], dict) else _text(errors[0])
+
+
+def _text(value: Any) -> str | None:
+    return value.strip() if isinstance(value, str) and value.strip() else None

@@ -14,9 +14,8 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fastreq_jupyter.engine.summary import SHARES, quantiles
 from fastreq_jupyter.options import show_bytes, show_seconds
-from fastreq_jupyter.picture.rows import show_ms, shown_detail, shown_url
+from fastreq_jupyter.picture.layout import ROW, layout, show_ms, shown_detail, shown_url
 from fastreq_jupyter.picture.svg import FAILED, svg
-from fastreq_jupyter.picture.waterfall import ROW, layout
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What a magic's line and cell ask for: options looked up, expressions evaluated, the call ready to be launched."""
+"""What a magic's line and cell ask for, and what they leave: the call ready to be launched, the frame in its variable, the closing line."""
 
 from __future__ import annotations
 
@@ -7,21 +7,27 @@ from collections.abc import Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from fastreq_jupyter.bridge import interruption
 from fastreq_jupyter.cell import Source, build, fill_options
-from fastreq_jupyter.client.call import Call, Session, check_options, layered
+from fastreq_jupyter.client.call import Call, Session, check_options, layered, where_it_stopped
 from fastreq_jupyter.client.plan import outfitted
+from fastreq_jupyter.client.preview import preview, preview_line
+from fastreq_jupyter.client.results import check_failures, conclude, value_of
 from fastreq_jupyter.engine.cookies import Jar
-from fastreq_jupyter.errors import OptionError
+from fastreq_jupyter.errors import OptionError, PartialFailureError
 from fastreq_jupyter.model import Plan
+from fastreq_jupyter.notebook.display import in_kernel, remember, show_monitor, where_all_is
 from fastreq_jupyter.options import Options
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, MutableMapping
 
+    from fastreq_jupyter.bridge import Waited
     from fastreq_jupyter.cell import EachSpec, Line
+    from fastreq_jupyter.engine.run import Run
 
-__all__ = ["Draft", "Order", "draft"]
+__all__ = ["Draft", "Order", "deliver", "deliver_background", "deliver_preview", "draft"]
 
 LARGE_TEXT = 100_000
 """Characters of a cell that are read in some 50 ms."""
@@ -130,3 +136,88 @@ def _evaluate(spec: EachSpec, namespace: Mapping[str, Any], outer: Mapping[str, 
     except Exception as error:  # noqa: BLE001 - the user's expression may raise anything
         reason = one_line(f"{spec.text}: {type(error).__name__}: {error}")
         raise OptionError(f"--each {reason}", option="each", reason=reason) from None
+
+
+def deliver(order: Order, waited: Waited[Run], said: bool, variables: MutableMapping[str, Any]) -> Any:  # noqa: FBT001 - as run_blocking gives it
+    """Assign or return the result of a run that has drained, and print its closing line.
+
+    Args:
+        order: What was asked for.
+        waited: The run.
+        said: Its closing line was shown already.
+        variables: The notebook's.
+
+    Raises:
+        KeyboardInterrupt: The run was interrupted; its finished rows are in the variable.
+        PartialFailureError: More failed than `check` tolerates, or a list was asked for and a request failed.
+        SourceError: A source raised while it was drawn from.
+    """
+    run, name = waited.run, order.line.name
+    frames = run.options.return_type == "dataframe"
+    value = value_of(run)
+    if name is not None:
+        variables[name] = value
+        remember(run, value)
+    _print_end(order, run, value, said=said)
+    if waited.interrupted:
+        raise interruption(where_it_stopped(run, name or "last_run().df"))
+    run.raise_error()
+    try:
+        if frames:
+            check_failures(run)
+        else:
+            value = conclude(run)
+    except PartialFailureError as error:
+        line = f"PartialFailureError: {error}"
+        # IPython's hook for errors that are one line.
+        error._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]
+        raise
+    if name is None:
+        return value
+    variables[name] = value
+    return None
+
+
+def deliver_preview(order: Order, variables: MutableMapping[str, Any]) -> Any:
+    """Assign or return the frame of a dry run."""
+    frame = preview(order.call.plan)
+    print(preview_line(frame.attrs["fastreq"]["summary"], order.line.name))  # noqa: T201 - a cell's line
+    for note in frame.attrs["fastreq"]["notes"]:
+        print(note)  # noqa: T201
+    return _assigned(order, frame, variables)
+
+
+def deliver_background(order: Order, run: Run, variables: MutableMapping[str, Any]) -> None:
+    """Put the live run into the variable, and show it where widgets are."""
+    name = order.line.name
+    if name is not None:
+        variables[name] = run
+    handle = name or "last_run()"
+    total = run.plan.total
+    count = "requests" if total is None else f"{total:,} request{'' if total == 1 else 's'}"
+    print(f"{name + ': ' if name else ''}{count} in the background; {handle}.progress, {handle}.df, await {handle}")  # noqa: T201
+    if in_kernel() and run.options.progress in ("auto", "panel"):
+
+        def follow(again: Run) -> str:
+            nonlocal run
+            if name is not None and variables.get(name) is run:
+                variables[name] = again
+            run = again
+            return where_all_is(again, f"{handle}.df")
+
+        show_monitor(run, on_retry=follow)
+
+
+def _assigned(order: Order, value: Any, variables: MutableMapping[str, Any]) -> Any:
+    if order.line.name is None:
+        return value
+    variables[order.line.name] = value
+    return None
+
+
+def _print_end(order: Order, run: Run, value: Any, *, said: bool) -> None:
+    if not said:
+        print(run.closing_line())  # noqa: T201 - a cell's closing line
+    attrs = getattr(value, "attrs", {}).get("fastreq", {})
+    for note in dict.fromkeys([*run.summary()["notes"], *attrs.get("notes", ()), *order.late_notes()]):
+        print(note)  # noqa: T201

@@ -10,7 +10,7 @@ from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.picture.svg import svg
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.picture.waterfall import Layout
+    from fastreq_jupyter.picture.layout import Layout
 
 __all__ = ["Waterfall"]
 

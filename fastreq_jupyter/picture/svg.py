@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from fastreq_jupyter.picture.waterfall import Label, Layout, Rect
+    from fastreq_jupyter.picture.layout import Label, Layout, Rect
 
 __all__ = ["COLOURS", "FAILED", "svg"]
 

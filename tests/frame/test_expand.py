@@ -10,7 +10,7 @@ from samples import JSON_TYPE, failed, good
 
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.frame.build import to_frame
-from fastreq_jupyter.frame.expand import MAX_COLUMNS, explode_frame
+from fastreq_jupyter.frame.shape import MAX_COLUMNS, explode_frame
 from fastreq_jupyter.model import Request, Response
 from fastreq_jupyter.options import Options
 

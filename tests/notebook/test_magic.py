@@ -14,8 +14,7 @@ from traitlets.config import Config
 
 from fastreq_jupyter import FastRequests, PartialFailureError, last_run
 from fastreq_jupyter.notebook.complete import suggestions
-from fastreq_jupyter.notebook.magic import GREETING, kernel_warning
-from fastreq_jupyter.notebook.rewrite import rewrite_calls
+from fastreq_jupyter.notebook.magic import GREETING, kernel_warning, rewrite_calls
 from fastreq_jupyter.options import TABLE
 
 

@@ -15,9 +15,8 @@ from samples import START, attempt, failed, good, nan, timing, unsent
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.model import Request
 from fastreq_jupyter.picture.figure import Waterfall
-from fastreq_jupyter.picture.rows import choose_rows, cut_middle, row_label, row_status, row_tip, show_ms
+from fastreq_jupyter.picture.layout import choose_rows, cut_middle, layout, phase_bars, row_label, row_status, row_tip, show_ms
 from fastreq_jupyter.picture.svg import svg
-from fastreq_jupyter.picture.waterfall import layout, phase_bars
 from fastreq_jupyter.timing import Timing
 
 RUDE = "<script>alert(1)</script>\x1b[31m\u202e&\"'\n"

@@ -18,6 +18,7 @@ from fastreq_jupyter.client.preview import preview, preview_line
 from fastreq_jupyter.client.results import value_of
 from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.config import settings
+from fastreq_jupyter.notebook.display import variables, where_all_is
 from fastreq_jupyter.notebook.form.cell import blamed, cell_of, make_order, wrong_of
 from fastreq_jupyter.notebook.form.checks import refuse_secrets
 from fastreq_jupyter.notebook.form.fields import classed, lay_out, make_fields
@@ -32,7 +33,6 @@ from fastreq_jupyter.notebook.form.values import (
 )
 from fastreq_jupyter.notebook.html import summary
 from fastreq_jupyter.notebook.monitor.widget import Monitor
-from fastreq_jupyter.notebook.show import variables, where_all_is
 from fastreq_jupyter.options import TABLE
 from fastreq_jupyter.redact import one_line
 

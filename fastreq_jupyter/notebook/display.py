@@ -1,26 +1,145 @@
-"""Which display a run gets: the panel where widgets are shown, a text line in a notebook or a terminal, else none."""
+"""Which display a run gets, and what it shows: the panel where widgets are shown, a text line in a notebook or a terminal, else none."""
 
 from __future__ import annotations
 
+import shutil
 import sys
 from importlib import import_module
 from threading import Thread
-from typing import TYPE_CHECKING, Any, cast
+from time import monotonic
+from typing import TYPE_CHECKING, Any, TextIO, cast
 from weakref import WeakKeyDictionary, ref
 
 from fastreq_jupyter.client.results import present
 from fastreq_jupyter.model import Outcome
-from fastreq_jupyter.notebook.text import NotebookText, TerminalText
+from fastreq_jupyter.options import show_bytes, show_seconds
+from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastreq_jupyter.client.call import Display
+    from fastreq_jupyter.engine.progress import Progress
     from fastreq_jupyter.engine.run import Run
     from fastreq_jupyter.model import Item
     from fastreq_jupyter.options import Options
 
-__all__ = ["MonitorDisplay", "in_kernel", "open_display", "remember", "shell", "show_monitor", "variables", "where_all_is"]
+__all__ = [
+    "MonitorDisplay",
+    "NotebookText",
+    "TerminalText",
+    "in_kernel",
+    "open_display",
+    "progress_line",
+    "remember",
+    "shell",
+    "show_monitor",
+    "variables",
+    "where_all_is",
+]
+
+PATIENCE = 0.3
+"""Seconds a run may take without a line: what is over at once must not flicker."""
+_STEP = 0.1
+_BAR = 20
+
+
+def progress_line(progress: Progress, *, name: str | None = None, state: str = "RUNNING") -> str:
+    """Return ``orders: 1,234 of 5,000 done, 1,230 ok, 4 failed, 12 retried, 87/s, 43 s left``."""
+    p = progress
+    count = f"{p.done:,} of {p.total:,} done" if p.total is not None else f"{p.done:,} done"
+    parts = [count, f"{p.ok:,} ok", f"{p.failed:,} failed"]
+    if p.retried:
+        parts.append(f"{p.retried:,} retried")
+    parts += [f"{p.in_flight} in flight", f"{p.per_second:.0f}/s" if p.per_second >= 10 else f"{p.per_second:.1f}/s"]  # noqa: PLR2004 - a tenth tells something below ten
+    parts.append(show_bytes(p.bytes))
+    if p.eta_s is not None and p.done != p.total:
+        parts.append(f"{show_seconds(p.eta_s)} left")
+    said = state.lower() if state in ("PAUSED", "CANCELLING") else None
+    notices = "".join(f" | {one_line(text, 120)}" for text in (said, p.notice) if text)
+    return f"{name + ': ' if name else ''}{', '.join(parts)}{notices}"
+
+
+class _Line:
+    """Decide when the line is drawn: not for short runs, at most ten times a second, only when it changed.
+
+    Attributes:
+        said: The closing line was shown here.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        self._clock = clock
+        self._began = clock()
+        self._next = self._began + PATIENCE
+        self._shown: str | None = None
+        self.said = False
+
+    def tick(self, run: Run) -> None:
+        """Draw how far the run is."""
+        now = self._clock()
+        if now < self._next:
+            return
+        self._next = now + _STEP * 0.9
+        line = progress_line(run.progress, name=run.name, state=run.state)
+        if line != self._shown:
+            self._draw(line)
+            self._shown = line
+
+    def _draw(self, line: str) -> None:
+        raise NotImplementedError
+
+
+class TerminalText(_Line):
+    """Keep one line of a terminal up to date, and clear it at the end.
+
+    Args:
+        stream: Where to write; stderr by default, so that piped output stays clean.
+    """
+
+    def __init__(self, stream: TextIO | None = None, clock: Callable[[], float] = monotonic) -> None:
+        super().__init__(clock)
+        self._stream = sys.stderr if stream is None else stream
+
+    def close(self, run: Run | None) -> None:  # noqa: ARG002 - a display is told
+        """Clear the line."""
+        if self._shown is not None:
+            self._write("")
+
+    def _draw(self, line: str) -> None:
+        self._write(line[: max(10, shutil.get_terminal_size().columns - 1)])
+
+    def _write(self, text: str) -> None:
+        self._stream.write(f"\r\x1b[K{text}")
+        self._stream.flush()
+
+
+class NotebookText(_Line):
+    """One output of a notebook that is kept up to date, and empty at the end.
+
+    The closing line is printed: front ends that show no updates of outputs would never show it here.
+    """
+
+    def __init__(self, clock: Callable[[], float] = monotonic) -> None:
+        super().__init__(clock)
+        self._handle: Any = None
+
+    def close(self, run: Run | None) -> None:
+        """Clear the output and print the closing line."""
+        if self._handle is not None and run is not None:
+            self._draw("")
+            print(run.closing_line())  # noqa: T201 - the line of a run that took a while
+            self.said = True
+
+    def _draw(self, line: str) -> None:
+        # IPython is there: only a notebook makes this display.
+        from IPython.display import display  # noqa: PLC0415
+
+        data = {"text/plain": line}
+        if self._handle is None:
+            self._handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        else:
+            self._handle.update(data, raw=True)
+
 
 _GIVEN: WeakKeyDictionary[Run, tuple[Callable[[], Any], Any]] = WeakKeyDictionary()
 

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Line", "fill_options", "parse_line", "split_line"]
 
-REPEATED = frozenset({"headers", "each"})
+REPEATED = frozenset({"headers", "each", "explode"})
 LOOKED_UP = frozenset({"auth", "session", "cert"})
 """Options whose flag takes the name of a notebook variable; a `cert` may be a path as well."""
 

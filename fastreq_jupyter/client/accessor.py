@@ -28,8 +28,7 @@ from fastreq_jupyter.frame.selection import Selection
 from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
 from fastreq_jupyter.model import Plan
 from fastreq_jupyter.options import TABLE, Options
-from fastreq_jupyter.picture.figure import Waterfall
-from fastreq_jupyter.picture.layout import layout, shown_url
+from fastreq_jupyter.picture import Waterfall, lay_out, shown_url
 from fastreq_jupyter.timing import phases_of
 
 if TYPE_CHECKING:
@@ -139,7 +138,7 @@ class FastreqAccessor:
             frame, _, bodies = select_frame(frame, select, bodies, notes)
         frame = expand_frame(frame, None, bodies, notes)
         if explode is not None:
-            frame = explode_frame(frame, [explode] if isinstance(explode, str) else explode, notes)
+            frame, _ = explode_frame(frame, [explode] if isinstance(explode, str) else explode, notes)
         frame.attrs = dict(self._frame.attrs)
         for note in notes:
             print(note)  # noqa: T201 - a line for whoever works in the notebook
@@ -163,7 +162,7 @@ class FastreqAccessor:
         run = run_of(self._frame, "waterfall")
         whole = len(rows) == len(run.rows)
         title = run.closing_line() if whole else f"{len(rows):,} of {len(run.rows):,} requests"
-        return Waterfall(layout(rows, title=title, since=datetime.fromisoformat(run.summary()["started_at"])))
+        return Waterfall(lay_out(rows, title=title, since=datetime.fromisoformat(run.summary()["started_at"])))
 
     def to_http(self) -> str:
         """Return the requests as the text of a cell, secrets as ``{{$env NAME}}``.
@@ -186,7 +185,7 @@ class FastreqAccessor:
 
         Args:
             path: Ends in ``.parquet`` (needs pyarrow; `fastreq_jupyter.load` gives it back exactly), or in ``.csv`` or
-                ``.jsonl``, which are plain exports for other programs.
+                ``.jsonl`` or ``.xlsx`` (needs openpyxl), which are plain exports for other programs.
 
         Returns:
             The path.

@@ -43,7 +43,7 @@ __all__ = [
     "where_it_stopped",
 ]
 
-_FRAME_ONLY = ("select", "expand", "columns", "timings", "response_headers")
+_FRAME_ONLY = ("select", "expand", "explode", "columns", "timings", "response_headers")
 _LIST_ONLY = ("return_none_on_failure",)
 
 
@@ -342,6 +342,6 @@ def _open_store(plan: Plan, *, again: bool) -> Store | None:
     if plan.options.journal is None:
         return None
     # sqlite3 is needed by few
-    from fastreq_jupyter.journal.journal import open_journal  # noqa: PLC0415
+    from fastreq_jupyter.journal import open_journal  # noqa: PLC0415
 
     return open_journal(plan.options, again=cast("Iterable[Item]", plan.requests) if again else None)

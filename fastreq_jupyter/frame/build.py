@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.frame.columns import (
     HTTP_VERSION,
     METHOD,
@@ -28,7 +29,7 @@ from fastreq_jupyter.frame.columns import (
     sparse_texts,
     texts,
 )
-from fastreq_jupyter.frame.shape import Bodies, expand_frame, read_json, select_frame
+from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
 from fastreq_jupyter.options import COLUMN_SETS, own_columns
 from fastreq_jupyter.redact import MASK, is_secret_header, is_secret_name, one_line, redact_text, redact_url, secret_values
 from fastreq_jupyter.timing import Phases, phases_of
@@ -58,7 +59,7 @@ def to_frame(  # noqa: PLR0913 - what a run knows about its frame
 
     Args:
         outcomes: Rows in order.
-        options: `columns`, `timings`, `response_headers`, `select` and `expand` shape the frame.
+        options: `columns`, `timings`, `response_headers`, `select`, `expand` and `explode` shape the frame.
         keys: Labels of the index, by position in the plan.
         join: Source columns of ``--each``; puts its own index.
         summary: Small JSON, kept in ``attrs["fastreq"]["summary"]``.
@@ -70,11 +71,17 @@ def to_frame(  # noqa: PLR0913 - what a run knows about its frame
     positions = _positions(rows)
     frame.index = _index(positions, keys)
     notes: list[str] = []
+    problem: str | None = None
     if options.select is not None or options.expand is not None:
-        frame, positions = _reshape(frame, rows, options, notes)
+        frame, taken = _reshape(frame, rows, options, notes)
+        if options.explode and any(row.ok for row in rows):
+            frame, taken, problem = _exploded(frame, taken, options.explode, notes)
+        positions = [rows[row].position for row in taken]
     if join is not None:
         frame = join.attach(frame, positions, own_columns(options))
     frame.attrs["fastreq"] = attrs_of(summary, run_id, notes)
+    if problem is not None:
+        frame.attrs["fastreq"]["problem"] = problem
     return frame
 
 
@@ -200,7 +207,18 @@ def _reshape(frame: pd.DataFrame, rows: list[Outcome], options: Options, notes: 
         frame, taken, bodies = select_frame(frame, options.select, bodies, notes)
     if options.expand is not None:
         frame = expand_frame(frame, None if options.expand is True else options.expand, bodies, notes)
-    return frame, [rows[row].position for row in taken]
+    return frame, taken
+
+
+def _exploded(
+    frame: pd.DataFrame, taken: list[int], columns: Sequence[str], notes: list[str]
+) -> tuple[pd.DataFrame, list[int], str | None]:
+    """Return the frame with a row per item; where that cannot be, as it was and why: the rows are worth more than their shape."""
+    try:
+        exploded, places = explode_frame(frame, columns, notes)
+    except UsageError as error:
+        return frame, taken, str(error)
+    return exploded, [taken[place] for place in places], None
 
 
 def _kind_of(row: Outcome) -> str | None:

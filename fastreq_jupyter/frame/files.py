@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from base64 import b64encode
 from math import isfinite
 from pathlib import Path
@@ -29,7 +30,10 @@ __all__ = ["load", "save"]
 
 _VERSION = 2
 _KEY = b"fastreq"
-_READERS = {".csv": "pandas.read_csv", ".jsonl": "pandas.read_json(..., lines=True)"}
+_READERS = {".csv": "pandas.read_csv", ".jsonl": "pandas.read_json(..., lines=True)", ".xlsx": "pandas.read_excel"}
+_EXCEL_CELL = 32_767
+"""Characters that a cell of Excel can hold."""
+_CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")
 
 
 def save(frame: pd.DataFrame, path: str | Path) -> Path:
@@ -37,20 +41,20 @@ def save(frame: pd.DataFrame, path: str | Path) -> Path:
 
     Args:
         frame: Any DataFrame.
-        path: Ends in ``.parquet`` (exact), ``.csv`` or ``.jsonl`` (plain exports).
+        path: Ends in ``.parquet`` (exact), ``.csv``, ``.jsonl`` or ``.xlsx`` (plain exports).
 
     Returns:
         The path.
 
     Raises:
-        UsageError: Another ending, pyarrow missing, or a value that Parquet cannot give back exactly; one line.
+        UsageError: Another ending, pyarrow or openpyxl missing, or a value that the file cannot hold; one line.
         OSError: The file cannot be written.
     """
     path = Path(path)
-    writers: dict[str, Callable[[pd.DataFrame], bytes]] = {".parquet": _parquet, ".csv": _csv, ".jsonl": _json_lines}
+    writers: dict[str, Callable[[pd.DataFrame], bytes]] = {".parquet": _parquet, ".csv": _csv, ".jsonl": _json_lines, ".xlsx": _excel}
     writer = writers.get(path.suffix.lower())
     if writer is None:
-        raise UsageError(f"{path.name!r}: give a file name that ends in .parquet, .csv or .jsonl")
+        raise UsageError(f"{path.name!r}: give a file name that ends in .parquet, .csv, .jsonl or .xlsx")
     content = writer(frame)
     file = AtomicFile(path)
     try:
@@ -270,14 +274,43 @@ def _as_index(level: Any) -> pd.Index[Any]:
 
 def _csv(frame: pd.DataFrame) -> bytes:
     """Return comma-separated values, UTF-8: objects as JSON texts, missing values empty."""
+    plain = _flat(frame)
+    buffer = io.StringIO(newline="")
+    plain.to_csv(buffer, index=not _is_range(frame.index), lineterminator="\r\n")
+    return buffer.getvalue().encode("utf-8", "replace")
+
+
+def _excel(frame: pd.DataFrame) -> bytes:
+    """Return a workbook: as CSV, but times without their zone, in UTC, since Excel knows none."""
+    plain = _flat(frame)
+    for number, dtype in enumerate(frame.dtypes):
+        if isinstance(dtype, pd.DatetimeTZDtype):
+            plain.isetitem(number, frame.iloc[:, number].dt.tz_convert("UTC").dt.tz_localize(None))
+        elif _is_object(dtype) or isinstance(dtype, pd.StringDtype):
+            cells = [_CONTROL.sub("\ufffd", cell) if isinstance(cell, str) else cell for cell in plain.iloc[:, number]]
+            longest = max((len(cell) for cell in cells if isinstance(cell, str)), default=0)
+            if longest > _EXCEL_CELL:
+                name = str(frame.columns[number])
+                raise UsageError(
+                    f"column {name!r} has a text of {longest:,} characters, and a cell of Excel holds {_EXCEL_CELL:,}: save as .csv"
+                )
+            plain.isetitem(number, pd.Series(cells, dtype=object).array)
+    buffer = io.BytesIO()
+    try:
+        plain.to_excel(buffer, index=not _is_range(frame.index), engine="openpyxl")
+    except ImportError:
+        raise UsageError("a .xlsx file needs openpyxl: pip install fastreq-jupyter[excel], or save as .csv") from None
+    return buffer.getvalue()
+
+
+def _flat(frame: pd.DataFrame) -> pd.DataFrame:
+    """Return the frame with names of text, no two equal, and objects as texts."""
     plain = frame.copy(deep=False)
     plain.columns = pd.Index(_fields(frame.reset_index(drop=True)))
     for number, dtype in enumerate(frame.dtypes):
         if _is_object(dtype):
-            plain.isetitem(number, objects([_cell(value) for value in frame.iloc[:, number]]))
-    buffer = io.StringIO(newline="")
-    plain.to_csv(buffer, index=not _is_range(frame.index), lineterminator="\r\n")
-    return buffer.getvalue().encode("utf-8", "replace")
+            plain.isetitem(number, objects([_cell(value) for value in frame.iloc[:, number]]).array)
+    return plain
 
 
 def _json_lines(frame: pd.DataFrame) -> bytes:

@@ -205,8 +205,10 @@ def _left(left: list[Any], count: int, expression: str | None) -> str:
     return f"expand: no body is an object, data stays as it is{hint}"
 
 
-def explode_frame(frame: pd.DataFrame, columns: Sequence[Any], notes: list[str]) -> pd.DataFrame:
-    """Return the frame with one row per item of columns of lists, objects in them as columns ``column.name``.
+def explode_frame(frame: pd.DataFrame, columns: Sequence[Any], notes: list[str]) -> tuple[pd.DataFrame, list[int]]:
+    """Return the frame with one row per item of columns of lists, and for each new row the place of the old one.
+
+    Objects in the lists become columns ``column.name``.
 
     Columns that stand side by side go in step, as `DataFrame.explode` has them; one that another makes, ``counties.cities``
     of ``counties``, follows it. An empty list, and what is no list, keeps its one row.
@@ -215,17 +217,19 @@ def explode_frame(frame: pd.DataFrame, columns: Sequence[Any], notes: list[str])
         UsageError: There is no such column, or lists side by side have unequal lengths; one line.
     """
     waiting = list(dict.fromkeys(columns))
+    places = list(range(len(frame)))
     while waiting:
         here = [column for column in waiting if column in frame]
         if not here:
             known = ", ".join(one_line(str(label), 60) for label in frame.columns[:20])
             raise UsageError(f"explode={waiting[0]!r}: no such column; there are {known}")
-        frame = _explode_in_step(frame, here, notes)
+        frame, taken = _explode_in_step(frame, here, notes)
+        places = [places[row] for row in taken]
         waiting = [column for column in waiting if column not in here]
-    return frame
+    return frame, places
 
 
-def _explode_in_step(frame: pd.DataFrame, columns: Sequence[Any], notes: list[str]) -> pd.DataFrame:
+def _explode_in_step(frame: pd.DataFrame, columns: Sequence[Any], notes: list[str]) -> tuple[pd.DataFrame, list[int]]:
     taken: list[int] = []
     items: dict[Any, list[Any]] = {column: [] for column in columns}
     for row, cells in enumerate(zip(*(frame[column] for column in columns), strict=True)):
@@ -243,7 +247,7 @@ def _explode_in_step(frame: pd.DataFrame, columns: Sequence[Any], notes: list[st
         fields = _collect([(row, {column: item}) for row, item in enumerate(values)], notes)
         others = (set(frame.columns) | OWN) - {column}
         frame = _in_place(frame, _columns(fields, len(frame), others, notes), place)
-    return frame
+    return frame, taken
 
 
 class _Node:

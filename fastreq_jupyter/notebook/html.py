@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fastreq_jupyter.engine.summary import SHARES, quantiles
 from fastreq_jupyter.options import show_bytes, show_seconds
-from fastreq_jupyter.picture.layout import ROW, layout, show_ms, shown_detail, shown_url
-from fastreq_jupyter.picture.svg import FAILED, svg
+from fastreq_jupyter.picture import FAILED, ROW, draw_svg, lay_out, show_ms, shown_detail, shown_url
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -151,9 +150,9 @@ def _picture(run: Run, rows: Sequence[Outcome]) -> str:
     if not sent:
         return ""
     height = ROW if sent <= _LABELLED else min(_MOST_ROW, max(_LEAST_ROW, _COMPACT / sent))
-    picture = layout(rows, title="", since=since, limit=_ROWS, width=_WIDTH, row_height=height)
+    picture = lay_out(rows, title="", since=since, limit=_ROWS, width=_WIDTH, row_height=height)
     # As an image: where a page takes the drawing out of what it does not trust, the words of the drawing would stay behind.
-    drawn = b64encode(svg(picture, ink=_GREY, tips=False).encode()).decode("ascii")
+    drawn = b64encode(draw_svg(picture, ink=_GREY, tips=False).encode()).decode("ascii")
     return (
         f'<img src="data:image/svg+xml;base64,{drawn}" alt="{escape(picture.summary or "waterfall")}" '
         f'width="{picture.width:g}" style="display:block;max-width:100%;height:auto;margin-top:8px"/>'

@@ -12,9 +12,9 @@ from fastreq_jupyter.cell import Source, build, fill_options
 from fastreq_jupyter.client.call import Call, Session, check_options, layered, where_it_stopped
 from fastreq_jupyter.client.plan import outfitted
 from fastreq_jupyter.client.preview import preview, preview_line
-from fastreq_jupyter.client.results import check_failures, conclude, value_of
+from fastreq_jupyter.client.results import check_failures, check_shape, conclude, value_of
 from fastreq_jupyter.engine.cookies import Jar
-from fastreq_jupyter.errors import OptionError, PartialFailureError
+from fastreq_jupyter.errors import OptionError, RunError
 from fastreq_jupyter.model import Plan
 from fastreq_jupyter.notebook.display import in_kernel, remember, show_monitor, where_all_is
 from fastreq_jupyter.options import Options
@@ -164,11 +164,12 @@ def deliver(order: Order, waited: Waited[Run], said: bool, variables: MutableMap
     run.raise_error()
     try:
         if frames:
+            check_shape(value, run)
             check_failures(run)
         else:
             value = conclude(run)
-    except PartialFailureError as error:
-        line = f"PartialFailureError: {error}"
+    except RunError as error:
+        line = f"{type(error).__name__}: {error}"
         # IPython's hook for errors that are one line.
         error._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]
         raise

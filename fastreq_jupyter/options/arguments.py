@@ -75,6 +75,7 @@ class OptionArguments(TypedDict, total=False):
     dry_run: bool
     select: str | None
     expand: bool | str | None
+    explode: str | Iterable[str]
     columns: str
     timings: bool
     response_headers: bool

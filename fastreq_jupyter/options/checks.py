@@ -143,6 +143,16 @@ def method_value(value: Any) -> str:
     return value.upper()
 
 
+def names_value(value: Any) -> tuple[str, ...]:
+    """Accept a name, or several; None means none."""
+    if value is None:
+        return ()
+    names = (value,) if isinstance(value, str) else tuple(value)
+    if isinstance(value, (bytes, Mapping)) or not all(isinstance(name, str) and name for name in names):
+        raise ValueError
+    return tuple(dict.fromkeys(names))
+
+
 def http2_value(value: Any) -> bool | str:
     """Accept "auto" and booleans."""
     return "auto" if value == "auto" else strict_bool(value)

@@ -23,6 +23,7 @@ from fastreq_jupyter.options.checks import (
     integer,
     mapping_value,
     method_value,
+    names_value,
     proxy_value,
     rate_value,
     share_value,
@@ -254,6 +255,10 @@ class Options:
         None, text_value(flag=True), examples=("True",), takes="bool | str | None", allowed="True or a JMESPath expression",
         help="objects become typed columns", switches={"--expand": True}, metavar="EXPR", group="Results",
     )
+    explode: tuple[str, ...] = option(
+        (), names_value, examples=("items",), takes="str | Iterable[str]", allowed="the name of a column of lists, or several",
+        help="with expand: a row per item of these columns; several of equal lengths go in step", metavar="COLUMN", group="Results",
+    )
     columns: str = option(
         "short", choices=tuple(COLUMN_SETS), takes="str", allowed="data, short or all",
         help="columns of how it went: error alone; status, error, elapsed, attempts and url; or all", metavar="SET", group="Results",
@@ -336,8 +341,8 @@ def _check_together(options: Options) -> None:
     if options.json is not None and options.data is not None:
         reason = "json and data exclude each other: give one of them"
         raise OptionError(reason, option="data", reason=reason)
-    for name, needed in (("skip_existing", "save_to"), ("fresh", "journal"), ("max_age", "journal")):
-        if getattr(options, name) not in (False, None) and getattr(options, needed) is None:
+    for name, needed in (("skip_existing", "save_to"), ("fresh", "journal"), ("max_age", "journal"), ("explode", "expand")):
+        if getattr(options, name) not in (False, None, ()) and getattr(options, needed) is None:
             raise OptionError(f"{name} needs {needed}", option=name, reason=f"needs {needed}")
 
 

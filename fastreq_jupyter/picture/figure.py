@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.files import AtomicFile
-from fastreq_jupyter.picture.svg import svg
+from fastreq_jupyter.picture.svg import draw_svg
 
 if TYPE_CHECKING:
     from fastreq_jupyter.picture.layout import Layout
@@ -52,10 +52,10 @@ class Waterfall:
         return path
 
     def _repr_html_(self) -> str:
-        return f'<div style="max-height:{_SHOWN}px;overflow:auto">{svg(self._picture)}</div>'
+        return f'<div style="max-height:{_SHOWN}px;overflow:auto">{draw_svg(self._picture)}</div>'
 
     def _repr_svg_(self) -> str:
-        return svg(self._picture, alone=True)
+        return draw_svg(self._picture, alone=True)
 
     def __repr__(self) -> str:
         return f"<Waterfall {self._picture.summary}>"

@@ -27,7 +27,7 @@ __all__ = [
     "Rect",
     "choose_rows",
     "cut_middle",
-    "layout",
+    "lay_out",
     "phase_bars",
     "row_label",
     "row_status",
@@ -145,7 +145,7 @@ class _Page:
         return self.row(number) + self.row_height / 2 + 4.0
 
 
-def layout(  # noqa: PLR0913 - what shapes a picture
+def lay_out(  # noqa: PLR0913 - what shapes a picture
     outcomes: Sequence[Outcome],
     *,
     title: str = "",

@@ -286,21 +286,22 @@ def test_lone_surrogates_in_values_become_replacement_characters():
 
 def test_explode_gives_one_row_per_item_of_a_list():
     frame = _expand({"id": 1, "orders": [{"no": 1}, {"no": 2}]}, {"id": 2, "orders": []}, {"id": 3, "orders": None})
-    exploded = explode_frame(frame, ["orders"], [])
+    exploded, places = explode_frame(frame, ["orders"], [])
+    assert places == [0, 0, 1, 2]
     assert exploded.id.tolist() == [1, 1, 2, 3]
     assert exploded["orders.no"].tolist() == [1, 2, pd.NA, pd.NA]
     assert exploded.index.tolist() == [0, 0, 1, 2]
 
 
 def test_explode_keeps_plain_items_under_the_name():
-    frame = explode_frame(_expand({"id": 1, "tags": ["a", "b"]}), ["tags"], [])
+    frame, _ = explode_frame(_expand({"id": 1, "tags": ["a", "b"]}), ["tags"], [])
     assert frame.tags.tolist() == ["a", "b"]
     assert frame.tags.dtype == "string"
 
 
 def test_lists_side_by_side_go_in_step():
     frame = _expand({"id": 1, "hourly": {"time": ["t0", "t1"], "degrees": [1.5, None], "rain": None}}, {"id": 2, "hourly": {}})
-    exploded = explode_frame(frame, ["hourly.time", "hourly.degrees"], [])
+    exploded, _ = explode_frame(frame, ["hourly.time", "hourly.degrees"], [])
     assert exploded.id.tolist() == [1, 1, 2]
     assert exploded["hourly.time"].tolist() == ["t0", "t1", pd.NA]
     assert exploded["hourly.degrees"].tolist() == [1.5, pd.NA, pd.NA]
@@ -308,7 +309,8 @@ def test_lists_side_by_side_go_in_step():
 
 def test_a_list_within_a_list_follows_it():
     frame = _expand({"counties": [{"name": "a", "cities": ["x", "y"]}, {"name": "b", "cities": []}]})
-    exploded = explode_frame(frame, ["counties", "counties.cities"], [])
+    exploded, places = explode_frame(frame, ["counties", "counties.cities"], [])
+    assert places == [0, 0, 0]
     assert exploded["counties.name"].tolist() == ["a", "a", "b"]
     assert exploded["counties.cities"].tolist() == ["x", "y", pd.NA]
 
@@ -325,6 +327,58 @@ def test_what_cannot_be_exploded_is_told_in_one_line(columns, line):
     with pytest.raises(UsageError) as caught:
         explode_frame(frame, columns, [])
     assert str(caught.value) == line
+
+
+def test_explode_is_an_option_and_keeps_index_and_order():
+    outcomes = [good(0, {"id": 1, "tags": ["a", "b"]}), failed(1), good(2, {"id": 3, "tags": []})]
+    frame = to_frame(outcomes, Options.of(expand=True, explode="tags"), keys=["x", "y", "z"])
+    assert frame.index.tolist() == ["x", "x", "y", "z"]
+    assert frame.tags.tolist() == ["a", "b", pd.NA, pd.NA]
+    assert frame.id.tolist() == [1, 1, pd.NA, 3]
+
+
+def test_what_cannot_be_exploded_costs_no_row():
+    frame = to_frame([good(0, {"a": [1, 2], "b": [1]})], Options.of(expand=True, explode=["a", "b"]))
+    assert frame.a.tolist() == [[1, 2]]
+    assert frame.attrs["fastreq"]["problem"].startswith("explode: in row 0 a has 2 and b has 1 items")
+
+
+@pytest.mark.parametrize(
+    ("expression", "body", "rows"),
+    [
+        ("items(rates)", {"rates": {"EUR": 1.1, "CHF": 0.9}}, [{"key": "EUR", "value": 1.1}, {"key": "CHF", "value": 0.9}]),
+        ("items(@)", {"2026-01-01": {"open": 1, "close": 2}}, [{"key": "2026-01-01", "open": 1, "close": 2}]),
+        ("items(@)", {"a": {"key": 7}}, [{"key": "a", "value": {"key": 7}}]),
+        (
+            "table(hourly)",
+            {"hourly": {"time": ["t0", "t1"], "rain": [1, None], "unit": "mm"}},
+            [{"time": "t0", "rain": 1, "unit": "mm"}, {"time": "t1", "rain": None, "unit": "mm"}],
+        ),
+        (
+            "header(@)",
+            [["NAME", "pop"], ["California", "39"], ["Texas", "29"]],
+            [{"NAME": "California", "pop": "39"}, {"NAME": "Texas", "pop": "29"}],
+        ),
+        ("header(@)[?pop > `1`]", [["n", "pop"], ["a", 1], ["b", 2]], [{"n": "b", "pop": 2}]),
+    ],
+)
+def test_three_functions_make_records_of_what_are_none(expression, body, rows):
+    assert _select(expression, good(0, body)).data.tolist() == rows
+
+
+@pytest.mark.parametrize(
+    ("expression", "body", "why"),
+    [
+        ("table(@)", {"a": [1], "b": [1, 2]}, "table() needs lists of one length: a has 1, b has 2"),
+        ("header(@)", [["a"], [1, 2]], "header() has 1 names for a row of 2"),
+        ("header(@)", [1, 2], "header() needs a list of lists"),
+        ("items(@)", [1], "In function items()"),
+    ],
+)
+def test_a_body_that_such_a_function_does_not_fit_is_told_and_kept(expression, body, why):
+    frame = _select(expression, good(0, body))
+    assert frame.data.tolist() == [body]
+    assert f"{expression} could not be applied to 1 of 1 bodies: {why}" in _notes(frame)[0]
 
 
 json_values = st.recursive(

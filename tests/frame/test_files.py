@@ -289,8 +289,25 @@ def test_a_foreign_file_is_told_in_one_line(tmp_path):
 
 
 def test_another_ending_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"\.parquet, \.csv or \.jsonl"):
-        save(pd.DataFrame(), tmp_path / "x.xlsx")
+    with pytest.raises(UsageError, match=r"\.parquet, \.csv, \.jsonl or \.xlsx"):
+        save(pd.DataFrame(), tmp_path / "x.pickle")
+
+
+def test_excel_opens_it(tmp_path):
+    pytest.importorskip("openpyxl")
+    frame = to_frame([good(0, {"a": [1]}), failed(1), good(2, "bell \x07\nand more")], Options(columns="all"))
+    plain = pd.read_excel(save(frame, tmp_path / "x.xlsx"))
+    assert list(plain) == list(frame)
+    assert plain["data"].fillna("").tolist() == ['{"a": [1]}', "", "bell \ufffd\nand more"]
+    assert plain["status"].tolist() == [200, 503, 200]
+    assert plain["started_at"].dt.tz_localize("UTC").dt.floor("s").tolist() == frame["started_at"].dt.floor("s").tolist()
+
+
+def test_a_text_that_no_cell_of_excel_holds_is_told(tmp_path):
+    pytest.importorskip("openpyxl")
+    with pytest.raises(UsageError, match="column 'data' has a text of 40,000 characters"):
+        save(to_frame([good(0, "x" * 40_000)], Options()), tmp_path / "x.xlsx")
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("value", [object(), lambda: 0, np.array([1])], ids=["object", "function", "array"])

@@ -291,6 +291,17 @@ def test_a_dry_run_by_config_is_never_sent(shell, run, server):
     assert server.arrivals == []
 
 
+def test_lists_become_rows_in_a_cell_and_what_cannot_is_raised_after_assigning(shell, run, server, demo_server):
+    cell = "%%fastreq orders --select items --expand --explode lines\n{demo}orders?per_page=2"
+    run(cell.format(demo=demo_server.url.rstrip("/") + "/"))
+    assert shell.user_ns["orders"]["lines.sku"].notna().all()
+    done, _ = run("%%fastreq wrong --expand --explode number --explode nothing\n{{base}}/1")
+    assert "explode='nothing': no such column" in str(done.error_in_exec)
+    assert shell.user_ns["wrong"].status.tolist() == [200]
+    done, _ = run("%%fastreq wrong --explode number\n{{base}}/1")
+    assert "explode needs expand" in str(done.error_in_exec or done.error_before_exec)
+
+
 def test_a_burst_that_is_given_holds_in_a_cell_and_in_a_function(shell, run, server):
     run("%%fastreq -r 60/min --burst 30 --deadline 2s\n{{base}}/[1-40]")
     assert 30 <= len(server.arrivals) <= 32

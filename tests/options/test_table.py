@@ -36,6 +36,7 @@ GIVEN = st.fixed_dictionaries(
         "headers": st.sampled_from([None, {"A": "b", "C": None}, [("A", 1)], "A: b"]),
         "cookies": st.sampled_from([None, {"a": "b"}, [("a", "b")]]),
         "expand": st.sampled_from([None, True, False, "a.b"]),
+        "json": st.just({"a": [1]}),
         "columns": st.sampled_from(TABLE["columns"].choices),
     },
 )

@@ -133,7 +133,7 @@ class Call:
         if options.loop != "auto":
             return options.loop
         if home is not None:
-            return "thread" if is_service(home) else "kernel"
+            return "thread" if is_service(home) else "kernel" if home.is_running() else "auto"
         if isinstance(self.plan.requests, AsyncIterable):
             return "kernel"
         return "thread" if self.session is None and options.backend == "curl" and not watches_sockets() else "auto"

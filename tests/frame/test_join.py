@@ -51,12 +51,12 @@ def test_selected_items_repeat_the_input_row():
     assert frame.item.tolist() == [0, 1, 0, 1]
 
 
-def test_the_product_of_two_sources_has_a_multiindex():
+def test_the_product_of_two_sources_is_numbered():
     one, two = pd.DataFrame({"a": [1, 2]}, index=pd.Index(["x", "y"], name="one")), pd.Series([10, 20], name="b")
     frame = _join(one, two)
-    assert frame.index.tolist() == [("x", 0), ("x", 1), ("y", 0), ("y", 1)]
-    assert frame.index.names == ["one", "source1"]
+    assert frame.index.equals(pd.RangeIndex(4))
     assert frame[["a", "b"]].to_numpy().tolist() == [[1, 10], [1, 20], [2, 10], [2, 20]]
+    assert _join(one, two, options=Options.of(select="tags")).index.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
 def test_sources_in_step_have_the_index_of_the_first():

@@ -47,21 +47,18 @@ class RowJoin:
             for label, values in table.columns(here):
                 labels.append(label)
                 columns.append(values)
-            indexes.append((table.index(here), self._level(number)))
+            indexes.append(table.index(here))
         front = dict(zip(_names(labels, own), columns, strict=True))
         frame = frame.set_axis(_giving_way(list(frame.columns), front, own), axis=1)
         # The frame is one of pandas', so pandas is there: nothing is imported for it. One concat, since many inserts are slow.
         pandas: Any = sys.modules["pandas"]
         frame = pandas.concat([pandas.DataFrame(front, index=frame.index), frame], axis=1)
-        return _with_index(frame, indexes, in_step=self._rows.in_step)
+        single = len(indexes) == 1 or self._rows.in_step
+        return _with_index(frame, indexes[0] if single else None, numbers)
 
     def columns(self) -> list[Any]:
         """Return the labels of the input columns, as far as they are known before a run."""
         return [label for table in self._rows.tables for label, _ in table.columns([0] if table.size else [])]
-
-    def _level(self, number: int) -> str:
-        spec = self._rows.sources[number].spec
-        return spec.element or spec.expression
 
 
 def renamed(labels: Sequence[Any], own: Collection[str]) -> list[tuple[Any, Any]]:
@@ -99,15 +96,9 @@ def _giving_way(columns: Sequence[Any], front: Collection[Any], own: Collection[
     return names
 
 
-def _with_index(frame: Any, indexes: Sequence[tuple[Any, str]], *, in_step: bool) -> Any:
-    index, _ = indexes[0]
-    if len(indexes) == 1 or in_step:
-        # Attribute assignment takes an Index as it is and makes one of a list.
-        frame.index = index
-        return frame
-    # Building the levels by set_index keeps each one's dtype.
-    places = [f"\0fastreq level {number}" for number in range(len(indexes))]
-    names = [getattr(one, "name", None) or level for one, level in indexes]
-    for place, (one, _) in zip(places, indexes, strict=True):
-        frame[place] = one if not hasattr(one, "array") else one.array
-    return frame.set_index(places).rename_axis(names)
+def _with_index(frame: Any, index: Any, numbers: list[int]) -> Any:
+    """Return the frame with the source's index, or numbered by the rows of a product, which has none of its own."""
+    # Attribute assignment takes an Index as it is and makes one of a list.
+    whole = range(len(numbers))
+    frame.index = index if index is not None else whole if numbers == list(whole) else numbers
+    return frame

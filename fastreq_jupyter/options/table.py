@@ -225,7 +225,7 @@ class Options:
         help="only the first N requests", metavar="N",
     )
     dedup: bool = option(
-        False, strict_bool, takes="bool", allowed="True or False", help="send equal safe requests once", switches={"--dedup": True},
+        False, strict_bool, takes="bool", allowed="True or False", help="send equal safe requests once; each row gets the answer", switches={"--dedup": True},
     )
     session: Any = option(
         None, anything, takes="Any", allowed="a FastRequests object", help="client whose cookies, headers and defaults are used",

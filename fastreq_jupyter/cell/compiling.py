@@ -260,7 +260,7 @@ class _Maker:
         if names and not any(isinstance(entry, str) or (isinstance(entry, RequestTemplate) and entry.plain) for entry in entries):
             line = next((entry.line for entry in entries if isinstance(entry, RequestTemplate)), self._line)
             message = f"{names[0]} is for lines that are a URL alone, and this cell has none: write it with the request"
-            raise CellSyntaxError(message, line)
+            raise CellSyntaxError(message, line, option=names[0])
 
     def template(self, entry: Entry, line: int) -> RequestTemplate:
         """Return the template with defaults and an absolute URL."""

@@ -253,10 +253,9 @@ def save_names_of(save_to: str | None, bind: Callable[[Parts], BoundParts]) -> S
     try:
         names = SaveNames(bind(read_text(Span(save_to, 1, 1))))
     except CellSyntaxError as error:
-        message = f"save_to: {error.message}"
-        raise CellSyntaxError(message, 1) from None
+        raise CellSyntaxError(f"save_to: {error.message}", 1, option="save_to") from None
     if any(bound.parent for bound in names.bound):
-        raise CellSyntaxError("save_to cannot use an answer: name the file by a value of the row", 1)
+        raise CellSyntaxError("save_to cannot use an answer: name the file by a value of the row", 1, option="save_to")
     return names
 
 

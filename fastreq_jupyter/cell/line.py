@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Line", "fill_options", "parse_line", "split_line"]
 
-REPEATED = frozenset({"headers", "each"})
+REPEATED = frozenset({"headers", "each", "explode"})
 LOOKED_UP = frozenset({"auth", "session", "cert"})
 """Options whose flag takes the name of a notebook variable; a `cert` may be a path as well."""
 
@@ -276,10 +276,10 @@ def _filled(name: str, text: str, binder: Binder) -> Any:
             return plain(value_in(parts[0], Env()))
         return "".join(text_in(part, Env()) if isinstance(part, Bound) else _literal(part) for part in parts)
     except CellSyntaxError as error:
-        message = f"{name}: {error.message}"
+        reason = error.message
     except MisfitError as error:
-        message = f"{name}: {error.detail}"
-    raise OptionError(message)
+        reason = error.detail
+    raise OptionError(f"{name}: {reason}", option=name, reason=reason)
 
 
 def _literal(part: Any) -> str:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.cell.compiling import Compiled, compile_requests, lift
-from fastreq_jupyter.cell.each import RESULT_COLUMNS, TIMING_COLUMNS, RowJoin, Rows, renamed
+from fastreq_jupyter.cell.each import RowJoin, Rows, renamed
 from fastreq_jupyter.cell.fill import Binder, Surroundings
 from fastreq_jupyter.cell.grammar import parse
 from fastreq_jupyter.cell.items import Dedup, Duplicates, Rendering, check_constants, check_rows, check_used, in_directory, save_names_of
@@ -19,6 +19,7 @@ from fastreq_jupyter.cell.meant import told_names
 from fastreq_jupyter.cell.syntax import ParsedCell, RequestTemplate
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.model import Unsendable
+from fastreq_jupyter.options import own_columns
 from fastreq_jupyter.values import NoPlaceError, text_of
 
 if TYPE_CHECKING:
@@ -127,8 +128,7 @@ def _text(namespace: Mapping[str, Any], name: str) -> str | None:
 def _check_files(items: Iterable[Item], first_line: int) -> None:
     for item in items:
         if isinstance(item, Unsendable) and item.error == "save_to":
-            message = f"save_to: {item.detail}"
-            raise CellSyntaxError(message, first_line)
+            raise CellSyntaxError(f"save_to: {item.detail}", first_line, option="save_to")
 
 
 def _assemble(  # noqa: PLR0913 - what was built, side by side
@@ -173,11 +173,7 @@ class _Items:
 def _notes(join: RowJoin | None, options: Options) -> tuple[str, ...]:
     if join is None:
         return ()
-    results = [*RESULT_COLUMNS]
-    results += TIMING_COLUMNS if options.timings else ()
-    results += ("headers",) if options.response_headers else ()
-    results += ("item",) if options.select is not None else ()
-    clashes = renamed(join.columns(), results)
+    clashes = renamed(join.columns(), own_columns(options))
     if not clashes:
         return ()
     shown = ", ".join(str(name) for _, name in clashes[:_CLASHES_SHOWN])

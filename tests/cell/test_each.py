@@ -220,7 +220,7 @@ def test_an_empty_source_sends_nothing():
 def test_a_clashing_input_column_gets_in_with_a_line_saying_so():
     made = plan("{{url}}", each=[("t", pd.DataFrame({"url": ["http://h/1"], "x": [1]}))])
     assert "url_in" in made.notes[0]
-    assert list(framed(made))[:3] == ["url_in", "x", "status"]
+    assert list(framed(made))[:3] == ["url_in", "x", "data"]
 
 
 def test_a_clash_with_an_optional_column_counts_only_when_it_is_there():
@@ -246,7 +246,7 @@ def test_the_product_has_a_multiindex():
 
 def test_records_become_columns():
     frame = framed(plan("http://h/{{a}}", each=[("s", [{"a": 1}, {"a": 2, "b": "x"}])]))
-    assert list(frame)[:3] == ["a", "b", "status"]
+    assert list(frame)[:3] == ["a", "b", "data"]
 
 
 def test_each_source_is_not_changed():

@@ -48,10 +48,10 @@ class EachSpec:
         element, expression = (match[1], match[2].strip()) if match else (None, text.strip())
         if not expression:
             message = "--each takes a name, or an expression in quotes"
-            raise OptionError(message)
+            raise OptionError(message, option="each")
         if element in _RESERVED or (element or "").startswith("_"):
             message = f"--each {text}: {element} cannot name the element; row and index are names already, _ is never read"
-            raise OptionError(message)
+            raise OptionError(message, option="each")
         return cls(text, element, expression)
 
 

@@ -20,7 +20,7 @@ import pandas as pd
 
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.files import AtomicFile
-from fastreq_jupyter.frame.columns import objects
+from fastreq_jupyter.frame.columns import clean_text, objects
 from fastreq_jupyter.frame.values import decode_value, dump_json, encode_value
 
 if TYPE_CHECKING:
@@ -331,7 +331,7 @@ def _cell(value: Any) -> Any:
 def _json_value(value: Any) -> Any:
     """Return what stands for a value in a file that other programs read."""
     if isinstance(value, dict):
-        return {str(key): _json_value(inner) for key, inner in value.items()}
+        return {clean_text(str(key)): _json_value(inner) for key, inner in value.items()}
     if isinstance(value, (list, tuple)):
         return [_json_value(inner) for inner in value]
     if isinstance(value, np.generic):
@@ -340,7 +340,9 @@ def _json_value(value: Any) -> Any:
         return None
     if isinstance(value, bytes):
         return _bytes_text(value)
-    return value if isinstance(value, (str, bool, int, float)) else value.isoformat() if hasattr(value, "isoformat") else str(value)
+    if isinstance(value, (bool, int, float)):
+        return value
+    return clean_text(value if isinstance(value, str) else value.isoformat() if hasattr(value, "isoformat") else str(value))
 
 
 def _bytes_text(value: bytes) -> str:

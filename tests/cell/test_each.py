@@ -237,11 +237,10 @@ def test_input_columns_keep_dtype_and_the_index_repeats():
     assert frame.index.tolist() == ["r", "r", "s", "s"]
 
 
-def test_the_product_has_a_multiindex():
+def test_the_product_is_numbered_for_it_has_no_index_of_its_own():
     made = plan("http://h/{{x}}/{{b}}", each=[("a", pd.DataFrame({"x": [1, 2]}, index=["r", "s"])), ("b=range(2)", range(2))])
     frame = framed(made)
-    assert frame.index.tolist() == [("r", 0), ("r", 1), ("s", 0), ("s", 1)]
-    assert list(frame.index.names) == ["a", "b"]
+    assert frame.index.tolist() == [0, 1, 2, 3]
 
 
 def test_records_become_columns():

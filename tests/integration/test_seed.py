@@ -143,7 +143,7 @@ print(json.dumps([df.status.tolist(), last_run().summary()["backend"]]))
 
 def test_fifty_requests_keep_to_ten_a_second_after_a_burst_of_five(run):
     with CountingServer() as server:
-        began = time.perf_counter()
+        began = time.monotonic()
         told = run(f"""
 df = fastreq(urls=["{server.url}/endpoint"] * 50, rate_limit=10, rate_limit_burst=5, backend=backend)
 print(json.dumps(int(df.ok.sum())))

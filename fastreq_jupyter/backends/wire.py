@@ -10,20 +10,25 @@ import re
 import socket
 import ssl
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastreq_jupyter.backends.base import Exchange
     from fastreq_jupyter.response import Headers
 
 __all__ = [
+    "BODYLESS",
+    "FIELDS",
     "MAX_FIELD_BYTES",
     "MAX_INTERIM",
     "SWITCHING",
     "Lines",
+    "Memo",
     "connect_error",
     "framed",
     "lookup_error",
@@ -45,11 +50,36 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 # RFC 9110, 5.5: control characters are invalid in a field value, CR, LF and NUL dangerous.
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # RFC 9110, 8.6: a method that does not anticipate content sends no Content-Length of 0.
-_BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _SPECIAL = frozenset({"host", "content-length"})
 # inet_aton's old forms of an IPv4 address (127.1, 2130706433, 0x7f.1): libraries differ, so nobody gets them.
 _NUMERIC_HOST = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)(?:\.(?:0[xX][0-9a-fA-F]*|[0-9]+))*\.?")
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}")
+
+
+class Memo(dict[Any, Any]):
+    """What was made of keys before, so that equal ones have one object: a bounded number of them, and short ones only.
+
+    Args:
+        make: Makes a value of a key, which is a row of bytes or texts.
+        longest: Of a key that is kept, in bytes.
+    """
+
+    def __init__(self, make: Callable[[Any], Any], most: int = 2048, longest: int = 2048) -> None:
+        super().__init__()
+        self._make, self._most, self._longest = make, most, longest
+
+    def __missing__(self, key: Any) -> Any:
+        value = self._make(key)
+        if (len(key) if isinstance(key, bytes) else sum(map(len, key))) <= self._longest:
+            if len(self) >= self._most:
+                self.clear()
+            self[key] = value
+        return value
+
+
+FIELDS = Memo(lambda field: field)
+"""Field lines of answers, taken apart: rows that have them in common share them."""
 
 
 class Lines(NamedTuple):
@@ -83,7 +113,7 @@ def framed(exchange: Exchange) -> Lines:
     if checked.length is not None and checked.length != str(length):
         raise _refused(f"header Content-Length {checked.length[:20]!r} is not the body's length, {length}")
     fields = list(checked.fields)
-    if length or method not in _BODYLESS:
+    if length or method not in BODYLESS:
         fields.append(("Content-Length", str(length)))
     return Lines(fields, checked.host, checked.plain)
 

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pycurl
 
+from fastreq_jupyter.backends.names import readable
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
@@ -18,29 +20,33 @@ _BOTH = pycurl.CSELECT_IN | pycurl.CSELECT_OUT
 # Epoll's words for what libcurl waits for, and the other way round; whatever else epoll says is told as both.
 _WANTED = {pycurl.POLL_NONE: 0, pycurl.POLL_IN: 1, pycurl.POLL_OUT: 4, pycurl.POLL_INOUT: 5}
 _CAME = {1: pycurl.CSELECT_IN, 4: pycurl.CSELECT_OUT}
+_CLOCK = ((pycurl.SOCKET_TIMEOUT, 0),)
 
 
 class Drive:
     """libcurl's multi handle, called by the loop when a socket or a clock is ready.
 
     Its sockets stand in an epoll set of their own, which the loop watches as one: one event a turn, however many are ready.
-    Where there is no epoll, the loop watches each.
+    They stay there while they are idle, so that a request changes nothing in it. Where there is no epoll, the loop watches each.
 
     Args:
         finished: Called with a handle that has ended, libcurl's code and words.
+        acted: Called when libcurl has done all that it could.
         broken: Called when an interrupt came out of one of libcurl's callbacks.
     """
 
-    def __init__(self, finished: Callable[[Any, int, str], None], broken: Callable[[], None]) -> None:
+    def __init__(self, finished: Callable[[Any, int, str], None], acted: Callable[[], None], broken: Callable[[], None]) -> None:
         self.multi = pycurl.CurlMulti()
-        self._finished = finished
-        self._broken = broken
+        self._finished, self._acted, self._broken = finished, acted, broken
         self._loop = asyncio.get_running_loop()
         self._due = inf
         self._timer: asyncio.TimerHandle | None = None
         self._soon = self._closed = False
-        self._watched: dict[int, int] = {}
-        self._epoll = select.epoll() if hasattr(select, "epoll") else None
+        # Descriptor -> what the set has of it; those that libcurl waits for; idle ones that had something to say.
+        self._held: dict[int, int] = {}
+        self._watched: set[int] = set()
+        self._spoiled: set[int] = set()
+        self._epoll: Any = select.epoll() if hasattr(select, "epoll") else None
         if self._epoll is not None:
             self._loop.add_reader(self._epoll.fileno(), self._poll)
         self.multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch if self._epoll is None else self._watch_epoll)
@@ -56,19 +62,28 @@ class Drive:
             self._loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
 
+    def opened(self, descriptor: int, _purpose: int) -> int:
+        """Note a new socket: what was known of one with this number is of another."""
+        self._held.pop(descriptor, None)
+        self._spoiled.discard(descriptor)
+        return 0
+
+    def spoiled(self, descriptor: int) -> bool:
+        """Tell whether a connection had something to say while it was idle: its end, or an answer that nobody asked for."""
+        return descriptor in self._spoiled if self._epoll is not None else readable(descriptor)
+
     def _watch_epoll(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
         if what == pycurl.POLL_REMOVE:
-            # It stays in the set: most are wanted again at once, and one that libcurl closes leaves by itself.
-            self._watched.pop(descriptor, None)
+            self._watched.discard(descriptor)
             return
-        epoll = self._epoll
-        if epoll is None or self._closed:
-            return
-        self._watched[descriptor] = events = _WANTED[what]
-        try:
-            epoll.modify(descriptor, events)
-        except FileNotFoundError:
-            epoll.register(descriptor, events)
+        self._watched.add(descriptor)
+        wanted = _WANTED[what]
+        if self._held.get(descriptor) != wanted and not self._closed:
+            self._held[descriptor] = wanted
+            try:
+                self._epoll.modify(descriptor, wanted)
+            except FileNotFoundError:
+                self._epoll.register(descriptor, wanted)
 
     def _watch(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
         loop = self._loop
@@ -77,25 +92,23 @@ class Drive:
         loop.remove_reader(descriptor)
         loop.remove_writer(descriptor)
         if what in (pycurl.POLL_IN, pycurl.POLL_INOUT):
-            loop.add_reader(descriptor, self._act, [(descriptor, pycurl.CSELECT_IN)])
+            loop.add_reader(descriptor, self._act, ((descriptor, pycurl.CSELECT_IN),))
         if what in (pycurl.POLL_OUT, pycurl.POLL_INOUT):
-            loop.add_writer(descriptor, self._act, [(descriptor, pycurl.CSELECT_OUT)])
+            loop.add_writer(descriptor, self._act, ((descriptor, pycurl.CSELECT_OUT),))
 
-    def _poll(self) -> None:
-        if self._epoll is None:
-            return
+    def _poll(self, more: tuple[tuple[int, int], ...] = ()) -> None:
         ready = []
         for descriptor, events in self._epoll.poll(0):
             if descriptor in self._watched:
                 ready.append((descriptor, _CAME.get(events, _BOTH)))
             else:
-                self._forget(descriptor)
-        self._act(ready)
+                self._spoil(descriptor)
+        self._act((*ready, *more))
 
-    def _forget(self, descriptor: int) -> None:
-        """Take out an idle connection that has something to say: it is asked when libcurl wants to use it again."""
-        if self._epoll is None:
-            return
+    def _spoil(self, descriptor: int) -> None:
+        """Take out an idle connection that has something to say; libcurl learns of it when it wants to use it again."""
+        self._spoiled.add(descriptor)
+        self._held.pop(descriptor, None)
         try:
             self._epoll.unregister(descriptor)
         except OSError:
@@ -104,33 +117,41 @@ class Drive:
             self._epoll.close()
             self._epoll = select.epoll()
             self._loop.add_reader(self._epoll.fileno(), self._poll)
-            for watched, wanted in self._watched.items():
+            self._held = {watched: self._held.get(watched, _BOTH) for watched in self._watched}
+            for watched, wanted in self._held.items():
                 self._epoll.register(watched, wanted)
 
     def _set_timer(self, milliseconds: int) -> None:
-        if self._closed or self._loop.is_closed():
-            return
         if milliseconds == 0:
-            if not self._soon:
+            if not self._soon and not self._closed and not self._loop.is_closed():
                 self._soon = True
                 self._loop.call_soon(self._act_soon)
             return
-        self._due = inf if milliseconds < 0 else self._loop.time() + milliseconds / 1000
+        if milliseconds < 0:
+            self._due = inf
+            return
+        self._due = self._loop.time() + milliseconds / 1000
         # A timer that goes off too early costs less than one set anew for each request.
-        if self._due < inf and (self._timer is None or self._timer.when() > self._due):
+        if (self._timer is None or self._timer.when() > self._due) and not self._closed and not self._loop.is_closed():
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self._loop.call_at(self._due, self._act_timed)
 
     def _act_soon(self) -> None:
         self._soon = False
-        self._act([(pycurl.SOCKET_TIMEOUT, 0)])
+        if self._closed:
+            return
+        if self._epoll is None:
+            self._act(_CLOCK)
+        else:
+            # Requests are about to go out: what idle connections have to say is heard before.
+            self._poll(_CLOCK)
 
     def _act_timed(self) -> None:
         self._timer = None
         if self._loop.time() >= self._due - 0.001:
             self._due = inf
-            self._act([(pycurl.SOCKET_TIMEOUT, 0)])
+            self._act(_CLOCK)
         elif self._due < inf:
             self._timer = self._loop.call_at(self._due, self._act_timed)
 
@@ -152,3 +173,4 @@ class Drive:
                 self._finished(curl.handle, 0, "")
             for curl, code, words in bad:
                 self._finished(curl.handle, code, words)
+        self._acted()

@@ -12,18 +12,15 @@ import pycurl
 
 from fastreq_jupyter.backends.curl.drive import Drive
 from fastreq_jupyter.backends.curl.transfer import CurlStream, Handle
-from fastreq_jupyter.backends.curl.words import request_lines, settings
+from fastreq_jupyter.backends.curl.words import BLANK, request_lines, settings
+from fastreq_jupyter.backends.names import Resolver
 from fastreq_jupyter.backends.proxy import proxy_error, read_proxy
-from fastreq_jupyter.backends.resolver import Resolver
-from fastreq_jupyter.backends.sockets import watch
 from fastreq_jupyter.backends.trust import client_context
 from fastreq_jupyter.backends.wire import framed, lookup_error, place
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fastreq_jupyter.backends.base import Exchange, SessionKey
     from fastreq_jupyter.timing import Timing
     from fastreq_jupyter.url import Origin
@@ -34,6 +31,7 @@ OLDEST = (7, 85)
 MOST_DEAD = 10
 """Kept connections found dead, one after the other, before a request fails for it."""
 KEPT_SECONDS = 60.0
+LOOK_SECONDS = 0.02
 KEPT_SERVERS = 4096
 _LITERAL = re.compile(r"[0-9.]+|.*:.*")
 
@@ -96,7 +94,7 @@ class CurlBackend:
     """libcurl's connections, and the handles that are not in use.
 
     Attributes:
-        kept: Local port of each connection that was used -> what tells whether it can be read.
+        kept: Local port of each HTTP/1.1 connection that was used -> its descriptor.
     """
 
     name = "curl"
@@ -109,7 +107,8 @@ class CurlBackend:
         self.http2 = key.http2
         self._key = key
         self.settings = settings(key, self.proxy)
-        self.kept: dict[int, Callable[[], bool]] = {}
+        self.kept: dict[int, int] = {}
+        self.forwarded = self.proxy is not None and self.proxy.scheme in ("http", "https")
         names_there = self.proxy is not None and self.proxy.scheme.startswith("socks")
         self.phases = frozenset({"dns", "connect", "tls", "wait", "receive"} - ({"dns"} if names_there else set()))
         self._loop = asyncio.get_running_loop()
@@ -117,14 +116,13 @@ class CurlBackend:
         self._servers: dict[Origin, Server] = {}
         self._free: list[Handle] = []
         self._active: set[Handle] = set()
-        self._reserved = 0
-        self._closed = False
+        self._closed = self._looking = False
         self._reserved = 20
         self._begin()
 
     def _begin(self) -> None:
-        self._drive = Drive(self._finished, self._broken)
-        self._multi = self._drive.multi
+        self.drive = Drive(self._finished, self._acted, self._broken)
+        self._multi = self.drive.multi
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         # As many streams on a connection as the server allows.
         self._multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, 1000)
@@ -175,7 +173,7 @@ class CurlBackend:
             if (stream := handle.stream) is not None:
                 stream.fail(BackendError("connect", f"{stream.server.where}: {why}", sent=stream.asked > 0))
             self.release(handle)
-        self._drive.close()
+        self.drive.close()
         for handle in self._free:
             handle.curl.close()
         self._free.clear()
@@ -220,8 +218,22 @@ class CurlBackend:
             if descriptor < 0:
                 self.kept.pop(stream.port, None)
             else:
-                self.kept[stream.port] = watch(descriptor)
+                self.kept[stream.port] = descriptor
         self.release(handle)
+
+    def _acted(self) -> None:
+        if self._active and not self._looking:
+            self._looking = True
+            self._loop.call_later(LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        """Tell of heads whose bodies have not begun: libcurl gathers lines, and says nothing at the end of a head."""
+        self._looking = False
+        for handle in list(self._active):
+            stream = handle.stream
+            if stream is not None and stream.asked and not stream.has_head and handle.lines and handle.lines[-1] in BLANK and stream.look():
+                stream.end(0, "")
+                self.release(handle)
 
     def _server(self, exchange: Exchange) -> Server:
         framed(exchange)
@@ -240,7 +252,7 @@ class CurlBackend:
         timing.domain_lookup_start = perf_counter()
         host, port = name
         try:
-            addresses = await asyncio.wait_for(self._resolver.lookup(host, port), limit)
+            addresses = await asyncio.wait_for(self._resolver.lookup(host), limit)
         except TimeoutError:
             raise BackendError("timeout", f"{server.where}: no address within connect_timeout, {limit:g} s", sent=False) from None
         except OSError as error:

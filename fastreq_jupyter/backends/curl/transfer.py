@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 import pycurl
 
 from fastreq_jupyter.backends import base
-from fastreq_jupyter.backends.curl.words import FOREVER_MS, answer_fields, failure_of, status_line
-from fastreq_jupyter.backends.wire import MAX_INTERIM, SWITCHING, switched_protocols, too_many_interim
+from fastreq_jupyter.backends.curl.words import FOREVER_MS, HEADS, failure_of
+from fastreq_jupyter.backends.wire import BODYLESS, MAX_INTERIM, SWITCHING, switched_protocols, too_many_interim
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import IDEMPOTENT
 
@@ -24,8 +24,6 @@ __all__ = ["CurlStream", "Handle"]
 
 MOST_UNREAD = 256 * 1024
 """Bytes of a body that wait for their reader before libcurl stops reading from the network."""
-_LONGEST_BLANK = 2
-_BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
 class Handle:
@@ -33,7 +31,7 @@ class Handle:
 
     Attributes:
         stream: The answer in the making, None while the handle is free.
-        lines: What has come of its head.
+        lines: What has come of its heads; libcurl adds to it without a line of Python.
     """
 
     __slots__ = ("_backend", "_told", "curl", "lines", "stream")
@@ -46,9 +44,10 @@ class Handle:
         self._backend = backend
         self._told: dict[int, Any] = {}
         for option, value in (
-            (pycurl.HEADERFUNCTION, self._on_header),
+            (pycurl.HEADERFUNCTION, self.lines.append),
             (pycurl.WRITEFUNCTION, self._on_body),
             (pycurl.PREREQFUNCTION, self._may_send),
+            (pycurl.SOCKOPTFUNCTION, backend.drive.opened),
             (pycurl.DEBUGFUNCTION, self._on_note),
             *backend.settings,
         ):
@@ -57,9 +56,10 @@ class Handle:
     def start(self, stream: CurlStream, exchange: Exchange, fields: tuple[bytes, ...]) -> None:
         """Tell libcurl what this exchange has that the last one had not."""
         self.stream = stream
-        self.lines = []
+        self.lines.clear()
         server, told, limit = stream.server, self._told, exchange.connect_timeout
-        self.curl.setopt(pycurl.REQUEST_TARGET, stream.target)
+        absolute = self._backend.forwarded and not server.encrypted
+        self.curl.setopt(pycurl.REQUEST_TARGET, exchange.target.url if absolute else exchange.target.path_query)
         if told.get(pycurl.URL) is not server.url:
             self._tell(pycurl.URL, server.url)
         if told.get(pycurl.HTTPHEADER) is not fields:
@@ -68,11 +68,8 @@ class Handle:
             self._set_method(exchange.method, exchange.content)
         if server.encrypted or pycurl.VERBOSE in told:
             # Only libcurl's notes tell which protocol was agreed on, and whether a stream was refused.
-            notes = stream.scout is not None or (server.multiplexed is True and not stream.idempotent)
-            if told.get(pycurl.VERBOSE) != notes:
-                self._tell(pycurl.VERBOSE, notes)
-            if told.get(pycurl.PIPEWAIT) != server.multiplexed:
-                self._tell(pycurl.PIPEWAIT, bool(server.multiplexed))
+            self._tell(pycurl.VERBOSE, stream.scout is not None or (server.multiplexed is True and not stream.idempotent))
+            self._tell(pycurl.PIPEWAIT, bool(server.multiplexed))
         if exchange.fresh or pycurl.FRESH_CONNECT in told:
             self._tell(pycurl.FRESH_CONNECT, exchange.fresh)
         if limit is not None or pycurl.CONNECTTIMEOUT_MS in told:
@@ -87,7 +84,7 @@ class Handle:
 
     def _set_method(self, method: str, content: bytes | None) -> None:
         curl = self.curl
-        if content or method not in _BODYLESS:
+        if content or method not in BODYLESS:
             curl.setopt(pycurl.POST, 1)
             curl.setopt(pycurl.POSTFIELDS, content or b"")
         else:
@@ -101,21 +98,9 @@ class Handle:
             curl.setopt(pycurl.CUSTOMREQUEST, method)
         self._told[pycurl.CUSTOMREQUEST] = None if content else method
 
-    def _on_header(self, line: bytes) -> int | None:
-        if len(line) > _LONGEST_BLANK:
-            self.lines.append(line)
-            return None
-        stream = self.stream
-        if stream is None or stream.has_head or not stream.asked or not self.lines:
-            # Trailers, or a proxy's answer to CONNECT.
-            self.lines = []
-            return None
-        lines, self.lines = self.lines, []
-        return stream.end_head(lines)
-
     def _on_body(self, chunk: bytes) -> Any:
         stream = self.stream
-        if stream is None:
+        if stream is None or (not stream.has_head and stream.asked and stream.look()):
             return -1
         if not stream.has_head:
             # What a proxy says to a CONNECT that it refuses.
@@ -132,19 +117,19 @@ class Handle:
     def _may_send(self, _there: str, _here: str, _port: int, local_port: int) -> Any:
         """Answer libcurl, which has a connection and is about to send."""
         stream = self.stream
-        if stream is None:
+        if stream is None or (stream.scout is not None and not stream.report()):
             return pycurl.PREREQFUNC_ABORT
-        if stream.scout is not None and not stream.report():
-            return pycurl.PREREQFUNC_ABORT
-        kept, multiplexed = self._backend.kept.get(local_port), stream.server.multiplexed
+        descriptor = self._backend.kept.get(local_port)
         if stream.asked:
             # libcurl's own second try, after a kept connection that died.
-            good = stream.idempotent and stream.asked == 1 and (kept is None or multiplexed)
+            good = stream.idempotent and stream.asked == 1 and (descriptor is None or stream.server.multiplexed)
         else:
             # libcurl looks at a kept connection only after a second: an answer that nobody asked for may wait there.
-            good = kept is None or multiplexed or not kept()
+            good = descriptor is None or stream.server.multiplexed or not self._backend.drive.spoiled(descriptor)
         if not good:
             return pycurl.PREREQFUNC_ABORT
+        # What a proxy answered to CONNECT, or a connection that died.
+        self.lines.clear()
         stream.asked += 1
         stream.port = local_port
         stream.sent_at = perf_counter()
@@ -175,35 +160,38 @@ class CurlStream(base.Stream):
         paused: libcurl waits until what came was read.
     """
 
-    __slots__ = (
-        "_backend", "_handle", "_only_head", "_timing", "agreed", "asked", "chunks", "dead", "done", "failure", "has_head",
-        "idempotent", "interim", "paused", "port", "proxied", "reused", "scout", "sent_at", "server", "size", "target",
-        "timeout", "waiter",
-    )  # fmt: skip
+    asked = dead = port = size = 0
+    sent_at = nan
+    has_head = paused = done = reused = False
+    agreed: bool | None = None
+    scout: asyncio.Event | None = None
+    waiter: asyncio.Future[None] | None = None
+    failure: BackendError | None = None
 
     def __init__(self, backend: CurlBackend, handle: Handle, server: Server, exchange: Exchange, timing: Timing) -> None:
-        proxy, target = backend.proxy, exchange.target
         self._backend = backend
         self._handle: Handle | None = handle
         self._timing = timing
-        self.waiter: asyncio.Future[None] | None = None
-        # libcurl would wait for the body of an answer to a HEAD that has one itself.
-        self._only_head = exchange.method == "HEAD" and bool(exchange.content)
         self.server = server
-        self.proxied = proxy is not None
-        absolute = proxy is not None and proxy.scheme in ("http", "https") and not server.encrypted
-        self.target = target.url if absolute else target.path_query
-        self.timeout = exchange.connect_timeout
-        self.idempotent = exchange.method in IDEMPOTENT
-        self.asked = self.dead = self.port = self.interim = self.size = 0
-        self.sent_at = nan
-        self.agreed: bool | None = None
-        self.scout: asyncio.Event | None = None
+        self.exchange = exchange
+        self.chunks: list[bytes] = []
         if server.multiplexed is None:
             self.scout = server.scout = asyncio.Event()
-        self.reused = self.has_head = self.paused = self.done = False
-        self.chunks: list[bytes] = []
-        self.failure: BackendError | None = None
+
+    @property
+    def idempotent(self) -> bool:
+        """Tell whether it may be sent again."""
+        return self.exchange.method in IDEMPOTENT
+
+    @property
+    def proxied(self) -> bool:
+        """Tell whether it goes through a proxy."""
+        return self._backend.proxy is not None
+
+    @property
+    def _only_head(self) -> bool:
+        """Tell whether libcurl would wait for a body that never comes: that of an answer to a HEAD that has one itself."""
+        return self.exchange.method == "HEAD" and bool(self.exchange.content)
 
     def take(self) -> bytes | None:
         """Return the whole raw body if its end has arrived already (see `Stream.take`)."""
@@ -217,7 +205,8 @@ class CurlStream(base.Stream):
         """Return the raw bytes that have come (see `Stream.read`)."""
         while not self.chunks and not self.done:
             self._resume()
-            await self.wait()
+            waiter = self.waiter = asyncio.get_running_loop().create_future()
+            await waiter
         if not self.chunks and self.failure is not None:
             raise self.failure
         content = self._taken()
@@ -232,33 +221,28 @@ class CurlStream(base.Stream):
             self.fail(BackendError("connect", f"{self.server.where}: closed"))
             self._backend.release(handle)
 
-    async def wait(self) -> None:
-        """Wait for the next news of libcurl."""
-        self.waiter = asyncio.get_running_loop().create_future()
-        await self.waiter
-
     def wake(self) -> None:
         """End the wait, if there is one."""
         waiter, self.waiter = self.waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def end_head(self, lines: list[bytes]) -> int | None:
-        """Read the head that has come; -1 ends the transfer."""
-        version, status, reason = status_line(lines[0])
-        if 100 <= status < 200:  # noqa: PLR2004 - RFC 9110, 15.2
-            self.interim += 1
-            if self.interim <= MAX_INTERIM and status != SWITCHING:
-                return None
-            self.failure = switched_protocols() if status == SWITCHING else too_many_interim()
-            return -1
-        self.http_version, self.status, self.reason = version, status, reason
-        self.fields = answer_fields(lines)
+    def look(self) -> bool:
+        """Read the head if all of it has come; True where the transfer ends with it."""
+        handle = self._handle
+        if handle is None or (head := HEADS[tuple(handle.lines)]) is None:
+            return False
+        if head.interim > MAX_INTERIM or head.status == SWITCHING:
+            self.failure = switched_protocols() if head.status == SWITCHING else too_many_interim()
+            return True
+        if not head.status and head.interim:
+            return False
         self.has_head = True
+        self.http_version, self.status, self.reason, self.fields = head.version, head.status, head.reason, head.fields
         if self.server.encrypted:
-            self.server.multiplexed = version in ("2", "3")
+            self.server.multiplexed = head.version in ("2", "3")
         self.wake()
-        return -1 if self._only_head else None
+        return self._only_head
 
     def report(self) -> bool:
         """Tell the others what the first connection to a server has found; False where that is too little."""
@@ -275,23 +259,24 @@ class CurlStream(base.Stream):
 
     def end(self, code: int, words: str) -> None:
         """Take note of how libcurl ended."""
-        if self.scout is not None:
-            self.report()
-        if self._handle is not None:
-            self._mark(self._handle)
-            if (code or not self.has_head) and self.failure is None and not (self._only_head and self.has_head):
-                self.failure = failure_of(self, code, words, self._handle.curl.getinfo(pycurl.OS_ERRNO))
+        handle = self._handle
+        if handle is not None:
+            if not self.has_head and self.asked and self.failure is None:
+                self.look()
+            self._mark(handle)
+            if (code or not self.has_head) and self.failure is None and not (self.has_head and self._only_head):
+                self.failure = failure_of(self, code, words, handle.curl.getinfo(pycurl.OS_ERRNO))
         self._handle = None
-        self.done = True
-        self.wake()
+        self.fail(self.failure)
 
-    def fail(self, error: BackendError) -> None:
-        """End with an error of ours."""
+    def fail(self, error: BackendError | None) -> None:
+        """End; with an error, unless that came before."""
         if self.scout is not None:
             self.report()
         self.failure = self.failure or error
         self.done = True
-        self.wake()
+        if self.waiter is not None:
+            self.wake()
 
     def _taken(self) -> bytes:
         chunks, self.chunks, self.size = self.chunks, [], 0

@@ -5,14 +5,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pycurl
 
 from fastreq_jupyter.backends.proxy import proxy_error
 from fastreq_jupyter.backends.trust import authorities
-from fastreq_jupyter.backends.wire import framed
+from fastreq_jupyter.backends.wire import FIELDS, SWITCHING, Memo, framed
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.redact import one_line
 
@@ -23,7 +22,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.errors import ErrorKind
     from fastreq_jupyter.response import Headers
 
-__all__ = ["FOREVER_MS", "answer_fields", "failure_of", "request_lines", "settings", "status_line"]
+__all__ = ["BLANK", "FOREVER_MS", "HEADS", "failure_of", "request_lines", "settings"]
 
 # A limit must be given, or libcurl ends a connection attempt after 300 s; deadlines are the engine's.
 FOREVER_MS = 2**31 - 1
@@ -31,7 +30,7 @@ _VERSIONS = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2": "2", b"HTTP/3": 
 _UNASKED = ("Accept", "User-Agent", "Expect", "Content-Type", "Proxy-Connection")
 """Field lines that libcurl adds unless it is told not to."""
 _MOST_KNOWN = 256
-_SHORT, _MOST_FIELDS = 256, 2048
+BLANK = (b"\r\n", b"\n")
 _KNOWN: dict[tuple[Headers, str, bool], tuple[bytes, ...]] = {}
 
 
@@ -62,34 +61,41 @@ def request_lines(exchange: Exchange) -> tuple[bytes, ...]:
     return fields
 
 
-@lru_cache(maxsize=1024)
-def status_line(line: bytes) -> tuple[str, int, str]:
-    """Return HTTP version, status (0 where there is none) and reason."""
-    version, _, rest = line.strip(b"\r\n").partition(b" ")
-    code, _, reason = rest.strip(b" ").partition(b" ")
-    return _VERSIONS.get(version, "1.1"), int(code) if code.isdigit() else 0, reason.decode("latin-1")
+class Head(NamedTuple):
+    """A head as it came; status 0 where it is none, or where only interim answers have come."""
+
+    interim: int
+    version: str
+    status: int
+    reason: str
+    fields: tuple[tuple[bytes, bytes], ...]
 
 
-class _Fields(dict[bytes, tuple[bytes, bytes]]):
-    """Field lines taken apart: most answers of a run have most of them in common."""
+def _head(lines: tuple[bytes, ...]) -> Head | None:
+    """Take the lines of heads apart: up to the final one, None where that has begun and not ended."""
+    interim = start = 0
+    for end, line in enumerate(lines):
+        if line not in BLANK:
+            continue
+        version, _, rest = lines[start].strip(b"\r\n").partition(b" ")
+        code, _, reason = rest.strip(b" ").partition(b" ")
+        status = int(code) if code.isdigit() else 0
+        if 100 <= status < 200 and status != SWITCHING:  # noqa: PLR2004 - RFC 9110, 15.2
+            interim, start = interim + 1, end + 1
+            continue
+        fields = tuple(map(_FIELDS.__getitem__, lines[start + 1 : end]))
+        return Head(interim, _VERSIONS.get(version, "1.1"), status, reason.decode("latin-1"), fields)
+    return Head(interim, "", 0, "", ()) if interim else None
 
-    def __missing__(self, line: bytes) -> tuple[bytes, bytes]:
-        name, _, value = line.partition(b":")
-        field = name, value.strip(b" \t\r\n")
-        if len(line) <= _SHORT:
-            if len(self) >= _MOST_FIELDS:
-                self.clear()
-            self[line] = field
-        return field
+
+def _field(line: bytes) -> tuple[bytes, bytes]:
+    name, _, value = line.partition(b":")
+    return FIELDS[name, value.strip(b" \t\r\n")]
 
 
-_FIELDS = _Fields()
-
-
-def answer_fields(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
-    """Return the field lines of a head, whose first line is the status line."""
-    del lines[0]
-    return list(map(_FIELDS.__getitem__, lines))
+# Most answers of a run have most of their lines in common, those of the same second all.
+_FIELDS = Memo(_field)
+HEADS = Memo(_head)
 
 
 def settings(key: SessionKey, proxy: ProxyServer | None) -> list[tuple[int, Any]]:
@@ -182,7 +188,7 @@ def failure_of(stream: CurlStream, code: int, words: str, number: int) -> Backen
     elif kind == "tls":
         kind, words = _tls_failure(stream, code, words)
     elif kind == "timeout":
-        words = f"no connection within connect_timeout, {stream.timeout or 0:g} s"
+        words = f"no connection within connect_timeout, {stream.exchange.connect_timeout or 0:g} s"
     elif not sent and stream.proxied:
         return proxy_error(words)
     elif code == pycurl.E_RECV_ERROR and sent and not number and not _DEAD.search(words):

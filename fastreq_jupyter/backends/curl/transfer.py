@@ -1,29 +1,157 @@
-"""One handle of libcurl, and the answer that it fills."""
+"""One handle of libcurl, the answer that it fills, and requests, answers and errors in libcurl's words."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 from math import isnan, nan
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pycurl
 
-from fastreq_jupyter.backends import base
-from fastreq_jupyter.backends.curl.words import FOREVER_MS, HEADS, failure_of
-from fastreq_jupyter.backends.wire import BODYLESS, MAX_INTERIM, SWITCHING, switched_protocols, too_many_interim
+from fastreq_jupyter.backends import base, wire
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import IDEMPOTENT
+from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import Exchange
     from fastreq_jupyter.backends.curl.session import CurlBackend, Server
+    from fastreq_jupyter.errors import ErrorKind
+    from fastreq_jupyter.response import Headers
     from fastreq_jupyter.timing import Timing
 
-__all__ = ["CurlStream", "Handle"]
+__all__ = ["BLANK", "FOREVER_MS", "CurlStream", "Handle", "request_lines"]
 
 MOST_UNREAD = 256 * 1024
 """Bytes of a body that wait for their reader before libcurl stops reading from the network."""
+# A limit must be given, or libcurl ends a connection attempt after 300 s; deadlines are the engine's.
+FOREVER_MS = 2**31 - 1
+_VERSIONS = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2": "2", b"HTTP/3": "3"}
+_UNASKED = ("Accept", "User-Agent", "Expect", "Content-Type", "Proxy-Connection")
+"""Field lines that libcurl adds unless it is told not to."""
+_MOST_KNOWN = 256
+BLANK = (b"\r\n", b"\n")
+_KNOWN: dict[tuple[Headers, str, bool], tuple[bytes, ...]] = {}
+
+
+def request_lines(exchange: Exchange) -> tuple[bytes, ...]:
+    """Return the field lines in libcurl's words, the same object for equal requests.
+
+    Raises:
+        BackendError: See `wire.framed`.
+    """
+    key = exchange.headers, exchange.method, not exchange.content
+    known = _KNOWN.get(key)
+    if known is not None:
+        return known
+    checked = wire.framed(exchange)
+    lines = checked.fields if checked.host is None else (("Host", checked.host), *checked.fields)
+    names = {name.lower() for name, _ in lines}
+    # libcurl counts the body itself; a value of nothing needs the semicolon.
+    spelled = [(f"{name}: {value}" if value else f"{name};").encode("latin-1") for name, value in lines if name != "Content-Length"]
+    fields = (*spelled, *[f"{name}:".encode() for name in _UNASKED if name.lower() not in names])
+    if checked.length is None:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[key] = fields
+    return fields
+
+
+class Head(NamedTuple):
+    """A head as it came; status 0 where it is none, or where only interim answers have come."""
+
+    interim: int
+    version: str
+    status: int
+    reason: str
+    fields: tuple[tuple[bytes, bytes], ...]
+
+
+def _head(lines: tuple[bytes, ...]) -> Head | None:
+    """Take the lines of heads apart: up to the final one, None where that has begun and not ended."""
+    interim = start = 0
+    for end, line in enumerate(lines):
+        if line not in BLANK:
+            continue
+        version, _, rest = lines[start].strip(b"\r\n").partition(b" ")
+        code, _, reason = rest.strip(b" ").partition(b" ")
+        status = int(code) if code.isdigit() else 0
+        if 100 <= status < 200 and status != wire.SWITCHING:  # noqa: PLR2004 - RFC 9110, 15.2
+            interim, start = interim + 1, end + 1
+            continue
+        fields = tuple(map(_FIELDS.__getitem__, lines[start + 1 : end]))
+        return Head(interim, _VERSIONS.get(version, "1.1"), status, reason.decode("latin-1"), fields)
+    return Head(interim, "", 0, "", ()) if interim else None
+
+
+def _field(line: bytes) -> Any:
+    name, _, value = line.partition(b":")
+    return wire.FIELDS[name, value.strip(b" \t\r\n")]
+
+
+# Most answers of a run have most of their lines in common, those of the same second all.
+_FIELDS = wire.Memo(_field)
+HEADS = wire.Memo(_head)
+
+
+# What libcurl's codes mean; those not named are violations of the protocol. 97 and 98 have no name in pycurl.
+_CODES: dict[ErrorKind, tuple[int, ...]] = {
+    "connect": (
+        pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_CONNECT, pycurl.E_GOT_NOTHING, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR,
+        pycurl.E_ABORTED_BY_CALLBACK, pycurl.E_SEND_FAIL_REWIND, pycurl.E_INTERFACE_FAILED,
+    ),
+    "proxy": (pycurl.E_COULDNT_RESOLVE_PROXY, 97),
+    "timeout": (pycurl.E_OPERATION_TIMEDOUT,),
+    "tls": (
+        pycurl.E_SSL_CONNECT_ERROR, pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CERTPROBLEM, pycurl.E_SSL_CIPHER,
+        pycurl.E_SSL_CACERT_BADFILE, pycurl.E_SSL_ISSUER_ERROR, 98,
+    ),
+}  # fmt: skip
+_KINDS: dict[int, ErrorKind] = {code: kind for kind, codes in _CODES.items() for code in codes}
+# libcurl gives one code to a dead connection and to an answer that it cannot read; its words tell them apart.
+_DEAD = re.compile(r"(?:Recv|Send) failure|SSL_(?:read|write)|SYSCALL|reset|connection (?:died|closed)|unexpected eof", re.IGNORECASE)
+_CLOSED = (pycurl.E_GOT_NOTHING, pycurl.E_ABORTED_BY_CALLBACK, pycurl.E_SEND_FAIL_REWIND)
+
+
+def failure_of(stream: CurlStream, code: int, words: str, number: int) -> BackendError:
+    """Return what an exchange failed of.
+
+    Args:
+        stream: The answer as far as it came.
+        code: libcurl's code.
+        words: libcurl's words.
+        number: Number of the system's error, or 0.
+    """
+    sent, stale = stream.asked > 0, False
+    kind: ErrorKind = _KINDS.get(code, "protocol")
+    words = one_line(words) or pycurl.easy_strerror(code)
+    if "alert" in words and sent:
+        kind, words = "tls", f"TLS failed: {words}"
+    elif stream.has_head:
+        kind, words = "protocol", f"the body broke off: {words}"
+    elif kind == "tls":
+        kind, words = _tls_failure(stream, code, words)
+    elif kind == "timeout":
+        words = f"no connection within connect_timeout, {stream.exchange.connect_timeout or 0:g} s"
+    elif not sent and stream.proxied:
+        return wire.proxy_error(words)
+    elif code == pycurl.E_RECV_ERROR and sent and not number and not _DEAD.search(words):
+        kind = "protocol"
+    elif kind == "connect":
+        stale = sent and (stream.reused or code == pycurl.E_ABORTED_BY_CALLBACK)
+        words = "connection closed before an answer" if code in _CLOSED else os.strerror(number) if number else words
+    return BackendError(kind, f"{stream.server.where}: {words}", sent=sent, stale=stale)
+
+
+def _tls_failure(stream: CurlStream, code: int, words: str) -> tuple[ErrorKind, str]:
+    if code == pycurl.E_PEER_FAILED_VERIFICATION:
+        return "tls", f"certificate is not trusted: {words.removeprefix('SSL certificate problem: ').removeprefix('SSL: ')}"
+    if _DEAD.search(words):
+        return "proxy" if stream.proxied else "connect", "connection closed in the TLS handshake"
+    return "tls", f"TLS failed: {words}"
 
 
 class Handle:
@@ -84,7 +212,7 @@ class Handle:
 
     def _set_method(self, method: str, content: bytes | None) -> None:
         curl = self.curl
-        if content or method not in BODYLESS:
+        if content or method not in wire.BODYLESS:
             curl.setopt(pycurl.POST, 1)
             curl.setopt(pycurl.POSTFIELDS, content or b"")
         else:
@@ -232,8 +360,8 @@ class CurlStream(base.Stream):
         handle = self._handle
         if handle is None or (head := HEADS[tuple(handle.lines)]) is None:
             return False
-        if head.interim > MAX_INTERIM or head.status == SWITCHING:
-            self.failure = switched_protocols() if head.status == SWITCHING else too_many_interim()
+        if head.interim > wire.MAX_INTERIM or head.status == wire.SWITCHING:
+            self.failure = wire.switched_protocols() if head.status == wire.SWITCHING else wire.too_many_interim()
             return True
         if not head.status and head.interim:
             return False

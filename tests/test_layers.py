@@ -49,10 +49,10 @@ TABLE = {
     "engine": Room(
         ("engine", "engine.*"), on=("backends", "files"), foreign=("brotli", "msgspec", "backports", "compression", "publicsuffixlist")
     ),
-    "journal": Room(("journal", "journal.*"), on=("engine",), foreign=("filelock",)),
+    "journal": Room(("journal", "journal.*"), on=("engine",), door="journal", foreign=("filelock",)),
     "cell": Room(("cell", "cell.*"), on=("model", "files"), door="cell", foreign=("dotenv", "keyring", "google")),
     "frame": Room(("frame", "frame.*"), on=("model", "files"), foreign=("pandas", "numpy", "pyarrow")),
-    "picture": Room(("picture", "picture.*"), on=("model", "files"), foreign=("matplotlib",)),
+    "picture": Room(("picture", "picture.*"), on=("model", "files"), door="picture"),
     "bridge": Room(("bridge",), on=("errors",), foreign=("nest_asyncio2",)),
     "client": Room(("client", "client.*"), on=("engine", "cell", "frame", "journal", "picture", "bridge")),
     "notebook": Room(("notebook", "notebook.*"), on=("client",), foreign=("IPython", "traitlets", "ipywidgets", "anywidget", "ipykernel")),

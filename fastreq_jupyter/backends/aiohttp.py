@@ -43,6 +43,9 @@ __all__ = ["open_session"]
 LARGE_BODY = 2**20
 # Bytes of chunk extensions and trailers in a row.
 MAX_EMPTY = 2**20
+# Seconds since the last exchange in which the loop has surely turned: what came on an idle connection has been seen.
+RECENT = 0.01
+UNSAFE = frozenset({"POST", "PATCH"})
 # To these aiohttp adds a content type where there is none.
 TYPED = frozenset({"POST", "PUT", "PATCH"})
 INTERIM = (b"HTTP/1.1 1", b"HTTP/1.0 1")
@@ -101,9 +104,9 @@ class Link(asyncio.Protocol):
         if not self._inner.should_close:
             self._connector.keep(self)
 
-    def spent(self) -> bool:
-        """Tell whether an idle connection has ended, or holds an answer nobody asked for."""
-        return self.ended or bool(self._inner.should_close) or self._readable()
+    def spent(self, *, look: bool) -> bool:
+        """Tell whether an idle connection has ended, or holds an answer nobody asked for; `look` asks the system, too."""
+        return self.ended or bool(self._inner.should_close) or (look and self._readable())
 
     def abort(self) -> None:
         """Close at once: no flush to a server that does not read."""
@@ -160,22 +163,23 @@ class Connector(aiohttp.TCPConnector):
         names = Names(resolver)
         super().__init__(resolver=names, use_dns_cache=False, limit=0, ssl=context, force_close=force_close, socket_factory=_socket)
         self.idle: dict[Link, None] = {}
-        self.reserved = 0
+        self.most_idle, self.active_at = 40, 0.0
 
     async def connect(self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:  # noqa: ASYNC109 - aiohttp's signature
         """Return a connection that is not known to have ended."""
         stream = CURRENT.get()
+        look = req.method in UNSAFE or perf_counter() - self.active_at > RECENT
         while (transport := (connection := await super().connect(req, traces, timeout)).transport) is not None:
             link: Any = transport.get_protocol()
             if not (kept := type(link) is Link):
                 link = Link(transport, self)
                 transport.set_protocol(link)
             self.idle.pop(link, None)
-            if not kept or not link.spent():
+            if not kept or not link.spent(look=look):
                 link.begin(stream)
                 stream.link = link
                 connection.add_callback(link.released)
-                stream.connected(kept=kept, encrypted=req.is_ssl())
+                self.active_at = stream.connected(kept=kept, encrypted=req.is_ssl())
                 break
             connection.close()
         return connection
@@ -183,7 +187,7 @@ class Connector(aiohttp.TCPConnector):
     def keep(self, link: Link) -> None:
         """Count a connection among the idle ones."""
         self.idle[link] = None
-        if len(self.idle) > 2 * self.reserved:
+        if len(self.idle) > self.most_idle:
             oldest = next(iter(self.idle))
             del self.idle[oldest]
             oldest.abort()
@@ -228,6 +232,7 @@ class AiohttpBackend:
 
     def __init__(self, key: SessionKey, proxy: ProxyServer | None) -> None:
         self._proxy = proxy
+        self._reserved = 0
         context, resolver = client_context(key, make=TimedContext), Resolver()
         self._kept = Connector(resolver, context, force_close=False)
         self._session = self._open(self._kept)
@@ -249,7 +254,8 @@ class AiohttpBackend:
 
     def reserve(self, concurrency: int) -> None:
         """Prepare for so many requests in flight: connections are opened as they are needed, twice as many stay idle."""
-        self._kept.reserved = max(self._kept.reserved, concurrency)
+        self._reserved = max(self._reserved, concurrency)
+        self._kept.most_idle = 2 * self._reserved
 
     async def send(self, exchange: Exchange, timing: Timing) -> Stream:
         """Send one request, return when the final head is read (see `Backend.send`)."""
@@ -303,8 +309,8 @@ class Stream(base.Stream):
         self.link: Link | None = None
         self.content: aiohttp.StreamReader | None = None
 
-    def connected(self, *, kept: bool, encrypted: bool) -> None:
-        """Note that it has a connection."""
+    def connected(self, *, kept: bool, encrypted: bool) -> float:
+        """Note that it has a connection, and return when."""
         timing = self.timing
         timing.reused, timing.encrypted, timing.response_start = kept, encrypted, nan
         timing.request_start = now = perf_counter()
@@ -312,6 +318,7 @@ class Stream(base.Stream):
             if isnan(timing.domain_lookup_end):
                 timing.domain_lookup_start = timing.domain_lookup_end = timing.connect_start
             timing.connect_end = now
+        return now
 
     def start(self, response: aiohttp.ClientResponse) -> None:
         """Read the head."""

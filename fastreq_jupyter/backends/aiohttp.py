@@ -22,10 +22,9 @@ from multidict import CIMultiDict
 from yarl import URL
 
 from fastreq_jupyter.backends import base, wire
-from fastreq_jupyter.backends.proxy import proxy_error, read_proxy
-from fastreq_jupyter.backends.resolver import Resolver
-from fastreq_jupyter.backends.sockets import watch
+from fastreq_jupyter.backends.names import Resolver, watch
 from fastreq_jupyter.backends.trust import client_context
+from fastreq_jupyter.backends.wire import ProxyServer, proxy_error, read_proxy
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.redact import one_line
 
@@ -35,8 +34,6 @@ if TYPE_CHECKING:
     from aiohttp.abc import ResolveResult
 
     from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
-    from fastreq_jupyter.backends.proxy import ProxyServer
-    from fastreq_jupyter.response import Headers
     from fastreq_jupyter.timing import Timing
     from fastreq_jupyter.url import Origin, Target
 
@@ -44,8 +41,6 @@ __all__ = ["open_session"]
 
 # aiohttp warns about larger bodies given as bytes.
 LARGE_BODY = 2**20
-MAX_FIELDS = 10_000
-KEPT_LINES = 256
 # Bytes of chunk extensions and trailers in a row.
 MAX_EMPTY = 2**20
 # Seconds since the last exchange in which the loop has surely turned: what came on an idle connection has been seen.
@@ -64,13 +59,14 @@ def open_session(key: SessionKey) -> Backend:
     Raises:
         OptionError: HTTP/2 is required, the proxy cannot be used or read, or a certificate cannot be read.
     """
-    if key.http2 is True or key.http3:
-        message = f"{'http3' if key.http3 else 'http2'}=True is not possible with backend aiohttp, which speaks HTTP/1.1: use backend curl"
-        raise OptionError(message)
     proxy = read_proxy(key.proxy)
-    if proxy is not None and proxy.scheme == "socks5":
-        message = "proxy=socks5:// is not possible with backend aiohttp: use backend curl, or give an http:// or https:// proxy"
-        raise OptionError(message)
+    for asked, words in (
+        (key.http3, "http3=True"),
+        (key.http2 is True, "http2=True"),
+        (proxy and proxy.scheme == "socks5", "proxy=socks5://"),
+    ):
+        if asked:
+            raise OptionError(f"{words} is not possible with backend aiohttp, which speaks HTTP/1.1 and no SOCKS: use backend curl")
     return AiohttpBackend(key, proxy)
 
 
@@ -167,8 +163,7 @@ class Connector(aiohttp.TCPConnector):
         names = Names(resolver)
         super().__init__(resolver=names, use_dns_cache=False, limit=0, ssl=context, force_close=force_close, socket_factory=_socket)
         self.idle: dict[Link, None] = {}
-        self.most_idle = 40
-        self.active_at = 0.0
+        self.most_idle, self.active_at = 40, 0.0
 
     async def connect(self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:  # noqa: ASYNC109 - aiohttp's signature
         """Return a connection that is not known to have ended."""
@@ -184,7 +179,7 @@ class Connector(aiohttp.TCPConnector):
                 link.begin(stream)
                 stream.link = link
                 connection.add_callback(link.released)
-                self.active_at = _note_connection(stream.timing, kept=kept, encrypted=req.is_ssl())
+                self.active_at = stream.connected(kept=kept, encrypted=req.is_ssl())
                 break
             connection.close()
         return connection
@@ -208,7 +203,7 @@ class Names(AbstractResolver):
         """Return the addresses of a name, and note how long it took."""
         timing = CURRENT.get().timing
         timing.domain_lookup_start = perf_counter()
-        addresses = await self._resolver.lookup(host, port)
+        addresses = await self._resolver.lookup(host)
         timing.domain_lookup_end = perf_counter()
         return [
             {"hostname": host, "host": address.host, "port": port, "family": address.family, "proto": 0, "flags": 0}
@@ -238,7 +233,6 @@ class AiohttpBackend:
     def __init__(self, key: SessionKey, proxy: ProxyServer | None) -> None:
         self._proxy = proxy
         self._reserved = 0
-        self._lines: dict[tuple[str, Origin, Headers], CIMultiDict[str]] = {}
         context, resolver = client_context(key, make=TimedContext), Resolver()
         self._kept = Connector(resolver, context, force_close=False)
         self._session = self._open(self._kept)
@@ -255,7 +249,7 @@ class AiohttpBackend:
             trust_env=False,
             max_line_size=wire.MAX_FIELD_BYTES,
             max_field_size=wire.MAX_FIELD_BYTES,
-            max_headers=MAX_FIELDS,
+            max_headers=10_000,
         )
 
     def reserve(self, concurrency: int) -> None:
@@ -265,10 +259,12 @@ class AiohttpBackend:
 
     async def send(self, exchange: Exchange, timing: Timing) -> Stream:
         """Send one request, return when the final head is read (see `Backend.send`)."""
-        stream = Stream(exchange, timing, self._lines_of(exchange), self._proxy)
+        stream = Stream(exchange, timing, _lines(exchange), self._proxy)
         options: dict[str, Any] = {} if self._proxy is None else _through(self._proxy, stream)
         if exchange.content or exchange.method in TYPED:
-            options |= {"data": _payload(exchange.content), "skip_auto_headers": ("Content-Type",)}
+            content = exchange.content or None
+            large = content is not None and len(content) > LARGE_BODY
+            options |= {"data": io.BytesIO(content or b"") if large else content, "skip_auto_headers": ("Content-Type",)}
         if exchange.connect_timeout is not None:
             options["timeout"] = _patience(exchange.connect_timeout)
         CURRENT.set(stream)
@@ -286,18 +282,6 @@ class AiohttpBackend:
             raise wire.switched_protocols()
         stream.start(response)
         return stream
-
-    def _lines_of(self, exchange: Exchange) -> CIMultiDict[str]:
-        """Return the lines of such a request that went out before: most of a run have no body and the same lines."""
-        if exchange.content is not None or exchange.fresh:
-            return _lines(exchange)
-        key = (exchange.method, exchange.target.origin, exchange.headers)
-        lines = self._lines.get(key)
-        if lines is None:
-            if len(self._lines) >= KEPT_LINES:
-                self._lines.clear()
-            lines = self._lines[key] = _lines(exchange)
-        return lines
 
     async def aclose(self) -> None:
         """Close all connections; can be called twice."""
@@ -325,10 +309,21 @@ class Stream(base.Stream):
         self.link: Link | None = None
         self.content: aiohttp.StreamReader | None = None
 
+    def connected(self, *, kept: bool, encrypted: bool) -> float:
+        """Note that it has a connection, and return when."""
+        timing = self.timing
+        timing.reused, timing.encrypted, timing.response_start = kept, encrypted, nan
+        timing.request_start = now = perf_counter()
+        if not kept:
+            if isnan(timing.domain_lookup_end):
+                timing.domain_lookup_start = timing.domain_lookup_end = timing.connect_start
+            timing.connect_end = now
+        return now
+
     def start(self, response: aiohttp.ClientResponse) -> None:
         """Read the head."""
         self._response, self.content = response, response.content
-        self.status, self.fields, reason = response.status, response.raw_headers, response.reason or ""
+        self.status, self.fields, reason = response.status, tuple(map(wire.FIELDS.__getitem__, response.raw_headers)), response.reason or ""
         self.reason = reason if reason.isascii() else reason.encode("utf-8", "surrogateescape").decode("latin-1")
         self.http_version = "1.1" if response.version is None else f"{response.version.major}.{response.version.minor}"
 
@@ -390,21 +385,6 @@ def _socket(address: Any) -> socket.socket:
     return socket.socket(*address[:3])
 
 
-def _note_connection(timing: Timing, *, kept: bool, encrypted: bool) -> float:
-    timing.reused, timing.encrypted = kept, encrypted
-    timing.request_start = now = perf_counter()
-    timing.response_start = nan
-    if not kept:
-        if isnan(timing.domain_lookup_end):
-            timing.domain_lookup_start = timing.domain_lookup_end = timing.connect_start
-        timing.connect_end = now
-    return now
-
-
-def _payload(content: bytes | None) -> Any:
-    return (io.BytesIO(content) if len(content) > LARGE_BODY else content) if content else None
-
-
 @lru_cache(maxsize=1000)
 def _server(origin: Origin) -> URL:
     return URL(f"{origin}/", encoded=True)
@@ -448,11 +428,16 @@ def _through(proxy: ProxyServer, stream: Stream) -> dict[str, Any]:
     return {**options, "proxy_headers": {**agent, **credentials}}
 
 
-def _translated(error: Exception, stream: Stream) -> BackendError:
-    """Return our error for one of aiohttp's."""
-    for kind, make in ERRORS:
-        if isinstance(error, kind):
-            return make(error, stream)
+def _translated(error: Any, stream: Stream) -> BackendError:
+    """Return our error for one of aiohttp's: what it is about, else how far the exchange had come."""
+    if isinstance(error, aiohttp.ClientConnectorCertificateError):
+        return wire.tls_error(error.certificate_error, stream.where())
+    if isinstance(error, aiohttp.ClientConnectorSSLError):
+        return wire.tls_error(error.os_error, stream.where())
+    if isinstance(error, aiohttp.ConnectionTimeoutError):
+        return BackendError("timeout", f"{stream.where()}: no connection within {stream.connect_timeout:g} s", sent=False)
+    if isinstance(error, aiohttp.InvalidURL):
+        return BackendError("invalid URL", f"{stream.where()} is refused by aiohttp", sent=False)
     return (_unconnected if stream.link is None else _used)(error, stream)
 
 
@@ -481,16 +466,3 @@ def _used(error: Any, stream: Stream) -> BackendError:
         return BackendError("protocol", f"{stream.where()}: malformed answer: {words}")
     told.stale = told.kind == "connect" and silent and stream.timing.reused is True
     return told
-
-
-def _too_slow(_: Any, stream: Stream) -> BackendError:
-    return BackendError("timeout", f"{stream.where()}: no connection within {stream.connect_timeout:g} s", sent=False)
-
-
-# The first that fits; others depend on how far the exchange had come.
-ERRORS: tuple[tuple[type[Exception], Callable[[Any, Stream], BackendError]], ...] = (
-    (aiohttp.ClientConnectorCertificateError, lambda error, stream: wire.tls_error(error.certificate_error, stream.where())),
-    (aiohttp.ClientConnectorSSLError, lambda error, stream: wire.tls_error(error.os_error, stream.where())),
-    (aiohttp.ConnectionTimeoutError, _too_slow),
-    (aiohttp.InvalidURL, lambda _, stream: BackendError("invalid URL", f"{stream.where()} is refused by aiohttp", sent=False)),
-)

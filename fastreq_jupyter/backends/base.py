@@ -15,7 +15,7 @@ import socket
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from fastreq_jupyter.errors import OptionError
 
@@ -32,30 +32,22 @@ NAMES = ("curl", "aiohttp", "niquests", "requests")
 """Order of auto-detection."""
 
 
-@dataclass(frozen=True, slots=True)
-class Library:
-    """What is known of a backend's library before it is imported.
-
-    Attributes:
-        module: What is imported.
-        install: What `pip install` needs.
-        can: What the backend can be asked for that not all can: options, and schemes of proxies.
-    """
+class Library(NamedTuple):
+    """What is known of a backend's library: what is imported, what `pip install` needs, what not all can be asked for."""
 
     module: str
     install: str
     can: frozenset[str]
 
 
+_ALL = frozenset({"connect_timeout", "http"})
 LIBRARIES = {
-    "curl": Library(
-        "pycurl", "'fastreq-jupyter[curl]'", frozenset({"http2", "http3", "connect_timeout", "http", "https", "socks4", "socks5"})
-    ),
-    "aiohttp": Library("aiohttp", "aiohttp", frozenset({"connect_timeout", "http", "https"})),
-    "niquests": Library("niquests", "niquests", frozenset({"http2", "http3", "connect_timeout", "http", "https", "socks5"})),
-    "requests": Library("requests", "'fastreq-jupyter[requests]'", frozenset({"connect_timeout", "http", "socks5"})),
+    "curl": Library("pycurl", "'fastreq-jupyter[curl]'", _ALL | {"http2", "http3", "https", "socks4", "socks5"}),
+    "aiohttp": Library("aiohttp", "aiohttp", _ALL | {"https"}),
+    "niquests": Library("niquests", "niquests", _ALL | {"http2", "http3", "https", "socks5"}),
+    "requests": Library("requests", "'fastreq-jupyter[requests]'", _ALL | {"socks5"}),
 }
-"""One row per backend, in the order of `NAMES`."""
+"""One row per backend, in the order of `NAMES`: options and schemes of proxies that it can be asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +188,7 @@ def detect(
     connect_timeout: bool = False,
     proxy: str | None = None,
 ) -> str:
-    """Return the backend to use: the first installed, in the order of `NAMES`, that can do what is asked; or the one named.
+    """Return the backend to use: the one named, or the first installed, in the order of `NAMES`, that can do what is asked.
 
     Args:
         name: One of `NAMES`, or "auto".
@@ -208,9 +200,8 @@ def detect(
     Raises:
         OptionError: It is not installed, or cannot do that; the line says what to install, or which backend can.
     """
-    wanted = {"http2": "http2=True"} if http2 is True else {}
-    wanted |= {"http3": "http3=True"} if http3 else {}
-    wanted |= {"connect_timeout": "connect_timeout"} if connect_timeout else {}
+    asked = {"http2": http2 is True, "http3": http3, "connect_timeout": connect_timeout}
+    wanted = {feature: f"{feature}=True" if "http" in feature else feature for feature, on in asked.items() if on}
     if proxy is not None:
         scheme = proxy.partition(":")[0].lower()
         scheme = {"socks5h": "socks5", "socks4a": "socks4"}.get(scheme, scheme)
@@ -219,14 +210,12 @@ def detect(
         if why := _why_not(name, wanted):
             raise OptionError(why)
         return name
-    reasons = []
-    for candidate in NAMES:
-        why = _why_not(candidate, wanted)
+    reasons = {candidate: _why_not(candidate, wanted) for candidate in NAMES}
+    for candidate, why in reasons.items():
         if why is None:
             return candidate
-        reasons.append(why)
     # The first is the one that could most.
-    raise OptionError(reasons[0])
+    raise OptionError(str(reasons["curl"]))
 
 
 def _why_not(name: str, wanted: Mapping[str, str]) -> str | None:

@@ -1,8 +1,7 @@
 """The niquests backend: a `niquests.AsyncSession`, HTTP/1.1 and, over TLS, HTTP/2, or HTTP/3 where it is asked for.
 
-As with requests, what must not happen has no switch but methods and classes made for being derived from. A connection has
-one request at a time, HTTP/2 too: niquests can send many on one, but waits for one answer at a time on it, so that a slow
-one would hold up the others, and can end one that has no head yet only by closing the connection under all of them.
+A connection has one request at a time, HTTP/2 too: niquests can send many on one, but waits for one answer at a time on it, so
+that a slow one would hold up the others, and can end one that has no head yet only by closing the connection under all of them.
 """
 
 from __future__ import annotations
@@ -10,14 +9,11 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections import OrderedDict
 from contextlib import suppress
-from contextvars import ContextVar
 from datetime import timedelta
 from importlib.util import find_spec
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
 import niquests
 import niquests.adapters
@@ -25,25 +21,20 @@ from niquests.packages.urllib3 import HTTPHeaderDict, HttpVersion  # type: ignor
 from niquests.packages.urllib3.contrib.resolver._async import AsyncBaseResolver  # type: ignore[import-not-found]
 from niquests.packages.urllib3.util import SKIP_HEADER  # type: ignore[import-not-found]
 
-from fastreq_jupyter.backends import base
-from fastreq_jupyter.backends.causes import broken_off, translate
-from fastreq_jupyter.backends.proxy import read_proxy
-from fastreq_jupyter.backends.resolver import Resolver
+from fastreq_jupyter.backends import base, pools
+from fastreq_jupyter.backends.names import Resolver
 from fastreq_jupyter.backends.trust import client_context
-from fastreq_jupyter.backends.wire import MAX_INTERIM, framed, place, too_many_interim
+from fastreq_jupyter.backends.wire import MAX_INTERIM, too_many_interim
 from fastreq_jupyter.errors import BackendError, OptionError
 
 if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
-    from fastreq_jupyter.backends.proxy import ProxyServer
     from fastreq_jupyter.timing import Timing
 
 __all__ = ["open_session"]
 
-PIECE_BYTES = 64 * 1024
 _HTTP_1 = 11
 _VERSIONS = {_HTTP_1: "1.1", 20: "2", 30: "3"}
-_TRIP: ContextVar[_Trip] = ContextVar("fastreq_niquests")
 
 
 def open_session(key: SessionKey) -> Backend:
@@ -55,50 +46,36 @@ def open_session(key: SessionKey) -> Backend:
     return NiquestsBackend(key)
 
 
-class NiquestsBackend:
+class NiquestsBackend(pools.PoolBackend):
     """One niquests session on one loop."""
 
     name = "niquests"
 
     def __init__(self, key: SessionKey) -> None:
-        self.proxy = read_proxy(key.proxy)
-        socks = self.proxy is not None and self.proxy.scheme == "socks5"
-        if socks and not isinstance(getattr(niquests.adapters, "AsyncSOCKSProxyManager", None), type):
-            raise OptionError("proxy=socks5:// needs a package with backend niquests: use backend curl, or pip install 'niquests[socks]'")
+        super().__init__(key, getattr(niquests.adapters, "AsyncSOCKSProxyManager", None), "'niquests[socks]'")
         if key.http3 and (self.proxy is not None or find_spec("qh3") is None):
             raise OptionError("http3=True needs qh3 and no proxy with backend niquests: pip install qh3, or use backend curl")
-        self.phases = frozenset({"connect", "tls", "wait", "receive"} if socks else {"dns", "connect", "tls", "wait", "receive"})
-        self.key = key
         self.required = HttpVersion.h3 if key.http3 else HttpVersion.h2 if key.http2 is True else None
         self.context = client_context(key, ("http/1.1",) if key.http2 is False else ("h2", "http/1.1"))
-        self._proxies = {} if self.proxy is None else dict.fromkeys(("http", "https"), _proxy_url(self.proxy))
+        self._proxies = dict.fromkeys(("http", "https"), self.proxy_url) if self.proxy_url else {}
         self.resolver = _Resolver()
-        self._session = _Session(resolver=self.resolver, headers={}, revocation_configuration=None, allow_incoming_cookies=False)
-        self._session.trust_env = False
-        self._idle: OrderedDict[Any, None] = OrderedDict()
+        session = niquests.AsyncSession(resolver=self.resolver, headers={}, revocation_configuration=None, allow_incoming_cookies=False)
+        self._session = pools.strict(session)
         self._closing: set[asyncio.Future[None]] = set()
-        self._reserved = 0
-        self._closed = False
         self.reserve(100)
 
-    def reserve(self, concurrency: int) -> None:
-        """Size the pools (see `Backend.reserve`); where they must grow, exchanges in flight end on their old ones."""
-        if concurrency <= self._reserved:
-            return
-        self._reserved = concurrency
-        self._close_idle(0)
+    def mount(self, concurrency: int) -> None:
+        """Make new pools."""
         for scheme in ("http", "https"):
             self._session.mount(f"{scheme}://", _Adapter(self, concurrency, scheme))
 
     async def send(self, exchange: Exchange, timing: Timing) -> Stream:
         """Send one request, return when the final head is read (see `Backend.send`)."""
-        if self._closed:
-            raise BackendError("connect", "the session is closed", sent=False)
+        trip = _Trip(self, exchange, timing)
         if self.required is not None and exchange.target.origin.scheme == "http":
             option = "http2" if self.required is HttpVersion.h2 else "http3"
             raise BackendError("protocol", f"{option}=True needs an https URL", sent=False)
-        trip = _Trip(self, exchange, timing)
-        _TRIP.set(trip)
+        pools.TRIP.set(trip)
         try:
             if exchange.connect_timeout is None:
                 raw = await self._perform(trip)
@@ -109,7 +86,7 @@ class NiquestsBackend:
             trip.end()
             if isinstance(error, BackendError) or not isinstance(error, Exception):
                 raise
-            raise trip.translate(error) from error
+            raise trip.failed(error) from error
         timing.response_start = perf_counter()
         return Stream(trip, raw)
 
@@ -127,18 +104,11 @@ class NiquestsBackend:
         if self._closing:
             await asyncio.wait(self._closing, timeout=2)
 
-    def claim(self, connection: Any) -> bool:
-        """Take a kept connection for an exchange; False where that wants a new one."""
-        self._idle.pop(connection, None)
-        return not _TRIP.get().exchange.fresh
+    def discard(self, connection: Any) -> None:
+        """Close an idle connection."""
+        self.close(connection, connection.trip, connection)
 
-    def rest(self, connection: Any) -> None:
-        """Count a connection as idle, and close the oldest where these are too many."""
-        if connection is not None and connection.sock is not None:
-            self._idle[connection] = None
-            self._close_idle(2 * self._reserved)
-
-    def close(self, connection: Any, trip: _Trip | None, thing: Any) -> None:
+    def close(self, connection: Any, trip: pools.Trip | None, thing: Any) -> None:
         """Close `thing`, a connection or the response on it, in the loop's next turn, unless another exchange has it by then."""
 
         async def close() -> None:
@@ -152,35 +122,23 @@ class NiquestsBackend:
         self._closing.add(task)
         task.add_done_callback(self._closing.discard)
 
-    def _close_idle(self, most: int) -> None:
-        while len(self._idle) > most:
-            connection = self._idle.popitem(last=False)[0]
-            self.close(connection, connection.trip, connection)
 
+class _Trip(pools.Trip):
+    """One exchange, and the limit to its time without a connection."""
 
-class _Trip:
-    """One exchange, and the connection it has got."""
+    backend: NiquestsBackend
+    limit: asyncio.Timeout | None = None
+    _interim = 0
 
     def __init__(self, backend: NiquestsBackend, exchange: Exchange, timing: Timing) -> None:
-        self.backend = backend
-        self.exchange = exchange
-        self.timing = timing
-        self.request = _prepared(exchange)
-        self.connection: Any = None
-        self.connected = self.requested = False
-        self.limit: asyncio.Timeout | None = None
-        self._interim = 0
+        super().__init__(backend, exchange, timing)
+        self.request = pools.prepare(exchange, niquests.PreparedRequest(), HTTPHeaderDict(), SKIP_HEADER)
         self.request.hooks = {"early_response": [self._count]}
 
     def _count(self, _: Any) -> None:
         self._interim += 1
         if self._interim > MAX_INTERIM:
             raise too_many_interim()
-
-    @property
-    def where(self) -> str:
-        """Return host:port of the origin for a message."""
-        return place(*self.exchange.target.origin[1:])
 
     def begin(self, connection: Any) -> None:
         """Note the connection that the request is about to go out on."""
@@ -190,12 +148,12 @@ class _Trip:
         if required is not None and connection.conn_info.http_version is not required:
             version = "HTTP/3 (http3=True)" if required is HttpVersion.h3 else "HTTP/2 (http2=True)"
             raise BackendError("protocol", f"{self.where}: server does not speak {version}", sent=False)
-        self.connection = connection
-        self.connected = self.requested = True
-        self.timing.reused = connection.served > 0
-        self.timing.encrypted = self.exchange.target.origin.scheme == "https"
-        connection.served += 1
-        self.timing.request_start = perf_counter()
+        super().begin(connection)
+
+    def failed(self, error: BaseException) -> BackendError:
+        """Return what the exchange ended with before its answer."""
+        late = isinstance(error, TimeoutError) and self.limit is not None and self.limit.expired()
+        return self.late() if late else super().failed(error)
 
     def end(self, raw: Any = None, *, whole: bool = False) -> None:
         """Let go of the connection: keep it after a whole answer, else close it, with the response on it if there is one."""
@@ -203,22 +161,9 @@ class _Trip:
         if connection is None or connection.trip is not self:
             return
         if whole:
-            self.backend.rest(connection)
+            self.backend.rest(connection, self)
         else:
             self.backend.close(connection, self, raw or connection)
-
-    def translate(self, error: Exception) -> BackendError:
-        """Return what the exchange ended with before its answer."""
-        if isinstance(error, TimeoutError) and self.limit is not None and self.limit.expired():
-            seconds = self.exchange.connect_timeout
-            return BackendError("timeout", f"{self.where}: no connection within {seconds:g} s", sent=False)
-        if self.timing.reused and isinstance(error, RuntimeError):
-            # Bytes that nobody asked for wait on it.
-            return BackendError("connect", f"{self.where}: the kept connection cannot be used", sent=False, stale=True)
-        reason = translate(error, self.where, connected=self.connected, sent=self.requested, proxy=self.backend.proxy)
-        # What is no answer may be what the one before left behind: bytes beyond its length.
-        reason.stale = bool(self.timing.reused) and reason.kind in ("connect", "protocol")
-        return reason
 
 
 class Stream(base.Stream):
@@ -232,7 +177,7 @@ class Stream(base.Stream):
         self.status = raw.status
         self.http_version = _VERSIONS.get(raw.version, "1.1")
         self.reason = raw.reason or ""
-        self.fields = [(name.encode("latin-1"), value.strip(" \t").encode("latin-1")) for name, value in raw.headers.items()]
+        self.fields = pools.fields_of(raw.headers.items())
         if raw.version == _HTTP_1:
             # An offer of another protocol, which niquests would take at the end of the body.
             raw.headers.discard("alt-svc")
@@ -243,10 +188,10 @@ class Stream(base.Stream):
         if trip is None:
             return b""
         try:
-            data: bytes = await self._raw.read1(PIECE_BYTES, decode_content=False)
+            data: bytes = await self._raw.read1(pools.PIECE_BYTES, decode_content=False)
         except Exception as error:
             self.close()
-            raise broken_off(trip.where, error) from error
+            raise trip.broken_off(error) from error
         if not data:
             self._trip = None
             trip.end(whole=True)
@@ -259,18 +204,11 @@ class Stream(base.Stream):
             trip.end(self._raw)
 
 
-class _Session(niquests.AsyncSession):
-    """A session that takes nothing from the environment and follows nothing."""
-
-    def get_redirect_target(self, resp: Any) -> None:
-        """Find none: niquests would read the body of a redirect to tell where it leads."""
-
-
-class _Adapter(niquests.adapters.AsyncHTTPAdapter):
+class _Adapter(pools.AdapterRules, niquests.adapters.AsyncHTTPAdapter):
     """The session's transport: urllib3-future's pools, with our TLS context and our class of connection."""
 
     def __init__(self, backend: NiquestsBackend, concurrency: int, scheme: str) -> None:
-        self._backend = backend
+        self.backend = backend
         required = backend.required
         super().__init__(
             max_retries=0,
@@ -286,31 +224,22 @@ class _Adapter(niquests.adapters.AsyncHTTPAdapter):
             # No pings on idle connections.
             keepalive_idle_window=None,
         )
-        _note(self.poolmanager)
+        pools.note(self.poolmanager, _Connection)
 
     def init_poolmanager(self, connections: int, maxsize: int, **more: Any) -> None:  # type: ignore[override] # all by name
         """Make the pools, with our TLS context."""
-        super().init_poolmanager(connections, maxsize, **more, ssl_context=self._backend.context, background_watch_delay=None)
+        super().init_poolmanager(connections, maxsize, **more, ssl_context=self.backend.context, background_watch_delay=None)
 
     def proxy_manager_for(self, proxy: str, **more: Any) -> Any:
         """Return the pools behind a proxy, with our TLS context for it too."""
         if proxy not in self.proxy_manager:
-            context = self._backend.context
+            context = self.backend.context
             tls = {} if proxy.startswith("socks") else {"proxy_ssl_context": context}
             manager: Any = super().proxy_manager_for(proxy, ssl_context=context, background_watch_delay=None, **tls, **more)
             # niquests does so itself after the first tunnel, and knows the pool no more, of which this is part of the name.
             manager.connection_pool_kw["disabled_svn"].add(HttpVersion.h3)
-            _note(manager)
+            pools.note(manager, _Connection)
         return self.proxy_manager[proxy]
-
-    def cert_verify(self, *_: Any, **__: Any) -> bool:
-        """Leave it to the TLS context."""
-        return False
-
-    def proxy_headers(self, proxy: str) -> dict[str, str]:  # noqa: ARG002 - niquests' signature
-        """Return our credentials for the proxy, which may hold any character."""
-        authorization = None if self._backend.proxy is None else self._backend.proxy.authorization
-        return {} if authorization is None else {"Proxy-Authorization": authorization}
 
 
 class _Resolver(AsyncBaseResolver):  # type: ignore[misc] # the alias hides its type
@@ -322,10 +251,9 @@ class _Resolver(AsyncBaseResolver):  # type: ignore[misc] # the alias hides its 
 
     async def getaddrinfo(self, host: Any, port: Any, family: Any, *_: Any, **__: Any) -> list[Any]:
         """Return addresses as the standard library does."""
-        found = await self._resolver.lookup(host, port)
         return [
-            (address.family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address.host, address.port))
-            for address in found
+            (address.family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address.host, port))
+            for address in await self._resolver.lookup(host)
             if family in (socket.AF_UNSPEC, address.family)
         ]
 
@@ -341,27 +269,16 @@ class _Resolver(AsyncBaseResolver):  # type: ignore[misc] # the alias hides its 
         """Do nothing: there is nothing to close."""
 
 
-class _Noting:
-    """What our connections add to those of a pool: they tell an exchange which of them it has."""
+class _Connection(pools.NotingConnection):
+    """A connection that tells its trip what it does."""
 
-    sock: Any
     conn_info: Any
-    is_verified: bool
-    trip: _Trip | None = None
-    served = 0
-
-    @property
-    def is_connected(self) -> bool:
-        """Tell whether it can be used again; asked when it is taken from the pool."""
-        self.trip = _TRIP.get()
-        return self.trip.backend.claim(self) and bool(super().is_connected)  # type: ignore[misc] # of the class it is mixed into
 
     async def connect(self) -> None:
-        self.trip = trip = _TRIP.get()
-        trip.connection, self.served = self, 0
+        trip: Any = pools.TRIP.get()
+        trip.dial(self)
         timing = trip.timing
-        timing.domain_lookup_start = perf_counter()
-        await super().connect()  # type: ignore[misc]
+        await super().connect()  # type: ignore[misc] # of the class it is mixed into
         timing.connect_end = perf_counter()
         # What we see ends here; how long the parts took is niquests' to tell.
         info = self.conn_info
@@ -373,14 +290,10 @@ class _Noting:
         # Whether it is has been decided by our context; niquests would warn again for each connection.
         self.is_verified = True
 
-    def putrequest(self, method: str, url: str, *args: Any, **more: Any) -> None:
-        target = _TRIP.get().exchange.target
-        super().putrequest(method, target.path_query if url.startswith("/") else target.url, *args, **more)  # type: ignore[misc]
-
     async def endheaders(self, *args: Any, **more: Any) -> Any:
         if self.sock is None:
             await self.connect()
-        _TRIP.get().begin(self)
+        pools.TRIP.get().begin(self)
         return await super().endheaders(*args, **more)  # type: ignore[misc]
 
     async def send(self, *args: Any, **more: Any) -> Any:
@@ -393,40 +306,8 @@ class _Noting:
             raise
 
 
-def _note(manager: Any) -> None:
-    """Have the connections of a manager's pools tell an exchange which of them it has."""
-    manager.pool_classes_by_scheme = {
-        scheme: type(pool.__name__, (pool,), {"ConnectionCls": type("Connection", (_Noting, pool.ConnectionCls), {})})
-        for scheme, pool in manager.pool_classes_by_scheme.items()
-    }
-
-
 async def _shut_down(descriptor: int) -> None:
     with suppress(OSError), socket.socket(fileno=os.dup(descriptor)) as sock:
         sock.shutdown(socket.SHUT_RDWR)
     for _ in range(3):
         await asyncio.sleep(0)
-
-
-def _proxy_url(proxy: ProxyServer) -> str:
-    if proxy.scheme != "socks5":
-        return proxy.url
-    userinfo = "" if proxy.user is None else f"{quote(proxy.user, safe='')}:{quote(proxy.password, safe='')}@"
-    return f"socks5h://{userinfo}{proxy.where}"
-
-
-def _prepared(exchange: Exchange) -> niquests.PreparedRequest:
-    lines = framed(exchange)
-    request = niquests.PreparedRequest()
-    request.method, request.url, request.body = exchange.method, f"{exchange.target.origin}/", exchange.content or None
-    headers = HTTPHeaderDict()
-    names = {name.lower() for name, _ in lines.fields}
-    for name in ("User-Agent", "Accept-Encoding"):
-        if name.lower() not in names:
-            headers.add(name, SKIP_HEADER)
-    if lines.host is not None:
-        headers.add("Host", lines.host)
-    for name, value in lines.fields:
-        headers.add(name, value)
-    request.headers = headers
-    return request

@@ -1,9 +1,7 @@
-"""The requests backend: a `requests.Session`, an exchange a daemon thread, for those who trust a blocking library.
+"""The requests backend: a `requests.Session`, whose calls run on daemon threads, for those who trust a blocking library.
 
-What a session must not do here has no switch, but methods and classes made for being derived from: the adapter makes pools
-and responses, a urllib3 pool names its class of connection. Ours does what theirs does, and notes which socket an exchange
-has, so that the loop can shut it down. While a name is looked up or TCP connects there is none to be seen: that thread is
-left alone, and sends nothing when it wakes.
+The loop knows which socket an exchange has, so that it can shut it down. While a name is looked up or TCP connects there is
+none to be seen: that thread is left alone, and sends nothing when it wakes.
 """
 
 from __future__ import annotations
@@ -14,40 +12,34 @@ import http.client
 import socket
 import ssl
 import threading
-from collections import OrderedDict
 from contextlib import suppress
 from http import HTTPStatus
+from http.cookiejar import DefaultCookiePolicy
 from math import isnan
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import requests
 import requests.adapters
 import urllib3
-from requests.cookies import RequestsCookieJar
 from urllib3.util import SKIP_HEADER
 
-from fastreq_jupyter.backends import base
-from fastreq_jupyter.backends.causes import broken_off, translate
-from fastreq_jupyter.backends.proxy import read_proxy
-from fastreq_jupyter.backends.threads import DaemonPool, Handover
+from fastreq_jupyter.backends import base, pools
+from fastreq_jupyter.backends.names import on_thread
 from fastreq_jupyter.backends.trust import client_context
-from fastreq_jupyter.backends.wire import MAX_INTERIM, SWITCHING, framed, place, too_many_interim
+from fastreq_jupyter.backends.wire import MAX_INTERIM, SWITCHING, too_many_interim
 from fastreq_jupyter.errors import BackendError, OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
     from fastreq_jupyter.timing import Timing
 
 __all__ = ["open_session"]
 
-# The engine's workers are the only limit; this one is never met.
-THREADS = 100_000
-# Of a body, at a time.
-PIECE_BYTES = 64 * 1024
+T = TypeVar("T")
+
 # About as long as a kernel tries to connect; our own deadlines end before.
 CONNECT_SECONDS = 120.0
 # Beside niquests urllib3 is another library of the same name. It would move to HTTP/2 where an answer offers that, and watch
@@ -57,15 +49,6 @@ _BESIDE_NIQUESTS: dict[str, Any] = (
     if hasattr(urllib3, "HttpVersion")
     else {}
 )
-
-
-class _Local(threading.local):
-    """What the running thread is busy with."""
-
-    job: Job | None = None
-
-
-_LOCAL = _Local()
 
 
 def open_session(key: SessionKey) -> Backend:
@@ -80,165 +63,118 @@ def open_session(key: SessionKey) -> Backend:
     return RequestsBackend(key)
 
 
-class RequestsBackend:
+class RequestsBackend(pools.PoolBackend):
     """One requests session on one loop, and a thread for each exchange in flight."""
 
     name = "requests"
 
     def __init__(self, key: SessionKey) -> None:
-        self.proxy = read_proxy(key.proxy)
-        socks = self.proxy is not None and self.proxy.scheme == "socks5"
-        if socks and not isinstance(getattr(requests.adapters, "SOCKSProxyManager", None), type):
-            raise OptionError("proxy=socks5:// needs a package with backend requests: use backend curl, or pip install PySocks")
-        self.phases = frozenset({"connect", "tls", "wait", "receive"} if socks else {"dns", "connect", "tls", "wait", "receive"})
-        self.session = _Session()
-        self._context = client_context(key, socket_class=_TlsSocket)
-        self._threads = DaemonPool("fastreq-requests", THREADS)
-        self._jobs: set[Job] = set()
-        self._lock = threading.Lock()
-        self._idle: OrderedDict[Any, None] = OrderedDict()
-        self._reserved = 0
-        self._closed = False
+        super().__init__(key, getattr(requests.adapters, "SOCKSProxyManager", None), "PySocks")
+        self.session = pools.strict(requests.Session())
+        self.session.headers.clear()
+        self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+        self.context = client_context(key, socket_class=_TlsSocket)
+        self.jobs: set[Job] = set()
         self.reserve(100)
 
-    def reserve(self, concurrency: int) -> None:
-        """Size the pools (see `Backend.reserve`); where they must grow, exchanges in flight end on their old ones."""
-        if concurrency <= self._reserved:
-            return
-        self._reserved = concurrency
-        self._close_idle(0)
-        adapter = _Adapter(self, self._context, concurrency)
-        self.session.mount("http://", adapter)
-        self.session.mount("https://", adapter)
+    def mount(self, concurrency: int) -> None:
+        """Make new pools."""
+        for scheme in ("http://", "https://"):
+            self.session.mount(scheme, _Adapter(self, concurrency))
+
+    def discard(self, connection: Any) -> None:
+        """Close an idle connection."""
+        connection.close()
 
     async def send(self, exchange: Exchange, timing: Timing) -> Stream:
         """Send one request, return when the final head is read (see `Backend.send`)."""
-        if self._closed:
-            raise BackendError("connect", "the session is closed", sent=False)
         job = Job(self, exchange, timing)
-        self._jobs.add(job)
-        late = None if exchange.connect_timeout is None else job.loop.call_later(exchange.connect_timeout, job.give_up)
-        self._threads.submit(job.run)
+        answer = on_thread(self.name, job.perform)
+        late = None if exchange.connect_timeout is None else answer.get_loop().call_later(exchange.connect_timeout, job.give_up, answer)
         try:
-            await job.wait(lambda: job.head)
+            return Stream(job, await answer)
         except BaseException:
             job.cut()
             raise
         finally:
             if late is not None:
                 late.cancel()
-        return Stream(job)
 
     async def aclose(self) -> None:
         """Close all connections; can be called twice."""
         self._closed = True
-        for job in list(self._jobs):
+        for job in list(self.jobs):
             job.cut()
         # A thread that waits for a name or for TCP cannot be hurried.
         for _ in range(100):
-            if not self._jobs:
+            if not self.jobs:
                 break
             await asyncio.sleep(0.01)
-        self._close_idle(0)
+        self.close_idle(0)
         self.session.close()
-        self._threads.close()
-
-    def claim(self, connection: Any, job: Job) -> bool:
-        """Take a kept connection for an exchange; False where that wants a new one."""
-        with self._lock:
-            self._idle.pop(connection, None)
-            connection.job = job
-        return not job.exchange.fresh
-
-    def finished(self, job: Job, *, whole: bool) -> None:
-        """Forget an exchange; its connection is idle now, and the oldest of these are closed where they are too many."""
-        self._jobs.discard(job)
-        connection = job.connection
-        with self._lock:
-            if whole and connection is not None and connection.job is job and connection.sock is not None:
-                self._idle[connection] = None
-        self._close_idle(2 * self._reserved)
-
-    def _close_idle(self, most: int) -> None:
-        with self._lock:
-            while len(self._idle) > most:
-                self._idle.popitem(last=False)[0].close()
-
-    def shut_down(self, job: Job) -> None:
-        """Shut down the socket of an exchange, if it still has one."""
-        with self._lock:
-            connection = job.connection
-            if connection is None or connection.job is not job:
-                return
-            for sock in (job.handshake, connection.sock):
-                if isinstance(sock, socket.socket):
-                    # Not SSLSocket's own shutdown, which would pull the TLS state from under the thread.
-                    with suppress(OSError):
-                        socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-class Job(Handover):
-    """One exchange on its thread, watched from the loop.
+class Job(pools.Trip):
+    """One exchange on threads: its head and a short body in one call, of a longer one a piece a call.
 
     Attributes:
-        head: urllib3's response, once there is one.
-        lines: Its field lines where they were seen in their order.
+        lines: Field lines where they were seen in their order.
         handshake: The socket while TLS shakes hands on it.
+        body: A short body, or its beginning, that came with the head.
+        error: Why the rest of it never comes.
+        ended: The connection is not ours any more.
     """
 
-    def __init__(self, backend: RequestsBackend, exchange: Exchange, timing: Timing) -> None:
-        super().__init__()
-        self.backend = backend
-        self._request = _prepared(exchange)
-        self._where = place(*exchange.target.origin[1:])
-        self.exchange = exchange
-        self.timing = timing
-        self.connection: Any = None
-        self.handshake: ssl.SSLSocket | None = None
-        self.head: Any = None
-        self.lines: list[tuple[str, str]] | None = None
-        self.connected = self.requested = False
+    backend: RequestsBackend
+    lines: list[tuple[str, str]] | None = None
+    handshake: ssl.SSLSocket | None = None
+    body = b""
+    error: BackendError | None = None
+    raw: Any = None
+    ended = is_cut = False
 
-    def run(self) -> None:
-        """Do the exchange; called on the thread."""
-        _LOCAL.job = self
+    def __init__(self, backend: RequestsBackend, exchange: Exchange, timing: Timing) -> None:
+        super().__init__(backend, exchange, timing)
+        self.request = pools.prepare(exchange, requests.PreparedRequest(), urllib3.HTTPHeaderDict(), SKIP_HEADER)
+        self._alone = threading.Lock()
+        backend.jobs.add(self)
+
+    def perform(self) -> Any:
+        """Return urllib3's response; called on a thread."""
+        token = pools.TRIP.set(self)
         try:
-            self._perform()
-        except BackendError as error:
-            self.error = error
-        except Exception as error:  # noqa: BLE001 - whatever a library raises must reach the one who waits
-            self.error = self.error or self._translate(error)
-        whole = self.error is None and not self.is_cut
-        if self.head is not None and not whole:
-            with suppress(Exception):
-                self.head.close()
-        self.backend.finished(self, whole=whole)
-        _LOCAL.job = None
-        self.ended = True
-        self.tell()
+            return self._guarded(self._perform, self.failed)
+        finally:
+            pools.TRIP.reset(token)
+
+    def piece(self) -> bytes:
+        """Return the next bytes of the body, b"" at its end; called on a thread."""
+        return self._guarded(self._piece, self.broken_off)
 
     def cut(self) -> None:
         """End the exchange at once, its socket included; called on the loop."""
+        if self.ended:
+            return
         self.is_cut = True
-        self.backend.shut_down(self)
-        self.let_go_on()
+        with self.backend.lock:
+            connection = self.connection
+            if connection is not None and connection.trip is self:
+                for sock in (self.handshake, connection.sock):
+                    if isinstance(sock, socket.socket):
+                        # Not SSLSocket's own shutdown, which would pull the TLS state from under the thread.
+                        with suppress(OSError):
+                            socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        if self.raw is not None:
+            threading.Thread(target=self._drop, daemon=True).start()
 
-    def give_up(self) -> None:
+    def give_up(self, answer: asyncio.Future[Any]) -> None:
         """End it unless there is a connection."""
-        if not self.connected:
-            seconds = self.exchange.connect_timeout
-            self.error = BackendError("timeout", f"{self._where}: no connection within {seconds:g} s", sent=False)
-            self.cut()
-            self.tell()
+        if not self.connected and not answer.done():
+            answer.set_exception(self.late())
 
     def begin(self, connection: Any) -> None:
         """Note the connection that the request is about to go out on."""
-        self.connection = connection
-        self.connected = self.requested = True
-        self.timing.reused = connection.served > 0
-        self.timing.encrypted = self.exchange.target.origin.scheme == "https"
-        connection.served += 1
-        self.timing.request_start = perf_counter()
+        super().begin(connection)
         self.stop_if_cut()
 
     def stop_if_cut(self) -> None:
@@ -246,36 +182,56 @@ class Job(Handover):
         if self.is_cut:
             raise ConnectionAbortedError(errno.ECONNABORTED, "cancelled")
 
-    def _perform(self) -> None:
-        self.stop_if_cut()
+    def _guarded(self, work: Callable[[], T], meaning: Callable[[Exception], BackendError]) -> T:
+        with self._alone:
+            try:
+                self.stop_if_cut()
+                result = work()
+                self.stop_if_cut()
+            except Exception as error:
+                self._end()
+                if isinstance(error, BackendError):
+                    raise
+                raise meaning(error) from error
+            return result
+
+    def _perform(self) -> Any:
+        session = self.backend.session
         timeout = (CONNECT_SECONDS, None)
-        response = self.backend.session.send(self._request, stream=True, timeout=timeout, allow_redirects=False, proxies={})
-        raw = response.raw
+        self.raw = raw = session.send(self.request, stream=True, timeout=timeout, allow_redirects=False, proxies={}).raw
         self.timing.response_start = perf_counter()
         length = raw.length_remaining
-        # A short body arrives with its head: one message to the loop does for both.
-        short = length is not None and length <= PIECE_BYTES
-        self.head = raw
-        if not short:
-            self.tell()
-        while piece := raw.read1(PIECE_BYTES, decode_content=False):
-            self.parts.append(piece)
-            if short and len(piece) == length:
-                continue
-            self.hand_over(len(piece))
-            if self.is_cut:
-                break
+        if length is not None and length <= pools.PIECE_BYTES:
+            # It arrives with its head: one call does for both.
+            try:
+                self.body = self._piece()
+                if len(self.body) == length and not self.ended:
+                    self._piece()
+            except Exception as error:  # noqa: BLE001 - whatever the library raises must reach the one who reads
+                self.error = self.broken_off(error)
+                self._end()
+        return raw
 
-    def _translate(self, error: Exception) -> BackendError:
-        if self.head is not None:
-            return broken_off(self._where, error)
-        if self.timing.reused and isinstance(error, RuntimeError):
-            # Beside niquests: bytes that nobody asked for wait on it.
-            return BackendError("connect", f"{self._where}: the kept connection cannot be used", sent=False, stale=True)
-        reason = translate(error, self._where, connected=self.connected, sent=self.requested, proxy=self.backend.proxy)
-        # What is no answer may be what the one before left behind: bytes beyond its length.
-        reason.stale = bool(self.timing.reused) and reason.kind in ("connect", "protocol")
-        return reason
+    def _piece(self) -> bytes:
+        data: bytes = self.raw.read1(pools.PIECE_BYTES, decode_content=False)
+        if not data:
+            self._end(whole=True)
+        return data
+
+    def _drop(self) -> None:
+        with self._alone:
+            self._end()
+
+    def _end(self, *, whole: bool = False) -> None:
+        if self.ended:
+            return
+        self.ended = True
+        self.backend.jobs.discard(self)
+        if whole and not self.is_cut:
+            self.backend.rest(self.connection, self)
+        elif self.raw is not None:
+            with suppress(Exception):
+                self.raw.close()
 
 
 class Stream(base.Stream):
@@ -283,145 +239,78 @@ class Stream(base.Stream):
 
     __slots__ = ("_job",)
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, job: Job, raw: Any) -> None:
         self._job = job
-        raw = job.head
         self.status = raw.status
         self.reason = raw.reason or ""
         self.http_version = "1.0" if raw.version == 10 else "1.1"  # noqa: PLR2004 - http.client's number for it
-        lines = raw.headers.items() if job.lines is None else job.lines
-        self.fields = [(name.encode("latin-1"), value.strip(" \t").encode("latin-1")) for name, value in lines]
+        self.fields = pools.fields_of(raw.headers.items() if job.lines is None else job.lines)
 
     def take(self) -> bytes | None:
         """Return the whole raw body if it has arrived (see `base.Stream.take`)."""
-        job = self._job
-        if not job.ended:
-            return None
-        if job.error is not None:
-            raise job.error
-        return job.take()
+        return self._arrived() if self._job.ended else None
 
     async def read(self) -> bytes:
         """Return the next raw bytes of the body, b"" at its end (see `base.Stream.read`)."""
         job = self._job
-        await job.wait(lambda: job.parts or (job.ended and job.error is None))
-        return job.take()
+        return self._arrived() if job.body or job.ended else await on_thread("requests", job.piece)
+
+    def _arrived(self) -> bytes:
+        body, self._job.body = self._job.body, b""
+        if not body and self._job.error is not None:
+            raise self._job.error
+        return body
 
     def close(self) -> None:
         """Shut the connection down unless the body was read whole, in which case it went back already."""
-        if not self._job.ended:
-            self._job.cut()
+        self._job.cut()
 
 
-class _Session(requests.Session):
-    """A session that takes nothing from the environment and keeps nothing of an answer."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.trust_env = False
-        self.headers.clear()
-        self.cookies = _NoCookies()
-
-    def get_redirect_target(self, resp: Any) -> None:
-        """Find none: requests would read the body of a redirect to tell where it leads."""
-
-
-class _NoCookies(RequestsCookieJar):
-    """A jar that stays empty."""
-
-    def extract_cookies(self, response: Any, request: Any) -> None:
-        """Leave them in the answer."""
-
-
-class _Adapter(requests.adapters.HTTPAdapter):
+class _Adapter(pools.AdapterRules, requests.adapters.HTTPAdapter):  # type: ignore[misc] # the result of cert_verify is nobody's
     """The session's transport: urllib3's pools, with our TLS context and our class of connection."""
 
-    def __init__(self, backend: RequestsBackend, context: ssl.SSLContext, concurrency: int) -> None:
+    def __init__(self, backend: RequestsBackend, concurrency: int) -> None:
         super().__init__(max_retries=0, pool_connections=max(64, 2 * concurrency), pool_maxsize=concurrency)
-        proxy = self._proxy = backend.proxy
+        self.backend = backend
         options = _SocketOptions([(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)])
-        more: dict[str, Any] = {"ssl_context": context, "socket_options": options, **_BESIDE_NIQUESTS}
-        if proxy is None:
+        more: dict[str, Any] = {"ssl_context": backend.context, "socket_options": options, **_BESIDE_NIQUESTS}
+        if backend.proxy is None:
             self.init_poolmanager(self._pool_connections, concurrency, **more)
-            manager: Any = self.poolmanager
-        elif proxy.scheme == "socks5":
-            userinfo = "" if proxy.user is None else f"{quote(proxy.user, safe='')}:{quote(proxy.password, safe='')}@"
-            manager = self.proxy_manager_for(f"socks5h://{userinfo}{proxy.where}", **more)
+            self._manager: Any = self.poolmanager
         else:
-            manager = self.proxy_manager_for(proxy.url, proxy_ssl_context=context, **more)
-        manager.pool_classes_by_scheme = {
-            scheme: type(pool.__name__, (pool,), {"ConnectionCls": _connection_class(pool.ConnectionCls)})
-            for scheme, pool in manager.pool_classes_by_scheme.items()
-        }
-        self._manager = manager
+            tls = {} if backend.proxy_url.startswith("socks") else {"proxy_ssl_context": backend.context}
+            self._manager = self.proxy_manager_for(backend.proxy_url, **tls, **more)
+        pools.note(self._manager, _Connection, response_class=_Answer)
 
     def get_connection_with_tls_context(self, *_: Any, **__: Any) -> Any:
         """Return the pool of the exchange's origin."""
         origin = _job().exchange.target.origin
         return self._manager.connection_from_host(origin.host, origin.port, origin.scheme)
 
-    def cert_verify(self, *_: Any, **__: Any) -> None:
-        """Leave it to the TLS context."""
-
     def request_url(self, *_: Any, **__: Any) -> str:
         """Return an URL that urllib3 has nothing to write anew in; the true one goes out by `putrequest`."""
         origin = _job().exchange.target.origin
-        forwards = self._proxy is not None and self._proxy.scheme != "socks5" and origin.scheme == "http"
-        return f"{origin}/" if forwards else "/"
-
-    def proxy_headers(self, proxy: str) -> dict[str, str]:  # noqa: ARG002 - requests' signature
-        """Return our credentials for the proxy, which may hold any character."""
-        authorization = None if self._proxy is None else self._proxy.authorization
-        return {} if authorization is None else {"Proxy-Authorization": authorization}
-
-    def build_response(self, req: Any, resp: Any) -> requests.Response:
-        """Return a response without the cookies and the second copy of its fields."""
-        response = requests.Response()
-        response.raw, response.status_code, response.reason = resp, resp.status, resp.reason
-        response.request, response.url = req, req.url
-        return response
+        return f"{origin}/" if self.backend.proxy_url.startswith("http") and origin.scheme == "http" else "/"
 
 
-class _Noting:
-    """What our connections add to those of a pool: they tell an exchange which of them it has."""
-
-    sock: Any
-    is_verified: bool
-    job: Job | None = None
-    served = 0
-
-    @property
-    def is_connected(self) -> bool:
-        """Tell whether it can be used again; asked when it is taken from the pool."""
-        job = _LOCAL.job
-        return (job is None or job.backend.claim(self, job)) and bool(super().is_connected)  # type: ignore[misc] # of the class it is mixed into
+class _Connection(pools.NotingConnection):
+    """A connection that tells its job what it does."""
 
     def connect(self) -> None:
-        self.job = job = _job()
-        job.connection, self.served = self, 0
-        timing = job.timing
-        timing.domain_lookup_start = timing.connect_start = perf_counter()
+        job = _job()
+        job.dial(self)
         job.stop_if_cut()
-        super().connect()  # type: ignore[misc]
-        timing.connect_end = perf_counter()
+        super().connect()  # type: ignore[misc] # of the class it is mixed into
+        job.timing.connect_end = perf_counter()
         job.connected, job.handshake = True, None
         # Whether it is has been decided by our context; urllib3 would warn again for each request.
         self.is_verified = True
-
-    def putrequest(self, method: str, url: str, *args: Any, **more: Any) -> None:
-        target = _job().exchange.target
-        super().putrequest(method, target.path_query if url == "/" else target.url, *args, **more)  # type: ignore[misc]
 
     def endheaders(self, *args: Any, **more: Any) -> Any:
         if self.sock is None:
             self.connect()
         _job().begin(self)
         return super().endheaders(*args, **more)  # type: ignore[misc]
-
-
-def _connection_class(kind: Any) -> Any:
-    more = {"response_class": _Answer} if issubclass(kind, http.client.HTTPConnection) else {}
-    return type("Connection", (_Noting, kind), more)
 
 
 class _Answer(http.client.HTTPResponse):
@@ -443,7 +332,7 @@ class _SocketOptions(list[tuple[int, int, int]]):
     """What urllib3 sets on a new socket: between the look-up of a name and the attempt to connect."""
 
     def __iter__(self) -> Iterator[tuple[int, int, int]]:
-        job = _LOCAL.job
+        job: Any = pools.TRIP.get(None)
         if job is not None and job.connection is not None and isnan(job.timing.domain_lookup_end):
             job.timing.domain_lookup_end = job.timing.connect_start = perf_counter()
             job.stop_if_cut()
@@ -461,26 +350,5 @@ class _TlsSocket(ssl.SSLSocket):
         super().do_handshake(block)
 
 
-def _job() -> Job:
-    job = _LOCAL.job
-    if job is None:
-        raise RuntimeError("a connection of the requests backend was used outside of its threads")
-    return job
-
-
-def _prepared(exchange: Exchange) -> requests.PreparedRequest:
-    lines = framed(exchange)
-    request = requests.PreparedRequest()
-    request.method, request.url, request.body = exchange.method, exchange.target.url, exchange.content or None
-    # Unlike requests' own kind of mapping it can hold a name twice.
-    headers: Any = urllib3.HTTPHeaderDict()
-    names = {name.lower() for name, _ in lines.fields}
-    for name in ("User-Agent", "Accept-Encoding"):
-        if name.lower() not in names:
-            headers.add(name, SKIP_HEADER)
-    if lines.host is not None:
-        headers.add("Host", lines.host)
-    for name, value in lines.fields:
-        headers.add(name, value)
-    request.headers = headers
-    return request
+def _job() -> Any:
+    return pools.TRIP.get()

@@ -40,14 +40,8 @@ def client_context(
     Raises:
         OptionError: A CA bundle or client certificate cannot be read.
     """
-    if key.verify is True and key.cert is None:
-        return _usual(tuple(protocols), make, socket_class)
-    context = _trusting(key.verify, make)
-    if key.cert is not None:
-        _load_identity(context, key.cert)
-    context.set_alpn_protocols(list(protocols))
-    context.sslsocket_class = socket_class
-    return context
+    made = _trusting if key.verify is True and key.cert is None else _trusting.__wrapped__
+    return made(key.verify, key.cert, tuple(protocols), make, socket_class)
 
 
 def authorities(verify: bool | str) -> tuple[str | None, str | None]:  # noqa: FBT001 - the type of the option
@@ -66,47 +60,40 @@ def authorities(verify: bool | str) -> tuple[str | None, str | None]:  # noqa: F
 
 # Reading the system's certificates takes 20 to 50 ms; the context is never changed, so that sessions can share it.
 @lru_cache(maxsize=4)
-def _usual(protocols: tuple[str, ...], make: Callable[[int], ssl.SSLContext], socket_class: Any) -> ssl.SSLContext:
-    context = _trusting(True, make)  # noqa: FBT003 - the value of the option
+def _trusting(
+    verify: bool | str,  # noqa: FBT001 - the type of the option
+    cert: str | tuple[str, str] | None,
+    protocols: tuple[str, ...],
+    make: Callable[[int], ssl.SSLContext],
+    socket_class: Any,
+) -> ssl.SSLContext:
+    context = make(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols(list(protocols))
     context.sslsocket_class = socket_class
-    return context
-
-
-def _trusting(verify: bool | str, make: Callable[[int], ssl.SSLContext]) -> ssl.SSLContext:  # noqa: FBT001 - the type of the option
-    context = make(ssl.PROTOCOL_TLS_CLIENT)
-    if verify is True:
+    if verify is False:
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    elif verify is True:
         context.load_default_certs()
         if sys.version_info >= (3, 13):
             # As `ssl.create_default_context` does.
             context.verify_flags |= ssl.VERIFY_X509_PARTIAL_CHAIN | ssl.VERIFY_X509_STRICT
         if not context.cert_store_stats()["x509_ca"] and not _system_directory() and (bundle := _certifi()):
             context.load_verify_locations(cafile=bundle)
-        return context
-    if verify is False:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
-        return context
-    path = Path(verify)
-    try:
-        if path.is_dir():
-            context.load_verify_locations(capath=str(path))
-        else:
-            context.load_verify_locations(cafile=str(path))
-    except (OSError, ssl.SSLError) as error:
-        message = f"verify_ssl={verify!r} cannot be read as a CA bundle: {_why(error)}"
-        raise OptionError(message) from None
+    else:
+        file, folder = authorities(verify)
+        try:
+            context.load_verify_locations(file, folder)
+        except (OSError, ssl.SSLError) as error:
+            raise OptionError(f"verify_ssl={verify!r} cannot be read as a CA bundle: {_why(error)}") from None
+    if cert is not None:
+        chain, private = (cert, None) if isinstance(cert, str) else cert
+        try:
+            # An encrypted key would make OpenSSL ask on the terminal, where nobody is.
+            context.load_cert_chain(chain, private, password=lambda: "")
+        except (OSError, ssl.SSLError, ValueError) as error:
+            message = f"cert={chain!r} cannot be read as a client certificate with its unencrypted key: {_why(error)}"
+            raise OptionError(message) from None
     return context
-
-
-def _load_identity(context: ssl.SSLContext, cert: str | tuple[str, str]) -> None:
-    chain, private = (cert, None) if isinstance(cert, str) else cert
-    try:
-        # An encrypted key would make OpenSSL ask on the terminal, where nobody is.
-        context.load_cert_chain(chain, private, password=lambda: "")
-    except (OSError, ssl.SSLError, ValueError) as error:
-        message = f"cert={chain!r} cannot be read as a client certificate with its unencrypted key: {_why(error)}"
-        raise OptionError(message) from None
 
 
 def _system_directory() -> bool:

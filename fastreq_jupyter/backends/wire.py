@@ -1,4 +1,4 @@
-"""What every backend agrees on before a byte is sent: field lines, framing, request target, and how a cause is told.
+"""What every backend agrees on: field lines, framing and target before a byte is sent, proxies, and how a cause is told.
 
 Nothing here touches a socket. A request that HTTP cannot carry is refused with ``sent=False``, on each backend alike.
 """
@@ -9,29 +9,24 @@ import os
 import re
 import socket
 import ssl
+from base64 import b64encode
 from functools import lru_cache
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import unquote, urlsplit
 
-from fastreq_jupyter.errors import BackendError
+from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastreq_jupyter.backends.base import Exchange
     from fastreq_jupyter.response import Headers
 
 __all__ = [
-    "MAX_FIELD_BYTES",
-    "MAX_INTERIM",
-    "SWITCHING",
-    "Lines",
-    "connect_error",
-    "framed",
-    "lookup_error",
-    "place",
-    "switched_protocols",
-    "tls_error",
-    "too_many_interim",
-]
+    "BODYLESS", "FIELDS", "MAX_FIELD_BYTES", "MAX_INTERIM", "SWITCHING", "Lines", "Memo", "ProxyServer", "connect_error",
+    "framed", "lookup_error", "place", "proxy_error", "read_proxy", "switched_protocols", "tls_error", "too_many_interim",
+]  # fmt: skip
 
 MAX_INTERIM = 32
 """Interim (1xx) answers before the final one; more is an error, so that an endless row of them ends."""
@@ -45,25 +40,54 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 # RFC 9110, 5.5: control characters are invalid in a field value, CR, LF and NUL dangerous.
 _FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # RFC 9110, 8.6: a method that does not anticipate content sends no Content-Length of 0.
-_BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _SPECIAL = frozenset({"host", "content-length"})
 # inet_aton's old forms of an IPv4 address (127.1, 2130706433, 0x7f.1): libraries differ, so nobody gets them.
 _NUMERIC_HOST = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)(?:\.(?:0[xX][0-9a-fA-F]*|[0-9]+))*\.?")
+_WIDE = re.compile(r"[^\x00-\xff]")
+_PROXY_PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks5": 1080}
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}")
 
 
-class Lines(NamedTuple):
-    """Hold the field lines of a request, checked.
+class Memo(dict[Any, Any]):
+    """What was made of keys before, so that equal ones have one object: a bounded number of them, and short ones only.
 
-    Attributes:
-        fields: Name and value, in order, without Host, Content-Length included where one belongs.
-        host: An explicit Host, else None.
-        plain: Everything is ASCII.
+    Args:
+        make: Makes a value of a key, which is a row of bytes or texts.
+        longest: Of a key that is kept, in bytes.
     """
 
-    fields: list[tuple[str, str]]
+    def __init__(self, make: Callable[[Any], Any], most: int = 2048, longest: int = 2048) -> None:
+        super().__init__()
+        self._make, self._most, self._longest = make, most, longest
+
+    def __missing__(self, key: Any) -> Any:
+        value = self._make(key)
+        if (len(key) if isinstance(key, bytes) else sum(map(len, key))) <= self._longest:
+            if len(self) >= self._most:
+                self.clear()
+            self[key] = value
+        return value
+
+
+FIELDS = Memo(lambda field: field)
+"""Field lines of answers, taken apart: rows that have them in common share them."""
+
+
+class Lines(NamedTuple):
+    """Hold the field lines of a request, checked: without Host, Content-Length included where one belongs.
+
+    Attributes:
+        fields: Name and value, in order.
+        host: An explicit Host, else None.
+        plain: Everything is ASCII.
+        length: An explicit Content-Length, which is the body's, else None.
+    """
+
+    fields: tuple[tuple[str, str], ...]
     host: str | None
     plain: bool
+    length: str | None
 
 
 def framed(exchange: Exchange) -> Lines:
@@ -72,54 +96,100 @@ def framed(exchange: Exchange) -> Lines:
     Raises:
         BackendError: ``invalid value``, ``sent=False``: HTTP cannot carry the method, a field, or the framing asked for.
     """
-    method = exchange.method
+    method, host = exchange.method, exchange.target.origin.host
     if not _is_method(method):
         raise _refused(f"method {method[:40]!r} cannot be sent")
-    host = exchange.target.origin.host
-    if host[0] in "0123456789":
-        _check_address(host)
-    checked = _check_fields(exchange.headers)
-    length = len(exchange.content or b"")
-    if checked.length is not None and checked.length != str(length):
-        raise _refused(f"header Content-Length {checked.length[:20]!r} is not the body's length, {length}")
-    fields = list(checked.fields)
-    if length or method not in _BODYLESS:
-        fields.append(("Content-Length", str(length)))
-    return Lines(fields, checked.host, checked.plain)
-
-
-class _Checked(NamedTuple):
-    fields: tuple[tuple[str, str], ...]
-    host: str | None
-    length: str | None
-    plain: bool
+    if host[0] in "0123456789" and _NUMERIC_HOST.fullmatch(host) and not _IPV4.fullmatch(host):
+        raise BackendError("invalid URL", f"host {host!r} is no IPv4 address in its usual form", sent=False)
+    lines = _check_fields(exchange.headers)
+    length = str(len(exchange.content or b""))
+    if lines.length not in (None, length):
+        raise _refused(f"header Content-Length {str(lines.length)[:20]!r} is not the body's length, {length}")
+    if exchange.content or method not in BODYLESS:
+        return lines._replace(fields=(*lines.fields, ("Content-Length", length)))
+    return lines
 
 
 # Most requests of a run have the same field lines.
 @lru_cache(maxsize=64)
-def _check_fields(headers: Headers) -> _Checked:
+def _check_fields(headers: Headers) -> Lines:
     fields: list[tuple[str, str]] = []
     special: dict[str, str] = {}
     for name, given in headers:
-        lower = name.lower()
-        value = given.strip(" \t")
+        lower, value = name.lower(), given.strip(" \t")
         if not _TOKEN.fullmatch(name):
             raise _refused(f"header name {name[:40]!r} is no token")
         if _FORBIDDEN.search(value):
             raise _refused(f"header {name} holds a control character")
         if lower == "transfer-encoding":
             raise _refused("header Transfer-Encoding cannot be set: bodies are sent with Content-Length")
+        if wide := _WIDE.search(value):
+            raise _refused(f"header {name} holds {wide[0]!r}, which HTTP cannot carry (latin-1 only)")
         if lower not in _SPECIAL:
-            fields.append((name, value if value.isascii() else _latin1(name, value)))
+            fields.append((name, value))
         elif special.setdefault(lower, value) != value:
             raise _refused(f"header {name} is given twice")
-    plain = all(value.isascii() for _, value in fields)
-    return _Checked(tuple(fields), special.get("host"), special.get("content-length"), plain)
+    return Lines(tuple(fields), special.get("host"), all(value.isascii() for _, value in fields), special.get("content-length"))
 
 
 @lru_cache(maxsize=64)
 def _is_method(method: str) -> bool:
     return method != "CONNECT" and _TOKEN.fullmatch(method) is not None
+
+
+class ProxyServer(NamedTuple):
+    """Hold where an explicit proxy is and how we authenticate there; there is never a direct connection in its place."""
+
+    scheme: str
+    host: str
+    port: int
+    user: str | None = None
+    password: str = ""
+
+    def __repr__(self) -> str:
+        """Return it without the credentials."""
+        return f"ProxyServer({self.url!r})"
+
+    @property
+    def where(self) -> str:
+        """Return host:port for a message; never the credentials."""
+        return place(self.host, self.port)
+
+    @property
+    def url(self) -> str:
+        """Return the proxy's URL without credentials."""
+        return f"{self.scheme}://{self.where}"
+
+    @property
+    def authorization(self) -> str | None:
+        """Return the value of Proxy-Authorization, for http and https proxies."""
+        return None if self.user is None else "Basic " + b64encode(f"{self.user}:{self.password}".encode()).decode("ascii")
+
+
+def read_proxy(url: str | None) -> ProxyServer | None:
+    """Take a proxy URL apart.
+
+    Raises:
+        OptionError: It is none; the line never shows credentials.
+    """
+    if url is None:
+        return None
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        parts, port = urlsplit(""), None
+    # socks5h and socks4a are curl's names for what our socks5 and socks4 do: names are resolved there.
+    scheme = {"socks5h": "socks5", "socks4a": "socks4"}.get(parts.scheme, parts.scheme)
+    if scheme not in _PROXY_PORTS or not parts.hostname:
+        raise OptionError("proxy cannot be read: give http://host:port, https://host:port or socks5://host:port")
+    user = None if parts.username is None else unquote(parts.username)
+    return ProxyServer(scheme, parts.hostname, port or _PROXY_PORTS[scheme], user, unquote(parts.password or ""))
+
+
+def proxy_error(detail: str) -> BackendError:
+    """Return the ``proxy`` error: the proxy could not be reached or refused, so our request did not leave."""
+    return BackendError("proxy", detail, sent=False)
 
 
 def place(host: str, port: int) -> str:
@@ -182,16 +252,3 @@ def _reason(error: BaseException) -> str:
 
 def _refused(detail: str) -> BackendError:
     return BackendError("invalid value", detail, sent=False)
-
-
-def _latin1(name: str, value: str) -> str:
-    try:
-        value.encode("latin-1")
-    except UnicodeEncodeError as error:
-        raise _refused(f"header {name} holds {value[error.start]!r}, which HTTP cannot carry (latin-1 only)") from None
-    return value
-
-
-def _check_address(host: str) -> None:
-    if _NUMERIC_HOST.fullmatch(host) and not _IPV4.fullmatch(host):
-        raise BackendError("invalid URL", f"host {host!r} is no IPv4 address in its usual form", sent=False)

@@ -407,7 +407,7 @@ def test_connection_that_a_forked_child_holds_open_does_not_keep_the_loop_busy(w
 
         async with wire.listening(ending) as server, wire.session(name) as backend:
             descriptors = []
-            watch = backend._drive._watch_epoll
+            watch = backend.drive._watch_epoll
             backend._multi.setopt(pycurl.M_SOCKETFUNCTION, lambda *told: (descriptors.append(told[1]), watch(*told))[1])
             stream = await backend.send(wire.exchange(server.url), Timing())
             descriptor = descriptors[-1]
@@ -423,7 +423,7 @@ def test_connection_that_a_forked_child_holds_open_does_not_keep_the_loop_busy(w
                 await wire.until(lambda: server.open == 0)
                 await asyncio.sleep(0.1)
                 polls = 0
-                poll = backend._drive._poll
+                poll = backend.drive._poll
 
                 def counted():
                     nonlocal polls
@@ -431,7 +431,7 @@ def test_connection_that_a_forked_child_holds_open_does_not_keep_the_loop_busy(w
                     poll()
 
                 loop = asyncio.get_running_loop()
-                loop.add_reader(backend._drive._epoll.fileno(), counted)
+                loop.add_reader(backend.drive._epoll.fileno(), counted)
                 await asyncio.sleep(0.3)
                 assert polls <= 3
             finally:

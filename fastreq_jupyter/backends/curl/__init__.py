@@ -1,7 +1,7 @@
 """The curl backend: libcurl's multi interface (through pycurl) on the running event loop, without a thread.
 
-    session    connections, names, and the handles that are not in use     words    requests, answers, errors in libcurl's words
-    transfer   one handle, and the answer it fills                         drive    libcurl's sockets and clocks on the loop
+    session    libcurl's connections, sockets and clocks on the loop, and the handles that are not in use
+    transfer   one handle, the answer it fills, and libcurl's words
 
 libcurl sends a request again when a kept connection dies under it, POST included. It asks before each sending
 (`PREREQFUNCTION`), so it can be told no: an unsafe request never goes out twice, others only on a connection that is new.

@@ -1,39 +1,45 @@
-"""One warm session of libcurl on one loop."""
+"""One warm session of libcurl on one loop: no thread, no polling."""
 
 from __future__ import annotations
 
 import asyncio
 import re
+import select
+import sys
+from contextlib import suppress
 from math import inf
 from time import monotonic, perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pycurl
 
-from fastreq_jupyter.backends.curl.drive import Drive
-from fastreq_jupyter.backends.curl.transfer import CurlStream, Handle
-from fastreq_jupyter.backends.curl.words import request_lines, settings
-from fastreq_jupyter.backends.proxy import proxy_error, read_proxy
-from fastreq_jupyter.backends.resolver import Resolver
-from fastreq_jupyter.backends.sockets import watch
-from fastreq_jupyter.backends.trust import client_context
-from fastreq_jupyter.backends.wire import framed, lookup_error, place
+from fastreq_jupyter.backends.curl.transfer import BLANK, FOREVER_MS, CurlStream, Handle, request_lines
+from fastreq_jupyter.backends.names import Resolver, watch
+from fastreq_jupyter.backends.trust import authorities, client_context
+from fastreq_jupyter.backends.wire import framed, lookup_error, place, proxy_error, read_proxy
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from fastreq_jupyter.backends.base import Exchange, SessionKey
+    from fastreq_jupyter.backends.wire import ProxyServer
     from fastreq_jupyter.timing import Timing
     from fastreq_jupyter.url import Origin
 
-__all__ = ["CurlBackend", "open_session", "why_poor"]
+__all__ = ["open_session", "why_poor"]
 
+_BOTH = pycurl.CSELECT_IN | pycurl.CSELECT_OUT
+# Epoll's words for what libcurl waits for, and the other way round; whatever else epoll says is told as both.
+_WANTED = {pycurl.POLL_NONE: 0, pycurl.POLL_IN: 1, pycurl.POLL_OUT: 4, pycurl.POLL_INOUT: 5}
+_CAME = {1: pycurl.CSELECT_IN, 4: pycurl.CSELECT_OUT}
+_CLOCK = ((pycurl.SOCKET_TIMEOUT, 0),)
 OLDEST = (7, 85)
 MOST_DEAD = 10
 """Kept connections found dead, one after the other, before a request fails for it."""
 KEPT_SECONDS = 60.0
+LOOK_SECONDS = 0.02
 KEPT_SERVERS = 4096
 _LITERAL = re.compile(r"[0-9.]+|.*:.*")
 
@@ -66,6 +72,164 @@ def why_poor(*, http2: bool = False, http3: bool = False) -> str | None:
     return None
 
 
+class Drive:
+    """libcurl's multi handle, called by the loop when a socket or a clock is ready.
+
+    Its sockets stand in an epoll set of their own, which the loop watches as one: one event a turn, however many are ready.
+    They stay there while they are idle, so that a request changes nothing in it. Where there is no epoll, the loop watches each.
+
+    Args:
+        finished: Called with a handle that has ended, libcurl's code and words.
+        acted: Called when libcurl has done all that it could.
+        broken: Called when an interrupt came out of one of libcurl's callbacks.
+    """
+
+    def __init__(self, finished: Callable[[Any, int, str], None], acted: Callable[[], None], broken: Callable[[], None]) -> None:
+        self.multi = pycurl.CurlMulti()
+        self._finished, self._acted, self._broken = finished, acted, broken
+        self._loop = asyncio.get_running_loop()
+        self._due = inf
+        self._timer: asyncio.TimerHandle | None = None
+        self._soon = self._closed = False
+        # Descriptor -> what the set has of it; those that libcurl waits for; idle ones that had something to say.
+        self._held: dict[int, int] = {}
+        self._watched: set[int] = set()
+        self._spoiled: set[int] = set()
+        self._epoll: Any = select.epoll() if hasattr(select, "epoll") else None
+        if self._epoll is not None:
+            self._loop.add_reader(self._epoll.fileno(), self._poll)
+        self.multi.setopt(pycurl.M_SOCKETFUNCTION, self._watch if self._epoll is None else self._watch_epoll)
+        self.multi.setopt(pycurl.M_TIMERFUNCTION, self._set_timer)
+
+    def close(self) -> None:
+        """Close all connections; no handle may be in use."""
+        self._closed = True
+        if self._timer is not None:
+            self._timer.cancel()
+        self.multi.close()
+        if self._epoll is not None:
+            self._loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+
+    def opened(self, descriptor: int, _purpose: int) -> int:
+        """Note a new socket: what was known of one with this number is of another."""
+        self._held.pop(descriptor, None)
+        return 0
+
+    def spoiled(self, descriptor: int) -> bool:
+        """Tell whether a connection had something to say while it was idle: its end, or an answer that nobody asked for."""
+        return descriptor in self._spoiled if self._epoll is not None else watch(descriptor)()
+
+    def _watch_epoll(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
+        if what == pycurl.POLL_REMOVE:
+            self._watched.discard(descriptor)
+            if self._held.get(descriptor, 1) != 1:
+                # Idle, it is to tell what comes, and not that it can be written to; closed, it is in the set no more.
+                self._held[descriptor] = 1
+                with suppress(OSError, ValueError):
+                    self._epoll.modify(descriptor, 1)
+            return
+        self._watched.add(descriptor)
+        wanted = _WANTED[what]
+        if self._held.get(descriptor) != wanted and not self._closed:
+            self._held[descriptor] = wanted
+            self._spoiled.discard(descriptor)
+            try:
+                self._epoll.modify(descriptor, wanted)
+            except FileNotFoundError:
+                self._epoll.register(descriptor, wanted)
+
+    def _watch(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
+        loop = self._loop
+        if loop.is_closed():
+            return
+        loop.remove_reader(descriptor)
+        loop.remove_writer(descriptor)
+        if what in (pycurl.POLL_IN, pycurl.POLL_INOUT):
+            loop.add_reader(descriptor, self._act, ((descriptor, pycurl.CSELECT_IN),))
+        if what in (pycurl.POLL_OUT, pycurl.POLL_INOUT):
+            loop.add_writer(descriptor, self._act, ((descriptor, pycurl.CSELECT_OUT),))
+
+    def _poll(self, more: tuple[tuple[int, int], ...] = ()) -> None:
+        ready = []
+        for descriptor, events in self._epoll.poll(0):
+            if descriptor in self._watched:
+                ready.append((descriptor, _CAME.get(events, _BOTH)))
+            else:
+                self._spoil(descriptor)
+        self._act((*ready, *more))
+
+    def _spoil(self, descriptor: int) -> None:
+        """Take out an idle connection that has something to say; libcurl learns of it when it wants to use it again."""
+        self._spoiled.add(descriptor)
+        self._held.pop(descriptor, None)
+        try:
+            self._epoll.unregister(descriptor)
+        except OSError:
+            # Closed here, but open in a forked child: such a one can only be left behind.
+            self._loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+            self._epoll = select.epoll()
+            self._loop.add_reader(self._epoll.fileno(), self._poll)
+            self._held = {watched: self._held.get(watched, _BOTH) for watched in self._watched}
+            for watched, wanted in self._held.items():
+                self._epoll.register(watched, wanted)
+
+    def _set_timer(self, milliseconds: int) -> None:
+        if milliseconds == 0:
+            if not self._soon and not self._closed and not self._loop.is_closed():
+                self._soon = True
+                self._loop.call_soon(self._act_soon)
+            return
+        if milliseconds < 0:
+            self._due = inf
+            return
+        self._due = self._loop.time() + milliseconds / 1000
+        # A timer that goes off too early costs less than one set anew for each request.
+        if (self._timer is None or self._timer.when() > self._due) and not self._closed and not self._loop.is_closed():
+            if self._timer is not None:
+                self._timer.cancel()
+            self._timer = self._loop.call_at(self._due, self._act_timed)
+
+    def _act_soon(self) -> None:
+        self._soon = False
+        if self._closed:
+            return
+        if self._epoll is None:
+            self._act(_CLOCK)
+        else:
+            # Requests are about to go out: what idle connections have to say is heard before.
+            self._poll(_CLOCK)
+
+    def _act_timed(self) -> None:
+        self._timer = None
+        if self._loop.time() >= self._due - 0.001:
+            self._due = inf
+            self._act(_CLOCK)
+        elif self._due < inf:
+            self._timer = self._loop.call_at(self._due, self._act_timed)
+
+    def _act(self, events: Iterable[tuple[int, int]]) -> None:
+        if self._closed:
+            return
+        act = self.multi.socket_action
+        try:
+            for descriptor, mask in events:
+                act(descriptor, mask)
+        except BaseException:
+            # An interrupt came out of a callback: libcurl has given up, or waits for a socket that nobody watches.
+            self._broken()
+            raise
+        waiting = 1
+        while waiting:
+            waiting, good, bad = self.multi.info_read()
+            for curl in good:
+                self._finished(curl.handle, 0, "")
+            for curl, code, words in bad:
+                self._finished(curl.handle, code, words)
+        self._acted()
+
+
 class Server:
     """What is known of an origin, and of the name that is looked up to reach it.
 
@@ -96,7 +260,7 @@ class CurlBackend:
     """libcurl's connections, and the handles that are not in use.
 
     Attributes:
-        kept: Local port of each connection that was used -> what tells whether it can be read.
+        kept: Local port of each HTTP/1.1 connection that was used -> its descriptor.
     """
 
     name = "curl"
@@ -109,7 +273,8 @@ class CurlBackend:
         self.http2 = key.http2
         self._key = key
         self.settings = settings(key, self.proxy)
-        self.kept: dict[int, Callable[[], bool]] = {}
+        self.kept: dict[int, int] = {}
+        self.forwarded = self.proxy is not None and self.proxy.scheme in ("http", "https")
         names_there = self.proxy is not None and self.proxy.scheme.startswith("socks")
         self.phases = frozenset({"dns", "connect", "tls", "wait", "receive"} - ({"dns"} if names_there else set()))
         self._loop = asyncio.get_running_loop()
@@ -117,14 +282,13 @@ class CurlBackend:
         self._servers: dict[Origin, Server] = {}
         self._free: list[Handle] = []
         self._active: set[Handle] = set()
-        self._reserved = 0
-        self._closed = False
+        self._closed = self._looking = False
         self._reserved = 20
         self._begin()
 
     def _begin(self) -> None:
-        self._drive = Drive(self._finished, self._broken)
-        self._multi = self._drive.multi
+        self.drive = Drive(self._finished, self._acted, self._broken)
+        self._multi = self.drive.multi
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         # As many streams on a connection as the server allows.
         self._multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, 1000)
@@ -175,7 +339,7 @@ class CurlBackend:
             if (stream := handle.stream) is not None:
                 stream.fail(BackendError("connect", f"{stream.server.where}: {why}", sent=stream.asked > 0))
             self.release(handle)
-        self._drive.close()
+        self.drive.close()
         for handle in self._free:
             handle.curl.close()
         self._free.clear()
@@ -220,8 +384,22 @@ class CurlBackend:
             if descriptor < 0:
                 self.kept.pop(stream.port, None)
             else:
-                self.kept[stream.port] = watch(descriptor)
+                self.kept[stream.port] = descriptor
         self.release(handle)
+
+    def _acted(self) -> None:
+        if self._active and not self._looking:
+            self._looking = True
+            self._loop.call_later(LOOK_SECONDS, self._look)
+
+    def _look(self) -> None:
+        """Tell of heads whose bodies have not begun: libcurl gathers lines, and says nothing at the end of a head."""
+        self._looking = False
+        for handle in list(self._active):
+            stream = handle.stream
+            if stream is not None and stream.asked and not stream.has_head and handle.lines and handle.lines[-1] in BLANK and stream.look():
+                stream.end(0, "")
+                self.release(handle)
 
     def _server(self, exchange: Exchange) -> Server:
         framed(exchange)
@@ -240,7 +418,7 @@ class CurlBackend:
         timing.domain_lookup_start = perf_counter()
         host, port = name
         try:
-            addresses = await asyncio.wait_for(self._resolver.lookup(host, port), limit)
+            addresses = await asyncio.wait_for(self._resolver.lookup(host), limit)
         except TimeoutError:
             raise BackendError("timeout", f"{server.where}: no address within connect_timeout, {limit:g} s", sent=False) from None
         except OSError as error:
@@ -251,3 +429,55 @@ class CurlBackend:
         shown = [f"[{address.host}]" if ":" in address.host else address.host for address in addresses]
         server.line = f"{host}:{port}:{','.join(dict.fromkeys(shown))}"
         server.expires, server.loaded = monotonic() + KEPT_SECONDS, False
+
+
+def settings(key: SessionKey, proxy: ProxyServer | None) -> list[tuple[int, Any]]:
+    """Return what holds for each transfer of a session."""
+    version = pycurl.CURL_HTTP_VERSION_1_1 if key.http2 is False else pycurl.CURL_HTTP_VERSION_2TLS
+    settled: list[tuple[int, Any]] = [
+        (pycurl.NOSIGNAL, 1),
+        (pycurl.PROTOCOLS, pycurl.PROTO_HTTP | pycurl.PROTO_HTTPS),
+        (pycurl.PATH_AS_IS, 1),
+        (pycurl.HTTP_CONTENT_DECODING, 0),
+        (pycurl.HTTP09_ALLOWED, 0),
+        (pycurl.CONNECTTIMEOUT_MS, FOREVER_MS),
+        (pycurl.BUFFERSIZE, 128 * 1024),
+        (pycurl.USERAGENT, ""),
+        (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_3ONLY if key.http3 else version),
+        (pycurl.HEADEROPT, pycurl.HEADER_SEPARATE),
+        (pycurl.PROXYHEADER, ["User-Agent:", "Proxy-Connection:"]),
+    ]
+    if key.cert is not None:
+        chain, private = (key.cert, key.cert) if isinstance(key.cert, str) else key.cert
+        settled += [(pycurl.SSLCERT, chain), (pycurl.SSLKEY, private)]
+    return settled + _trust(key.verify) + _route(proxy)
+
+
+def _trust(verify: bool | str) -> list[tuple[int, Any]]:  # noqa: FBT001 - the type of the option
+    if verify is False:
+        off = (pycurl.SSL_VERIFYPEER, pycurl.SSL_VERIFYHOST, pycurl.PROXY_SSL_VERIFYPEER, pycurl.PROXY_SSL_VERIFYHOST)
+        return [(option, 0) for option in off]
+    if verify is True and sys.platform in ("win32", "darwin") and hasattr(pycurl, "SSLOPT_NATIVE_CA"):
+        return [(option, pycurl.SSLOPT_NATIVE_CA) for option in (pycurl.SSL_OPTIONS, pycurl.PROXY_SSL_OPTIONS)]
+    file, folder = authorities(verify)
+    files = [(option, file) for option in (pycurl.CAINFO, pycurl.PROXY_CAINFO)]
+    return files + [(option, folder) for option in (pycurl.CAPATH, pycurl.PROXY_CAPATH)]
+
+
+def _route(proxy: ProxyServer | None) -> list[tuple[int, Any]]:
+    if proxy is None:
+        # Without both libcurl would look into the environment.
+        return [(pycurl.PROXY, ""), (pycurl.NOPROXY, "*")]
+    # In libcurl's words: the names with a letter more leave resolving to the proxy.
+    scheme = {"socks4": "socks4a", "socks5": "socks5h"}.get(proxy.scheme, proxy.scheme)
+    settings: list[tuple[int, Any]] = [
+        (pycurl.PROXY, f"{scheme}://{proxy.where}"),
+        (pycurl.NOPROXY, ""),
+    ]
+    if proxy.user is not None:
+        settings += [
+            (pycurl.PROXYUSERNAME, proxy.user.encode()),
+            (pycurl.PROXYPASSWORD, proxy.password.encode()),
+            (pycurl.PROXYAUTH, pycurl.HTTPAUTH_BASIC),
+        ]
+    return settings

@@ -1,31 +1,157 @@
-"""One handle of libcurl, and the answer that it fills."""
+"""One handle of libcurl, the answer that it fills, and requests, answers and errors in libcurl's words."""
 
 from __future__ import annotations
 
 import asyncio
+import os
+import re
 from math import isnan, nan
 from time import perf_counter
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import pycurl
 
-from fastreq_jupyter.backends import base
-from fastreq_jupyter.backends.curl.words import FOREVER_MS, answer_fields, failure_of, status_line
-from fastreq_jupyter.backends.wire import MAX_INTERIM, SWITCHING, switched_protocols, too_many_interim
+from fastreq_jupyter.backends import base, wire
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import IDEMPOTENT
+from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import Exchange
     from fastreq_jupyter.backends.curl.session import CurlBackend, Server
+    from fastreq_jupyter.errors import ErrorKind
+    from fastreq_jupyter.response import Headers
     from fastreq_jupyter.timing import Timing
 
-__all__ = ["CurlStream", "Handle"]
+__all__ = ["BLANK", "FOREVER_MS", "CurlStream", "Handle", "request_lines"]
 
 MOST_UNREAD = 256 * 1024
 """Bytes of a body that wait for their reader before libcurl stops reading from the network."""
-_LONGEST_BLANK = 2
-_BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+# A limit must be given, or libcurl ends a connection attempt after 300 s; deadlines are the engine's.
+FOREVER_MS = 2**31 - 1
+_VERSIONS = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2": "2", b"HTTP/3": "3"}
+_UNASKED = ("Accept", "User-Agent", "Expect", "Content-Type", "Proxy-Connection")
+"""Field lines that libcurl adds unless it is told not to."""
+_MOST_KNOWN = 256
+BLANK = (b"\r\n", b"\n")
+_KNOWN: dict[tuple[Headers, str, bool], tuple[bytes, ...]] = {}
+
+
+def request_lines(exchange: Exchange) -> tuple[bytes, ...]:
+    """Return the field lines in libcurl's words, the same object for equal requests.
+
+    Raises:
+        BackendError: See `wire.framed`.
+    """
+    key = exchange.headers, exchange.method, not exchange.content
+    known = _KNOWN.get(key)
+    if known is not None:
+        return known
+    checked = wire.framed(exchange)
+    lines = checked.fields if checked.host is None else (("Host", checked.host), *checked.fields)
+    names = {name.lower() for name, _ in lines}
+    # libcurl counts the body itself; a value of nothing needs the semicolon.
+    spelled = [(f"{name}: {value}" if value else f"{name};").encode("latin-1") for name, value in lines if name != "Content-Length"]
+    fields = (*spelled, *[f"{name}:".encode() for name in _UNASKED if name.lower() not in names])
+    if checked.length is None:
+        if len(_KNOWN) >= _MOST_KNOWN:
+            _KNOWN.clear()
+        _KNOWN[key] = fields
+    return fields
+
+
+class Head(NamedTuple):
+    """A head as it came; status 0 where it is none, or where only interim answers have come."""
+
+    interim: int
+    version: str
+    status: int
+    reason: str
+    fields: tuple[tuple[bytes, bytes], ...]
+
+
+def _head(lines: tuple[bytes, ...]) -> Head | None:
+    """Take the lines of heads apart: up to the final one, None where that has begun and not ended."""
+    interim = start = 0
+    for end, line in enumerate(lines):
+        if line not in BLANK:
+            continue
+        version, _, rest = lines[start].strip(b"\r\n").partition(b" ")
+        code, _, reason = rest.strip(b" ").partition(b" ")
+        status = int(code) if code.isdigit() else 0
+        if 100 <= status < 200 and status != wire.SWITCHING:  # noqa: PLR2004 - RFC 9110, 15.2
+            interim, start = interim + 1, end + 1
+            continue
+        fields = tuple(map(_FIELDS.__getitem__, lines[start + 1 : end]))
+        return Head(interim, _VERSIONS.get(version, "1.1"), status, reason.decode("latin-1"), fields)
+    return Head(interim, "", 0, "", ()) if interim else None
+
+
+def _field(line: bytes) -> Any:
+    name, _, value = line.partition(b":")
+    return wire.FIELDS[name, value.strip(b" \t\r\n")]
+
+
+# Most answers of a run have most of their lines in common, those of the same second all.
+_FIELDS = wire.Memo(_field)
+HEADS = wire.Memo(_head)
+
+
+# What libcurl's codes mean; those not named are violations of the protocol. 97 and 98 have no name in pycurl.
+_CODES: dict[ErrorKind, tuple[int, ...]] = {
+    "connect": (
+        pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_CONNECT, pycurl.E_GOT_NOTHING, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR,
+        pycurl.E_ABORTED_BY_CALLBACK, pycurl.E_SEND_FAIL_REWIND, pycurl.E_INTERFACE_FAILED,
+    ),
+    "proxy": (pycurl.E_COULDNT_RESOLVE_PROXY, 97),
+    "timeout": (pycurl.E_OPERATION_TIMEDOUT,),
+    "tls": (
+        pycurl.E_SSL_CONNECT_ERROR, pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CERTPROBLEM, pycurl.E_SSL_CIPHER,
+        pycurl.E_SSL_CACERT_BADFILE, pycurl.E_SSL_ISSUER_ERROR, 98,
+    ),
+}  # fmt: skip
+_KINDS: dict[int, ErrorKind] = {code: kind for kind, codes in _CODES.items() for code in codes}
+# libcurl gives one code to a dead connection and to an answer that it cannot read; its words tell them apart.
+_DEAD = re.compile(r"(?:Recv|Send) failure|SSL_(?:read|write)|SYSCALL|reset|connection (?:died|closed)|unexpected eof", re.IGNORECASE)
+_CLOSED = (pycurl.E_GOT_NOTHING, pycurl.E_ABORTED_BY_CALLBACK, pycurl.E_SEND_FAIL_REWIND)
+
+
+def failure_of(stream: CurlStream, code: int, words: str, number: int) -> BackendError:
+    """Return what an exchange failed of.
+
+    Args:
+        stream: The answer as far as it came.
+        code: libcurl's code.
+        words: libcurl's words.
+        number: Number of the system's error, or 0.
+    """
+    sent, stale = stream.asked > 0, False
+    kind: ErrorKind = _KINDS.get(code, "protocol")
+    words = one_line(words) or pycurl.easy_strerror(code)
+    if "alert" in words and sent:
+        kind, words = "tls", f"TLS failed: {words}"
+    elif stream.has_head:
+        kind, words = "protocol", f"the body broke off: {words}"
+    elif kind == "tls":
+        kind, words = _tls_failure(stream, code, words)
+    elif kind == "timeout":
+        words = f"no connection within connect_timeout, {stream.exchange.connect_timeout or 0:g} s"
+    elif not sent and stream.proxied:
+        return wire.proxy_error(words)
+    elif code == pycurl.E_RECV_ERROR and sent and not number and not _DEAD.search(words):
+        kind = "protocol"
+    elif kind == "connect":
+        stale = sent and (stream.reused or code == pycurl.E_ABORTED_BY_CALLBACK)
+        words = "connection closed before an answer" if code in _CLOSED else os.strerror(number) if number else words
+    return BackendError(kind, f"{stream.server.where}: {words}", sent=sent, stale=stale)
+
+
+def _tls_failure(stream: CurlStream, code: int, words: str) -> tuple[ErrorKind, str]:
+    if code == pycurl.E_PEER_FAILED_VERIFICATION:
+        return "tls", f"certificate is not trusted: {words.removeprefix('SSL certificate problem: ').removeprefix('SSL: ')}"
+    if _DEAD.search(words):
+        return "proxy" if stream.proxied else "connect", "connection closed in the TLS handshake"
+    return "tls", f"TLS failed: {words}"
 
 
 class Handle:
@@ -33,7 +159,7 @@ class Handle:
 
     Attributes:
         stream: The answer in the making, None while the handle is free.
-        lines: What has come of its head.
+        lines: What has come of its heads; libcurl adds to it without a line of Python.
     """
 
     __slots__ = ("_backend", "_told", "curl", "lines", "stream")
@@ -46,9 +172,10 @@ class Handle:
         self._backend = backend
         self._told: dict[int, Any] = {}
         for option, value in (
-            (pycurl.HEADERFUNCTION, self._on_header),
+            (pycurl.HEADERFUNCTION, self.lines.append),
             (pycurl.WRITEFUNCTION, self._on_body),
             (pycurl.PREREQFUNCTION, self._may_send),
+            (pycurl.SOCKOPTFUNCTION, backend.drive.opened),
             (pycurl.DEBUGFUNCTION, self._on_note),
             *backend.settings,
         ):
@@ -57,9 +184,10 @@ class Handle:
     def start(self, stream: CurlStream, exchange: Exchange, fields: tuple[bytes, ...]) -> None:
         """Tell libcurl what this exchange has that the last one had not."""
         self.stream = stream
-        self.lines = []
+        self.lines.clear()
         server, told, limit = stream.server, self._told, exchange.connect_timeout
-        self.curl.setopt(pycurl.REQUEST_TARGET, stream.target)
+        absolute = self._backend.forwarded and not server.encrypted
+        self.curl.setopt(pycurl.REQUEST_TARGET, exchange.target.url if absolute else exchange.target.path_query)
         if told.get(pycurl.URL) is not server.url:
             self._tell(pycurl.URL, server.url)
         if told.get(pycurl.HTTPHEADER) is not fields:
@@ -68,11 +196,8 @@ class Handle:
             self._set_method(exchange.method, exchange.content)
         if server.encrypted or pycurl.VERBOSE in told:
             # Only libcurl's notes tell which protocol was agreed on, and whether a stream was refused.
-            notes = stream.scout is not None or (server.multiplexed is True and not stream.idempotent)
-            if told.get(pycurl.VERBOSE) != notes:
-                self._tell(pycurl.VERBOSE, notes)
-            if told.get(pycurl.PIPEWAIT) != server.multiplexed:
-                self._tell(pycurl.PIPEWAIT, bool(server.multiplexed))
+            self._tell(pycurl.VERBOSE, stream.scout is not None or (server.multiplexed is True and not stream.idempotent))
+            self._tell(pycurl.PIPEWAIT, bool(server.multiplexed))
         if exchange.fresh or pycurl.FRESH_CONNECT in told:
             self._tell(pycurl.FRESH_CONNECT, exchange.fresh)
         if limit is not None or pycurl.CONNECTTIMEOUT_MS in told:
@@ -87,7 +212,7 @@ class Handle:
 
     def _set_method(self, method: str, content: bytes | None) -> None:
         curl = self.curl
-        if content or method not in _BODYLESS:
+        if content or method not in wire.BODYLESS:
             curl.setopt(pycurl.POST, 1)
             curl.setopt(pycurl.POSTFIELDS, content or b"")
         else:
@@ -101,21 +226,9 @@ class Handle:
             curl.setopt(pycurl.CUSTOMREQUEST, method)
         self._told[pycurl.CUSTOMREQUEST] = None if content else method
 
-    def _on_header(self, line: bytes) -> int | None:
-        if len(line) > _LONGEST_BLANK:
-            self.lines.append(line)
-            return None
-        stream = self.stream
-        if stream is None or stream.has_head or not stream.asked or not self.lines:
-            # Trailers, or a proxy's answer to CONNECT.
-            self.lines = []
-            return None
-        lines, self.lines = self.lines, []
-        return stream.end_head(lines)
-
     def _on_body(self, chunk: bytes) -> Any:
         stream = self.stream
-        if stream is None:
+        if stream is None or (not stream.has_head and stream.asked and stream.look()):
             return -1
         if not stream.has_head:
             # What a proxy says to a CONNECT that it refuses.
@@ -132,19 +245,19 @@ class Handle:
     def _may_send(self, _there: str, _here: str, _port: int, local_port: int) -> Any:
         """Answer libcurl, which has a connection and is about to send."""
         stream = self.stream
-        if stream is None:
+        if stream is None or (stream.scout is not None and not stream.report()):
             return pycurl.PREREQFUNC_ABORT
-        if stream.scout is not None and not stream.report():
-            return pycurl.PREREQFUNC_ABORT
-        kept, multiplexed = self._backend.kept.get(local_port), stream.server.multiplexed
+        descriptor = self._backend.kept.get(local_port)
         if stream.asked:
             # libcurl's own second try, after a kept connection that died.
-            good = stream.idempotent and stream.asked == 1 and (kept is None or multiplexed)
+            good = stream.idempotent and stream.asked == 1 and (descriptor is None or stream.server.multiplexed)
         else:
             # libcurl looks at a kept connection only after a second: an answer that nobody asked for may wait there.
-            good = kept is None or multiplexed or not kept()
+            good = descriptor is None or stream.server.multiplexed or not self._backend.drive.spoiled(descriptor)
         if not good:
             return pycurl.PREREQFUNC_ABORT
+        # What a proxy answered to CONNECT, or a connection that died.
+        self.lines.clear()
         stream.asked += 1
         stream.port = local_port
         stream.sent_at = perf_counter()
@@ -175,35 +288,38 @@ class CurlStream(base.Stream):
         paused: libcurl waits until what came was read.
     """
 
-    __slots__ = (
-        "_backend", "_handle", "_only_head", "_timing", "agreed", "asked", "chunks", "dead", "done", "failure", "has_head",
-        "idempotent", "interim", "paused", "port", "proxied", "reused", "scout", "sent_at", "server", "size", "target",
-        "timeout", "waiter",
-    )  # fmt: skip
+    asked = dead = port = size = 0
+    sent_at = nan
+    has_head = paused = done = reused = False
+    agreed: bool | None = None
+    scout: asyncio.Event | None = None
+    waiter: asyncio.Future[None] | None = None
+    failure: BackendError | None = None
 
     def __init__(self, backend: CurlBackend, handle: Handle, server: Server, exchange: Exchange, timing: Timing) -> None:
-        proxy, target = backend.proxy, exchange.target
         self._backend = backend
         self._handle: Handle | None = handle
         self._timing = timing
-        self.waiter: asyncio.Future[None] | None = None
-        # libcurl would wait for the body of an answer to a HEAD that has one itself.
-        self._only_head = exchange.method == "HEAD" and bool(exchange.content)
         self.server = server
-        self.proxied = proxy is not None
-        absolute = proxy is not None and proxy.scheme in ("http", "https") and not server.encrypted
-        self.target = target.url if absolute else target.path_query
-        self.timeout = exchange.connect_timeout
-        self.idempotent = exchange.method in IDEMPOTENT
-        self.asked = self.dead = self.port = self.interim = self.size = 0
-        self.sent_at = nan
-        self.agreed: bool | None = None
-        self.scout: asyncio.Event | None = None
+        self.exchange = exchange
+        self.chunks: list[bytes] = []
         if server.multiplexed is None:
             self.scout = server.scout = asyncio.Event()
-        self.reused = self.has_head = self.paused = self.done = False
-        self.chunks: list[bytes] = []
-        self.failure: BackendError | None = None
+
+    @property
+    def idempotent(self) -> bool:
+        """Tell whether it may be sent again."""
+        return self.exchange.method in IDEMPOTENT
+
+    @property
+    def proxied(self) -> bool:
+        """Tell whether it goes through a proxy."""
+        return self._backend.proxy is not None
+
+    @property
+    def _only_head(self) -> bool:
+        """Tell whether libcurl would wait for a body that never comes: that of an answer to a HEAD that has one itself."""
+        return self.exchange.method == "HEAD" and bool(self.exchange.content)
 
     def take(self) -> bytes | None:
         """Return the whole raw body if its end has arrived already (see `Stream.take`)."""
@@ -217,7 +333,8 @@ class CurlStream(base.Stream):
         """Return the raw bytes that have come (see `Stream.read`)."""
         while not self.chunks and not self.done:
             self._resume()
-            await self.wait()
+            waiter = self.waiter = asyncio.get_running_loop().create_future()
+            await waiter
         if not self.chunks and self.failure is not None:
             raise self.failure
         content = self._taken()
@@ -232,33 +349,28 @@ class CurlStream(base.Stream):
             self.fail(BackendError("connect", f"{self.server.where}: closed"))
             self._backend.release(handle)
 
-    async def wait(self) -> None:
-        """Wait for the next news of libcurl."""
-        self.waiter = asyncio.get_running_loop().create_future()
-        await self.waiter
-
     def wake(self) -> None:
         """End the wait, if there is one."""
         waiter, self.waiter = self.waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def end_head(self, lines: list[bytes]) -> int | None:
-        """Read the head that has come; -1 ends the transfer."""
-        version, status, reason = status_line(lines[0])
-        if 100 <= status < 200:  # noqa: PLR2004 - RFC 9110, 15.2
-            self.interim += 1
-            if self.interim <= MAX_INTERIM and status != SWITCHING:
-                return None
-            self.failure = switched_protocols() if status == SWITCHING else too_many_interim()
-            return -1
-        self.http_version, self.status, self.reason = version, status, reason
-        self.fields = answer_fields(lines)
+    def look(self) -> bool:
+        """Read the head if all of it has come; True where the transfer ends with it."""
+        handle = self._handle
+        if handle is None or (head := HEADS[tuple(handle.lines)]) is None:
+            return False
+        if head.interim > wire.MAX_INTERIM or head.status == wire.SWITCHING:
+            self.failure = wire.switched_protocols() if head.status == wire.SWITCHING else wire.too_many_interim()
+            return True
+        if not head.status and head.interim:
+            return False
         self.has_head = True
+        self.http_version, self.status, self.reason, self.fields = head.version, head.status, head.reason, head.fields
         if self.server.encrypted:
-            self.server.multiplexed = version in ("2", "3")
+            self.server.multiplexed = head.version in ("2", "3")
         self.wake()
-        return -1 if self._only_head else None
+        return self._only_head
 
     def report(self) -> bool:
         """Tell the others what the first connection to a server has found; False where that is too little."""
@@ -275,23 +387,24 @@ class CurlStream(base.Stream):
 
     def end(self, code: int, words: str) -> None:
         """Take note of how libcurl ended."""
-        if self.scout is not None:
-            self.report()
-        if self._handle is not None:
-            self._mark(self._handle)
-            if (code or not self.has_head) and self.failure is None and not (self._only_head and self.has_head):
-                self.failure = failure_of(self, code, words, self._handle.curl.getinfo(pycurl.OS_ERRNO))
+        handle = self._handle
+        if handle is not None:
+            if not self.has_head and self.asked and self.failure is None:
+                self.look()
+            self._mark(handle)
+            if (code or not self.has_head) and self.failure is None and not (self.has_head and self._only_head):
+                self.failure = failure_of(self, code, words, handle.curl.getinfo(pycurl.OS_ERRNO))
         self._handle = None
-        self.done = True
-        self.wake()
+        self.fail(self.failure)
 
-    def fail(self, error: BackendError) -> None:
-        """End with an error of ours."""
+    def fail(self, error: BackendError | None) -> None:
+        """End; with an error, unless that came before."""
         if self.scout is not None:
             self.report()
         self.failure = self.failure or error
         self.done = True
-        self.wake()
+        if self.waiter is not None:
+            self.wake()
 
     def _taken(self) -> bytes:
         chunks, self.chunks, self.size = self.chunks, [], 0

@@ -1,0 +1,111 @@
+"""Daemon threads, and what runs on them: name resolution, and the calls of a library that blocks.
+
+The loop's default executor is joined at its end, so one hung `getaddrinfo` would hold up the whole program. These threads
+are never joined; whoever gives them work must see to it that a job which wakes late does no harm.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import select
+import socket
+import threading
+from contextlib import suppress
+from time import monotonic
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["Address", "Resolver", "on_thread", "watch"]
+
+KEPT_SECONDS = 10.0
+KEPT_NAMES = 1000
+# More at once would flood the system's resolver; a deadline ends the wait of those behind.
+MOST_LOOKUPS = 64
+
+T = TypeVar("T")
+
+
+def on_thread(name: str, work: Callable[[], T]) -> asyncio.Future[T]:
+    """Return the future of what `work` gives or raises on a daemon thread; nobody hears of it where the loop is gone."""
+    loop = asyncio.get_running_loop()
+    future: asyncio.Future[T] = loop.create_future()
+
+    def settle(settled: Callable[[Any], None], result: Any) -> None:
+        if not future.done():
+            settled(result)
+
+    def job() -> None:
+        settled: tuple[Callable[[Any], None], Any]
+        try:
+            settled = future.set_result, work()
+        except Exception as error:  # noqa: BLE001 - whatever it raises belongs to the one who waits
+            settled = future.set_exception, error
+        with suppress(RuntimeError):
+            loop.call_soon_threadsafe(settle, *settled)
+
+    threading.Thread(target=job, name=name, daemon=True).start()
+    return future
+
+
+class Address(NamedTuple):
+    """Hold one answer of `socket.getaddrinfo`."""
+
+    family: int
+    host: str
+
+
+def _resolve(host: str) -> list[Address]:
+    try:
+        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+    except UnicodeError as error:
+        message = f"not a valid name ({error})"
+        raise OSError(message) from None
+    return [Address(family, str(where[0])) for family, _, _, _, where in found]
+
+
+class Resolver:
+    """Resolve names for one event loop; equal lookups at the same time are one, answers are kept for ten seconds.
+
+    Args:
+        resolve: What answers, in a thread, blocking.
+    """
+
+    def __init__(self, resolve: Callable[[str], list[Address]] = _resolve) -> None:
+        self._resolve = resolve
+        self._asked: dict[str, tuple[float, asyncio.Future[list[Address]]]] = {}
+        self._room = threading.Semaphore(MOST_LOOKUPS)
+
+    async def lookup(self, host: str) -> list[Address]:
+        """Return the addresses of a host, at least one.
+
+        Raises:
+            OSError: The name has no address, or the resolver failed.
+        """
+        expires, asked = self._asked.get(host, (0.0, None))
+        if asked is None or (asked.done() and (expires < monotonic() or asked.exception() is not None)):
+            if len(self._asked) >= KEPT_NAMES:
+                self._asked.clear()
+            asked = on_thread("fastreq-resolver", lambda: self._ask(host))
+            self._asked[host] = (monotonic() + KEPT_SECONDS, asked)
+            asked.add_done_callback(asyncio.Future.exception)
+        # Shielded: others may wait for the same answer.
+        return await asyncio.shield(asked)
+
+    def _ask(self, host: str) -> list[Address]:
+        with self._room:
+            return self._resolve(host)
+
+
+def watch(descriptor: int) -> Callable[[], bool]:
+    """Return what tells whether a socket can be read now: an idle connection that can is done, or has an answer nobody asked for.
+
+    The event loop would notice too, but only in its next turn, after our request was written.
+    """
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return lambda: bool(poll.poll(0))
+    # Windows: select has no limit on the number itself there.
+    return lambda: bool(select.select([descriptor], [], [], 0)[0])

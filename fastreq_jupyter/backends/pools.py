@@ -1,0 +1,274 @@
+"""What requests and niquests have in common: pools of urllib3, under whichever of its two names it runs below them.
+
+What a session must not do here has no switch, but methods and classes made for being derived from: the adapter makes pools,
+a pool names its class of connection. Ours does what theirs does, and tells the exchange which connection it has.
+"""
+
+from __future__ import annotations
+
+import http.client
+import socket
+import ssl
+import threading
+from collections import OrderedDict
+from contextvars import ContextVar
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from fastreq_jupyter.backends.wire import (
+    FIELDS,
+    Memo,
+    ProxyServer,
+    connect_error,
+    framed,
+    lookup_error,
+    place,
+    proxy_error,
+    read_proxy,
+    tls_error,
+)
+from fastreq_jupyter.errors import BackendError, OptionError
+from fastreq_jupyter.redact import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fastreq_jupyter.backends.base import Exchange, SessionKey
+    from fastreq_jupyter.timing import Timing
+
+__all__ = ["PIECE_BYTES", "TRIP", "AdapterRules", "NotingConnection", "PoolBackend", "Trip", "fields_of", "note", "prepare", "strict"]
+
+# Of a body, at a time.
+PIECE_BYTES = 64 * 1024
+_CLOSED = "Remote end closed connection without response"
+_LINES = Memo(lambda line: FIELDS[line[0].encode("latin-1"), line[1].strip(" \t").encode("latin-1")])
+
+TRIP: ContextVar[Trip] = ContextVar("fastreq_pools")
+"""What the running task or thread is busy with."""
+
+
+class PoolBackend:
+    """One session of requests or niquests: its proxy, its pools, and which of their connections are idle."""
+
+    name: str
+
+    def __init__(self, key: SessionKey, socks: object, install: str) -> None:
+        self.key = key
+        self.proxy = read_proxy(key.proxy)
+        self.proxy_url = "" if self.proxy is None else self.proxy.url
+        self.phases = frozenset({"dns", "connect", "tls", "wait", "receive"})
+        if self.proxy is not None and self.proxy.scheme == "socks5":
+            if not isinstance(socks, type):
+                raise OptionError(f"proxy=socks5:// needs a package with backend {self.name}: use backend curl, or pip install {install}")
+            user = "" if self.proxy.user is None else f"{quote(self.proxy.user, safe='')}:{quote(self.proxy.password, safe='')}@"
+            self.proxy_url = f"socks5h://{user}{self.proxy.where}"
+            self.phases -= {"dns"}
+        self.lock = threading.Lock()
+        self._idle: OrderedDict[Any, None] = OrderedDict()
+        self._reserved = 0
+        self._closed = False
+
+    def reserve(self, concurrency: int) -> None:
+        """Size the pools (see `Backend.reserve`); where they must grow, exchanges in flight end on their old ones."""
+        if concurrency > self._reserved:
+            self._reserved = concurrency
+            self.close_idle(0)
+            self.mount(concurrency)
+
+    def mount(self, concurrency: int) -> None:
+        """Make new pools."""
+        raise NotImplementedError
+
+    def discard(self, connection: Any) -> None:
+        """Close an idle connection."""
+        raise NotImplementedError
+
+    def claim(self, connection: Any, trip: Trip) -> bool:
+        """Take a kept connection for an exchange; False where that wants a new one."""
+        with self.lock:
+            self._idle.pop(connection, None)
+            connection.trip = trip
+        return not trip.exchange.fresh
+
+    def rest(self, connection: Any, trip: Trip) -> None:
+        """Count a connection as idle, and close the oldest where these are too many."""
+        with self.lock:
+            if connection is not None and connection.trip is trip and connection.sock is not None:
+                self._idle[connection] = None
+        self.close_idle(2 * self._reserved)
+
+    def close_idle(self, most: int) -> None:
+        """Close the oldest idle connections."""
+        with self.lock:
+            while len(self._idle) > most:
+                self.discard(self._idle.popitem(last=False)[0])
+
+
+class Trip:
+    """One exchange, and the connection it has got.
+
+    Attributes:
+        connected: The connection to the origin stands, a tunnel and TLS included.
+        requested: The request may have left.
+    """
+
+    def __init__(self, backend: PoolBackend, exchange: Exchange, timing: Timing) -> None:
+        if backend._closed:  # noqa: SLF001 - of the same module
+            raise BackendError("connect", "the session is closed", sent=False)
+        self.backend, self.exchange, self.timing = backend, exchange, timing
+        self.where = place(*exchange.target.origin[1:])
+        self.connection: Any = None
+        self.connected = self.requested = False
+
+    def dial(self, connection: Any) -> None:
+        """Note that a new connection is about to be made."""
+        connection.trip, connection.served, self.connection = self, 0, connection
+        self.timing.domain_lookup_start = self.timing.connect_start = perf_counter()
+
+    def begin(self, connection: Any) -> None:
+        """Note the connection that the request is about to go out on."""
+        self.connection = connection
+        self.connected = self.requested = True
+        self.timing.reused = connection.served > 0
+        self.timing.encrypted = self.exchange.target.origin.scheme == "https"
+        connection.served += 1
+        self.timing.request_start = perf_counter()
+
+    def late(self) -> BackendError:
+        """Return the error of an exchange that had no connection in time."""
+        return BackendError("timeout", f"{self.where}: no connection within {self.exchange.connect_timeout or 0:g} s", sent=False)
+
+    def failed(self, error: BaseException) -> BackendError:
+        """Return what the exchange ended with before its answer: urllib3's exceptions come wrapped, what counts is the cause."""
+        if self.timing.reused and isinstance(error, RuntimeError):
+            # urllib3-future: bytes that nobody asked for wait on it.
+            return BackendError("connect", f"{self.where}: the kept connection cannot be used", sent=False, stale=True)
+        causes = _causes(error)
+        proxy = self.backend.proxy
+        if proxy is not None and not self.connected and not any(map(_distrusts, causes)):
+            return _refused(causes, proxy)
+        reason = next(filter(None, (self._meaning(cause) for cause in causes)), None)
+        if reason is None:
+            words = next((str(cause) for cause in causes if str(cause)), type(error).__name__)
+            reason = BackendError("protocol", f"{self.where}: malformed answer: {one_line(words, 120)}", sent=self.requested)
+        # What is no answer may be what the one before left behind: bytes beyond its length.
+        reason.stale = bool(self.timing.reused) and reason.kind in ("connect", "protocol")
+        return reason
+
+    def _meaning(self, cause: BaseException) -> BackendError | None:
+        if isinstance(cause, ssl.SSLError) and not self.connected:
+            return tls_error(cause, self.where)
+        if isinstance(cause, socket.gaierror | UnicodeError):
+            return lookup_error(cause, self.exchange.target.origin.host)
+        if isinstance(cause, http.client.RemoteDisconnected) or _CLOSED in str(cause):
+            return BackendError("connect", f"{self.where}: connection closed before an answer", sent=self.requested)
+        if isinstance(cause, ssl.SSLError | ConnectionError) or (isinstance(cause, OSError) and cause.errno is not None):
+            return connect_error(cause, self.where, sent=self.requested)
+        return None
+
+    def broken_off(self, error: Exception) -> BackendError:
+        """Return the error for a body that ended early or was malformed."""
+        if any(type(cause).__name__ == "DecodeError" for cause in _causes(error)):
+            # urllib3 refuses a long chain of content codings though it is not to decode them.
+            return BackendError("decoding", f"{self.where}: {one_line(str(error), 120)}")
+        return BackendError("protocol", f"{self.where}: the body broke off or was malformed")
+
+
+def strict(session: Any) -> Any:
+    """Have a session take nothing from the environment, and find no redirect: it would read its body to tell where that leads."""
+    session.trust_env = False
+    session.get_redirect_target = lambda _: None
+    return session
+
+
+class AdapterRules:
+    """What an adapter leaves to us: trust, and the credentials for a proxy, which may hold any character."""
+
+    backend: Any
+
+    def cert_verify(self, *_: Any, **__: Any) -> bool:
+        """Leave it to the TLS context."""
+        return False
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:  # noqa: ARG002 - the library's signature
+        """Return our credentials for the proxy."""
+        authorization = None if self.backend.proxy is None else self.backend.proxy.authorization
+        return {} if authorization is None else {"Proxy-Authorization": authorization}
+
+
+class NotingConnection:
+    """What our connections add to those of a pool."""
+
+    sock: Any
+    is_verified: bool
+    trip: Trip | None = None
+    served = 0
+
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether it can be used again; asked when it is taken from the pool."""
+        trip = TRIP.get(None)
+        return (trip is None or trip.backend.claim(self, trip)) and bool(super().is_connected)  # type: ignore[misc] # of the class it is mixed into
+
+    def putrequest(self, method: str, url: str, *args: Any, **more: Any) -> None:
+        """Send the URL as it is."""
+        target = TRIP.get().exchange.target
+        super().putrequest(method, target.path_query if url.startswith("/") else target.url, *args, **more)  # type: ignore[misc]
+
+
+def note(manager: Any, kind: type[NotingConnection], **more: Any) -> None:
+    """Have the pools of a manager make connections of a kind of ours; those of http.client get more attributes."""
+    for scheme, pool in manager.pool_classes_by_scheme.items():
+        plain = issubclass(pool.ConnectionCls, http.client.HTTPConnection)
+        connection = type("Connection", (kind, pool.ConnectionCls), more if plain else {})
+        manager.pool_classes_by_scheme = manager.pool_classes_by_scheme | {
+            scheme: type(pool.__name__, (pool,), {"ConnectionCls": connection})
+        }
+
+
+def prepare(exchange: Exchange, request: Any, headers: Any, skip: str) -> Any:
+    """Fill a prepared request of the library, and the mapping of headers that can hold a name twice."""
+    lines = framed(exchange)
+    request.method, request.url, request.body = exchange.method, f"{exchange.target.origin}/", exchange.content or None
+    names = {name.lower() for name, _ in lines.fields}
+    for name in ("User-Agent", "Accept-Encoding"):
+        if name.lower() not in names:
+            headers.add(name, skip)
+    if lines.host is not None:
+        headers.add("Host", lines.host)
+    for name, value in lines.fields:
+        headers.add(name, value)
+    request.headers = headers
+    return request
+
+
+def fields_of(lines: Iterable[tuple[str, str]]) -> tuple[tuple[bytes, bytes], ...]:
+    """Return the field lines of an answer, equal ones the same objects."""
+    return tuple(map(_LINES.__getitem__, lines))
+
+
+def _causes(error: BaseException) -> list[BaseException]:
+    """Return an exception and all that it wraps, the innermost first."""
+    seen: list[BaseException] = []
+    todo: list[object] = [error]
+    while todo:
+        item = todo.pop(0)
+        if isinstance(item, BaseException) and item not in seen:
+            seen.append(item)
+            todo += [getattr(item, "reason", None), getattr(item, "original_error", None), *item.args, item.__cause__, item.__context__]
+    return seen[::-1]
+
+
+def _distrusts(cause: BaseException) -> bool:
+    return isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+
+
+def _refused(causes: list[BaseException], proxy: ProxyServer) -> BackendError:
+    for cause in causes:
+        if isinstance(cause, socket.gaierror):
+            return proxy_error(lookup_error(cause, f"the proxy {proxy.host}").detail)
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return proxy_error(connect_error(cause, f"proxy {proxy.where}").detail)
+    words = next((str(cause) for cause in causes if "failed:" in str(cause)), None) or str(causes[0]) or type(causes[0]).__name__
+    return proxy_error(f"proxy {proxy.where}: {one_line(words, 120)}")

@@ -32,7 +32,7 @@ class OptionArguments(TypedDict, total=False):
     """Name every option a function takes; the meanings stand in `options.TABLE`."""
 
     backend: str
-    concurrency: int
+    concurrency: int | str
     concurrency_per_host: int | None
     rate_limit: float | str | None
     rate_limit_per_host: float | str | None

@@ -18,6 +18,7 @@ from fastreq_jupyter.options.checks import (
     callable_value,
     cert_value,
     choice,
+    concurrency_value,
     duration_value,
     header_pairs,
     http2_value,
@@ -52,8 +53,8 @@ RETURN_TYPES = ("dataframe", "json", "text", "content", "response")
 _ROWS: tuple[Option, ...] = (
     _option("backend", "auto", choice("backend", BACKENDS), "auto, curl, aiohttp, niquests or requests",
             "HTTP library; auto takes the first installed, in this order, that can do what is asked", metavar="NAME", group="Transport"),
-    _option("concurrency", 20, integer(1, CONCURRENCY), "a whole number from 1 to 1000",
-            "requests of this run in flight at once", flags=("-c",), metavar="N", group="Speed"),
+    _option("concurrency", 20, concurrency_value, 'a whole number from 1 to 1000, or "auto"',
+            "requests of this run in flight at once; auto finds, for each host, how many it does well", flags=("-c",), metavar="N", group="Speed"),
     _option("concurrency_per_host", None, integer(1, CONCURRENCY, none=True), "a whole number from 1 to 1000",
             "the same for each scheme, host and port", flags=("--per-host",), metavar="N", group="Speed"),
     _option("rate_limit", None, rate_value, 'requests per second above 0, or "60/min", "1000/h", "5/s"',
@@ -148,7 +149,7 @@ class Options:
     """Hold validated options; make one with `Options.of`. Attribute docs are those of `TABLE`."""
 
     backend: str = "auto"
-    concurrency: int = 20
+    concurrency: int | Literal["auto"] = 20
     concurrency_per_host: int | None = None
     rate_limit: Rate | None = None
     rate_limit_per_host: Rate | None = None

@@ -26,7 +26,7 @@ def anything(value: Any) -> Any:
     return value
 
 
-def choice(what: str, allowed: tuple[str, ...]) -> Check:
+def choice(allowed: tuple[str, ...]) -> Check:
     """Accept one of a few words, any case; a near miss is named."""
 
     def check(value: Any) -> str:
@@ -37,9 +37,6 @@ def choice(what: str, allowed: tuple[str, ...]) -> Check:
             return word
         if near := get_close_matches(word, allowed, n=1, cutoff=0.6):
             message = f"did you mean {near[0]}?"
-            raise TypeError(message)
-        if what == "backend" and word == "curl":
-            message = "the curl backend is not built yet"
             raise TypeError(message)
         raise ValueError
 

@@ -51,7 +51,7 @@ BACKENDS = ("auto", "curl", "aiohttp", "niquests", "requests")
 RETURN_TYPES = ("dataframe", "json", "text", "content", "response")
 
 _ROWS: tuple[Option, ...] = (
-    _option("backend", "auto", choice("backend", BACKENDS), "auto, curl, aiohttp, niquests or requests",
+    _option("backend", "auto", choice(BACKENDS), "auto, curl, aiohttp, niquests or requests",
             "HTTP library; auto takes the first installed, in this order, that can do what is asked", metavar="NAME", group="Transport"),
     _option("concurrency", 20, concurrency_value, 'a whole number from 1 to 1000, or "auto"',
             "requests of this run in flight at once; auto finds, for each host, how many it does well", flags=("-c",), metavar="N", group="Speed"),
@@ -105,7 +105,7 @@ _ROWS: tuple[Option, ...] = (
             flags=("-d",), secret=True, metavar="TEXT"),
     _option("cookies", None, mapping_value, "a mapping", "cookies for the origins of the given URLs", doors=IN_CODE, secret=True),
     _option("keys", None, anything, "one label per URL, no two equal", "index of the frame, keys of the dict", doors=IN_CODE),
-    _option("return_type", "dataframe", choice("return type", RETURN_TYPES), "dataframe, json, text, content or response",
+    _option("return_type", "dataframe", choice(RETURN_TYPES), "dataframe, json, text, content or response",
             "what a result is", flags=("--as",), metavar="TYPE", group="Results"),
     _option("parse_func", None, callable_value, "a plain function of one argument", "applied to each result", metavar="NAME",
             doors=IN_CODE, group="Results"),
@@ -134,9 +134,9 @@ _ROWS: tuple[Option, ...] = (
     _option("timings", False, strict_bool, "True or False", "columns of phases and http_version", switches={"--timings": True}, group="Results"),
     _option("response_headers", False, strict_bool, "True or False", "column of response headers",
             switches={"--response-headers": True}, group="Results"),
-    _option("progress", "auto", choice("progress", ("auto", "panel", "text", "none")), "auto, panel, text or none",
+    _option("progress", "auto", choice(("auto", "panel", "text", "none")), "auto, panel, text or none",
             "how progress is shown", metavar="HOW", group="Results"),
-    _option("loop", "auto", choice("loop", ("auto", "kernel", "thread")), "auto, kernel or thread",
+    _option("loop", "auto", choice(("auto", "kernel", "thread")), "auto, kernel or thread",
             "event loop the run lives on", metavar="WHERE", group="Transport"),
 )
 # fmt: on

@@ -24,7 +24,7 @@ _RISE = 1.02
 _NEAR = 0.95
 _DEVIATIONS = 2.5
 # The least deviation, as a share of the mean: a server that answers like clockwork must not be left for a millisecond.
-_EVEN = 0.1
+_EVEN = 0.2
 _EASED = 0.8
 # Where so many cuts, half of the limit, bring no more than this, the server is slower for reasons of its own.
 _CUTS, _HELPED = 3, 0.75

@@ -26,7 +26,7 @@ _LATE = 0.02
 
 
 class AutoLimit(NamedTuple):
-    """What ``concurrency="auto"`` has come to.
+    """What ``concurrency="auto"`` has come to so far.
 
     Attributes:
         limit: Requests in flight at most, all hosts together.

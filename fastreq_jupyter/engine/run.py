@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 
     from fastreq_jupyter.engine.attempt import Transport
+    from fastreq_jupyter.engine.autolimits import AutoLimit
     from fastreq_jupyter.engine.progress import Progress, UnderWay
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
@@ -98,6 +99,12 @@ class Run:
     def options(self) -> Options:
         """Return the options in force, changes by `update` included."""
         return self._scheduler.options
+
+    @property
+    def auto(self) -> AutoLimit | None:
+        """Return what ``concurrency="auto"`` has come to; None where the concurrency is a number."""
+        auto = self._scheduler.auto
+        return None if auto is None else auto.state
 
     @property
     def state(self) -> str:

@@ -34,7 +34,7 @@ _HELPS: Mapping[str, str] = {
     "data": "Sent with each URL as it stands, {{name}} filled in. <\u00a0./file.json alone sends a file.",
     "each": "One request per row of a table, Series, list or range; {{names}} are its columns.",
     "name": "What the result is called in the notebook.",
-    "concurrency": "requests in flight at once",
+    "concurrency": "requests in flight at once; auto finds how many suit the server",
     "concurrency_per_host": "requests in flight to one server at once",
     "rate_limit": "a second; or 60/min, 1000/h",
     "rate_limit_per_host": "the same for each server; goes on from run to run",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from fastreq_jupyter.engine.explanation import WORTH_SAYING
 from fastreq_jupyter.options import show_bytes, show_seconds
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ SHARES = (50, 95, 99)
 """Percentiles that are told of a run."""
 
 _KINDS_SHOWN = 4
+# What is over in a moment needs no advice.
+_WORTH_SECONDS = 1.0
 
 
 def figures(tally: Tally, scheduler: Scheduler, options: Options, notes: list[str]) -> dict[str, Any]:
@@ -92,4 +95,7 @@ def closing_line(summary: Mapping[str, Any]) -> str:
     auto = summary.get("auto")
     if auto is not None and auto["advice"] is not None:
         parts.append(f"auto came to -c {auto['advice']}")
+    advice = summary.get("advice")
+    if advice is not None and advice["gain"] > WORTH_SAYING and advice["gain"] * summary["elapsed_s"] >= _WORTH_SECONDS:
+        parts.append(advice["text"])
     return name + ", ".join(parts)

@@ -1,7 +1,7 @@
 # Two commands for a fresh machine with Python >= 3.11, make, node and npm:  make demo  and  make test.
 # Each sets up what it needs and keeps stamps in .make/, so that the next time is quick.
 
-.PHONY: help demo lab test check lint types front docs bench bench-page bench-readme pictures setup kernels oldest httpbin chromium requests clean
+.PHONY: help demo lab test check lint types front docs bench bench-page bench-tuning bench-readme pictures setup kernels oldest httpbin chromium requests clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -39,6 +39,7 @@ help:
 	@echo "make docs      write the generated parts of README.md anew"
 	@echo "make bench     benchmarks, half an hour; QUICK=1: minutes; WORKLOADS=\"200b h2\" CLIENTS=\"curl raw-*\" ROUNDS=3"
 	@echo "make bench-page  how smoothly the page draws, in a browser; make bench ends with it"
+	@echo "make bench-tuning  what concurrency=auto and the advice of a run's summary bring; make bench ends with it"
 	@echo "make bench-readme  write the last benchmarks into README.md and docs"
 	@echo "make pictures  screenshots for the README"
 	@echo "make clean     remove everything that make made"
@@ -85,10 +86,13 @@ PEERS := aiohttp niquests httpx requests pycurl fastreq2 fastreq3
 BENCH := PYTHONPATH=tests $(BIN)/python -m benchmarks.bench
 bench: setup $(STAMPS)/nginx $(PEERS:%=$(STAMPS)/bench-%)
 	@$(BENCH) $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) --workloads "$(WORKLOADS)" --clients "$(CLIENTS)"
-	@$(if $(QUICK)$(WORKLOADS),,$(MAKE) --no-print-directory bench-page)
+	@$(if $(QUICK)$(WORKLOADS),,$(MAKE) --no-print-directory bench-page bench-tuning)
 
 bench-page: setup chromium
 	@$(BIN)/python -m pytest -n 0 -s tests/benchmarks/page_frames.py
+
+bench-tuning: setup
+	@$(BIN)/python -m pytest -n 0 tests/benchmarks/tuning_runs.py
 
 bench-readme: setup
 	@$(BENCH) --write

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.backends.base import Backend, SessionKey, detect, open_backend
 from fastreq_jupyter.engine.attempt import Transport
+from fastreq_jupyter.engine.autolimits import most_in_flight
 from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.engine.run import Run
 from fastreq_jupyter.errors import InsecureWarning
@@ -82,7 +83,7 @@ class Engine:
 
         def open_session(key: SessionKey) -> Backend:
             session = self.session(key)
-            session.reserve(options.concurrency)
+            session.reserve(most_in_flight(options))
             return session
 
         # Whatever the backend must refuse is refused now, before anything is drawn.

@@ -87,6 +87,8 @@ class Tally:
     kept_bytes: int = 0
     errors: Counter[str] = field(default_factory=Counter)
     lag_s: float = 0.0
+    late_s: float = 0.0
+    cpu_s: float = 0.0
     due: float = 0.0
     notice: str | None = None
     started: float | None = None
@@ -118,7 +120,8 @@ class Tally:
             self._samples.popleft()
 
     def lagged(self, seconds: float) -> None:
-        """Remember how late the loop was."""
+        """Remember how late the loop was, at the worst and in all."""
+        self.late_s += max(0.0, seconds)
         self.lag_s = max(self.lag_s, seconds)
 
     def progress(self, *, in_flight: int = 0, at_rate: int = 0) -> Progress:

@@ -19,9 +19,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from math import nan
 from threading import Lock
-from time import perf_counter
+from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
+from fastreq_jupyter.engine.explanation import Circumstances, explain
 from fastreq_jupyter.engine.progress import Outcomes
 from fastreq_jupyter.engine.scheduler import Scheduler
 from fastreq_jupyter.engine.summary import closing_line, figures
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
 
     from fastreq_jupyter.engine.attempt import Transport
+    from fastreq_jupyter.engine.autolimits import AutoLimit
     from fastreq_jupyter.engine.progress import Progress, UnderWay
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
@@ -87,6 +89,7 @@ class Run:
         self._outcomes = Outcomes(plan)
         self._scheduler = Scheduler(plan, transport, self._outcomes, store=store, handoffs=handoffs)
         self._torn_down = False
+        self._explained: dict[str, Any] | None = None
         self._backend = transport.backend
 
     @property
@@ -98,6 +101,12 @@ class Run:
     def options(self) -> Options:
         """Return the options in force, changes by `update` included."""
         return self._scheduler.options
+
+    @property
+    def auto(self) -> AutoLimit | None:
+        """Return what ``concurrency="auto"`` has come to; None where the concurrency is a number."""
+        auto = self._scheduler.auto
+        return None if auto is None else auto.state
 
     @property
     def state(self) -> str:
@@ -145,13 +154,23 @@ class Run:
         """Return what the run came to so far: small, JSON, free of secrets."""
         notes = [*self.plan.notes, *(() if self._store is None else self._store.notes())]
         found = figures(self._outcomes.tally, self._scheduler, self.options, notes)
-        return {"run_id": self.id, "name": self.name, "state": self._state, "backend": self._backend, **found} | {
+        return {"run_id": self.id, "name": self.name, "state": self._state, "backend": self._backend, **found, **self._explanation()} | {
             "started_at": self._started_at.isoformat(timespec="milliseconds")
         }
 
     def closing_line(self) -> str:
         """Return the summary in one line."""
         return closing_line(self.summary())
+
+    def _explanation(self) -> dict[str, Any]:
+        """Return where the time went, once the run has ended; worked out at the first question."""
+        tally = self._outcomes.tally
+        if tally.ended is None or tally.started is None:
+            return {"time": {}, "advice": None}
+        if self._explained is None:
+            of = Circumstances(tally.started, tally.elapsed, max(1, len(self._scheduler.hosts)), tally.cpu_s, tally.late_s)
+            self._explained = explain(self._outcomes.rows(unfinished=False), self.options, of)
+        return self._explained
 
     def completed(self, since: int, most: int | None = None) -> list[Outcome]:
         """Return outcomes in the order in which they came to be, from the `since`-th on, `most` of them; an amended one comes again."""
@@ -268,6 +287,7 @@ class Run:
         """Return when every item drawn has its outcome and nothing is left behind."""
         tally, scheduler, loop = self._outcomes.tally, self._scheduler, self.loop
         tally.started = perf_counter()
+        computed = thread_time()
         self._beating = loop.call_later(_BEAT, self._beat, loop.time() + _BEAT)
         deadline = self.options.deadline
         last = None if deadline is None else loop.call_later(deadline, self._halt_late, deadline)
@@ -284,6 +304,7 @@ class Run:
             if last is not None:
                 last.cancel()
             await self._settle()
+            tally.cpu_s = thread_time() - computed
             tally.ended = perf_counter()
             if self._handoffs is not None:
                 self._handoffs.end()

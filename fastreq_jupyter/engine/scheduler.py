@@ -17,6 +17,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.engine.attempt import Job, Transport
+from fastreq_jupyter.engine.autolimits import AutoLimits
 from fastreq_jupyter.engine.chaining import Chain
 from fastreq_jupyter.engine.deadlines import Deadlines, absorb
 from fastreq_jupyter.engine.decide import conclude, cut_off, got_answer
@@ -26,6 +27,7 @@ from fastreq_jupyter.engine.progress import UnderWay
 from fastreq_jupyter.engine.source import Source
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import Deferred, Outcome, Request, Unsendable
+from fastreq_jupyter.policy.adaptive import START
 from fastreq_jupyter.policy.health import Health
 from fastreq_jupyter.redact import one_line
 
@@ -64,6 +66,7 @@ class Scheduler:
         source: What is drawn from.
         rate: The run's rate.
         hosts: What the run knows of each host it met.
+        auto: Sets the limits where `concurrency` is "auto", else None.
         stop: Kind and detail of the error that all unfinished rows get, once everything was halted.
         crash: A defect that ended the run.
     """
@@ -76,6 +79,7 @@ class Scheduler:
         self.source = Source(plan.requests, options.limit)
         self.rate = RateLimiter(options.rate_limit, options.rate_limit_burst)
         self.hosts: dict[Origin, HostQueue] = {}
+        self.auto: AutoLimits | None = None
         self.stop: tuple[str, str] | None = None
         self.crash: Exception | None = None
         self._total = plan.total
@@ -92,6 +96,8 @@ class Scheduler:
         self._idle: deque[asyncio.Future[None]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._active = 0
+        # So many workers are wanted.
+        self._slots = 0
         self._paused = False
         # Nothing forbids to start attempts: not paused, not halted, no worker too many.
         self._flowing = True
@@ -101,12 +107,14 @@ class Scheduler:
         """Return when every item has its outcome, or everything was halted and has ended."""
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines(self.options.attempt_timeout, self._under_way, self._tally.lagged)
-        self._resize(self.options.concurrency)
+        self._share_out()
         try:
             while self._workers:
                 await asyncio.wait(self._workers)
         finally:
             self._deadlines.stop()
+            if self.auto is not None:
+                self.auto.stop()
 
     def close(self) -> None:
         """Let go of hosts and timers."""
@@ -121,15 +129,14 @@ class Scheduler:
         self.options = options
         self.rate.retune(options.rate_limit, options.rate_limit_burst)
         for host in self.hosts.values():
-            host.cap = options.concurrency_per_host
-            host.health.concurrency = options.concurrency
             host.host.limit(self, options.rate_limit_per_host, options.rate_limit_burst)
-            host.pump()
-        self._resize(options.concurrency)
+        self._share_out()
 
     def set_paused(self, *, paused: bool) -> None:
         """Stop or go on starting attempts; those in flight end as they will."""
         self._paused = paused
+        if self.auto is not None:
+            self.auto.disturbed()
         self._look_again()
 
     def halt(self, kind: str, detail: str) -> None:
@@ -194,7 +201,7 @@ class Scheduler:
 
     async def _wait_for_job(self) -> Job | None:
         """Return a job that may start, as soon as there is one; None when there will be none any more."""
-        while self.stop is None and len(self._workers) <= self.options.concurrency:
+        while self.stop is None and len(self._workers) <= self._slots:
             job = self._next_job() if self._flowing else None
             if job is not None:
                 return job
@@ -290,9 +297,11 @@ class Scheduler:
 
     def _meet(self, origin: Origin) -> HostQueue:
         options = self.options
-        host = HostQueue(origin, Health(options.concurrency), cap=options.concurrency_per_host, tally=self._tally, ready=self._make_ready)
+        host = HostQueue(origin, Health(self._slots), cap=options.concurrency_per_host, tally=self._tally, ready=self._make_ready)
         host.host.limit(self, options.rate_limit_per_host, options.rate_limit_burst)
         self.hosts[origin] = host
+        if self.auto is not None:
+            self.auto.meet(host)
         return host
 
     # One attempt and its consequences
@@ -334,7 +343,7 @@ class Scheduler:
                 await self._store.finish(outcome, None if job.response is None else job.response.content)
             finally:
                 self._close(job, outcome)
-        if job.failure is not None or outcome is None or outcome.error is not None or not job.host.health.settled:
+        if self.auto is not None or job.failure is not None or outcome is None or outcome.error is not None or not job.host.health.settled:
             self._heed(job, verdict)
 
     def _close(self, job: Job, outcome: Outcome) -> None:
@@ -360,6 +369,8 @@ class Scheduler:
     def _heed(self, job: Job, verdict: Verdict) -> None:
         """Draw conclusions for the whole host."""
         host = job.host
+        if self.auto is not None:
+            self.auto.heed(job)
         status = None if job.failure is not None or job.response is None else job.response.status
         if status != _UNAVAILABLE:
             host.unavailable_in_row = 0
@@ -399,8 +410,30 @@ class Scheduler:
 
     # Waiting and waking
 
+    def _share_out(self) -> None:
+        """Give the run and its hosts the slots that the options ask for."""
+        options, auto = self.options, self.auto
+        if options.concurrency == "auto":
+            if auto is None:
+                auto = self.auto = AutoLimits(self._resize, options.concurrency_per_host)
+                self._resize(START)
+                for host in self.hosts.values():
+                    auto.meet(host)
+            else:
+                auto.bound(options.concurrency_per_host)
+            return
+        if auto is not None:
+            auto.stop()
+            self.auto = None
+        for host in self.hosts.values():
+            host.cap = options.concurrency_per_host
+            host.health.concurrency = options.concurrency
+            host.pump()
+        self._resize(options.concurrency)
+
     def _resize(self, concurrency: int) -> None:
         """Change how many requests may be in flight; surplus workers end after their attempt."""
+        self._slots = concurrency
         self._most_waiting = max(_LEAST_PARKED, 10 * concurrency)
         wanted = concurrency if self._total is None else min(concurrency, max(1, self._total))
         for _ in range(wanted - len(self._workers)):
@@ -412,7 +445,7 @@ class Scheduler:
 
     def _look_again(self) -> None:
         """Find out anew whether attempts may start, and let all sleeping workers look."""
-        self._flowing = not self._paused and self.stop is None and len(self._workers) <= self.options.concurrency
+        self._flowing = not self._paused and self.stop is None and len(self._workers) <= self._slots
         while self._idle:
             self._wake()
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
+from fastreq_jupyter.engine.explanation import WORTH_SAYING
 from fastreq_jupyter.options import show_bytes, show_seconds
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ SHARES = (50, 95, 99)
 """Percentiles that are told of a run."""
 
 _KINDS_SHOWN = 4
+# What is over in a moment needs no advice.
+_WORTH_SECONDS = 1.0
 
 
 def figures(tally: Tally, scheduler: Scheduler, options: Options, notes: list[str]) -> dict[str, Any]:
@@ -51,6 +54,8 @@ def figures(tally: Tally, scheduler: Scheduler, options: Options, notes: list[st
         "attempts": tally.attempts,
         "answered": tally.answered,
         "retried": tally.retried,
+        "concurrency": options.concurrency,
+        "auto": None if scheduler.auto is None else scheduler.auto.state._asdict(),
         "source_exhausted": source.exhausted and source.error is None and scheduler.stop is None,
         "breaker": {str(origin): host.health.trips for origin, host in list(scheduler.hosts.items()) if host.health.trips},
         "loop_lag_ms": round(tally.lag_s * 1000, 1),
@@ -86,4 +91,11 @@ def closing_line(summary: Mapping[str, Any]) -> str:
         parts.append(f"others x{sum(count for _, count in kinds[_KINDS_SHOWN:]):,}")
     if summary["retried"]:
         parts.append(f"{summary['retried']:,} {'retry' if summary['retried'] == 1 else 'retries'}")
-    return name + ", ".join([*parts, show_seconds(summary["elapsed_s"]), show_bytes(summary["bytes"])])
+    parts += [show_seconds(summary["elapsed_s"]), show_bytes(summary["bytes"])]
+    auto = summary.get("auto")
+    if auto is not None and auto["advice"] is not None:
+        parts.append(f"auto came to -c {auto['advice']}")
+    advice = summary.get("advice")
+    if advice is not None and advice["gain"] > WORTH_SAYING and advice["gain"] * summary["elapsed_s"] >= _WORTH_SECONDS:
+        parts.append(advice["text"])
+    return name + ", ".join(parts)

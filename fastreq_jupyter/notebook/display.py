@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastreq_jupyter.client.call import Display
+    from fastreq_jupyter.engine.autolimits import AutoLimit
     from fastreq_jupyter.engine.progress import Progress
     from fastreq_jupyter.engine.run import Run
     from fastreq_jupyter.model import Item
@@ -44,19 +45,27 @@ _STEP = 0.1
 _BAR = 20
 
 
-def progress_line(progress: Progress, *, name: str | None = None, state: str = "RUNNING") -> str:
-    """Return ``orders: 1,234 of 5,000 done, 1,230 ok, 4 failed, 12 retried, 87/s, 43 s left``."""
+def progress_line(progress: Progress, *, name: str | None = None, state: str = "RUNNING", auto: AutoLimit | None = None) -> str:
+    """Return ``orders: 1,234 of 5,000 done, 1,230 ok, 4 failed, 12 retried, 87/s, 43 s left``.
+
+    Args:
+        progress: How far the run is.
+        name: Its name.
+        state: Its state.
+        auto: The limit of requests in flight, where it is not a number that the user gave.
+    """
     p = progress
     count = f"{p.done:,} of {p.total:,} done" if p.total is not None else f"{p.done:,} done"
     parts = [count, f"{p.ok:,} ok", f"{p.failed:,} failed"]
     if p.retried:
         parts.append(f"{p.retried:,} retried")
-    parts += [f"{p.in_flight} in flight", f"{p.per_second:.0f}/s" if p.per_second >= 10 else f"{p.per_second:.1f}/s"]  # noqa: PLR2004 - a tenth tells something below ten
+    limit = "" if auto is None else f" of {auto.limit}"
+    parts += [f"{p.in_flight}{limit} in flight", f"{p.per_second:.0f}/s" if p.per_second >= 10 else f"{p.per_second:.1f}/s"]  # noqa: PLR2004 - a tenth tells something below ten
     parts.append(show_bytes(p.bytes))
     if p.eta_s is not None and p.done != p.total:
         parts.append(f"{show_seconds(p.eta_s)} left")
     said = state.lower() if state in ("PAUSED", "CANCELLING") else None
-    notices = "".join(f" | {one_line(text, 120)}" for text in (said, p.notice) if text)
+    notices = "".join(f" | {one_line(text, 120)}" for text in (said, p.notice, auto and f"auto: {auto.reason}") if text)
     return f"{name + ': ' if name else ''}{', '.join(parts)}{notices}"
 
 
@@ -80,7 +89,7 @@ class _Line:
         if now < self._next:
             return
         self._next = now + _STEP * 0.9
-        line = progress_line(run.progress, name=run.name, state=run.state)
+        line = progress_line(run.progress, name=run.name, state=run.state, auto=run.auto)
         if line != self._shown:
             self._draw(line)
             self._shown = line

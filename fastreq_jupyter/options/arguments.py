@@ -33,7 +33,7 @@ class OptionArguments(TypedDict, total=False):
 
     # What stands from here to the end mark is made by `make docs`: arguments
     backend: str
-    concurrency: int
+    concurrency: int | str
     concurrency_per_host: int | None
     rate_limit: float | str | None
     rate_limit_per_host: float | str | None

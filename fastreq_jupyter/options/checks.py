@@ -59,6 +59,14 @@ def integer(low: int, high: int, *, none: bool = False) -> Check:
     return check
 
 
+def concurrency_value(value: Any) -> int | str:
+    """Accept a whole number from 1 to 1000, or "auto"."""
+    if isinstance(value, str) and value.lower() == "auto":
+        return "auto"
+    number: int = integer(1, CONCURRENCY)(value)
+    return number
+
+
 def duration_value(low: float, high: float, *, none: bool = False) -> Check:
     """Accept seconds or a text with a unit."""
 

@@ -17,6 +17,7 @@ from fastreq_jupyter.options.checks import (
     auth_value,
     callable_value,
     cert_value,
+    concurrency_value,
     duration_value,
     header_pairs,
     http2_value,
@@ -63,8 +64,9 @@ class Options:
         "auto", choices=BACKENDS, takes="str", allowed="auto, curl, aiohttp, niquests or requests",
         help="HTTP library; auto takes the first installed, in this order, that can do what is asked", metavar="NAME", group="Transport",
     )
-    concurrency: int = option(
-        20, integer(1, CONCURRENCY), takes="int", allowed="a whole number from 1 to 1000", help="requests of this run in flight at once",
+    concurrency: int | Literal["auto"] = option(
+        20, concurrency_value, takes="int | str", allowed='a whole number from 1 to 1000, or "auto"',
+        help="requests of this run in flight at once; auto finds how many suit each server",
         flags=("-c",), metavar="N", group="Speed",
     )
     concurrency_per_host: int | None = option(

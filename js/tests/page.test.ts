@@ -168,7 +168,7 @@ test("buttons send commands, and a refused setting is said beside its field", as
   const [pause] = document.querySelectorAll<HTMLButtonElement>("button");
   pause?.click();
   expect(line.sent[0]).toMatchObject({ do: "pause" });
-  const field = document.querySelector<HTMLInputElement>("input[type=number]");
+  const field = document.querySelector<HTMLInputElement>(".fr-settings input");
   if (!field) throw new Error("no field");
   field.value = "5000";
   field.dispatchEvent(new Event("change"));
@@ -184,6 +184,22 @@ test("buttons send commands, and a refused setting is said beside its field", as
   await Promise.resolve();
   expect(field.getAttribute("aria-invalid")).toBe("true");
   expect(document.querySelector(".fr-error")?.textContent).toBe("give 1 to 1000");
+});
+
+test("what auto has come to stands in the note while the run goes on", () => {
+  tell({
+    state: "RUNNING",
+    settings: { concurrency: "auto", auto: "auto 24: 48 brought no more", rate_limit: "" },
+  });
+  const controls = new Controls(store);
+  document.body.append(controls.element);
+  controls.draw(0);
+  const told = document.querySelector<HTMLElement>(".fr-note");
+  expect(told?.textContent).toBe("auto 24: 48 brought no more");
+  expect(document.querySelector<HTMLInputElement>(".fr-settings input")?.value).toBe("auto");
+  tell({ state: "RUNNING" });
+  controls.draw(0);
+  expect(told?.hidden).toBe(true);
 });
 
 test("a finished run offers to send its failures again, and nothing else", () => {

@@ -48,8 +48,8 @@ def test_no_key_in_the_panel_is_a_shortcut_of_the_notebook(app: str, request: py
         ".fr-frame table",
         "[type=search]",
         ".fr-filters select",
-        "[type=number]",
-        ".fr-settings [type=text]",
+        ".fr-settings label:first-child [type=text]",
+        ".fr-settings label:last-child [type=text]",
         "th button",
         ".fr-tool",
     )

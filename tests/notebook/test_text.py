@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from fastreq_jupyter.engine.autolimits import AutoLimit
 from fastreq_jupyter.engine.progress import Progress
 from fastreq_jupyter.notebook.display import TerminalText, progress_line
 
@@ -20,7 +21,7 @@ def progress(**changes):
 
 
 def run_of(**changes):
-    return SimpleNamespace(progress=progress(**changes), name="orders", state="RUNNING")
+    return SimpleNamespace(progress=progress(**changes), name="orders", state="RUNNING", auto=None)
 
 
 class Clock:
@@ -34,6 +35,12 @@ def test_the_line_tells_how_far_it_is():
     assert progress_line(progress(), name="orders") == (
         "orders: 1,234 of 5,000 done, 1,230 ok, 4 failed, 12 retried, 20 in flight, 87/s, 12 MB, 43 s left"
     )
+
+
+def test_the_limit_that_auto_set_is_told_with_its_reason():
+    line = progress_line(progress(), auto=AutoLimit(24, "48 brought no more than 24", 24))
+    assert ", 20 of 24 in flight, " in line
+    assert line.endswith(" | auto: 48 brought no more than 24")
 
 
 def test_an_unknown_total_is_left_out():

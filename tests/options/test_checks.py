@@ -20,7 +20,7 @@ ANY = st.recursive(
 @pytest.mark.parametrize(
     ("given_", "wanted"),
     [
-        ({"concurrency": "50"}, 50), ({"concurrency": np.int64(50)}, 50), ({"concurrency": 1000}, 1000), ({"max_retries": 0}, 0), ({"limit": 0}, 0),
+        ({"concurrency": "50"}, 50), ({"concurrency": np.int64(50)}, 50), ({"concurrency": 1000}, 1000), ({"concurrency": "AUTO"}, "auto"), ({"max_retries": 0}, 0), ({"limit": 0}, 0),
         ({"timeout": "90s"}, 90.0), ({"timeout": np.float64(1.5)}, 1.5), ({"deadline": "2 h"}, 7200.0), ({"max_body": "10MB"}, 10_000_000),
         ({"rate_limit": 5}, Rate(5.0)), ({"rate_limit": "60/min"}, Rate(60.0, 60.0, whole=True)), ({"rate_limit": None}, None),
         ({"max_failures": "5%"}, Share(fraction=0.05)), ({"max_failures": "NONE"}, "none"), ({"check": True}, Share(count=0)), ({"check": False}, None),
@@ -40,7 +40,7 @@ def test_value_is_read(given_, wanted):
     [
         *[
             ("concurrency", value)
-            for value in (0, -1, 1001, 10**9, nan, inf, 2.5, "ten", "", None, True, [], "5" * 5000, b"5", "1" * 10**6)
+            for value in (0, -1, 1001, 10**9, nan, inf, 2.5, "ten", "automatic", "", None, True, [], "5" * 5000, b"5", "1" * 10**6)
         ],
         *[("timeout", value) for value in (0, -1, nan, inf, "ten", "", True, [], "5 parsecs", 10**400, "9" * 400)],
         *[("rate_limit", value) for value in (0, -1, nan, inf, "ten", "", True, "0/s", "2.5/s", "5/fortnight", 10**9)],

@@ -116,7 +116,7 @@ def progress(**changed: object) -> Progress:
 
 def status(state: str = "RUNNING", **changed: object) -> Status:
     """What is said about such a run."""
-    return Status(state, progress(**changed), {"concurrency": 20, "rate_limit": ""})
+    return Status(state, progress(**changed), {"concurrency": 20, "auto": "", "rate_limit": ""})
 
 
 def fed(outcomes: Iterable[Outcome], *, row_limit: int = 1000) -> Feed:

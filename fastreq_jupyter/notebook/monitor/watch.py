@@ -14,6 +14,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.notebook.monitor.feed import Feed, Message, Status
+from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,7 +158,12 @@ class Watch:
 
 
 def _status_of(run: Run, said: str) -> Status:
-    settings = {"concurrency": run.options.concurrency, "rate_limit": _shown_rate(run.options.rate_limit)}
+    auto = run.auto
+    settings = {
+        "concurrency": run.options.concurrency,
+        "auto": "" if auto is None else f"auto {auto.limit}: {one_line(auto.reason, 80)}",
+        "rate_limit": _shown_rate(run.options.rate_limit),
+    }
     closing = "; ".join(filter(None, (run.closing_line(), said))) if run.done else None
     return Status(run.state, run.progress, settings, closing)
 

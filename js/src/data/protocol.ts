@@ -26,7 +26,9 @@ export interface Progress {
 }
 
 export interface Settings {
-  concurrency: number;
+  concurrency: number | "auto";
+  /** What "auto" has come to, and why, for people; empty for a number. */
+  auto: string;
   rate_limit: string;
 }
 

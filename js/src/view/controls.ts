@@ -70,7 +70,7 @@ export class Controls {
   constructor(store: Store) {
     this.#store = store;
     this.#fields = {
-      concurrency: new Field("Concurrency", { type: "number", min: 1, max: 1000, size: 5 }, (value) =>
+      concurrency: new Field("Concurrency", { type: "text", size: 5 }, (value) =>
         this.#command({ do: "update", concurrency: value }),
       ),
       rate_limit: new Field("Rate", { type: "text", placeholder: "no limit", size: 8 }, (value) =>
@@ -185,7 +185,7 @@ export class Controls {
         ? `The kernel stopped before this run ended. ${count(model.head.progress.done)} requests had finished.`
         : "",
       silent ? `No news from the kernel for ${seconds(silent)}: it is busy in a cell.` : "",
-      model.finished ? (model.head.closing ?? "") : (model.head.progress.notice ?? ""),
+      ...(model.finished ? [model.head.closing] : [model.head.progress.notice, model.head.settings.auto]),
       model.known >= model.head.row_limit
         ? `The first ${count(model.head.row_limit)} requests are listed; all are in the frame.`
         : "",

@@ -1,0 +1,214 @@
+"""Where the time of a run went, and the one setting that would help most; worked out once, from the outcomes at its end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fastreq_jupyter.policy.adaptive import MOST
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from fastreq_jupyter.model import Outcome
+    from fastreq_jupyter.options import Options
+
+__all__ = ["WORTH_SAYING", "Circumstances", "explain"]
+
+WORTH_SAYING = 0.2
+"""Share of a run's time that an advice must save to be shown where nobody asked for it."""
+
+# Three times as many at once is as far as one run tells anything of the next.
+_FURTHER = 3
+_TOO_MANY = (429, 503)
+# A thread that computes for this share of the time has none left for more requests at once.
+_BUSY = 0.8
+
+
+class Circumstances(NamedTuple):
+    """What is known of a run besides its outcomes.
+
+    Attributes:
+        started: When it began, seconds of `time.perf_counter`.
+        elapsed: Seconds it took.
+        hosts: How many it sent to.
+        cpu: Seconds its thread computed.
+        late: Seconds its loop was late, as far as was seen.
+    """
+
+    started: float
+    elapsed: float
+    hosts: int
+    cpu: float
+    late: float
+
+
+@dataclass(slots=True)
+class _Sums:
+    """Seconds of all requests together, from the beginning of the run to the end of each, by what they were spent on."""
+
+    requests: int = 0
+    turn: float = 0.0
+    """Until a request was drawn from the source: all slots were taken."""
+    queued: float = 0.0
+    """From then on, for a slot of its host or for a rate."""
+    connect: float = 0.0
+    server: float = 0.0
+    download: float = 0.0
+    retries: float = 0.0
+    attempts: float = 0.0
+    longest: float = 0.0
+    """The longest attempt."""
+    first_tries: float = 0.0
+    """When the last first try had ended, seconds from the beginning."""
+    refused: int = 0
+    """Attempts that ended with 429, 503 or a timeout."""
+
+
+class _Advice(NamedTuple):
+    """One setting and what it would save, as a share of the run's time."""
+
+    gain: float
+    text: str
+    option: str | None = None
+    value: Any = None
+
+
+def explain(outcomes: Iterable[Outcome], options: Options, of: Circumstances) -> dict[str, Any]:
+    """Return what `Run.summary` says of a finished run: ``time`` and ``advice``, small JSON.
+
+    Args:
+        outcomes: Of all its requests; those taken over from an earlier run do not count.
+        options: In force at its end.
+        of: What else is known.
+
+    Returns:
+        ``time``: for slot, rate, connect, server, download, retries and ourselves the mean seconds of a request between the
+        beginning of the run and its own end, and their share; for loop_lag seconds and share of the run, within the others.
+        ``advice``: text, option, value and the expected gain as a share of the run's time; None where nothing was sent.
+    """
+    sums = _summed(outcomes, of.started)
+    if not sums.requests or of.elapsed <= 0:
+        return {"time": {}, "advice": None}
+    parts = _parts(sums, options)
+    whole = max(sum(parts.values()), 1e-9)
+    time = {name: {"s": round(seconds / sums.requests, 4), "share": round(seconds / whole, 3)} for name, seconds in parts.items()}
+    time["loop_lag"] = {"s": round(of.late, 4), "share": round(min(1.0, of.late / of.elapsed), 3)}
+    choices = (_more_slots(sums, options, of), _no_rate(sums, options, of), _no_retries(sums, of), _own_loop(options, of))
+    best = max(choices, key=lambda advice: advice.gain)
+    if best.gain <= WORTH_SAYING:
+        best = _Advice(0.0, _largest(parts, whole, of))
+    return {"time": time, "advice": {"text": best.text, "option": best.option, "value": best.value, "gain": round(max(0.0, best.gain), 2)}}
+
+
+def _summed(outcomes: Iterable[Outcome], started: float) -> _Sums:
+    sums = _Sums()
+    for outcome in outcomes:
+        attempts = outcome.attempts
+        if not attempts or attempts[0].start < started:
+            continue
+        first = attempts[0]
+        sums.requests += 1
+        sums.turn += max(0.0, first.start - first.queued - started)
+        sums.first_tries = max(sums.first_tries, first.end - started)
+        for attempt in attempts:
+            takes = attempt.end - attempt.start
+            sums.queued += attempt.queued
+            sums.retries += attempt.retry_wait
+            sums.attempts += takes
+            sums.longest = max(sums.longest, takes)
+            sums.refused += attempt.status in _TOO_MANY or attempt.error == "timeout"
+            for hop in attempt.hops:
+                # Marks that the backend cannot see are NaN, for which no comparison holds: the time falls to what comes next.
+                sent = hop.request_start if hop.request_start >= 0 else hop.fetch_start
+                answered = hop.response_start if hop.response_start >= 0 else hop.response_end
+                if not hop.reused:
+                    sums.connect += sent - hop.fetch_start
+                sums.server += answered - sent
+                sums.download += hop.response_end - answered
+    return sums
+
+
+def _parts(sums: _Sums, options: Options) -> dict[str, float]:
+    """Return seconds of all requests together, by what they were spent on."""
+    rated = _rate_option(options) is not None
+    # Who waits for a slot waits for what those do who hold one: the rate, or the server.
+    due_to_rate = sums.queued / max(sums.queued + sums.attempts, 1e-9) if rated else 0.0
+    known = sums.connect + sums.server + sums.download
+    return {
+        "slot": sums.turn * (1 - due_to_rate) + (0.0 if rated else sums.queued),
+        "rate": sums.turn * due_to_rate + (sums.queued if rated else 0.0),
+        "connect": sums.connect,
+        "server": sums.server,
+        "download": sums.download,
+        "retries": sums.retries,
+        "ourselves": max(0.0, sums.attempts - known),
+    }
+
+
+def _slots(options: Options, of: Circumstances) -> tuple[int, str]:
+    """Return how many requests could be in flight, and the flag that bounds them."""
+    most = MOST if options.concurrency == "auto" else options.concurrency
+    per_host = options.concurrency_per_host
+    if per_host is not None and per_host * of.hosts < most:
+        return per_host * of.hosts, "concurrency_per_host"
+    return most, "concurrency"
+
+
+def _more_slots(sums: _Sums, options: Options, of: Circumstances) -> _Advice:
+    slots, option = _slots(options, of)
+    more = min(_FURTHER * slots, MOST, sums.requests)
+    held_by_rate = _rate_option(options) is not None and sums.queued > sums.attempts
+    if (options.concurrency == "auto" and option == "concurrency") or more <= slots or sums.refused or held_by_rate:
+        return _Advice(0.0, "")
+    takes = max(of.elapsed - sums.attempts / slots + sums.attempts / more, of.cpu, sums.longest)
+    gain = 1 - takes / of.elapsed
+    value = more if option == "concurrency" else max(1, more // of.hosts)
+    flag = "-c" if option == "concurrency" else "--per-host"
+    return _Advice(gain, f"{flag} {value} would save about {_percent(gain)} if the server keeps pace", option, value)
+
+
+def _no_rate(sums: _Sums, options: Options, of: Circumstances) -> _Advice:
+    option = _rate_option(options)
+    if option is None or sums.queued <= sums.attempts * WORTH_SAYING:
+        return _Advice(0.0, "")
+    gain = 1 - max(sums.attempts / min(_slots(options, of)[0], sums.requests), of.cpu, sums.longest) / of.elapsed
+    return _Advice(gain, f"{option} is what you wait for: without it about {_percent(gain)} less", option)
+
+
+def _no_retries(sums: _Sums, of: Circumstances) -> _Advice:
+    gain = 1 - sums.first_tries / of.elapsed if sums.retries else 0.0
+    return _Advice(gain, f"retries, and the waits before them, take the last {_percent(gain)}: max_retries bounds them", "max_retries", 0)
+
+
+def _own_loop(options: Options, of: Circumstances) -> _Advice:
+    gain = min(1.0, of.late / of.elapsed) if options.loop != "thread" else 0.0
+    return _Advice(gain, f'other work held the loop up for {_percent(gain)}: loop="thread" goes on beside it', "loop", "thread")
+
+
+def _largest(parts: dict[str, float], whole: float, of: Circumstances) -> str:
+    """Return what takes most, where no setting of ours would change much."""
+    computing = of.cpu / of.elapsed
+    if computing > _BUSY:
+        return f"our own work takes {_percent(computing)}"
+    names = {
+        "server": "the server takes",
+        "download": "the download takes",
+        "connect": "connecting takes",
+        "ourselves": "our own work takes",
+        "retries": "waiting for retries takes",
+        "rate": "waiting for the rate takes",
+        "slot": "waiting for a slot takes",
+    }
+    name = max(names, key=lambda name: parts[name])
+    return f"{names[name]} {_percent(parts[name] / whole)}"
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.0f} %"
+
+
+def _rate_option(options: Options) -> str | None:
+    if options.rate_limit is not None:
+        return "rate_limit"
+    return "rate_limit_per_host" if options.rate_limit_per_host is not None else None

@@ -1,0 +1,278 @@
+"""How many requests at once suit one host, found by trying: ``concurrency="auto"``.
+
+An answer's time to first byte, status 503 and timeouts set the limit; 429 sets the rate and is no matter of this file.
+Answers are judged window by window. Until the first sign of too many the limit doubles; then it goes up by a tenth, at
+least 1, where that brings throughput, and after a refusal halfway back to what was refused. A window lasts a whole
+number of rounds of the limit, because a server of even pace answers in bursts: 2 rounds and 20 answers while the limit is
+looked for, 1 s as well once it was found. What was sent before the limit changed says nothing about it.
+"""
+
+from __future__ import annotations
+
+from math import ceil, sqrt
+from typing import NamedTuple
+
+__all__ = ["LEAST", "MOST", "START", "Adaptive"]
+
+LEAST, START, MOST = 4, 8, 200
+
+_ANSWERS = 20
+_ROUNDS = 2
+_SECONDS = 1.0
+_USED = 0.8
+_RISE = 1.02
+_NEAR = 0.95
+_DEVIATIONS = 2.5
+# The least deviation, as a share of the mean: a server that answers like clockwork must not be left for a millisecond.
+_EVEN = 0.2
+_EASED = 0.8
+# Where so many cuts, half of the limit, bring no more than this, the server is slower for reasons of its own.
+_CUTS, _HELPED = 3, 0.75
+_NEWEST = 0.2
+# Share of a window in which the loop was late, from which on the window does not count.
+_LATE = 0.1
+_FIRST_PATIENCE, _LONGEST_PATIENCE = 8, 64
+
+
+class _Pace(NamedTuple):
+    """Answers a second, measured twice.
+
+    Attributes:
+        counted: Answers by the seconds they came in; a burst more or less makes a difference.
+        reckoned: Requests in flight by the mean time one took (Little's law); the quick ones come first.
+    """
+
+    counted: float
+    reckoned: float
+
+    def above(self, other: _Pace) -> bool:
+        """Tell whether it is faster, by either measure."""
+        return self.counted >= _RISE * other.counted and self.reckoned >= _RISE * other.reckoned
+
+
+class _Window(NamedTuple):
+    """What one window showed.
+
+    Attributes:
+        limit: The limit during it.
+        pace: Answers a second.
+        mean, variance: Of the time to first byte, seconds.
+        used: Requests in flight, the mean of what each answer saw.
+    """
+
+    limit: int
+    pace: _Pace
+    mean: float
+    variance: float
+    used: float
+
+
+class Adaptive:
+    """The limit of requests in flight to one host.
+
+    Attributes:
+        limit: Requests in flight at most, 4 to 200.
+        reason: Why it is what it is, a few words.
+        advice: Smallest limit that came within 5 % of the best throughput measured; None before anything was.
+    """
+
+    def __init__(self) -> None:
+        self.limit = START
+        self.reason = "the beginning"
+        self.advice: int | None = None
+        self._best = 0.0
+        self._doubling = True
+        self._refused_at: int | None = None
+        self._held = LEAST
+        # Windows before the limit was changed, to judge what the changes brought.
+        self._grown_from: _Window | None = None
+        self._cuts: list[_Window] = []
+        self._mean: float | None = None
+        self._variance = 0.0
+        self._patience = _FIRST_PATIENCE
+        self._hold = 0
+        self._sign = ""
+        self._since = float("-inf")
+        self._just_cut = False
+        # The window, see `_restart`.
+        self._first: float | None = None
+        self._answers = self._refusals = self._used = 0
+        self._sum = self._squares = self._taken = self._lag = 0.0
+
+    def answered(self, now: float, *, began: float, wait: float, in_flight: int) -> bool:
+        """Take note of an answer that is neither 429 nor 503.
+
+        Args:
+            now: Seconds of a monotonic clock, the same for all calls.
+            began: When its attempt was started, same clock.
+            wait: Seconds from the request to the first byte of the answer.
+            in_flight: Requests in flight at that moment, this one included.
+
+        Returns:
+            True when the limit changed.
+        """
+        if began < self._since:
+            return False
+        if self._first is None:
+            # The first answer only starts the clock: n answers after it took n intervals.
+            self._first = now
+            return False
+        self._answers += 1
+        self._sum += wait
+        self._squares += wait * wait
+        self._taken += now - began
+        self._used += in_flight
+        if not self._over(now - self._first):
+            return False
+        return self._judge(now)
+
+    def refused(self, now: float, *, began: float, why: str) -> bool:
+        """Take note of a 503 or a timeout: the limit is halved, once a window.
+
+        Args:
+            now: Seconds of a monotonic clock, the same for all calls.
+            began: When its attempt was started, same clock.
+            why: What came, a few words.
+
+        Returns:
+            True when the limit changed.
+        """
+        if began < self._since:
+            return False
+        self._refusals += 1
+        if self._just_cut and self._refusals < _ANSWERS:
+            return False
+        self._refused_at = max(LEAST + 1, min(self.limit, self._refused_at or MOST))
+        self._held = min(self._held, self._refused_at - 1)
+        self._cuts.clear()
+        self._just_cut = True
+        self._be_patient(f"{why} at {self.limit}")
+        return self._set(max(LEAST, self.limit // 2), self._sign, now)
+
+    def late(self, seconds: float) -> None:
+        """Take note that the loop was late, so that what is measured at present may be our own slowness."""
+        self._lag += seconds
+
+    def disturbed(self) -> None:
+        """Begin the window anew: the host asked to wait, or the run was paused."""
+        self._restart()
+
+    def _restart(self) -> None:
+        self._first = None
+        self._answers = self._refusals = self._used = 0
+        self._sum = self._squares = self._taken = self._lag = 0.0
+
+    def _over(self, seconds: float) -> bool:
+        """Tell whether the window has seen enough."""
+        answers, limit = self._answers, self.limit
+        if answers % limit or answers < max(_ANSWERS, _ROUNDS * limit):
+            return False
+        return self._doubling or self._climbing or seconds >= _SECONDS
+
+    def _measured(self, now: float) -> _Window | None:
+        """End the window and return what it showed, None where the loop was too late for it to count."""
+        answers, seconds = self._answers, max(now - (self._first or now), 1e-9)
+        mean = self._sum / answers
+        variance = max(0.0, self._squares / answers - mean * mean)
+        pace = _Pace(answers / seconds, self._used / max(self._taken, 1e-9))
+        window = _Window(self.limit, pace, mean, variance, self._used / answers)
+        counts = self._lag <= _LATE * seconds
+        self._restart()
+        return window if counts else None
+
+    def _judge(self, now: float) -> bool:
+        """End the window and draw conclusions from it."""
+        window = self._measured(now)
+        if window is None:
+            return False
+        limit, mean, grown_from = self.limit, window.mean, self._grown_from
+        self._grown_from = None
+        self._just_cut = False
+        self._held = max(self._held, limit)
+        slow = self._mean is not None and mean > self._mean + _DEVIATIONS * max(sqrt(self._variance), _EVEN * self._mean)
+        if grown_from is not None and not window.pace.above(grown_from.pace):
+            self._be_patient(f"{limit} brought no more than {grown_from.limit}")
+            if self._refused_at is not None:
+                self._refused_at = grown_from.limit + 1
+            return self._set(grown_from.limit, self._sign, now)
+        self._keep_best(min(window.pace))
+        if slow:
+            return self._shrink(now, window)
+        self._cuts.clear()
+        self._learn(window)
+        if grown_from is not None:
+            self._patience = _FIRST_PATIENCE
+            if self._refused_at is not None and limit >= self._refused_at:
+                self._refused_at = None
+        return self._grow(now, window)
+
+    def _shrink(self, now: float, window: _Window) -> bool:
+        """Allow a fifth less, unless having done so did not help."""
+        self._cuts.append(window)
+        first = self._cuts[0]
+        if len(self._cuts) > _CUTS and window.mean > _HELPED * first.mean:
+            self._cuts.clear()
+            self._mean, self._variance = window.mean, window.variance
+            self._sign = "answers take longer at any number"
+            return self._set(first.limit, self._sign, now)
+        self._be_patient(f"answers took {_ms(window.mean)} at {window.limit}, {_ms(self._mean)} before")
+        return self._set(max(LEAST, ceil(_EASED * window.limit)), self._sign, now)
+
+    def _grow(self, now: float, window: _Window) -> bool:
+        """Allow more where all that is allowed was used and nothing speaks against it."""
+        limit, refused_at = self.limit, self._refused_at
+        if window.used < _USED * limit:
+            self.reason = f"{window.used:.0f} of {limit} used"
+            return False
+        if limit >= MOST:
+            self.reason = "the most that auto tries"
+            return False
+        if refused_at is not None and limit < refused_at - 1:
+            wanted = min(max(self._held, (limit + refused_at) // 2), refused_at - 1)
+        elif self._hold:
+            self._hold -= 1
+            self.reason = self._sign
+            return False
+        elif self._doubling:
+            wanted = 2 * limit
+        else:
+            wanted = limit + (max(1, limit // 10) if refused_at is None else 1)
+        self._grown_from = window
+        return self._set(min(wanted, MOST), f"more is tried, {limit} gave {min(window.pace):.0f}/s", now)
+
+    @property
+    def _climbing(self) -> bool:
+        """Tell whether the limit is on its way back to what was refused."""
+        return self._refused_at is not None and self.limit < self._refused_at - 1
+
+    def _be_patient(self, sign: str) -> None:
+        """End the doubling, and wait longer before more is tried again."""
+        self._grown_from = None
+        self._doubling = False
+        self._sign = sign
+        self._hold = self._patience
+        self._patience = min(2 * self._patience, _LONGEST_PATIENCE)
+
+    def _keep_best(self, per_second: float) -> None:
+        fewer = self.advice is not None and self.limit < self.advice
+        if per_second * _NEAR > self._best or (fewer and per_second >= _NEAR * self._best):
+            self.advice = self.limit
+        self._best = max(per_second, self._best)
+
+    def _learn(self, window: _Window) -> None:
+        """Let the past know what is usual."""
+        if self._mean is None:
+            self._mean, self._variance = window.mean, window.variance
+        else:
+            self._mean += _NEWEST * (window.mean - self._mean)
+            self._variance += _NEWEST * (window.variance - self._variance)
+
+    def _set(self, limit: int, reason: str, now: float) -> bool:
+        changed = limit != self.limit
+        self.limit, self.reason, self._since = limit, reason, now
+        self._restart()
+        return changed
+
+
+def _ms(seconds: float | None) -> str:
+    return f"{1000 * (seconds or 0.0):.0f} ms"

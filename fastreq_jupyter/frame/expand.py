@@ -15,7 +15,7 @@ import pandas as pd
 
 from fastreq_jupyter.frame.columns import clean_text, objects, texts
 from fastreq_jupyter.frame.select import search_rows
-from fastreq_jupyter.frame.selection import Selection
+from fastreq_jupyter.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence

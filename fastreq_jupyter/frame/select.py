@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 
 from fastreq_jupyter.frame.columns import integers, objects
-from fastreq_jupyter.frame.selection import Selection
+from fastreq_jupyter.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -48,6 +48,9 @@ def _option(name: str, default: Any, check: Callable[[Any], Any], allowed: str, 
 # fmt: off
 BACKENDS = ("auto", "curl", "aiohttp", "niquests", "requests")
 RETURN_TYPES = ("dataframe", "json", "text", "content", "response")
+PARSES = ("auto", "json", "jsonl", "csv", "xml", "text", "bytes")
+_READ = frozenset({"dataframe", "json"})
+_UNREAD = frozenset({"text", "bytes"})
 
 _ROWS: tuple[Option, ...] = (
     _option("backend", "auto", choice("backend", BACKENDS), "auto, curl, aiohttp, niquests or requests",
@@ -106,6 +109,13 @@ _ROWS: tuple[Option, ...] = (
     _option("keys", None, anything, "one label per URL, no two equal", "index of the frame, keys of the dict", doors=IN_CODE),
     _option("return_type", "dataframe", choice("return type", RETURN_TYPES), "dataframe, json, text, content or response",
             "what a result is", flags=("--as",), metavar="TYPE", group="Results"),
+    _option("parse", "auto", choice("parse", PARSES), "auto, json, jsonl, csv, xml, text or bytes",
+            "how good bodies are read; auto: JSON and JSON lines by content type, the rest is text or bytes", metavar="HOW", group="Results"),
+    _option("fail_when", None, text_value("fail_when"), "a JMESPath expression",
+            "a good answer in whose body this finds something (not null, false, 0, empty) is an error row `body`",
+            metavar="EXPR", group="Failures"),
+    _option("retry_when", None, text_value("retry_when"), "a JMESPath expression",
+            "a good answer in whose body this finds something is tried again like a 503", metavar="EXPR", group="Failures"),
     _option("parse_func", None, callable_value, "a plain function of one argument", "applied to each result", metavar="NAME",
             doors=IN_CODE, group="Results"),
     _option("return_none_on_failure", False, strict_bool, "True or False", "lists: None in place of an exception", doors=IN_CODE, group="Results"),
@@ -177,6 +187,9 @@ class Options:
     cookies: Any = field(default=None, repr=False)
     keys: Any = field(default=None, repr=False)
     return_type: str = "dataframe"
+    parse: str = "auto"
+    fail_when: str | None = None
+    retry_when: str | None = None
     parse_func: Callable[[Any], Any] | None = None
     return_none_on_failure: bool = False
     save_to: str | None = None
@@ -221,6 +234,11 @@ class Options:
             return self.timeout
         return 30.0 if self.save_to is None else 300.0
 
+    @property
+    def looks_into_bodies(self) -> bool:
+        """Tell whether an option says that bodies are JSON, whatever their type says."""
+        return any(option is not None for option in (self.select, self.expand, self.fail_when, self.retry_when))
+
 
 def _fitting_burst(options: Options) -> int:
     """Return the burst, made to fit "N/unit" where the user did not set it beside the rate."""
@@ -241,6 +259,7 @@ def _check_together(options: Options) -> None:
     if options.http3 and options.http2 is True:
         message = "http2=True and http3=True exclude each other: give one of them"
         raise OptionError(message)
+    _check_reading(options)
     bodies = [name for name in ("json", "data") if getattr(options, name) is not None]
     if len(bodies) > 1:
         message = "json and data exclude each other: give one of them"
@@ -248,6 +267,16 @@ def _check_together(options: Options) -> None:
     for name, needed in (("skip_existing", "save_to"), ("fresh", "journal"), ("max_age", "journal")):
         if getattr(options, name) not in (False, None) and getattr(options, needed) is None:
             message = f"{name} needs {needed}"
+            raise OptionError(message)
+
+
+def _check_reading(options: Options) -> None:
+    if options.parse != "auto" and (options.return_type not in _READ or (options.return_type == "json" and options.parse in _UNREAD)):
+        message = f"parse={options.parse} is not possible with return_type {options.return_type}: leave one of them out"
+        raise OptionError(message)
+    for name in ("fail_when", "retry_when"):
+        if getattr(options, name) is not None and options.save_to is not None:
+            message = f"{name} is not possible with save_to, which keeps no body to look into: leave one of them out"
             raise OptionError(message)
 
 

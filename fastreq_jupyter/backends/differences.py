@@ -27,6 +27,34 @@ class Difference:
     reason: str
 
 
+# Below niquests, and below requests wherever niquests is installed beside it.
+_URLLIB3_FUTURE = (
+    Difference(
+        "Spelling of request field names",
+        (),
+        "each word begins with a capital: `Soapaction` for `SOAPAction`",
+        "urllib3-future writes them so",
+    ),
+    Difference(
+        "Head of an answer",
+        (),
+        "the usual reason phrase of its status, HTTP/1.0 shown as 1.1, lines of equal names put together",
+        "urllib3-future does not hand it on as it came",
+    ),
+    Difference(
+        "A reset in a body without a length",
+        ("resets in a close-delimited body",),
+        "what came of it is taken for the whole",
+        "urllib3-future takes a reset for the end of the stream",
+    ),
+    Difference(
+        "Heads that break off",
+        ("speaks ssh", "closes in mid head", "closes after the status line", "answers as HTTP/0.9"),
+        "error `connect` instead of `protocol`",
+        "urllib3-future tells both by the same words",
+    ),
+)
+
 DIFFERENCES: dict[str, tuple[Difference, ...]] = {
     "curl": (
         Difference(
@@ -49,8 +77,16 @@ DIFFERENCES: dict[str, tuple[Difference, ...]] = {
         ),
     ),
     "aiohttp": (),
-    "niquests": (),
-    "requests": (),
+    "niquests": (
+        *_URLLIB3_FUTURE,
+        Difference(
+            "HTTP/2 is not multiplexed",
+            (),
+            "each connection carries one request at a time, so that as many are opened as there are requests in flight",
+            "niquests waits for one answer at a time on a connection: one that never comes would hold up the others on it",
+        ),
+    ),
+    "requests": _URLLIB3_FUTURE,
 }
 
 CHOICES: dict[str, str] = {

@@ -53,7 +53,7 @@ def test_only_a_kept_connection_that_ended_in_silence_is_stale(wire, method, kep
         async with wire.listening(dying) as server, wire.session("aiohttp") as backend:
             if kept:
                 await wire.fetch(backend, server.url + "/warm")
-            error = await wire.failure(backend, server.url + "/die", method=method)
+            error = await wire.refusal(backend, wire.exchange(server.url + "/die", method))
             assert (error.kind, error.sent, error.stale) == ("connect", True, kept)
             assert len([request for request in server.arrived if b"/die" in request.line]) == 1
 

@@ -48,7 +48,9 @@ TABLE = {
     "policy": Room(("policy", "policy.*"), on=("model",), besides=("backends.base",)),
     "backends": Room(("backends", "backends.*"), on=("policy",), door="backends.base"),
     "engine": Room(
-        ("engine", "engine.*"), on=("backends", "files", "selection"), foreign=("brotli", "msgspec", "backports", "compression", "publicsuffixlist")
+        ("engine", "engine.*"),
+        on=("backends", "files", "selection"),
+        foreign=("brotli", "msgspec", "backports", "compression", "publicsuffixlist"),
     ),
     "journal": Room(("journal", "journal.*"), on=("engine",), foreign=("filelock",)),
     "cell": Room(("cell", "cell.*"), on=("model", "files"), door="cell", foreign=("dotenv", "keyring", "google")),

@@ -12,9 +12,9 @@ from fastreq_jupyter.errors import UsageError, sealed
 from fastreq_jupyter.frame.expand import expand_frame, explode_frame
 from fastreq_jupyter.frame.io import save
 from fastreq_jupyter.frame.select import select_frame
-from fastreq_jupyter.selection import Selection
 from fastreq_jupyter.picture.figure import Waterfall
 from fastreq_jupyter.picture.waterfall import layout
+from fastreq_jupyter.selection import Selection
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,9 +17,9 @@ from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.engine.engine import engine_here
 from fastreq_jupyter.engine.reading import load_readers
 from fastreq_jupyter.errors import OptionError, UsageError
-from fastreq_jupyter.selection import check_expression
 from fastreq_jupyter.options import TABLE, Options
 from fastreq_jupyter.redact import one_line
+from fastreq_jupyter.selection import check_expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping

@@ -29,7 +29,9 @@ _UNAVAILABLE_IN_ROW = 5
 _FINAL = Verdict(retry=False)
 
 
-def conclude(job: Job, options: Options, conditions: Conditions | None = None) -> tuple[Outcome | None, Verdict]:
+def conclude(  # noqa: C901 - each kind of end once, without calls that a good answer does not need
+    job: Job, options: Options, conditions: Conditions | None = None
+) -> tuple[Outcome | None, Verdict]:
     """Conclude a finished attempt; its record is added to ``job.attempts``.
 
     Args:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 
 from fastreq_jupyter.cell import EachSpec, parse
 from fastreq_jupyter.errors import CellSyntaxError, OptionError, UsageError
-from fastreq_jupyter.selection import check_expression
 from fastreq_jupyter.notebook.form.json_text import json_problem
 from fastreq_jupyter.notebook.form.secrets import FILLED, secret_in_body, secret_in_header, secret_in_url, secrets_of_cell
 from fastreq_jupyter.notebook.form.words import INSTEAD, allowed_of, label_of, labelled
 from fastreq_jupyter.options import TABLE, verify_value
 from fastreq_jupyter.redact import one_line
+from fastreq_jupyter.selection import check_expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

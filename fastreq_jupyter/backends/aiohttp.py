@@ -24,7 +24,7 @@ from yarl import URL
 from fastreq_jupyter.backends import base, wire
 from fastreq_jupyter.backends.proxy import proxy_error, read_proxy
 from fastreq_jupyter.backends.resolver import Resolver
-from fastreq_jupyter.backends.sockets import watch
+from fastreq_jupyter.backends.sockets import most_idle, watch
 from fastreq_jupyter.backends.trust import client_context
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.redact import one_line
@@ -261,7 +261,7 @@ class AiohttpBackend:
     def reserve(self, concurrency: int) -> None:
         """Prepare for so many requests in flight: connections are opened as they are needed, twice as many stay idle."""
         self._reserved = max(self._reserved, concurrency)
-        self._kept.most_idle = 2 * self._reserved
+        self._kept.most_idle = most_idle(self._reserved)
 
     async def send(self, exchange: Exchange, timing: Timing) -> Stream:
         """Send one request, return when the final head is read (see `Backend.send`)."""

@@ -29,6 +29,7 @@ from fastreq_jupyter.backends import base
 from fastreq_jupyter.backends.causes import broken_off, translate
 from fastreq_jupyter.backends.proxy import read_proxy
 from fastreq_jupyter.backends.resolver import Resolver
+from fastreq_jupyter.backends.sockets import most_idle
 from fastreq_jupyter.backends.trust import client_context
 from fastreq_jupyter.backends.wire import MAX_INTERIM, framed, place, too_many_interim
 from fastreq_jupyter.errors import BackendError, OptionError
@@ -86,6 +87,7 @@ class NiquestsBackend:
         if concurrency <= self._reserved:
             return
         self._reserved = concurrency
+        self._most_idle = most_idle(concurrency)
         self._close_idle(0)
         for scheme in ("http", "https"):
             self._session.mount(f"{scheme}://", _Adapter(self, concurrency, scheme))
@@ -136,7 +138,7 @@ class NiquestsBackend:
         """Count a connection as idle, and close the oldest where these are too many."""
         if connection is not None and connection.sock is not None:
             self._idle[connection] = None
-            self._close_idle(2 * self._reserved)
+            self._close_idle(self._most_idle)
 
     def close(self, connection: Any, trip: _Trip | None, thing: Any) -> None:
         """Close `thing`, a connection or the response on it, in the loop's next turn, unless another exchange has it by then."""

@@ -31,6 +31,7 @@ from urllib3.util import SKIP_HEADER
 from fastreq_jupyter.backends import base
 from fastreq_jupyter.backends.causes import broken_off, translate
 from fastreq_jupyter.backends.proxy import read_proxy
+from fastreq_jupyter.backends.sockets import most_idle
 from fastreq_jupyter.backends.threads import DaemonPool, Handover
 from fastreq_jupyter.backends.trust import client_context
 from fastreq_jupyter.backends.wire import MAX_INTERIM, SWITCHING, framed, place, too_many_interim
@@ -106,6 +107,7 @@ class RequestsBackend:
         if concurrency <= self._reserved:
             return
         self._reserved = concurrency
+        self._most_idle = most_idle(concurrency)
         self._close_idle(0)
         adapter = _Adapter(self, self._context, concurrency)
         self.session.mount("http://", adapter)
@@ -157,7 +159,7 @@ class RequestsBackend:
         with self._lock:
             if whole and connection is not None and connection.job is job and connection.sock is not None:
                 self._idle[connection] = None
-        self._close_idle(2 * self._reserved)
+        self._close_idle(self._most_idle)
 
     def _close_idle(self, most: int) -> None:
         with self._lock:

@@ -6,6 +6,7 @@ there: it was left out when the run began.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from math import nan
 from time import perf_counter
@@ -24,7 +25,7 @@ from fastreq_jupyter.redact import one_line, redact_text, secret_values
 from fastreq_jupyter.timing import Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
     from fastreq_jupyter.backends.base import Backend, Exchange, Stream
@@ -39,6 +40,8 @@ __all__ = ["Handoff", "Job", "Transport"]
 
 _WORTH_DRAINING = 64 * 1024
 _PARTIAL = 206
+# What a frame, a file and the next cell may take.
+_DESCRIPTORS = 32
 _BAD = 400
 # Answers whose body is what was asked for (RFC 9110, 15.3), and so becomes a file. 201 and 202 speak of something else.
 _FILES = frozenset({200, 203, 206})
@@ -126,16 +129,26 @@ class Transport:
         jar: Cookies of the run or its session.
         environ: The process's environment when the run began.
         open_session: Gives the engine's warm session for a key.
+        close_sessions: Closes the engine's sessions where no other run needs them.
     """
 
-    def __init__(
-        self, backend: str, options: Options, jar: Jar, environ: Mapping[str, str], open_session: Callable[[SessionKey], Backend]
+    def __init__(  # noqa: PLR0913 - what the attempts of a run share, given once by the engine
+        self,
+        backend: str,
+        options: Options,
+        jar: Jar,
+        environ: Mapping[str, str],
+        *,
+        open_session: Callable[[SessionKey], Backend],
+        close_sessions: Callable[[], Awaitable[None]],
     ) -> None:
         self.backend = backend
         self.options = options
         self.jar = jar
         self._environ = environ
         self._open_session = open_session
+        self._close_sessions = close_sessions
+        self._unconnected = False
         self._sessions: dict[Origin, Backend] = {}
 
     async def exchange(self, exchange: Exchange, job: Job, memory: MemoryGate, handoff: Handoff | None) -> Exchange | None:
@@ -201,7 +214,14 @@ class Transport:
 
     def failure_of(self, error: BackendError, job: Job) -> BackendError:
         """Return the error with a detail that is one line and free of secrets."""
+        self._unconnected = self._unconnected or error.kind == "connect"
         return BackendError(error.kind, one_line(redact_text(error.detail, job.secrets)), sent=error.sent, lasting=error.lasting)
+
+    async def close(self) -> None:
+        """Let go of idle connections where they have left no file descriptor: whatever comes next needs some."""
+        if self._unconnected and not _can_open(_DESCRIPTORS):
+            self._sessions.clear()
+            await self._close_sessions()
 
     async def _read(  # noqa: PLR0913, PLR0917 - what one answer is read from, and where it goes
         self, stream: Stream, head: Head, exchange: Exchange, job: Job, memory: MemoryGate, handoff: Handoff | None
@@ -259,6 +279,21 @@ class Transport:
             # Only a proxy of the environment can come up as late as this.
             raise BackendError("proxy", str(error), sent=False, lasting=True) from error
         return session
+
+
+def _can_open(number: int) -> bool:
+    """Tell whether the process may have so many more file descriptors; libraries do not all say that there are none."""
+    opened: list[int] = []
+    try:
+        while len(opened) < number:
+            opened.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 async def _send_afresh(backend: Backend, exchange: Exchange, timing: Timing, error: BackendError) -> Stream:

@@ -87,7 +87,7 @@ class Run:
         self._outcomes = Outcomes(plan)
         self._scheduler = Scheduler(plan, transport, self._outcomes, store=store, handoffs=handoffs)
         self._torn_down = False
-        self._backend = transport.backend
+        self._transport = transport
 
     @property
     def name(self) -> str | None:
@@ -145,7 +145,7 @@ class Run:
         """Return what the run came to so far: small, JSON, free of secrets."""
         notes = [*self.plan.notes, *(() if self._store is None else self._store.notes())]
         found = figures(self._outcomes.tally, self._scheduler, self.options, notes)
-        return {"run_id": self.id, "name": self.name, "state": self._state, "backend": self._backend, **found} | {
+        return {"run_id": self.id, "name": self.name, "state": self._state, "backend": self._transport.backend, **found} | {
             "started_at": self._started_at.isoformat(timespec="milliseconds")
         }
 
@@ -301,6 +301,7 @@ class Run:
         await source.close()
         if self._store is not None:
             await self._store.close()
+        await self._transport.close()
         scheduler.close()
 
     def _halt_late(self, deadline: float) -> None:

@@ -15,7 +15,7 @@ from fastreq_jupyter.backends.curl.transfer import CurlStream, Handle
 from fastreq_jupyter.backends.curl.words import request_lines, settings
 from fastreq_jupyter.backends.proxy import proxy_error, read_proxy
 from fastreq_jupyter.backends.resolver import Resolver
-from fastreq_jupyter.backends.sockets import watch
+from fastreq_jupyter.backends.sockets import most_idle, watch
 from fastreq_jupyter.backends.trust import client_context
 from fastreq_jupyter.backends.wire import framed, lookup_error, place
 from fastreq_jupyter.errors import BackendError, OptionError
@@ -128,13 +128,14 @@ class CurlBackend:
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         # As many streams on a connection as the server allows.
         self._multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, 1000)
-        self._multi.setopt(pycurl.M_MAXCONNECTS, 2 * self._reserved)
+        # It counts those in use, too.
+        self._multi.setopt(pycurl.M_MAXCONNECTS, min(2 * self._reserved, self._reserved + most_idle(self._reserved)))
 
     def reserve(self, concurrency: int) -> None:
         """Prepare for a run with so many requests in flight (see `Backend.reserve`)."""
         if concurrency > self._reserved:
             self._reserved = concurrency
-            self._multi.setopt(pycurl.M_MAXCONNECTS, 2 * concurrency)
+            self._multi.setopt(pycurl.M_MAXCONNECTS, min(2 * concurrency, concurrency + most_idle(concurrency)))
 
     async def send(self, exchange: Exchange, timing: Timing) -> CurlStream:
         """Send one request, return when the final head is read (see `Backend.send`)."""

@@ -73,7 +73,7 @@ class Conditions:
             if found:
                 return Judgement(f"{name}: {expression.text if hidden or found is True else _shown(found)}", retry=name == "retry_when")
             if isinstance(body, (str, bytes)):
-                note = f"that are no JSON in which {name} finds anything"
+                note = f"without JSON for {name} to look into"
         return Judgement(note=note)
 
 

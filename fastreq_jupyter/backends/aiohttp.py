@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
-import ssl
 from contextvars import ContextVar
 from functools import lru_cache
 from math import inf, isnan, nan
@@ -25,11 +24,12 @@ from fastreq_jupyter.backends import base, wire
 from fastreq_jupyter.backends.proxy import proxy_error, read_proxy
 from fastreq_jupyter.backends.resolver import Resolver
 from fastreq_jupyter.backends.sockets import most_idle, watch
-from fastreq_jupyter.backends.trust import client_context
+from fastreq_jupyter.backends.trust import NamedContext, client_context
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
     from aiohttp.abc import ResolveResult
@@ -220,7 +220,7 @@ class Names(AbstractResolver):
         """Do nothing: the backend owns the resolver."""
 
 
-class TimedContext(ssl.SSLContext):
+class TimedContext(NamedContext):
     """A TLS context that notes when a handshake begins."""
 
     def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:

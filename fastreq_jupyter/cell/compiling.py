@@ -13,6 +13,7 @@ from fastreq_jupyter.cell.syntax import (
     Entry,
     FilePiece,
     HeaderTemplate,
+    OpenRange,
     ParsedCell,
     Part,
     Parts,
@@ -40,7 +41,7 @@ __all__ = ["Compiled", "PlainUrls", "RequestPlan", "compile_requests", "error_of
 
 
 class RequestPlan:
-    """Make requests out of one template.
+    """One request of the cell, ready to be made for each row.
 
     Args:
         template: What the grammar read, defaults already added.
@@ -59,8 +60,8 @@ class RequestPlan:
 
     def __init__(self, template: RequestTemplate, bind: Callable[[Parts], BoundParts], names: SaveNames | None = None) -> None:
         self.template = template
-        self.count = count_items(template.url, template.line, template.column)
         self.url = UrlPlan(bind(template.url))
+        self.count = count_items(self.url.parts, template.line, template.column)
         self.headers = [_header(header, bind) for header in template.headers]
         self.body = BodyPlan(template.body, template.headers, bind) if template.body is not None else None
         self._headers = [(header.name, header.fill(Env())) for header in self.headers] if all(h.fixed for h in self.headers) else None
@@ -76,7 +77,7 @@ class RequestPlan:
             yield bound, "text"
         for header in self.headers:
             for bound in header.bound:
-                yield bound, "header"
+                yield bound, header.check
         if self.body is not None:
             yield from self.body.checks
         if self.names is not None:
@@ -147,12 +148,14 @@ def _written(part: Part) -> str:
         return f"{{{{{part.text}}}}}"
     if isinstance(part, Range):
         return part.text(0)
+    if isinstance(part, OpenRange):
+        return f"[{'-'.join(''.join(map(_written, bound)) for bound in part.bounds[:2])}]"
     return part.text if isinstance(part, VarText) else part
 
 
 @dataclass(frozen=True, slots=True)
 class PlainUrls:
-    """Hold neighbouring lines with nothing in them to fill; `method` is None where they are a URL alone."""
+    """Neighbouring lines with nothing in them to fill; `method` is None where they are a URL alone."""
 
     method: str | None
     urls: tuple[str, ...]
@@ -160,7 +163,7 @@ class PlainUrls:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """Hold the requests of a cell.
+    """The requests of a cell.
 
     Attributes:
         entries: In the order of the text.
@@ -201,7 +204,7 @@ def compile_requests(  # noqa: PLR0913 - a cell, and what it is compiled with
     return _arranged(entries, options.method, maker.arguments)
 
 
-def lift(entries: Sequence[Entry], options: Options, given: Collection[str]) -> Mapping[str, Any]:
+def lift(entries: Sequence[Entry], options: Options, set_by_user: Collection[str]) -> Mapping[str, Any]:
     """Return the options of the run that the requests ask for.
 
     Raises:
@@ -216,11 +219,11 @@ def lift(entries: Sequence[Entry], options: Options, given: Collection[str]) -> 
         for name in lifted.keys() | own.keys():
             if name in own and name in lifted and own[name] == lifted[name]:
                 continue
-            one = entry if isinstance(entry, RequestTemplate) and name in own else asking[0]
+            at = entry if isinstance(entry, RequestTemplate) and name in own else asking[0]
             message = f"{name} holds for the whole run, but the requests of this cell ask for different ones: split the cell"
-            raise CellSyntaxError(message, one.line, one.column)
+            raise CellSyntaxError(message, at.line, at.column)
     for name, value in lifted.items():
-        _check_lifted(name, value, options, asked=name in given, at=asking[0])
+        _check_lifted(name, value, options, asked=name in set_by_user, at=asking[0])
     return lifted
 
 
@@ -235,7 +238,7 @@ def _check_lifted(name: str, value: Any, options: Options, *, asked: bool, at: R
 
 
 class _Maker:
-    """Add the run's defaults to templates."""
+    """The run's defaults, which are added to templates."""
 
     def __init__(self, options: Options, base_url: str | None, first_line: int) -> None:
         self._options = options
@@ -252,12 +255,12 @@ class _Maker:
     def check_plain(self, entries: Sequence[Entry]) -> None:
         """Refuse options for plain URLs in a cell that has none."""
         options = self._options
-        asked = [name for name in ("json", "data", "params") if getattr(options, name) is not None]
-        asked += ["method"] if options.method != "GET" else []
-        if asked and not any(isinstance(entry, str) or (isinstance(entry, RequestTemplate) and entry.plain) for entry in entries):
+        names = [name for name in ("json", "data", "params") if getattr(options, name) is not None]
+        names += ["method"] if options.method != "GET" else []
+        if names and not any(isinstance(entry, str) or (isinstance(entry, RequestTemplate) and entry.plain) for entry in entries):
             line = next((entry.line for entry in entries if isinstance(entry, RequestTemplate)), self._line)
-            message = f"{asked[0]} is for lines that are a URL alone, and this cell has none: write it with the request"
-            raise CellSyntaxError(message, line)
+            message = f"{names[0]} is for lines that are a URL alone, and this cell has none: write it with the request"
+            raise CellSyntaxError(message, line, option=names[0])
 
     def template(self, entry: Entry, line: int) -> RequestTemplate:
         """Return the template with defaults and an absolute URL."""

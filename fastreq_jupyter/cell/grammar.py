@@ -132,16 +132,16 @@ def read_file_line(span: Span) -> FilePiece | None:
     Raises:
         CellSyntaxError: The encoding is unknown.
     """
-    found = _FILE.fullmatch(span.text)
-    if found is None:
+    match = _FILE.fullmatch(span.text)
+    if match is None:
         return None
-    encoding = (found[1] or "")[1:] or "utf-8"
+    encoding = (match[1] or "")[1:] or "utf-8"
     try:
         codecs.lookup(encoding)
     except LookupError:
         raise span.error(2, f"unknown encoding {encoding}") from None
-    path = read_text(Span(found[2], *span.at(found.start(2))))
-    return FilePiece(path, span.line, span.column, templated=found[1] is not None, encoding=encoding)
+    path = read_text(Span(match[2], *span.at(match.start(2))))
+    return FilePiece(path, span.line, span.column, templated=match[1] is not None, encoding=encoding)
 
 
 def _form(lines: Sequence[Span]) -> Body:
@@ -191,16 +191,16 @@ def _form_text(text: str, *, in_name: bool) -> tuple[str, bool]:
 
 
 def _multipart(lines: Sequence[Span], kind: str) -> Body:
-    found = _BOUNDARY.search(kind)
-    if found is None:
+    match = _BOUNDARY.search(kind)
+    if match is None:
         raise lines[0].error(0, "multipart needs its boundary in the Content-Type header: boundary=...")
     pieces: list[TextPiece | FilePiece] = []
     for line in lines:
         piece = read_file_line(line) if line.text.startswith("<") else None
         pieces.append(TextPiece(read_text(line)) if piece is None else piece)
         pieces.append(TextPiece(("\r\n",)))
-    if lines[-1].text.strip() != f"--{found[1] or found[2]}--":
-        raise lines[-1].error(0, f"a multipart body ends with --{found[1] or found[2]}--")
+    if lines[-1].text.strip() != f"--{match[1] or match[2]}--":
+        raise lines[-1].error(0, f"a multipart body ends with --{match[1] or match[2]}--")
     return tuple(pieces)
 
 
@@ -228,7 +228,7 @@ def parse(
 
 
 class _Reader:
-    """Hold the lines, the place in them, and the request that is being read."""
+    """The lines of a cell, the place in them, and the request that is being read."""
 
     def __init__(self, lines: list[str], first_line: int, plain: PlainLines, content_type: str | None) -> None:
         self._plain = plain
@@ -338,8 +338,8 @@ class _Reader:
         if not sign or sign not in "<>?{GHPDOTCghpdotc#/@":
             return
         text = span.text
-        if sign == "@" and (found := _VARIABLE.fullmatch(inner.rstrip())):
-            raise span.error(len(text) - len(inner), f"@{found[1]} within a body: {_PUT_SEPARATOR}")
+        if sign == "@" and (match := _VARIABLE.fullmatch(inner.rstrip())):
+            raise span.error(len(text) - len(inner), f"@{match[1]} within a body: {_PUT_SEPARATOR}")
         if _SWALLOWED_NAME.match(inner):
             raise span.error(0, f"{text[:40]} within a body: {_PUT_SEPARATOR}")
         if sign in "#/" or len(inner) != len(text):
@@ -371,16 +371,16 @@ class _Reader:
 
     def _read_comment(self, span: Span) -> None:
         self.number += 1
-        found = _DIRECTIVE.fullmatch(span.text)
-        if found is None or found[1] in _COSMETIC or (found[1] not in _DIRECTIVES and _COMMENTED_OUT.match(span.text)):
+        match = _DIRECTIVE.fullmatch(span.text)
+        if match is None or match[1] in _COSMETIC or (match[1] not in _DIRECTIVES and _COMMENTED_OUT.match(span.text)):
             return
-        if found[1] == "keep":
+        if match[1] == "keep":
             self._keep = span.line
-        elif found[1] == "name":
-            self._read_name(span, found[2] or "")
+        elif match[1] == "name":
+            self._read_name(span, match[2] or "")
         else:
             known = "@name and @keep are known; write a plain comment without @"
-            raise span.error(span.text.index("@"), f"@{found[1]} is not supported: {known}")
+            raise span.error(span.text.index("@"), f"@{match[1]} is not supported: {known}")
 
     def _read_name(self, span: Span, name: str) -> None:
         place = len(span.text) - len(name)
@@ -402,13 +402,13 @@ class _Reader:
 
     def _read_variable(self, span: Span) -> None:
         self.number += 1
-        found = _VARIABLE.fullmatch(span.text)
-        if found is None:
+        match = _VARIABLE.fullmatch(span.text)
+        if match is None:
             raise span.error(0, "a cell variable is written @name = value")
-        name = found[1]
+        name = match[1]
         if (known := self.cell.variables.get(name)) is not None:
             raise span.error(1, f"@{name} is defined already, line {known.line}")
-        value = Span(found[2], *span.at(found.start(2)))
+        value = Span(match[2], *span.at(match.start(2)))
         self.cell.variables[name] = Variable(name, read_text(value), span.line, span.column)
 
     def _read_curl(self, span: Span) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from fastreq_jupyter.cell.compiling import Compiled, PlainUrls, RequestPlan, error_of, unsendable
-from fastreq_jupyter.cell.fill import Bound, BoundParts, Check, Env, MisfitError, check_header_text, json_in, text_in
+from fastreq_jupyter.cell.fill import Bound, BoundParts, Check, Env, MisfitError, header_text, json_in, text_in
 from fastreq_jupyter.cell.syntax import Parts, Span, VarText
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
@@ -136,7 +136,7 @@ def _suspicious(bound: Bound, check: Check, table: Table) -> Iterator[tuple[int,
         kinds = set(map(type, values))
         well = all(map(_is_easy, kinds)) and (float not in kinds or (inf not in values and -inf not in values))
         texts = [value for value in values if type(value) is str] if str in kinds else ()
-        well = well and all(map(str.isascii, texts)) and (check != "header" or all(map(str.isprintable, texts)))
+        well = well and all(map(str.isascii, texts)) and (check not in ("header", "basic") or all(map(str.isprintable, texts)))
         if not well:
             yield start, start + len(values)
 
@@ -148,10 +148,10 @@ def _is_easy(kind: type) -> bool:
 def _check(bound: Bound, check: Check, env: Env) -> None:
     if check == "json":
         json_in(bound, env)
-        return
-    text = text_in(bound, env)
-    if check == "header":
-        check_header_text(text, bound)
+    elif check == "text":
+        text_in(bound, env)
+    else:
+        header_text(bound, env, encoded=check == "basic")
 
 
 class Dedup:
@@ -176,7 +176,7 @@ class Dedup:
 
 
 class Duplicates:
-    """Count equal safe requests while items go by.
+    """The count of equal safe requests among items that go by.
 
     Attributes:
         count: Requests that --dedup would have saved; counted among the first million different ones.
@@ -214,7 +214,7 @@ def _copy_of(request: Request, first: int, position: int) -> Deferred:
 
 
 class SaveNames:
-    """Fill the template of ``save_to``.
+    """The template of ``save_to``, filled for one row after another.
 
     Args:
         parts: The template, bound.
@@ -253,10 +253,9 @@ def save_names_of(save_to: str | None, bind: Callable[[Parts], BoundParts]) -> S
     try:
         names = SaveNames(bind(read_text(Span(save_to, 1, 1))))
     except CellSyntaxError as error:
-        message = f"save_to: {error.message}"
-        raise CellSyntaxError(message, 1) from None
+        raise CellSyntaxError(f"save_to: {error.message}", 1, option="save_to") from None
     if any(bound.parent for bound in names.bound):
-        raise CellSyntaxError("save_to cannot use an answer: name the file by a value of the row", 1)
+        raise CellSyntaxError("save_to cannot use an answer: name the file by a value of the row", 1, option="save_to")
     return names
 
 
@@ -321,7 +320,7 @@ def equal_names(names: Iterable[str | None]) -> tuple[str, int, int] | None:
 
 
 class Rendering:
-    """Make the items of a compiled cell."""
+    """The items of a compiled cell."""
 
     def __init__(self, compiled: Compiled, rows: Rows) -> None:
         self._compiled = compiled
@@ -400,8 +399,8 @@ class Rendering:
         for rows in self._rows:
             for plan in plans:
                 names += [self._name(plan, rows)] * plan.count
-        if found := equal_names(names):
-            name, first, second = found
+        if equal := equal_names(names):
+            name, first, second = equal
             message = f"save_to: requests {first} and {second} would both be saved to {name!r}: use a value that differs"
             raise CellSyntaxError(message, plans[0].template.line)
 

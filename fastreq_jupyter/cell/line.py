@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Line", "fill_options", "parse_line", "split_line"]
 
-REPEATED = frozenset({"headers", "each"})
+REPEATED = frozenset({"headers", "each", "explode"})
 LOOKED_UP = frozenset({"auth", "session", "cert"})
 """Options whose flag takes the name of a notebook variable; a `cert` may be a path as well."""
 
@@ -39,7 +39,7 @@ _UNREPLACED = re.compile(r"\\?\{\{.*?\}\}|\{([A-Za-z_]\w*)\}|\$\{?([A-Za-z_]\w*)
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Hold a magic's line.
+    """A magic's line, read.
 
     Attributes:
         name: Variable that the frame of ``%%fastreq NAME`` goes to.
@@ -86,9 +86,9 @@ def split_line(text: str) -> list[str]:
     words: list[str] = []
     pieces: list[str] = []
     open_word = False
-    for found in _TOKEN.finditer(text):
-        piece = found[0]
-        if piece.isspace() and found[3] is None:
+    for match in _TOKEN.finditer(text):
+        piece = match[0]
+        if piece.isspace() and match[3] is None:
             if open_word:
                 words.append("".join(pieces))
                 pieces, open_word = [], False
@@ -96,22 +96,22 @@ def split_line(text: str) -> list[str]:
         if piece in "'\"":
             raise OptionError(f"the quote {piece} is not closed")
         open_word = True
-        pieces.append(_unquoted(found))
+        pieces.append(_unquoted(match))
     if open_word:
         words.append("".join(pieces))
     return words
 
 
-def _unquoted(found: re.Match[str]) -> str:
-    if found[1] is not None:
-        return found[1]
-    if found[2] is not None:
-        return re.sub(r"\\([\\\"])", r"\1", found[2])
-    return found[3] if found[3] is not None else found[0]
+def _unquoted(match: re.Match[str]) -> str:
+    if match[1] is not None:
+        return match[1]
+    if match[2] is not None:
+        return re.sub(r"\\([\\\"])", r"\1", match[2])
+    return match[3] if match[3] is not None else match[0]
 
 
 class _Reader:
-    """Hold the words of a line while they are read."""
+    """The words of a line while they are read."""
 
     def __init__(self, words: list[str], *, cell: bool) -> None:
         self.words = words
@@ -223,11 +223,11 @@ def _is_variable(word: str) -> bool:
 
 def _check_url(word: str) -> None:
     for pattern in (_BRACES, _DOLLAR):
-        for found in pattern.finditer(word):
-            if found[1] is not None:
-                name = found[1].strip("${}")
-                instead = "%24" + name if found[1].startswith("$") else f"\\{{{name}}}"
-                raise OptionError(f"{found[1]} is not replaced here: write {{{{{name}}}}} for the variable, {instead} for the text itself")
+        for match in pattern.finditer(word):
+            if match[1] is not None:
+                name = match[1].strip("${}")
+                instead = "%24" + name if match[1].startswith("$") else f"\\{{{name}}}"
+                raise OptionError(f"{match[1]} is not replaced here: write {{{{{name}}}}} for the variable, {instead} for the text itself")
 
 
 _NO_SWITCH: Any = object()
@@ -276,10 +276,10 @@ def _filled(name: str, text: str, binder: Binder) -> Any:
             return plain(value_in(parts[0], Env()))
         return "".join(text_in(part, Env()) if isinstance(part, Bound) else _literal(part) for part in parts)
     except CellSyntaxError as error:
-        message = f"{name}: {error.message}"
+        reason = error.message
     except MisfitError as error:
-        message = f"{name}: {error.detail}"
-    raise OptionError(message)
+        reason = error.detail
+    raise OptionError(f"{name}: {reason}", option=name, reason=reason)
 
 
 def _literal(part: Any) -> str:
@@ -287,8 +287,8 @@ def _literal(part: Any) -> str:
 
 
 def _refuse_unreplaced(text: str, namespace: Mapping[str, Any]) -> None:
-    for found in _UNREPLACED.finditer(text):
-        name = found[1] or found[2]
+    for match in _UNREPLACED.finditer(text):
+        name = match[1] or match[2]
         if name and name in namespace and not name.startswith("_"):
-            message = f"{found[0]} is not replaced here: write {{{{{name}}}}} for the variable"
+            message = f"{match[0]} is not replaced here: write {{{{{name}}}}} for the variable"
             raise OptionError(message)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 __all__ = ["told_names"]
 
 _BRACES = re.compile(r"(?<![{\\$\w])\{([A-Za-z]\w*)\}")
-_DOLLAR = re.compile(r"(?<![\\$\w{])\$(?:\{([A-Za-z]\w*)\}|([A-Za-z_]\w*)\b)")
+_DOLLAR = re.compile(r"(?<![\\$\w{])\$(?:\{([A-Za-z]\w*)\}|([A-Za-z]\w*)\b)")
 # A parameter whose name begins with $, as in OData.
 _PARAMETER = re.compile(r"(?<=[?&])\$\w+(?==)")
 # Variables of a GraphQL document.
@@ -43,7 +43,7 @@ def _candidates(entries: Iterable[Entry]) -> Iterator[tuple[int | None, str, str
         if not isinstance(entry, RequestTemplate):
             url = entry if isinstance(entry, str) else entry[1]
             if "$" in url:
-                yield from ((None, found[0], found[1] or found[2]) for found in _DOLLAR.finditer(_PARAMETER.sub("", url)))
+                yield from ((None, match[0], match[1] or match[2]) for match in _DOLLAR.finditer(_PARAMETER.sub("", url)))
             continue
         # Braces in a URL are refused where they are not escaped on purpose.
         yield from _dollars(entry.line, _PARAMETER.sub("", _literal(entry.url)))
@@ -56,14 +56,14 @@ def _candidates(entries: Iterable[Entry]) -> Iterator[tuple[int | None, str, str
 
 def _both(line: int, text: str) -> Iterator[tuple[int | None, str, str]]:
     if "{" in text:
-        yield from ((line, found[0], found[1]) for found in _BRACES.finditer(text))
+        yield from ((line, match[0], match[1]) for match in _BRACES.finditer(text))
     if _DOCUMENT.search(text) is None:
         yield from _dollars(line, text)
 
 
 def _dollars(line: int, text: str) -> Iterator[tuple[int | None, str, str]]:
     if "$" in text:
-        yield from ((line, found[0], found[1] or found[2]) for found in _DOLLAR.finditer(text))
+        yield from ((line, match[0], match[1] or match[2]) for match in _DOLLAR.finditer(text))
 
 
 def _literal(parts: Parts) -> str:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.cell.compiling import Compiled, compile_requests, lift
-from fastreq_jupyter.cell.each import RESULT_COLUMNS, TIMING_COLUMNS, RowJoin, Rows, renamed
+from fastreq_jupyter.cell.each import RowJoin, Rows, renamed
 from fastreq_jupyter.cell.fill import Binder, Surroundings
 from fastreq_jupyter.cell.grammar import parse
 from fastreq_jupyter.cell.items import Dedup, Duplicates, Rendering, check_constants, check_rows, check_used, in_directory, save_names_of
@@ -19,6 +19,7 @@ from fastreq_jupyter.cell.meant import told_names
 from fastreq_jupyter.cell.syntax import ParsedCell, RequestTemplate
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.model import Unsendable
+from fastreq_jupyter.options import own_columns
 from fastreq_jupyter.values import NoPlaceError, text_of
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ _CLASHES_SHOWN = 5
 
 @dataclass(frozen=True, slots=True)
 class CellPlan:
-    """Hold what a cell asks for.
+    """What a cell asks for.
 
     Attributes:
         items: Requests in order, lazy; iterating again starts again, but for an iterator as source.
@@ -70,7 +71,7 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
     sources: Sequence[Source] = (),
     base_url: str | None = None,
     first_line: int = 1,
-    given: Collection[str] = (),
+    set_by_user: Collection[str] = (),
     surroundings: Surroundings | None = None,
 ) -> CellPlan:
     """Read a cell and tie it to its values.
@@ -82,7 +83,7 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
         sources: What ``--each`` named, with values.
         base_url: Origin and path that lines like ``GET /x`` are put behind.
         first_line: Number of the text's first line in the cell.
-        given: Options that the user set: a curl line that asks otherwise is refused.
+        set_by_user: Options that the user set: a curl line that asks otherwise is refused.
         surroundings: What dynamic values are read from.
 
     Raises:
@@ -97,7 +98,7 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
         raise CellSyntaxError(message, first_line)
     labels = {entry.label: entry.line for entry in parsed.entries if isinstance(entry, RequestTemplate) and entry.label}
     binder = Binder(parsed.variables, labels, rows, namespace, surroundings or Surroundings())
-    lifted = lift(parsed.entries, options, given)
+    lifted = lift(parsed.entries, options, set_by_user)
     names = save_names_of(options.save_to, binder.bind)
     compiled = compile_requests(parsed, binder, options, names=names, base_url=base_url, first_line=first_line)
     parsed.notes += told_names(parsed.entries, lambda name: rows.has(name) or name in parsed.variables or _has_text(namespace.get(name)))
@@ -127,8 +128,7 @@ def _text(namespace: Mapping[str, Any], name: str) -> str | None:
 def _check_files(items: Iterable[Item], first_line: int) -> None:
     for item in items:
         if isinstance(item, Unsendable) and item.error == "save_to":
-            message = f"save_to: {item.detail}"
-            raise CellSyntaxError(message, first_line)
+            raise CellSyntaxError(f"save_to: {item.detail}", first_line, option="save_to")
 
 
 def _assemble(  # noqa: PLR0913 - what was built, side by side
@@ -153,7 +153,7 @@ def _assemble(  # noqa: PLR0913 - what was built, side by side
 
 
 class _Items:
-    """Give the items anew for each iteration."""
+    """The items of a cell, made anew for each iteration."""
 
     def __init__(self, rendering: Rendering, options: Options, duplicates: Duplicates) -> None:
         self._rendering = rendering
@@ -173,11 +173,7 @@ class _Items:
 def _notes(join: RowJoin | None, options: Options) -> tuple[str, ...]:
     if join is None:
         return ()
-    results = [*RESULT_COLUMNS]
-    results += TIMING_COLUMNS if options.timings else ()
-    results += ("headers",) if options.response_headers else ()
-    results += ("item",) if options.select is not None else ()
-    clashes = renamed(join.columns(), results)
+    clashes = renamed(join.columns(), own_columns(options))
     if not clashes:
         return ()
     shown = ", ".join(str(name) for _, name in clashes[:_CLASHES_SHOWN])
@@ -188,5 +184,5 @@ def _notes(join: RowJoin | None, options: Options) -> tuple[str, ...]:
 def _saving(duplicates: Duplicates, options: Options) -> tuple[str, ...]:
     if options.dedup or not duplicates.count:
         return ()
-    told = "1 request was" if duplicates.count == 1 else f"{duplicates.count:,} requests were"
-    return (f"{told} equal to an earlier one: --dedup sends them once",)
+    count = "1 request was" if duplicates.count == 1 else f"{duplicates.count:,} requests were"
+    return (f"{count} equal to an earlier one: --dedup sends them once",)

@@ -75,7 +75,7 @@ _CREDENTIALS = re.compile(r"(basic|digest)[ \t]+(?=\S)", re.IGNORECASE)
 
 
 class PlainLines:
-    """Read such lines of one cell.
+    """The lines of one cell that need no second look.
 
     Args:
         text: The cell, searched for names that it gives itself.
@@ -83,7 +83,7 @@ class PlainLines:
     """
 
     def __init__(self, text: str, known: Callable[[str], str | None] | None) -> None:
-        self._own = {name for found in _NAMED_IN_CELL.finditer(text) for name in found.groups() if name} if "@" in text else set()
+        self._own = {name for match in _NAMED_IN_CELL.finditer(text) for name in match.groups() if name} if "@" in text else set()
         self._known = known
         self._prefixes: dict[str, str] = {}
 
@@ -98,8 +98,8 @@ class PlainLines:
         entry: Entry | None
         if PLAIN_URL.fullmatch(line) is not None:
             entry = line
-        elif line[:1] in ("G", "H", "D", "O") and (found := _WITH_METHOD.fullmatch(line)) is not None:
-            entry = found[1], found[2]
+        elif line[:1] in ("G", "H", "D", "O") and (match := _WITH_METHOD.fullmatch(line)) is not None:
+            entry = match[1], match[2]
         else:
             entry = self._prefixed(line, variables) if "{{" in line[:12] else None
         if entry is None or (following and not following.startswith(_BEGINNINGS)):
@@ -107,13 +107,13 @@ class PlainLines:
         return entry
 
     def _prefixed(self, line: str, variables: Mapping[str, Variable]) -> Entry | None:
-        found = _PREFIXED.fullmatch(line)
-        if found is None or (prefix := self._prefix(found[2], variables)) is None:
+        match = _PREFIXED.fullmatch(line)
+        if match is None or (prefix := self._prefix(match[2], variables)) is None:
             return None
-        url = prefix + found[3]
+        url = prefix + match[3]
         if PLAIN_URL.fullmatch(url) is None:
             return None
-        return url if found[1] is None else (found[1], url)
+        return url if match[1] is None else (match[1], url)
 
     def _prefix(self, name: str, variables: Mapping[str, Variable]) -> str | None:
         if self._known is None or name in self._prefixes:
@@ -131,7 +131,7 @@ class PlainLines:
 
 @dataclass(slots=True)
 class RequestLine:
-    """Hold what is known of a request before its headers and body are read."""
+    """What is known of a request before its headers and body are read."""
 
     method: str
     url: Span
@@ -163,8 +163,8 @@ def begins_request(text: str) -> bool:
     """Tell whether a stripped line, seen among headers, begins a new request."""
     if text.startswith(("{{", "/")) or text[:8].lower().startswith(("http://", "https://")):
         return True
-    found = _METHOD.match(text)
-    return found is not None and found[1].upper() in _KNOWN and _TARGET.match(text, found.end()) is not None
+    match = _METHOD.match(text)
+    return match is not None and match[1].upper() in _KNOWN and _TARGET.match(text, match.end()) is not None
 
 
 def is_continuation(text: str, *, after: str = "") -> bool:
@@ -186,21 +186,21 @@ def read_request_line(span: Span) -> RequestLine:
     """
     text = span.text
     lifted: dict[str, Any] = {}
-    if found := _VERSION.search(text[-16:]):
-        lifted = _lift_version(found[1], span, len(text) - len(found[0]))
-        text = text[: -len(found[0])]
+    if match := _VERSION.search(text[-16:]):
+        lifted = _lift_version(match[1], span, len(text) - len(match[0]))
+        text = text[: -len(match[0])]
     if _TARGET.match(text):
         _refuse_trailing(span, 0)
         return RequestLine("GET", Span(text, span.line, span.column), span.line, span.column, plain=not text.startswith("/"), lifted=lifted)
-    found = _METHOD.match(text)
-    if found is None:
+    match = _METHOD.match(text)
+    if match is None:
         raise _no_request(span, text)
-    method = found[1].upper()
-    if found[1] != method and method not in _KNOWN:
+    method = match[1].upper()
+    if match[1] != method and method not in _KNOWN:
         raise _no_request(span, text)
     if method not in _KNOWN:
         raise span.error(0, _unknown_method(method))
-    place = found.end()
+    place = match.end()
     if not _TARGET.match(text, place):
         raise span.error(place, _no_target(text[place:]))
     _refuse_trailing(span, place)
@@ -218,23 +218,23 @@ def read_header(span: Span, headers: list[HeaderTemplate], *, folded: bool) -> l
     Raises:
         CellSyntaxError: No colon, no token before it, or a control character.
     """
-    found = _HEADER.fullmatch(span.text)
-    if found is None and folded and headers:
+    match = _HEADER.fullmatch(span.text)
+    if match is None and folded and headers:
         last = headers[-1]
         parts = (*last.parts, " ", *read_text(span))
         return [*headers[:-1], HeaderTemplate(last.name, parts, last.line, last.column, last.basic)]
-    if found is None:
+    if match is None:
         raise span.error(0, _no_header(span.text))
     if _NO_FIELD.match(span.text):
         raise span.error(0, _no_target(span.text))
-    if found[1].lower() == "x-request-type" and found[2].lower() == "graphql":
+    if match[1].lower() == "x-request-type" and match[2].lower() == "graphql":
         raise span.error(0, 'a GraphQL body is not supported: send JSON, {"query": "...", "variables": {}}')
-    value = Span(found[2], *span.at(found.start(2)))
-    header = make_header(found[1], value, Span(span.text, span.line, span.column))
-    if found[1].lower() == "host" and any("/" in part for part in header.parts if isinstance(part, str)):
-        raise value.error(0, f"{found[2][:60]!r} is no host: write host or host:port")
+    value = Span(match[2], *span.at(match.start(2)))
+    header = make_header(match[1], value, Span(span.text, span.line, span.column))
+    if match[1].lower() == "host" and any("/" in part for part in header.parts if isinstance(part, str)):
+        raise value.error(0, f"{match[2][:60]!r} is no host: write host or host:port")
     place = next((place for place, other in enumerate(headers) if other.name.lower() == "cookie"), None)
-    if found[1].lower() != "cookie" or place is None:
+    if match[1].lower() != "cookie" or place is None:
         return [*headers, header]
     # RFC 6265, 5.4: one Cookie field, whatever the lines.
     first = headers[place]
@@ -252,20 +252,20 @@ def make_header(name: str, value: Span, whole: Span) -> HeaderTemplate:
         raise value.error(bad.start(), f"control character {bad[0]!r} in the value of {name}")
     parts = read_text(value)
     basic = False
-    if name.lower() in ("authorization", "proxy-authorization") and (found := _CREDENTIALS.match(value.text)):
-        known = "".join(part if isinstance(part, str) else "\0" for part in parts)[found.end() :].strip()
+    if name.lower() in ("authorization", "proxy-authorization") and (match := _CREDENTIALS.match(value.text)):
+        known = "".join(part if isinstance(part, str) else "\0" for part in parts)[match.end() :].strip()
         pair = ":" in known or " " in known
-        if pair and found[1].lower() == "digest" and "=" not in known:
+        if pair and match[1].lower() == "digest" and "=" not in known:
             raise value.error(0, "Digest authentication is not supported: use Basic, Bearer or --auth")
-        basic = pair and found[1].lower() == "basic"
+        basic = pair and match[1].lower() == "basic"
     return HeaderTemplate(name, parts, whole.line, whole.column, basic)
 
 
 def _refuse_trailing(span: Span, start: int) -> None:
     """Refuse what stands behind a URL and was hardly meant as a part of it."""
-    for found in _TRAILING.finditer(span.text, start):
-        if found[1] != "{" or "{" not in span.text[start : found.start()]:
-            raise span.error(found.start(1), _TRAILED.get(found[1], _SECOND))
+    for match in _TRAILING.finditer(span.text, start):
+        if match[1] != "{" or "{" not in span.text[start : match.start()]:
+            raise span.error(match.start(1), _TRAILED.get(match[1], _SECOND))
 
 
 def _lift_version(version: str, span: Span, place: int) -> dict[str, Any]:

@@ -6,11 +6,11 @@ import re
 from math import prod
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.syntax import Call, Part, Parts, Placeholder, Range, Ref, Span
+from fastreq_jupyter.cell.syntax import Call, OpenRange, Part, Parts, Placeholder, Range, Ref, Span
 from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
 
 
 __all__ = [
@@ -30,39 +30,54 @@ LARGEST = 10_000_000
 
 _MARK = re.compile(r"\\?\{\{")
 # An escape, a placeholder, a range, or a brace that is none of them.
-_URL_MARK = re.compile(r"\\\{\{|\\[\[\]{}]|\{\{|\[[0-9]+-[0-9]+(?::[0-9]+)?\]|\[[A-Za-z]-[A-Za-z](?::[0-9]+)?\]|\{[\w.$][\w.,$ +-]*\}")
+_BOUND = r"[0-9]+|\{\{[^{}\n]*\}\}"
+_URL_MARK = re.compile(
+    r"\\\{\{|\\[\[\]{}]|\[[0-9]+-[0-9]+(?::[0-9]+)?\]|\[[A-Za-z]-[A-Za-z](?::[0-9]+)?\]"
+    rf"|\[(?P<start>{_BOUND})-(?P<stop>{_BOUND})(?::(?P<step>{_BOUND}))?\]"
+    r"|\{\{|\{[\w.$][\w.,$ +-]*\}"
+)
 _KEY = re.compile(r"\s*(?:\[\s*(?:(-?[0-9]{1,18})|\"([^\"]*)\"|'([^']*)')\s*\]|(?:(?<=\A)|\.)([^.\[\]{}\"']*))\s*")
 _WORDS = re.compile(r"\"([^\"]*)\"|'([^']*)'|(\S+)")
 
 
-def read_range(span: Span, found: re.Match[str]) -> Range:
-    """Read the range that was found in a URL.
+def read_range(span: Span, place: int, text: str) -> Range:
+    """Read a range.
+
+    Args:
+        span: The URL, for messages.
+        place: Where the range begins in it.
+        text: The range without its brackets.
 
     Raises:
         CellSyntaxError: It counts down, never moves, or is a range of letters.
     """
-    text = found[0][1:-1]
     bounds, _, step_text = text.partition(":")
     first, _, last = bounds.partition("-")
     if not (first.isascii() and first.isdigit()):
-        raise span.error(found.start(), f"[{text}]: only numbers make a range; write \\[{text}] for the text itself")
+        raise span.error(place, f"[{text}]: only numbers make a range; write \\[{text}] for the text itself")
     if len(text) > 60:  # noqa: PLR2004 - three numbers of 18 digits and what joins them
-        raise span.error(found.start(), "the numbers of a range have at most 18 digits")
+        raise span.error(place, "the numbers of a range have at most 18 digits")
     start, stop, step = int(first), int(last), int(step_text or 1)
     if stop < start or step < 1:
-        raise span.error(found.start(), f"[{text}] holds nothing: a range counts up, [0-99] or [0-20:5]; \\[ is a literal bracket")
+        raise span.error(place, f"[{text}] holds nothing: a range counts up, [0-99] or [0-20:5]; \\[ is a literal bracket")
     width = len(first) if first.startswith("0") and len(first) > 1 else 0
     return Range(start, stop, step, width)
 
 
-def refuse_braces(span: Span, found: re.Match[str]) -> CellSyntaxError:
+def _open_range(span: Span, match: re.Match[str]) -> OpenRange:
+    """Read a range whose bounds are worked out when its placeholders get their values."""
+    bounds = [read_text(Span(match[name], *span.at(match.start(name)))) for name in ("start", "stop", "step") if match[name]]
+    return OpenRange(tuple(bounds), *span.at(match.start()))
+
+
+def refuse_braces(span: Span, match: re.Match[str]) -> CellSyntaxError:
     """Return the error for single braces in a URL."""
-    inner = found[0][1:-1]
+    inner = match[0][1:-1]
     meant = f"write one line for each of {inner}" if "," in inner else f"write {{{{{inner}}}}} for a value"
-    return span.error(found.start(), f"{found[0]} in a URL: {meant}, \\{found[0]} for the text itself")
+    return span.error(match.start(), f"{match[0]} in a URL: {meant}, \\{match[0]} for the text itself")
 
 
-def count_items(parts: tuple[Part, ...], line: int, column: int) -> int:
+def count_items(parts: Iterable[object], line: int, column: int) -> int:
     """Return how many URLs the ranges stand for.
 
     Raises:
@@ -81,11 +96,11 @@ def expand_ranges(parts: tuple[Part, ...]) -> Iterator[tuple[Part, ...]]:
         yield parts
         return
     chosen = list(parts)
-    for number in range(prod(one.size for _, one in ranges)):
+    for number in range(prod(span.size for _, span in ranges)):
         rest = number
-        for place, one in reversed(ranges):
-            rest, index = divmod(rest, one.size)
-            chosen[place] = one.text(index)
+        for place, span in reversed(ranges):
+            rest, index = divmod(rest, span.size)
+            chosen[place] = span.text(index)
         yield tuple(chosen)
 
 
@@ -154,19 +169,19 @@ def _split(span: Span, mark: re.Pattern[str], other: Callable[[Span, re.Match[st
     text, parts, start = span.text, [], 0
     literal: list[str] = []
     here, seen = span, 0
-    while found := mark.search(text, start):
+    while match := mark.search(text, start):
         # Counted from the last mark, so that a text full of marks is read in linear time.
-        here, seen = Span("", *_moved(here, text, seen, found.start())), found.start()
-        literal.append(text[start : found.start()])
-        start = found.end()
-        if found[0] == "{{":
+        here, seen = Span("", *_moved(here, text, seen, match.start())), match.start()
+        literal.append(text[start : match.start()])
+        start = match.end()
+        if match[0] == "{{":
             end = _end(span, start)
             part: Part = read_expression(text[start:end], here.line, here.column)
             start = end + 2
-        elif found[0][0] == "\\":
-            part = found[0][1:]
+        elif match[0][0] == "\\":
+            part = match[0][1:]
         else:
-            part = other(span, found) if other else found[0]
+            part = other(span, match) if other else match[0]
         if isinstance(part, str):
             literal.append(part)
             continue
@@ -183,10 +198,12 @@ def _moved(here: Span, text: str, start: int, stop: int) -> tuple[int, int]:
     return here.line + breaks, stop - text.rindex("\n", start, stop)
 
 
-def _url_part(span: Span, found: re.Match[str]) -> Part:
-    if found[0][0] == "{":
-        raise refuse_braces(span, found)
-    return read_range(span, found)
+def _url_part(span: Span, match: re.Match[str]) -> Part:
+    if match[0][0] == "{":
+        raise refuse_braces(span, match)
+    if match["start"]:
+        return _open_range(span, match)
+    return read_range(span, match.start(), match[0][1:-1])
 
 
 def _end(span: Span, start: int) -> int:
@@ -200,7 +217,7 @@ def _end(span: Span, start: int) -> int:
 
 
 def _call(text: str) -> Call:
-    words = [found[1] or found[2] or found[3] or "" for found in _WORDS.finditer(text[1:])]
+    words = [match[1] or match[2] or match[3] or "" for match in _WORDS.finditer(text[1:])]
     return Call(words[0] if words else "", tuple(words[1:]))
 
 
@@ -209,16 +226,16 @@ def _ref(text: str, line: int, column: int) -> Ref:
     quoted: set[int] = set()
     place = 0
     while place < len(text):
-        found = _KEY.match(text, place)
-        if found is None or found.end() == place or (found[4] is not None and not found[4].strip()):
+        match = _KEY.match(text, place)
+        if match is None or match.end() == place or (match[4] is not None and not match[4].strip()):
             message = f'{{{{{text[:80]}}}}} is no name: write a name, then .name, [0] or ["name"]; nothing is evaluated'
             raise CellSyntaxError(message, line, column)
-        place = found.end()
-        if found[4] is not None:
-            keys.append(found[4].strip())
+        place = match.end()
+        if match[4] is not None:
+            keys.append(match[4].strip())
             continue
         quoted.add(len(keys))
-        keys.append(int(found[1]) if found[1] else found[2] if found[2] is not None else found[3])
+        keys.append(int(match[1]) if match[1] else match[2] if match[2] is not None else match[3])
     if isinstance(keys[0], int) or 0 in quoted:
         message = f"{{{{{text[:80]}}}}} begins with a bracket: write a name first"
         raise CellSyntaxError(message, line, column)

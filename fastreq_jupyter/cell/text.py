@@ -47,7 +47,7 @@ _ANSI = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
 
 class Secret(str):
-    """Be the placeholder of a secret, among pieces of plain text."""
+    """The placeholder of a secret, among pieces of plain text."""
 
     __slots__ = ()
 
@@ -57,7 +57,7 @@ Pieces = list[str]
 
 
 class NamedSecrets:
-    """Give each secret value a name.
+    """The secret values of several requests, each with a name.
 
     Attributes:
         values: Name -> value.
@@ -97,32 +97,32 @@ class NamedSecrets:
         """Return the URL without its secrets."""
         pieces: Pieces = []
         rest = request.url
-        if found := _USERINFO.match(rest):
-            user, colon, password = found[2].partition(":")
-            pieces += [found[1], self._quoted(user, "user")] if user else [found[1]]
+        if match := _USERINFO.match(rest):
+            user, colon, password = match[2].partition(":")
+            pieces += [match[1], self._quoted(user, "user")] if user else [match[1]]
             pieces += [colon, self._quoted(password, "password")] if password else [colon]
-            rest = rest[found.end() - 1 :]
+            rest = rest[match.end() - 1 :]
         elif (mark := rest.find("://")) >= 0:
             pieces, rest = [rest[: mark + 3]], rest[mark + 3 :]
         end = 0
         after: Pieces = []
-        for found in _PAIR.finditer(rest):
-            if found[3] and is_secret_name(unquote(found[2])):
-                after += [rest[end : found.start(3)], self._quoted(found[3], unquote(found[2]))]
-                end = found.end(3)
+        for match in _PAIR.finditer(rest):
+            if match[3] and is_secret_name(unquote(match[2])):
+                after += [rest[end : match.start(3)], self._quoted(match[3], unquote(match[2]))]
+                end = match.end(3)
         return pieces + self._by_value([*after, rest[end:]], request.secrets, lambda text: [text, quote(text, safe="")], url=True)
 
     def body(self, request: Request, text: str) -> Pieces:
         """Return a text body without its secrets."""
         content_type = request.header("content-type")
-        found = frozenset(map(_bare, secret_values("", (), text.encode(), content_type))) | request.secrets
+        secrets = frozenset(map(_bare, secret_values("", (), text.encode(), content_type))) | request.secrets
         form = (content_type or "").lower().startswith("application/x-www-form-urlencoded")
         if form:
-            return self._by_value([text], found, lambda value: [value, quote(value, safe="")], url=True)
-        return self._by_value([text], found, lambda value: [value, json.dumps(value, ensure_ascii=False)[1:-1]])
+            return self._by_value([text], secrets, lambda value: [value, quote(value, safe="")], url=True)
+        return self._by_value([text], secrets, lambda value: [value, json.dumps(value, ensure_ascii=False)[1:-1]])
 
     def _by_value(self, pieces: Pieces, values: frozenset[str], spell: Callable[[str], list[str]], *, url: bool = False) -> Pieces:
-        for value in sorted(values, key=lambda one: (-len(one), one)):
+        for value in sorted(values, key=lambda value: (-len(value), value)):
             for spelling in dict.fromkeys(spell(value)):
                 pieces = [part for piece in pieces for part in self._cut(piece, spelling, value, url=url)]
         return pieces
@@ -134,14 +134,14 @@ class NamedSecrets:
         # A short one is cut where it is a whole word only: "a" is in everything.
         pattern = re.escape(spelling) if len(spelling) >= _EVERYWHERE else rf"(?<![\w%]){re.escape(spelling)}(?!\w)"
         places = list(re.finditer(pattern, piece))
-        fields = [_field_before(piece[: found.start()]) for found in places]
+        fields = [_field_before(piece[: match.start()]) for match in places]
         # The value of a password may stand elsewhere too: it is named by the password.
         wanted = next(filter(is_secret_name, fields), next(iter(fields), "secret"))
         end = 0
-        for found in places:
-            yield piece[end : found.start()]
+        for match in places:
+            yield piece[end : match.start()]
             yield self._quoted(spelling, wanted) if url else self._env(value, wanted)
-            end = found.end()
+            end = match.end()
         yield piece[end:]
 
     def _env(self, value: str, wanted: str) -> Secret:
@@ -166,8 +166,8 @@ def _bare(value: str) -> str:
 
 
 def _field_before(text: str) -> str:
-    found = re.search(r"([\w-]{1,60})\"?\s{0,5}[:=]\s{0,5}\"?\Z", text[-100:])
-    return found[1] if found else "secret"
+    match = re.search(r"([\w-]{1,60})\"?\s{0,5}[:=]\s{0,5}\"?\Z", text[-100:])
+    return match[1] if match else "secret"
 
 
 def to_http(requests: Request | Iterable[Request]) -> str:
@@ -310,7 +310,7 @@ def _escaped(pieces: Pieces) -> str:
 
 
 def _escaped_url(pieces: Pieces) -> str:
-    return "".join(piece if isinstance(piece, Secret) else _URL_MARK.sub(lambda found: "\\" + found[0], piece) for piece in pieces)
+    return "".join(piece if isinstance(piece, Secret) else _URL_MARK.sub(lambda match: "\\" + match[0], piece) for piece in pieces)
 
 
 def _bytes_of(pieces: Pieces, value: str) -> Pieces:

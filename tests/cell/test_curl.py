@@ -231,7 +231,6 @@ def test_a_command_can_be_named():
         ("curl http://h/ -?", "unknown curl option -?"),
         ("curl http://h/ -sW", "unknown curl option -W"),
         ("curl http://h/ -X", "needs a value"),
-        ("curl http://h/ -b cookies.txt", "file"),
         ("curl http://h/ -u ada", "password"),
         ("curl http://h/ --digest -u a:b", "Basic"),
         ("curl http://h/ -n", "netrc"),
@@ -242,6 +241,7 @@ def test_a_command_can_be_named():
         ("curl http://h/ -H @file", "file"),
         ("curl http://h/ -d a -F b=c", "exclude"),
         ("curl http://h/ -F b", "name=value"),
+        ("curl http://h/ -r 1-2 -d a", "Content-Range"),
         ("curl http://h/ -d @/nothing/here", "cannot read"),
         ("curl http://h/ -d @-", "standard input"),
         ("curl http://h/ || curl http://h/2", "the shell's"),
@@ -357,3 +357,16 @@ def test_a_content_type_of_a_form_keeps_its_name_and_gets_the_boundary():
     kind = one("curl http://h/ -H 'content-type: multipart/mixed' -F a=b").headers
     assert [name for name, _ in kind] == ["content-type"]
     assert kind[0][1].startswith("multipart/mixed; boundary=----")
+
+
+def test_cookies_of_a_file_go_to_their_hosts(tmp_path):
+    jar = tmp_path / "jar"
+    jar.write_text(".example.com\tTRUE\t/\tTRUE\t0\ta\t1\n")
+    requests = items(f"curl -b {jar} https://www.example.com/ http://example.com/ https://an-example.com/ https://EXAMPLE.com/x")
+    assert [request.header("cookie") for request in requests] == ["a=1", None, None, "a=1"]
+    assert plan("curl http://h/ -b gone.txt").notes == ("line 1: there is no cookie file gone.txt: none of its cookies are sent",)
+    # curl sends two fields here, which RFC 6265 forbids.
+    assert one(f"curl -b {jar} https://www.example.com/ -H 'cookie: b=2'").headers == (("Cookie", "a=1; b=2"),)
+    jar.write_text("nonsense\n")
+    assert "no cookie file" in str(refused(f"curl http://h/ -b {jar}"))
+    assert "-b" in str(refused(f"curl {{{{u}}}}/x -b {jar}", namespace={"u": "http://h"}))

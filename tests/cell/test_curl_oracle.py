@@ -97,6 +97,7 @@ COMMANDS = {
     "cookies twice": "curl HOST -b a=1 -b b=2 -b 'c=3; d=4'",
     "a cookie header wins": "curl HOST -H 'Cookie: a=1' -b b=2",
     "no cookie": "curl HOST -b ''",
+    "cookies of a file": "curl -b jar.txt -b x=1 HOST/a/b -b gone.txt",
     "urlencode": "curl HOST --data-urlencode 'q=a b&c/é~' --data-urlencode '=x y' --data-urlencode 'z'",
     "urlencode of a file": "curl HOST --data-urlencode name@x.csv --data-urlencode @x.csv",
     "-G": "curl -G HOST/x -d a=1 --data-urlencode 'q=b c'",
@@ -132,6 +133,11 @@ COMMANDS = {
     "a redirection": "curl HOST/1 > out.json 2>&1",
     "a comment": "curl HOST/x # all of them",
     "a shell variable": 'curl "HOST/$USER/x?a=${USER}" -H "Authorization: Bearer $TOKEN" -d "{\\"a\\": \\"$USER\\", \\"b\\": \\$5}" -u $USER:x',
+    "a password with blanks": "curl HOST -u 'ada:  x '",
+    "a bearer token goes before a password": "curl HOST -u a:b --oauth2-bearer t; curl HOST --oauth2-bearer t -u a:b",
+    "upload to a host": "curl HOST -T x.csv",
+    "parameters of a part's type": "curl HOST -F 'a=\"b\"; type=a/b; charset=x ;boundary=y'",
+    "a shell variable beyond ASCII": 'curl HOST -H "X: $NAME" -b "n=$NAME" -u "$NAME:x" -d "n=$NAME"',
     "a dollar that is text": "curl HOST -d \"US$ 5, 5$, $.a\" -H 'X: $USER'",
     "ansi quotes": r"curl HOST --data-raw $'{\'a\': \u00e9 \x41 \n\101}'",
     "quotes put together": """curl HOST -d 'it'"'"'s "a" 'b\\ c""",
@@ -142,10 +148,24 @@ COMMANDS = {
 }  # fmt: skip
 
 
+JAR = """# Netscape HTTP Cookie File
+
+127.0.0.1\tFALSE\t/\tFALSE\t0\tsession\tone two
+#HttpOnly_127.0.0.1\tFALSE\t/a\tFALSE\t4102444800\tlater\t"q"
+127.0.0.1\tFALSE\t/\tFALSE\t1\tgone\tx
+127.0.0.1\tFALSE\t/\tTRUE\t0\tsecure\tx
+127.0.0.1\tFALSE\t/other\tFALSE\t0\tother\tx
+.example.com\tTRUE\t/\tFALSE\t0\telsewhere\tx
+127.0.0.1\tFALSE\t/a/b\tFALSE\t0\tdeep\tx
+127.0.0.1\tFALSE\t/\tFALSE\t0\tempty\t
+"""
+
+
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS)
 def test_a_curl_cell_sends_what_curl_sends(command, recorder, tmp_path, monkeypatch):
     (tmp_path / "x.csv").write_bytes(b"a,b\r\n1,2\r\n")
     (tmp_path / "x.png").write_bytes(b"\x89PNG")
+    (tmp_path / "jar.txt").write_text(JAR)
     monkeypatch.chdir(tmp_path)
     bare = f"127.0.0.1:{recorder.server_address[1]}"
     text = command.replace("HOST", f"http://{bare}").replace("BARE", bare)

@@ -47,7 +47,6 @@ def read_or_refused(text, **more):
 
 
 MEGA = 10**6
-MOST_CALLS = 700_000
 """Python calls between two looks at the loop, some 0.1 s of work."""
 
 

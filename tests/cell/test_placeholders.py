@@ -1,5 +1,6 @@
 """Values in their places: where a placeholder stands decides how its value goes in."""
 
+import base64
 import dataclasses
 import datetime as dt
 import json
@@ -363,3 +364,10 @@ def test_columns_and_cell_variables_are_told_too():
 def test_braces_that_name_nothing_may_be_meant_as_they_stand():
     with pytest.raises(CellSyntaxError, match=r"\\\{\{ is for the braces themselves"):
         items("POST http://h/\n\n{{doc.title}}")
+
+
+def test_credentials_that_are_encoded_take_any_letter():
+    request = one("GET http://h/\nAuthorization: Basic {{u}} {{p}}", namespace={"u": "ada", "p": "p\u20ac"})
+    assert request.header("authorization") == "Basic " + base64.b64encode("ada:p\u20ac".encode()).decode()
+    with pytest.raises(CellSyntaxError, match="line break"):
+        items("GET http://h/\nAuthorization: Basic {{u}} {{p}}", namespace={"u": "ada", "p": "a\nb"})

@@ -26,7 +26,7 @@ def sent(requests, method, body, headers=()):
     """Return the bodies that the cell of a form sends."""
     text = cell_text(requests, method, body, headers)
     line = " ".join([*text.flags, *(f"-H '{header}'" for header in headers)])
-    order = draft(parse_line(line, cell=True), text.text, options={}, namespace=VALUES, outer={}, first_line=2).order()
+    order = draft(parse_line(line, cell=True), text.text, namespace=VALUES, outer={}, first_line=2).order()
     return [(request.method, (request.content or b"").decode()) for request in order.call.plan.requests]
 
 
@@ -129,7 +129,7 @@ def test_the_cell_of_a_form_gives_the_order_of_the_form():
     made.fields["data"].control.value = '{"id": {{price}}}'
     head, _, text = made.cell.partition("\n")
     line = parse_line(head.removeprefix("%%fastreq"), cell=True)
-    again = draft(line, text, options={}, namespace=VALUES, outer={}, first_line=2).order()
+    again = draft(line, text, namespace=VALUES, outer={}, first_line=2).order()
     assert list(again.call.plan.requests) == list(made.order().call.plan.requests)
     assert again.call.options == made.order().call.options
 

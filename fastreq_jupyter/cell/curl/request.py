@@ -10,24 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, quote_plus
 
+from fastreq_jupyter.cell.curl.cookies import cookies_for
+from fastreq_jupyter.cell.curl.form import form_part, no_stdin, quoted
 from fastreq_jupyter.cell.request_line import make_header
 from fastreq_jupyter.cell.syntax import FORM_TYPE, FilePiece, HeaderTemplate, Part, Parts, RequestTemplate, Span, TextPiece
 from fastreq_jupyter.cell.template import read_text, read_url, with_query
 
 if TYPE_CHECKING:
     from fastreq_jupyter.cell.curl.command import Action
-    from fastreq_jupyter.errors import CellSyntaxError
 
-__all__ = ["CurlRequest", "form_part", "no_stdin", "quoted"]
+__all__ = ["CurlRequest"]
 
-_QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"[^;]*', re.DOTALL)
-_ESCAPED = re.compile(r'\\([\\"])')
-_TYPE = re.compile(r"[^/ ]+/[^;, \n]+")
-# curl's own table: what a machine knows about endings does not matter.
-_TYPES = {
-    ".gif": "image/gif", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".svg": "image/svg+xml", ".txt": "text/plain",
-    ".htm": "text/html", ".html": "text/html", ".pdf": "application/pdf", ".xml": "application/xml",
-}  # fmt: skip
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # A byte that is no UTF-8, as surrogateescape has it.
@@ -44,117 +37,11 @@ _DEFAULTS = frozenset({"user-agent", "accept"})
 _NAMES: dict[str, str] = {
     "user": "Authorization", "bearer": "Authorization", "cookie": "Cookie", "range": "Range", "agent": "User-Agent", "referer": "Referer",
 }  # fmt: skip
+# A URL that ends with a directory, or with its host.
+_NO_NAME = re.compile(r"\A[^?#]*/\Z|\Ahttps?://[^/?#]+\Z", re.IGNORECASE)
 _RANGE = re.compile(r"[0-9]+(?=[^-]*\Z)")
 
 Piece = TextPiece | FilePiece
-
-
-@dataclass(slots=True)
-class _Value:
-    """The value of one ``-F``: its content, and what stands behind ``;``."""
-
-    content: str = ""
-    kind: str | None = None
-    filename: str | None = None
-    headers: tuple[str, ...] = ()
-
-
-def form_part(span: Span, place: int, *, literal: bool) -> tuple[str, TextPiece | FilePiece]:
-    """Read the value of one ``-F`` from `place` on.
-
-    Args:
-        span: ``name=value``, ``name=@file`` or ``name=<file``, with ``;type=``, ``;filename=`` and ``;headers=`` behind.
-        place: Where the value begins.
-        literal: ``--form-string``: nothing in it means anything.
-
-    Returns:
-        What follows the part's name in its header, and its content.
-
-    Raises:
-        CellSyntaxError: An addition that is not supported, or standard input.
-    """
-    at = Span(span.text[place:], *span.at(place))
-    sign = at.text[:1] if not literal and at.text[:1] in ("@", "<") else ""
-    value = _Value(at.text) if literal else _read_value(Span(at.text[len(sign) :], *at.at(len(sign))))
-    content: TextPiece | FilePiece
-    if not sign:
-        content = TextPiece(read_text(Span(value.content, at.line, at.column)))
-    elif value.content == "-":
-        raise no_stdin(at)
-    else:
-        content = FilePiece(read_text(Span(value.content, *at.at(1))), at.line, at.column)
-    filename = value.filename
-    if sign == "@" and filename is None:
-        filename = Path(value.content).name
-    kind = value.kind
-    if kind is None and filename is not None:
-        ending = Path(filename).suffix.lower()
-        kind = _TYPES.get(ending) or (_TYPES.get(Path(value.content).suffix.lower(), "application/octet-stream") if sign == "@" else None)
-    lines = [f"\r\nContent-Type: {kind}"] if kind else []
-    lines += [f"\r\n{line}" for line in value.headers]
-    return (f'; filename="{quoted(filename)}"' if filename is not None else "") + "".join(lines), content
-
-
-def _read_value(span: Span) -> _Value:
-    text = span.text
-    content, place = _word(text, 0)
-    value = _Value(content)
-    in_type = False
-    while place < len(text):
-        place += 1 + _blanks(text, place + 1)
-        rest = text[place:]
-        if rest.startswith("type=") and value.kind is None:
-            start = place + 5 + _blanks(text, place + 5)
-            if not _TYPE.match(text, start):
-                raise span.error(place, "-F ...;type= takes a media type, text/plain")
-            place = _end(text, start)
-            value.kind, in_type = text[start:place].rstrip(), True
-        elif rest.startswith("filename="):
-            value.filename, place = _word(text, place + 9)
-            in_type = False
-        elif rest.startswith("headers="):
-            line, place = _word(text, place + 8)
-            if ":" not in line or line.startswith(("@", "<")):
-                raise span.error(place - len(line), "-F ...;headers= takes one field line, 'Name: value'")
-            value.headers += (line,)
-            in_type = False
-        elif rest.startswith("encoder="):
-            raise span.error(place, "-F ...;encoder= is not supported: type, filename and headers are")
-        elif in_type:
-            # A parameter of the media type; anything else unknown is dropped, as curl does.
-            end = _end(text, place)
-            value.kind, place = f"{value.kind};{text[place:end].rstrip()}", end
-        else:
-            raise span.error(place, f"-F ...;{rest[:30]} is not supported: type, filename and headers are; a value that holds ; is quoted")
-    return value
-
-
-def _word(text: str, place: int) -> tuple[str, int]:
-    """Return the word that begins at `place`, quoted or up to ``;``, and where it ends."""
-    start = place + _blanks(text, place)
-    if found := _QUOTED.match(text, start):
-        return _ESCAPED.sub(r"\1", found[1]), found.end()
-    end = _end(text, start)
-    return text[start:end].rstrip(), end
-
-
-def _blanks(text: str, place: int) -> int:
-    return len(text[place:]) - len(text[place:].lstrip())
-
-
-def _end(text: str, place: int) -> int:
-    end = text.find(";", place)
-    return len(text) if end < 0 else end
-
-
-def no_stdin(at: Span) -> CellSyntaxError:
-    """Return the error for ``@-``."""
-    return at.error(0, "there is no standard input here: name a file")
-
-
-def quoted(text: str) -> str:
-    """Return a name as it stands within quotes of a part's header."""
-    return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
 
 
 @dataclass(slots=True)
@@ -175,6 +62,7 @@ class CurlRequest:
         flags: Switches that were seen.
         upload: -T.
         key: --key.
+        cookie_files: -b with a file.
         notes: What is not done.
     """
 
@@ -191,6 +79,7 @@ class CurlRequest:
     flags: set[str] = field(default_factory=set)
     upload: Span | None = None
     key: Span | None = None
+    cookie_files: list[Span] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
     def lift(self, option: str, at: Span, value: Any) -> None:
@@ -249,6 +138,8 @@ class CurlRequest:
             if "cert" not in self.lifted:
                 raise self.key.error(0, "--key goes with --cert")
             self.lifted["cert"] = (self.lifted["cert"], self.key.text)
+        if body is not None and "Range" in self.own:
+            raise self.command.error(0, "-r with a body is sent as Content-Range by curl: write the field line with -H")
         headers = self._all_headers(body)
         return [self._template(url, headers, body, query) for url in self.urls]
 
@@ -256,12 +147,32 @@ class CurlRequest:
         self, url: Span, headers: tuple[HeaderTemplate, ...], body: tuple[Piece, ...] | None, query: list[Parts]
     ) -> RequestTemplate:
         parts = read_url(self._absolute(url), ranges="globoff" not in self.flags)
-        if self.upload is not None and isinstance(parts[-1], str) and parts[-1].endswith("/"):
-            parts = (*parts, quote(Path(self.upload.text).name, safe=""))
+        if self.upload is not None and isinstance(parts[-1], str) and _NO_NAME.search(parts[-1]):
+            parts = (*parts, "" if parts[-1].endswith("/") else "/", quote(Path(self.upload.text).name, safe=""))
+        whole = with_query(parts, *query)
         return RequestTemplate(
-            self._method(body), with_query(parts, *query), url.line, url.column, headers, body,
+            self._method(body), whole, url.line, url.column, self._with_cookies(whole, headers), body,
             lifted=dict(self.lifted), no_default=frozenset(self.removed),
         )  # fmt: skip
+
+    def _with_cookies(self, url: Parts, headers: tuple[HeaderTemplate, ...]) -> tuple[HeaderTemplate, ...]:
+        """Return the field lines with the cookies that the files have for the URL, in one field with others (RFC 6265, 5.4)."""
+        if not self.cookie_files:
+            return headers
+        at, texts = self.cookie_files[0], []
+        for file in self.cookie_files:
+            try:
+                texts.append(cookies_for(url[0] if isinstance(url[0], str) else "", file.text))
+            except FileNotFoundError:
+                self.notes.append(f"line {file.line}: there is no cookie file {file.text[:60]}: none of its cookies are sent")
+            except (OSError, ValueError) as error:
+                raise file.error(0, f"-b {file.text[:60]}: {getattr(error, 'strerror', None) or error}") from None
+        text = "; ".join(filter(None, texts))
+        own = next((header for header in headers if header.name.lower() == "cookie"), None)
+        if not text:
+            return headers
+        parts = (text.encode("utf-8", "surrogateescape").decode("latin-1"), *(("; ", *own.parts) if own else ()))
+        return (*(header for header in headers if header is not own), HeaderTemplate("Cookie", parts, at.line, at.column))
 
     def _absolute(self, url: Span) -> Span:
         text = url.text
@@ -286,25 +197,20 @@ class CurlRequest:
 
     def _add_own(self, action: Action, at: Span, value: Span) -> None:
         """Take an option that stands for a field line; the last one counts, cookies are put together."""
-        name, text = _NAMES[action], value.text
-        before = ""
-        if action == "user":
-            if ":" not in text and not re.fullmatch(r"\s*\{\{[^}]*\}\}\s*", text):
-                raise value.error(0, "-u takes user:password; curl would ask for the password")
-            before = "Basic "
-        elif action == "bearer":
-            before = "Bearer "
-        elif action == "range":
-            before = "bytes="
-            text = f"{found[0]}-" if (found := _RANGE.match(text)) else text
-        elif action == "referer":
-            text = text.removesuffix(";auto")
-        elif action == "cookie" and text and "=" not in text and "{{" not in text:
-            raise value.error(0, "-b with a file is not supported: give the cookies, name=value")
+        name = _NAMES[action]
+        if action == "cookie" and value.text and "=" not in value.text and "{{" not in value.text:
+            self.cookie_files.append(value)
+            return
+        before, text = _own_value(action, value)
         if not text and action in ("cookie", "referer"):
             return
         header = _sent_as_utf8(make_header(name, Span(f"{before}{text}", value.line, value.column - len(before)), at))
-        if action == "cookie" and (first := self.own.get(name)) is not None:
+        first = self.own.get(name)
+        if action == "user":
+            header = replace(header, basic=True, exact=True)
+            # A bearer token goes before a password.
+            header = header if first is None or first.basic else first
+        if action == "cookie" and first is not None:
             header = replace(first, parts=(*first.parts, ";", *header.parts))
         self.own[name] = header
 
@@ -350,7 +256,7 @@ class CurlRequest:
 
     def _add_default(self, name: str, text: str, at: Span) -> None:
         self.flags.add(f"default {name}")
-        if not any(one.name.lower() == name.lower() and one.line == -1 for one in self.headers):
+        if not any(header.name.lower() == name.lower() and header.line == -1 for header in self.headers):
             self.headers.append(HeaderTemplate(name, (text,), -1, at.column))
 
     def _all_headers(self, body: tuple[Piece, ...] | None) -> tuple[HeaderTemplate, ...]:
@@ -371,11 +277,11 @@ class CurlRequest:
         if place is None:
             kind = HeaderTemplate("Content-Type", (f"multipart/form-data{boundary}",), self.command.line, self.command.column)
             return (*headers, kind)
-        given = headers[place]
-        text = "".join(part for part in given.parts if isinstance(part, str)).lower()
+        header = headers[place]
+        text = "".join(part for part in header.parts if isinstance(part, str)).lower()
         if not text.startswith("multipart/") or "boundary=" in text:
-            raise Span("", given.line, given.column).error(0, "-F makes its own Content-Type and boundary: take this header out")
-        return (*headers[:place], replace(given, parts=(*given.parts, boundary)), *headers[place + 1 :])
+            raise Span("", header.line, header.column).error(0, "-F makes its own Content-Type and boundary: take this header out")
+        return (*headers[:place], replace(header, parts=(*header.parts, boundary)), *headers[place + 1 :])
 
     def _boundary(self) -> str:
         seed = "\0".join(span.text for _, span in self.form)
@@ -400,6 +306,20 @@ class CurlRequest:
             label = read_text(Span(quoted(name), span.line, span.column))
             pieces += [TextPiece((start, *label, f'"{head}\r\n\r\n')), content, TextPiece(("\r\n",))]
         return (*pieces, TextPiece((f"--{boundary}--\r\n",)))
+
+
+def _own_value(action: Action, value: Span) -> tuple[str, str]:
+    """Return what an option puts before its value in a field line, and the value."""
+    text = value.text
+    if action == "user":
+        if ":" not in text and not re.fullmatch(r"\s*\{\{[^}]*\}\}\s*", text):
+            raise value.error(0, "-u takes user:password; curl would ask for the password")
+        return "Basic ", text
+    if action == "bearer":
+        return "Bearer ", text
+    if action == "range":
+        return "bytes=", f"{match[0]}-" if (match := _RANGE.match(text)) else text
+    return "", text.removesuffix(";auto") if action == "referer" else text
 
 
 def _query(value: Span) -> Parts:

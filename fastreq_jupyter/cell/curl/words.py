@@ -174,7 +174,7 @@ class _Words:
 
 
 class _ShReader:
-    """Reads commands as a POSIX shell does, up to the end of their line."""
+    """A POSIX shell's reading of commands, up to the end of their line."""
 
     def __init__(self, words: _Words, first: str) -> None:
         self._words = words
@@ -247,14 +247,14 @@ class _ShReader:
             return _ansi_text(text[2:-1])
         return text[1:] if kind == "escape" else text
 
-    def _unescaped(self, found: re.Match[str]) -> str:
-        if found["escape"]:
-            return "" if found["escape"] == "\n" else found["escape"]
-        if found["placeholder"]:
-            return _DOUBLE_ESCAPE.sub(lambda inner: inner[1], found["placeholder"])
-        if found["shell"]:
-            raise self._words.here().error(0, _no_shell(found["shell"]))
-        return _variable(found["variable"])
+    def _unescaped(self, match: re.Match[str]) -> str:
+        if match["escape"]:
+            return "" if match["escape"] == "\n" else match["escape"]
+        if match["placeholder"]:
+            return _DOUBLE_ESCAPE.sub(lambda inner: inner[1], match["placeholder"])
+        if match["shell"]:
+            raise self._words.here().error(0, _no_shell(match["shell"]))
+        return _variable(match["variable"])
 
 
 def _variable(text: str) -> str:
@@ -268,10 +268,10 @@ def _sh_tokens(first: str, lines: Sequence[str], start: int) -> Iterator[tuple[s
     number = start + 1
     place = 0
     while place < len(text):
-        found = _PLACEHOLDER.match(text, place) if text.startswith(("{{", "\\{{"), place) else None
-        if found is not None:
-            place = found.end()
-            yield "plain", found[0], text[place : place + 2]
+        braces = _PLACEHOLDER.match(text, place) if text.startswith(("{{", "\\{{"), place) else None
+        if braces is not None:
+            place = braces.end()
+            yield "plain", braces[0], text[place : place + 2]
             continue
         match = _SH.match(text, place)
         assert match is not None  # noqa: S101 - the last alternative takes anything
@@ -313,8 +313,8 @@ def _joined(pair: re.Match[str]) -> str:
     return pair[0].encode("utf-16", "surrogatepass").decode("utf-16")
 
 
-def _ansi_letter(found: re.Match[str]) -> str:
-    code = found[1]
+def _ansi_letter(match: re.Match[str]) -> str:
+    code = match[1]
     if code[0] == "x" and len(code) > 1:
         return _byte(int(code[1:], 16))
     if code[0] in "01234567":
@@ -343,10 +343,10 @@ def _refuse(piece: str, rest: str, words: _Words) -> None:
         raise words.here().error(0, "a no-break space, which a shell takes for a letter: write a blank")
 
 
-def _no_shell(found: str) -> str:
-    if found in ("`", "$("):
-        return f"{found} runs a command in a shell: write the value, or {{{{name}}}}"
-    return f"{found} is worked out by a shell: write the value or {{{{name}}}}, or quote it with ' for the text itself"
+def _no_shell(match: str) -> str:
+    if match in ("`", "$("):
+        return f"{match} runs a command in a shell: write the value, or {{{{name}}}}"
+    return f"{match} is worked out by a shell: write the value or {{{{name}}}}, or quote it with ' for the text itself"
 
 
 def _read_cmd(words: _Words, lines: Sequence[str], start: int) -> int:
@@ -356,10 +356,10 @@ def _read_cmd(words: _Words, lines: Sequence[str], start: int) -> int:
     while place < len(text):
         letter = text[place]
         step = 1
-        if letter == "\\" and (found := re.compile(r"(\\+)(\")?").match(text, place)):
-            slashes = len(found[1])
-            literal_quote = bool(found[2]) and slashes % 2 == 1
-            words.add("\\" * (slashes // 2 if found[2] else slashes) + ('"' if literal_quote else ""))
+        if letter == "\\" and (match := re.compile(r"(\\+)(\")?").match(text, place)):
+            slashes = len(match[1])
+            literal_quote = bool(match[2]) and slashes % 2 == 1
+            words.add("\\" * (slashes // 2 if match[2] else slashes) + ('"' if literal_quote else ""))
             step = slashes + (1 if literal_quote else 0)
         elif letter == '"' and quoted and text[place + 1 : place + 2] == '"':
             words.add('"')
@@ -371,9 +371,9 @@ def _read_cmd(words: _Words, lines: Sequence[str], start: int) -> int:
             words.end_command()
         elif letter in " \t" and not quoted:
             words.close()
-        elif letter == "%" and (found := _CMD_VARIABLE.match(text, place)):
-            words.add(_cmd_variable(found[1]))
-            step = len(found[0])
+        elif letter == "%" and (match := _CMD_VARIABLE.match(text, place)):
+            words.add(_cmd_variable(match[1]))
+            step = len(match[0])
         else:
             words.add("%" if letter == _PERCENT else letter)
         words.column += step

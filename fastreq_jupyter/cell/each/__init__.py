@@ -1,7 +1,7 @@
 """The rows of ``--each``: what they hold, which request is whose, and their columns on the frame."""
 
-from fastreq_jupyter.cell.each.join import RESULT_COLUMNS, TIMING_COLUMNS, RowJoin, renamed
+from fastreq_jupyter.cell.each.join import RowJoin, renamed
 from fastreq_jupyter.cell.each.rows import EachSpec, Rows, Source
 from fastreq_jupyter.cell.each.tables import Table
 
-__all__ = ["RESULT_COLUMNS", "TIMING_COLUMNS", "EachSpec", "RowJoin", "Rows", "Source", "Table", "renamed"]
+__all__ = ["EachSpec", "RowJoin", "Rows", "Source", "Table", "renamed"]

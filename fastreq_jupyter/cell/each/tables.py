@@ -28,7 +28,7 @@ Read = Callable[[int], Any]
 
 
 class Column:
-    """Show a Series as Python values, converted a piece at a time: no step of a big table takes long.
+    """A Series as Python values, converted a piece at a time: no step of a big table takes long.
 
     Args:
         series: Any Series.
@@ -41,8 +41,8 @@ class Column:
 
     def __getitem__(self, position: int) -> Any:
         number, place = divmod(position, CHUNK)
-        found = self._kept.get(number)
-        return (self._chunk(number) if found is None else found)[place]
+        kept = self._kept.get(number)
+        return (self._chunk(number) if kept is None else kept)[place]
 
     def chunks(self) -> Iterator[tuple[int, list[Any]]]:
         """Give first position and values of each piece."""
@@ -58,7 +58,7 @@ class Column:
 
 
 class Table:
-    """Show a source as rows.
+    """A source seen as rows.
 
     Attributes:
         size: Number of rows, None where only drawing tells.
@@ -113,7 +113,7 @@ class Table:
 
 
 class Frame(Table):
-    """Show a DataFrame, by position."""
+    """A DataFrame, by position."""
 
     def __init__(self, frame: Any, element: str | None) -> None:
         self._frame = frame
@@ -176,7 +176,7 @@ class Frame(Table):
 
 
 class Elements(Table):
-    """Show a Series, list, range or iterator: each element is a row; a record's fields are names too."""
+    """A Series, list, range or iterator: each element is a row; a record's fields are names too."""
 
     def __init__(self, values: Sequence[Any] | None, element: str, *, index: Any = None, source: Iterable[Any] | None = None) -> None:
         self.element = element

@@ -3,7 +3,7 @@
 from fastreq_jupyter.cell.fill.binding import Binder, Bound, BoundParts, Check, Env, MisfitError, json_in, text_in, value_in
 from fastreq_jupyter.cell.fill.body import BodyPlan
 from fastreq_jupyter.cell.fill.dynamic import Surroundings
-from fastreq_jupyter.cell.fill.header import HeaderPlan, check_header_text
+from fastreq_jupyter.cell.fill.header import HeaderPlan, header_text
 from fastreq_jupyter.cell.fill.lookup import LookupFailed, check_order, item_of, near, offered, walk
 from fastreq_jupyter.cell.fill.url import UrlPlan
 
@@ -19,8 +19,8 @@ __all__ = [
     "MisfitError",
     "Surroundings",
     "UrlPlan",
-    "check_header_text",
     "check_order",
+    "header_text",
     "item_of",
     "json_in",
     "near",

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fastreq_jupyter.cell.fill.dynamic import SECRET_CALLS, Surroundings, check_call, make
 from fastreq_jupyter.cell.fill.lookup import LookupFailed, answer_reader, near, offered, walk
-from fastreq_jupyter.cell.syntax import Call, Parts, Placeholder, Range, Ref, Variable, VarText
+from fastreq_jupyter.cell.syntax import Call, OpenRange, Parts, Placeholder, Range, Ref, Span, Variable, VarText
+from fastreq_jupyter.cell.template import read_range
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.values import NoPlaceError, is_missing, json_of, plain, text_of, type_name
 
@@ -37,8 +38,8 @@ __all__ = [
 ]
 
 Origin = Literal["row", "notebook", "dynamic", "secret", "chain"]
-Check = Literal["text", "header", "json"]
-"""What a value must pass: have a text, fit into a field line, have a JSON form."""
+Check = Literal["text", "header", "basic", "json"]
+"""What a value must pass: have a text, fit into a field line, into credentials that are encoded, have a JSON form."""
 
 MisfitKind = Literal["missing", "type", "url", "file"]
 
@@ -48,7 +49,7 @@ LARGEST = 20_000_000
 
 @dataclass(slots=True)
 class Env:
-    """Hold what one row is filled with.
+    """What one row is filled with.
 
     Attributes:
         rows: For each source the position of its row.
@@ -67,7 +68,7 @@ class Env:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Bound:
-    """Hold a placeholder and the way to its value.
+    """A placeholder and the way to its value.
 
     Attributes:
         placeholder: As it was written.
@@ -93,7 +94,7 @@ BoundParts = tuple[BoundPart, ...]
 
 
 class MisfitError(Exception):
-    """Report a value that does not fit its place.
+    """A value that does not fit its place.
 
     Args:
         kind: "missing" (NaN and the like), "type", "url" (the result is no URL), "file".
@@ -188,7 +189,7 @@ def shown_as(bound: Bound | None) -> str:
 
 
 class Binder:
-    """Bind placeholders of one cell.
+    """The names of one cell, to which its placeholders are tied.
 
     Args:
         variables: The cell's variables, in the order of the text.
@@ -226,7 +227,32 @@ class Binder:
         Raises:
             CellSyntaxError: A name that is not there, or may not be read.
         """
-        return tuple(self._bind(part) if isinstance(part, Placeholder) else part for part in self._expand(parts, whole=False))
+        return tuple(self._bound(part) for part in self._expand(parts, whole=False))
+
+    def _bound(self, part: Any) -> BoundPart:
+        if isinstance(part, OpenRange):
+            return self._range(part)
+        return self._bind(part) if isinstance(part, Placeholder) else part
+
+    def _range(self, part: OpenRange) -> Range:
+        texts = ["".join(self._constant(bound, part) for bound in self.bind(parts)) for parts in part.bounds]
+        at = Span("", part.line, part.column)
+        for text in texts:
+            if not (text.isascii() and text.isdigit()):
+                raise at.error(0, f"{text[:30]!r} is no bound of a range: a whole number from 0")
+        return read_range(at, 0, "-".join(texts[:2]) + "".join(f":{step}" for step in texts[2:]))
+
+    @staticmethod
+    def _constant(bound: BoundPart, at: OpenRange) -> str:
+        if not isinstance(bound, Bound):
+            return bound.text if isinstance(bound, VarText) else str(bound)
+        if bound.origin != "notebook":
+            message = f"{shown_as(bound)} bounds a range, so it must be the same for every row"
+            raise CellSyntaxError(message, at.line, at.column)
+        try:
+            return text_in(bound, Env())
+        except MisfitError as error:
+            raise CellSyntaxError(error.detail, at.line, at.column) from None
 
     def _expand_variable(self, variable: Variable) -> Parts:
         expanded = self._expand(variable.parts, whole=True, owner=variable)
@@ -243,7 +269,7 @@ class Binder:
                 continue
             assert isinstance(part, Placeholder)  # noqa: S101 - only placeholders name a variable
             added = self._put_in(part, name, owner, alone=whole and len(parts) == 1)
-            self._spent += sum(_length(one) for one in added)
+            self._spent += sum(_length(added_part) for added_part in added)
             if self._spent > LARGEST:
                 message = f"the cell's variables grow to more than {LARGEST:,} characters"
                 raise CellSyntaxError(message, part.line, part.column)
@@ -271,7 +297,7 @@ class Binder:
         if rest:
             message = f"{{{{{part.text[:80]}}}}}: @{name} is text and has no {rest[0]!r}"
             raise CellSyntaxError(message, part.line, part.column)
-        return [_as_variable(one, raw=part.raw) for one in inner]
+        return [_as_variable(inner_part, raw=part.raw) for inner_part in inner]
 
     def _why_later(self, name: str, owner: Variable | None) -> str:
         if owner is None:  # pragma: no cover - all variables are known once the requests are bound
@@ -294,9 +320,9 @@ class Binder:
         if name.startswith("_"):
             message = f"{name[:40]}: names with a leading underscore are not read"
             raise LookupFailed(message)
-        if (found := self._rows.reader(ref)) is not None:
-            read = found.read
-            return Bound(part, "row", lambda env: read(env.rows), sources=frozenset((found.source,)), column=found.column)
+        if (column := self._rows.reader(ref)) is not None:
+            read = column.read
+            return Bound(part, "row", lambda env: read(env.rows), sources=frozenset((column.source,)), column=column.column)
         if name in self._labels:
             read_answer = answer_reader(ref)
             return Bound(part, "chain", lambda env: read_answer((env.outcomes or {})[name]), parent=name)
@@ -327,7 +353,8 @@ class Binder:
     def _nothing(self, name: str) -> str:
         if "(" in name or any(sign in name for sign in "+*/|=<>"):
             return "names are looked up, nothing is evaluated: compute it in Python first and name the result"
-        known = [*self._rows.names(), *self._all, *self._labels, *(one for one, value in self._namespace.items() if _is_value(one, value))]
+        values = [variable for variable, value in self._namespace.items() if _is_value(variable, value)]
+        known = [*self._rows.names(), *self._all, *self._labels, *values]
         where = "the cell or the notebook"
         if self._rows.sources:
             # Where there is no notebook to look into (df.fastreq.get), none is named.

@@ -49,7 +49,7 @@ class _File:
 
 
 class BodyPlan:
-    """Fill one body again and again.
+    """A request's body, filled for one row after another.
 
     Args:
         body: Pieces as the grammar read them.
@@ -77,13 +77,13 @@ class BodyPlan:
     @property
     def checks(self) -> tuple[tuple[Bound, Check], ...]:
         """Return its placeholders, and what a value must pass at each."""
-        found: list[tuple[Bound, Check]] = []
+        match: list[tuple[Bound, Check]] = []
         for piece in self._pieces:
             if isinstance(piece, _File):
-                found += [(part, "text") for part in piece.path if isinstance(part, Bound)]
+                match += [(part, "text") for part in piece.path if isinstance(part, Bound)]
             else:
-                found += [(part, self._check_at(inner)) for part, inner in piece.parts if isinstance(part, Bound)]
-        return tuple(found)
+                match += [(part, self._check_at(inner)) for part, inner in piece.parts if isinstance(part, Bound)]
+        return tuple(match)
 
     def _check_at(self, inner: Inner) -> Check:
         return "json" if inner == "value" or self.kind == "record" else "text"
@@ -119,8 +119,8 @@ class BodyPlan:
 
     def _mark(self, bound: Bound, before: str) -> Bound:
         pattern = {"json": _MEMBER, "form": _FIELD}.get(self.kind)
-        found = pattern.search(before) if pattern and bound.parent else None
-        return replace(bound, sensitive=True) if found and is_secret_name(found[1]) else bound
+        match = pattern.search(before) if pattern and bound.parent else None
+        return replace(bound, sensitive=True) if match and is_secret_name(match[1]) else bound
 
     def _loaded(self, piece: FilePiece) -> FilePiece | BoundParts:
         """Read a file with placeholders: from here on its text is as if it stood in the cell."""
@@ -197,9 +197,9 @@ def _kind_of(body: tuple[BoundParts | FilePiece, ...], headers: tuple[HeaderTemp
 def _inside_after(text: str, *, inside: bool) -> bool:
     """Tell whether the end of a JSON text lies within quotes."""
     place = 0
-    while found := _JSON_SIGNS.search(text, place):
-        place = found.end()
-        if found[0] == '"':
+    while match := _JSON_SIGNS.search(text, place):
+        place = match.end()
+        if match[0] == '"':
             inside = not inside
         elif inside:
             place += 1

@@ -89,7 +89,7 @@ def _keyring() -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Hold what dynamic values are read from; tests give their own.
+    """What dynamic values are read from; tests give their own.
 
     Attributes:
         environ: Gives the environment.
@@ -118,8 +118,8 @@ def check_call(call: Call) -> str:
     if name == "shell":
         return name
     if name not in _CALLS:
-        found = get_close_matches(name, _CALLS, n=1, cutoff=0.5)
-        known = f"did you mean ${found[0]}?" if found else "there are " + ", ".join("$" + one for one in _CALLS)
+        nearest = get_close_matches(name, _CALLS, n=1, cutoff=0.5)
+        known = f"did you mean ${nearest[0]}?" if nearest else "there are " + ", ".join("$" + call_name for call_name in _CALLS)
         message = f"unknown ${call.name[:40]}: {known}"
         raise LookupFailed(message)
     least, most, usage = _CALLS[name]

@@ -30,7 +30,7 @@ _USAGE = "name a part of its answer: {0}.data.x, {0}.headers.x or {0}.status"
 
 
 class LookupFailed(Exception):  # noqa: N818 - it says what happened, and never leaves the package
-    """Report a name that is not there; the text is one clause."""
+    """A name that is not there; the text is one clause."""
 
 
 def walk(value: Any, keys: Sequence[str | int], quoted: frozenset[int], shown: str, *, start: int = 1) -> Any:
@@ -64,18 +64,18 @@ def item_of(value: Any, key: str | int, *, quoted: bool, shown: str) -> Any:
     if key.startswith("_") and not quoted:
         message = f'{key}: names with a leading underscore are not read by a dot; {shown}["{key}"] reads an item of a record'
         raise LookupFailed(message)
-    found = _by_name(value, key)
-    if found is ABSENT:
+    item = _by_name(value, key)
+    if item is ABSENT:
         raise LookupFailed(_why_not(value, key, shown))
-    return found
+    return item
 
 
 def near(name: str, names: Iterable[Any]) -> str:
     """Return ``; did you mean x?`` for the nearest of `names`, or nothing."""
-    texts = [str(one) for one in names]
+    texts = [str(item) for item in names]
     same = [text for text in texts if text.casefold() == name.casefold()]
-    found = same or get_close_matches(name, texts, n=1, cutoff=0.6)
-    return f"; did you mean {found[0]}?" if found else ""
+    nearest = same or get_close_matches(name, texts, n=1, cutoff=0.6)
+    return f"; did you mean {nearest[0]}?" if nearest else ""
 
 
 def offered(names: Sequence[str]) -> str:

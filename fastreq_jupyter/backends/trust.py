@@ -27,11 +27,11 @@ class NamedContext(ssl.SSLContext):
 
     def wrap_socket(self, sock: Any, *args: Any, server_hostname: Any = None, **options: Any) -> ssl.SSLSocket:
         """Begin TLS on a socket."""
-        return super().wrap_socket(sock, *args, server_hostname=_without_dot(server_hostname), **options)
+        return super().wrap_socket(sock, *args, server_hostname=_without_dot(server_hostname), **options)  # type: ignore[misc] # it is named
 
     def wrap_bio(self, incoming: Any, outgoing: Any, *args: Any, server_hostname: Any = None, **options: Any) -> ssl.SSLObject:
         """Begin TLS in memory."""
-        return super().wrap_bio(incoming, outgoing, *args, server_hostname=_without_dot(server_hostname), **options)
+        return super().wrap_bio(incoming, outgoing, *args, server_hostname=_without_dot(server_hostname), **options)  # type: ignore[misc] # it is named
 
 
 def _without_dot(host: Any) -> Any:

@@ -228,7 +228,7 @@ def test_a_part_that_nobody_asked_for_is_not_taken_for_the_whole(counting_server
         url = f"{counting_server.url}/status/206"
         run = start([url, Request("GET", url, headers={"Range": "bytes=0-4"})], max_retries=0)
         await run
-        assert errors(run) == ["protocol", None]
+        assert errors(run) == ["http 206", None]
 
     asyncio.run(main())
 

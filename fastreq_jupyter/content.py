@@ -16,7 +16,17 @@ from fastreq_jupyter.values import NoPlaceError, fields_of, is_missing, items_of
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["charset_of", "decode_text", "encode_content", "encode_multipart", "field_lines", "media_type", "with_params"]
+__all__ = [
+    "charset_of",
+    "decode_fitting",
+    "decode_text",
+    "encode_content",
+    "encode_multipart",
+    "field_lines",
+    "media_type",
+    "read_text",
+    "with_params",
+]
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -31,7 +41,16 @@ _SURROGATE = re.compile("[\ud800-\udfff]")
 # Codecs of Python that are no charset of the web: slow on long texts (punycode is quadratic), or not what they seem.
 _NO_CHARSETS = frozenset({"idna", "mbcs", "oem", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"})
 # What servers call by the narrow name holds characters of the wide one (WHATWG Encoding, 4.2).
-_WIDER = {"gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "big5hkscs"}
+_WIDER = {
+    "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "big5hkscs",
+    "iso8859-1": "cp1252", "iso8859-9": "cp1254", "tis-620": "cp874",
+}  # fmt: skip
+_CONTROLS = {0xDC00 + byte: byte for byte in range(0x80, 0x100)}
+# As far as browsers look for what a document declares of itself.
+_HEAD_OF_DOCUMENT = 1024
+_XML_DECLARATION = re.compile(rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)""")
+_HTML_META = re.compile(rb"""(?i)<meta\s[^>]*?charset\s*=\s*["']?\s*([a-z0-9._:-]+)""")
+_HTML = frozenset({"text/html", "application/xhtml+xml", None})
 
 
 def media_type(content_type: str | None) -> str | None:
@@ -52,24 +71,74 @@ def charset_of(content_type: str | None) -> str | None:
             is_text = getattr(found, "_is_text_encoding", True)
             if not is_text or found.name.replace("_", "-") in _NO_CHARSETS:
                 return None
-            return _WIDER.get(found.name, found.name)
+            return found.name
     return None
 
 
 def decode_text(content: bytes, content_type: str | None) -> str:
-    """Decode a body by BOM, then charset, then UTF-8; bytes that do not fit become U+FFFD.
+    """Return the text of a body, as `read_text` reads it."""
+    return read_text(content, content_type)[0]
 
-    A lone surrogate, which UTF-7 and friends can produce, becomes U+FFFD too: it could not be stored in a column.
+
+def read_text(content: bytes, content_type: str | None) -> tuple[str, str | None]:
+    """Decode a body by what fits first: BOM, charset, what the document declares of itself, UTF-8, windows-1252.
+
+    Where a charset is named and most of what is not ASCII fits it, the bytes that do not become U+FFFD. A lone surrogate, which
+    UTF-7 and friends can produce, becomes U+FFFD too: it could not be stored in a column.
+
+    Returns:
+        The text, and what a person should know of it, to be read behind "3 bodies", or None.
     """
     for bom, codec in _BOMS:
         if content.startswith(bom):
-            return content.decode(codec, "replace")
-    codec = charset_of(content_type) or "utf-8"
+            return _replaced(content, codec)
+    named = [codec for codec in (charset_of(content_type), _declared(content, content_type)) if codec is not None]
+    for codec in (*named, "utf-8"):
+        text = decode_fitting(content, codec)
+        if text is not None:
+            return text, None
+    for codec in named:
+        text, note = _replaced(content, codec)
+        others = len(text) - len(text.encode("ascii", "ignore"))
+        if 2 * text.count("\ufffd") < others:
+            return text, note
+    return decode_fitting(content, "cp1252") or "", "read as windows-1252: they are not UTF-8, and no charset that is named fits"
+
+
+def _declared(content: bytes, content_type: str | None) -> str | None:
+    """Return the codec of an XML declaration (RFC 7303, 3) or an HTML meta element (WHATWG HTML, 13.2.3.2), or None."""
+    head = content[:_HEAD_OF_DOCUMENT]
+    found = _XML_DECLARATION.match(head)
+    if found is None and media_type(content_type) in _HTML:
+        found = _HTML_META.search(head)
+    codec = None if found is None else charset_of(f"; charset={found[1].decode('latin-1')}")
+    # Written in ASCII, it cannot be in UTF-16.
+    return "utf-8" if codec is not None and codec.startswith(("utf-16", "utf-32")) else codec
+
+
+def decode_fitting(content: bytes, codec: str) -> str | None:
+    """Return the text of bytes that all fit the codec, else None."""
+    codec = _WIDER.get(codec, codec)
+    try:
+        # The five bytes without a character of windows-1252 are the control characters of these numbers (WHATWG Encoding, 9).
+        text = content.decode(codec, "surrogateescape" if codec == "cp1252" else "strict")
+    except (LookupError, ValueError, TypeError):
+        return None
+    if text.isascii():
+        return text
+    return text.translate(_CONTROLS) if codec == "cp1252" else _SURROGATE.sub("\ufffd", text)
+
+
+def _replaced(content: bytes, codec: str) -> tuple[str, str | None]:
+    """Return the text with U+FFFD for what does not fit the codec, and a note of it."""
+    text = decode_fitting(content, codec)
+    if text is not None:
+        return text, None
     try:
         text = content.decode(codec, "replace")
     except (LookupError, ValueError, TypeError):
-        text = content.decode("utf-8", "replace")
-    return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
+        codec, text = "utf-8", content.decode("utf-8", "replace")
+    return _SURROGATE.sub("\ufffd", text), f"with bytes that are not {codec.removesuffix('-sig')}, shown as U+FFFD"
 
 
 def encode_multipart(fields: Any, files: Mapping[str, Any] | Iterable[tuple[str, Any]], *, boundary: str) -> tuple[bytes, str]:

@@ -56,6 +56,9 @@ ErrorKind = Literal[
     "too large",
     "decoding",
     "invalid JSON",
+    "invalid CSV",
+    "invalid XML",
+    "body",
     "too many redirects",
     "redirect refused",
     "invalid URL",
@@ -202,14 +205,16 @@ class BackendError(FastreqError):
         sent: False when it is certain that no byte of the request left (the connection was never made), so that
             even an unsafe request may be tried again.
         stale: A kept connection was closed before any byte of the answer came (RFC 9112, 9.3.1).
+        lasting: Every further try would fail alike: there is none.
     """
 
-    def __init__(self, kind: ErrorKind, detail: str, *, sent: bool = True, stale: bool = False) -> None:
+    def __init__(self, kind: ErrorKind, detail: str, *, sent: bool = True, stale: bool = False, lasting: bool = False) -> None:
         super().__init__(detail)
         self.kind: ErrorKind = kind
         self.detail = detail
         self.sent = sent
         self.stale = stale
+        self.lasting = lasting
 
 
 class InsecureWarning(UserWarning):

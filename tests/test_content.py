@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastreq_jupyter.content import charset_of, decode_text, encode_content, encode_multipart, field_lines, with_params
+from fastreq_jupyter.content import charset_of, decode_text, encode_content, encode_multipart, field_lines, read_text, with_params
 from fastreq_jupyter.engine.prepare import prepare
 from fastreq_jupyter.model import Request
 
@@ -32,7 +32,7 @@ def test_charset_is_a_codec_of_the_web_or_none(content_type, codec):
 @pytest.mark.parametrize(
     ("content", "content_type", "text"),
     [
-        ("ä".encode(), None, "ä"), (b"\xe4", "text/plain; charset=latin-1", "ä"), (b"\xe4", None, "\ufffd"), (b"\xe4", "text/plain; charset=klingon", "\ufffd"),
+        ("ä".encode(), None, "ä"), (b"\xe4", "text/plain; charset=latin-1", "ä"), (b"\xe4", None, "ä"), (b"\xe4", "text/plain; charset=klingon", "ä"),
         ("ä".encode("utf-8-sig"), "text/plain; charset=latin-1", "ä"), ("ä".encode("utf-16"), None, "ä"), ("ä".encode("utf-32"), None, "ä"),
         ("①".encode("cp932"), "x; charset=shift_jis", "①"), ("漢字€".encode("gb18030"), "x; charset=gb2312", "漢字€"), (b"", None, ""),
         (b"+2AA-", "x; charset=utf-7", "\ufffd"),
@@ -40,6 +40,47 @@ def test_charset_is_a_codec_of_the_web_or_none(content_type, codec):
 )  # fmt: skip
 def test_text_is_decoded_by_mark_then_charset_then_utf8(content, content_type, text):
     assert decode_text(content, content_type) == text
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "text"),
+    [
+        ('<?xml version="1.0" encoding="ISO-8859-1"?><a>Müller</a>'.encode("latin-1"), "application/xml", "Müller"),
+        ("<?xml version='1.0' encoding='windows-1251'?><a>Привет</a>".encode("cp1251"), "text/xml", "Привет"),
+        ('<?xml version="1.0" encoding="windows-1251"?><a>Привет</a>'.encode(), "text/xml; charset=utf-8", "Привет"),
+        ('<meta charset="windows-1251"><p>Привет'.encode("cp1251"), "text/html", "Привет"),
+        ('<META http-equiv=Content-Type content="text/html; charset=gb2312"><p>汉字'.encode("gb2312"), "text/html", "汉字"),
+        ('<meta charset="utf-16"><p>Привет'.encode(), "text/html", "Привет"),
+        ('<meta charset="utf-8"><p>Müller'.encode("latin-1"), "text/html; charset=iso-8859-1", "Müller"),
+        ("5 €".encode("cp1252"), "text/plain; charset=iso-8859-1", "5 €"),
+        ("Müller;5 €".encode("cp1252"), "text/csv", "Müller;5 €"),
+        ("Müller;5 €".encode("cp1252"), "text/csv; charset=utf-8", "Müller;5 €"),
+        ("Müller".encode(), "text/csv; charset=us-ascii", "Müller"),
+        ("Привет, мир".encode() + b"\xff", "text/plain; charset=utf-8", "Привет, мир\ufffd"),
+    ],
+)
+def test_text_without_a_charset_is_read_by_what_it_says_of_itself(content, content_type, text):
+    assert text in decode_text(content, content_type)
+
+
+@pytest.mark.parametrize(
+    ("content", "content_type", "told"),
+    [
+        (b"plain", None, None), ("ä".encode(), None, None), (b"\xe4", "x; charset=latin-1", None), (b"\xe4", None, "windows-1252"),
+        (b"\xe4 \x81", "text/csv; charset=utf-8", "windows-1252"), ("ä".encode("utf-16") + b"\0", None, "U+FFFD"),
+        ("Привет".encode() + b"\xff", "x; charset=utf-8", "U+FFFD"),
+    ],
+)  # fmt: skip
+def test_a_guess_and_a_loss_are_told(content, content_type, told):
+    note = read_text(content, content_type)[1]
+    assert note is None if told is None else told in note
+
+
+@given(st.binary(max_size=60).filter(lambda content: content[:2] not in (b"\xff\xfe", b"\xfe\xff")))
+def test_what_is_read_as_windows_1252_can_be_had_back(content):
+    text, note = read_text(content, "text/plain")
+    if note is not None:
+        assert b"".join(c.encode("cp1252") if c not in "\x81\x8d\x8f\x90\x9d" else c.encode("latin-1") for c in text) == content
 
 
 @given(

@@ -42,16 +42,19 @@ TABLE = {
     # the type of headers, until the head of an answer is bytes
     "redact": Room(("redact",), on=("url", "content", "options"), besides=("response",)),
     "files": Room(("files",), on=("redact",)),
+    "selection": Room(("selection",), on=("errors",), foreign=("jmespath",)),
     "model": Room(("model", "response", "timing"), on=("redact",)),
     # the type of an exchange, until it is part of model
     "policy": Room(("policy", "policy.*"), on=("model",), besides=("backends.base",)),
     "backends": Room(("backends", "backends.*"), on=("policy",), door="backends.base"),
     "engine": Room(
-        ("engine", "engine.*"), on=("backends", "files"), foreign=("brotli", "msgspec", "backports", "compression", "publicsuffixlist")
+        ("engine", "engine.*"),
+        on=("backends", "files", "selection"),
+        foreign=("brotli", "msgspec", "backports", "compression", "publicsuffixlist"),
     ),
     "journal": Room(("journal", "journal.*"), on=("engine",), door="journal", foreign=("filelock",)),
     "cell": Room(("cell", "cell.*"), on=("model", "files"), door="cell", foreign=("dotenv", "keyring", "google")),
-    "frame": Room(("frame", "frame.*"), on=("model", "files"), foreign=("pandas", "numpy", "pyarrow")),
+    "frame": Room(("frame", "frame.*"), on=("model", "files", "selection"), foreign=("pandas", "numpy", "pyarrow")),
     "picture": Room(("picture", "picture.*"), on=("model", "files"), door="picture"),
     "bridge": Room(("bridge",), on=("errors",), foreign=("nest_asyncio2",)),
     "client": Room(("client", "client.*"), on=("engine", "cell", "frame", "journal", "picture", "bridge")),
@@ -65,7 +68,8 @@ LIBRARIES = {
     "backends.aiohttp*": ("aiohttp", "yarl", "multidict", "aiohttp_socks"),
     "backends.niquests*": ("niquests",),
     "backends.requests*": ("requests", "urllib3"),
-    "frame.selection": ("jmespath",),
+    # imported by whoever asks for CSV or XML
+    "engine.reading": ("pandas", "xmltodict"),
     "client.accessor*": ("pandas",),
     # the table that dry_run gives back
     "client.preview": ("pandas",),

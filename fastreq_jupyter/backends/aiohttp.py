@@ -23,7 +23,7 @@ from yarl import URL
 
 from fastreq_jupyter.backends import base, wire
 from fastreq_jupyter.backends.names import Resolver, watch
-from fastreq_jupyter.backends.trust import client_context
+from fastreq_jupyter.backends.trust import NamedContext, client_context
 from fastreq_jupyter.backends.wire import ProxyServer, proxy_error, read_proxy
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.redact import one_line
@@ -215,7 +215,7 @@ class Names(AbstractResolver):
         """Do nothing: the backend owns the resolver."""
 
 
-class TimedContext(ssl.SSLContext):
+class TimedContext(NamedContext):
     """A TLS context that notes when a handshake begins."""
 
     def wrap_bio(self, *args: Any, **options: Any) -> ssl.SSLObject:
@@ -255,7 +255,7 @@ class AiohttpBackend:
     def reserve(self, concurrency: int) -> None:
         """Prepare for so many requests in flight: connections are opened as they are needed, twice as many stay idle."""
         self._reserved = max(self._reserved, concurrency)
-        self._kept.most_idle = 2 * self._reserved
+        self._kept.most_idle = base.most_idle(self._reserved)
 
     async def send(self, exchange: Exchange, timing: Timing) -> Stream:
         """Send one request, return when the final head is read (see `Backend.send`)."""

@@ -12,12 +12,16 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from fastreq_jupyter.errors import OptionError
+
+if sys.platform != "win32":
+    import resource
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,7 +30,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.timing import Timing
     from fastreq_jupyter.url import Target
 
-__all__ = ["NAMES", "Backend", "Exchange", "SessionKey", "Stream", "detect", "open_backend", "watches_sockets"]
+__all__ = ["NAMES", "Backend", "Exchange", "SessionKey", "Stream", "detect", "most_idle", "open_backend", "watches_sockets"]
 
 NAMES = ("curl", "aiohttp", "niquests", "requests")
 """Order of auto-detection."""
@@ -48,6 +52,11 @@ LIBRARIES = {
     "requests": Library("requests", "'fastreq-jupyter[requests]'", _ALL | {"socks5"}),
 }
 """One row per backend, in the order of `NAMES`: options and schemes of proxies that it can be asked for."""
+
+
+# File descriptors left to everything else in the process, and idle connections that are kept however few there are.
+_FOR_OTHERS = 64
+_FEWEST_IDLE = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +187,20 @@ class Backend(Protocol):
     async def aclose(self) -> None:
         """Close all connections; can be called twice."""
         ...
+
+
+def most_idle(concurrency: int) -> int:
+    """Return how many connections may stay idle beside so many in use.
+
+    Twice as many, but that all of them have a file descriptor: macOS gives a process 256, and a crawl of many hosts leaves an
+    idle connection to each.
+    """
+    if sys.platform == "win32":
+        return 2 * concurrency
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
+    if limit == resource.RLIM_INFINITY:
+        return 2 * concurrency
+    return max(_FEWEST_IDLE, min(2 * concurrency, limit - concurrency - _FOR_OTHERS))
 
 
 def detect(

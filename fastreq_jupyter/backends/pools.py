@@ -16,6 +16,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
+from fastreq_jupyter.backends import base
 from fastreq_jupyter.backends.wire import (
     FIELDS,
     Memo,
@@ -66,13 +67,14 @@ class PoolBackend:
             self.phases -= {"dns"}
         self.lock = threading.Lock()
         self._idle: OrderedDict[Any, None] = OrderedDict()
-        self._reserved = 0
+        self._reserved = self._most_idle = 0
         self._closed = False
 
     def reserve(self, concurrency: int) -> None:
         """Size the pools (see `Backend.reserve`); where they must grow, exchanges in flight end on their old ones."""
         if concurrency > self._reserved:
             self._reserved = concurrency
+            self._most_idle = base.most_idle(concurrency)
             self.close_idle(0)
             self.mount(concurrency)
 
@@ -96,7 +98,7 @@ class PoolBackend:
         with self.lock:
             if connection is not None and connection.trip is trip and connection.sock is not None:
                 self._idle[connection] = None
-        self.close_idle(2 * self._reserved)
+        self.close_idle(self._most_idle)
 
     def close_idle(self, most: int) -> None:
         """Close the oldest idle connections."""

@@ -19,14 +19,30 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.backends.base import SessionKey
 
-__all__ = ["authorities", "client_context"]
+__all__ = ["NamedContext", "authorities", "client_context"]
+
+
+class NamedContext(ssl.SSLContext):
+    """A TLS context for which the dot at a host's end is no part of its name (RFC 6066, 3): not in SNI, not in the certificate."""
+
+    def wrap_socket(self, sock: Any, *args: Any, server_hostname: Any = None, **options: Any) -> ssl.SSLSocket:
+        """Begin TLS on a socket."""
+        return super().wrap_socket(sock, *args, server_hostname=_without_dot(server_hostname), **options)  # type: ignore[misc] # it is named
+
+    def wrap_bio(self, incoming: Any, outgoing: Any, *args: Any, server_hostname: Any = None, **options: Any) -> ssl.SSLObject:
+        """Begin TLS in memory."""
+        return super().wrap_bio(incoming, outgoing, *args, server_hostname=_without_dot(server_hostname), **options)  # type: ignore[misc] # it is named
+
+
+def _without_dot(host: Any) -> Any:
+    return host[:-1] if isinstance(host, str) and host.endswith(".") else host
 
 
 def client_context(
     key: SessionKey,
     protocols: Sequence[str] = ("http/1.1",),
     *,
-    make: Callable[[int], ssl.SSLContext] = ssl.SSLContext,
+    make: Callable[[int], ssl.SSLContext] = NamedContext,
     socket_class: Any = ssl.SSLSocket,
 ) -> ssl.SSLContext:
     """Make the TLS context of a session.
@@ -34,7 +50,7 @@ def client_context(
     Args:
         key: Its `verify` and `cert` are used.
         protocols: What to offer by ALPN, best first.
-        make: Makes it: `ssl.SSLContext` or a class derived from it.
+        make: Makes it: `NamedContext` or a class derived from it.
         socket_class: What it makes of a blocking socket.
 
     Raises:

@@ -24,11 +24,11 @@ from fastreq_jupyter.errors import UsageError, sealed
 from fastreq_jupyter.frame.build import to_frame
 from fastreq_jupyter.frame.columns import floats, instants, integers, texts
 from fastreq_jupyter.frame.files import save
-from fastreq_jupyter.frame.selection import Selection
 from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
 from fastreq_jupyter.model import Plan
 from fastreq_jupyter.options import TABLE, Options
 from fastreq_jupyter.picture import Waterfall, lay_out, shown_url
+from fastreq_jupyter.selection import Selection
 from fastreq_jupyter.timing import phases_of
 
 if TYPE_CHECKING:

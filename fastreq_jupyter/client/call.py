@@ -15,10 +15,11 @@ from fastreq_jupyter.client.plan import make_plan
 from fastreq_jupyter.client.results import conclude, parse, parse_again, present
 from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.engine.engine import engine_here
+from fastreq_jupyter.engine.reading import load_readers
 from fastreq_jupyter.errors import OptionError, UsageError
-from fastreq_jupyter.frame.selection import check_expression
 from fastreq_jupyter.options import TABLE, Door, Options
 from fastreq_jupyter.redact import one_line
+from fastreq_jupyter.selection import check_expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
@@ -117,6 +118,12 @@ class Call:
     jar: Jar
     session: Session | None = None
     again: bool = False
+
+    def __post_init__(self) -> None:
+        """Import what the run's end needs while there is something to import it with: a run may take the last file descriptor."""
+        load_readers(self.options)
+        if self.options.return_type == "dataframe":
+            import fastreq_jupyter.frame.build  # noqa: F401, PLC0415 - pandas is paid for by whoever wants a frame
 
     @property
     def options(self) -> Options:
@@ -223,7 +230,7 @@ def check_options(options: Options) -> None:
         if getattr(options, name) != TABLE[name].default:
             reason = f"needs return_type {'dataframe' if lists else 'json, text, content or response'}"
             raise OptionError(f"{name} {reason}", option=name, reason=reason)
-    for name in ("select", "expand"):
+    for name in ("select", "expand", "fail_when", "retry_when"):
         expression = getattr(options, name)
         if isinstance(expression, str):
             check_expression(expression, option=name)

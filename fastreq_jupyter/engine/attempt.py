@@ -6,25 +6,26 @@ there: it was left out when the run began.
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from math import nan
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 from fastreq_jupyter.backends.base import SessionKey
-from fastreq_jupyter.engine.body import Body, read_body, whole_body
+from fastreq_jupyter.engine.body import Body, as_file, read_body, whole_body
 from fastreq_jupyter.engine.limits import Ticket
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.model import IDEMPOTENT, Response
-from fastreq_jupyter.policy.framing import check_part, read_head
+from fastreq_jupyter.policy.framing import is_unasked_part, read_head
 from fastreq_jupyter.policy.proxy import proxy_for
 from fastreq_jupyter.policy.redirect import REDIRECTS, next_exchange
 from fastreq_jupyter.redact import one_line, redact_text, secret_values
 from fastreq_jupyter.timing import Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
     from fastreq_jupyter.backends.base import Backend, Exchange, Stream
@@ -39,8 +40,11 @@ __all__ = ["Handoff", "Job", "Transport"]
 
 _WORTH_DRAINING = 64 * 1024
 _PARTIAL = 206
+# What a frame, a file and the next cell may take.
+_DESCRIPTORS = 32
 _BAD = 400
-_REDIRECTION = 300
+# Answers whose body is what was asked for (RFC 9110, 15.3), and so becomes a file. 201 and 202 speak of something else.
+_FILES = frozenset({200, 203, 206})
 
 
 class Job:
@@ -59,11 +63,14 @@ class Job:
         failure: Why there is no usable answer.
         handed: The body was given to the user while it arrived: there is no second try.
         head_at: When the head of the final response was read, `perf_counter`; NaN before.
+        unasked_part: The answer is a part of a body, though no Range was asked for.
+        notes: What a person should know of the answer's body, each to be read behind "3 bodies".
     """
 
     __slots__ = (
         "attempts", "begun", "delay", "delays", "exchange", "expired", "failure", "handed", "head_at", "hops", "host",
-        "marked", "position", "ready_at", "redirects", "released", "request", "response", "start", "started_at",
+        "marked", "notes", "position", "ready_at", "redirects", "released", "request", "response", "start", "started_at",
+        "unasked_part",
     )  # fmt: skip
 
     start: float
@@ -73,6 +80,7 @@ class Job:
     redirects: tuple[tuple[int, str], ...]
     response: Response | None
     failure: BackendError | None
+    notes: tuple[str, ...]
 
     def __init__(self, position: int, request: Request, exchange: Exchange, host: HostQueue, ready_at: float) -> None:
         self.position = position
@@ -91,7 +99,8 @@ class Job:
         self.begun = loop_time
         self.hops = self.redirects = ()
         self.response = self.failure = None
-        self.handed = self.expired = False
+        self.handed = self.expired = self.unasked_part = False
+        self.notes = ()
         self.head_at = nan
         self.delay = 0.0
         self.delays = 0
@@ -120,16 +129,26 @@ class Transport:
         jar: Cookies of the run or its session.
         environ: The process's environment when the run began.
         open_session: Gives the engine's warm session for a key.
+        close_sessions: Closes the engine's sessions where no other run needs them.
     """
 
-    def __init__(
-        self, backend: str, options: Options, jar: Jar, environ: Mapping[str, str], open_session: Callable[[SessionKey], Backend]
+    def __init__(  # noqa: PLR0913 - what the attempts of a run share, given once by the engine
+        self,
+        backend: str,
+        options: Options,
+        jar: Jar,
+        environ: Mapping[str, str],
+        *,
+        open_session: Callable[[SessionKey], Backend],
+        close_sessions: Callable[[], Awaitable[None]],
     ) -> None:
         self.backend = backend
         self.options = options
         self.jar = jar
         self._environ = environ
         self._open_session = open_session
+        self._close_sessions = close_sessions
+        self._unconnected = False
         self._sessions: dict[Origin, Backend] = {}
 
     async def exchange(self, exchange: Exchange, job: Job, memory: MemoryGate, handoff: Handoff | None) -> Exchange | None:
@@ -158,7 +177,7 @@ class Transport:
                 stream = await backend.send(sent, timing)
             except BackendError as error:
                 stream = await _send_afresh(backend, sent, timing, error)
-            head, response = self._take_head(stream, sent)
+            head, response = self._take_head(stream, sent, job)
             job.response = response
             if stream.status in REDIRECTS and self.options.follow_redirects:
                 following = self._following(exchange, job)
@@ -180,11 +199,12 @@ class Transport:
                 stream.close()
         return None
 
-    def _take_head(self, stream: Stream, sent: Exchange) -> tuple[Head, Response]:
+    def _take_head(self, stream: Stream, sent: Exchange, job: Job) -> tuple[Head, Response]:
         head = read_head(stream.status, stream.fields)
         target = sent.target
         if stream.status == _PARTIAL:
-            check_part(stream.status, sent.headers)
+            job.unasked_part = is_unasked_part(stream.status, sent.headers)
+        job.notes = () if head.unknown is None else (f"with the unknown Content-Encoding {head.unknown!a}, kept as they came",)
         response = Response(
             stream.status, stream.fields, target.text or target.url, None, 0, stream.http_version, stream.reason, None, head.content_type
         )
@@ -194,7 +214,14 @@ class Transport:
 
     def failure_of(self, error: BackendError, job: Job) -> BackendError:
         """Return the error with a detail that is one line and free of secrets."""
-        return BackendError(error.kind, one_line(redact_text(error.detail, job.secrets)), sent=error.sent)
+        self._unconnected = self._unconnected or error.kind == "connect"
+        return BackendError(error.kind, one_line(redact_text(error.detail, job.secrets)), sent=error.sent, lasting=error.lasting)
+
+    async def close(self) -> None:
+        """Let go of idle connections where they have left no file descriptor: whatever comes next needs some."""
+        if self._unconnected and not _can_open(_DESCRIPTORS):
+            self._sessions.clear()
+            await self._close_sessions()
 
     async def _read(  # noqa: PLR0913, PLR0917 - what one answer is read from, and where it goes
         self, stream: Stream, head: Head, exchange: Exchange, job: Job, memory: MemoryGate, handoff: Handoff | None
@@ -207,9 +234,9 @@ class Transport:
         save_as = job.request.save_as
         max_body, method = self.options.max_body, exchange.method
         try:
-            if handoff is not None and stream.status < _BAD:
+            if handoff is not None and stream.status < _BAD and not job.unasked_part:
                 body = await handoff.take_over(job, stream, head)
-            elif save_as is None or stream.status >= _REDIRECTION:
+            elif save_as is None or stream.status not in _FILES or job.unasked_part:
                 body = await read_body(stream, head, method=method, max_body=max_body, gate=ticket)
             else:
                 body = await _save(stream, head, method=method, max_body=max_body, path=save_as)
@@ -244,14 +271,29 @@ class Transport:
 
     def _session(self, origin: Origin) -> Backend:
         options = self.options
-        proxy = proxy_for(origin, options.proxy, self._environ)
-        key = SessionKey(self.backend, options.verify_ssl, options.cert, proxy, options.http2, options.http3)
         try:
+            proxy = proxy_for(origin, options.proxy, self._environ)
+            key = SessionKey(self.backend, options.verify_ssl, options.cert, proxy, options.http2, options.http3)
             session = self._sessions[origin] = self._open_session(key)
         except OptionError as error:
             # Only a proxy of the environment can come up as late as this.
-            raise BackendError("proxy", str(error), sent=False) from error
+            raise BackendError("proxy", str(error), sent=False, lasting=True) from error
         return session
+
+
+def _can_open(number: int) -> bool:
+    """Tell whether the process may have so many more file descriptors; libraries do not all say that there are none."""
+    opened: list[int] = []
+    try:
+        while len(opened) < number:
+            opened.append(os.open(os.devnull, os.O_RDONLY))
+    except OSError:
+        return False
+    else:
+        return True
+    finally:
+        for descriptor in opened:
+            os.close(descriptor)
 
 
 async def _send_afresh(backend: Backend, exchange: Exchange, timing: Timing, error: BackendError) -> Stream:
@@ -269,7 +311,8 @@ async def _save(stream: Stream, head: Head, *, method: str, max_body: int, path:
     try:
         file = AtomicFile(path)
         try:
-            body = await read_body(stream, head, method=method, max_body=max_body, file=file)
+            source, head = await as_file(stream, head, path) if head.codings else (stream, head)
+            body = await read_body(source, head, method=method, max_body=max_body, file=file)
             file.commit()
         finally:
             file.discard()

@@ -11,6 +11,7 @@ from contextlib import aclosing, suppress
 from io import BytesIO
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from fastreq_jupyter.content import media_type
 from fastreq_jupyter.engine.decoding import ACCEPT_ENCODING, STEP, Decoder, make_decoder
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.options import show_bytes
@@ -21,13 +22,21 @@ if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import Stream
     from fastreq_jupyter.policy.framing import Head
 
-__all__ = ["ACCEPT_ENCODING", "Body", "Destination", "Gate", "iter_body", "read_body", "whole_body"]
+__all__ = ["ACCEPT_ENCODING", "Body", "Destination", "Gate", "Source", "as_file", "iter_body", "read_body", "whole_body"]
 
 _WITHOUT_BODY = frozenset({204, 304})
 # Other tasks run after this many decoded bytes, though all of them came in one read.
 _TURN = 2**20
 # Coded bytes that are decoded at once: what comes of them stays in the order of one turn.
 _CODED_AT_ONCE = 4096
+# Files that are compressed themselves: the coding that servers name for them, by the ends of their names and by their types.
+_PACKED_NAMES = {"gzip": (".gz", ".tgz", ".gzip", ".svgz", ".taz"), "br": (".br",), "zstd": (".zst", ".zstd", ".tzst")}
+_PACKED_TYPES = {
+    "gzip": frozenset({"application/gzip", "application/x-gzip", "application/x-tgz", "application/x-gtar-compressed"}),
+    "br": frozenset({"application/x-brotli"}),
+    "zstd": frozenset({"application/zstd", "application/x-zstd"}),
+}
+_SIGNATURES = {"gzip": b"\x1f\x8b", "zstd": b"\x28\xb5\x2f\xfd"}
 
 
 class Body(NamedTuple):
@@ -42,6 +51,19 @@ class Gate(Protocol):
 
     async def admit(self, size: int, /) -> None:
         """Return when `size` more bytes may be held."""
+        ...
+
+
+class Source(Protocol):
+    """An answer whose body is read in pieces."""
+
+    @property
+    def status(self) -> int:
+        """Return the status code."""
+        ...
+
+    async def read(self) -> bytes:
+        """Return the next bytes, b"" at the end."""
         ...
 
 
@@ -80,7 +102,7 @@ def whole_body(stream: Stream, head: Head, *, method: str, max_body: int) -> byt
 
 
 async def read_body(  # noqa: PLR0913 - what a body is read from, how, and where it goes
-    stream: Stream, head: Head, *, method: str, max_body: int, gate: Gate | None = None, file: Destination | None = None
+    stream: Source, head: Head, *, method: str, max_body: int, gate: Gate | None = None, file: Destination | None = None
 ) -> Body:
     """Read a body to its end.
 
@@ -122,7 +144,7 @@ async def read_body(  # noqa: PLR0913 - what a body is read from, how, and where
     return Body((first or b"") if kept is None else kept.getvalue(), size)
 
 
-async def iter_body(stream: Stream, head: Head, *, method: str, max_body: int) -> AsyncGenerator[bytes, None]:
+async def iter_body(stream: Source, head: Head, *, method: str, max_body: int) -> AsyncGenerator[bytes, None]:
     """Give the decoded body in pieces as they arrive; arguments and errors are those of `read_body`."""
     if stream.status in _WITHOUT_BODY or method == "HEAD":
         # One read tells the backend that the exchange is over; what it says does not matter any more.
@@ -145,7 +167,49 @@ async def iter_body(stream: Stream, head: Head, *, method: str, max_body: int) -
         raise _other_length(size, head.length)
 
 
-async def _decoded(stream: Stream, head: Head, max_body: int) -> AsyncGenerator[bytes, None]:
+async def as_file(stream: Stream, head: Head, path: str) -> tuple[Source, Head]:
+    """Return what gives the body as a file keeps it.
+
+    Servers name as Content-Encoding what is the format of the file itself: ``synop.csv.gz`` with Content-Encoding gzip would
+    come out as CSV under that name. So a file whose name or type says that it is compressed stays as it was sent; but where what
+    its coding hides is compressed again, the server has compressed the file.
+
+    Args:
+        stream: A response, nothing of its body read yet.
+        head: What its head says of the body.
+        path: Where the file will be.
+
+    Raises:
+        BackendError: "decoding", or what the stream raises.
+    """
+    coding = head.codings[0].removeprefix("x-") if len(head.codings) == 1 else ""
+    kind = media_type(head.content_type)
+    if not coding or not (path.lower().endswith(_PACKED_NAMES.get(coding, ())) or kind in _PACKED_TYPES.get(coding, ())):
+        return stream, head
+    signature = _SIGNATURES.get(coding)
+    decoder, read, hidden = make_decoder(head.codings), [], b""
+    while signature is not None and len(hidden) < len(signature) and (data := await stream.read()):
+        read.append(data)
+        hidden += b"".join(decoder.decode(data[:_CODED_AT_ONCE]))[: len(signature)]
+        if len(data) > _CODED_AT_ONCE:
+            break
+    packed_twice = signature is not None and hidden.startswith(signature)
+    return _Replayed(stream, read), head if packed_twice else head._replace(codings=())
+
+
+class _Replayed:
+    """An answer of whose body some pieces were read already."""
+
+    def __init__(self, stream: Stream, read: list[bytes]) -> None:
+        self.status = stream.status
+        self._stream = stream
+        self._read = read
+
+    async def read(self) -> bytes:
+        return self._read.pop(0) if self._read else await self._stream.read()
+
+
+async def _decoded(stream: Source, head: Head, max_body: int) -> AsyncGenerator[bytes, None]:
     decoder = make_decoder(head.codings)
     coded = size = turn = 0
     while data := await stream.read():

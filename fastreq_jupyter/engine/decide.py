@@ -14,10 +14,14 @@ from fastreq_jupyter.redact import one_line, redact_text
 
 if TYPE_CHECKING:
     from fastreq_jupyter.engine.attempt import Job
+    from fastreq_jupyter.engine.judging import Conditions
+    from fastreq_jupyter.model import Response
     from fastreq_jupyter.options import Options
 
 __all__ = ["conclude", "cut_off", "got_answer"]
 
+_OK = 200
+_ACCEPTED = 202
 _BAD = 400
 _TOO_MANY = 429
 _UNAVAILABLE = 503
@@ -25,12 +29,15 @@ _UNAVAILABLE_IN_ROW = 5
 _FINAL = Verdict(retry=False)
 
 
-def conclude(job: Job, options: Options) -> tuple[Outcome | None, Verdict]:
+def conclude(  # noqa: C901 - each kind of end once, without calls that a good answer does not need
+    job: Job, options: Options, conditions: Conditions | None = None
+) -> tuple[Outcome | None, Verdict]:
     """Conclude a finished attempt; its record is added to ``job.attempts``.
 
     Args:
         job: The request with what came of its attempt.
         options: Of the run.
+        conditions: What makes a good answer a bad one by its body, or None.
 
     Returns:
         The outcome, None where the request is tried again; and the verdict, whose `pause` is set only where it concerns
@@ -40,24 +47,24 @@ def conclude(job: Job, options: Options) -> tuple[Outcome | None, Verdict]:
     data: Any = None
     error: str | None = None
     detail: str | None = None
+    asks_again = False
     if failure is not None:
         error, detail = failure.kind, failure.detail
-    elif response is not None and response.content is None:
-        data = response.path
-    elif response is not None and response.content is not None:
-        data, error, detail = read_data(
-            response.content,
-            response.header("content-type"),
-            status=response.status,
-            return_type=options.return_type,
-            method=job.request.method,
-        )
-    if failure is None and response is not None and response.status >= _BAD:
-        error, detail = f"http {response.status}", _safe_reason(job, response.reason)
+    elif response is not None:
+        if response.content is None:
+            data = response.path
+        else:
+            data, error, detail, note = read_data(response.content, response.header("content-type"), options, response.status)
+            if note is not None:
+                job.notes = (*job.notes, note)
+        if response.status > _OK:
+            error, detail = _refusal(job, response) or (error, detail)
+        if conditions is not None and error is None:
+            error, detail, asks_again = _judge(job, response, data, conditions)
     if error is None:
         verdict = _FINAL
     else:
-        verdict = _verdict(job, options)
+        verdict = _verdict(job, options, asks_again=asks_again)
         if verdict.detail:
             detail = f"{detail}; {verdict.detail}" if detail else verdict.detail
         detail = None if detail is None else one_line(detail)
@@ -67,6 +74,24 @@ def conclude(job: Job, options: Options) -> tuple[Outcome | None, Verdict]:
     if options.return_type == "response":
         data = response
     return Outcome(job.position, job.request, job.attempts, response, data, error, detail), verdict
+
+
+def _refusal(job: Job, response: Response) -> tuple[str, str | None] | None:
+    """Return kind and detail of the error that a status other than 200 is, None where it is good."""
+    status = response.status
+    if status >= _BAD:
+        return f"http {status}", _safe_reason(job, response.reason)
+    if status == _ACCEPTED and job.request.save_as is not None:
+        return "http 202", "accepted, not ready"
+    return ("http 206", "Partial Content, though no Range was asked for") if job.unasked_part else None
+
+
+def _judge(job: Job, response: Response, data: Any, conditions: Conditions) -> tuple[str | None, str | None, bool]:
+    hidden = job.request.hide_data
+    detail, asks_again, note = conditions.judge(response, data, response.header("content-type"), hidden=hidden)
+    if note is not None:
+        job.notes = (*job.notes, note)
+    return (None, None, False) if detail is None else ("body", redact_text(detail, job.secrets), asks_again)
 
 
 def cut_off(job: Job) -> None:
@@ -104,11 +129,13 @@ def _safe_reason(job: Job, reason: str) -> str | None:
     return redact_text(reason, job.secrets) if reason and not reason.isalpha() else reason or None
 
 
-def _verdict(job: Job, options: Options) -> Verdict:
+def _verdict(job: Job, options: Options, *, asks_again: bool) -> Verdict:
     response, failure = job.response, job.failure
     status = response.status if response is not None and failure is None else None
     pausing = _concerns_host(job, status)
-    if job.handed:
+    if asks_again:
+        status = _UNAVAILABLE
+    if job.handed or (failure is not None and failure.lasting):
         return _FINAL
     verdict = decide(
         Failure(

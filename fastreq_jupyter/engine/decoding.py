@@ -68,7 +68,7 @@ def make_decoder(codings: Sequence[str]) -> Decoder:
     """Return what undoes the codings, given in the order they were applied.
 
     Raises:
-        BackendError: "decoding": one is unknown or its library is not installed, or there are more than five.
+        BackendError: "decoding": the library of one is not installed, or there are more than five.
     """
     if len(codings) > _MOST_CODINGS:
         raise BackendError("decoding", f"{len(codings)} content codings, at most {_MOST_CODINGS} are read")
@@ -79,9 +79,7 @@ def make_decoder(codings: Sequence[str]) -> Decoder:
 def _make_one(coding: str) -> Decoder:
     if coding in _MAKERS:
         return _MAKERS[coding]()
-    if coding in ("br", "zstd"):
-        raise BackendError("decoding", f"content coding {coding} needs: pip install 'fastreq-jupyter[decode]'")
-    raise BackendError("decoding", f"unknown content coding {coding[:40]!a}")
+    raise BackendError("decoding", f"content coding {coding[:40]} needs: pip install 'fastreq-jupyter[decode]'")
 
 
 def _cut_off(coding: str) -> BackendError:

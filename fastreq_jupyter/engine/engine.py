@@ -88,7 +88,10 @@ class Engine:
 
         # Whatever the backend must refuse is refused now, before anything is drawn.
         open_session(SessionKey(backend, options.verify_ssl, options.cert, proxy, options.http2, options.http3))
-        transport = Transport(backend, options, Jar() if jar is None else jar, dict(os.environ), open_session)
+        cookies = Jar() if jar is None else jar
+        transport = Transport(
+            backend, options, cookies, dict(os.environ), open_session=open_session, close_sessions=self._close_unless_shared
+        )
         if options.verify_ssl is False:
             message = "TLS certificates are not verified (verify_ssl=False)"
             # A registry of its own: shown for every run, not once per line of code.
@@ -112,6 +115,13 @@ class Engine:
             task.cancel()
         if self._tasks:
             await asyncio.wait(self._tasks)
+        await self._close_sessions()
+
+    async def _close_unless_shared(self) -> None:
+        if len(self._tasks) <= 1:
+            await self._close_sessions()
+
+    async def _close_sessions(self) -> None:
         sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
             await session.aclose()

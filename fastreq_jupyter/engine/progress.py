@@ -86,6 +86,7 @@ class Tally:
     bytes: int = 0
     kept_bytes: int = 0
     errors: Counter[str] = field(default_factory=Counter)
+    remarks: Counter[str] = field(default_factory=Counter)
     lag_s: float = 0.0
     late_s: float = 0.0
     cpu_s: float = 0.0

@@ -90,7 +90,7 @@ class Run:
         self._scheduler = Scheduler(plan, transport, self._outcomes, store=store, handoffs=handoffs)
         self._torn_down = False
         self._explained: dict[str, Any] | None = None
-        self._backend = transport.backend
+        self._transport = transport
 
     @property
     def name(self) -> str | None:
@@ -154,9 +154,14 @@ class Run:
         """Return what the run came to so far: small, JSON, free of secrets."""
         notes = [*self.plan.notes, *(() if self._store is None else self._store.notes())]
         found = figures(self._outcomes.tally, self._scheduler, self.options, notes)
-        return {"run_id": self.id, "name": self.name, "state": self._state, "backend": self._backend, **found, **self._explanation()} | {
-            "started_at": self._started_at.isoformat(timespec="milliseconds")
-        }
+        return {
+            "run_id": self.id,
+            "name": self.name,
+            "state": self._state,
+            "backend": self._transport.backend,
+            **found,
+            **self._explanation(),
+        } | {"started_at": self._started_at.isoformat(timespec="milliseconds")}
 
     def closing_line(self) -> str:
         """Return the summary in one line."""
@@ -322,6 +327,7 @@ class Run:
         await source.close()
         if self._store is not None:
             await self._store.close()
+        await self._transport.close()
         scheduler.close()
 
     def _halt_late(self, deadline: float) -> None:

@@ -21,6 +21,7 @@ from fastreq_jupyter.engine.autolimits import AutoLimits
 from fastreq_jupyter.engine.chaining import Chain
 from fastreq_jupyter.engine.deadlines import Deadlines, absorb
 from fastreq_jupyter.engine.decide import conclude, cut_off, got_answer
+from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.limits import HostQueue, MemoryGate, RateLimiter
 from fastreq_jupyter.engine.prepare import UnsendableError, prepare
 from fastreq_jupyter.engine.progress import UnderWay
@@ -88,6 +89,7 @@ class Scheduler:
         self._transport = transport
         self._store = store
         self._handoffs = handoffs
+        self._conditions = Conditions.of(options)
         self._memory = MemoryGate(MAX_INFLIGHT_BYTES, options.max_body)
         self._under_way: dict[Job, asyncio.Task[None]] = {}
         self._ready: deque[Job] = deque()
@@ -332,7 +334,7 @@ class Scheduler:
             job.failure = BackendError("protocol", one_line(f"{type(error).__name__} in the {transport.backend} backend"))
         finally:
             del self._under_way[job]
-        outcome, verdict = conclude(job, self.options)
+        outcome, verdict = conclude(job, self.options, self._conditions)
         if outcome is None:
             self._tally.retried += 1
             self._park(job, verdict.wait)
@@ -350,6 +352,8 @@ class Scheduler:
         """Keep the outcome of an attempt; its body lives on in `data` alone."""
         tally, response = self._tally, job.response
         tally.answered += 1
+        if job.notes:
+            tally.remarks.update(job.notes)
         if response is not None:
             tally.bytes += response.size_bytes
             if outcome.data is not response:

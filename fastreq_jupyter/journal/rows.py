@@ -16,7 +16,8 @@ from pathlib import Path
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastreq_jupyter.engine.reading import Reading, read_data
+from fastreq_jupyter.engine.judging import Conditions
+from fastreq_jupyter.engine.reading import UNREADABLE, Reading, read_data
 from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.model import Attempt, Outcome, Request, Response
 from fastreq_jupyter.policy.retry import RETRIED
@@ -31,6 +32,8 @@ __all__ = ["COLUMNS", "Row", "begun_row", "is_final", "kept_row", "outcome_of", 
 
 COLUMNS = ("base", "guise", "occurrence", "done", "at", "method", "url", "status", "error", "record", "body", "seal")
 _BAD = 400
+# Kinds of error that the options of a rerun may do away with.
+_READ_ANEW = UNREADABLE | {"body"}
 _FACTS = frozenset({"reused", "encrypted"})
 _MARKS = tuple(field.name for field in fields(Timing))
 _COOKIES = frozenset({"set-cookie", "set-cookie2"})
@@ -110,8 +113,9 @@ def is_final(row: Row, request: Request, options: Options) -> bool:
     """
     repeatable = request.idempotent or options.retry_unsafe
     if row.status is not None and row.error is not None and row.error.startswith("http "):
-        return row.status not in RETRIED or not repeatable
-    if row.error is None or row.error == "invalid JSON":
+        # Below 400 it was not there yet (202), or not whole (206).
+        return (row.status >= _BAD and row.status not in RETRIED) or not repeatable
+    if row.error is None or row.error in _READ_ANEW:
         return row.body is not None or not repeatable or _saved_file(json.loads(row.record).get("response"), request) is not None
     return not repeatable and any(attempt["sent"] for attempt in json.loads(row.record)["attempts"])
 
@@ -129,8 +133,12 @@ def outcome_of(row: Row, request: Request, position: int, options: Options) -> O
     reading = Reading(None)
     if row.body is not None:
         content_type = response.header("content-type")
-        reading = read_data(row.body, content_type, status=row.status, return_type=options.return_type, method=request.method)
-    error, detail = (row.error, record["detail"]) if row.error not in (None, "invalid JSON") else (reading.error, reading.detail)
+        reading = read_data(row.body, content_type, options, row.status)
+        conditions = Conditions.of(options)
+        if conditions is not None and reading.error is None and row.status < _BAD:
+            judged = conditions.judge(response, reading.data, content_type, hidden=request.hide_data)
+            reading = reading if judged.detail is None else Reading(reading.data, "body", redact_text(judged.detail, request.secrets))
+    error, detail = (reading.error, reading.detail) if row.error is None or row.error in _READ_ANEW else (row.error, record["detail"])
     data = reading.data
     if path is None and request.save_as is not None and row.body is not None and row.status < _BAD:
         path, error, detail = _write_file(row.body, request.save_as)

@@ -62,6 +62,9 @@ class OptionArguments(TypedDict, total=False):
     cookies: Mapping[str, str] | None
     keys: Iterable[Any] | None
     return_type: str
+    parse: str
+    fail_when: str | None
+    retry_when: str | None
     parse_func: Callable[[Any], Any] | None
     return_none_on_failure: bool
     save_to: str | Path | None

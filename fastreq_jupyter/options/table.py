@@ -194,6 +194,21 @@ class Options:
         "dataframe", choices=RETURN_TYPES, takes="str", allowed="dataframe, json, text, content or response", help="what a result is",
         flags=("--as",), metavar="TYPE", group="Results",
     )
+    parse: str = option(
+        "auto", choices=("auto", "json", "jsonl", "csv", "xml", "text", "bytes"), takes="str",
+        allowed="auto, json, jsonl, csv, xml, text or bytes",
+        help="how good bodies are read; auto: JSON and JSON lines by content type, the rest is text or bytes", metavar="HOW",
+        group="Results",
+    )
+    fail_when: str | None = option(
+        None, text_value(), examples=("error",), takes="str | None", allowed="a JMESPath expression",
+        help="a good answer in whose body this finds something (not null, false, 0 or empty) is an error row `body`", metavar="EXPR",
+        group="Failures",
+    )
+    retry_when: str | None = option(
+        None, text_value(), examples=("status == 'busy'",), takes="str | None", allowed="a JMESPath expression",
+        help="a good answer in whose body this finds something is tried again like a 503", metavar="EXPR", group="Failures",
+    )
     parse_func: Callable[[Any], Any] | None = option(
         None, callable_value, takes="Callable[[Any], Any] | None", allowed="a plain function of one argument",
         help="applied to each result", doors=IN_CODE, metavar="NAME", group="Results",
@@ -316,6 +331,11 @@ class Options:
             return self.timeout
         return 30.0 if self.save_to is None else 300.0
 
+    @property
+    def looks_into_bodies(self) -> bool:
+        """Tell whether an option says that bodies are JSON, whatever their type says."""
+        return any(option is not None for option in (self.select, self.expand, self.fail_when, self.retry_when))
+
 
 TABLE: Mapping[str, Option] = {one.name: one.metadata["option"].named(one.name) for one in fields(Options) if "option" in one.metadata}
 
@@ -340,12 +360,24 @@ def _check_together(options: Options) -> None:
     if options.http3 and options.http2 is True:
         reason = "http2=True and http3=True exclude each other: give one of them"
         raise OptionError(reason, option="http3", reason=reason)
+    _check_reading(options)
     if options.json is not None and options.data is not None:
         reason = "json and data exclude each other: give one of them"
         raise OptionError(reason, option="data", reason=reason)
     for name, needed in (("skip_existing", "save_to"), ("fresh", "journal"), ("max_age", "journal"), ("explode", "expand")):
         if getattr(options, name) not in (False, None, ()) and getattr(options, needed) is None:
             raise OptionError(f"{name} needs {needed}", option=name, reason=f"needs {needed}")
+
+
+def _check_reading(options: Options) -> None:
+    parse, kept = options.parse, options.return_type
+    if parse != "auto" and (kept not in ("dataframe", "json") or (kept == "json" and parse in ("text", "bytes"))):
+        reason = f"not possible with return_type {kept}: leave one of them out"
+        raise OptionError(f"parse={parse} is {reason}", option="parse", value=parse, reason=reason)
+    for name in ("fail_when", "retry_when"):
+        if getattr(options, name) is not None and options.save_to is not None:
+            reason = "not possible with save_to, which keeps no body to look into: leave one of them out"
+            raise OptionError(f"{name} is {reason}", option=name, reason=reason)
 
 
 def _lookup(name: str) -> Option:

@@ -16,11 +16,14 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.response import Headers
 
-__all__ = ["Head", "check_part", "read_head"]
+__all__ = ["Head", "is_unasked_part", "read_head"]
 
 _FIRST_FINAL, _BEYOND = 200, 1000
 _PARTIAL = 206
 _MOST_FIELDS = 1000
+# Registered, and undone by somebody; whether it can be undone here is not a matter of framing.
+_CODINGS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd"})
+_LONGEST_NAME = 40
 # Longer ones do not fit 64 bits.
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
@@ -38,14 +41,17 @@ class Head(NamedTuple):
     Attributes:
         content_type: Field value of Content-Type, latin-1 text.
         length: Content-Length in bytes, None where it does not bound the body.
-        codings: Content codings in the order they were applied, lower case, identity left out.
+        codings: Content codings in the order they were applied, lower case; identity and what is no known coding left out.
         cookies: There is a Set-Cookie.
+        unknown: What Content-Encoding names and nobody knows ("utf-8", "none", "aws-chunked"), or None. Servers that send this
+            mean no coding: the body is taken as it comes.
     """
 
     content_type: str | None = None
     length: int | None = None
     codings: tuple[str, ...] = ()
     cookies: bool = False
+    unknown: str | None = None
 
 
 def read_head(status: int, fields: Sequence[tuple[bytes, bytes]]) -> Head:
@@ -77,18 +83,14 @@ def read_head(status: int, fields: Sequence[tuple[bytes, bytes]]) -> Head:
     return _KNOWN_HEADS.get(key) or _learn_head(key)
 
 
-def check_part(status: int, asked: Headers) -> None:
-    """Refuse a part of a body for which nobody asked: it would be taken for the whole (RFC 9110, 15.3.7).
+def is_unasked_part(status: int, asked: Headers) -> bool:
+    """Tell whether an answer is a part of a body for which nobody asked: it would be taken for the whole (RFC 9110, 15.3.7).
 
     Args:
         status: Status code of the answer.
         asked: Field lines of the request.
-
-    Raises:
-        BackendError: ``protocol``.
     """
-    if status == _PARTIAL and not any(name.lower() == "range" for name, _ in asked):
-        raise BackendError("protocol", "206 Partial Content, though no Range was asked for")
+    return status == _PARTIAL and not any(name.lower() == "range" for name, _ in asked)
 
 
 def _learn(name: bytes) -> bytes:
@@ -105,7 +107,8 @@ def _learn_head(read: tuple[bytes, ...]) -> Head:
     lines = list(zip(read[::2], read[1::2], strict=True))
     content_type = next((value.decode("latin-1") for name, value in lines if name == b"content-type"), None)
     cookies = any(name == b"set-cookie" for name, _ in lines)
-    head = Head(content_type, _length(lines), _codings(lines), cookies)
+    codings, unknown = _codings(lines)
+    head = Head(content_type, _length(lines), codings, cookies, unknown)
     if len(_KNOWN_HEADS) >= _MOST_KNOWN:
         _KNOWN_HEADS.clear()
     # What a server sets is a secret, and never the same.
@@ -126,6 +129,8 @@ def _length(lines: list[tuple[bytes, bytes]]) -> int | None:
     return int(lengths.pop()) if lengths else None
 
 
-def _codings(lines: list[tuple[bytes, bytes]]) -> tuple[str, ...]:
+def _codings(lines: list[tuple[bytes, bytes]]) -> tuple[tuple[str, ...], str | None]:
     named = [part.strip().lower() for name, value in lines if name == b"content-encoding" for part in value.split(b",")]
-    return tuple([part.decode("latin-1") for part in named if part not in (b"", b"identity")])
+    codings = [part.decode("latin-1") for part in named if part not in (b"", b"identity")]
+    unknown = ", ".join(dict.fromkeys(coding for coding in codings if coding not in _CODINGS))
+    return tuple(coding for coding in codings if coding in _CODINGS), unknown[:_LONGEST_NAME] or None

@@ -66,10 +66,15 @@ def _checked(url: str, variable: str) -> str:
     try:
         parts = urlsplit(text)
         fine = parts.scheme.lower() in _SCHEMES and parts.hostname and (parts.port is None or parts.port > 0)
+        # What follows the port is the rest of a user or password with a raw "/", "?" or "#" in it, or no proxy at all.
+        fine = fine and parts.path in ("", "/") and not parts.query and not parts.fragment
     except ValueError:
         fine = False
     if not fine or not text.isprintable() or " " in text:
-        message = f"{variable} is no proxy URL: give http://host:port or socks5://host:port, or proxy='none'"
+        message = (
+            f"{variable} is no proxy URL: give http://host:port or socks5://host:port, in a password # / ? @ as %23 %2F %3F %40, "
+            "or proxy='none'"
+        )
         raise OptionError(message)
     return text
 

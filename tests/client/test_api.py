@@ -560,7 +560,7 @@ def test_a_blocking_call_inside_a_running_loop_works():
         from fastreq_jupyter import demo, fastreq
         with demo.start() as server:
             async def main():
-                task = asyncio.create_task(asyncio.sleep(0.05))
+                task = asyncio.create_task(asyncio.sleep(0))
                 frame = fastreq([server.url + "/customers/1"] * 3)
                 assert task.done()
                 return frame

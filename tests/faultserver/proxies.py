@@ -73,6 +73,7 @@ async def _splice(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, ho
 
 def _where(host: str) -> str:
     # A name under .test exists for the proxy alone: so a test can tell who resolved it.
+    host = host.removesuffix(".")
     return "127.0.0.1" if host.endswith(".test") else host
 
 

@@ -54,7 +54,7 @@ def test_an_empty_form_gives_an_empty_line():
 
 def test_controls_fit_what_an_option_takes():
     kinds = {kind: [name for name, field in panel().fields.items() if type(field.control) is kind] for kind in (Dropdown, Textarea)}
-    assert sorted(kinds[Dropdown]) == ["backend", "columns", "http2", "method", "return_type", "verify_ssl"]
+    assert sorted(kinds[Dropdown]) == ["backend", "columns", "http2", "method", "parse", "return_type", "verify_ssl"]
     assert sorted(kinds[Textarea]) == ["data", "each", "headers", "requests"]
     assert (type(panel().fields["dedup"].control), type(panel().fields["concurrency"].control)) == (Checkbox, Text)
 

@@ -1,7 +1,7 @@
 import pytest
 
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.policy.framing import read_head
+from fastreq_jupyter.policy.framing import is_unasked_part, read_head
 
 
 def as_sent(lines):
@@ -47,3 +47,20 @@ def test_chunked_in_any_case_is_taken_but_not_along_with_a_length():
 def test_a_malformed_field_line_is_refused(line):
     with pytest.raises(BackendError, match="field line"):
         read_head(200, as_sent((line,)))
+
+
+@pytest.mark.parametrize(
+    ("value", "codings", "unknown"),
+    [
+        ("UTF-8", (), "utf-8"), ("none", (), "none"), ("aws-chunked", (), "aws-chunked"), ("aws-chunked, gzip", ("gzip",), "aws-chunked"),
+        ("gzip", ("gzip",), None), ("identity", (), None), ("", (), None), ("a, b, a", (), "a, b"), ("x" * 50, (), "x" * 40),
+    ],
+)  # fmt: skip
+def test_a_coding_that_nobody_knows_is_none(value, codings, unknown):
+    head = read_head(200, as_sent((("Content-Encoding", value),)))
+    assert (head.codings, head.unknown) == (codings, unknown)
+
+
+@pytest.mark.parametrize(("status", "asked", "unasked"), [(206, (), True), (206, (("range", "bytes=0-1"),), False), (200, (), False)])
+def test_a_part_is_one_that_was_asked_for_or_not(status, asked, unasked):
+    assert is_unasked_part(status, asked) == unasked

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import pycurl
 
+from fastreq_jupyter.backends import base
 from fastreq_jupyter.backends.curl.transfer import BLANK, FOREVER_MS, CurlStream, Handle, request_lines
 from fastreq_jupyter.backends.names import Resolver, watch
 from fastreq_jupyter.backends.trust import authorities, client_context
@@ -292,13 +293,14 @@ class CurlBackend:
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         # As many streams on a connection as the server allows.
         self._multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, 1000)
-        self._multi.setopt(pycurl.M_MAXCONNECTS, 2 * self._reserved)
+        # It counts those in use, too.
+        self._multi.setopt(pycurl.M_MAXCONNECTS, min(2 * self._reserved, self._reserved + base.most_idle(self._reserved)))
 
     def reserve(self, concurrency: int) -> None:
         """Prepare for a run with so many requests in flight (see `Backend.reserve`)."""
         if concurrency > self._reserved:
             self._reserved = concurrency
-            self._multi.setopt(pycurl.M_MAXCONNECTS, 2 * concurrency)
+            self._multi.setopt(pycurl.M_MAXCONNECTS, min(2 * concurrency, concurrency + base.most_idle(concurrency)))
 
     async def send(self, exchange: Exchange, timing: Timing) -> CurlStream:
         """Send one request, return when the final head is read (see `Backend.send`)."""

@@ -1,0 +1,90 @@
+"""Good answers that say in their body that they are none: `fail_when` and `retry_when`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fastreq_jupyter.engine.reading import parse_json
+from fastreq_jupyter.redact import one_line
+from fastreq_jupyter.selection import Selection
+
+if TYPE_CHECKING:
+    from fastreq_jupyter.model import Response
+    from fastreq_jupyter.options import Options
+
+__all__ = ["Conditions", "Judgement"]
+
+_SHOWN = 300
+_PARSED = frozenset({"dataframe", "json"})
+
+
+class Judgement(NamedTuple):
+    """What was found in a body.
+
+    Attributes:
+        detail: What makes the answer a bad one, in one line, not redacted; None where it is good.
+        retry: It is to be tried again.
+        note: What a person should know, to be read behind "3 bodies", or None.
+    """
+
+    detail: str | None = None
+    retry: bool = False
+    note: str | None = None
+
+
+class Conditions:
+    """What makes good answers bad ones, by their bodies: an expression that finds something, not null, false, 0 or empty.
+
+    Args:
+        options: `fail_when`, `retry_when`; and `return_type`, which says what a body was read as.
+
+    Raises:
+        OptionError: An expression is none.
+    """
+
+    def __init__(self, options: Options) -> None:
+        named = (("retry_when", options.retry_when), ("fail_when", options.fail_when))
+        self._expressions = [(name, Selection(text, name)) for name, text in named if text is not None]
+        self._parsed = options.return_type in _PARSED
+
+    @classmethod
+    def of(cls, options: Options) -> Conditions | None:
+        """Return the conditions, None where there are none."""
+        return None if options.fail_when is None and options.retry_when is None else cls(options)
+
+    def judge(self, response: Response, data: Any, content_type: str | None, *, hidden: bool) -> Judgement:
+        """Return what the expressions find in the body of a good answer.
+
+        Args:
+            response: The answer.
+            data: Its body as it was read.
+            content_type: Its field value.
+            hidden: The body must not be shown.
+        """
+        body = data if self._parsed else _json_of(response.content, content_type)
+        note = None
+        for name, expression in self._expressions:
+            try:
+                found = expression.search(body, dict(response.headers) if expression.reads_headers else None)
+            except ValueError as error:
+                note = f"to which {name} could not be applied: {one_line(str(error), _SHOWN)}"
+                continue
+            if found:
+                return Judgement(f"{name}: {expression.text if hidden or found is True else _shown(found)}", retry=name == "retry_when")
+            if isinstance(body, (str, bytes)):
+                note = f"without JSON for {name} to look into"
+        return Judgement(note=note)
+
+
+def _json_of(content: bytes | None, content_type: str | None) -> Any:
+    if not content:
+        return None
+    try:
+        return parse_json(content, content_type)
+    except ValueError:
+        return content
+
+
+def _shown(found: Any) -> str:
+    return one_line(found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str), _SHOWN)

@@ -78,7 +78,7 @@ def test_idle_connections_are_capped_the_oldest_first(wire, name):
     async def scenario():
         async with wire.session(name) as backend:
             backend.reserve(101)
-            backend._reserved = 3
+            backend._most_idle = 6
             servers = [wire.listening(wire.answering(wire.OK)) for _ in range(10)]
             opened = [await server.__aenter__() for server in servers]
             try:

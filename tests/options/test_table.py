@@ -98,9 +98,9 @@ def test_a_wrong_value_is_an_error_with_its_parts():
     with pytest.raises(OptionError) as caught:
         Options.of(concurrency=0)
     for error in (caught.value, pickle.loads(pickle.dumps(caught.value))):
-        assert (error.option, error.value, error.allowed) == ("concurrency", 0, "a whole number from 1 to 1000")
-        assert error.reason == "give a whole number from 1 to 1000"
-        assert str(error) == "concurrency=0 is not possible: give a whole number from 1 to 1000"
+        assert (error.option, error.value, error.allowed) == ("concurrency", 0, 'a whole number from 1 to 1000, or "auto"')
+        assert error.reason == 'give a whole number from 1 to 1000, or "auto"'
+        assert str(error) == 'concurrency=0 is not possible: give a whole number from 1 to 1000, or "auto"'
 
 
 def test_an_error_holds_no_value_that_may_be_a_secret():

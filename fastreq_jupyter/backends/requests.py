@@ -12,6 +12,7 @@ import http.client
 import socket
 import ssl
 import threading
+from collections import deque
 from contextlib import suppress
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
@@ -40,6 +41,8 @@ __all__ = ["open_session"]
 
 T = TypeVar("T")
 
+# Of a body, before its reader has taken them.
+HELD_BYTES = 512 * 1024
 # About as long as a kernel tries to connect; our own deadlines end before.
 CONNECT_SECONDS = 120.0
 # Beside niquests urllib3 is another library of the same name. It would move to HTTP/2 where an answer offers that, and watch
@@ -115,13 +118,14 @@ class RequestsBackend(pools.PoolBackend):
 
 
 class Job(pools.Trip):
-    """One exchange on threads: its head and a short body in one call, of a longer one a piece a call.
+    """One exchange on threads: its head and a short body in one call, the rest of a longer one in another.
 
     Attributes:
         lines: Field lines where they were seen in their order.
         handshake: The socket while TLS shakes hands on it.
         body: A short body, or its beginning, that came with the head.
         error: Why the rest of it never comes.
+        reading: The thread that reads the rest, once it was asked for.
         ended: The connection is not ours any more.
     """
 
@@ -136,7 +140,12 @@ class Job(pools.Trip):
     def __init__(self, backend: RequestsBackend, exchange: Exchange, timing: Timing) -> None:
         super().__init__(backend, exchange, timing)
         self.request = pools.prepare(exchange, requests.PreparedRequest(), urllib3.HTTPHeaderDict(), SKIP_HEADER)
-        self._alone = threading.Lock()
+        self._loop = asyncio.get_running_loop()
+        self._alone, self._room = threading.Lock(), threading.Condition()
+        self._parts: deque[bytes] = deque()
+        self._held = 0
+        self._news = asyncio.Event()
+        self.reading: asyncio.Future[None] | None = None
         backend.jobs.add(self)
 
     def perform(self) -> Any:
@@ -147,9 +156,36 @@ class Job(pools.Trip):
         finally:
             pools.TRIP.reset(token)
 
-    def piece(self) -> bytes:
-        """Return the next bytes of the body, b"" at its end; called on a thread."""
-        return self._guarded(self._piece, self.broken_off)
+    async def more(self) -> bytes:
+        """Return what has come of a longer body, b"" at its end; a thread reads on meanwhile, a few hundred KiB ahead."""
+        if self.reading is None:
+            self.reading = on_thread("requests", lambda: self._guarded(self._read_on, self.broken_off))
+            self.reading.add_done_callback(self._tell)
+        while not self._parts and not self.reading.done():
+            self._news.clear()
+            await self._news.wait()
+        data = b"".join([self._parts.popleft() for _ in range(len(self._parts))])
+        if not data:
+            self.reading.result()
+        with self._room:
+            self._held -= len(data)
+            self._room.notify()
+        return data
+
+    def _tell(self, reading: asyncio.Future[None]) -> None:
+        # Looked at, or asyncio would say that nobody did.
+        reading.exception()
+        self._news.set()
+
+    def _read_on(self) -> None:
+        while piece := self._piece():
+            with self._room:
+                self._held += len(piece)
+            self._parts.append(piece)
+            self._loop.call_soon_threadsafe(self._news.set)
+            with self._room:
+                self._room.wait_for(lambda: self._held <= HELD_BYTES or self.is_cut)
+            self.stop_if_cut()
 
     def cut(self) -> None:
         """End the exchange at once, its socket included; called on the loop."""
@@ -164,6 +200,8 @@ class Job(pools.Trip):
                         # Not SSLSocket's own shutdown, which would pull the TLS state from under the thread.
                         with suppress(OSError):
                             socket.socket.shutdown(sock, socket.SHUT_RDWR)
+        with self._room:
+            self._room.notify()
         if self.raw is not None:
             threading.Thread(target=self._drop, daemon=True).start()
 
@@ -248,12 +286,12 @@ class Stream(base.Stream):
 
     def take(self) -> bytes | None:
         """Return the whole raw body if it has arrived (see `base.Stream.take`)."""
-        return self._arrived() if self._job.ended else None
+        return self._arrived() if self._job.ended and self._job.reading is None else None
 
     async def read(self) -> bytes:
         """Return the next raw bytes of the body, b"" at its end (see `base.Stream.read`)."""
         job = self._job
-        return self._arrived() if job.body or job.ended else await on_thread("requests", job.piece)
+        return self._arrived() if job.reading is None and (job.body or job.ended) else await job.more()
 
     def _arrived(self) -> bytes:
         body, self._job.body = self._job.body, b""

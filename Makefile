@@ -55,8 +55,9 @@ test: lint types front oldest kernels httpbin chromium requests
 	@$(PYTEST)
 
 # requests with urllib3 itself: beside niquests another library has that name. It sees no plugin and no other conftest.
+PLAIN := connections exchange proxy sessions tls
 requests: $(STAMPS)/plain
-	@PYTHONPATH=. .venv-plain/bin/python -m pytest --confcutdir tests/backends tests/backends/test_[!h]*.py -k requests
+	@PYTHONPATH=. .venv-plain/bin/python -m pytest --confcutdir tests/backends $(PLAIN:%=tests/backends/test_%.py) -k requests
 
 # Every backend against servers that misbehave in real time is left to `make test`.
 SLOW_ROOMS := backends benchmarks browser contract faultserver integration

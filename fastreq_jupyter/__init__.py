@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.errors import RunError as RunError
     from fastreq_jupyter.errors import SourceError as SourceError
     from fastreq_jupyter.errors import UsageError as UsageError
-    from fastreq_jupyter.frame.io import load as load
+    from fastreq_jupyter.frame.files import load as load
     from fastreq_jupyter.model import Outcome as Outcome
     from fastreq_jupyter.model import Request as Request
     from fastreq_jupyter.model import Response as Response
@@ -49,7 +49,7 @@ _HOMES = {
         "BackendError", "CellSyntaxError", "FastreqError", "InsecureWarning", "JournalError", "OptionError", "PartialFailureError",
         "RunError", "SourceError", "UsageError",
     ),
-    "frame.io": ("load",),
+    "frame.files": ("load",),
     "model": ("Outcome", "Request", "Response"),
     "notebook.monitor.widget": ("Monitor",),
     "notebook.form.panel": ("Panel",),
@@ -92,7 +92,7 @@ def unload_ipython_extension(ipython: Any) -> None:
 def _show_runs() -> None:
     """Let whoever waits for a run show it; how is found out when there is one to show."""
     call = import_module(f"{__name__}.client.call")
-    call.show_with(lambda options: import_module(f"{__name__}.notebook.show").open_display(options))
+    call.show_with(lambda options: import_module(f"{__name__}.notebook.display").open_display(options))
 
 
 # df.fastreq is there wherever pandas is, whichever was imported first; this imports nothing

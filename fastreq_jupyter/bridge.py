@@ -4,8 +4,12 @@
     awaits, in a cell or a coroutine        the running loop             natively
     calls, no loop runs here                a Runner kept per thread     by running it
     calls, inside a running loop            that loop                    nested (nest-asyncio, applied at the first such call)
-    calls, inside a loop that cannot nest   the service thread           blocked
+    calls, in a turn that cannot nest       the service thread           blocked
     goes on while other cells compute       the service thread           not at all
+
+A turn cannot nest in a loop that nest-asyncio does not know (uvloop), and where asyncio's own ``_run_once`` is on the stack:
+it has counted the handles of the turn, a nested run takes them, and the loop dies of it (erdewit/nest_asyncio#11). So the
+call that has a loop patched waits for the service thread; later turns are nest-asyncio's, and nest.
 
 The law of waiting: it is done in slices, because an interrupt does not wake an idle loop. An interrupt or a cancellation
 there means: cancel the run, go on waiting until it has drained, and only then end; no finished row is lost on the way.
@@ -23,6 +27,7 @@ import threading
 import weakref
 from concurrent.futures import Future
 from contextlib import contextmanager, suppress
+from contextvars import copy_context
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
@@ -30,8 +35,21 @@ from fastreq_jupyter.errors import OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
+    from types import FrameType
 
-__all__ = ["Mark", "Waited", "in_ipython", "interruption", "start", "start_beside", "wait_awaiting", "wait_blocking", "watch_interrupts"]
+__all__ = [
+    "Mark",
+    "Waited",
+    "beside",
+    "in_ipython",
+    "interruption",
+    "is_service",
+    "start",
+    "start_beside",
+    "wait_awaiting",
+    "wait_blocking",
+    "watch_interrupts",
+]
 
 SLICE = 0.1
 """Seconds between two looks for an interrupt."""
@@ -70,10 +88,10 @@ def wait_blocking(launch: Callable[[], H], *, loop: str = "auto", tick: Callable
         tick: Called on this thread with the run, about ten times a second.
 
     Raises:
-        OptionError: ``loop="kernel"`` inside a loop that cannot be nested.
+        OptionError: ``loop="kernel"`` inside a loop, or a turn of it, that cannot be nested.
     """
     running = _running_loop()
-    if loop == "thread" or (running is not None and not _nestable(running, must=loop == "kernel")):
+    if loop == "thread" or (running is not None and not _nests(running, must=loop == "kernel")):
         run = _call_on(_service.loop(), launch)
         with watch_interrupts() as mark:
             _block(run, mark, tick)
@@ -119,6 +137,31 @@ def start_beside(loop: asyncio.AbstractEventLoop, launch: Callable[[], T]) -> T:
     return _call_on(loop if loop.is_running() else _service.loop(), launch)
 
 
+def is_service(loop: asyncio.AbstractEventLoop) -> bool:
+    """Tell whether this is the service thread's loop."""
+    return _service.serves(loop)
+
+
+async def beside(function: Callable[[], T]) -> T:
+    """Wait natively for a plain function that runs in a daemon thread of its own, while the loop goes on.
+
+    A wait that is cancelled ends at once; the thread then ends by itself, its result is dropped.
+    """
+    future: Future[T] = Future()
+    context = copy_context()
+
+    def work() -> None:
+        try:
+            future.set_result(context.run(function))
+        except BaseException as error:  # noqa: BLE001 - the waiting task raises it
+            future.set_exception(error)
+
+    # Running from the start, so that a cancelled wait leaves it to the thread to fill.
+    future.set_running_or_notify_cancel()
+    threading.Thread(target=work, name="fastreq beside", daemon=True).start()
+    return await asyncio.wrap_future(future)
+
+
 def in_ipython() -> bool:
     """Tell whether this process is an IPython session."""
     ipython = sys.modules.get("IPython")
@@ -142,6 +185,9 @@ class _Service:
                 self._thread = threading.Thread(target=self._serve, args=(self._loop,), name="fastreq", daemon=True)
                 self._thread.start()
             return self._loop
+
+    def serves(self, loop: asyncio.AbstractEventLoop) -> bool:
+        return loop is self._loop
 
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
@@ -193,16 +239,34 @@ def _is_cell_task() -> bool:
     return task is not None and getattr(task.get_coro(), "__qualname__", "").endswith("InteractiveShell.run_cell_async")
 
 
-def _nestable(loop: asyncio.AbstractEventLoop, *, must: bool) -> bool:
-    if hasattr(loop, "_nest_patched"):
-        return True
-    if isinstance(loop, asyncio.BaseEventLoop):
+def _nests(loop: asyncio.AbstractEventLoop, *, must: bool) -> bool:
+    """Tell whether a call may nest here and now; a loop that can be patched is, so that later turns nest.
+
+    Raises:
+        OptionError: It may not, and the run must live on this loop.
+    """
+    patchable = hasattr(loop, "_nest_patched") or isinstance(loop, asyncio.BaseEventLoop)
+    if patchable and not hasattr(loop, "_nest_patched"):
         import nest_asyncio2  # noqa: PLC0415 - at first need: it makes tiny tasks 1.5 times slower in the whole process
 
         nest_asyncio2.apply(loop)
+    if patchable and not _in_counted_turn():
         return True
+    if must and patchable:
+        raise OptionError("the run must live on this event loop, which calls can nest in from its next turn on: run it again, or await it")
     if must:
         raise OptionError(f"loop='kernel' is not possible: no call nests in {type(loop).__module__}; give auto or thread, or await")
+    return False
+
+
+def _in_counted_turn() -> bool:
+    """Tell whether asyncio's own ``_run_once`` is on the stack of this thread."""
+    # There is no public way that does not read the sources of every frame.
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001
+    while frame is not None:
+        if frame.f_code.co_name == "_run_once" and frame.f_globals.get("__name__") == "asyncio.base_events":
+            return True
+        frame = frame.f_back
     return False
 
 

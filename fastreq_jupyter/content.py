@@ -6,10 +6,12 @@ import codecs
 import json as jsonlib
 import re
 import uuid
-from mimetypes import guess_type
+from mimetypes import MimeTypes
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlencode
+from urllib.parse import quote, urlencode
+
+from fastreq_jupyter.values import NoPlaceError, fields_of, is_missing, items_of, json_of, plain, text_of, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -23,6 +25,8 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+# Python's own table: what a machine knows about endings does not matter.
+_TYPES = MimeTypes()
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Codecs of Python that are no charset of the web: slow on long texts (punycode is quadratic), or not what they seem.
 _NO_CHARSETS = frozenset({"idna", "mbcs", "oem", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"})
@@ -68,14 +72,13 @@ def decode_text(content: bytes, content_type: str | None) -> str:
     return text if text.isascii() else _SURROGATE.sub("\ufffd", text)
 
 
-def encode_multipart(
-    fields: Iterable[tuple[str, str]], files: Mapping[str, Any] | Iterable[tuple[str, Any]], *, boundary: str
-) -> tuple[bytes, str]:
+def encode_multipart(fields: Any, files: Mapping[str, Any] | Iterable[tuple[str, Any]], *, boundary: str) -> tuple[bytes, str]:
     """Encode a form with files as multipart/form-data (RFC 7578).
 
     Args:
-        fields: Name and text of the plain parts.
-        files: Name -> path, bytes, or (filename, bytes or path[, content type]).
+        fields: Name and value of the plain parts, a mapping or pairs; values as in a form.
+        files: Name -> path, bytes, a file, or (filename, one of these[, content type[, field lines of the part]]); a filename of
+            None makes a part without one.
         boundary: Delimiter; must not occur in any part.
 
     Returns:
@@ -83,30 +86,41 @@ def encode_multipart(
 
     Raises:
         OSError: A file cannot be read.
+        TypeError: A value has no text.
     """
     parts: list[bytes] = []
-    for name, value in fields:
-        parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"\r\n\r\n{value}\r\n'.encode())
+    for name, value in _form_pairs(fields or ()):
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"\r\n\r\n'
+        parts.append(head.encode() + (value if isinstance(value, bytes) else value.encode()) + b"\r\n")
     items = files.items() if hasattr(files, "items") else files
-    for name, given in items:
-        filename, content, kind = _file_part(given)
-        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"; filename="{_quoted(filename)}"\r\n'
-        parts.append(f"{head}Content-Type: {kind}\r\n\r\n".encode() + content + b"\r\n")
+    for name, source in items:
+        lines, content = _file_part(source)
+        head = f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(str(name))}"{lines}\r\n\r\n'
+        parts.append(head.encode() + content + b"\r\n")
     return b"".join(parts) + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
 
 
-def _file_part(given: Any) -> tuple[str, bytes, str]:
-    filename, source, *kind = given if isinstance(given, tuple) else (None, given)
+def _file_part(value: Any) -> tuple[str, bytes]:
+    """Return what follows a part's name in its head, and its content."""
+    named = isinstance(value, tuple)
+    filename, source, *more = value if named else (None, value)
     if isinstance(source, (str, Path)):
         path = Path(source)
-        filename, content = filename or path.name, path.read_bytes()
+        content, own_name = path.read_bytes(), path.name
     elif hasattr(source, "read"):
-        content = _read(source)
-        filename = filename or Path(str(getattr(source, "name", "file"))).name
+        content, own_name = _read(source), Path(str(getattr(source, "name", "file"))).name
     else:
-        content = bytes(source)
-    filename = filename or "file"
-    return filename, content, kind[0] if kind else guess_type(filename)[0] or "application/octet-stream"
+        content, own_name = bytes(source), "file"
+    if not named:
+        filename = own_name
+    kind = more[0] if more else None
+    if kind is None and filename is not None:
+        kind = _TYPES.guess_type(filename)[0] or "application/octet-stream"
+    lines = "" if filename is None else f'; filename="{_quoted(filename)}"'
+    lines += f"\r\nContent-Type: {kind}" if kind else ""
+    for name, text in field_lines(more[1] if len(more) > 1 else None):
+        lines += f"\r\n{name}: {text}"
+    return lines, content
 
 
 def _quoted(text: str) -> str:
@@ -114,16 +128,30 @@ def _quoted(text: str) -> str:
 
 
 def field_lines(value: Mapping[str, Any] | Iterable[tuple[str, Any]] | None) -> list[tuple[str, str]]:
-    """Return pairs of text from a mapping or pairs; None gives none, and a value of None leaves its name out."""
+    """Return field lines from a mapping or pairs, as they were given; bytes are read as latin-1.
+
+    A value of None leaves its name out; a User-Agent of None is sent as none at all, here an empty one.
+    """
     if value is None:
         return []
     items = value.items() if hasattr(value, "items") else value
-    return [(str(name), item if isinstance(item, str) else str(item)) for name, item in items if item is not None]
+    lines = [(_field_text(name), item) for name, item in items]
+    return [(name, "" if item is None else _field_text(item)) for name, item in lines if item is not None or name.lower() == "user-agent"]
+
+
+def _field_text(value: Any) -> str:
+    if isinstance(value, str):
+        return value
+    return bytes(value).decode("latin-1") if isinstance(value, (bytes, bytearray)) else str(value)
 
 
 def with_params(url: str, params: Any) -> str:
-    """Append `params` to the query of a URL; a list repeats its name, None is left out."""
-    query = _form(params)
+    """Append `params` to the query of a URL, encoded as a cell's placeholders are; a list repeats its name, None is left out.
+
+    Raises:
+        TypeError: A value is missing (NaN, NaT, NA), a mapping, or has no text.
+    """
+    query = urlencode(_form_pairs(params), quote_via=quote)
     if not query:
         return url
     base, mark, fragment = url.partition("#")
@@ -136,36 +164,54 @@ def encode_content(json: Any, data: Any, files: Any) -> tuple[bytes, str | None]
 
     Raises:
         TypeError: Several were given that exclude each other, or one has a type that cannot be sent.
-        ValueError: A number in `json` is NaN or infinite.
+        ValueError: A number in `json` is infinite.
     """
     if json is not None and (data is not None or files is not None):
         message = "json excludes data and files: give one of them"
         raise TypeError(message)
     if json is not None:
-        return jsonlib.dumps(json, ensure_ascii=False, allow_nan=False, default=_json_value).encode(), "application/json"
+        return _json_text(json).encode(), "application/json"
     if files is not None:
-        return encode_multipart(field_lines(data), files, boundary=uuid.uuid4().hex)
+        return encode_multipart(data, files, boundary=uuid.uuid4().hex)
     if isinstance(data, str):
         return data.encode(), None
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data), None
     if hasattr(data, "read"):
         return _read(data), None
-    return _form(data).encode(), "application/x-www-form-urlencoded"
+    return urlencode(_form_pairs(data)).encode(), "application/x-www-form-urlencoded"
 
 
-def _form(value: Any) -> str:
-    items = value.items() if hasattr(value, "items") else value
+def _form_pairs(value: Any) -> list[tuple[str, str | bytes]]:
+    """Return name and text of each field, lists laid out, None left out."""
     try:
-        pairs = [(name, _without_none(item)) for name, item in items if item is not None]
+        items = list(value.items() if hasattr(value, "items") else value)
+        pairs = [(_name_text(name), item) for name, item in items]
     except (TypeError, ValueError):
         message = f"expected text, bytes, a mapping or pairs, not {type(value).__name__}"
         raise TypeError(message) from None
-    return urlencode(pairs, doseq=True)
+    laid_out: list[tuple[str, str | bytes]] = []
+    for name, item in pairs:
+        several = None if fields_of(item) is not None else items_of(item)
+        laid_out += [(name, _form_value(name, one)) for one in ((item,) if several is None else several) if one is not None]
+    return laid_out
 
 
-def _without_none(item: Any) -> Any:
-    return [one for one in item if one is not None] if isinstance(item, (list, tuple)) else item
+def _name_text(name: Any) -> str:
+    return name.decode("latin-1") if isinstance(name, bytes) else name if isinstance(name, str) else text_of(name)
+
+
+def _form_value(name: str, value: Any) -> str | bytes:
+    if isinstance(value, (bytes, bytearray, memoryview)):
+        return bytes(value)
+    reason = "it is missing" if is_missing(plain(value)) else ""
+    if not reason:
+        try:
+            return text_of(value)
+        except NoPlaceError as error:
+            reason = str(error)
+    message = f"{name[:60]!r} is a {type_name(value)}: {reason}"
+    raise TypeError(message)
 
 
 def _read(file: Any) -> bytes:
@@ -173,8 +219,23 @@ def _read(file: Any) -> bytes:
     return content.encode() if isinstance(content, str) else bytes(content)
 
 
+def _json_text(value: Any) -> str:
+    """Return JSON text; missing values are null."""
+    try:
+        return jsonlib.dumps(value, ensure_ascii=False, allow_nan=False, default=_json_value)
+    except ValueError:
+        # NaN somewhere in it, an infinity, or a circle.
+        pass
+    try:
+        return json_of(value)
+    except NoPlaceError as error:
+        raise ValueError(str(error)) from None
+
+
 def _json_value(value: Any) -> Any:
-    """Return what stands for a value that JSON does not know: times, and scalars and arrays of numpy and pandas."""
+    """Return what stands for a value that JSON does not know: missing ones, times, scalars and arrays of numpy and pandas."""
+    if is_missing(plain(value)):
+        return None
     if hasattr(value, "isoformat"):
         return value.isoformat()
     if hasattr(value, "tolist"):

@@ -88,7 +88,30 @@ class UsageError(FastreqError, ValueError):
 
 
 class OptionError(UsageError):
-    """Report an option with a wrong name or value; names the option, the range and the nearest name."""
+    """A wrong option: an unknown name, a wrong value, or one that does not go with another.
+
+    Args:
+        message: One line that names the option.
+        option: Its name.
+        value: What was given; None where it may be a secret.
+        allowed: What it may be, in words.
+        reason: What is wrong and what to do, for places that show the option's name themselves; by default the message.
+
+    Attributes:
+        option: The name, None where the error is about no single option.
+        value: What was given, None where that is not known or may be a secret.
+        allowed: What it may be, None where no range says it.
+        reason: What is wrong, without the option's name.
+    """
+
+    def __init__(
+        self, message: str, *, option: str | None = None, value: object = None, allowed: str | None = None, reason: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.option = option
+        self.value = value
+        self.allowed = allowed
+        self.reason = message if reason is None else reason
 
 
 class CellSyntaxError(UsageError):
@@ -98,13 +121,15 @@ class CellSyntaxError(UsageError):
         message: What is wrong and what to do, one line.
         line: Line in the cell, from 1.
         column: Column in that line, from 1.
+        option: The option it is about, if it is about one.
     """
 
-    def __init__(self, message: str, line: int, column: int = 1) -> None:
+    def __init__(self, message: str, line: int, column: int = 1, *, option: str | None = None) -> None:
         super().__init__(f"line {line}, column {column}: {message}")
         self.message = message
         self.line = line
         self.column = column
+        self.option = option
 
 
 class RunError(FastreqError):

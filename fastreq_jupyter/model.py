@@ -22,7 +22,7 @@ from fastreq_jupyter.response import Headers, Response
 from fastreq_jupyter.timing import Timing, phases_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Iterable, Mapping, Sequence
+    from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping, Sequence
     from datetime import datetime
 
     from fastreq_jupyter.options import Options
@@ -279,8 +279,14 @@ Item = Request | Deferred | Unsendable | Outcome
 class Join(Protocol):
     """Put the columns and the index of a source table (``--each``) onto the frame, by position."""
 
-    def attach(self, frame: Any, positions: Sequence[int]) -> Any:
-        """Return the frame with index and input columns; `positions` are the outcomes' places in the plan, a place may come again."""
+    def attach(self, frame: Any, positions: Sequence[int], own: Collection[str]) -> Any:
+        """Return the frame with index and input columns.
+
+        Args:
+            frame: The results.
+            positions: The outcomes' places in the plan, a place may come again.
+            own: Names of our columns; no input column keeps one of these.
+        """
         ...
 
 

@@ -1,4 +1,4 @@
-"""The parts of README.md that are made from the code.
+"""The parts of README.md, and of the functions' argument types, that are made from the table of options.
 
 Usage: python tests/readme_parts.py --write
 """
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from fastreq_jupyter.options import Option
 
 README = Path(__file__).parents[1] / "README.md"
-MARK = re.compile(r"(<!-- made: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+ARGUMENTS = README.parent / "fastreq_jupyter" / "options" / "arguments.py"
+MARK = re.compile(r"(<!-- made: (\w+) -->\n|    # What stands [^\n]*: (\w+)\n).*?(<!-- end -->|    # End of what is made.\n)", re.DOTALL)
 
 
 def options_table() -> str:
@@ -53,7 +54,12 @@ def _flags(option: Option) -> str:
 def _default(option: Option) -> str:
     if option.default in (None, ()):
         return ""
-    return "100 MiB" if option.name == "max_body" else f"`{option.default!r}`"
+    return option.shown or f"`{option.default!r}`"
+
+
+def argument_types() -> str:
+    """Return the fields of `OptionArguments`, for type checkers."""
+    return "".join(f"    {option.name}: {option.takes}\n" for option in TABLE.values() if "function" in option.doors)
 
 
 def backends_table() -> str:
@@ -78,22 +84,30 @@ def differences_table() -> str:
     return "\n".join(lines) + "\n"
 
 
-PARTS: dict[str, Callable[[], str]] = {"options": options_table, "backends": backends_table, "differences": differences_table}
+PARTS: dict[str, Callable[[], str]] = {
+    "options": options_table,
+    "arguments": argument_types,
+    "backends": backends_table,
+    "differences": differences_table,
+}
 
 
 def rewritten(text: str) -> str:
-    """Return the README's text with every generated part made anew."""
-    return MARK.sub(lambda found: found[1] + PARTS[found[2]]() + found[3], text)
+    """Return the text of a file with every generated part made anew."""
+    return MARK.sub(lambda found: found[1] + PARTS[found[2] or found[3]]() + found[4], text)
 
 
 def main(arguments: list[str]) -> int:
-    """Compare, or write with --write; 1 when the README is behind the code."""
-    text = README.read_text(encoding="utf-8")
-    new = rewritten(text)
-    if "--write" in arguments:
-        README.write_text(new, encoding="utf-8")
-        return 0
-    return int(new != text)
+    """Compare, or write with --write; 1 when a file is behind the code."""
+    behind = 0
+    for path in (README, ARGUMENTS):
+        text = path.read_text(encoding="utf-8")
+        new = rewritten(text)
+        if "--write" in arguments:
+            path.write_text(new, encoding="utf-8")
+        else:
+            behind |= int(new != text)
+    return behind
 
 
 if __name__ == "__main__":

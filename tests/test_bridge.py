@@ -114,7 +114,7 @@ def test_what_the_launch_raises_reaches_the_caller():
 
 def test_a_call_inside_a_running_loop_is_nested_in_a_process_of_its_own():
     done = run_python("""
-        import asyncio, sys
+        import asyncio, sys, threading
         sys.path.insert(0, "tests")
         from test_bridge import TimerRun
         from fastreq_jupyter import bridge
@@ -126,6 +126,8 @@ def test_a_call_inside_a_running_loop_is_nested_in_a_process_of_its_own():
                 ticks.append(1)
             runs[0].cancel()
         async def main():
+            bridge.wait_blocking(TimerRun)
+            await asyncio.sleep(0)
             task = asyncio.create_task(other())
             run = bridge.wait_blocking(lambda: runs.append(TimerRun(3600)) or runs[0]).run
             assert run.loop is asyncio.get_running_loop()
@@ -135,6 +137,95 @@ def test_a_call_inside_a_running_loop_is_nested_in_a_process_of_its_own():
         assert "nest_asyncio2" in sys.modules
     """)
     assert done.returncode == 0, done.stderr
+
+
+def test_the_call_that_has_a_loop_patched_waits_for_the_service_thread():
+    done = run_python("""
+        import asyncio, sys, threading
+        sys.path.insert(0, "tests")
+        from test_bridge import TimerRun
+        from fastreq_jupyter import bridge
+        from fastreq_jupyter.errors import OptionError
+        async def main():
+            assert bridge.wait_blocking(TimerRun).run.thread is not threading.current_thread()
+            try:
+                bridge.wait_blocking(TimerRun, loop="kernel")
+            except OptionError as error:
+                assert "run it again, or await it" in str(error)
+            else:
+                raise AssertionError
+            await asyncio.sleep(0)
+            assert bridge.wait_blocking(TimerRun, loop="kernel").run.loop is asyncio.get_running_loop()
+        asyncio.run(main())
+    """)
+    assert done.returncode == 0, done.stderr
+
+
+FIRST_CALLS = {
+    "ten tasks": """
+        async def one():
+            return bridge.wait_blocking(TimerRun).run.finished.done()
+        async def main():
+            return all(await asyncio.gather(*(one() for _ in range(10))))
+    """,
+    "timers due together": """
+        async def one(loop, due):
+            timer = asyncio.Event()
+            loop.call_at(due, timer.set)
+            await timer.wait()
+            return bridge.wait_blocking(TimerRun).run.finished.done()
+        async def main():
+            loop = asyncio.get_running_loop()
+            return all(await asyncio.gather(*(one(loop, loop.time() + 0.1) for _ in range(30))))
+    """,
+    "callbacks": """
+        async def main():
+            loop = asyncio.get_running_loop()
+            runs = []
+            for _ in range(20):
+                loop.call_soon(lambda: runs.append(bridge.wait_blocking(TimerRun).run))
+            while len(runs) < 20:
+                await asyncio.sleep(0.01)
+            return all(run.finished.done() for run in runs)
+    """,
+    "a loop that its user patched in the same turn": """
+        async def one():
+            return bridge.wait_blocking(TimerRun).run.finished.done()
+        async def main():
+            import nest_asyncio2
+            nest_asyncio2.apply()
+            return all(await asyncio.gather(*(one() for _ in range(10)), *(asyncio.to_thread(sum, [1]) for _ in range(3))))
+    """,
+}
+
+
+@pytest.mark.parametrize("main", FIRST_CALLS.values(), ids=FIRST_CALLS)
+def test_first_blocking_calls_of_one_turn_leave_the_loop_alive(main):
+    head = """
+        import asyncio, sys
+        sys.path.insert(0, "tests")
+        from test_bridge import TimerRun
+        from fastreq_jupyter import bridge
+    """
+    done = run_python(f"{textwrap.dedent(head)}{textwrap.dedent(main)}\nprint(asyncio.run(main()))")
+    assert (done.stdout, done.returncode) == ("True\n", 0), done.stderr
+
+
+def test_the_prompt_of_python_m_asyncio_outlives_its_first_blocking_calls(counting_server):
+    call = f"len(fastreq(['{counting_server.url}/1'] * 3, progress='none'))"
+    lines = [
+        "from fastreq_jupyter import fastreq",
+        f"async def one(): return {call}\n",
+        "print('gathered', sum(await asyncio.gather(*(one() for _ in range(10)))))",
+        f"print('rows', {call})",
+        "print('slept', await asyncio.sleep(0.01))",
+    ]
+    done = subprocess.run(
+        [sys.executable, "-m", "asyncio"], input="\n".join(lines) + "\n", capture_output=True, text=True, timeout=60, check=False
+    )
+    assert "gathered 30" in done.stdout, done.stderr
+    assert "rows 3" in done.stdout, done.stderr
+    assert "slept None" in done.stdout, done.stderr
 
 
 def test_a_loop_that_cannot_be_patched_is_served_by_the_thread():

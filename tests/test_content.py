@@ -1,14 +1,19 @@
+import datetime as dt
 import io
 import json
 from datetime import UTC, datetime
+from decimal import Decimal
 from urllib.parse import parse_qsl
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from fastreq_jupyter.content import charset_of, decode_text, encode_content, encode_multipart, field_lines, with_params
+from fastreq_jupyter.engine.prepare import prepare
+from fastreq_jupyter.model import Request
 
 
 @pytest.mark.parametrize(
@@ -54,7 +59,7 @@ def test_a_megabyte_is_decoded_in_bounded_time(charset):
 @pytest.mark.parametrize(
     ("url", "params", "whole"),
     [
-        ("http://h/", {"a": 1, "b": None, "c": ["x", None, "y"], "d": "ä b&"}, "http://h/?a=1&c=x&c=y&d=%C3%A4+b%26"),
+        ("http://h/", {"a": 1, "b": None, "c": ["x", None, "y"], "d": "ä b&"}, "http://h/?a=1&c=x&c=y&d=%C3%A4%20b%26"),
         ("http://h/?x=1", [("a", "1"), ("a", "2")], "http://h/?x=1&a=1&a=2"),
         ("http://h/?", {"a": 1}, "http://h/?a=1"),
         ("http://h/?x&", {"a": 1}, "http://h/?x&a=1"),
@@ -96,8 +101,8 @@ def test_json_takes_scalars_of_numpy_and_times():
 
 
 def test_json_refuses_what_is_none():
-    with pytest.raises(ValueError, match="JSON"):
-        encode_content(float("nan"), None, None)
+    with pytest.raises(ValueError, match="not finite"):
+        encode_content({"a": [float("nan"), float("inf")]}, None, None)
     with pytest.raises(TypeError, match="object cannot be sent as JSON"):
         encode_content({"a": object()}, None, None)
 
@@ -147,3 +152,75 @@ def test_files_are_sent_as_multipart(tmp_path):
     assert b"Content-Type: x/y\r\n\r\nx\r\n" in parts[5]
     assert b'filename="na%22me.txt"' in parts[6]
     assert parts[7] == b"--\r\n"
+
+
+@pytest.mark.parametrize(
+    "door", [lambda value: with_params("", {"a": value})[3:], lambda value: encode_content(None, {"a": value}, None)[0].decode()[2:]]
+)
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (True, "true"),
+        (1.0, "1"),
+        (np.float32(0.1), "0.1"),
+        (np.bool_(False), "false"),
+        (Decimal("1.50"), "1.50"),
+        (pd.Timestamp("2026-01-02T03:04:05"), "2026-01-02T03%3A04%3A05"),
+        (dt.date(2026, 1, 2), "2026-01-02"),
+        (b"\xff", "%FF"),
+        ([True, None, 2], "true&a=2"),
+        (np.array([1.0, 2.5]), "1&a=2.5"),
+        (pd.Series([1, 2]).array, "1&a=2"),
+    ],
+)
+def test_values_of_params_and_forms_go_in_as_placeholders_do(door, value, text):
+    assert door(value) == text
+
+
+@pytest.mark.parametrize("value", [float("nan"), pd.NaT, pd.NA, np.nan, {"b": 1}, [[1]], [float("nan")], float("inf"), object()])
+@pytest.mark.parametrize("door", [lambda data: with_params("http://h/", data), lambda data: encode_content(None, data, None)])
+def test_values_that_fit_no_query_are_refused_with_their_name(door, value):
+    with pytest.raises(TypeError, match="'a' is a "):
+        door({"a": value})
+
+
+def test_missing_values_in_json_are_null():
+    value = {"a": pd.NaT, "b": [float("nan"), pd.NA, None], "c": np.array([1.0, np.nan]), "d": np.datetime64("NaT"), True: 1, None: 2, 3: 4}
+    assert json.loads(encode_content(value, None, None)[0]) == {
+        "a": None, "b": [None, None, None], "c": [1.0, None], "d": None, "true": 1, "null": 2, "3": 4,
+    }  # fmt: skip
+
+
+def test_field_lines_are_sent_as_given():
+    assert field_lines({"X-Signature": b"a\xe9", b"X-B": "b", "SOAPAction": "c"}) == [
+        ("X-Signature", "a\u00e9"),
+        ("X-B", "b"),
+        ("SOAPAction", "c"),
+    ]
+    assert field_lines([("X-Id", "1"), ("x-id", "2"), ("X-None", None)]) == [("X-Id", "1"), ("x-id", "2")]
+
+
+def test_a_user_agent_of_none_is_none():
+    exchange = prepare(Request("GET", "http://h/", headers={"User-Agent": None, "Accept": ""}))
+    assert [name for name, _ in exchange.headers] == ["Accept-Encoding"]
+
+
+def test_a_part_of_files_without_a_name_is_no_file():
+    body = encode_multipart(
+        {"t": True, "u": b"\xff", "v": [1, 2]}, {"meta": (None, b"{}", "application/json"), "n": (None, b"x")}, boundary="b"
+    )[0]
+    assert body == (
+        b'--b\r\nContent-Disposition: form-data; name="t"\r\n\r\ntrue\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="u"\r\n\r\n\xff\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="v"\r\n\r\n1\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="v"\r\n\r\n2\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="meta"\r\nContent-Type: application/json\r\n\r\n{}\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="n"\r\n\r\nx\r\n--b--\r\n'
+    )
+
+
+def test_a_part_of_files_has_its_own_field_lines():
+    body = encode_multipart((), {"f": ("a.csv", b"x", None, {"X-Part": "1"})}, boundary="b")[0]
+    assert body.startswith(
+        b'--b\r\nContent-Disposition: form-data; name="f"; filename="a.csv"\r\nContent-Type: text/csv\r\nX-Part: 1\r\n\r\nx'
+    )

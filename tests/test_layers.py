@@ -37,7 +37,7 @@ class Room:
 TABLE = {
     "errors": Room(("errors",)),
     "url": Room(("url",), on=("errors",), foreign=("idna",)),
-    "content": Room(("content",), on=("errors",)),
+    "content": Room(("content", "values"), on=("errors",)),
     "options": Room(("options", "options.*"), on=("errors",), door="options"),
     # the type of headers, until the head of an answer is bytes
     "redact": Room(("redact",), on=("url", "content", "options"), besides=("response",)),
@@ -49,10 +49,10 @@ TABLE = {
     "engine": Room(
         ("engine", "engine.*"), on=("backends", "files"), foreign=("brotli", "msgspec", "backports", "compression", "publicsuffixlist")
     ),
-    "journal": Room(("journal", "journal.*"), on=("engine",), foreign=("filelock",)),
-    "cell": Room(("cell", "cell.*"), on=("model", "files"), foreign=("dotenv", "keyring", "google")),
+    "journal": Room(("journal", "journal.*"), on=("engine",), door="journal", foreign=("filelock",)),
+    "cell": Room(("cell", "cell.*"), on=("model", "files"), door="cell", foreign=("dotenv", "keyring", "google")),
     "frame": Room(("frame", "frame.*"), on=("model", "files"), foreign=("pandas", "numpy", "pyarrow")),
-    "picture": Room(("picture", "picture.*"), on=("model", "files"), foreign=("matplotlib",)),
+    "picture": Room(("picture", "picture.*"), on=("model", "files"), door="picture"),
     "bridge": Room(("bridge",), on=("errors",), foreign=("nest_asyncio2",)),
     "client": Room(("client", "client.*"), on=("engine", "cell", "frame", "journal", "picture", "bridge")),
     "notebook": Room(("notebook", "notebook.*"), on=("client",), foreign=("IPython", "traitlets", "ipywidgets", "anywidget", "ipykernel")),

@@ -49,3 +49,8 @@ def test_every_block_of_code_runs_in_one_kernel_from_top_to_bottom():
             if language == "python":
                 ran = kernel.run(code, timeout=240)
                 assert ran.error is None, f"{code}\n{ran.error}\n{ran.text}"
+
+
+def test_the_types_of_arguments_are_those_of_the_table():
+    text = readme_parts.ARGUMENTS.read_text(encoding="utf-8")
+    assert readme_parts.rewritten(text) == text, "make docs"

@@ -51,7 +51,7 @@ LIBRARIES = {
     "curl": Library(
         "pycurl", "'fastreq-jupyter[curl]'", frozenset({"http2", "http3", "connect_timeout", "http", "https", "socks4", "socks5"})
     ),
-    "aiohttp": Library("aiohttp", "aiohttp", frozenset({"connect_timeout", "http", "https", "socks5"})),
+    "aiohttp": Library("aiohttp", "aiohttp", frozenset({"connect_timeout", "http", "https"})),
     "niquests": Library("niquests", "niquests", frozenset({"http2", "http3", "connect_timeout", "http", "https", "socks5"})),
     "requests": Library("requests", "'fastreq-jupyter[requests]'", frozenset({"connect_timeout", "http", "socks5"})),
 }

@@ -6,8 +6,9 @@ README's table is made of this list, and the fault test holds exactly its cases:
 from __future__ import annotations
 
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 
-__all__ = ["CHOICES", "DIFFERENCES", "Difference"]
+__all__ = ["CHOICES", "DIFFERENCES", "Difference", "is_listed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,7 +17,7 @@ class Difference:
 
     Attributes:
         subject: What it is about, the same words for all backends that differ in it.
-        cases: Names of faults, or of rows of the tests of what goes out, that show it; may be empty where no test can.
+        cases: Names of faults that show it, "*" standing for the rest of a name; may be empty where none does.
         effect: What happens, one sentence.
         reason: Why it cannot be changed, one sentence.
     """
@@ -26,6 +27,34 @@ class Difference:
     effect: str
     reason: str
 
+
+# Below niquests, and below requests wherever niquests is installed beside it.
+_URLLIB3_FUTURE = (
+    Difference(
+        "Spelling of request field names",
+        (),
+        "each word begins with a capital: `Soapaction` for `SOAPAction`",
+        "urllib3-future writes them so",
+    ),
+    Difference(
+        "Head of an answer",
+        (),
+        "the usual reason phrase of its status, HTTP/1.0 shown as 1.1, lines of equal names put together",
+        "urllib3-future does not hand it on as it came",
+    ),
+    Difference(
+        "A reset in a body without a length",
+        ("resets in a close-delimited body",),
+        "what came of it is taken for the whole",
+        "urllib3-future takes a reset for the end of the stream",
+    ),
+    Difference(
+        "Heads that break off",
+        ("speaks ssh", "closes in mid head", "closes after the status line", "answers as HTTP/0.9"),
+        "error `connect` instead of `protocol`",
+        "urllib3-future tells both by the same words",
+    ),
+)
 
 DIFFERENCES: dict[str, tuple[Difference, ...]] = {
     "curl": (
@@ -48,9 +77,30 @@ DIFFERENCES: dict[str, tuple[Difference, ...]] = {
             "libcurl's clock stops at the first byte",
         ),
     ),
-    "aiohttp": (),
-    "niquests": (),
-    "requests": (),
+    "aiohttp": (
+        Difference(
+            "SOCKS proxies",
+            ("socks5 proxy*",),
+            "refused before anything is sent, in one line that names curl",
+            "aiohttp speaks no SOCKS",
+        ),
+        Difference(
+            "Header text beyond ASCII",
+            (),
+            "sent where its latin-1 bytes are UTF-8 as well, else the row has the error `invalid value`",
+            "aiohttp writes header text as UTF-8",
+        ),
+    ),
+    "niquests": (
+        *_URLLIB3_FUTURE,
+        Difference(
+            "HTTP/2 is not multiplexed",
+            (),
+            "each connection carries one request at a time, so that as many are opened as there are requests in flight",
+            "niquests waits for one answer at a time on a connection: one that never comes would hold up the others on it",
+        ),
+    ),
+    "requests": _URLLIB3_FUTURE,
 }
 
 CHOICES: dict[str, str] = {
@@ -64,3 +114,8 @@ CHOICES: dict[str, str] = {
     "One thread per request in flight; HTTP/1.1 only.",
 }
 """When one would choose a backend, for README."""
+
+
+def is_listed(backend: str, fault: str) -> bool:
+    """Tell whether a backend is known to end a fault in its own way."""
+    return any(fnmatchcase(fault, case) for difference in DIFFERENCES[backend] for case in difference.cases)

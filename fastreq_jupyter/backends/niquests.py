@@ -43,8 +43,6 @@ __all__ = ["open_session"]
 PIECE_BYTES = 64 * 1024
 _HTTP_1 = 11
 _VERSIONS = {_HTTP_1: "1.1", 20: "2", 30: "3"}
-# RFC 9113, 8.2.2: these belong to a connection of HTTP/1.1.
-_HOP_BY_HOP = frozenset({"connection", "keep-alive", "proxy-connection", "upgrade", "te", "expect"})
 _TRIP: ContextVar[_Trip] = ContextVar("fastreq_niquests")
 
 
@@ -96,6 +94,9 @@ class NiquestsBackend:
         """Send one request, return when the final head is read (see `Backend.send`)."""
         if self._closed:
             raise BackendError("connect", "the session is closed", sent=False)
+        if self.required is not None and exchange.target.origin.scheme == "http":
+            option = "http2" if self.required is HttpVersion.h2 else "http3"
+            raise BackendError("protocol", f"{option}=True needs an https URL", sent=False)
         trip = _Trip(self, exchange, timing)
         _TRIP.set(trip)
         try:
@@ -215,7 +216,8 @@ class _Trip:
             # Bytes that nobody asked for wait on it.
             return BackendError("connect", f"{self.where}: the kept connection cannot be used", sent=False, stale=True)
         reason = translate(error, self.where, connected=self.connected, sent=self.requested, proxy=self.backend.proxy)
-        reason.stale = bool(self.timing.reused) and reason.kind == "connect"
+        # What is no answer may be what the one before left behind: bytes beyond its length.
+        reason.stale = bool(self.timing.reused) and reason.kind in ("connect", "protocol")
         return reason
 
 
@@ -284,7 +286,7 @@ class _Adapter(niquests.adapters.AsyncHTTPAdapter):
             # No pings on idle connections.
             keepalive_idle_window=None,
         )
-        _note(self.poolmanager, backend)
+        _note(self.poolmanager)
 
     def init_poolmanager(self, connections: int, maxsize: int, **more: Any) -> None:  # type: ignore[override] # all by name
         """Make the pools, with our TLS context."""
@@ -298,14 +300,14 @@ class _Adapter(niquests.adapters.AsyncHTTPAdapter):
             manager: Any = super().proxy_manager_for(proxy, ssl_context=context, background_watch_delay=None, **tls, **more)
             # niquests does so itself after the first tunnel, and knows the pool no more, of which this is part of the name.
             manager.connection_pool_kw["disabled_svn"].add(HttpVersion.h3)
-            _note(manager, self._backend)
+            _note(manager)
         return self.proxy_manager[proxy]
 
     def cert_verify(self, *_: Any, **__: Any) -> bool:
         """Leave it to the TLS context."""
         return False
 
-    def proxy_headers(self, proxy: str) -> dict[str, str]:
+    def proxy_headers(self, proxy: str) -> dict[str, str]:  # noqa: ARG002 - niquests' signature
         """Return our credentials for the proxy, which may hold any character."""
         authorization = None if self._backend.proxy is None else self._backend.proxy.authorization
         return {} if authorization is None else {"Proxy-Authorization": authorization}
@@ -339,62 +341,64 @@ class _Resolver(AsyncBaseResolver):  # type: ignore[misc] # the alias hides its 
         """Do nothing: there is nothing to close."""
 
 
-def _note(manager: Any, backend: NiquestsBackend) -> None:
+class _Noting:
+    """What our connections add to those of a pool: they tell an exchange which of them it has."""
+
+    sock: Any
+    conn_info: Any
+    is_verified: bool
+    trip: _Trip | None = None
+    served = 0
+
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether it can be used again; asked when it is taken from the pool."""
+        self.trip = _TRIP.get()
+        return self.trip.backend.claim(self) and bool(super().is_connected)  # type: ignore[misc] # of the class it is mixed into
+
+    async def connect(self) -> None:
+        self.trip = trip = _TRIP.get()
+        trip.connection, self.served = self, 0
+        timing = trip.timing
+        timing.domain_lookup_start = perf_counter()
+        await super().connect()  # type: ignore[misc]
+        timing.connect_end = perf_counter()
+        # What we see ends here; how long the parts took is niquests' to tell.
+        info = self.conn_info
+        zero = timedelta()
+        timing.domain_lookup_end = timing.connect_start = timing.domain_lookup_start + (info.resolution_latency or zero).total_seconds()
+        if trip.exchange.target.origin.scheme == "https":
+            timing.secure_connection_start = timing.connect_start + (info.established_latency or zero).total_seconds()
+        trip.connected = True
+        # Whether it is has been decided by our context; niquests would warn again for each connection.
+        self.is_verified = True
+
+    def putrequest(self, method: str, url: str, *args: Any, **more: Any) -> None:
+        target = _TRIP.get().exchange.target
+        super().putrequest(method, target.path_query if url.startswith("/") else target.url, *args, **more)  # type: ignore[misc]
+
+    async def endheaders(self, *args: Any, **more: Any) -> Any:
+        if self.sock is None:
+            await self.connect()
+        _TRIP.get().begin(self)
+        return await super().endheaders(*args, **more)  # type: ignore[misc]
+
+    async def send(self, *args: Any, **more: Any) -> Any:
+        try:
+            return await super().send(*args, **more)  # type: ignore[misc]
+        except asyncio.CancelledError:
+            # niquests closes the descriptor, and leaves a transport behind in which something waits to be written.
+            if self.sock is not None:
+                await _shut_down(self.sock.fileno())
+            raise
+
+
+def _note(manager: Any) -> None:
     """Have the connections of a manager's pools tell an exchange which of them it has."""
     manager.pool_classes_by_scheme = {
-        scheme: type(pool.__name__, (pool,), {"ConnectionCls": _noting(pool.ConnectionCls, backend)})
+        scheme: type(pool.__name__, (pool,), {"ConnectionCls": type("Connection", (_Noting, pool.ConnectionCls), {})})
         for scheme, pool in manager.pool_classes_by_scheme.items()
     }
-
-
-def _noting(kind: Any, backend: NiquestsBackend) -> Any:
-    class Noting(kind):  # type: ignore[misc] # which class it is depends on pool and proxy
-        trip: _Trip | None = None
-        served = 0
-
-        @property
-        def is_connected(self) -> bool:
-            """Tell whether it can be used again; asked when it is taken from the pool."""
-            self.trip = _TRIP.get()
-            return backend.claim(self) and bool(super().is_connected)
-
-        async def connect(self) -> None:
-            self.trip = trip = _TRIP.get()
-            trip.connection, self.served = self, 0
-            timing = trip.timing
-            timing.domain_lookup_start = perf_counter()
-            await super().connect()
-            timing.connect_end = perf_counter()
-            # What we see ends here; how long the parts took is niquests' to tell.
-            info = self.conn_info
-            zero = timedelta()
-            timing.domain_lookup_end = timing.connect_start = timing.domain_lookup_start + (info.resolution_latency or zero).total_seconds()
-            if trip.exchange.target.origin.scheme == "https":
-                timing.secure_connection_start = timing.connect_start + (info.established_latency or zero).total_seconds()
-            trip.connected = True
-            # Whether it is has been decided by our context; niquests would warn again for each connection.
-            self.is_verified = True
-
-        def putrequest(self, method: str, url: str, *args: Any, **more: Any) -> None:
-            target = _TRIP.get().exchange.target
-            super().putrequest(method, target.path_query if url.startswith("/") else target.url, *args, **more)
-
-        async def endheaders(self, *args: Any, **more: Any) -> Any:
-            if self.sock is None:
-                await self.connect()
-            _TRIP.get().begin(self)
-            return await super().endheaders(*args, **more)
-
-        async def send(self, *args: Any, **more: Any) -> Any:
-            try:
-                return await super().send(*args, **more)
-            except asyncio.CancelledError:
-                # niquests closes the descriptor, and leaves a transport behind in which something waits to be written.
-                if self.sock is not None:
-                    await _shut_down(self.sock.fileno())
-                raise
-
-    return Noting
 
 
 async def _shut_down(descriptor: int) -> None:

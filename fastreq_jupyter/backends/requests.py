@@ -14,7 +14,7 @@ import http.client
 import socket
 import ssl
 import threading
-from collections import OrderedDict, deque
+from collections import OrderedDict
 from contextlib import suppress
 from http import HTTPStatus
 from math import isnan
@@ -31,13 +31,13 @@ from urllib3.util import SKIP_HEADER
 from fastreq_jupyter.backends import base
 from fastreq_jupyter.backends.causes import broken_off, translate
 from fastreq_jupyter.backends.proxy import read_proxy
-from fastreq_jupyter.backends.threads import DaemonPool
+from fastreq_jupyter.backends.threads import DaemonPool, Handover
 from fastreq_jupyter.backends.trust import client_context
 from fastreq_jupyter.backends.wire import MAX_INTERIM, SWITCHING, framed, place, too_many_interim
 from fastreq_jupyter.errors import BackendError, OptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
     from fastreq_jupyter.timing import Timing
@@ -46,9 +46,8 @@ __all__ = ["open_session"]
 
 # The engine's workers are the only limit; this one is never met.
 THREADS = 100_000
-# Of a body, at a time; and held for a reader that is slow, before the thread waits.
+# Of a body, at a time.
 PIECE_BYTES = 64 * 1024
-HELD_BYTES = 512 * 1024
 # About as long as a kernel tries to connect; our own deadlines end before.
 CONNECT_SECONDS = 120.0
 # Beside niquests urllib3 is another library of the same name. It would move to HTTP/2 where an answer offers that, and watch
@@ -178,34 +177,27 @@ class RequestsBackend:
                         socket.socket.shutdown(sock, socket.SHUT_RDWR)
 
 
-class Job:
+class Job(Handover):
     """One exchange on its thread, watched from the loop.
 
     Attributes:
         head: urllib3's response, once there is one.
         lines: Its field lines where they were seen in their order.
-        parts: What has come of the body.
-        ended: The thread is done, with `error` or without.
         handshake: The socket while TLS shakes hands on it.
     """
 
     def __init__(self, backend: RequestsBackend, exchange: Exchange, timing: Timing) -> None:
-        self._backend = backend
+        super().__init__()
+        self.backend = backend
         self._request = _prepared(exchange)
         self._where = place(*exchange.target.origin[1:])
-        self.loop = asyncio.get_running_loop()
         self.exchange = exchange
         self.timing = timing
         self.connection: Any = None
         self.handshake: ssl.SSLSocket | None = None
         self.head: Any = None
         self.lines: list[tuple[str, str]] | None = None
-        self.parts: deque[bytes] = deque()
-        self.error: BackendError | None = None
-        self.connected = self.requested = self.ended = self.is_cut = False
-        self._waiter: _Waiter | None = None
-        self._room = threading.Condition()
-        self._held = 0
+        self.connected = self.requested = False
 
     def run(self) -> None:
         """Do the exchange; called on the thread."""
@@ -214,23 +206,22 @@ class Job:
             self._perform()
         except BackendError as error:
             self.error = error
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever a library raises must reach the one who waits
             self.error = self.error or self._translate(error)
         whole = self.error is None and not self.is_cut
         if self.head is not None and not whole:
             with suppress(Exception):
                 self.head.close()
-        self._backend.finished(self, whole=whole)
+        self.backend.finished(self, whole=whole)
         _LOCAL.job = None
         self.ended = True
-        self._tell()
+        self.tell()
 
     def cut(self) -> None:
         """End the exchange at once, its socket included; called on the loop."""
         self.is_cut = True
-        self._backend.shut_down(self)
-        with self._room:
-            self._room.notify()
+        self.backend.shut_down(self)
+        self.let_go_on()
 
     def give_up(self) -> None:
         """End it unless there is a connection."""
@@ -238,30 +229,7 @@ class Job:
             seconds = self.exchange.connect_timeout
             self.error = BackendError("timeout", f"{self._where}: no connection within {seconds:g} s", sent=False)
             self.cut()
-            self._tell()
-
-    async def wait(self, ready: Callable[[], object]) -> None:
-        """Wait until the thread has made something true.
-
-        Raises:
-            BackendError: The exchange failed before.
-        """
-        while not ready():
-            if self.error is not None:
-                raise self.error
-            self._waiter = waiter = _Waiter(self.loop.create_future())
-            # The thread may have come between; it tells whom it sees waiting.
-            if not ready() and self.error is None:
-                await waiter.future
-
-    def take(self) -> bytes:
-        """Return the body that waits here, and let the thread go on."""
-        data = self.parts.popleft() if len(self.parts) == 1 else b"".join([self.parts.popleft() for _ in range(len(self.parts))])
-        if self._held:
-            with self._room:
-                self._held -= len(data)
-                self._room.notify()
-        return data
+            self.tell()
 
     def begin(self, connection: Any) -> None:
         """Note the connection that the request is about to go out on."""
@@ -281,7 +249,7 @@ class Job:
     def _perform(self) -> None:
         self.stop_if_cut()
         timeout = (CONNECT_SECONDS, None)
-        response = self._backend.session.send(self._request, stream=True, timeout=timeout, allow_redirects=False, proxies={})
+        response = self.backend.session.send(self._request, stream=True, timeout=timeout, allow_redirects=False, proxies={})
         raw = response.raw
         self.timing.response_start = perf_counter()
         length = raw.length_remaining
@@ -289,26 +257,14 @@ class Job:
         short = length is not None and length <= PIECE_BYTES
         self.head = raw
         if not short:
-            self._tell()
+            self.tell()
         while piece := raw.read1(PIECE_BYTES, decode_content=False):
             self.parts.append(piece)
             if short and len(piece) == length:
                 continue
-            with self._room:
-                self._held += len(piece)
-            self._tell()
-            with self._room:
-                self._room.wait_for(lambda: self._held <= HELD_BYTES or self.is_cut)
+            self.hand_over(len(piece))
             if self.is_cut:
                 break
-
-    def _tell(self) -> None:
-        waiter = self._waiter
-        if waiter is not None and not waiter.told:
-            waiter.told = True
-            # A closed loop has nobody who waits.
-            with suppress(RuntimeError):
-                self.loop.call_soon_threadsafe(waiter.wake)
 
     def _translate(self, error: Exception) -> BackendError:
         if self.head is not None:
@@ -316,23 +272,10 @@ class Job:
         if self.timing.reused and isinstance(error, RuntimeError):
             # Beside niquests: bytes that nobody asked for wait on it.
             return BackendError("connect", f"{self._where}: the kept connection cannot be used", sent=False, stale=True)
-        reason = translate(error, self._where, connected=self.connected, sent=self.requested, proxy=self._backend.proxy)
-        reason.stale = bool(self.timing.reused) and reason.kind == "connect"
+        reason = translate(error, self._where, connected=self.connected, sent=self.requested, proxy=self.backend.proxy)
+        # What is no answer may be what the one before left behind: bytes beyond its length.
+        reason.stale = bool(self.timing.reused) and reason.kind in ("connect", "protocol")
         return reason
-
-
-class _Waiter:
-    """One wait of the loop for a thread."""
-
-    __slots__ = ("future", "told")
-
-    def __init__(self, future: asyncio.Future[None]) -> None:
-        self.future = future
-        self.told = False
-
-    def wake(self) -> None:
-        if not self.future.done():
-            self.future.set_result(None)
 
 
 class Stream(base.Stream):
@@ -345,7 +288,7 @@ class Stream(base.Stream):
         raw = job.head
         self.status = raw.status
         self.reason = raw.reason or ""
-        self.http_version = "1.0" if raw.version == 10 else "1.1"
+        self.http_version = "1.0" if raw.version == 10 else "1.1"  # noqa: PLR2004 - http.client's number for it
         lines = raw.headers.items() if job.lines is None else job.lines
         self.fields = [(name.encode("latin-1"), value.strip(" \t").encode("latin-1")) for name, value in lines]
 
@@ -407,7 +350,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
         else:
             manager = self.proxy_manager_for(proxy.url, proxy_ssl_context=context, **more)
         manager.pool_classes_by_scheme = {
-            scheme: type(pool.__name__, (pool,), {"ConnectionCls": _noting(pool.ConnectionCls, backend)})
+            scheme: type(pool.__name__, (pool,), {"ConnectionCls": _connection_class(pool.ConnectionCls)})
             for scheme, pool in manager.pool_classes_by_scheme.items()
         }
         self._manager = manager
@@ -426,7 +369,7 @@ class _Adapter(requests.adapters.HTTPAdapter):
         forwards = self._proxy is not None and self._proxy.scheme != "socks5" and origin.scheme == "http"
         return f"{origin}/" if forwards else "/"
 
-    def proxy_headers(self, proxy: str) -> dict[str, str]:
+    def proxy_headers(self, proxy: str) -> dict[str, str]:  # noqa: ARG002 - requests' signature
         """Return our credentials for the proxy, which may hold any character."""
         authorization = None if self._proxy is None else self._proxy.authorization
         return {} if authorization is None else {"Proxy-Authorization": authorization}
@@ -439,44 +382,46 @@ class _Adapter(requests.adapters.HTTPAdapter):
         return response
 
 
-def _noting(kind: Any, backend: RequestsBackend) -> Any:
-    """Return a class of urllib3 connections that tell an exchange which of them it has."""
+class _Noting:
+    """What our connections add to those of a pool: they tell an exchange which of them it has."""
 
-    class Noting(kind):  # type: ignore[misc] # which class it is depends on pool and proxy
-        job: Job | None = None
-        served = 0
+    sock: Any
+    is_verified: bool
+    job: Job | None = None
+    served = 0
 
-        @property
-        def is_connected(self) -> bool:
-            """Tell whether it can be used again; asked when it is taken from the pool."""
-            job = _LOCAL.job
-            return (job is None or backend.claim(self, job)) and bool(super().is_connected)
+    @property
+    def is_connected(self) -> bool:
+        """Tell whether it can be used again; asked when it is taken from the pool."""
+        job = _LOCAL.job
+        return (job is None or job.backend.claim(self, job)) and bool(super().is_connected)  # type: ignore[misc] # of the class it is mixed into
 
-        def connect(self) -> None:
-            self.job = job = _job()
-            job.connection, self.served = self, 0
-            timing = job.timing
-            timing.domain_lookup_start = timing.connect_start = perf_counter()
-            job.stop_if_cut()
-            super().connect()
-            timing.connect_end = perf_counter()
-            job.connected, job.handshake = True, None
-            # Whether it is has been decided by our context; urllib3 would warn again for each request.
-            self.is_verified = True
+    def connect(self) -> None:
+        self.job = job = _job()
+        job.connection, self.served = self, 0
+        timing = job.timing
+        timing.domain_lookup_start = timing.connect_start = perf_counter()
+        job.stop_if_cut()
+        super().connect()  # type: ignore[misc]
+        timing.connect_end = perf_counter()
+        job.connected, job.handshake = True, None
+        # Whether it is has been decided by our context; urllib3 would warn again for each request.
+        self.is_verified = True
 
-        def putrequest(self, method: str, url: str, *args: Any, **more: Any) -> None:
-            target = _job().exchange.target
-            super().putrequest(method, target.path_query if url == "/" else target.url, *args, **more)
+    def putrequest(self, method: str, url: str, *args: Any, **more: Any) -> None:
+        target = _job().exchange.target
+        super().putrequest(method, target.path_query if url == "/" else target.url, *args, **more)  # type: ignore[misc]
 
-        def endheaders(self, *args: Any, **more: Any) -> Any:
-            if self.sock is None:
-                self.connect()
-            _job().begin(self)
-            return super().endheaders(*args, **more)
+    def endheaders(self, *args: Any, **more: Any) -> Any:
+        if self.sock is None:
+            self.connect()
+        _job().begin(self)
+        return super().endheaders(*args, **more)  # type: ignore[misc]
 
-    if issubclass(kind, http.client.HTTPConnection):
-        Noting.response_class = _Answer
-    return Noting
+
+def _connection_class(kind: Any) -> Any:
+    more = {"response_class": _Answer} if issubclass(kind, http.client.HTTPConnection) else {}
+    return type("Connection", (_Noting, kind), more)
 
 
 class _Answer(http.client.HTTPResponse):
@@ -508,7 +453,7 @@ class _SocketOptions(list[tuple[int, int, int]]):
 class _TlsSocket(ssl.SSLSocket):
     """A socket that is known before TLS has shaken hands on it."""
 
-    def do_handshake(self, block: bool = False) -> None:
+    def do_handshake(self, block: bool = False) -> None:  # noqa: FBT001, FBT002 - the standard library's signature
         job = _job()
         job.handshake = self
         job.timing.secure_connection_start = perf_counter()

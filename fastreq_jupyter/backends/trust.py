@@ -117,7 +117,7 @@ def _system_directory() -> bool:
 
 def _certifi() -> str | None:
     try:
-        import certifi
+        import certifi  # noqa: PLC0415 - a last resort that is often not installed
     except ImportError:
         return None
     return str(certifi.where())

@@ -7,29 +7,155 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.fill.chain import check_order
+from fastreq_jupyter.cell.fill import BodyPlan, Bound, BoundParts, Check, Env, HeaderPlan, MisfitError, UrlPlan, check_order
 from fastreq_jupyter.cell.request_line import make_header
-from fastreq_jupyter.cell.request_plan import RequestPlan, references
-from fastreq_jupyter.cell.save_names import SaveNames
-from fastreq_jupyter.cell.syntax import Entry, FilePiece, HeaderTemplate, ParsedCell, Parts, RequestTemplate, Span, TextPiece
-from fastreq_jupyter.cell.template import read_text
+from fastreq_jupyter.cell.syntax import (
+    Entry,
+    FilePiece,
+    HeaderTemplate,
+    OpenRange,
+    ParsedCell,
+    Part,
+    Parts,
+    Placeholder,
+    Range,
+    RequestTemplate,
+    Span,
+    TextPiece,
+    VarText,
+)
+from fastreq_jupyter.cell.template import count_items, expand_ranges, read_text, with_query
 from fastreq_jupyter.content import encode_content, with_params
 from fastreq_jupyter.errors import CellSyntaxError, OptionError
+from fastreq_jupyter.model import Request, Unsendable
 from fastreq_jupyter.options import Options
+from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Generator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
-    from fastreq_jupyter.cell.fill.binding import Binder
+    from fastreq_jupyter.cell.fill import Binder
+    from fastreq_jupyter.cell.items import SaveNames
 
-__all__ = ["Compiled", "PlainUrls", "compile_steps", "lift"]
+__all__ = ["Compiled", "PlainUrls", "RequestPlan", "compile_requests", "error_of", "lift", "unsendable"]
 
-STEP = 500
+
+class RequestPlan:
+    """One request of the cell, ready to be made for each row.
+
+    Args:
+        template: What the grammar read, defaults already added.
+        bind: Ties placeholders to their values.
+        names: Names files of answers, None where nothing is saved by template.
+
+    Attributes:
+        template: As given.
+        parents: Names of the requests it waits for, in the order of its placeholders.
+        count: Requests it makes for each row.
+        hide_data: Its answer feeds a secret place.
+
+    Raises:
+        CellSyntaxError: Something in it can never be sent.
+    """
+
+    def __init__(self, template: RequestTemplate, bind: Callable[[Parts], BoundParts], names: SaveNames | None = None) -> None:
+        self.template = template
+        self.url = UrlPlan(bind(template.url))
+        self.count = count_items(self.url.parts, template.line, template.column)
+        self.headers = [_header(header, bind) for header in template.headers]
+        self.body = BodyPlan(template.body, template.headers, bind) if template.body is not None else None
+        self._headers = [(header.name, header.fill(Env())) for header in self.headers] if all(h.fixed for h in self.headers) else None
+        self.hide_data = False
+        self.names = names
+        self.bound: tuple[Bound, ...] = tuple(bound for bound, _ in self.checks())
+        self._changes = any(bound.origin == "dynamic" for bound in self.bound)
+        self.parents = tuple(dict.fromkeys(bound.parent for bound in self.bound if bound.parent is not None))
+
+    def checks(self) -> Iterator[tuple[Bound, Check]]:
+        """Give each placeholder and what its value must pass."""
+        for bound in self.url.bound:
+            yield bound, "text"
+        for header in self.headers:
+            for bound in header.bound:
+                yield bound, header.check
+        if self.body is not None:
+            yield from self.body.checks
+        if self.names is not None:
+            for bound in self.names.bound:
+                yield bound, "text"
+
+    def expand(self) -> Iterator[BoundParts]:
+        """Give the URL's parts once for each item of its ranges."""
+        yield from expand_ranges(self.url.parts)  # type: ignore[arg-type, misc]
+
+    def make(self, parts: BoundParts, env: Env) -> Request:
+        """Return the request of one row.
+
+        Raises:
+            MisfitError: A value is missing or does not fit.
+        """
+        url = self.url.fill(parts, env)
+        headers = self._headers if self._headers is not None else [(header.name, header.fill(env)) for header in self.headers]
+        content = self.body.fill(env) if self.body is not None else None
+        save_as = self.names.fill(env) if self.names is not None else None
+        identity = self._identity(parts, env) if self._changes else None
+        return Request(
+            self.template.method, url, headers=headers, data=content, label=self.template.label,
+            secrets=frozenset(env.secrets), hide_data=self.hide_data, save_as=save_as, identity=identity,
+        )  # fmt: skip
+
+    def _identity(self, parts: BoundParts, env: Env) -> tuple[str, bytes | None]:
+        """Return URL and body with what is made anew each time held fixed."""
+        fixed = replace(env, secrets=set(), fixed=True)
+        return self.url.fill(parts, fixed), self.body.fill(fixed) if self.body is not None else None
+
+    def as_written(self) -> Request:
+        """Return the request with its placeholders as they stand, for a row that cannot be filled."""
+        url = "".join(_written(part) for part in self.template.url)
+        return Request(self.template.method, url, label=self.template.label, hide_data=self.hide_data)
+
+
+def unsendable(error: MisfitError, shown: Request) -> Unsendable:
+    """Return the error row for a value that does not fit."""
+    return Unsendable(shown, "invalid URL" if error.kind == "url" else "invalid value", error.detail)
+
+
+def error_of(error: MisfitError, template: RequestTemplate) -> CellSyntaxError:
+    """Return the error of the cell for a value that does not fit."""
+    bound = error.bound
+    if bound is None:
+        return CellSyntaxError(error.detail, template.line, template.column)
+    return CellSyntaxError(error.detail, bound.placeholder.line, bound.placeholder.column)
+
+
+def references(plans: Sequence[RequestPlan]) -> Iterator[tuple[int, Bound]]:
+    """Give each chained placeholder with the number of the request it stands in."""
+    for number, plan in enumerate(plans):
+        for bound in plan.bound:
+            if bound.parent is not None:
+                yield number, bound
+
+
+def _header(template: HeaderTemplate, bind: Callable[[Parts], BoundParts]) -> HeaderPlan:
+    try:
+        return HeaderPlan(template, bind(template.parts))
+    except MisfitError as error:
+        raise CellSyntaxError(f"{template.name}: {error.detail}", template.line, template.column) from None
+
+
+def _written(part: Part) -> str:
+    if isinstance(part, Placeholder):
+        return f"{{{{{part.text}}}}}"
+    if isinstance(part, Range):
+        return part.text(0)
+    if isinstance(part, OpenRange):
+        return f"[{'-'.join(''.join(map(_written, bound)) for bound in part.bounds[:2])}]"
+    return part.text if isinstance(part, VarText) else part
 
 
 @dataclass(frozen=True, slots=True)
 class PlainUrls:
-    """Hold neighbouring lines with nothing in them to fill; `method` is None where they are a URL alone."""
+    """Neighbouring lines with nothing in them to fill; `method` is None where they are a URL alone."""
 
     method: str | None
     urls: tuple[str, ...]
@@ -37,7 +163,7 @@ class PlainUrls:
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
-    """Hold the requests of a cell.
+    """The requests of a cell.
 
     Attributes:
         entries: In the order of the text.
@@ -58,15 +184,14 @@ class Compiled:
     defaults: Mapping[str, Any]
 
 
-def compile_steps(
-    parsed: ParsedCell, binder: Binder, options: Options, *, base_url: str | None, first_line: int
-) -> Generator[None, None, Compiled]:
-    """Compile all entries, yielding now and then.
+def compile_requests(  # noqa: PLR0913 - a cell, and what it is compiled with
+    parsed: ParsedCell, binder: Binder, options: Options, *, names: SaveNames | None, base_url: str | None, first_line: int
+) -> Compiled:
+    """Compile all entries.
 
     Raises:
         CellSyntaxError: Something can never be sent.
     """
-    names = _save_names(options, binder)
     maker = _Maker(options, base_url, first_line)
     maker.check_plain(parsed.entries)
     entries: list[RequestPlan | PlainUrls] = []
@@ -74,17 +199,12 @@ def compile_steps(
     for method, group in groupby(parsed.entries, _plain_method):
         if method is not _TEMPLATE and simple:
             entries.append(PlainUrls(method, tuple(_plain_url(entry) for entry in group)))
-            yield
             continue
-        for number, entry in enumerate(group):
-            if number % STEP == 0:
-                yield
-            entries.append(RequestPlan(maker.template(entry, first_line), binder.bind, names))
-    yield
+        entries += [RequestPlan(maker.template(entry, first_line), binder.bind, names) for entry in group]
     return _arranged(entries, options.method, maker.arguments)
 
 
-def lift(entries: Sequence[Entry], options: Options, given: Collection[str]) -> Mapping[str, Any]:
+def lift(entries: Sequence[Entry], options: Options, set_by_user: Collection[str]) -> Mapping[str, Any]:
     """Return the options of the run that the requests ask for.
 
     Raises:
@@ -99,11 +219,11 @@ def lift(entries: Sequence[Entry], options: Options, given: Collection[str]) -> 
         for name in lifted.keys() | own.keys():
             if name in own and name in lifted and own[name] == lifted[name]:
                 continue
-            one = entry if isinstance(entry, RequestTemplate) and name in own else asking[0]
+            at = entry if isinstance(entry, RequestTemplate) and name in own else asking[0]
             message = f"{name} holds for the whole run, but the requests of this cell ask for different ones: split the cell"
-            raise CellSyntaxError(message, one.line, one.column)
+            raise CellSyntaxError(message, at.line, at.column)
     for name, value in lifted.items():
-        _check_lifted(name, value, options, asked=name in given, at=asking[0])
+        _check_lifted(name, value, options, asked=name in set_by_user, at=asking[0])
     return lifted
 
 
@@ -118,13 +238,14 @@ def _check_lifted(name: str, value: Any, options: Options, *, asked: bool, at: R
 
 
 class _Maker:
-    """Add the run's defaults to templates."""
+    """The run's defaults, which are added to templates."""
 
     def __init__(self, options: Options, base_url: str | None, first_line: int) -> None:
         self._options = options
         self._line = first_line
         self._base = base_url.rstrip("/") if base_url else None
         self._headers = tuple(_option_header(name, value, first_line) for name, value in options.headers or ())
+        self._query = _option_query(options, first_line)
         self._body = _option_body(options, first_line)
         body = self._body[0] if self._body else None
         templates = [header.parts for header in self._headers] + ([body.parts] if isinstance(body, TextPiece) else [])
@@ -134,12 +255,12 @@ class _Maker:
     def check_plain(self, entries: Sequence[Entry]) -> None:
         """Refuse options for plain URLs in a cell that has none."""
         options = self._options
-        asked = [name for name in ("json", "data", "params") if getattr(options, name) is not None]
-        asked += ["method"] if options.method != "GET" else []
-        if asked and not any(isinstance(entry, str) or (isinstance(entry, RequestTemplate) and entry.plain) for entry in entries):
+        names = [name for name in ("json", "data", "params") if getattr(options, name) is not None]
+        names += ["method"] if options.method != "GET" else []
+        if names and not any(isinstance(entry, str) or (isinstance(entry, RequestTemplate) and entry.plain) for entry in entries):
             line = next((entry.line for entry in entries if isinstance(entry, RequestTemplate)), self._line)
-            message = f"{asked[0]} is for lines that are a URL alone, and this cell has none: write it with the request"
-            raise CellSyntaxError(message, line)
+            message = f"{names[0]} is for lines that are a URL alone, and this cell has none: write it with the request"
+            raise CellSyntaxError(message, line, option=names[0])
 
     def template(self, entry: Entry, line: int) -> RequestTemplate:
         """Return the template with defaults and an absolute URL."""
@@ -175,11 +296,9 @@ class _Maker:
         return (scheme, *host.parts, *url), tuple(header for header in headers if header is not host)
 
     def _with_params(self, entry: RequestTemplate) -> Parts:
-        if not entry.plain or self._options.params is None:
+        if not entry.plain:
             return entry.url
-        query = with_params("", self._options.params)
-        marked = any(isinstance(part, str) and "?" in part for part in entry.url)
-        return (*entry.url, query.replace("?", "&", 1) if marked else query) if query else entry.url
+        return with_query(entry.url, (self._query,)) if self._query else entry.url
 
 
 def _arranged(entries: Sequence[RequestPlan | PlainUrls], method: str, defaults: Mapping[str, Any]) -> Compiled:
@@ -211,21 +330,16 @@ def _check_chains(plans: Sequence[RequestPlan]) -> None:
     check_order(needs, keys)
 
 
-def _save_names(options: Options, binder: Binder) -> SaveNames | None:
-    if options.save_to is None or "{{" not in options.save_to:
-        return None
-    try:
-        names = SaveNames(binder.bind(read_text(Span(options.save_to, 1, 1))))
-    except CellSyntaxError as error:
-        message = f"save_to: {error.message}"
-        raise CellSyntaxError(message, 1) from None
-    if any(bound.parent for bound in names.bound):
-        raise CellSyntaxError("save_to cannot use an answer: name the file by a value of the row", 1)
-    return names
-
-
 def _option_header(name: str, value: str, line: int) -> HeaderTemplate:
     return make_header(name, Span(value, line, 1), Span(value, line, 1))
+
+
+def _option_query(options: Options, line: int) -> str:
+    try:
+        return with_params("", options.params or ()).removeprefix("?")
+    except TypeError as error:
+        message = f"params cannot be sent: {one_line(str(error), 120)}"
+        raise CellSyntaxError(message, line) from None
 
 
 def _option_body(options: Options, line: int) -> tuple[TextPiece | FilePiece, str | None] | None:
@@ -233,7 +347,11 @@ def _option_body(options: Options, line: int) -> tuple[TextPiece | FilePiece, st
         return None
     if isinstance(options.data, str):
         return TextPiece(read_text(Span(options.data, line, 1))), None
-    content, kind = encode_content(options.json, options.data, None)
+    try:
+        content, kind = encode_content(options.json, options.data, None)
+    except (TypeError, ValueError) as error:
+        message = f"{'data' if options.json is None else 'json'} cannot be sent: {one_line(str(error), 120)}"
+        raise CellSyntaxError(message, line) from None
     inline = "data:;base64," + b64encode(content or b"").decode()
     return FilePiece((inline,), line, 1), kind
 

@@ -9,31 +9,38 @@ What other tools add (scripts, response handlers, prompts) is refused with its p
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
+from urllib.parse import quote
 
-from fastreq_jupyter.cell.bodies import read_body
-from fastreq_jupyter.cell.curl.command import is_curl, read_curl
-from fastreq_jupyter.cell.plain_lines import PlainLines
-from fastreq_jupyter.cell.request_line import RequestLine, begins_request, is_continuation, read_header, read_request_line
-from fastreq_jupyter.cell.syntax import Entry, HeaderTemplate, ParsedCell, RequestTemplate, Span, Variable
+from fastreq_jupyter.cell.curl import is_curl, read_curl
+from fastreq_jupyter.cell.request_line import PlainLines, RequestLine, begins_request, is_continuation, read_header, read_request_line
+from fastreq_jupyter.cell.syntax import FORM_TYPE, Entry, FilePiece, HeaderTemplate, ParsedCell, RequestTemplate, Span, TextPiece, Variable
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator
+    from collections.abc import Callable, Sequence
 
-__all__ = ["parse", "parse_steps"]
+    from fastreq_jupyter.cell.syntax import Part, Parts
 
-STEP = 2048
-"""Most lines read between two yields, some 10 ms."""
+__all__ = ["content_type_of", "is_json_lines", "parse", "read_body", "read_file_line"]
 
-COSTLY = 256
-"""Most of them that are more than a plain URL."""
+_FILE = re.compile(r"<(@[\w-]*)?[ \t]+(\S.*?)[ \t]*")
+_PATHLIKE = re.compile(r"<@?[\w-]*[ \t]+(?:\.{0,2}/|[A-Za-z]:[\\/])\S+[ \t]*")
+_BOUNDARY = re.compile(r"boundary=(?:\"([^\"]+)\"|([^\s;\"]+))", re.IGNORECASE)
+_FORM_JOINT = re.compile(r"[ \t]*&[ \t]*")
+_BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
+# All of ASCII that is printed: only what no form can hold is encoded.
+_FORM_SAFE = "".join(map(chr, range(33, 127)))
+
+Body = tuple[TextPiece | FilePiece, ...]
 
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _DIRECTIVE = re.compile(r"(?:#|//)\s*@([\w-]+)(?:(?:[ \t]+|[ \t]*=[ \t]*)(.*?))?[ \t]*")
+_COMMENTED_OUT = re.compile(r"(?:#|//)\s*@[\w.-]+[ \t]*=")
 _VARIABLE = re.compile(r"@([A-Za-z][\w.-]*)[ \t]*=[ \t]*(.*?)[ \t]*")
 _NAME = re.compile(r"[A-Za-z][\w-]*")
 _FOREIGN = (
@@ -45,61 +52,187 @@ _FOREIGN = (
     (re.compile(r"\{\{(?:@\w+|%.*)?\s*$"), "a script block"),
     (re.compile(r"(?:import|run)\s+[^\s:]+\s*$"), "importing another file"),
 )
+_INSTEAD = {"a response handler": "where it keeps a value, write # @name login above the request and {{login.data.token}} where it goes"}
 _SWALLOWED = re.compile(
     r"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE)[ \t]+(?:https?://|\{\{)|curl(?:\.exe)?(?=[ \t])[^\n]*['\"\^ \t](?:https?://|\{\{)",
     re.IGNORECASE,
 )
 _SWALLOWED_NAME = re.compile(r"(?:#|//)\s*@(?:name|keep)\b")
 _PUT_SEPARATOR = "put ### before it"
-_COSMETIC = frozenset({"title", "description"})
+# Directives that change nothing about what is sent; a prompted value is the notebook's variable of that name.
+_COSMETIC = frozenset({"title", "description", "no-log", "no-cookie-jar", "prompt"})
+# What editors read after "# @": anything else with "=" is a variable that was commented out.
+_DIRECTIVES = frozenset({
+    "delay", "disabled", "extension", "forceRef", "grpc-reflection", "import", "jwt", "keep", "lang", "loop", "name", "no-auto-encoding",
+    "note", "no-client-cert", "no-redirect", "no-reject-unauthorized", "no-response-view", "openWith", "proto", "ratelimit", "ref",
+    "response",
+    "responseRef", "save", "sleep", "timeout", "use-os-credentials", "connection-timeout",
+})  # fmt: skip
 
 
-def parse(text: str, *, first_line: int = 1) -> ParsedCell:
+def content_type_of(headers: tuple[HeaderTemplate, ...]) -> str | None:
+    """Return the literal text of the Content-Type, lower case but for a boundary; None where there is none."""
+    for header in headers:
+        if header.name.lower() == "content-type":
+            return "".join(part for part in header.parts if isinstance(part, str)).strip()
+    return None
+
+
+def read_body(lines: Sequence[Span], headers: tuple[HeaderTemplate, ...], default: str | None = None) -> Body:
+    """Read a body.
+
+    Args:
+        lines: Its lines, comments and the blank lines before and after it taken away.
+        headers: The request's field lines: the Content-Type decides how lines are put together.
+        default: Content-Type where they have none.
+
+    Raises:
+        CellSyntaxError: An unterminated placeholder, or a file among other text.
+    """
+    kind = content_type_of(headers) or default or ""
+    if kind.lower().startswith("multipart/"):
+        return _multipart(lines, kind)
+    if (piece := read_file_line(lines[0])) is not None:
+        rest = next((line for line in lines[1:] if line.text.strip()), None)
+        if rest is not None:
+            raise rest.error(0, "a file is the whole body: nothing may follow it")
+        return (piece,)
+    for line in lines[1:]:
+        if line.text.startswith("<") and _PATHLIKE.fullmatch(line.text):
+            raise line.error(0, "a file is the whole body, or a part of multipart/form-data")
+    if kind.lower().startswith(FORM_TYPE):
+        return _form(lines)
+    text = _joined(lines)
+    # What reads such a body takes a line for finished where its end is seen.
+    return (TextPiece((*text, "\n") if is_json_lines(kind) else text),)
+
+
+def is_json_lines(content_type: str) -> bool:
+    """Tell whether a Content-Type stands for one JSON text a line."""
+    kind = content_type.partition(";")[0].strip().lower()
+    return kind.endswith(("ndjson", "jsonl", "jsonlines", "json-lines", "json-seq"))
+
+
+def _joined(lines: Sequence[Span]) -> Parts:
+    """Return the parts of lines with their line ends; neighbours are read as one text."""
+    parts: list[Part] = []
+    start = 0
+    for stop in range(1, len(lines) + 1):
+        if stop < len(lines) and lines[stop].line == lines[stop - 1].line + 1:
+            continue
+        parts += ("\n",) if start else ()
+        parts += read_text(Span("\n".join(line.text for line in lines[start:stop]), lines[start].line))
+        start = stop
+    return _merged(parts)
+
+
+def read_file_line(span: Span) -> FilePiece | None:
+    """Read ``< path``, ``<@ path`` (its text has placeholders) or ``<@latin1 path``; None where the line is none.
+
+    Raises:
+        CellSyntaxError: The encoding is unknown.
+    """
+    match = _FILE.fullmatch(span.text)
+    if match is None:
+        return None
+    encoding = (match[1] or "")[1:] or "utf-8"
+    try:
+        codecs.lookup(encoding)
+    except LookupError:
+        raise span.error(2, f"unknown encoding {encoding}") from None
+    path = read_text(Span(match[2], *span.at(match.start(2))))
+    return FilePiece(path, span.line, span.column, templated=match[1] is not None, encoding=encoding)
+
+
+def _form(lines: Sequence[Span]) -> Body:
+    """Put the lines of a form together: ``&`` ends a line or begins it, blanks around ``&`` and a name's ``=`` are layout."""
+    parts: list[Part] = []
+    in_name = joined = True
+    for line in lines:
+        text = line.text.strip()
+        if not text:
+            continue
+        if not (joined or text.startswith("&")):
+            raise line.error(0, "a form goes on over lines with &, at the end of the line above or in front of this one")
+        if joined and parts:
+            # One joint is enough where a line ended with it and the next begins with it.
+            text = text.lstrip("& \t")
+        for part in read_text(Span(text, line.line, line.text.index(text) + 1)):
+            piece = part
+            if isinstance(part, str):
+                # A blank beside a placeholder is text; beside & it was layout.
+                piece, in_name = _form_text(part, in_name=in_name)
+            parts.append(piece)
+        joined = line.text.rstrip().endswith("&")
+    return (TextPiece(_merged(parts)),)
+
+
+def _merged(parts: Sequence[Part]) -> Parts:
+    """Return the parts with neighbouring text in one."""
+    merged: list[Part] = []
+    for part in parts:
+        if isinstance(part, str) and merged and isinstance(merged[-1], str):
+            merged[-1] += part
+        elif part != "":
+            merged.append(part)
+    return tuple(merged)
+
+
+def _form_text(text: str, *, in_name: bool) -> tuple[str, bool]:
+    """Return literal text of a form without layout, encoded where it must be, and whether its end lies in a field's name."""
+    fields = _FORM_JOINT.split(text)
+    for number, field in enumerate(fields):
+        in_name = in_name or number > 0
+        if in_name and "=" in field:
+            name, _, value = field.partition("=")
+            fields[number] = f"{name.rstrip()}={value.lstrip()}"
+            in_name = False
+    return quote(_BARE_PERCENT.sub("%25", "&".join(fields)), safe=_FORM_SAFE), in_name
+
+
+def _multipart(lines: Sequence[Span], kind: str) -> Body:
+    match = _BOUNDARY.search(kind)
+    if match is None:
+        raise lines[0].error(0, "multipart needs its boundary in the Content-Type header: boundary=...")
+    pieces: list[TextPiece | FilePiece] = []
+    for line in lines:
+        piece = read_file_line(line) if line.text.startswith("<") else None
+        pieces.append(TextPiece(read_text(line)) if piece is None else piece)
+        pieces.append(TextPiece(("\r\n",)))
+    if lines[-1].text.strip() != f"--{match[1] or match[2]}--":
+        raise lines[-1].error(0, f"a multipart body ends with --{match[1] or match[2]}--")
+    return tuple(pieces)
+
+
+def parse(
+    text: str, *, first_line: int = 1, known: Callable[[str], str | None] | None = None, content_type: str | None = None
+) -> ParsedCell:
     """Read a cell.
 
     Args:
         text: The cell's text without its magic line.
         first_line: Number of the text's first line in the cell.
+        known: Gives a variable of the notebook that is a text; None where names may be columns.
+        content_type: Of bodies whose request names none.
 
     Raises:
         CellSyntaxError: The only exception that a text can cause.
-    """
-    steps = parse_steps(text, first_line=first_line)
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            parsed: ParsedCell = done.value
-            return parsed
-
-
-def parse_steps(text: str, *, first_line: int = 1, known: Callable[[str], str | None] | None = None) -> Generator[None, None, ParsedCell]:
-    """Read a cell as `parse` does, yielding every few milliseconds so that a loop can go on in between.
-
-    Args:
-        text: As for `parse`.
-        first_line: As for `parse`.
-        known: Gives a variable of the notebook that is a text; None where names may be columns.
     """
     text = text.removeprefix("\ufeff")
     _refuse_surrogates(text, first_line)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    yield
-    reader = _Reader(text.split("\n"), first_line, PlainLines(text, known))
-    yield
-    while reader.number < len(reader.lines):
-        reader.read(min(reader.number + STEP, len(reader.lines)))
-        yield
-    reader.end_request()
+    reader = _Reader(text.split("\n"), first_line, PlainLines(text, known), content_type)
+    reader.read()
     return reader.cell
 
 
 class _Reader:
-    """Hold the lines, the place in them, and the request that is being read."""
+    """The lines of a cell, the place in them, and the request that is being read."""
 
-    def __init__(self, lines: list[str], first_line: int, plain: PlainLines) -> None:
+    def __init__(self, lines: list[str], first_line: int, plain: PlainLines, content_type: str | None) -> None:
         self._plain = plain
+        self._content_type = content_type
         self.lines = lines
         self.first_line = first_line
         self.number = 0
@@ -115,18 +248,17 @@ class _Reader:
         text = self.lines[self.number]
         return Span(text.strip(), self.first_line + self.number, len(text) - len(text.lstrip()) + 1)
 
-    def read(self, stop: int) -> None:
-        """Read up to the line `stop`; a request line or a body may take some more."""
-        left = COSTLY
-        while self.number < stop and left:
+    def read(self) -> None:
+        """Read all lines."""
+        while self.number < len(self.lines):
             if self._line is None and self._label is None and self._keep is None and self._read_plain():
                 continue
-            left -= 1
             span = self.span()
             if self._line is None:
                 self._read_top(span)
             else:
                 self._read_head(span)
+        self.end_request()
 
     def _read_plain(self) -> bool:
         """Take a line that is a URL, or method and URL, with nothing to look at before the next request."""
@@ -166,11 +298,13 @@ class _Reader:
                 self._read_body()
             else:
                 self.end_request()
-        elif text.startswith(("###", "@")) or (text.startswith(("#", "//")) and _DIRECTIVE.fullmatch(text)):
+        elif text.startswith(("###", "@")) or (
+            text.startswith(("#", "//")) and _DIRECTIVE.fullmatch(text) and not _COMMENTED_OUT.match(text)
+        ):
             self.end_request()
         elif text.startswith(("#", "//")):
             self.number += 1
-        elif not self._headers and is_continuation(self.lines[self.number]):
+        elif not self._headers and is_continuation(self.lines[self.number], after=(line.more or [line.url])[-1].text):
             line.more.append(span)
             self.number += 1
         elif begins_request(text) or is_curl(text):
@@ -184,41 +318,46 @@ class _Reader:
         return line.method in _WITH_BODY or any(header.name.lower() == "content-type" for header in self._headers)
 
     def _read_body(self) -> None:
-        start = self.number
-        first = ""
-        while self.number < len(self.lines) and not self.lines[self.number].startswith("###"):
+        lines: list[Span] = []
+        while self.number < len(self.lines):
             text = self.lines[self.number]
-            first = first or text.lstrip()[:1]
-            if first in ("{", "[") and text.startswith(("http://", "https://")):
-                raise Span(text, self.first_line + self.number).error(0, f"a URL within a JSON body: {_PUT_SEPARATOR}")
-            if text[:1] and text[0] in "<>?{GHPDOTCghpdotc#/":
-                self._check_body_line(text)
+            inner = text.lstrip()
+            if inner.startswith("###"):
+                break
+            span = Span(text, self.first_line + self.number)
+            self._check_body_line(span, inner, lines)
+            if not inner.startswith(("#", "//")) and (inner or lines):
+                lines.append(span)
             self.number += 1
-        stop = self.number
-        while stop > start and not self.lines[stop - 1].strip():
-            stop -= 1
-        while start < stop and not self.lines[start].strip():
-            start += 1
-        span = Span("\n".join(self.lines[start:stop]), self.first_line + start)
-        self.end_request(span if span.text else None)
+        while lines and not lines[-1].text.strip():
+            lines.pop()
+        self.end_request(lines)
 
-    def _check_body_line(self, text: str) -> None:
-        span = Span(text, self.first_line + self.number)
+    def _check_body_line(self, span: Span, inner: str, before: list[Span]) -> None:
+        sign = inner[:1]
+        if not sign or sign not in "<>?{GHPDOTCghpdotc#/@":
+            return
+        text = span.text
+        if sign == "@" and (match := _VARIABLE.fullmatch(inner.rstrip())):
+            raise span.error(len(text) - len(inner), f"@{match[1]} within a body: {_PUT_SEPARATOR}")
+        if _SWALLOWED_NAME.match(inner):
+            raise span.error(0, f"{text[:40]} within a body: {_PUT_SEPARATOR}")
+        if sign in "#/" or len(inner) != len(text):
+            return
+        if text.startswith(("http://", "https://")) and before and before[0].text.lstrip().startswith(("{", "[")):
+            raise span.error(0, f"a URL within a JSON body: {_PUT_SEPARATOR}")
         if _SWALLOWED.match(text):
             raise span.error(0, f"a request line within a body: {_PUT_SEPARATOR}")
-        if _SWALLOWED_NAME.match(text):
-            raise span.error(0, f"{text[:40]} within a body: {_PUT_SEPARATOR}")
-        if not text.startswith(("import", "run")):
-            self._refuse_foreign(span)
+        self._refuse_foreign(span)
 
-    def end_request(self, body: Span | None = None) -> None:
+    def end_request(self, body: Sequence[Span] = ()) -> None:
         """Put the request that is being read into the cell."""
         line = self._line
         if line is None:
             self._refuse_idle_name("the end")
             return
         headers = tuple(self._headers)
-        pieces = None if body is None else read_body(body, headers)
+        pieces = read_body(body, headers, self._content_type) if body else None
         label, keep = self._take_label()
         entry: Entry = line.template(headers, pieces, label=label, keep=keep)
         self.cell.entries.append(entry)
@@ -232,16 +371,16 @@ class _Reader:
 
     def _read_comment(self, span: Span) -> None:
         self.number += 1
-        found = _DIRECTIVE.fullmatch(span.text)
-        if found is None or found[1] in _COSMETIC:
+        match = _DIRECTIVE.fullmatch(span.text)
+        if match is None or match[1] in _COSMETIC or (match[1] not in _DIRECTIVES and _COMMENTED_OUT.match(span.text)):
             return
-        if found[1] == "keep":
+        if match[1] == "keep":
             self._keep = span.line
-        elif found[1] == "name":
-            self._read_name(span, found[2] or "")
+        elif match[1] == "name":
+            self._read_name(span, match[2] or "")
         else:
             known = "@name and @keep are known; write a plain comment without @"
-            raise span.error(span.text.index("@"), f"@{found[1]} is not supported: {known}")
+            raise span.error(span.text.index("@"), f"@{match[1]} is not supported: {known}")
 
     def _read_name(self, span: Span, name: str) -> None:
         place = len(span.text) - len(name)
@@ -263,17 +402,18 @@ class _Reader:
 
     def _read_variable(self, span: Span) -> None:
         self.number += 1
-        found = _VARIABLE.fullmatch(span.text)
-        if found is None:
+        match = _VARIABLE.fullmatch(span.text)
+        if match is None:
             raise span.error(0, "a cell variable is written @name = value")
-        name = found[1]
+        name = match[1]
         if (known := self.cell.variables.get(name)) is not None:
             raise span.error(1, f"@{name} is defined already, line {known.line}")
-        value = Span(found[2], *span.at(found.start(2)))
+        value = Span(match[2], *span.at(match.start(2)))
         self.cell.variables[name] = Variable(name, read_text(value), span.line, span.column)
 
     def _read_curl(self, span: Span) -> None:
-        templates, taken = read_curl(self.lines, self.number, self.first_line)
+        templates, taken, notes = read_curl(self.lines, self.number, self.first_line)
+        self.cell.notes += notes
         label, keep = self._take_label()
         if label and len(templates) > 1:
             raise span.error(0, f"{label} names one request, this command makes {len(templates)}")
@@ -284,7 +424,8 @@ class _Reader:
     def _refuse_foreign(self, span: Span) -> None:
         for pattern, what in _FOREIGN:
             if pattern.match(span.text):
-                raise span.error(0, f"{what} is not supported: take it out, or work on the frame afterwards")
+                instead = _INSTEAD.get(what, "take it out, or work on the frame afterwards")
+                raise span.error(0, f"{what} is not supported: {instead}")
 
 
 def _refuse_surrogates(text: str, first_line: int) -> None:

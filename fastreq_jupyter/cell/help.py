@@ -111,10 +111,10 @@ def _option_lines(row: Option) -> list[str]:
     optional = row.long_flag in row.switches and row.metavar != "VALUE"
     flags += [f"{flag} [{row.metavar}]" if optional and flag == row.long_flag else flag for flag in row.switches]
     default = "" if row.default in (None, False, ()) else f" [{_shown(row)}]"
-    said = wrap(f"{row.help}{default}", 78)
-    said += [] if _only_switch(row) else wrap(f"({row.allowed})", 78)
+    wrapped = wrap(f"{row.help}{default}", 78)
+    wrapped += [] if _only_switch(row) else wrap(f"({row.allowed})", 78)
     head = f"  {', '.join(flags)}"
-    return [head] + [f"          {line}" for line in said]
+    return [head] + [f"          {line}" for line in wrapped]
 
 
 def _only_switch(row: Option) -> bool:

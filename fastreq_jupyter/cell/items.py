@@ -1,29 +1,326 @@
-"""Items of a plan, row after row, lazily."""
+"""Items of a plan, row after row, lazily; what is checked before anything is sent; the names of files."""
 
 from __future__ import annotations
 
+import datetime as dt
+import re
+from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
-from fastreq_jupyter.cell.compiling import Compiled, PlainUrls
-from fastreq_jupyter.cell.fill.bound import BoundParts, Env, MisfitError
-from fastreq_jupyter.cell.request_plan import RequestPlan, error_of, unsendable
-from fastreq_jupyter.cell.save_names import equal_names
+from fastreq_jupyter.cell.compiling import Compiled, PlainUrls, RequestPlan, error_of, unsendable
+from fastreq_jupyter.cell.fill import Bound, BoundParts, Check, Env, MisfitError, header_text, json_in, text_in
+from fastreq_jupyter.cell.syntax import Parts, Span, VarText
+from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
-from fastreq_jupyter.model import Deferred, Item, Outcome, Request, Unsendable
+from fastreq_jupyter.model import Deferred, Item, Outcome, Request, Unsendable, copy_request
+from fastreq_jupyter.redact import redact_url
+from fastreq_jupyter.values import comes_from
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from fastreq_jupyter.cell.each.rows import Rows
+    from fastreq_jupyter.cell.each import Rows, Table
 
-__all__ = ["Rendering"]
+__all__ = [
+    "Dedup",
+    "Duplicates",
+    "Rendering",
+    "SaveNames",
+    "check_constants",
+    "check_rows",
+    "check_used",
+    "equal_names",
+    "file_name_of",
+    "in_directory",
+    "safe_segment",
+    "save_names_of",
+]
 
-_FIRST = 1
-_STEP = 2000
+_STEP = 4096
+# Types whose values have a text and a JSON form; infinity is looked for.
+_EASY = frozenset({str, int, bool, float, type(None), dt.date, dt.datetime})
+_EASY_NAMES = frozenset({"Timestamp", "Timedelta", "NaTType", "NAType"})
+
+# RFC 9110, 9.2.1
+_SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
+_MOST = 1_000_000
+
+_UNSAFE = re.compile(r"[\x00-\x1f\x7f<>:\"/\\|?*]")
+# Names that Windows keeps for devices, whatever their ending.
+_DEVICES = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z)", re.IGNORECASE)
+_LONGEST = 200
+
+
+def check_used(compiled: Compiled, rows: Rows, *, first_line: int) -> None:
+    """Refuse a cell that sends the same for every row.
+
+    Raises:
+        CellSyntaxError: A source of which nothing is used.
+    """
+    if not rows.tables:
+        return
+    used = {number for plan in compiled.plans for bound in plan.bound for number in bound.sources}
+    line = compiled.plans[0].template.line if compiled.plans else first_line
+    for number, source in enumerate(rows.sources):
+        if number in used or (rows.in_step and used):
+            continue
+        size = rows.tables[number].size
+        equal = "equal requests" if size is None else f"{size:,} equal requests"
+        names = ", ".join(f"{{{{{name}}}}}" for name in rows.tables[number].names()[:3])
+        message = f"{equal}: nothing of --each {source.spec.text} is used; it has {names}"
+        raise CellSyntaxError(message, line)
+
+
+def check_constants(compiled: Compiled) -> None:
+    """Check the values that are the same for every row.
+
+    Raises:
+        CellSyntaxError: One is missing, or fits no place.
+    """
+    for plan in compiled.plans:
+        for bound, check in plan.checks():
+            if bound.origin not in ("notebook", "secret"):
+                continue
+            try:
+                _check(bound, check, Env())
+            except MisfitError as error:
+                raise CellSyntaxError(error.detail, bound.placeholder.line, bound.placeholder.column) from None
+
+
+def check_rows(compiled: Compiled, rows: Rows) -> None:
+    """Check the values of every row of a sized source.
+
+    Missing values are left: they become error rows.
+
+    Raises:
+        CellSyntaxError: A value fits no place.
+    """
+    if rows.size is None:
+        return
+    seen: set[tuple[object, Check]] = set()
+    for plan in compiled.plans:
+        for bound, check in plan.checks():
+            mark = (bound.placeholder.expression, check)
+            if bound.origin != "row" or mark in seen:
+                continue
+            seen.add(mark)
+            _check_source(bound, check, rows)
+
+
+def _check_source(bound: Bound, check: Check, rows: Rows) -> None:
+    number = min(bound.sources)
+    positions = [0] * len(rows.tables)
+    for start, stop in _suspicious(bound, check, rows.tables[number]):
+        for position in range(start, stop):
+            positions[number] = position
+            try:
+                _check(bound, check, Env(tuple(positions)))
+            except MisfitError as error:
+                if error.kind != "type":
+                    continue
+                place = bound.placeholder
+                message = f"row {position}: {error.detail}"
+                raise CellSyntaxError(message, place.line, place.column) from None
+
+
+def _suspicious(bound: Bound, check: Check, table: Table) -> Iterator[tuple[int, int]]:
+    """Give the pieces of a source that have to be looked at value by value."""
+    size = table.size or 0
+    chunks = table.chunks(bound.column) if bound.column is not None else None
+    if chunks is None:
+        yield from ((start, min(start + _STEP, size)) for start in range(0, size, _STEP))
+        return
+    for start, values in chunks:
+        kinds = set(map(type, values))
+        well = all(map(_is_easy, kinds)) and (float not in kinds or (inf not in values and -inf not in values))
+        texts = [value for value in values if type(value) is str] if str in kinds else ()
+        well = well and all(map(str.isascii, texts)) and (check not in ("header", "basic") or all(map(str.isprintable, texts)))
+        if not well:
+            yield start, start + len(values)
+
+
+def _is_easy(kind: type) -> bool:
+    return kind in _EASY or (kind.__name__ in _EASY_NAMES and comes_from(kind, "pandas"))
+
+
+def _check(bound: Bound, check: Check, env: Env) -> None:
+    if check == "json":
+        json_in(bound, env)
+    elif check == "text":
+        text_in(bound, env)
+    else:
+        header_text(bound, env, encoded=check == "basic")
+
+
+class Dedup:
+    """The first of equal safe requests as it is, those after it waiting for its outcome; called with one item after the other.
+
+    Rows stay one to one: each such row gets that outcome, attempts and all, at its own position.
+    """
+
+    def __init__(self) -> None:
+        self._first: dict[object, int] = {}
+        self._next = 0
+
+    def __call__(self, item: Item) -> Item:
+        """Return the next item, or what waits in its place."""
+        position = self._next
+        self._next += 1
+        key = _identity(item)
+        if key is None or self._first.setdefault(key, position) == position:
+            return item
+        assert isinstance(item, Request)  # noqa: S101 - only requests have an identity
+        return _copy_of(item, self._first[key], position)
+
+
+class Duplicates:
+    """The count of equal safe requests among items that go by.
+
+    Attributes:
+        count: Requests that --dedup would have saved; counted among the first million different ones.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+
+    def watch(self, items: Iterable[Item]) -> Iterator[Item]:
+        """Give the items as they are."""
+        self.count = 0
+        seen: set[int] = set()
+        for item in items:
+            key = _identity(item)
+            if key is not None:
+                mark = hash(key)
+                if mark in seen:
+                    self.count += 1
+                elif len(seen) < _MOST:
+                    seen.add(mark)
+            yield item
+
+
+def _identity(item: Item) -> object | None:
+    if not isinstance(item, Request) or item.method not in _SAFE:
+        return None
+    return item.method, item.url, item.headers, item.content, item.save_as
+
+
+def _copy_of(request: Request, first: int, position: int) -> Deferred:
+    def resolve(outcomes: Sequence[Outcome]) -> Outcome:
+        return replace(outcomes[0], position=position, request=request)
+
+    return Deferred((first,), resolve, request)
+
+
+class SaveNames:
+    """The template of ``save_to``, filled for one row after another.
+
+    Args:
+        parts: The template, bound.
+    """
+
+    def __init__(self, parts: BoundParts) -> None:
+        self._parts = parts
+        self.bound = tuple(part for part in parts if isinstance(part, Bound))
+
+    def fill(self, env: Env) -> str:
+        """Return the path for one row; a value never adds a directory, nor leaves the one it stands in.
+
+        Raises:
+            MisfitError: A value is missing or empty.
+        """
+        texts: list[str] = []
+        for part in self._parts:
+            if isinstance(part, Bound):
+                text = text_in(part, env)
+                if not text.strip():
+                    raise MisfitError("missing", f"{{{{{part.placeholder.text[:80]}}}}} is empty, so no file can be named by it", part)
+                texts.append(safe_segment(text))
+            else:
+                texts.append(part.text if isinstance(part, VarText) else str(part))
+        return "".join(texts)
+
+
+def save_names_of(save_to: str | None, bind: Callable[[Parts], BoundParts]) -> SaveNames | None:
+    """Return what names files by the template `save_to`; None where it is none, or a directory.
+
+    Raises:
+        CellSyntaxError: A name in it is not there, or is an answer.
+    """
+    if save_to is None or "{{" not in save_to:
+        return None
+    try:
+        names = SaveNames(bind(read_text(Span(save_to, 1, 1))))
+    except CellSyntaxError as error:
+        raise CellSyntaxError(f"save_to: {error.message}", 1, option="save_to") from None
+    if any(bound.parent for bound in names.bound):
+        raise CellSyntaxError("save_to cannot use an answer: name the file by a value of the row", 1, option="save_to")
+    return names
+
+
+def safe_segment(text: str) -> str:
+    """Return text as a part of one file name: separators, control characters and device names made harmless."""
+    name = _UNSAFE.sub("_", text).strip(" ")
+    if not name.strip("."):
+        name = "_" * max(len(name), 1)
+    if _DEVICES.match(name):
+        name = f"_{name}"
+    while len(name.encode(errors="replace")) > _LONGEST:
+        name = name[: len(name) * _LONGEST // (len(name.encode(errors="replace")) + 1)]
+    return name
+
+
+def file_name_of(url: str) -> str:
+    """Return a safe file name for the answer of a URL: the last segment of its path, and its query; "index" for none."""
+    try:
+        parts = urlsplit(url)
+        last, query = parts.path.rpartition("/")[2], parts.query
+    except ValueError:
+        return "index"
+    name, dot, ending = (unquote(last) or "index").rpartition(".")
+    stem, ending = (name, f".{ending}") if dot and name else (unquote(last) or "index", "")
+    return safe_segment(f"{stem}_{unquote(query)}{ending}" if query else f"{stem}{ending}")
+
+
+def in_directory(items: Iterable[Item], directory: str) -> Iterator[Item]:
+    """Give the items with a file each, named by the URL; what would overwrite an earlier one's file becomes an error row."""
+    taken: dict[str, int] = {}
+
+    def named(item: Request | Unsendable | Outcome, position: int) -> Request | Unsendable | Outcome:
+        if not isinstance(item, Request):
+            return item
+        path = f"{directory.rstrip('/')}/{file_name_of(redact_url(item.url, item.secrets))}"
+        first = taken.setdefault(path.casefold(), position)
+        if first != position:
+            clash = f"requests {first} and {position} would both be saved to {path!r}"
+            return Unsendable(item, "save_to", f"{clash}: name them by a column, --save-to 'DIR/{{{{column}}}}'")
+        return copy_request(item, save_as=path)
+
+    def later(item: Deferred, position: int) -> Deferred:
+        def resolve(outcomes: Sequence[Outcome]) -> Request | Unsendable | Outcome:
+            return named(item.resolve(outcomes), position)
+
+        return Deferred(item.needs, resolve, item.shown)
+
+    for position, item in enumerate(items):
+        yield later(item, position) if isinstance(item, Deferred) else named(item, position)
+
+
+def equal_names(names: Iterable[str | None]) -> tuple[str, int, int] | None:
+    """Return the first name that occurs twice, upper and lower case alike, and its two positions; None where all differ."""
+    seen: dict[str, int] = {}
+    for position, name in enumerate(names):
+        if name is None:
+            continue
+        before = seen.setdefault(name.casefold(), position)
+        if before != position:
+            return name, before, position
+    return None
 
 
 class Rendering:
-    """Make the items of a compiled cell."""
+    """The items of a compiled cell."""
 
     def __init__(self, compiled: Compiled, rows: Rows) -> None:
         self._compiled = compiled
@@ -42,16 +339,14 @@ class Rendering:
                     for parts in entry.expand():
                         yield self._item(entry, parts, rows, base)
 
-    def check_first(self) -> Generator[None, None, None]:
+    def check_first(self) -> None:
         """Fill each request once, and all names of files, before anything is sent.
 
         Raises:
             CellSyntaxError: A value fits no place, whatever the row; or two rows would be saved to one file.
         """
         rows = next(iter(self._rows), None) if self._rows.size != 0 else None
-        for number, plan in enumerate(self._compiled.plans):
-            if number % _STEP == 0:
-                yield
+        for plan in self._compiled.plans:
             if rows is None and any(bound.origin == "row" for bound in plan.bound):
                 continue
             try:
@@ -59,7 +354,7 @@ class Rendering:
             except MisfitError as error:
                 if error.bound is None or error.bound.origin not in ("row", "chain") or error.kind == "type":
                     raise error_of(error, plan.template) from None
-        yield from self._check_names()
+        self._check_names()
 
     def _plain(self, entry: PlainUrls) -> Iterator[Item]:
         if entry.method is not None:
@@ -96,7 +391,7 @@ class Rendering:
 
         return Deferred(tuple(needs), resolve, request)
 
-    def _check_names(self) -> Generator[None, None, None]:
+    def _check_names(self) -> None:
         plans = [plan for plan in self._compiled.plans if plan.names is not None]
         if not plans or self._rows.size is None:
             return
@@ -104,10 +399,8 @@ class Rendering:
         for rows in self._rows:
             for plan in plans:
                 names += [self._name(plan, rows)] * plan.count
-            if len(names) % _STEP < len(plans):
-                yield
-        if found := equal_names(names):
-            name, first, second = found
+        if equal := equal_names(names):
+            name, first, second = equal
             message = f"save_to: requests {first} and {second} would both be saved to {name!r}: use a value that differs"
             raise CellSyntaxError(message, plans[0].template.line)
 

@@ -8,16 +8,20 @@ from functools import cache
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.each.rows import EachSpec
-from fastreq_jupyter.errors import OptionError
+from fastreq_jupyter.cell.each import EachSpec, Rows
+from fastreq_jupyter.cell.fill import Binder, Bound, Env, MisfitError, Surroundings, text_in, value_in
+from fastreq_jupyter.cell.syntax import Span, VarText
+from fastreq_jupyter.cell.template import read_text
+from fastreq_jupyter.errors import CellSyntaxError, OptionError
 from fastreq_jupyter.options import TABLE, refuse_unknown
+from fastreq_jupyter.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Line", "parse_line", "split_line"]
+__all__ = ["Line", "fill_options", "parse_line", "split_line"]
 
-REPEATED = frozenset({"headers", "each"})
+REPEATED = frozenset({"headers", "each", "explode"})
 LOOKED_UP = frozenset({"auth", "session", "cert"})
 """Options whose flag takes the name of a notebook variable; a `cert` may be a path as well."""
 
@@ -27,10 +31,15 @@ _DOLLAR = re.compile(r"\\?\{\{.*?\}\}|[?&]\$\w+=|(\$\{?[A-Za-z_]\w*\}?)")
 _SHARE = re.compile(r"[0-9.]+%?")
 _NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
+_LATER = frozenset({"headers", "data", "save_to"})
+"""Options that are filled for each row."""
+
+_UNREPLACED = re.compile(r"\\?\{\{.*?\}\}|\{([A-Za-z_]\w*)\}|\$\{?([A-Za-z_]\w*)\}?")
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Hold a magic's line.
+    """A magic's line, read.
 
     Attributes:
         name: Variable that the frame of ``%%fastreq NAME`` goes to.
@@ -77,9 +86,9 @@ def split_line(text: str) -> list[str]:
     words: list[str] = []
     pieces: list[str] = []
     open_word = False
-    for found in _TOKEN.finditer(text):
-        piece = found[0]
-        if piece.isspace() and found[3] is None:
+    for match in _TOKEN.finditer(text):
+        piece = match[0]
+        if piece.isspace() and match[3] is None:
             if open_word:
                 words.append("".join(pieces))
                 pieces, open_word = [], False
@@ -87,22 +96,22 @@ def split_line(text: str) -> list[str]:
         if piece in "'\"":
             raise OptionError(f"the quote {piece} is not closed")
         open_word = True
-        pieces.append(_unquoted(found))
+        pieces.append(_unquoted(match))
     if open_word:
         words.append("".join(pieces))
     return words
 
 
-def _unquoted(found: re.Match[str]) -> str:
-    if found[1] is not None:
-        return found[1]
-    if found[2] is not None:
-        return re.sub(r"\\([\\\"])", r"\1", found[2])
-    return found[3] if found[3] is not None else found[0]
+def _unquoted(match: re.Match[str]) -> str:
+    if match[1] is not None:
+        return match[1]
+    if match[2] is not None:
+        return re.sub(r"\\([\\\"])", r"\1", match[2])
+    return match[3] if match[3] is not None else match[0]
 
 
 class _Reader:
-    """Hold the words of a line while they are read."""
+    """The words of a line while they are read."""
 
     def __init__(self, words: list[str], *, cell: bool) -> None:
         self.words = words
@@ -214,11 +223,11 @@ def _is_variable(word: str) -> bool:
 
 def _check_url(word: str) -> None:
     for pattern in (_BRACES, _DOLLAR):
-        for found in pattern.finditer(word):
-            if found[1] is not None:
-                name = found[1].strip("${}")
-                instead = "%24" + name if found[1].startswith("$") else f"\\{{{name}}}"
-                raise OptionError(f"{found[1]} is not replaced here: write {{{{{name}}}}} for the variable, {instead} for the text itself")
+        for match in pattern.finditer(word):
+            if match[1] is not None:
+                name = match[1].strip("${}")
+                instead = "%24" + name if match[1].startswith("$") else f"\\{{{name}}}"
+                raise OptionError(f"{match[1]} is not replaced here: write {{{{{name}}}}} for the variable, {instead} for the text itself")
 
 
 _NO_SWITCH: Any = object()
@@ -236,3 +245,50 @@ def _flags() -> Mapping[str, tuple[str, Any]]:
         for flag, value in row.switches.items():
             flags[flag] = (name, value)
     return flags
+
+
+def fill_options(options: Mapping[str, Any], namespace: Mapping[str, Any], surroundings: Surroundings | None = None) -> dict[str, Any]:
+    """Return a line's options with their placeholders filled; an option that is nothing but one gets the value itself.
+
+    Args:
+        options: Texts of flags, as the line was read.
+        namespace: The notebook's variables; looked up, never evaluated.
+        surroundings: What dynamic values are read from.
+
+    Raises:
+        OptionError: A name that is not there, a value that is no text, or ``{x}`` and ``$x`` of a variable; one line.
+    """
+    binder = Binder({}, (), Rows(()), namespace, surroundings or Surroundings())
+    filled = dict(options)
+    for name, value in options.items():
+        for text in value if isinstance(value, tuple) else (value,):
+            if isinstance(text, str) and name != "each":
+                _refuse_unreplaced(text, namespace)
+        if isinstance(value, str) and "{{" in value and name not in _LATER:
+            filled[name] = _filled(name, value, binder)
+    return filled
+
+
+def _filled(name: str, text: str, binder: Binder) -> Any:
+    try:
+        parts = binder.bind(read_text(Span(text, 1, 1)))
+        if len(parts) == 1 and isinstance(parts[0], Bound):
+            return plain(value_in(parts[0], Env()))
+        return "".join(text_in(part, Env()) if isinstance(part, Bound) else _literal(part) for part in parts)
+    except CellSyntaxError as error:
+        reason = error.message
+    except MisfitError as error:
+        reason = error.detail
+    raise OptionError(f"{name}: {reason}", option=name, reason=reason)
+
+
+def _literal(part: Any) -> str:
+    return part.text if isinstance(part, VarText) else str(part)
+
+
+def _refuse_unreplaced(text: str, namespace: Mapping[str, Any]) -> None:
+    for match in _UNREPLACED.finditer(text):
+        name = match[1] or match[2]
+        if name and name in namespace and not name.startswith("_"):
+            message = f"{match[0]} is not replaced here: write {{{{{name}}}}} for the variable"
+            raise OptionError(message)

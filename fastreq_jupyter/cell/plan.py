@@ -10,36 +10,33 @@ from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.check import check_constants, check_rows, check_used
-from fastreq_jupyter.cell.compiling import Compiled, compile_steps, lift
-from fastreq_jupyter.cell.dedup import Duplicates, dedup
-from fastreq_jupyter.cell.each.join import RESULT_COLUMNS, TIMING_COLUMNS, RowJoin, renamed
-from fastreq_jupyter.cell.each.rows import Rows
-from fastreq_jupyter.cell.fill.binding import Binder
-from fastreq_jupyter.cell.fill.dynamic import Surroundings
-from fastreq_jupyter.cell.grammar import parse_steps
-from fastreq_jupyter.cell.items import Rendering
-from fastreq_jupyter.cell.save_names import in_directory
+from fastreq_jupyter.cell.compiling import Compiled, compile_requests, lift
+from fastreq_jupyter.cell.each import RowJoin, Rows, renamed
+from fastreq_jupyter.cell.fill import Binder, Surroundings
+from fastreq_jupyter.cell.grammar import parse
+from fastreq_jupyter.cell.items import Dedup, Duplicates, Rendering, check_constants, check_rows, check_used, in_directory, save_names_of
+from fastreq_jupyter.cell.meant import told_names
 from fastreq_jupyter.cell.syntax import ParsedCell, RequestTemplate
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.model import Unsendable
+from fastreq_jupyter.options import own_columns
+from fastreq_jupyter.values import NoPlaceError, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Generator, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from fastreq_jupyter.cell.each.rows import Source
+    from fastreq_jupyter.cell.each import Source
     from fastreq_jupyter.model import Item, Join
     from fastreq_jupyter.options import Options
 
-__all__ = ["CellPlan", "build", "build_steps"]
+__all__ = ["CellPlan", "build"]
 
 _CLASHES_SHOWN = 5
-_STEP = 500
 
 
 @dataclass(frozen=True, slots=True)
 class CellPlan:
-    """Hold what a cell asks for.
+    """What a cell asks for.
 
     Attributes:
         items: Requests in order, lazy; iterating again starts again, but for an iterator as source.
@@ -74,7 +71,7 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
     sources: Sequence[Source] = (),
     base_url: str | None = None,
     first_line: int = 1,
-    given: Collection[str] = (),
+    set_by_user: Collection[str] = (),
     surroundings: Surroundings | None = None,
 ) -> CellPlan:
     """Read a cell and tie it to its values.
@@ -86,59 +83,41 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
         sources: What ``--each`` named, with values.
         base_url: Origin and path that lines like ``GET /x`` are put behind.
         first_line: Number of the text's first line in the cell.
-        given: Options that the user set: a curl line that asks otherwise is refused.
+        set_by_user: Options that the user set: a curl line that asks otherwise is refused.
         surroundings: What dynamic values are read from.
 
     Raises:
         CellSyntaxError: The only exception that a text can cause.
     """
-    steps = build_steps(
-        text, options=options, namespace=namespace, sources=sources, base_url=base_url,
-        first_line=first_line, given=given, surroundings=surroundings,
-    )  # fmt: skip
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            plan: CellPlan = done.value
-            return plan
-
-
-def build_steps(  # noqa: PLR0913 - as build
-    text: str,
-    *,
-    options: Options,
-    namespace: Mapping[str, Any] = MappingProxyType({}),
-    sources: Sequence[Source] = (),
-    base_url: str | None = None,
-    first_line: int = 1,
-    given: Collection[str] = (),
-    surroundings: Surroundings | None = None,
-) -> Generator[None, None, CellPlan]:
-    """Do as `build`, yielding every few milliseconds so that a loop can go on in between; the plan is the return value.
-
-    Raises:
-        CellSyntaxError: The only exception that a text can cause.
-    """
     rows = Rows(sources, in_step=options.zip)
-    parsed = yield from parse_steps(text, first_line=first_line, known=None if rows.tables else lambda name: _text(namespace, name))
+    kind = next((value for name, value in options.headers or () if name.lower() == "content-type"), None)
+    known = None if rows.tables else lambda name: _text(namespace, name)
+    parsed = parse(text, first_line=first_line, known=known, content_type=kind)
     if not parsed.entries:
         message = "no request in the cell: write a URL, METHOD URL, or a curl command"
         raise CellSyntaxError(message, first_line)
     labels = {entry.label: entry.line for entry in parsed.entries if isinstance(entry, RequestTemplate) and entry.label}
     binder = Binder(parsed.variables, labels, rows, namespace, surroundings or Surroundings())
-    lifted = lift(parsed.entries, options, given)
-    compiled = yield from compile_steps(parsed, binder, options, base_url=base_url, first_line=first_line)
+    lifted = lift(parsed.entries, options, set_by_user)
+    names = save_names_of(options.save_to, binder.bind)
+    compiled = compile_requests(parsed, binder, options, names=names, base_url=base_url, first_line=first_line)
+    parsed.notes += told_names(parsed.entries, lambda name: rows.has(name) or name in parsed.variables or _has_text(namespace.get(name)))
     rendering = Rendering(compiled, rows)
     check_used(compiled, rows, first_line=first_line)
     check_constants(compiled)
-    yield from check_rows(compiled, rows)
-    yield
-    yield from rendering.check_first()
+    check_rows(compiled, rows)
+    rendering.check_first()
     plan = _assemble(parsed, compiled, rendering, rows=rows, options=options, lifted=lifted)
     if options.save_to is not None and plan.total is not None:
-        yield from _check_files(plan.items, first_line)
+        _check_files(plan.items, first_line)
     return plan
+
+
+def _has_text(value: Any) -> bool:
+    try:
+        return value is not None and bool(text_of(value))
+    except NoPlaceError:
+        return False
 
 
 def _text(namespace: Mapping[str, Any], name: str) -> str | None:
@@ -146,13 +125,10 @@ def _text(namespace: Mapping[str, Any], name: str) -> str | None:
     return value if type(value) is str else None
 
 
-def _check_files(items: Iterable[Item], first_line: int) -> Generator[None, None, None]:
-    for number, item in enumerate(items):
-        if number % _STEP == 0:
-            yield
+def _check_files(items: Iterable[Item], first_line: int) -> None:
+    for item in items:
         if isinstance(item, Unsendable) and item.error == "save_to":
-            message = f"save_to: {item.detail}"
-            raise CellSyntaxError(message, first_line)
+            raise CellSyntaxError(f"save_to: {item.detail}", first_line, option="save_to")
 
 
 def _assemble(  # noqa: PLR0913 - what was built, side by side
@@ -170,14 +146,14 @@ def _assemble(  # noqa: PLR0913 - what was built, side by side
         per_row=compiled.per_row,
         lifted=lifted,
         join=join,
-        notes=_notes(join, options),
+        notes=(*parsed.notes, *_notes(join, options)),
         names=names,
         late_notes=lambda: _saving(duplicates, options),
     )
 
 
 class _Items:
-    """Give the items anew for each iteration."""
+    """The items of a cell, made anew for each iteration."""
 
     def __init__(self, rendering: Rendering, options: Options, duplicates: Duplicates) -> None:
         self._rendering = rendering
@@ -190,18 +166,14 @@ class _Items:
         items: Iterator[Item] = iter(self._rendering)
         if self._limit is not None:
             items = islice(items, self._limit)
-        items = dedup(items) if self._dedup else self._duplicates.watch(items)
+        items = map(Dedup(), items) if self._dedup else self._duplicates.watch(items)
         return items if self._directory is None else in_directory(items, self._directory)
 
 
 def _notes(join: RowJoin | None, options: Options) -> tuple[str, ...]:
     if join is None:
         return ()
-    results = [*RESULT_COLUMNS]
-    results += TIMING_COLUMNS if options.timings else ()
-    results += ("headers",) if options.response_headers else ()
-    results += ("item",) if options.select is not None else ()
-    clashes = renamed(join.columns(), results)
+    clashes = renamed(join.columns(), own_columns(options))
     if not clashes:
         return ()
     shown = ", ".join(str(name) for _, name in clashes[:_CLASHES_SHOWN])
@@ -212,5 +184,5 @@ def _notes(join: RowJoin | None, options: Options) -> tuple[str, ...]:
 def _saving(duplicates: Duplicates, options: Options) -> tuple[str, ...]:
     if options.dedup or not duplicates.count:
         return ()
-    told = "1 request was" if duplicates.count == 1 else f"{duplicates.count:,} requests were"
-    return (f"{told} equal to an earlier one: --dedup sends them once",)
+    count = "1 request was" if duplicates.count == 1 else f"{duplicates.count:,} requests were"
+    return (f"{count} equal to an earlier one: --dedup sends them once",)

@@ -18,10 +18,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 __all__ = [
+    "FORM_TYPE",
     "Call",
     "Entry",
     "FilePiece",
     "HeaderTemplate",
+    "OpenRange",
     "ParsedCell",
     "Part",
     "Parts",
@@ -35,10 +37,12 @@ __all__ = [
     "Variable",
 ]
 
+FORM_TYPE = "application/x-www-form-urlencoded"
+
 
 @dataclass(frozen=True, slots=True)
 class Span:
-    """Hold text and the place of its first character.
+    """Text and the place of its first character.
 
     Attributes:
         text: May hold line breaks; each following line is taken to begin at column 1.
@@ -64,7 +68,7 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """Name a value: a name, then attributes and items.
+    """What names a value: a name, then attributes and items.
 
     Attributes:
         keys: Name first; then str for ``.name`` and ``["name"]``, int for ``[0]``.
@@ -77,7 +81,7 @@ class Ref:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Name a dynamic value, ``$env HOME``: the name without ``$`` and its arguments."""
+    """What names a dynamic value, ``$env HOME``: the name without ``$`` and its arguments."""
 
     name: str
     args: tuple[str, ...] = ()
@@ -85,7 +89,7 @@ class Call:
 
 @dataclass(frozen=True, slots=True)
 class Placeholder:
-    """Hold one ``{{ ... }}``.
+    """One ``{{ ... }}``.
 
     Attributes:
         expression: What it names.
@@ -102,10 +106,15 @@ class Placeholder:
     raw: bool = False
     once: bool = False
 
+    @property
+    def verbatim(self) -> bool:
+        """Tell whether its text goes in as it stands, whatever the place: a variable of the shell."""
+        return isinstance(self.expression, Call) and self.expression.name == "shell"
+
 
 @dataclass(frozen=True, slots=True)
 class VarText:
-    """Hold literal text that a cell variable brought in."""
+    """Literal text that a cell variable brought in."""
 
     text: str
     raw: bool = False
@@ -113,7 +122,7 @@ class VarText:
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """Hold one numeric range of a URL, ``[01-10:3]``; `width` is 0 without leading zeros."""
+    """One numeric range of a URL, ``[01-10:3]``; `width` is 0 without leading zeros."""
 
     start: int
     stop: int
@@ -130,31 +139,49 @@ class Range:
         return str(self.start + index * self.step).zfill(self.width)
 
 
-Part = str | VarText | Placeholder | Range
+@dataclass(frozen=True, slots=True)
+class OpenRange:
+    """One numeric range with placeholders among its bounds, ``[1-{{n}}]``; start, stop and, if written, step."""
+
+    bounds: tuple[Parts, ...]
+    line: int
+    column: int
+
+
+Part = str | VarText | Placeholder | Range | OpenRange
 Parts = tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class HeaderTemplate:
-    """Hold one field line; `basic` marks ``Basic user password``, which is encoded when it is filled."""
+    """One field line.
+
+    Attributes:
+        name: As written.
+        parts: Its value.
+        line, column: Where it stands.
+        basic: ``Basic user password``, which is encoded when it is filled.
+        exact: Blanks of such credentials are part of them (curl's -u).
+    """
 
     name: str
     parts: Parts
     line: int
     column: int
     basic: bool = False
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class TextPiece:
-    """Hold text of a body."""
+    """Text of a body."""
 
     parts: Parts
 
 
 @dataclass(frozen=True, slots=True)
 class FilePiece:
-    """Hold a file that is read into a body; `templated` marks ``<@``, whose text has placeholders of its own."""
+    """A file that is read into a body; `templated` marks ``<@``, whose text has placeholders of its own."""
 
     path: Parts
     line: int
@@ -165,7 +192,7 @@ class FilePiece:
 
 @dataclass(frozen=True, slots=True)
 class RequestTemplate:
-    """Hold one request of the cell.
+    """One request of the cell.
 
     Attributes:
         method: Method token in upper case.
@@ -199,7 +226,7 @@ Entry = str | tuple[str, str] | RequestTemplate
 
 @dataclass(frozen=True, slots=True)
 class Variable:
-    """Hold one ``@name = value``."""
+    """One ``@name = value``."""
 
     name: str
     parts: Parts
@@ -209,7 +236,8 @@ class Variable:
 
 @dataclass(slots=True)
 class ParsedCell:
-    """Hold what the grammar read: requests and variables in the order of the text."""
+    """What the grammar read: requests and variables in the order of the text, and what of it is not done."""
 
     entries: list[Entry] = field(default_factory=list)
     variables: dict[str, Variable] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)

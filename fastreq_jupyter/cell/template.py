@@ -3,22 +3,105 @@
 from __future__ import annotations
 
 import re
+from math import prod
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.globs import read_range, refuse_braces
-from fastreq_jupyter.cell.syntax import Call, Part, Parts, Placeholder, Ref, Span
+from fastreq_jupyter.cell.syntax import Call, OpenRange, Part, Parts, Placeholder, Range, Ref, Span
 from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["read_expression", "read_text", "read_url"]
+
+__all__ = [
+    "LARGEST",
+    "count_items",
+    "expand_ranges",
+    "read_expression",
+    "read_range",
+    "read_text",
+    "read_url",
+    "refuse_braces",
+    "with_query",
+]
+
+LARGEST = 10_000_000
+"""Most requests that the ranges of one line may stand for."""
 
 _MARK = re.compile(r"\\?\{\{")
 # An escape, a placeholder, a range, or a brace that is none of them.
-_URL_MARK = re.compile(r"\\\{\{|\\[\[{]|\{\{|\[[0-9]+-[0-9]+(?::[0-9]+)?\]|\[[A-Za-z]-[A-Za-z](?::[0-9]+)?\]|\{[\w.$][\w.,$ +-]*\}")
+_BOUND = r"[0-9]+|\{\{[^{}\n]*\}\}"
+_URL_MARK = re.compile(
+    r"\\\{\{|\\[\[\]{}]|\[[0-9]+-[0-9]+(?::[0-9]+)?\]|\[[A-Za-z]-[A-Za-z](?::[0-9]+)?\]"
+    rf"|\[(?P<start>{_BOUND})-(?P<stop>{_BOUND})(?::(?P<step>{_BOUND}))?\]"
+    r"|\{\{|\{[\w.$][\w.,$ +-]*\}"
+)
 _KEY = re.compile(r"\s*(?:\[\s*(?:(-?[0-9]{1,18})|\"([^\"]*)\"|'([^']*)')\s*\]|(?:(?<=\A)|\.)([^.\[\]{}\"']*))\s*")
 _WORDS = re.compile(r"\"([^\"]*)\"|'([^']*)'|(\S+)")
+
+
+def read_range(span: Span, place: int, text: str) -> Range:
+    """Read a range.
+
+    Args:
+        span: The URL, for messages.
+        place: Where the range begins in it.
+        text: The range without its brackets.
+
+    Raises:
+        CellSyntaxError: It counts down, never moves, or is a range of letters.
+    """
+    bounds, _, step_text = text.partition(":")
+    first, _, last = bounds.partition("-")
+    if not (first.isascii() and first.isdigit()):
+        raise span.error(place, f"[{text}]: only numbers make a range; write \\[{text}] for the text itself")
+    if len(text) > 60:  # noqa: PLR2004 - three numbers of 18 digits and what joins them
+        raise span.error(place, "the numbers of a range have at most 18 digits")
+    start, stop, step = int(first), int(last), int(step_text or 1)
+    if stop < start or step < 1:
+        raise span.error(place, f"[{text}] holds nothing: a range counts up, [0-99] or [0-20:5]; \\[ is a literal bracket")
+    width = len(first) if first.startswith("0") and len(first) > 1 else 0
+    return Range(start, stop, step, width)
+
+
+def _open_range(span: Span, match: re.Match[str]) -> OpenRange:
+    """Read a range whose bounds are worked out when its placeholders get their values."""
+    bounds = [read_text(Span(match[name], *span.at(match.start(name)))) for name in ("start", "stop", "step") if match[name]]
+    return OpenRange(tuple(bounds), *span.at(match.start()))
+
+
+def refuse_braces(span: Span, match: re.Match[str]) -> CellSyntaxError:
+    """Return the error for single braces in a URL."""
+    inner = match[0][1:-1]
+    meant = f"write one line for each of {inner}" if "," in inner else f"write {{{{{inner}}}}} for a value"
+    return span.error(match.start(), f"{match[0]} in a URL: {meant}, \\{match[0]} for the text itself")
+
+
+def count_items(parts: Iterable[object], line: int, column: int) -> int:
+    """Return how many URLs the ranges stand for.
+
+    Raises:
+        CellSyntaxError: More than `LARGEST`.
+    """
+    total = prod(part.size for part in parts if isinstance(part, Range))
+    if total > LARGEST:
+        raise Span("", line, column).error(0, f"the ranges make {total:,} requests: at most {LARGEST:,} a line")
+    return total
+
+
+def expand_ranges(parts: tuple[Part, ...]) -> Iterator[tuple[Part, ...]]:
+    """Give the parts once for each combination, the last range running fastest."""
+    ranges = [(place, part) for place, part in enumerate(parts) if isinstance(part, Range)]
+    if not ranges:
+        yield parts
+        return
+    chosen = list(parts)
+    for number in range(prod(span.size for _, span in ranges)):
+        rest = number
+        for place, span in reversed(ranges):
+            rest, index = divmod(rest, span.size)
+            chosen[place] = span.text(index)
+        yield tuple(chosen)
 
 
 def read_text(span: Span) -> Parts:
@@ -33,7 +116,7 @@ def read_text(span: Span) -> Parts:
 
 
 def read_url(span: Span, *, ranges: bool = True) -> Parts:
-    r"""Split a URL at its placeholders and numeric ranges; ``\{{``, ``\{`` and ``\[`` are literal.
+    r"""Split a URL at its placeholders and numeric ranges; ``\{{``, ``\{``, ``\}``, ``\[`` and ``\]`` are literal.
 
     Args:
         span: The URL.
@@ -47,6 +130,23 @@ def read_url(span: Span, *, ranges: bool = True) -> Parts:
     if "{" not in span.text and "[" not in span.text:
         return (span.text,) if span.text else ()
     return _split(span, _URL_MARK, _url_part)
+
+
+def with_query(url: Parts, *added: Parts) -> Parts:
+    """Return the URL with more fields in its query: behind what it has, before its fragment."""
+    if not added:
+        return url
+    place = next((place for place, part in enumerate(url) if isinstance(part, str) and "#" in part), len(url))
+    before, sign, after = str(url[place]).partition("#") if place < len(url) else ("", "", "")
+    parts: list[Part] = [*url[:place], *([before] if before else [])]
+    marked = any(isinstance(part, str) and "?" in part for part in parts)
+    for fields in added:
+        last = parts[-1] if parts else ""
+        joined = marked and isinstance(last, str) and last.endswith(("?", "&"))
+        parts += ("" if joined else "&" if marked else "?"), *fields
+        marked = True
+    parts += (sign + after, *url[place + 1 :]) if sign else ()
+    return tuple(part for part in parts if part != "")
 
 
 def read_expression(text: str, line: int, column: int) -> Placeholder:
@@ -69,19 +169,19 @@ def _split(span: Span, mark: re.Pattern[str], other: Callable[[Span, re.Match[st
     text, parts, start = span.text, [], 0
     literal: list[str] = []
     here, seen = span, 0
-    while found := mark.search(text, start):
+    while match := mark.search(text, start):
         # Counted from the last mark, so that a text full of marks is read in linear time.
-        here, seen = Span("", *_moved(here, text, seen, found.start())), found.start()
-        literal.append(text[start : found.start()])
-        start = found.end()
-        if found[0] == "{{":
+        here, seen = Span("", *_moved(here, text, seen, match.start())), match.start()
+        literal.append(text[start : match.start()])
+        start = match.end()
+        if match[0] == "{{":
             end = _end(span, start)
             part: Part = read_expression(text[start:end], here.line, here.column)
             start = end + 2
-        elif found[0][0] == "\\":
-            part = found[0][1:]
+        elif match[0][0] == "\\":
+            part = match[0][1:]
         else:
-            part = other(span, found) if other else found[0]
+            part = other(span, match) if other else match[0]
         if isinstance(part, str):
             literal.append(part)
             continue
@@ -98,10 +198,12 @@ def _moved(here: Span, text: str, start: int, stop: int) -> tuple[int, int]:
     return here.line + breaks, stop - text.rindex("\n", start, stop)
 
 
-def _url_part(span: Span, found: re.Match[str]) -> Part:
-    if found[0][0] == "{":
-        raise refuse_braces(span, found)
-    return read_range(span, found)
+def _url_part(span: Span, match: re.Match[str]) -> Part:
+    if match[0][0] == "{":
+        raise refuse_braces(span, match)
+    if match["start"]:
+        return _open_range(span, match)
+    return read_range(span, match.start(), match[0][1:-1])
 
 
 def _end(span: Span, start: int) -> int:
@@ -115,7 +217,7 @@ def _end(span: Span, start: int) -> int:
 
 
 def _call(text: str) -> Call:
-    words = [found[1] or found[2] or found[3] or "" for found in _WORDS.finditer(text[1:])]
+    words = [match[1] or match[2] or match[3] or "" for match in _WORDS.finditer(text[1:])]
     return Call(words[0] if words else "", tuple(words[1:]))
 
 
@@ -124,16 +226,16 @@ def _ref(text: str, line: int, column: int) -> Ref:
     quoted: set[int] = set()
     place = 0
     while place < len(text):
-        found = _KEY.match(text, place)
-        if found is None or found.end() == place or (found[4] is not None and not found[4].strip()):
+        match = _KEY.match(text, place)
+        if match is None or match.end() == place or (match[4] is not None and not match[4].strip()):
             message = f'{{{{{text[:80]}}}}} is no name: write a name, then .name, [0] or ["name"]; nothing is evaluated'
             raise CellSyntaxError(message, line, column)
-        place = found.end()
-        if found[4] is not None:
-            keys.append(found[4].strip())
+        place = match.end()
+        if match[4] is not None:
+            keys.append(match[4].strip())
             continue
         quoted.add(len(keys))
-        keys.append(int(found[1]) if found[1] else found[2] if found[2] is not None else found[3])
+        keys.append(int(match[1]) if match[1] else match[2] if match[2] is not None else match[3])
     if isinstance(keys[0], int) or 0 in quoted:
         message = f"{{{{{text[:80]}}}}} begins with a bracket: write a name first"
         raise CellSyntaxError(message, line, column)

@@ -2,26 +2,43 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Mapping
 from datetime import datetime
+from math import isnan
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote_plus
 
-from fastreq_jupyter.cell.to_text import to_curl, to_http
-from fastreq_jupyter.client.accessor_run import again, outcomes_of, run_of, summary_of, timings_frame
-from fastreq_jupyter.client.accessor_send import send_rows
+import pandas as pd
+
+from fastreq_jupyter.bridge import interruption, wait_blocking
+from fastreq_jupyter.cell import EachSpec, Source, build, to_curl, to_http
+from fastreq_jupyter.client.call import Call, check_options, layered, refuse, run_blocking, session_of, where_it_stopped
+from fastreq_jupyter.client.plan import outfitted
+from fastreq_jupyter.client.preview import preview
+from fastreq_jupyter.client.results import conclude
+from fastreq_jupyter.engine.cookies import Jar
+from fastreq_jupyter.engine.engine import find_run
 from fastreq_jupyter.errors import UsageError, sealed
-from fastreq_jupyter.frame.expand import expand_frame, explode_frame
-from fastreq_jupyter.frame.io import save
-from fastreq_jupyter.frame.select import select_frame
+from fastreq_jupyter.frame.build import to_frame
+from fastreq_jupyter.frame.columns import floats, instants, integers, texts
+from fastreq_jupyter.frame.files import save
 from fastreq_jupyter.frame.selection import Selection
-from fastreq_jupyter.picture.figure import Waterfall
-from fastreq_jupyter.picture.waterfall import layout
+from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
+from fastreq_jupyter.model import Plan
+from fastreq_jupyter.options import TABLE, Options
+from fastreq_jupyter.picture import Waterfall, lay_out, shown_url
+from fastreq_jupyter.timing import phases_of
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from pathlib import Path
 
-    import pandas as pd
+    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.model import Attempt, Outcome
 
-__all__ = ["FastreqAccessor"]
+__all__ = ["FastreqAccessor", "again", "json_template", "outcomes_of", "run_of", "send_rows", "summary_of", "timings_frame"]
 
 
 class FastreqAccessor:
@@ -78,8 +95,8 @@ class FastreqAccessor:
     @property
     def failed(self) -> pd.DataFrame:
         """Return the rows that are not ok."""
-        self._need("ok")
-        return self._frame[~self._frame["ok"].astype(bool)]
+        self._need("error")
+        return self._frame[self._frame["error"].notna()]
 
     @sealed
     def retry_failed(self) -> pd.DataFrame:
@@ -93,7 +110,7 @@ class FastreqAccessor:
 
     def summary(self) -> dict[str, Any]:
         """Return figures of the rows that are here: rows, ok, failed, errors, bytes, p50_ms, p95_ms, p99_ms; as `run` the run's own."""
-        self._need("ok", "error")
+        self._need("error")
         return summary_of(self._frame)
 
     @sealed
@@ -102,25 +119,26 @@ class FastreqAccessor:
 
         Args:
             select: JMESPath: first one row per item that it finds in the body. Its ``headers`` need the column `headers`.
-            explode: Columns of lists to turn into one row per item, after that.
+            explode: Columns of lists to turn into one row per item, after that; several of equal lengths go in step.
 
         Raises:
-            UsageError: No JMESPath, or no such column; one line.
+            UsageError: No JMESPath, no such column, or lists of unequal lengths; one line.
         """
-        self._need("ok", "data")
+        self._need("error", "data")
         notes: list[str] = []
-        frame = self._frame
-        fields: list[Any] = list(frame["headers"]) if "headers" in frame else [None] * len(frame)
+        frame, headers = self._frame, "headers" in self._frame
+        bodies = Bodies(
+            read_json(frame["data"], frame["content_type"] if "content_type" in frame else [None] * len(frame)),
+            list(frame["error"].isna()),
+            list(frame["headers"]) if headers else [None] * len(frame),
+        )
         if select is not None:
-            if Selection(select).reads_headers and "headers" not in frame:
+            if Selection(select).reads_headers and not headers:
                 raise UsageError(f"select={select!r} reads headers, and the frame has none: run it with response_headers=True")
-            frame, taken = select_frame(frame, select, fields=fields, notes=notes)
-            fields = [fields[row] for row in taken]
-        frame = expand_frame(frame, fields=fields, notes=notes)
-        for column in [explode] if isinstance(explode, str) else explode or []:
-            if column not in frame:
-                raise UsageError(f"explode={column!r}: no such column; there are {', '.join(map(str, frame.columns[:20]))}")
-            frame = explode_frame(frame, column, notes)
+            frame, _, bodies = select_frame(frame, select, bodies, notes)
+        frame = expand_frame(frame, None, bodies, notes)
+        if explode is not None:
+            frame, _ = explode_frame(frame, [explode] if isinstance(explode, str) else explode, notes)
         frame.attrs = dict(self._frame.attrs)
         for note in notes:
             print(note)  # noqa: T201 - a line for whoever works in the notebook
@@ -135,7 +153,7 @@ class FastreqAccessor:
         return timings_frame(outcomes_of(self._frame, "timings"))
 
     def waterfall(self) -> Waterfall:
-        """Return the waterfall of these requests: it shows itself in a notebook, ``.save("x.svg")`` and ``.save("x.png")`` keep it.
+        """Return the waterfall of these requests: it shows itself in a notebook, ``.save("x.svg")`` keeps it.
 
         Raises:
             UsageError: The outcomes are gone; one line.
@@ -144,7 +162,7 @@ class FastreqAccessor:
         run = run_of(self._frame, "waterfall")
         whole = len(rows) == len(run.rows)
         title = run.closing_line() if whole else f"{len(rows):,} of {len(run.rows):,} requests"
-        return Waterfall(layout(rows, title=title, since=datetime.fromisoformat(run.summary()["started_at"])))
+        return Waterfall(lay_out(rows, title=title, since=datetime.fromisoformat(run.summary()["started_at"])))
 
     def to_http(self) -> str:
         """Return the requests as the text of a cell, secrets as ``{{$env NAME}}``.
@@ -163,16 +181,17 @@ class FastreqAccessor:
         return to_curl([row.request for row in outcomes_of(self._frame, "to_curl")])
 
     def save(self, path: str | Path) -> Path:
-        """Write the frame; `fastreq_jupyter.load` gives it back exactly.
+        """Write the frame; the file appears whole or not at all.
 
         Args:
-            path: Ends in ``.parquet`` (needs pyarrow), ``.csv`` or ``.jsonl``. The file appears whole or not at all.
+            path: Ends in ``.parquet`` (needs pyarrow; `fastreq_jupyter.load` gives it back exactly), or in ``.csv`` or
+                ``.jsonl`` or ``.xlsx`` (needs openpyxl), which are plain exports for other programs.
 
         Returns:
             The path.
 
         Raises:
-            UsageError: Another ending, or a value no file can give back; one line.
+            UsageError: Another ending, or a value that Parquet cannot give back; one line.
         """
         return save(self._frame, path)
 
@@ -184,3 +203,195 @@ class FastreqAccessor:
         missing = [column for column in columns if column not in self._frame]
         if missing:
             raise UsageError(f"this is not the frame of a run: it has no column {missing[0]}")
+
+
+PHASES = ("queued", "dns", "connect", "tls", "wait", "receive", "retry_wait")
+_PHASE = pd.CategoricalDtype(list(PHASES))
+
+
+def run_of(frame: pd.DataFrame, asking: str) -> Run:
+    """Return the run that gave a frame.
+
+    Raises:
+        UsageError: The frame does not know it, or it is gone; one line.
+    """
+    known = frame.attrs.get("fastreq")
+    run_id = known.get("run_id") if isinstance(known, dict) else None
+    if run_id is None:
+        raise UsageError(f"{asking}() needs the frame that a run gave: this one knows no run (concat and merge drop attrs)")
+    run = find_run(run_id)
+    if run is None:
+        raise UsageError(f"{asking}() needs the outcomes of run {run_id}, and they are gone: the last 10 runs of this process are kept")
+    return run
+
+
+def outcomes_of(frame: pd.DataFrame, asking: str) -> list[Outcome]:
+    """Return the outcomes behind the rows of a frame, also where it is a part of the run's, in its order, each once.
+
+    Raises:
+        UsageError: They are gone, or rows of the same label cannot be told apart; one line.
+    """
+    run = run_of(frame, asking)
+    rows = run.rows
+    # without select and expand: one row per outcome, whose label tells which
+    labels = to_frame(rows, Options(columns="data"), keys=run.plan.keys, join=run.plan.join).index
+    if frame.index.equals(labels):
+        return list(rows)
+    if labels.is_unique:
+        places = labels.get_indexer(frame.index.unique())
+        if (places >= 0).all():
+            return [rows[place] for place in places]
+    elif set(frame.index) == set(labels) and len(frame) >= len(labels):
+        return list(rows)
+    raise UsageError(
+        f"{asking}() cannot tell which requests these rows are: their labels repeat or were changed; call it on the run's own frame"
+    )
+
+
+def again(run: Run) -> Any:
+    """Send what failed once more, block, and return the frame of all rows.
+
+    Raises:
+        KeyboardInterrupt: Interrupted; the rows are in ``last_run().df``.
+    """
+    waited = wait_blocking(run.retry_failed, loop=run.options.loop)
+    if waited.interrupted:
+        raise interruption(where_it_stopped(waited.run, "last_run().df"))
+    waited.run.raise_error()
+    return waited.run.df
+
+
+def summary_of(frame: pd.DataFrame) -> dict[str, Any]:
+    """Return figures of the rows that are here, and the run's own where it is known."""
+    ok = frame["error"].isna()
+    known = frame.attrs.get("fastreq")
+    found: dict[str, Any] = {
+        "rows": len(frame),
+        "ok": int(ok.sum()),
+        "failed": int((~ok).sum()),
+        "errors": {str(kind): int(count) for kind, count in frame["error"].value_counts().items()},
+    }
+    if "size_bytes" in frame:
+        found["bytes"] = int(frame["size_bytes"].sum())
+    if "elapsed_ms" in frame:
+        times = {percent: float(frame["elapsed_ms"].quantile(percent / 100)) for percent in (50, 95, 99)}
+        found |= {f"p{percent}_ms": None if isnan(value) else round(value, 3) for percent, value in times.items()}
+    return {**found, "run": dict(known["summary"]) if isinstance(known, dict) and "summary" in known else {}}
+
+
+def timings_frame(rows: Iterable[Outcome]) -> pd.DataFrame:
+    """Return one row per attempt and phase; a phase nobody saw is NaN, 0 is one that took none."""
+    tries = [(row, shown_url(row, 2000), attempt) for row in rows for attempt in row.attempts]
+    width = len(PHASES)
+    many = [found for found in tries for _ in PHASES]
+    return pd.DataFrame(
+        {
+            "position": integers([row.position for row, _, _ in many], "Int64"),
+            "url": texts([url for _, url, _ in many]),
+            "attempt": integers([attempt.number for _, _, attempt in many], "UInt8"),
+            "phase": pd.Categorical.from_codes([code for _ in tries for code in range(width)], dtype=_PHASE),
+            "ms": floats([seconds for _, _, attempt in tries for seconds in _durations(attempt)], 1e3),
+            "status": integers([attempt.status for _, _, attempt in many], "Int16"),
+            "error": texts([attempt.error for _, _, attempt in many]),
+            "started_at": instants([attempt.started_at for _, _, attempt in many]),
+        },
+        copy=False,
+    )
+
+
+def _durations(attempt: Attempt) -> tuple[float, ...]:
+    seen = phases_of(attempt.hops)
+    return attempt.queued, seen.dns, seen.connect, seen.tls, seen.wait, seen.receive, attempt.retry_wait
+
+
+_NOT_HERE = ("keys", "return_type", "return_none_on_failure")
+_PLACE = re.compile(r"\{\{.*?\}\}")
+
+
+def send_rows(frame: pd.DataFrame, template: str, given: Mapping[str, Any]) -> Any:
+    """Send what the template says for each row; return the frame with the answers' columns behind its own.
+
+    Raises:
+        UsageError: One line, nothing was sent.
+    """
+    if not isinstance(template, str):
+        raise UsageError(f"the template is a {type(template).__name__}: give a text like 'https://host/{{{{ id }}}}'")
+    refuse(given, _NOT_HERE, "has no meaning where columns are joined back")
+    refuse(given, (name for name, row in TABLE.items() if "function" not in row.doors), "belongs to cells")
+    session = session_of(given)
+    options = Options.of(layered(session, without=_NOT_HERE), **_with_templates(given))
+    check_options(options)
+    home = None if session is None else session.home
+    cell = build(
+        template,
+        options=options,
+        sources=[Source(EachSpec("the frame", None, "the frame"), frame)],
+        base_url=None if home is None else home.base_url,
+        set_by_user=given,
+    )
+    final = Options.of(options, **cell.lifted)
+    jar = Jar() if session is None else session.jar
+    items = outfitted(cell.items, final, jar=jar, home=home, total=cell.total)
+    plan = Plan(items, final, total=cell.total, join=cell.join, notes=cell.notes)
+    if final.dry_run:
+        return preview(plan)
+    waited, _ = run_blocking(Call(plan, jar, session))
+    if waited.interrupted:
+        raise interruption(where_it_stopped(waited.run, "last_run().df"))
+    return conclude(waited.run)
+
+
+def json_template(value: Any) -> str:
+    """Return JSON text of a value in which placeholders stand as a cell reads them.
+
+    A string that is nothing but one placeholder stands without quotes: it becomes any JSON value.
+
+    Raises:
+        TypeError: A value that is no JSON.
+    """
+    if isinstance(value, str):
+        text = value.strip()
+        if _PLACE.fullmatch(text):
+            return text
+        return f'"{_around_places(value, lambda part: json.dumps(part, ensure_ascii=False)[1:-1])}"'
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{json_template(str(key))}: {json_template(inner)}" for key, inner in value.items()) + "}"
+    if isinstance(value, (list, tuple)):
+        return "[" + ", ".join(json_template(inner) for inner in value) + "]"
+    return json.dumps(value, allow_nan=False)
+
+
+def _with_templates(given: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options with `json` and a form in `data` as text, so that placeholders in them are filled."""
+    options = dict(given)
+    kind = None
+    if options.get("json") is not None and options.get("data") is None:
+        try:
+            options["data"], kind = json_template(options.pop("json")), "application/json"
+        except (TypeError, ValueError) as error:
+            raise UsageError(f"json cannot be sent: {error}") from None
+    elif isinstance(options.get("data"), Mapping):
+        pairs = [
+            (name, item) for name, value in options["data"].items() for item in (value if isinstance(value, (list, tuple)) else [value])
+        ]
+        options["data"] = "&".join(
+            f"{_around_places(str(n), quote_plus)}={_around_places(str(v), quote_plus)}" for n, v in pairs if v is not None
+        )
+        kind = "application/x-www-form-urlencoded"
+    if kind is not None:
+        lines = options.get("headers") or ()
+        lines = [*(lines.items() if isinstance(lines, Mapping) else lines)]
+        if not any(str(line[0]).lower() == "content-type" for line in lines):
+            lines.append(("Content-Type", kind))
+        options["headers"] = lines
+    return options
+
+
+def _around_places(text: str, encode: Any) -> str:
+    """Encode what stands between placeholders."""
+    parts: list[str] = []
+    at = 0
+    for found in _PLACE.finditer(text):
+        parts += [encode(text[at : found.start()]), found[0]]
+        at = found.end()
+    return "".join([*parts, encode(text[at:])])

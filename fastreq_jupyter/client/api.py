@@ -29,7 +29,7 @@ __all__ = ["FastRequests", "fastreq", "fastreq_async", "fastreq_stream", "last_r
 
 _NOT_STREAMED = (
     "return_type", "return_none_on_failure", "parse_func", "keys", "check", "save_to", "skip_existing", "journal", "fresh", "max_age",
-    "dry_run", "select", "expand", "timings", "response_headers", "progress", "loop",
+    "dry_run", "select", "expand", "explode", "columns", "timings", "response_headers", "progress", "loop",
 )  # fmt: skip
 
 
@@ -101,7 +101,7 @@ async def fastreq_stream(urls: Any, **options: Unpack[OptionArguments]) -> Async
         SourceError: `urls` raised while it was drawn from.
     """
     refuse(options, _NOT_STREAMED, "shapes results, and a stream has none")
-    call = call_of(urls, options)
+    call = call_of(urls, options, without=_NOT_STREAMED)
     handoffs = Handoffs(call.options)
     run = call.launch(handoffs)
 
@@ -134,6 +134,8 @@ def submit(urls: Any, **options: Unpack[OptionArguments]) -> Run:
     """
     refuse(options, ("dry_run", "progress"), "belongs to calls that wait")
     call = call_of(urls, options)
+    if call.options.dry_run:
+        refuse(("dry_run",), ("dry_run",), "belongs to calls that wait")
     lazy = isinstance(call.plan.requests, AsyncIterable)
     return start(call.launch, loop="kernel" if lazy else call.loop)
 
@@ -169,7 +171,8 @@ class FastRequests(Session):
         given: dict[str, Any] = {**options, "headers": headers, "auth": auth, "cookies": cookies}
         checked = Options.of(None, **given)
         home = Home(base_url, checked.headers or (), checked.auth)
-        super().__init__(home, replace(checked, headers=None, auth=None, cookies=None))
+        own = {"headers", "auth", "cookies"}
+        super().__init__(home, replace(checked, headers=None, auth=None, cookies=None, given=checked.given - own))
         if checked.cookies is not None:
             self.jar.set(checked.cookies, self._origin(None))
 

@@ -10,18 +10,18 @@ from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from fastreq_jupyter.backends.base import watches_sockets
-from fastreq_jupyter.bridge import Waited, interruption, start, start_beside, wait_awaiting, wait_blocking
+from fastreq_jupyter.bridge import Waited, interruption, is_service, start, start_beside, wait_awaiting, wait_blocking
 from fastreq_jupyter.client.plan import make_plan
 from fastreq_jupyter.client.results import conclude, parse, parse_again, present
 from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.engine.engine import engine_here
 from fastreq_jupyter.errors import OptionError, UsageError
 from fastreq_jupyter.frame.selection import check_expression
-from fastreq_jupyter.options import TABLE, Options
+from fastreq_jupyter.options import TABLE, Door, Options
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
 
     from fastreq_jupyter.client.credentials import Home
     from fastreq_jupyter.engine.run import Run
@@ -29,9 +29,21 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.streaming import Handoffs
     from fastreq_jupyter.model import Item, Plan
 
-__all__ = ["Call", "Display", "Session", "call_of", "refuse", "run_awaiting", "run_blocking", "show_with", "where_it_stopped"]
+__all__ = [
+    "Call",
+    "Display",
+    "Session",
+    "call_of",
+    "layered",
+    "refuse",
+    "run_awaiting",
+    "run_blocking",
+    "settings_with",
+    "show_with",
+    "where_it_stopped",
+]
 
-_FRAME_ONLY = ("select", "expand", "timings", "response_headers")
+_FRAME_ONLY = ("select", "expand", "explode", "columns", "timings", "response_headers")
 _LIST_ONLY = ("return_none_on_failure",)
 
 
@@ -69,6 +81,11 @@ class Session:
         self.closed = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = Lock()
+
+    @property
+    def loop(self) -> asyncio.AbstractEventLoop | None:
+        """Return the loop it belongs to, None before its first use."""
+        return self._loop
 
     def bind(self) -> None:
         """Belong to the running loop.
@@ -108,10 +125,18 @@ class Call:
 
     @property
     def loop(self) -> str:
-        """Return where the run lives: option `loop`; but libcurl needs a loop that watches sockets, as the service thread's."""
-        options = self.options
-        free = options.loop == "auto" and self.session is None and not isinstance(self.plan.requests, AsyncIterable)
-        return "thread" if free and options.backend == "curl" and not watches_sockets() else options.loop
+        """Return where the run lives, as option `loop` says it: with its session, where an asynchronous source is read.
+
+        libcurl needs a loop that watches sockets, as the service thread's.
+        """
+        options, home = self.options, None if self.session is None else self.session.loop
+        if options.loop != "auto":
+            return options.loop
+        if home is not None:
+            return "thread" if is_service(home) else "kernel" if home.is_running() else "auto"
+        if isinstance(self.plan.requests, AsyncIterable):
+            return "kernel"
+        return "thread" if self.session is None and options.backend == "curl" and not watches_sockets() else "auto"
 
     def launch(self, handoffs: Handoffs | None = None) -> Run:
         """Start the run; must be called on the loop it is to live on.
@@ -135,19 +160,20 @@ class Call:
         return parse_again(start(again.launch, loop=again.loop if self.options.loop == "auto" else "auto"), run)
 
 
-def call_of(urls: Any, given: Mapping[str, Any], *, session: Session | None = None) -> Call:
+def call_of(urls: Any, given: Mapping[str, Any], *, session: Session | None = None, without: Collection[str] = ()) -> Call:
     """Return the call of a function.
 
     Args:
         urls: As `make_plan`.
         given: Options as the user gave them.
         session: The session whose method was called; else option `session`.
+        without: Options that this door does not have: %config does not set them here.
 
     Raises:
         UsageError: One line.
     """
     session = session or session_of(given)
-    options = Options.of(None if session is None else session.defaults, **given)
+    options = Options.of(layered(session, without=without), **given)
     check_options(options)
     refuse(given, (name for name, row in TABLE.items() if "function" not in row.doors), "belongs to cells")
     jar = Jar() if session is None else session.jar
@@ -155,6 +181,23 @@ def call_of(urls: Any, given: Mapping[str, Any], *, session: Session | None = No
     if options.loop == "thread" and isinstance(plan.requests, AsyncIterable):
         raise UsageError("an asynchronous source is read on the running loop: loop='thread' is not possible with it")
     return Call(plan, jar, session)
+
+
+def layered(session: Session | None, *, door: Door = "function", without: Collection[str] = ()) -> Options:
+    """Return what holds before a call says anything: what %config set, over it what the session was made with.
+
+    Args:
+        session: The session, if there is one.
+        door: Where the call comes in: %config may have set options that it does not know.
+        without: More options to leave out.
+
+    Raises:
+        OptionError: Two options exclude each other.
+    """
+    settings = {} if _hooks.settings is None else _hooks.settings()
+    known = {name: value for name, value in settings.items() if door in TABLE[name].doors and name not in without}
+    base = Options.of(None, **known)
+    return base if session is None else session.defaults.over(base)
 
 
 def session_of(given: Mapping[str, Any]) -> Session | None:
@@ -165,7 +208,7 @@ def session_of(given: Mapping[str, Any]) -> Session | None:
     """
     session = given.get("session")
     if session is not None and not isinstance(session, Session):
-        raise OptionError(f"session is a {type(session).__name__}: give a FastRequests object")
+        raise OptionError(f"session is a {type(session).__name__}: give a FastRequests object", option="session")
     return session
 
 
@@ -177,16 +220,16 @@ def check_options(options: Options) -> None:
     """
     lists = options.return_type != "dataframe"
     for name in _FRAME_ONLY if lists else _LIST_ONLY:
-        if getattr(options, name) not in (None, False):
-            wanted = "dataframe" if lists else "json, text, content or response"
-            raise OptionError(f"{name} needs return_type {wanted}")
+        if getattr(options, name) != TABLE[name].default:
+            reason = f"needs return_type {'dataframe' if lists else 'json, text, content or response'}"
+            raise OptionError(f"{name} {reason}", option=name, reason=reason)
     for name in ("select", "expand"):
         expression = getattr(options, name)
         if isinstance(expression, str):
             check_expression(expression, option=name)
 
 
-def refuse(given: Mapping[str, Any], names: Any, why: str) -> None:
+def refuse(given: Collection[str], names: Any, why: str) -> None:
     """Refuse options that this door does not have.
 
     Raises:
@@ -194,7 +237,7 @@ def refuse(given: Mapping[str, Any], names: Any, why: str) -> None:
     """
     for name in names:
         if name in given:
-            raise OptionError(f"{name} is not possible here: it {why}")
+            raise OptionError(f"{name} is not possible here: it {why}", option=name)
 
 
 def run_blocking(call: Call) -> tuple[Waited[Run], bool]:
@@ -265,7 +308,12 @@ async def ended(run: Run) -> Any:
 
 def show_with(factory: Callable[[Options], Display | None] | None) -> None:
     """Set what shows runs to whoever waits for them; the layers above know where they are."""
-    _shows.factory = factory
+    _hooks.display = factory
+
+
+def settings_with(settings: Callable[[], Mapping[str, Any]] | None) -> None:
+    """Set what gives the options that the user set by %config; the layers above know where they are."""
+    _hooks.settings = settings
 
 
 def where_it_stopped(run: Run, place: str) -> str:
@@ -276,21 +324,24 @@ def where_it_stopped(run: Run, place: str) -> str:
     return f"{finished:,} of {len(rows) if known is None else known:,} rows were finished; they are in {place}"
 
 
-class _Shows:
-    factory: Callable[[Options], Display | None] | None = None
+class _Hooks:
+    """What the notebook puts in."""
+
+    display: Callable[[Options], Display | None] | None = None
+    settings: Callable[[], Mapping[str, Any]] | None = None
 
 
-_shows = _Shows()
+_hooks = _Hooks()
 
 
 def _open_display(options: Options) -> Display | None:
-    return None if options.progress == "none" or _shows.factory is None else _shows.factory(options)
+    return None if options.progress == "none" or _hooks.display is None else _hooks.display(options)
 
 
 def _open_store(plan: Plan, *, again: bool) -> Store | None:
     if plan.options.journal is None:
         return None
     # sqlite3 is needed by few
-    from fastreq_jupyter.journal.journal import open_journal  # noqa: PLC0415
+    from fastreq_jupyter.journal import open_journal  # noqa: PLC0415
 
     return open_journal(plan.options, again=cast("Iterable[Item]", plan.requests) if again else None)

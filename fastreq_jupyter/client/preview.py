@@ -26,7 +26,7 @@ _BODY_SHOWN = 500
 
 
 def preview(plan: Plan) -> Any:
-    """Return the frame of what would be sent: method, url, headers, body, name, problem; figures in ``attrs["fastreq"]``.
+    """Return the frame of what would be sent: method, url, headers, body, request, problem; figures in ``attrs["fastreq"]``.
 
     A source that cannot tell its length is shown up to 1000 requests.
 
@@ -39,8 +39,8 @@ def preview(plan: Plan) -> Any:
     if isinstance(plan.requests, AsyncIterable):
         raise UsageError("dry_run is not possible for an asynchronous source: give a list")
     items = list(islice(plan.requests, _SHOWN_OF_UNKNOWN if plan.total is None else None))
-    frame = pd.DataFrame([_row(item) for item in items], columns=["method", "url", "headers", "body", "name", "problem"])
-    frame = frame.astype(dict.fromkeys(("method", "url", "body", "name", "problem"), "string"))
+    frame = pd.DataFrame([_row(item) for item in items], columns=["method", "url", "headers", "body", "request", "problem"])
+    frame = frame.astype(dict.fromkeys(("method", "url", "body", "request", "problem"), "string"))
     if plan.keys is not None:
         frame.index = pd.Index(list(islice(plan.keys, len(items))))
     hosts = Counter(origin for item in items if (origin := _origin(item)) is not None)
@@ -84,7 +84,7 @@ def _row(item: Item) -> dict[str, Any]:
         "url": redact_text(redact_url(request.url, request.secrets), secrets),
         "headers": {name: redact_text(value, secrets) for name, value in redact_headers(request.headers)},
         "body": body,
-        "name": request.label or (None if request.key is None else str(request.key)),
+        "request": request.label or (None if request.key is None else str(request.key)),
         "problem": problem,
     }
 

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from fastreq_jupyter.errors import PartialFailureError
+from fastreq_jupyter.errors import PartialFailureError, RunError
 from fastreq_jupyter.redact import one_line, redact_text, redact_url
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.run import Run
     from fastreq_jupyter.model import Outcome
 
-__all__ = ["check_failures", "conclude", "parse", "parse_again", "present", "value_of"]
+__all__ = ["check_failures", "check_shape", "conclude", "parse", "parse_again", "present", "value_of"]
 
 _PARSED: WeakKeyDictionary[Run, set[int]] = WeakKeyDictionary()
 _KINDS_SHOWN = 3
@@ -44,12 +44,14 @@ def conclude(run: Run) -> Any:
     Raises:
         SourceError: The iterable of requests raised; the finished rows are in ``.df``.
         PartialFailureError: A list was asked for and a request failed, or more failed than `check` tolerates.
+        RunError: The frame could not be given the shape asked for.
     """
     parse(run)
     run.raise_error()
     options = run.options
     if options.return_type == "dataframe":
         frame = present(run)
+        check_shape(frame, run)
         check_failures(run)
         return frame
     rows = run.rows
@@ -62,6 +64,17 @@ def conclude(run: Run) -> Any:
     # The index of a Series labels the rows of a frame, it does not ask for a dict.
     keys = run.plan.keys
     return values if options.keys is None or keys is None else dict(zip(keys, values, strict=False))
+
+
+def check_shape(frame: Any, run: Run) -> None:
+    """Do what is to be done where the answers could not be given the shape asked for.
+
+    Raises:
+        RunError: Lists that should become rows cannot; ``.df`` has the frame without that step.
+    """
+    problem = frame.attrs["fastreq"].get("problem")
+    if problem is not None:
+        raise RunError(problem, run)
 
 
 def check_failures(run: Run) -> None:

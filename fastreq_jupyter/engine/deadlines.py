@@ -62,6 +62,9 @@ class Deadlines:
             self._on_lag(late)
         earliest = inf
         for job, task in self._under_way.items():
+            if job.expired:
+                # It has been cancelled and is on its way out.
+                continue
             end = job.begun + self.seconds + job.delay
             if end <= now and late > _LATE and job.delays < _MOST_DELAYS:
                 job.delays += 1

@@ -20,6 +20,8 @@ __all__ = ["UnsendableError", "prepare"]
 USER_AGENT = "fastreq-jupyter/0.1"
 _DEFAULTS: Headers = (("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Accept-Encoding", ACCEPT_ENCODING))
 _DEFAULT_NAMES = frozenset({"user-agent", "accept", "accept-encoding"})
+# An empty value asks for none at all, as curl's -A '' and -H 'Accept:' do.
+_LEFT_OUT_EMPTY = frozenset({"user-agent", "accept"})
 # RFC 9110, 7.6.1: these speak of one connection, and ours is another than that of a copied request.
 _OF_THE_CONNECTION = frozenset({"connection", "keep-alive", "proxy-connection", "upgrade", "te", "trailer"})
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -76,6 +78,8 @@ def field_lines_of(given: Headers) -> Headers:
         if _CONTROL.search(value):
             raise UnsendableError("invalid value", f"the value of header {name} has a control character")
         seen.add(lowered)
+        if not value and lowered in _LEFT_OUT_EMPTY:
+            continue
         lines.append((name, value if value.isascii() else _latin1(value)))
     if "range" in seen and "accept-encoding" not in seen:
         # A part of a compressed body cannot be decompressed.

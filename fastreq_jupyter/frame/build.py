@@ -1,18 +1,21 @@
 """Outcomes become a DataFrame, built column by column.
 
-The columns, their order and dtypes are fixed, whatever came back, empty runs included. This module and its neighbours
-(`columns`, `frame_select`, `expand`, `frame_join`) import pandas: whoever must not pay for that imports them late.
+Three groups: what was asked, what came, how it went. Which columns there are depends on the options alone, their dtypes are
+fixed, whatever came back, empty runs included. This module and its neighbours (`columns`, `shape`) import pandas:
+whoever must not pay for that imports them late.
 """
 
 from __future__ import annotations
 
-from functools import lru_cache
+import re
+from functools import cached_property, lru_cache
 from math import nan
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
+from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.frame.columns import (
     HTTP_VERSION,
     METHOD,
@@ -26,21 +29,21 @@ from fastreq_jupyter.frame.columns import (
     sparse_texts,
     texts,
 )
-from fastreq_jupyter.frame.expand import expand_frame
-from fastreq_jupyter.frame.select import select_frame
-from fastreq_jupyter.frame.urls import final_urls, secrets_of, shown_urls
-from fastreq_jupyter.redact import MASK, is_secret_header, one_line, redact_text, redact_url
+from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
+from fastreq_jupyter.options import COLUMN_SETS, own_columns
+from fastreq_jupyter.redact import MASK, is_secret_header, is_secret_name, one_line, redact_text, redact_url, secret_values
 from fastreq_jupyter.timing import Phases, phases_of
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from fastreq_jupyter.model import Attempt, Headers, Join, Outcome, Request, Response
     from fastreq_jupyter.options import Options
 
-__all__ = ["attrs_of", "header_mapping", "present", "to_frame"]
+__all__ = ["api_reason", "attrs_of", "final_urls", "header_mapping", "present", "secrets_of", "shown_urls", "to_frame"]
 
 _NO_PHASES = Phases()
+_BAD = 400
 
 
 def to_frame(  # noqa: PLR0913 - what a run knows about its frame
@@ -56,22 +59,29 @@ def to_frame(  # noqa: PLR0913 - what a run knows about its frame
 
     Args:
         outcomes: Rows in order.
-        options: `timings`, `response_headers`, `select` and `expand` shape the frame.
+        options: `columns`, `timings`, `response_headers`, `select`, `expand` and `explode` shape the frame.
         keys: Labels of the index, by position in the plan.
         join: Source columns of ``--each``; puts its own index.
         summary: Small JSON, kept in ``attrs["fastreq"]["summary"]``.
         run_id: Kept in ``attrs["fastreq"]["run_id"]``, by which the accessor finds the outcomes again.
     """
     rows = list(outcomes)
-    frame = pd.DataFrame(_columns(rows, options), copy=False)
+    went = _how_it_went(rows, options)
+    frame = pd.DataFrame({"data": objects(_data(rows)), **went}, copy=False)
     positions = _positions(rows)
     frame.index = _index(positions, keys)
     notes: list[str] = []
+    problem: str | None = None
     if options.select is not None or options.expand is not None:
-        frame, positions = _reshape(frame, rows, options, notes)
+        frame, taken = _reshape(frame, rows, options, notes)
+        if options.explode and any(row.ok for row in rows):
+            frame, taken, problem = _exploded(frame, taken, options.explode, notes)
+        positions = [rows[row].position for row in taken]
     if join is not None:
-        frame = join.attach(frame, positions)
+        frame = join.attach(frame, positions, own_columns(options))
     frame.attrs["fastreq"] = attrs_of(summary, run_id, notes)
+    if problem is not None:
+        frame.attrs["fastreq"]["problem"] = problem
     return frame
 
 
@@ -100,39 +110,58 @@ def header_mapping(headers: Headers, secrets: frozenset[str] = frozenset()) -> d
     return found
 
 
-def _columns(rows: list[Outcome], options: Options) -> dict[str, Any]:
-    requests = [row.request for row in rows]
-    responses = [row.response for row in rows]
-    tries = [row.attempts for row in rows]
-    urls = shown_urls(requests)
-    status = np.array([0 if said is None else said.status for said in responses], dtype=np.int16)
-    silent = status == 0
-    errors = [row.error for row in rows]
-    ok = np.fromiter(errors, object, len(rows)) == None  # noqa: E711 - compares element by element
-    bad = np.flatnonzero(~ok)
-    columns = {
-        "status": integers(status, "Int16", silent),
-        "ok": ok,
-        "error": sparse_texts(bad, [errors[at] or "" for at in bad], len(rows)),
-        "error_detail": sparse_texts(bad, [_detail(rows[at], urls[at]) for at in bad], len(rows)),
-        "data": objects(_data(rows, requests)),
-        "url": texts(urls, clean=True, whole=True),
-        "method": categories([request.method for request in requests], METHOD, OTHER_METHOD),
-        "elapsed_ms": floats([attempts[-1].end - attempts[0].start if attempts else nan for attempts in tries], 1e3),
-        "queued_ms": floats([attempts[0].queued if len(attempts) == 1 else _queued(attempts) for attempts in tries], 1e3),
-        "wait_ms": floats(_waits(tries), 1e3),
-        "attempts": integers(list(map(len, tries)), "UInt8", np.zeros(len(rows), dtype=bool)),
-        "size_bytes": integers([0 if said is None else said.size_bytes for said in responses], "Int64", silent.copy()),
-        "content_type": texts(_media_types(responses), clean=True),
-        "final_url": texts(final_urls(responses, requests, urls), clean=True),
-        "name": _names(requests),
-        "started_at": instants([attempts[0].started_at if attempts else None for attempts in tries]),
-    }
+def _how_it_went(rows: list[Outcome], options: Options) -> dict[str, Any]:
+    """Return the columns that option `columns` shows, made one by one: what is not shown costs nothing."""
+    known = _Rows(rows)
+    columns = {name: _MAKERS[name](known) for name in COLUMN_SETS[options.columns]}
     if options.timings:
         columns |= _timing_columns(rows)
     if options.response_headers:
         columns["headers"] = objects([_headers(row) for row in rows])
     return columns
+
+
+class _Rows:
+    """What several columns are made of."""
+
+    def __init__(self, rows: list[Outcome]) -> None:
+        self.rows = rows
+        self.requests = [row.request for row in rows]
+        self.responses = [row.response for row in rows]
+        self.tries = [row.attempts for row in rows]
+        self.ok = np.fromiter([row.error for row in rows], object, len(rows)) == None  # noqa: E711 - compares element by element
+        self.bad = np.flatnonzero(~self.ok)
+
+    @cached_property
+    def urls(self) -> list[str]:
+        """URLs as asked, secrets as ``***``."""
+        return shown_urls(self.requests)
+
+    @cached_property
+    def status(self) -> Any:
+        """Status codes, 0 where no response came."""
+        return np.array([0 if response is None else response.status for response in self.responses], dtype=np.int16)
+
+
+_MAKERS: dict[str, Callable[[_Rows], Any]] = {
+    "status": lambda known: integers(known.status, "Int16", known.status == 0),
+    "ok": lambda known: known.ok,
+    "error": lambda known: sparse_texts(known.bad, [known.rows[at].error or "" for at in known.bad], len(known.rows)),
+    "error_detail": lambda known: sparse_texts(known.bad, [_detail(known.rows[at], known.urls[at]) for at in known.bad], len(known.rows)),
+    "elapsed_ms": lambda known: floats([tries[-1].end - tries[0].start if tries else nan for tries in known.tries], 1e3),
+    "attempts": lambda known: integers(list(map(len, known.tries)), "UInt8", np.zeros(len(known.rows), dtype=bool)),
+    "url": lambda known: texts(known.urls, clean=True, whole=True),
+    "method": lambda known: categories([request.method for request in known.requests], METHOD, OTHER_METHOD),
+    "queued_ms": lambda known: floats([tries[0].queued if len(tries) == 1 else _queued(tries) for tries in known.tries], 1e3),
+    "wait_ms": lambda known: floats(_waits(known.tries), 1e3),
+    "size_bytes": lambda known: integers(
+        [0 if response is None else response.size_bytes for response in known.responses], "Int64", known.status == 0
+    ),
+    "content_type": lambda known: texts(_media_types(known.responses), clean=True),
+    "final_url": lambda known: texts(final_urls(known.responses, known.requests, known.urls), clean=True),
+    "request": lambda known: _names(known.requests),
+    "started_at": lambda known: instants([tries[0].started_at if tries else None for tries in known.tries]),
+}
 
 
 def _timing_columns(rows: list[Outcome]) -> dict[str, Any]:
@@ -168,21 +197,52 @@ def _index(positions: Sequence[int], keys: Sequence[Any] | None) -> pd.Index[Any
 
 
 def _reshape(frame: pd.DataFrame, rows: list[Outcome], options: Options, notes: list[str]) -> tuple[pd.DataFrame, list[int]]:
-    positions = [row.position for row in rows]
+    bodies = Bodies(
+        read_json(frame["data"], [_kind_of(row) for row in rows]),
+        [row.ok and not row.request.hide_data for row in rows],
+        [_headers(row) for row in rows],
+    )
     taken = list(range(len(rows)))
-    fields = [_headers(row) for row in rows]
     if options.select is not None:
-        frame, taken = select_frame(frame, options.select, fields=fields, notes=notes)
+        frame, taken, bodies = select_frame(frame, options.select, bodies, notes)
     if options.expand is not None:
-        expression = None if options.expand is True else options.expand
-        frame = expand_frame(frame, expression, fields=[fields[row] for row in taken], notes=notes)
-    return frame, [positions[row] for row in taken]
+        frame = expand_frame(frame, None if options.expand is True else options.expand, bodies, notes)
+    return frame, taken
+
+
+def _exploded(
+    frame: pd.DataFrame, taken: list[int], columns: Sequence[str], notes: list[str]
+) -> tuple[pd.DataFrame, list[int], str | None]:
+    """Return the frame with a row per item; where that cannot be, as it was and why: the rows are worth more than their shape."""
+    try:
+        exploded, places = explode_frame(frame, columns, notes)
+    except UsageError as error:
+        return frame, taken, str(error)
+    return exploded, [taken[place] for place in places], None
+
+
+def _kind_of(row: Outcome) -> str | None:
+    """Return the media type of a body; a file's path is none to be read."""
+    response = row.response
+    return "application/json" if not row.ok or response is None or response.path is not None else response.content_type
 
 
 def _detail(row: Outcome, shown: str) -> str:
     secrets = secrets_of(row.request, shown)
-    text = row.error_detail or ""
+    text = _with_reason(row)
     return _line(redact_text(text, secrets) if secrets else text)
+
+
+def _with_reason(row: Outcome) -> str:
+    """Return the cause, with the reason that the API itself gives in place of the reason phrase."""
+    text, response = row.error_detail or "", row.response
+    if response is None or response.status < _BAD or row.error != f"http {response.status}" or row.request.hide_data:
+        return text
+    reason = api_reason(row.data)
+    if reason is None or not text.removeprefix(response.reason):
+        return reason or text
+    rest = text.removeprefix(response.reason) if response.reason else f"; {text}"
+    return f"{reason}{rest}"
 
 
 def _names(requests: list[Request]) -> Any:
@@ -195,7 +255,8 @@ def _headers(row: Outcome) -> dict[str, str] | None:
     return None if row.response is None else header_mapping(row.response.headers, secrets_of(row.request))
 
 
-def _data(rows: list[Outcome], requests: list[Request]) -> list[Any]:
+def _data(rows: list[Outcome]) -> list[Any]:
+    requests = [row.request for row in rows]
     shown = [row.data for row in rows]
     if str in set(map(type, shown)):
         shown = [clean_text(data) if type(data) is str else data for data in shown]
@@ -231,3 +292,109 @@ _line = lru_cache(maxsize=1024)(one_line)
 def _field_name(name: str) -> tuple[str, bool]:
     lower = name.lower()
     return clean_text(lower), is_secret_header(lower)
+
+
+# URLs looked at together: small, so that one odd URL costs little
+_BLOCK = 500
+_NAMES_KEPT = 30
+_QUERY_NAME = re.compile("[?&]([^=&?\n]*)=")
+
+
+def shown_urls(requests: list[Request]) -> list[str]:
+    """Return the URLs as asked for, secrets as ``***``, lone surrogates as U+FFFD."""
+    shown: list[str] = []
+    names: set[str] = set()
+    for start in range(0, len(requests), _BLOCK):
+        block = requests[start : start + _BLOCK]
+        urls = [request.url for request in block]
+        if any([request.secrets for request in block]) or not _are_plain(urls, names):  # noqa: C419 - a list is faster, this runs per row
+            urls = [clean_text(redact_url(request.url, request.secrets)) for request in block]
+        shown += urls
+    return shown
+
+
+def _are_plain(urls: list[str], names: set[str]) -> bool:
+    """Tell cheaply that nothing in these URLs needs a mask or cleaning; False where that takes a closer look.
+
+    Args:
+        urls: A block of URLs.
+        names: Query names known to be no secrets; grows.
+    """
+    text = "\n".join(urls)
+    if not text.isascii() or "@" in text or "#" in text or "%" in text or ";" in text:
+        return False
+    unknown = text.count("=")
+    for name in names:
+        unknown -= text.count(f"?{name}=")
+        unknown -= text.count(f"&{name}=") if unknown else 0
+    if not unknown:
+        return True
+    found = set(_QUERY_NAME.findall(text))
+    if any(is_secret_name(name) for name in found):
+        return False
+    if len(names) + len(found) < _NAMES_KEPT:
+        names |= found
+    return True
+
+
+def final_urls(responses: list[Response | None], requests: list[Request], urls: list[str]) -> list[str | None]:
+    """Return the URLs that answered, None where none did.
+
+    Args:
+        responses: What came, or None.
+        requests: What was asked.
+        urls: What `shown_urls` gave for them.
+    """
+    return [
+        None if said is None else shown if said.final_url == request.url else _final_url(said.final_url, request, shown)
+        for said, request, shown in zip(responses, requests, urls, strict=True)
+    ]
+
+
+def _final_url(url: str, request: Request, shown: str) -> str:
+    return clean_text(redact_text(redact_url(url, request.secrets), secrets_of(request, shown)))
+
+
+def secrets_of(request: Request, shown: str | None = None) -> frozenset[str]:
+    """Return what this request must not show anywhere: given by the cell, and what its own fields carry.
+
+    Args:
+        request: The request.
+        shown: Its redacted URL: where that is the URL itself, it carries nothing.
+    """
+    if not request.headers and not request.content and shown is not None and shown == request.url:
+        return request.secrets
+    return request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
+
+
+def api_reason(body: Any) -> str | None:
+    """Return the reason that the body of an answer from 400 on gives, None where it has none in a known place.
+
+    RFC 9457 title and detail; message; error, a text or an object of these; error_description; errors[0].message.
+    """
+    if not isinstance(body, dict):
+        return None
+    parts = [_text(body.get("title")), _text(body.get("detail"))]
+    if not any(parts):
+        parts = [_text(body.get("message"))]
+    if not any(parts):
+        parts = _of_error(body)
+    if not any(parts):
+        parts = [_first(body.get("errors"))]
+    return one_line(": ".join(part for part in dict.fromkeys(parts) if part)) or None
+
+
+def _of_error(body: dict[Any, Any]) -> list[str | None]:
+    error = body.get("error")
+    inner = api_reason(error) if isinstance(error, dict) else _text(error)
+    return [inner, _text(body.get("error_description"))]
+
+
+def _first(errors: Any) -> str | None:
+    if not isinstance(errors, list) or not errors:
+        return None
+    return _text(errors[0].get("message")) if isinstance(errors[0], dict) else _text(errors[0])
+
+
+def _text(value: Any) -> str | None:
+    return value.strip() if isinstance(value, str) and value.strip() else None

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pandas as pd
 
+from fastreq_jupyter.options import COLUMN_SETS
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -20,6 +22,7 @@ __all__ = [
     "HTTP_VERSION",
     "INSTANT",
     "METHOD",
+    "OWN",
     "TEXT",
     "categories",
     "clean_text",
@@ -31,6 +34,8 @@ __all__ = [
     "texts",
 ]
 
+OWN = frozenset({"data", *COLUMN_SETS["all"]})
+"""Names that no field of an answer takes, whether the columns are shown or not."""
 TEXT = pd.StringDtype("python")
 INSTANT = pd.DatetimeTZDtype("us", UTC)
 OTHER_METHOD = "other"

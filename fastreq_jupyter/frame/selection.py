@@ -1,5 +1,8 @@
 """JMESPath for ``--select`` and ``--expand``: checked before anything is sent, searched row by row afterwards.
 
+Three functions more than JMESPath has: ``items(@)`` of an object keyed by id or date, ``table(@)`` of an object of equally long
+lists, ``header(@)`` of a list whose first row names the columns; each gives a list of objects.
+
 An expression is about the body. At its root the name ``headers`` means the fields of the response (any case, dashes in
 quotes: ``headers."x-total"``); a member of the body with that name is ``@.headers``.
 """
@@ -11,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import jmespath
 from jmespath.exceptions import JMESPathError
-from jmespath.functions import Functions
+from jmespath.functions import Functions, signature
 from jmespath.visitor import TreeInterpreter
 
 from fastreq_jupyter.errors import OptionError
@@ -39,6 +42,7 @@ class Selection:
 
     Attributes:
         text: The expression.
+        option: Name of the option.
         reads_headers: True where it needs the response's fields.
 
     Raises:
@@ -47,6 +51,7 @@ class Selection:
 
     def __init__(self, text: str, option: str = "select") -> None:
         self.text = text
+        self.option = option
         tree = _parse(text, option)
         self._tree = _with_headers(tree)
         self.reads_headers = any(node["type"] == "response_headers" for node in _walk(self._tree))
@@ -85,11 +90,48 @@ class _Fields(dict[str, str]):
         return super().get(key.lower(), default)
 
 
+class _Functions(Functions):  # type: ignore[misc] # the library has no types
+    """JMESPath's functions and three of ours."""
+
+    @signature({"types": ["object"]})  # type: ignore[untyped-decorator]
+    def _func_items(self, members: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return an object per member: its key, and its value or the value's own fields."""
+        return [
+            {"key": key, **value} if isinstance(value, dict) and "key" not in value else {"key": key, "value": value}
+            for key, value in members.items()
+        ]
+
+    @signature({"types": ["object"]})  # type: ignore[untyped-decorator]
+    def _func_table(self, columns: dict[str, Any]) -> list[dict[str, Any]]:
+        """Return an object per place in the lists; what is no list is repeated."""
+        lengths = {name: len(values) for name, values in columns.items() if isinstance(values, list)}
+        if len(set(lengths.values())) > 1:
+            shown = ", ".join(f"{name} has {length:,}" for name, length in lengths.items())
+            message = f"table() needs lists of one length: {shown}"
+            raise ValueError(message)
+        return [
+            {name: values[at] if name in lengths else values for name, values in columns.items()}
+            for at in range(max(lengths.values(), default=1))
+        ]
+
+    @signature({"types": ["array"]})  # type: ignore[untyped-decorator]
+    def _func_header(self, rows: list[Any]) -> list[dict[str, Any]]:
+        """Return an object per row but the first, whose values are the names."""
+        if not all(isinstance(row, list) for row in rows):
+            message = "header() needs a list of lists"
+            raise ValueError(message)
+        names = [str(name) for name in rows[0]] if rows else []
+        if short := next((row for row in rows if len(row) > len(names)), None):
+            message = f"header() has {len(names)} names for a row of {len(short)}"
+            raise ValueError(message)
+        return [dict(zip(names, row, strict=False)) for row in rows[1:]]
+
+
 class _Interpreter(TreeInterpreter):  # type: ignore[misc] # the library has no types
     """Know one node more: the fields of the response."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(jmespath.Options(custom_functions=_Functions()))
         self.headers: _Fields | None = None
 
     def visit_response_headers(self, node: Node, value: Any) -> Any:  # noqa: ARG002 - the visitor's signature
@@ -99,15 +141,20 @@ class _Interpreter(TreeInterpreter):  # type: ignore[misc] # the library has no 
 def _parse(text: str, option: str) -> Node:
     shown = text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 - one line
     if len(text) > _LONGEST:
-        raise OptionError(f"{option}={shown!r} is too long: at most {_LONGEST} characters")
+        raise _refused(option, shown, f"is too long: at most {_LONGEST} characters")
     try:
         tree: Node = jmespath.compile(text).parsed
     except (JMESPathError, RecursionError, ValueError) as error:
-        raise OptionError(f"{option}={shown!r} is no JMESPath{_reason(text, error)}") from None
+        raise _refused(option, shown, f"is no JMESPath{_reason(text, error)}") from None
     for node in _walk(tree):
         if node["type"] == "function_expression":
-            _check_call(node, f"{option}={shown!r}")
+            _check_call(node, option, shown)
     return tree
+
+
+def _refused(option: str, shown: str, why: str, mark: str = " ") -> OptionError:
+    """Return the error; its reason does not repeat what was written."""
+    return OptionError(f"{option}={shown!r}{mark}{why}", option=option, value=shown, reason=f"this{mark}{why}")
 
 
 def _reason(text: str, error: BaseException) -> str:
@@ -122,16 +169,18 @@ def _reason(text: str, error: BaseException) -> str:
     return f"{where}: unexpected {token!r}" if token else f"{where}: it ends too early"
 
 
-def _check_call(node: Node, where: str) -> None:
+def _check_call(node: Node, option: str, shown: str) -> None:
     name, given = node["value"], len(node["children"])
-    known = Functions.FUNCTION_TABLE
+    known = _Functions.FUNCTION_TABLE
     if name not in known:
         near = get_close_matches(name, list(known), n=1)
-        raise OptionError(f"{where}: JMESPath has no function {name}()" + (f": did you mean {near[0]}()?" if near else ""))
-    signature = known[name]["signature"]
-    open_ended = bool(signature) and signature[-1].get("variadic")
-    if given < len(signature) or (given > len(signature) and not open_ended):
-        raise OptionError(f"{where}: {name}() takes {len(signature)} argument{'s' * (len(signature) != 1)}, not {given}")
+        why = f"JMESPath has no function {name}()" + (f": did you mean {near[0]}()?" if near else "")
+        raise _refused(option, shown, why, ": ")
+    takes = known[name]["signature"]
+    open_ended = bool(takes) and takes[-1].get("variadic")
+    if given < len(takes) or (given > len(takes) and not open_ended):
+        why = f"{name}() takes {len(takes)} argument{'s' * (len(takes) != 1)}, not {given}"
+        raise _refused(option, shown, why, ": ")
 
 
 def _walk(node: Node) -> Iterator[Node]:

@@ -19,10 +19,9 @@ from time import time
 from typing import TYPE_CHECKING
 from weakref import finalize
 
-from fastreq_jupyter.journal.database import Database, open_database
+from fastreq_jupyter.journal.file import INSERT, Database, open_database
 from fastreq_jupyter.journal.identity import Identities, Identity
 from fastreq_jupyter.journal.rows import COLUMNS, Row, begun_row, is_final, kept_row, outcome_of, seal_of
-from fastreq_jupyter.journal.tables import INSERT
 from fastreq_jupyter.journal.writer import Writer
 from fastreq_jupyter.model import Outcome, Request
 

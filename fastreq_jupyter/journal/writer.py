@@ -14,7 +14,7 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastreq_jupyter.journal.database import Database
+    from fastreq_jupyter.journal.file import Database
 
 __all__ = ["Writer"]
 

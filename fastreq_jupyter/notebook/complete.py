@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
 
-from fastreq_jupyter.cell.each.rows import EachSpec
-from fastreq_jupyter.options import BACKENDS, RETURN_TYPES, TABLE
+from fastreq_jupyter.cell import EachSpec
+from fastreq_jupyter.options import METHODS, TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -20,20 +20,7 @@ __all__ = ["complete_fastreq", "suggestions"]
 _MAGIC = re.compile(r"\s*(?:\w+\s*=\s*)?%%?fastreq(?:\s|$)")
 _PLACEHOLDER = re.compile(r"\{\{[ +]*([^{}]*)$")
 _EACH = re.compile(r"--each[ =](?:(\"[^\"]*\"|'[^']*'|\S+))")
-_METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-_VALUES: Mapping[str, tuple[str, ...]] = {
-    "backend": BACKENDS,
-    "return_type": RETURN_TYPES,
-    "progress": ("auto", "panel", "text", "none"),
-    "loop": ("auto", "kernel", "thread"),
-    "method": _METHODS,
-    "proxy": ("env", "none"),
-    "max_failures": ("none",),
-    "rate_limit": ("10", "60/min", "1000/h"),
-    "rate_limit_per_host": ("10", "60/min", "1000/h"),
-}
 _DYNAMIC = ("$env ", "$dotenv ", "$secret ", "$uuid", "$timestamp", "$randomInt ")
-_BY_VARIABLE = ("each", "auth", "session", "cert")
 
 
 @context_matcher()  # type: ignore[untyped-decorator]
@@ -75,7 +62,7 @@ def suggestions(text: str, row: int, column: int, variables: Mapping[str, Any]) 
     if on_magic:
         return _on_line(before, variables)
     word = before.strip()
-    return (word, [f"{name} " for name in _METHODS if word and name.startswith(word)]) if before.lstrip() == word else (word, [])
+    return (word, [f"{name} " for name in METHODS if word and name.startswith(word)]) if before.lstrip() == word else (word, [])
 
 
 def _on_line(before: str, variables: Mapping[str, Any]) -> tuple[str, list[str]]:
@@ -86,9 +73,9 @@ def _on_line(before: str, variables: Mapping[str, Any]) -> tuple[str, list[str]]
     row = _flags().get(words[-1]) if words else None
     if row is None:
         return fragment, []
-    if row.name in _BY_VARIABLE:
+    if row.lookup or row.name == "each":
         return fragment, _starting(fragment, _public(variables))
-    return fragment, _starting(fragment, _VALUES.get(row.name, ()))
+    return fragment, _starting(fragment, row.choices or row.examples)
 
 
 def _in_placeholder(written: str, cell: str, variables: Mapping[str, Any]) -> tuple[str, list[str]]:

@@ -1,4 +1,4 @@
-"""``%config Fastreq.concurrency = 50``: defaults for the magics, as traits made from the table of options."""
+"""``%config Fastreq.concurrency = 50``: defaults of all that is sent here, as traits made from the table of options."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from traitlets import TraitError, TraitType, Undefined
 
 from fastreq_jupyter.errors import OptionError
+from fastreq_jupyter.notebook.display import shell
 from fastreq_jupyter.options import TABLE, Options
 
 if TYPE_CHECKING:
@@ -14,7 +15,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.options import Option
 
-__all__ = ["OptionTrait", "changed_options", "forget_wrong_settings", "option_traits"]
+__all__ = ["OptionTrait", "changed_options", "forget_wrong_settings", "option_traits", "settings"]
 
 
 class OptionTrait(TraitType[Any, Any]):
@@ -52,6 +53,12 @@ def changed_options(settings: Any) -> Mapping[str, Any]:
     """Return the options that the user set to something else than their default."""
     values = {name: getattr(settings, name) for name, row in TABLE.items() if "magic" in row.doors}
     return {name: value for name, value in values.items() if value != TABLE[name].default}
+
+
+def settings() -> Mapping[str, Any]:
+    """Return what %config set in this notebook; nothing where the extension is not loaded."""
+    magics = next((one for one in getattr(shell(), "configurables", ()) if type(one).__name__ == "Fastreq"), None)
+    return {} if magics is None else changed_options(magics)
 
 
 def forget_wrong_settings(config: Any) -> None:

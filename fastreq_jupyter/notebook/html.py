@@ -14,9 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fastreq_jupyter.engine.summary import SHARES, quantiles
 from fastreq_jupyter.options import show_bytes, show_seconds
-from fastreq_jupyter.picture.rows import show_ms, shown_detail, shown_url
-from fastreq_jupyter.picture.svg import FAILED, svg
-from fastreq_jupyter.picture.waterfall import ROW, layout
+from fastreq_jupyter.picture import FAILED, ROW, draw_svg, lay_out, show_ms, shown_detail, shown_url
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -54,12 +52,11 @@ def summary(run: Run) -> dict[str, str]:
     return {"text/html": html_summary(run), "text/plain": text_summary(run)}
 
 
-def beginning(run: Run) -> dict[str, str]:
-    """Return what stands in the summary's place until the run ends, for good where the kernel dies before."""
+def beginning(run: Run) -> str:
+    """Return the line that stands in the live view's place on pages without widgets; it stays true when the run has ended."""
     known = "requests" if run.plan.total is None else f"{run.plan.total:,} request{'' if run.plan.total == 1 else 's'}"
     began = datetime.fromisoformat(run.summary()["started_at"])
-    line = f"{run.name + ': ' if run.name else ''}{known}, begun at {began:%Y-%m-%d %H:%M:%S} UTC; not ended yet"
-    return {"text/html": f'<div class="fastreq-summary" style="font-size:13px">{_text(line)}</div>', "text/plain": one_line(line)}
+    return one_line(f"{run.name + ': ' if run.name else ''}{known}, begun at {began:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def html_summary(run: Run) -> str:
@@ -153,9 +150,9 @@ def _picture(run: Run, rows: Sequence[Outcome]) -> str:
     if not sent:
         return ""
     height = ROW if sent <= _LABELLED else min(_MOST_ROW, max(_LEAST_ROW, _COMPACT / sent))
-    picture = layout(rows, title="", since=since, limit=_ROWS, width=_WIDTH, row_height=height)
+    picture = lay_out(rows, title="", since=since, limit=_ROWS, width=_WIDTH, row_height=height)
     # As an image: where a page takes the drawing out of what it does not trust, the words of the drawing would stay behind.
-    drawn = b64encode(svg(picture, ink=_GREY, tips=False).encode()).decode("ascii")
+    drawn = b64encode(draw_svg(picture, ink=_GREY, tips=False).encode()).decode("ascii")
     return (
         f'<img src="data:image/svg+xml;base64,{drawn}" alt="{escape(picture.summary or "waterfall")}" '
         f'width="{picture.width:g}" style="display:block;max-width:100%;height:auto;margin-top:8px"/>'

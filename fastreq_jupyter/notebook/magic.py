@@ -2,35 +2,107 @@
 
 from __future__ import annotations
 
-import asyncio
+import ast
 import sys
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError as OneLineError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
-from fastreq_jupyter.bridge import start
-from fastreq_jupyter.cell.help import examples_text, help_text
-from fastreq_jupyter.cell.line import Line, parse_line
-from fastreq_jupyter.client.call import run_awaiting, run_blocking
+from fastreq_jupyter.bridge import beside, start
+from fastreq_jupyter.cell import Line, examples_text, help_text, parse_line
+from fastreq_jupyter.client.call import run_awaiting, run_blocking, settings_with
 from fastreq_jupyter.errors import JournalError, UsageError
 from fastreq_jupyter.notebook.complete import complete_fastreq
-from fastreq_jupyter.notebook.config import changed_options, forget_wrong_settings, option_traits
-from fastreq_jupyter.notebook.deliver import deliver, deliver_background, deliver_preview
-from fastreq_jupyter.notebook.order import Order, finished, order_steps
-from fastreq_jupyter.notebook.rewrite import awaiting_transformer
+from fastreq_jupyter.notebook.config import forget_wrong_settings, option_traits, settings
+from fastreq_jupyter.notebook.order import Draft, Order, deliver, deliver_background, deliver_preview, draft
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
+    from types import FrameType
 
-__all__ = ["GREETING", "Fastreq", "kernel_warning", "load", "unload"]
+__all__ = ["GREETING", "Fastreq", "awaiting_transformer", "kernel_warning", "load", "rewrite_calls", "unload"]
+
+_CALLS = ("run_cell_magic", "run_line_magic")
+_SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
+
+
+def awaiting_transformer(shell: Any) -> Callable[[list[str]], list[str]]:
+    """Return an entry for ``shell.input_transformers_post``."""
+
+    def transform(lines: list[str]) -> list[str]:
+        text = "".join(lines)
+        if "_magic('fastreq'" not in text or not _awaits_on_asyncio(shell) or _inside_a_cell():
+            return lines
+        return rewrite_calls(text).splitlines(keepends=True)
+
+    return transform
+
+
+def rewrite_calls(text: str) -> str:
+    """Return Python code with the magic's calls awaited where that is possible: at module level, outside functions."""
+    try:
+        tree = ast.parse(text)
+    except (SyntaxError, ValueError):
+        # IPython itself reports it.
+        return text
+    lines = [line.encode() for line in text.splitlines(keepends=True)]
+    found = sorted(_magic_calls(tree), key=lambda call: (call.lineno, call.col_offset), reverse=True)
+    for call in found:
+        arguments = ", ".join(ast.unparse(argument) for argument in call.args[1:])
+        awaited = f"(await get_ipython().find_line_magic('fastreq').__self__.awaited({arguments}))".encode()
+        first, last = call.lineno - 1, (call.end_lineno or call.lineno) - 1
+        lines[first : last + 1] = [lines[first][: call.col_offset] + awaited + lines[last][call.end_col_offset :]]
+    return b"".join(lines).decode()
+
+
+def _magic_calls(node: ast.AST) -> Iterator[ast.Call]:
+    for child in ast.iter_child_nodes(node):
+        if isinstance(child, _SCOPES):
+            continue
+        if _is_magic_call(child):
+            yield child  # type: ignore[misc]
+        else:
+            yield from _magic_calls(child)
+
+
+def _is_magic_call(node: ast.AST) -> bool:
+    return (
+        isinstance(node, ast.Call)
+        and isinstance(node.func, ast.Attribute)
+        and node.func.attr in _CALLS
+        and isinstance(node.func.value, ast.Call)
+        and getattr(node.func.value.func, "id", None) == "get_ipython"
+        and bool(node.args)
+        and isinstance(node.args[0], ast.Constant)
+        and node.args[0].value == "fastreq"
+    )
+
+
+def _awaits_on_asyncio(shell: Any) -> bool:
+    runner = shell.loop_runner_map.get("asyncio", (None, None))[0]
+    return bool(shell.autoawait) and runner is not None and shell.loop_runner is runner and getattr(shell, "trio_runner", None) is None
+
+
+def _inside_a_cell() -> bool:
+    """Tell whether a cell's code is on the stack: then this text is not the cell, but something the cell runs."""
+    # IPython is there: it called.
+    from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415
+
+    code = InteractiveShell.run_code.__code__
+    # The stack is what tells, whatever events were lost.
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001
+    while frame is not None and frame.f_code is not code:
+        frame = frame.f_back
+    return frame is not None
+
 
 GREETING = "fastreq is ready: %fastreq --help lists all options, %fastreq --examples shows cells to copy"
 _OLDEST_KERNEL = (6, 29)
 
 
 class _Fastreq(Magics):
-    """Send many HTTP requests from a cell; the traits are defaults for the magics."""
+    """Many HTTP requests from a cell; the traits are defaults for cells, functions, `df.fastreq` and the panel."""
 
     @no_var_expand
     @needs_local_scope
@@ -41,7 +113,7 @@ class _Fastreq(Magics):
             parsed, quiet = self._parsed(line, cell)
             if (said := self._without_requests(parsed, cell)) is not None:
                 return said.value
-            order = finished(self._order_steps(parsed, cell, local_ns))
+            order = self._draft(parsed, cell, local_ns).order()
             return self._hidden(self._carried_out(order), quiet=quiet)
         except (UsageError, JournalError) as error:
             raise OneLineError(str(error)) from None
@@ -52,14 +124,8 @@ class _Fastreq(Magics):
             parsed, quiet = self._parsed(line, cell)
             if (said := self._without_requests(parsed, cell)) is not None:
                 return said.value
-            steps = self._order_steps(parsed, cell, None)
-            while True:
-                try:
-                    next(steps)
-                except StopIteration as done:
-                    order: Order = done.value
-                    break
-                await asyncio.sleep(0)
+            made = self._draft(parsed, cell, None)
+            order = await beside(made.order) if made.large else made.order()
             return self._hidden(await self._carried_out_awaiting(order), quiet=quiet)
         except (UsageError, JournalError) as error:
             raise OneLineError(str(error)) from None
@@ -82,11 +148,11 @@ class _Fastreq(Magics):
             return _Said(_open_panel())
         return None
 
-    def _order_steps(self, line: Line, cell: str | None, local_ns: Mapping[str, Any] | None) -> Generator[None, None, Order]:
+    def _draft(self, line: Line, cell: str | None, local_ns: Mapping[str, Any] | None) -> Draft:
         text, first_line = (cell, 2) if cell is not None else (line.url or "", 1)
         namespace = self._variables
         outer = {} if local_ns is None or local_ns is namespace else local_ns
-        return order_steps(line, text, options=changed_options(self), namespace=namespace, outer=outer, first_line=first_line)
+        return draft(line, text, namespace=namespace, outer=outer, first_line=first_line)
 
     def _carried_out(self, order: Order) -> Any:
         early = self._early(order)
@@ -130,6 +196,7 @@ def load(shell: Any) -> None:
     magics = Fastreq(shell)
     shell.register_magics(magics)
     shell.configurables.append(magics)
+    settings_with(settings)
     transform = awaiting_transformer(shell)
     shell.input_transformers_post.append(transform)
     completer = getattr(shell, "Completer", None)
@@ -145,6 +212,7 @@ def unload(shell: Any) -> None:
     if undo is None:
         return
     magics, transform = undo
+    settings_with(None)
     shell.input_transformers_post[:] = [one for one in shell.input_transformers_post if one is not transform]
     shell.configurables[:] = [one for one in shell.configurables if one is not magics]
     completer = getattr(shell, "Completer", None)

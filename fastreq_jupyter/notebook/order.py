@@ -1,29 +1,38 @@
-"""What a magic's line and cell ask for: options looked up, expressions evaluated, the call ready to be launched."""
+"""What a magic's line and cell ask for, and what they leave: the call ready to be launched, the frame in its variable, the closing line."""
 
 from __future__ import annotations
 
 from collections import ChainMap
+from collections.abc import Sized
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.each.rows import Source
-from fastreq_jupyter.cell.line_values import fill_options
-from fastreq_jupyter.cell.plan import build_steps
-from fastreq_jupyter.client.call import Call, Session, check_options
+from fastreq_jupyter.bridge import interruption
+from fastreq_jupyter.cell import Source, build, fill_options
+from fastreq_jupyter.client.call import Call, Session, check_options, layered, where_it_stopped
 from fastreq_jupyter.client.plan import outfitted
+from fastreq_jupyter.client.preview import preview, preview_line
+from fastreq_jupyter.client.results import check_failures, check_shape, conclude, value_of
 from fastreq_jupyter.engine.cookies import Jar
-from fastreq_jupyter.errors import OptionError, UsageError
+from fastreq_jupyter.errors import OptionError, RunError
 from fastreq_jupyter.model import Plan
-from fastreq_jupyter.options import TABLE, Options
+from fastreq_jupyter.notebook.display import in_kernel, remember, show_monitor, where_all_is
+from fastreq_jupyter.options import Options
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Mapping
+    from collections.abc import Callable, Mapping, MutableMapping
 
-    from fastreq_jupyter.cell.each.rows import EachSpec
-    from fastreq_jupyter.cell.line import Line
+    from fastreq_jupyter.bridge import Waited
+    from fastreq_jupyter.cell import EachSpec, Line
+    from fastreq_jupyter.engine.run import Run
 
-__all__ = ["Order", "finished", "order_steps"]
+__all__ = ["Draft", "Order", "deliver", "deliver_background", "deliver_preview", "draft"]
+
+LARGE_TEXT = 100_000
+"""Characters of a cell that are read in some 50 ms."""
+LARGE_TABLE = 20_000
+"""Rows of ``--each`` whose values are looked at in about that time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,25 +50,58 @@ class Order:
     late_notes: Callable[[], tuple[str, ...]]
 
 
-def finished(steps: Generator[None, None, Order]) -> Order:
-    """Go through all steps at once."""
-    while True:
-        try:
-            next(steps)
-        except StopIteration as done:
-            order: Order = done.value
-            return order
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A magic's line with all that is looked up and evaluated for it, before its cell is read.
+
+    Attributes:
+        line: The magic's line, parsed.
+        text: The cell without its first line, or the URL of the line magic.
+        first_line: Number of the text's first line in the cell.
+        options: What the line, the session and %config say.
+        names: Variables that the text may use.
+        sources: What ``--each`` named, with values.
+        session: A `FastRequests`, or None.
+    """
+
+    line: Line
+    text: str
+    first_line: int
+    options: Options
+    names: Mapping[str, Any]
+    sources: tuple[Source, ...]
+    session: Session | None
+
+    @property
+    def large(self) -> bool:
+        """Tell whether reading it takes long enough to be done beside the loop; iterators stay with the thread they belong to."""
+        sizes = [len(source.value) for source in self.sources if isinstance(source.value, Sized)]
+        return len(sizes) == len(self.sources) and (len(self.text) > LARGE_TEXT or sum(sizes) > LARGE_TABLE)
+
+    def order(self) -> Order:
+        """Read the cell and return what is to be launched.
+
+        Raises:
+            UsageError: One line.
+        """
+        session = self.session
+        cell = build(
+            self.text, options=self.options, namespace=self.names, sources=self.sources,
+            base_url=None if session is None else session.home.base_url, first_line=self.first_line, set_by_user=self.line.options,
+        )  # fmt: skip
+        final = Options.of(self.options, **cell.lifted)
+        jar = Jar() if session is None else session.jar
+        items = outfitted(cell.items, final, jar=jar, home=None if session is None else session.home, total=cell.total)
+        plan = Plan(items, final, name=self.line.name, total=cell.total, join=cell.join, notes=cell.notes)
+        return Order(self.line, Call(plan, jar, session), cell.late_notes)
 
 
-def order_steps(  # noqa: PLR0913 - the line, the cell, and what they are filled with
-    line: Line, text: str, *, options: Mapping[str, Any], namespace: Mapping[str, Any], outer: Mapping[str, Any], first_line: int
-) -> Generator[None, None, Order]:
-    """Make an order step by step, so that a big cell does not freeze the kernel.
+def draft(line: Line, text: str, *, namespace: Mapping[str, Any], outer: Mapping[str, Any], first_line: int) -> Draft:
+    """Look up and evaluate what a magic's line names.
 
     Args:
         line: The magic's line, parsed.
         text: The cell without its first line, or the URL of the line magic.
-        options: Defaults that the user set by %config.
         namespace: Variables of the notebook.
         outer: Variables of the function that the magic stands in, if any.
         first_line: Number of the text's first line in the cell.
@@ -71,28 +113,12 @@ def order_steps(  # noqa: PLR0913 - the line, the cell, and what they are filled
     looked_up = {option: _look_up(option, name, names) for option, name in line.lookups.items()}
     session = looked_up.get("session")
     if session is not None and not isinstance(session, Session):
-        raise OptionError(f"--session {line.lookups['session']} is a {type(session).__name__}: give a FastRequests object")
-    base = _under(session, options)
-    base = Options.of(base, **{**fill_options(line.options, names), **looked_up})
+        reason = f"{line.lookups['session']} is a {type(session).__name__}: give a FastRequests object"
+        raise OptionError(f"--session {reason}", option="session", reason=reason)
+    base = Options.of(layered(session, door="magic"), **{**fill_options(line.options, names), **looked_up})
     check_options(base)
     sources = [Source(spec, _evaluate(spec, namespace, outer)) for spec in line.each]
-    base_url = None if session is None else session.home.base_url
-    cell = yield from build_steps(
-        text, options=base, namespace=names, sources=sources, base_url=base_url, first_line=first_line, given=line.options
-    )
-    final = Options.of(base, **cell.lifted)
-    jar = Jar() if session is None else session.jar
-    items = outfitted(cell.items, final, jar=jar, home=None if session is None else session.home, total=cell.total)
-    plan = Plan(items, final, name=line.name, total=cell.total, join=cell.join, notes=cell.notes)
-    return Order(line, Call(plan, jar, session), cell.late_notes)
-
-
-def _under(session: Session | None, defaults: Mapping[str, Any]) -> Options:
-    """Lay the session's options over those of %config."""
-    if session is None:
-        return Options.of(None, **defaults)
-    own = session.defaults
-    return Options.of(own, **{name: value for name, value in defaults.items() if getattr(own, name) == TABLE[name].default})
+    return Draft(line, text, first_line, base, names, tuple(sources), session)
 
 
 def _look_up(option: str, name: str, names: Mapping[str, Any]) -> Any:
@@ -100,7 +126,7 @@ def _look_up(option: str, name: str, names: Mapping[str, Any]) -> Any:
         return names[name]
     if option == "cert":
         return name
-    raise OptionError(f"--{option} {name}: no variable of that name in the notebook")
+    raise OptionError(f"--{option} {name}: no variable of that name in the notebook", option=option)
 
 
 def _evaluate(spec: EachSpec, namespace: Mapping[str, Any], outer: Mapping[str, Any]) -> Any:
@@ -108,4 +134,91 @@ def _evaluate(spec: EachSpec, namespace: Mapping[str, Any], outer: Mapping[str, 
         # What the user wrote as code on the magic's line, as %timeit does; texts of {{ }} are never evaluated.
         return eval(compile(spec.expression.strip(), "<--each>", "eval"), {**namespace, **outer})  # noqa: S307
     except Exception as error:  # noqa: BLE001 - the user's expression may raise anything
-        raise UsageError(one_line(f"--each {spec.text}: {type(error).__name__}: {error}")) from None
+        reason = one_line(f"{spec.text}: {type(error).__name__}: {error}")
+        raise OptionError(f"--each {reason}", option="each", reason=reason) from None
+
+
+def deliver(order: Order, waited: Waited[Run], said: bool, variables: MutableMapping[str, Any]) -> Any:  # noqa: FBT001 - as run_blocking gives it
+    """Assign or return the result of a run that has drained, and print its closing line.
+
+    Args:
+        order: What was asked for.
+        waited: The run.
+        said: Its closing line was shown already.
+        variables: The notebook's.
+
+    Raises:
+        KeyboardInterrupt: The run was interrupted; its finished rows are in the variable.
+        PartialFailureError: More failed than `check` tolerates, or a list was asked for and a request failed.
+        SourceError: A source raised while it was drawn from.
+    """
+    run, name = waited.run, order.line.name
+    frames = run.options.return_type == "dataframe"
+    value = value_of(run)
+    if name is not None:
+        variables[name] = value
+        remember(run, value)
+    _print_end(order, run, value, said=said)
+    if waited.interrupted:
+        raise interruption(where_it_stopped(run, name or "last_run().df"))
+    run.raise_error()
+    try:
+        if frames:
+            check_shape(value, run)
+            check_failures(run)
+        else:
+            value = conclude(run)
+    except RunError as error:
+        line = f"{type(error).__name__}: {error}"
+        # IPython's hook for errors that are one line.
+        error._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]
+        raise
+    if name is None:
+        return value
+    variables[name] = value
+    return None
+
+
+def deliver_preview(order: Order, variables: MutableMapping[str, Any]) -> Any:
+    """Assign or return the frame of a dry run."""
+    frame = preview(order.call.plan)
+    print(preview_line(frame.attrs["fastreq"]["summary"], order.line.name))  # noqa: T201 - a cell's line
+    for note in frame.attrs["fastreq"]["notes"]:
+        print(note)  # noqa: T201
+    return _assigned(order, frame, variables)
+
+
+def deliver_background(order: Order, run: Run, variables: MutableMapping[str, Any]) -> None:
+    """Put the live run into the variable, and show it where widgets are."""
+    name = order.line.name
+    if name is not None:
+        variables[name] = run
+    handle = name or "last_run()"
+    total = run.plan.total
+    count = "requests" if total is None else f"{total:,} request{'' if total == 1 else 's'}"
+    print(f"{name + ': ' if name else ''}{count} in the background; {handle}.progress, {handle}.df, await {handle}")  # noqa: T201
+    if in_kernel() and run.options.progress in ("auto", "panel"):
+
+        def follow(again: Run) -> str:
+            nonlocal run
+            if name is not None and variables.get(name) is run:
+                variables[name] = again
+            run = again
+            return where_all_is(again, f"{handle}.df")
+
+        show_monitor(run, on_retry=follow)
+
+
+def _assigned(order: Order, value: Any, variables: MutableMapping[str, Any]) -> Any:
+    if order.line.name is None:
+        return value
+    variables[order.line.name] = value
+    return None
+
+
+def _print_end(order: Order, run: Run, value: Any, *, said: bool) -> None:
+    if not said:
+        print(run.closing_line())  # noqa: T201 - a cell's closing line
+    attrs = getattr(value, "attrs", {}).get("fastreq", {})
+    for note in dict.fromkeys([*run.summary()["notes"], *attrs.get("notes", ()), *order.late_notes()]):
+        print(note)  # noqa: T201

@@ -29,8 +29,9 @@ class ReturnType(StrEnum):
 
 
 class OptionArguments(TypedDict, total=False):
-    """Name every option a function takes; the meanings stand in `options.TABLE`."""
+    """Every option that a function takes; the meanings stand in `options.TABLE`."""
 
+    # What stands from here to the end mark is made by `make docs`: arguments
     backend: str
     concurrency: int | str
     concurrency_per_host: int | None
@@ -74,10 +75,13 @@ class OptionArguments(TypedDict, total=False):
     dry_run: bool
     select: str | None
     expand: bool | str | None
+    explode: str | Iterable[str]
+    columns: str
     timings: bool
     response_headers: bool
     progress: str
     loop: str
+    # End of what is made.
 
 
 def document_options(function: F) -> F:
@@ -86,7 +90,7 @@ def document_options(function: F) -> F:
     margin = min(len(line) - len(line.lstrip()) for line in (function.__doc__ or "").splitlines()[1:] if line.strip())
     lines = [
         fill(
-            f"{row.name}: {row.help} ({row.allowed}; default {row.default!r}).",
+            f"{row.name}: {row.help} ({row.allowed}; default {row.shown or repr(row.default)}).",
             width=110,
             initial_indent=" " * (margin + 4),
             subsequent_indent=" " * (margin + 8),
@@ -97,8 +101,8 @@ def document_options(function: F) -> F:
     ]
     function.__doc__ = f"{(function.__doc__ or '').rstrip()}\n\n{' ' * margin}Options:\n" + "\n".join(lines) + "\n"
     signature = inspect.signature(function)
-    named = [one for one in signature.parameters.values() if one.kind is not inspect.Parameter.VAR_KEYWORD]
+    named = [parameter for parameter in signature.parameters.values() if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
     rows = [row for row in TABLE.values() if "function" in row.doors]
-    known = [inspect.Parameter(row.name, inspect.Parameter.KEYWORD_ONLY, default=row.default) for row in rows]
+    known = [inspect.Parameter(row.name, inspect.Parameter.KEYWORD_ONLY, default=row.default, annotation=row.takes) for row in rows]
     function.__signature__ = signature.replace(parameters=[*named, *known])  # type: ignore[attr-defined]
     return function

@@ -129,23 +129,36 @@ def strict_bool(value: Any) -> bool:
     raise ValueError
 
 
-def text_value(what: str, *, flag: bool = False) -> Check:
-    """Accept a non-empty text or path; the option `method` takes a token only."""
+def text_value(*, flag: bool = False) -> Check:
+    """Accept a non-empty text or path, or None; with `flag` also True, and False for None."""
 
     def check(value: Any) -> Any:
-        if (value is None and what != "method") or (flag and value is True):
+        if value is None or (flag and value is True):
             return value
         if flag and value is False:
             return None
         if not isinstance(value, (str, Path)) or not str(value).strip() or "\0" in str(value):
             raise ValueError
-        if what == "method":
-            if not _TOKEN.fullmatch(str(value)):
-                raise ValueError
-            return str(value).upper()
         return str(value)
 
     return check
+
+
+def method_value(value: Any) -> str:
+    """Accept a token (RFC 9110, 9.1)."""
+    if not isinstance(value, str) or not _TOKEN.fullmatch(value):
+        raise ValueError
+    return value.upper()
+
+
+def names_value(value: Any) -> tuple[str, ...]:
+    """Accept a name, or several; None means none."""
+    if value is None:
+        return ()
+    names = (value,) if isinstance(value, str) else tuple(value)
+    if isinstance(value, (bytes, Mapping)) or not all(isinstance(name, str) and name for name in names):
+        raise ValueError
+    return tuple(dict.fromkeys(names))
 
 
 def http2_value(value: Any) -> bool | str:
@@ -204,14 +217,14 @@ def auth_value(value: Any) -> Any:
 
 
 def header_pairs(value: Any) -> tuple[tuple[str, str], ...] | None:
-    """Accept a mapping, pairs, or lines "Name: value"; a value of None leaves its name out.
+    """Accept a mapping, pairs, or lines "Name: value"; a value of None leaves its name out, a User-Agent of None is sent as none at all.
 
     Names are tokens, values have no control characters.
     """
     if value is None:
         return None
     items: Any = [value] if isinstance(value, str) else value.items() if isinstance(value, Mapping) else value
-    return tuple(_header(item) for item in items if not (isinstance(item, tuple) and item[1:] == (None,)))
+    return tuple(_header(item) for item in map(_without_none, items) if item is not None)
 
 
 def mapping_value(value: Any) -> Any:
@@ -228,6 +241,13 @@ def callable_value(value: Any) -> Any:
     return value
 
 
+def _without_none(item: Any) -> Any:
+    """Return a header, None where its name is left out; an empty User-Agent is how none at all is asked for."""
+    if not (isinstance(item, tuple) and item[1:] == (None,)):
+        return item
+    return (item[0], "") if str(item[0]).lower() == "user-agent" else None
+
+
 def _header(item: Any) -> tuple[str, str]:
     if isinstance(item, str):
         name, colon, text = item.partition(":")
@@ -235,7 +255,7 @@ def _header(item: Any) -> tuple[str, str]:
             message = "no colon in a header line"
             raise TypeError(message)
         item = (name.strip(), text.strip())
-    name, text = item
+    name, text = (part.decode("latin-1") if isinstance(part, bytes) else part for part in item)
     if not isinstance(name, str) or not _TOKEN.fullmatch(name):
         message = "a header name is not a token"
         raise TypeError(message)

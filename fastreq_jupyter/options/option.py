@@ -2,36 +2,46 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastreq_jupyter.errors import OptionError
+from fastreq_jupyter.options.checks import choice
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["EVERYWHERE", "IN_CELLS", "IN_CODE", "Door", "Option", "refuse_unknown"]
+__all__ = ["EVERYWHERE", "IN_CELLS", "IN_CODE", "IN_MAGICS", "IN_TEXT", "Door", "Option", "option", "refuse_unknown"]
 
 Door = Literal["function", "magic", "panel"]
 EVERYWHERE: frozenset[Door] = frozenset({"function", "magic", "panel"})
 IN_CELLS: frozenset[Door] = frozenset({"magic", "panel"})
+IN_MAGICS: frozenset[Door] = frozenset({"magic"})
 IN_CODE: frozenset[Door] = frozenset({"function"})
+# The panel runs in the background, shows its own progress, and has a button for a dry run.
+IN_TEXT: frozenset[Door] = frozenset({"function", "magic"})
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Option:
-    """Describe one option.
+    """One option.
 
     Attributes:
         name: Function argument; the long flag is the same with hyphens.
         default: Value when nothing is given, already checked.
         check: Turns what a user gave (a value, or the text of a flag) into the normal form; raises ValueError or TypeError.
+        takes: Type of the function argument, as written in an annotation.
         allowed: Range and unit in words, for help and for the error line.
         help: What it does, one line.
+        choices: The words it takes, as texts, where these are few; the panel has a menu of them.
+        examples: Texts that show what it takes; completion offers them.
+        shown: The default in words, where its value does not tell.
+        label: What the panel calls it; its name by default.
         flags: Further flags that take a value.
         switches: Flags without value -> the value they set.
         doors: Where it can be given.
+        lookup: The flag takes the name of a notebook variable.
         secret: Never echo the value.
         metavar: Placeholder of the value in help.
         group: Heading in help and panel.
@@ -40,11 +50,17 @@ class Option:
     name: str
     default: Any
     check: Callable[[Any], Any]
+    takes: str = ""
     allowed: str
     help: str
+    choices: tuple[str, ...] = ()
+    examples: tuple[str, ...] = ()
+    shown: str | None = None
+    label: str = ""
     flags: tuple[str, ...] = ()
     switches: Mapping[str, Any] = field(default_factory=dict)
     doors: frozenset[Door] = EVERYWHERE
+    lookup: bool = False
     secret: bool = False
     metavar: str = "VALUE"
     group: str = "Requests"
@@ -53,6 +69,15 @@ class Option:
     def long_flag(self) -> str:
         """Return the flag named after the option: ``--max-retries``."""
         return "--" + self.name.replace("_", "-")
+
+    @property
+    def default_text(self) -> str:
+        """Return the default as a text, empty where there is none."""
+        return self.shown or ("" if self.default in (None, ()) else str(self.default))
+
+    def named(self, name: str) -> Option:
+        """Return the option with its name."""
+        return replace(self, name=name, label=self.label or name.replace("_", " ").capitalize())
 
     def read(self, value: object) -> Any:
         """Check one value.
@@ -63,14 +88,24 @@ class Option:
         try:
             return self.check(value)
         except (ValueError, TypeError, OverflowError) as error:
-            said = "" if self.secret else f" {_shown(value)}"
-            why = f" ({error})" if isinstance(error, TypeError) and str(error) else ""
-            message = (
-                f"{self.name}={said.strip()} is not possible{why}: give {self.allowed}"
-                if said
-                else (f"{self.name} cannot be read{why}: give {self.allowed}")
-            )
-            raise OptionError(message) from None
+            why = str(error) if isinstance(error, TypeError) else ""
+        told = "cannot be read" if self.secret else f"{_shown(value)} is not possible"
+        message = f"{self.name}{' ' if self.secret else '='}{told}{f' ({why})' if why else ''}: give {self.allowed}"
+        reason = f"{f'{why}: ' if why else ''}give {self.allowed}"
+        raise OptionError(message, option=self.name, value=None if self.secret else value, allowed=self.allowed, reason=reason)
+
+
+def option(default: Any, check: Callable[[Any], Any] | None = None, *, choices: tuple[str, ...] = (), **words: Any) -> Any:
+    """Return the dataclass field of an option.
+
+    Args:
+        default: Value when nothing is given, already checked.
+        check: As `Option`; by default that it is one of `choices`.
+        choices: As `Option`.
+        **words: As `Option`.
+    """
+    row = Option(name="", default=default, check=check or choice(choices), choices=choices, **words)
+    return field(default=default, repr=not row.secret, metadata={"option": row})
 
 
 # Habits of other clients: what was meant, or a sentence where nothing of ours does it.
@@ -88,9 +123,9 @@ _HABITS: Mapping[str, str] = {
 def refuse_unknown(name: str, known: Iterable[str]) -> OptionError:
     """Return the one-line error for an unknown option or flag, naming what was probably meant."""
     if name in _HABITS:
-        return OptionError(f"unknown option {name}: use {_HABITS[name]}")
+        return OptionError(f"unknown option {name}: use {_HABITS[name]}", option=name)
     near = get_close_matches(name, list(known), n=1, cutoff=0.6)
-    return OptionError(f"unknown option {name}" + (f": did you mean {near[0]}?" if near else "; %fastreq --help lists all"))
+    return OptionError(f"unknown option {name}{f': did you mean {near[0]}?' if near else '; %fastreq --help lists all'}", option=name)
 
 
 def _shown(value: object) -> str:

@@ -1,13 +1,13 @@
 """The one table of options.
 
-Every door reads it: function arguments, long and short flags of the magics, ``%config Fastreq.*``, the panel's form,
-``--help`` and the README. An option that is not in `TABLE` does not exist; one that is, works on every backend or is
-refused before the first request.
+Every door reads it: function arguments and their types, long and short flags of the magics, ``%config Fastreq.*``, the
+panel's form, completion, ``--help`` and the README. An option that is not in `TABLE` does not exist; one that is, works on
+every backend or is refused before the first request.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, fields
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastreq_jupyter.errors import OptionError
@@ -17,13 +17,14 @@ from fastreq_jupyter.options.checks import (
     auth_value,
     callable_value,
     cert_value,
-    choice,
     concurrency_value,
     duration_value,
     header_pairs,
     http2_value,
     integer,
     mapping_value,
+    method_value,
+    names_value,
     proxy_value,
     rate_value,
     share_value,
@@ -32,172 +33,256 @@ from fastreq_jupyter.options.checks import (
     text_value,
     verify_value,
 )
-from fastreq_jupyter.options.option import IN_CELLS, IN_CODE, Option, refuse_unknown
+from fastreq_jupyter.options.columns import COLUMN_SETS
+from fastreq_jupyter.options.option import IN_CELLS, IN_CODE, IN_MAGICS, IN_TEXT, Option, option, refuse_unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from fastreq_jupyter.options.quantity import Rate, Share
 
-__all__ = ["TABLE", "Option", "Options", "refuse_unknown"]
+__all__ = ["BACKENDS", "METHODS", "RETURN_TYPES", "TABLE", "Options"]
 
-
-def _option(name: str, default: Any, check: Callable[[Any], Any], allowed: str, help: str, **more: Any) -> Option:  # noqa: A002
-    return Option(name, default, check, allowed, help, **more)
+BACKENDS = ("auto", "curl", "aiohttp", "niquests", "requests")
+RETURN_TYPES = ("dataframe", "json", "text", "content", "response")
+METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
+"""Those that are offered; any token is a method."""
 
 
 # fmt: off
-BACKENDS = ("auto", "curl", "aiohttp", "niquests", "requests")
-RETURN_TYPES = ("dataframe", "json", "text", "content", "response")
-
-_ROWS: tuple[Option, ...] = (
-    _option("backend", "auto", choice(BACKENDS), "auto, curl, aiohttp, niquests or requests",
-            "HTTP library; auto takes the first installed, in this order, that can do what is asked", metavar="NAME", group="Transport"),
-    _option("concurrency", 20, concurrency_value, 'a whole number from 1 to 1000, or "auto"',
-            "requests of this run in flight at once; auto finds, for each host, how many it does well", flags=("-c",), metavar="N", group="Speed"),
-    _option("concurrency_per_host", None, integer(1, CONCURRENCY, none=True), "a whole number from 1 to 1000",
-            "the same for each scheme, host and port", flags=("--per-host",), metavar="N", group="Speed"),
-    _option("rate_limit", None, rate_value, 'requests per second above 0, or "60/min", "1000/h", "5/s"',
-            "attempts started per second, retries included", flags=("-r",), metavar="RATE", group="Speed"),
-    _option("rate_limit_per_host", None, rate_value, 'requests per second above 0, or "60/min", "1000/h", "5/s"',
-            "the same for each host; goes on between cells", flags=("--rate-per-host",), metavar="RATE", group="Speed"),
-    _option("rate_limit_burst", 5, integer(1, 100_000), 'a whole number from 1 (at most N for a rate "N/unit")',
-            "attempts that may start together", flags=("--burst",), metavar="N", group="Speed"),
-    _option("max_retries", 3, integer(0, 20), "a whole number from 0 to 20",
-            "tries after the first one", flags=("--retries",), metavar="N", group="Failures"),
-    _option("retry_unsafe", False, strict_bool, "True or False", "also retry POST and PATCH",
-            switches={"--retry-unsafe": True}, group="Failures"),
-    _option("timeout", None, duration_value(0.001, 86_400, none=True), 'seconds above 0, or "90s", "10min"',
-            "deadline of one whole attempt, 30 s (300 s with save_to)", flags=("-t",), metavar="TIME", group="Failures"),
-    _option("connect_timeout", None, duration_value(0.001, 86_400, none=True), 'seconds above 0, at most timeout, or "5s"',
-            "part of it for name, connection and TLS", metavar="TIME", group="Failures"),
-    _option("deadline", None, duration_value(0.001, 31 * 86_400, none=True), 'seconds above 0, or "90s", "2h"',
-            "deadline of the whole run; what is left gets the error `deadline`", metavar="TIME", group="Failures"),
-    _option("max_failures", None, share_value(words=("none",)), '"10", "5%" or "none"',
-            "stop the run after more failures than this; none also turns off the stop after 20 x 401 or 403",
-            metavar="N", group="Failures"),
-    _option("check", None, share_value(flag=True), 'True, or the share of failures that is tolerated: "5%", "10"',
-            "raise PartialFailureError, after assigning, when more failed", switches={"--check": True},
-            metavar="SHARE", group="Failures"),
-    _option("max_body", 100 * 2**20, size_value(1), 'bytes from 1, or "10MB"',
-            "largest body after decompression", metavar="SIZE", group="Transport"),
-    _option("follow_redirects", True, strict_bool, "True or False", "follow redirects",
-            switches={"--no-redirects": False, "--follow-redirects": True}, group="Transport"),
-    _option("max_redirects", 20, integer(0, 100), "a whole number from 0 to 100",
-            "redirects followed for one attempt", metavar="N", group="Transport"),
-    _option("http2", "auto", http2_value, '"auto", True or False', "HTTP version over TLS; True is refused where it cannot be had",
-            switches={"--http2": True, "--http1": False}, group="Transport"),
-    _option("http3", False, strict_bool, "True or False", "HTTP/3, and nothing else; refused where it cannot be had",
-            switches={"--http3": True}, group="Transport"),
-    _option("verify_ssl", True, verify_value, "True, False or the path of a CA bundle", "verify TLS certificates",
-            flags=("--ca",), switches={"-k": False}, metavar="FILE", group="Transport"),
-    _option("cert", None, cert_value, "a PEM file, or (certificate, key)", "client certificate", metavar="FILE", group="Transport"),
-    _option("proxy", "env", proxy_value, '"env", "none", "http://host:port" or "socks5://host:port" (https, socks4)',
-            "proxy for all requests; env reads HTTP_PROXY and its kin", secret=True, metavar="URL", group="Transport"),
-    _option("auth", None, auth_value, '("user", "password"), a bearer token, or {origin: one of these}',
-            "credentials; the flag takes the name of a notebook variable", secret=True, metavar="NAME"),
-    _option("method", "GET", text_value("method"), "an HTTP method", "method of requests given as a plain URL", flags=("-X",), metavar="METHOD"),
-    _option("headers", None, header_pairs, "a mapping or pairs; the flag takes 'Name: value'",
-            "field lines of requests given as a plain URL", flags=("-H",), secret=True, metavar="LINE"),
-    _option("params", None, mapping_value, "a mapping or pairs", "query of requests given as a plain URL", doors=IN_CODE, secret=True),
-    _option("json", None, anything, "a JSON value", "JSON body of requests given as a plain URL", doors=IN_CODE, secret=True),
-    _option("data", None, anything, "text, bytes, or a mapping (a form)", "body of requests given as a plain URL",
-            flags=("-d",), secret=True, metavar="TEXT"),
-    _option("cookies", None, mapping_value, "a mapping", "cookies for the origins of the given URLs", doors=IN_CODE, secret=True),
-    _option("keys", None, anything, "one label per URL, no two equal", "index of the frame, keys of the dict", doors=IN_CODE),
-    _option("return_type", "dataframe", choice(RETURN_TYPES), "dataframe, json, text, content or response",
-            "what a result is", flags=("--as",), metavar="TYPE", group="Results"),
-    _option("parse_func", None, callable_value, "a plain function of one argument", "applied to each result", metavar="NAME",
-            doors=IN_CODE, group="Results"),
-    _option("return_none_on_failure", False, strict_bool, "True or False", "lists: None in place of an exception", doors=IN_CODE, group="Results"),
-    _option("save_to", None, text_value("save_to"), "a directory, or a template like 'img/{{sku}}.jpg'",
-            "stream good bodies to files", metavar="PATH", group="Results"),
-    _option("skip_existing", False, strict_bool, "True or False", "with save_to: send nothing for files that are there",
-            switches={"--skip-existing": True}, group="Results"),
-    _option("journal", None, text_value("journal"), "a file name", "record answers; a rerun sends only what is missing",
-            metavar="FILE", group="Results"),
-    _option("fresh", False, strict_bool, "True or False", "ignore what the journal holds", switches={"--fresh": True}, group="Results"),
-    _option("max_age", None, duration_value(0, 3650 * 86_400, none=True), 'seconds, or "12h"',
-            "use only answers of the journal younger than this", metavar="TIME", group="Results"),
-    _option("limit", None, integer(0, 10**12, none=True), "a whole number from 0", "only the first N requests", metavar="N"),
-    _option("dedup", False, strict_bool, "True or False", "send equal safe requests once", switches={"--dedup": True}),
-    _option("session", None, anything, "a FastRequests object", "client whose cookies, headers and defaults are used", metavar="NAME"),
-    _option("dry_run", False, strict_bool, "True or False", "show the resolved requests, send nothing", switches={"--dry-run": True}),
-    _option("background", False, strict_bool, "True or False", "go on while other cells run; the name holds the Run",
-            switches={"--background": True}, doors=IN_CELLS),
-    _option("each", (), anything, "a name, or an expression in quotes", "one request per row of a table, Series, list or range",
-            metavar="SOURCE", doors=IN_CELLS),
-    _option("zip", False, strict_bool, "True or False", "several --each in step in place of the product", switches={"--zip": True}, doors=IN_CELLS),
-    _option("select", None, text_value("select"), "a JMESPath expression", "one row per item selected from the body", metavar="EXPR", group="Results"),
-    _option("expand", None, text_value("expand", flag=True), "True or a JMESPath expression", "objects become typed columns",
-            switches={"--expand": True}, metavar="EXPR", group="Results"),
-    _option("timings", False, strict_bool, "True or False", "columns of phases and http_version", switches={"--timings": True}, group="Results"),
-    _option("response_headers", False, strict_bool, "True or False", "column of response headers",
-            switches={"--response-headers": True}, group="Results"),
-    _option("progress", "auto", choice(("auto", "panel", "text", "none")), "auto, panel, text or none",
-            "how progress is shown", metavar="HOW", group="Results"),
-    _option("loop", "auto", choice(("auto", "kernel", "thread")), "auto, kernel or thread",
-            "event loop the run lives on", metavar="WHERE", group="Transport"),
-)
-# fmt: on
-
-TABLE: Mapping[str, Option] = {row.name: row for row in _ROWS}
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """Hold validated options; make one with `Options.of`. Attribute docs are those of `TABLE`."""
+    """Validated options; made by `Options.of`.
 
-    backend: str = "auto"
-    concurrency: int | Literal["auto"] = 20
-    concurrency_per_host: int | None = None
-    rate_limit: Rate | None = None
-    rate_limit_per_host: Rate | None = None
-    rate_limit_burst: int = 5
-    max_retries: int = 3
-    retry_unsafe: bool = False
-    timeout: float | None = None
-    connect_timeout: float | None = None
-    deadline: float | None = None
-    max_failures: Share | Literal["none"] | None = None
-    check: Share | None = None
-    max_body: int = 100 * 2**20
-    follow_redirects: bool = True
-    max_redirects: int = 20
-    http2: bool | Literal["auto"] = "auto"
-    http3: bool = False
-    verify_ssl: bool | str = True
-    cert: str | tuple[str, str] | None = None
-    proxy: str = field(default="env", repr=False)
-    auth: Any = field(default=None, repr=False)
-    method: str = "GET"
-    headers: Any = field(default=None, repr=False)
-    params: Any = field(default=None, repr=False)
-    json: Any = field(default=None, repr=False)
-    data: Any = field(default=None, repr=False)
-    cookies: Any = field(default=None, repr=False)
-    keys: Any = field(default=None, repr=False)
-    return_type: str = "dataframe"
-    parse_func: Callable[[Any], Any] | None = None
-    return_none_on_failure: bool = False
-    save_to: str | None = None
-    skip_existing: bool = False
-    journal: str | None = None
-    fresh: bool = False
-    max_age: float | None = None
-    limit: int | None = None
-    dedup: bool = False
-    session: Any = field(default=None, repr=False)
-    dry_run: bool = False
-    background: bool = False
-    each: tuple[str, ...] = ()
-    zip: bool = False
-    select: str | None = None
-    expand: str | Literal[True] | None = None
-    timings: bool = False
-    response_headers: bool = False
-    progress: str = "auto"
-    loop: str = "auto"
+    Each field but the last carries its `Option`: `TABLE` is made of them.
+
+    Attributes:
+        given: Names that were given, here or in an earlier layer; the others have their default.
+    """
+
+    backend: str = option(
+        "auto", choices=BACKENDS, takes="str", allowed="auto, curl, aiohttp, niquests or requests",
+        help="HTTP library; auto takes the first installed, in this order, that can do what is asked", metavar="NAME", group="Transport",
+    )
+    concurrency: int | Literal["auto"] = option(
+        20, concurrency_value, examples=("20", "auto"), takes="int | str", allowed='a whole number from 1 to 1000, or "auto"',
+        help="requests of this run in flight at once; auto finds, for each host, how many it does well", flags=("-c",), metavar="N",
+        group="Speed",
+    )
+    concurrency_per_host: int | None = option(
+        None, integer(1, CONCURRENCY, none=True), takes="int | None", allowed="a whole number from 1 to 1000",
+        help="the same for each scheme, host and port", flags=("--per-host",), metavar="N", group="Speed",
+    )
+    rate_limit: Rate | None = option(
+        None, rate_value, examples=("10", "60/min", "1000/h"), takes="float | str | None",
+        allowed='requests per second above 0, or "60/min", "1000/h", "5/s"', help="attempts started per second, retries included",
+        flags=("-r",), metavar="RATE", group="Speed",
+    )
+    rate_limit_per_host: Rate | None = option(
+        None, rate_value, examples=("10", "60/min", "1000/h"), takes="float | str | None",
+        allowed='requests per second above 0, or "60/min", "1000/h", "5/s"', help="the same for each host; goes on between cells",
+        flags=("--rate-per-host",), metavar="RATE", group="Speed",
+    )
+    rate_limit_burst: int = option(
+        5, integer(1, 100_000), takes="int", allowed='a whole number from 1 (at most N for a rate "N/unit")',
+        help="attempts that may start together", label="Burst", flags=("--burst",), metavar="N", group="Speed",
+    )
+    max_retries: int = option(
+        3, integer(0, 20), takes="int", allowed="a whole number from 0 to 20", help="tries after the first one", label="Retries",
+        flags=("--retries",), metavar="N", group="Failures",
+    )
+    retry_unsafe: bool = option(
+        False, strict_bool, takes="bool", allowed="True or False", help="also retry POST and PATCH, which may do twice what they do",
+        label="Retry POST and PATCH", switches={"--retry-unsafe": True}, group="Failures",
+    )
+    timeout: float | None = option(
+        None, duration_value(0.001, 86_400, none=True), examples=("90s",), takes="float | str | None",
+        allowed='seconds above 0, or "90s", "10min"', help="deadline of one whole attempt, 30 s (300 s with save_to)", flags=("-t",),
+        metavar="TIME", group="Failures",
+    )
+    connect_timeout: float | None = option(
+        None, duration_value(0.001, 86_400, none=True), examples=("5s",), takes="float | str | None",
+        allowed='seconds above 0, at most timeout, or "5s"', help="part of it for name, connection and TLS", metavar="TIME",
+        group="Failures",
+    )
+    deadline: float | None = option(
+        None, duration_value(0.001, 31 * 86_400, none=True), examples=("10min",), takes="float | str | None",
+        allowed='seconds above 0, or "90s", "2h"', help="deadline of the whole run; what is left gets the error `deadline`",
+        metavar="TIME", group="Failures",
+    )
+    max_failures: Share | Literal["none"] | None = option(
+        None, share_value(words=("none",)), examples=("10", "5%", "none"), takes="int | float | str | None",
+        allowed='"10", "5%" or "none"',
+        help="stop the run after more failures than this; none also turns off the stop after 20 x 401 or 403", metavar="N",
+        group="Failures",
+    )
+    check: Share | None = option(
+        None, share_value(flag=True), examples=("5%",), takes="bool | int | float | str | None",
+        allowed='True, or the share of failures that is tolerated: "5%", "10"',
+        help="raise PartialFailureError, after assigning, when more failed", switches={"--check": True}, metavar="SHARE",
+        group="Failures",
+    )
+    max_body: int = option(
+        100 * 2**20, size_value(1), shown="100 MiB", takes="int | str", allowed='bytes from 1, or "10MB"',
+        help="largest body after decompression", metavar="SIZE", group="Transport",
+    )
+    follow_redirects: bool = option(
+        True, strict_bool, takes="bool", allowed="True or False", help="follow redirects",
+        switches={"--no-redirects": False, "--follow-redirects": True}, group="Transport",
+    )
+    max_redirects: int = option(
+        20, integer(0, 100), takes="int", allowed="a whole number from 0 to 100", help="redirects followed for one attempt", metavar="N",
+        group="Transport",
+    )
+    http2: bool | Literal["auto"] = option(
+        "auto", http2_value, choices=("auto", "True", "False"), takes="bool | str", allowed='"auto", True or False',
+        help="HTTP version over TLS; True is refused where it cannot be had", label="HTTP/2",
+        switches={"--http2": True, "--http1": False}, group="Transport",
+    )
+    http3: bool = option(
+        False, strict_bool, takes="bool", allowed="True or False", help="HTTP/3, and nothing else; refused where it cannot be had",
+        label="HTTP/3", switches={"--http3": True}, group="Transport",
+    )
+    verify_ssl: bool | str = option(
+        True, verify_value, choices=("True", "False"), takes="bool | str | Path", allowed="True, False or the path of a CA bundle",
+        help="verify TLS certificates", label="Verify TLS", flags=("--ca",), switches={"-k": False}, metavar="FILE", group="Transport",
+    )
+    cert: str | tuple[str, str] | None = option(
+        None, cert_value, examples=("client.pem",), takes="str | tuple[str, str] | None", allowed="a PEM file, or (certificate, key)",
+        help="client certificate", label="Client certificate", lookup=True, metavar="FILE", group="Transport",
+    )
+    proxy: str = option(
+        "env", proxy_value, examples=("env", "none"), takes="str | None",
+        allowed='"env", "none", "http://host:port" or "socks5://host:port" (https, socks4)',
+        help="proxy for all requests; env reads HTTP_PROXY and its kin", secret=True, metavar="URL", group="Transport",
+    )
+    auth: Any = option(
+        None, auth_value, takes="str | tuple[str, str] | Mapping[str, str | tuple[str, str]] | None",
+        allowed='("user", "password"), a bearer token, or {origin: one of these}',
+        help="credentials; the flag takes the name of a notebook variable", lookup=True, secret=True, metavar="NAME",
+    )
+    method: str = option(
+        "GET", method_value, choices=METHODS, takes="str", allowed="an HTTP method",
+        help="method of requests given as a plain URL", flags=("-X",), metavar="METHOD",
+    )
+    headers: Any = option(
+        None, header_pairs, takes="Mapping[str, str] | Iterable[tuple[str, str]] | None",
+        allowed="a mapping or pairs; the flag takes 'Name: value'", help="field lines of requests given as a plain URL", flags=("-H",),
+        secret=True, metavar="LINE",
+    )
+    params: Any = option(
+        None, mapping_value, takes="Mapping[str, Any] | Iterable[tuple[str, Any]] | None", allowed="a mapping or pairs",
+        help="query of requests given as a plain URL", doors=IN_CODE, secret=True,
+    )
+    json: Any = option(
+        None, anything, takes="Any", allowed="a JSON value", help="JSON body of requests given as a plain URL", doors=IN_CODE,
+        secret=True,
+    )
+    data: Any = option(
+        None, anything, takes="Any", allowed="text, bytes, or a mapping (a form)", help="body of requests given as a plain URL",
+        label="Body", flags=("-d",), secret=True, metavar="TEXT",
+    )
+    cookies: Any = option(
+        None, mapping_value, takes="Mapping[str, str] | None", allowed="a mapping", help="cookies for the origins of the given URLs",
+        doors=IN_CODE, secret=True,
+    )
+    keys: Any = option(
+        None, anything, takes="Iterable[Any] | None", allowed="one label per URL, no two equal",
+        help="index of the frame, keys of the dict", doors=IN_CODE, secret=True,
+    )
+    return_type: str = option(
+        "dataframe", choices=RETURN_TYPES, takes="str", allowed="dataframe, json, text, content or response", help="what a result is",
+        flags=("--as",), metavar="TYPE", group="Results",
+    )
+    parse_func: Callable[[Any], Any] | None = option(
+        None, callable_value, takes="Callable[[Any], Any] | None", allowed="a plain function of one argument",
+        help="applied to each result", doors=IN_CODE, metavar="NAME", group="Results",
+    )
+    return_none_on_failure: bool = option(
+        False, strict_bool, takes="bool", allowed="True or False", help="lists: None in place of an exception", doors=IN_CODE,
+        group="Results",
+    )
+    save_to: str | None = option(
+        None, text_value(), examples=("img/{{sku}}.jpg",), takes="str | Path | None",
+        allowed="a directory, or a template like 'img/{{sku}}.jpg'", help="stream good bodies to files", metavar="PATH", group="Results",
+    )
+    skip_existing: bool = option(
+        False, strict_bool, takes="bool", allowed="True or False", help="with save_to: send nothing for files that are there",
+        switches={"--skip-existing": True}, group="Results",
+    )
+    journal: str | None = option(
+        None, text_value(), examples=("runs.db",), takes="str | Path | None", allowed="a file name",
+        help="record answers; a rerun sends only what is missing", metavar="FILE", group="Results",
+    )
+    fresh: bool = option(
+        False, strict_bool, takes="bool", allowed="True or False", help="ignore what the journal holds", switches={"--fresh": True},
+        group="Results",
+    )
+    max_age: float | None = option(
+        None, duration_value(0, 3650 * 86_400, none=True), examples=("12h",), takes="float | str | None", allowed='seconds, or "12h"',
+        help="use only answers of the journal younger than this", metavar="TIME", group="Results",
+    )
+    limit: int | None = option(
+        None, integer(0, 10**12, none=True), examples=("5",), takes="int | None", allowed="a whole number from 0",
+        help="only the first N requests", metavar="N",
+    )
+    dedup: bool = option(
+        False, strict_bool, takes="bool", allowed="True or False", help="send equal safe requests once; each row gets the answer", switches={"--dedup": True},
+    )
+    session: Any = option(
+        None, anything, takes="Any", allowed="a FastRequests object", help="client whose cookies, headers and defaults are used",
+        lookup=True, secret=True, metavar="NAME",
+    )
+    dry_run: bool = option(
+        False, strict_bool, takes="bool", allowed="True or False", help="show the resolved requests, send nothing",
+        switches={"--dry-run": True}, doors=IN_TEXT,
+    )
+    background: bool = option(
+        False, strict_bool, allowed="True or False", help="go on while other cells run; the name holds the Run",
+        switches={"--background": True}, doors=IN_MAGICS,
+    )
+    each: tuple[str, ...] = option(
+        (), anything, examples=("orders.head(10)",), allowed="a name, or an expression in quotes",
+        help="one request per row of a table, Series, list or range", doors=IN_CELLS, metavar="SOURCE",
+    )
+    zip: bool = option(
+        False, strict_bool, allowed="True or False", help="several --each in step in place of the product", switches={"--zip": True},
+        doors=IN_CELLS,
+    )
+    select: str | None = option(
+        None, text_value(), examples=("items[*].id",), takes="str | None", allowed="a JMESPath expression",
+        help="one row per item selected from the body", metavar="EXPR", group="Results",
+    )
+    expand: str | Literal[True] | None = option(
+        None, text_value(flag=True), examples=("True",), takes="bool | str | None", allowed="True or a JMESPath expression",
+        help="objects become typed columns", switches={"--expand": True}, metavar="EXPR", group="Results",
+    )
+    explode: tuple[str, ...] = option(
+        (), names_value, examples=("items",), takes="str | Iterable[str]", allowed="the name of a column of lists, or several",
+        help="with expand: a row per item of these columns; several of equal lengths go in step", metavar="COLUMN", group="Results",
+    )
+    columns: str = option(
+        "short", choices=tuple(COLUMN_SETS), takes="str", allowed="data, short or all",
+        help="columns of how it went: error alone; status, error, elapsed, attempts and url; or all", metavar="SET", group="Results",
+    )
+    timings: bool = option(
+        False, strict_bool, takes="bool", allowed="True or False", help="columns of phases and http_version",
+        switches={"--timings": True}, group="Results",
+    )
+    response_headers: bool = option(
+        False, strict_bool, takes="bool", allowed="True or False", help="column of response headers",
+        switches={"--response-headers": True}, group="Results",
+    )
+    progress: str = option(
+        "auto", choices=("auto", "panel", "text", "none"), takes="str", allowed="auto, panel, text or none",
+        help="how progress is shown", doors=IN_TEXT, metavar="HOW", group="Results",
+    )
+    loop: str = option(
+        "auto", choices=("auto", "kernel", "thread"), takes="str", allowed="auto, kernel or thread", help="event loop the run lives on",
+        doors=IN_TEXT, metavar="WHERE", group="Transport",
+    )
+    # fmt: on
+    given: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
 
     @classmethod
     def of(cls, base: Options | None = None, /, **given: Any) -> Options:
@@ -207,13 +292,22 @@ class Options:
             OptionError: One line: an unknown name (with the nearest known one), a wrong value (with its range),
                 or two options that exclude each other.
         """
-        checked = {name: _lookup(name).read(value) for name, value in given.items()}
-        kept = {} if base is None else {f.name: getattr(base, f.name) for f in fields(cls)}
-        options = cls(**{**kept, **checked})
-        if "rate_limit_burst" not in given:
-            options = replace(options, rate_limit_burst=_fitting_burst(options))
+        values = {} if base is None else {name: getattr(base, name) for name in TABLE}
+        values |= {name: _lookup(name).read(value) for name, value in given.items()}
+        names = frozenset(given) if base is None else base.given | given.keys()
+        if "rate_limit_burst" not in names:
+            values["rate_limit_burst"] = _fitting_burst(values)
+        options = cls(**values, given=names)
         _check_together(options)
         return options
+
+    def over(self, base: Options) -> Options:
+        """Return `base` with what was given here laid over it.
+
+        Raises:
+            OptionError: Two options exclude each other.
+        """
+        return Options.of(base, **{name: getattr(self, name) for name in self.given})
 
     @property
     def attempt_timeout(self) -> float:
@@ -223,33 +317,35 @@ class Options:
         return 30.0 if self.save_to is None else 300.0
 
 
-def _fitting_burst(options: Options) -> int:
-    """Return the burst, made to fit "N/unit" where the user did not set it beside the rate."""
-    rates = [rate for rate in (options.rate_limit, options.rate_limit_per_host) if rate is not None and rate.whole]
+TABLE: Mapping[str, Option] = {one.name: one.metadata["option"].named(one.name) for one in fields(Options) if "option" in one.metadata}
+
+
+def _fitting_burst(values: Mapping[str, Any]) -> int:
+    """Return the burst, made to fit "N/unit", where the user did not set it."""
+    rates = [rate for name in ("rate_limit", "rate_limit_per_host") if (rate := values.get(name)) is not None and rate.whole]
     # A window holds what starts together and what comes after: a large burst would leave little for the rest of it.
-    return min([options.rate_limit_burst, *(max(1, int(rate.count) // 10) for rate in rates)])
+    return min([int(TABLE["rate_limit_burst"].default), *(max(1, int(rate.count) // 10) for rate in rates)])
 
 
 def _check_together(options: Options) -> None:
     for name in ("rate_limit", "rate_limit_per_host"):
         rate = getattr(options, name)
         if rate is not None and rate.whole and options.rate_limit_burst > rate.count:
-            message = f"rate_limit_burst={options.rate_limit_burst} is not possible with {name} {rate}: give at most {rate.count:g}"
-            raise OptionError(message)
+            burst, reason = options.rate_limit_burst, f"not possible with {name} {rate}: give at most {rate.count:g}"
+            raise OptionError(f"rate_limit_burst={burst} is {reason}", option="rate_limit_burst", value=burst, reason=reason)
     if options.connect_timeout is not None and options.connect_timeout > options.attempt_timeout:
-        message = f"connect_timeout={options.connect_timeout:g} is not possible: give at most timeout, {options.attempt_timeout:g} s"
-        raise OptionError(message)
+        reason = f"give at most timeout, {options.attempt_timeout:g} s"
+        message = f"connect_timeout={options.connect_timeout:g} is not possible: {reason}"
+        raise OptionError(message, option="connect_timeout", value=options.connect_timeout, reason=reason)
     if options.http3 and options.http2 is True:
-        message = "http2=True and http3=True exclude each other: give one of them"
-        raise OptionError(message)
-    bodies = [name for name in ("json", "data") if getattr(options, name) is not None]
-    if len(bodies) > 1:
-        message = "json and data exclude each other: give one of them"
-        raise OptionError(message)
-    for name, needed in (("skip_existing", "save_to"), ("fresh", "journal"), ("max_age", "journal")):
-        if getattr(options, name) not in (False, None) and getattr(options, needed) is None:
-            message = f"{name} needs {needed}"
-            raise OptionError(message)
+        reason = "http2=True and http3=True exclude each other: give one of them"
+        raise OptionError(reason, option="http3", reason=reason)
+    if options.json is not None and options.data is not None:
+        reason = "json and data exclude each other: give one of them"
+        raise OptionError(reason, option="data", reason=reason)
+    for name, needed in (("skip_existing", "save_to"), ("fresh", "journal"), ("max_age", "journal"), ("explode", "expand")):
+        if getattr(options, name) not in (False, None, ()) and getattr(options, needed) is None:
+            raise OptionError(f"{name} needs {needed}", option=name, reason=f"needs {needed}")
 
 
 def _lookup(name: str) -> Option:

@@ -1,1 +1,9 @@
-"""A run as a waterfall, without a browser."""
+"""A run as a waterfall, drawn without a browser."""
+
+from __future__ import annotations
+
+from fastreq_jupyter.picture.figure import Waterfall
+from fastreq_jupyter.picture.layout import ROW, lay_out, show_ms, shown_detail, shown_url
+from fastreq_jupyter.picture.svg import FAILED, draw_svg
+
+__all__ = ["FAILED", "ROW", "Waterfall", "draw_svg", "lay_out", "show_ms", "shown_detail", "shown_url"]

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from fastreq_jupyter.picture.waterfall import Label, Layout, Rect
+    from fastreq_jupyter.picture.layout import Label, Layout, Rect
 
-__all__ = ["COLOURS", "FAILED", "svg"]
+__all__ = ["COLOURS", "FAILED", "draw_svg"]
 
 COLOURS = {
     "queued": "#9aa3ad",
@@ -36,7 +36,7 @@ _TONES = {"text": "", "dim": ' fill-opacity=".66"', "strong": ' font-weight="600
 _PLAIN_TONES = _TONES | {"dim": ""}
 
 
-def svg(picture: Layout, *, alone: bool = False, tips: bool = True, ink: str = "currentColor") -> str:
+def draw_svg(picture: Layout, *, alone: bool = False, tips: bool = True, ink: str = "currentColor") -> str:
     """Return the picture as SVG.
 
     Args:

@@ -233,10 +233,8 @@ class Adaptive:
             self._hold -= 1
             self.reason = self._sign
             return False
-        if self._doubling:
-            wanted = 2 * limit
-        else:
-            wanted = limit + (max(1, limit // _STEP) if refused_at is None else 1)
+        more = max(1, limit // _STEP) if refused_at is None else 1
+        wanted = 2 * limit if self._doubling else limit + more
         self._grown_from = window
         return self._set(min(wanted, MOST), f"more is tried, {limit} gave {min(window.pace):.0f}/s", now)
 

@@ -8,9 +8,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from faultserver.faults import FAULTS, GROUPS
-from faultserver.measure import measure
-from faultserver.server import FaultServer
 
 from fastreq_jupyter.backends.base import SessionKey, open_backend
 from fastreq_jupyter.backends.wire import MAX_INTERIM
@@ -18,21 +15,6 @@ from fastreq_jupyter.errors import OptionError
 from fastreq_jupyter.timing import Timing
 
 aiohttp = pytest.importorskip("aiohttp")
-# Subject, cases, effect, reason: what belongs in the list of differences between the backends.
-DIFFERENCES = (
-    (
-        "SOCKS proxies",
-        tuple(name for name in FAULTS if name.startswith("socks5 proxy")),
-        "refused before anything is sent, in one line that names curl",
-        "aiohttp speaks no SOCKS",
-    ),
-    (
-        "Header text beyond ASCII",
-        ("M\xfcller",),
-        "sent where its latin-1 bytes are UTF-8 as well, else the row has the error `invalid value`",
-        "aiohttp writes header text as UTF-8",
-    ),
-)
 SOURCE = Path(__file__).parents[2] / "fastreq_jupyter" / "backends" / "aiohttp.py"
 
 
@@ -53,7 +35,7 @@ def test_only_a_kept_connection_that_ended_in_silence_is_stale(wire, method, kep
         async with wire.listening(dying) as server, wire.session("aiohttp") as backend:
             if kept:
                 await wire.fetch(backend, server.url + "/warm")
-            error = await wire.failure(backend, server.url + "/die", method=method)
+            error = await wire.refusal(backend, wire.exchange(server.url + "/die", method))
             assert (error.kind, error.sent, error.stale) == ("connect", True, kept)
             assert len([request for request in server.arrived if b"/die" in request.line]) == 1
 
@@ -271,15 +253,6 @@ def test_header_bytes_that_are_no_utf_8_are_refused_unsent(wire):
             assert "use backend curl" in error.detail
 
     wire.run(scenario())
-
-
-@pytest.mark.slow
-def test_faults_behind_a_socks_proxy_are_refused_and_no_other():
-    with FaultServer() as server:
-        findings, _ = measure("aiohttp", GROUPS["proxies"].values(), server)
-    assert {(finding.fault.name, finding.verdict) for finding in findings if finding.verdict != "right"} == {
-        (case, "refused") for case in DIFFERENCES[0][1]
-    }
 
 
 @pytest.mark.parametrize("key", [{"proxy": "socks5://user:s3cr3t@127.0.0.1:1"}, {"http2": True}, {"http3": True}])

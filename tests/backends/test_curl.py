@@ -3,6 +3,7 @@
 import asyncio
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -386,5 +387,55 @@ def test_connect_timeout_ends_a_handshake_that_hangs(wire, name):
                 await asyncio.wait_for(backend.send(Exchange("GET", target, (), connect_timeout=0.2), Timing()), 20)
             assert (caught.value.kind, caught.value.sent) == ("timeout", False)
         listener.close()
+
+    wire.run(scenario())
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
+def test_connection_that_a_forked_child_holds_open_does_not_keep_the_loop_busy(wire, name):
+    """The kernel tells of a connection that is closed here, as long as somebody else has it open."""
+
+    async def scenario():
+        gate = asyncio.Event()
+
+        async def ending(request, writer):
+            writer.write(wire.OK)
+            await writer.drain()
+            if b"/last" not in request.line:
+                await gate.wait()
+            return False
+
+        async with wire.listening(ending) as server, wire.session(name) as backend:
+            descriptors = []
+            watch = backend._drive._watch_epoll
+            backend._multi.setopt(pycurl.M_SOCKETFUNCTION, lambda *told: (descriptors.append(told[1]), watch(*told))[1])
+            stream = await backend.send(wire.exchange(server.url), Timing())
+            descriptor = descriptors[-1]
+            await wire.read_all(stream)
+            child = os.fork()
+            if child == 0:
+                signal.pause()
+                os._exit(0)
+            try:
+                # As libcurl does with an idle connection that is one too many.
+                os.close(descriptor)
+                gate.set()
+                await wire.until(lambda: server.open == 0)
+                await asyncio.sleep(0.1)
+                polls = 0
+                poll = backend._drive._poll
+
+                def counted():
+                    nonlocal polls
+                    polls += 1
+                    poll()
+
+                loop = asyncio.get_running_loop()
+                loop.add_reader(backend._drive._epoll.fileno(), counted)
+                await asyncio.sleep(0.3)
+                assert polls <= 3
+            finally:
+                os.kill(child, signal.SIGKILL)
+                await asyncio.to_thread(os.waitpid, child, 0)
 
     wire.run(scenario())

@@ -9,28 +9,6 @@ from fastreq_jupyter.backends.base import SessionKey, open_backend
 from fastreq_jupyter.errors import OptionError
 from fastreq_jupyter.timing import Timing
 
-# Subject, cases, effect, reason: what belongs in the list of differences between the backends.
-_BESIDE = "urllib3-future, which niquests brings and requests then runs on, does not hand it on"
-_HEADS = (
-    "Head of an answer",
-    ("An own reason", "HTTP/1.0", "order of different names"),
-    "the usual reason phrase of its status, version 1.1 for 1.0, lines of equal names together",
-    _BESIDE,
-)
-_ENDS = (
-    "Connections that end early",
-    ("resets in a close-delimited body",),
-    "a body without length that a reset cuts is taken for whole",
-    "urllib3-future takes a reset for the end of the stream",
-)
-_PARTS = (
-    "Heads that break off",
-    ("speaks ssh", "closes in mid head", "closes after the status line", "answers as HTTP/0.9"),
-    "the error is `connect` instead of `protocol`",
-    _BESIDE,
-)
-DIFFERENCES = {"niquests": (_HEADS, _ENDS, _PARTS), "requests": (_HEADS, _ENDS, _PARTS)}
-
 
 @pytest.fixture(params=["niquests", "requests"])
 def name(request):

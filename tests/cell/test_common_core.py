@@ -115,7 +115,7 @@ def test_jetbrains_file():
     get, host, form, upload = items(JETBRAINS)
     assert get.url == "http://example.com:8080/api/html/get?id=123&value=content"
     assert host.url == "http://example.com/api/get"
-    assert form.content == b"id = 999&value = content"
+    assert form.content == b"id=999&value=content"
     assert upload.content == b'--abcd\r\nContent-Disposition: form-data; name="text"\r\n\r\nText\r\n--abcd--\r\n'
 
 

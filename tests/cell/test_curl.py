@@ -89,9 +89,9 @@ def test_double_quotes_as_documents_write_them():
         ("--data @{file}", b"xy", FORM[1]),
         ("--data-binary @{file}", b"x\r\ny", FORM[1]),
         ("--data-raw @{file}", b"@{file}", FORM[1]),
-        ("--data-urlencode 'a=b c&d'", b"a=b%20c%26d", FORM[1]),
-        ("--data-urlencode '=b c'", b"b%20c", FORM[1]),
-        ("--data-urlencode 'b c'", b"b%20c", FORM[1]),
+        ("--data-urlencode 'a=b c&d'", b"a=b+c%26d", FORM[1]),
+        ("--data-urlencode '=b c'", b"b+c", FORM[1]),
+        ("--data-urlencode 'b c'", b"b+c", FORM[1]),
         ("--data-urlencode a@{file}", b"a=x%0D%0Ay", FORM[1]),
         ("--data-urlencode @{file}", b"x%0D%0Ay", FORM[1]),
         ("--json '{{\"a\":1}}'", b'{"a":1}', "application/json"),
@@ -116,12 +116,12 @@ def test_json_accepts_json():
 
 def test_get_puts_data_into_the_query():
     request = one("curl -G http://h/x -d a=1 --data-urlencode 'q=b c'")
-    assert (request.method, request.url, request.content) == ("GET", "http://h/x?a=1&q=b%20c", None)
+    assert (request.method, request.url, request.content) == ("GET", "http://h/x?a=1&q=b+c", None)
     assert one("curl -G 'http://h/x?z=0' -d a=1").url == "http://h/x?z=0&a=1"
 
 
 def test_url_query_adds_to_the_query():
-    assert one("curl 'http://h/x?z=0' --url-query 'q=b c'").url == "http://h/x?z=0&q=b%20c"
+    assert one("curl 'http://h/x?z=0' --url-query 'q=b c'").url == "http://h/x?z=0&q=b+c"
 
 
 def test_forms_with_files(tmp_path):
@@ -208,7 +208,7 @@ def test_several_urls_and_next():
 
 
 def test_placeholders_in_a_command():
-    request = one("curl 'http://h/{{ id }}' -H 'Authorization: Bearer {{$env TOKEN}}' --data-urlencode 'q={{q}}' -u {{u}}:{{p}}",
+    request = one("curl 'http://h/{{ id }}' -H 'X-Token: {{$env TOKEN}}' --data-urlencode 'q={{q}}' -u {{u}}:{{p}}",
                   namespace={"id": "a/b", "q": "1&2", "u": "ada", "p": "pw"})  # fmt: skip
     assert request.url == "http://h/a%2Fb"
     assert request.content == b"q=1%262"
@@ -231,33 +231,37 @@ def test_a_command_can_be_named():
         ("curl http://h/ -?", "unknown curl option -?"),
         ("curl http://h/ -sW", "unknown curl option -W"),
         ("curl http://h/ -X", "needs a value"),
-        ("curl http://h/ -o f", "save-to"),
-        ("curl http://h/ -T f", "PUT"),
-        ("curl http://h/ -c jar", "session"),
-        ("curl http://h/ -b cookies.txt", "file"),
         ("curl http://h/ -u ada", "password"),
         ("curl http://h/ --digest -u a:b", "Basic"),
         ("curl http://h/ -n", "netrc"),
         ("curl http://h/ --resolve a:1:2", "resolve"),
-        ("curl http://h/ -4", "address"),
-        ("curl http://h/ -w x", "columns"),
         ("curl http://h/ --http3", "HTTP/2"),
-        ("curl http://h/ -H 'User-Agent:'", "take away"),
+        ("curl http://h/ -H 'Host:'", "take away"),
         ("curl http://h/ -H nonsense", "no header"),
         ("curl http://h/ -H @file", "file"),
         ("curl http://h/ -d a -F b=c", "exclude"),
         ("curl http://h/ -F b", "name=value"),
+        ("curl http://h/ -r 1-2 -d a", "Content-Range"),
         ("curl http://h/ -d @/nothing/here", "cannot read"),
         ("curl http://h/ -d @-", "standard input"),
-        ("curl http://h/ | jq .", "the shell's"),
-        ("curl http://h/ > out", "the shell's"),
+        ("curl http://h/ || curl http://h/2", "the shell's"),
+        ("curl http://h/ < in", "-d @file"),
+        ("curl http://h/ -d @- <<EOF", "here-document"),
+        ("curl http://h/; rm x", "rm' is a command"),
+        ("curl http://h/;a=1", "; ends the command"),
         ("curl http://h/?a=1&b=2", "quote the URL"),
         ("curl http://h/ -H 'A: b", "not closed"),
-        ('curl http://h/ -H "A: $TOKEN"', "{{$env TOKEN}}"),
-        ("curl http://h/$ID", "{{$env ID}}"),
+        ('curl http://h/ -H "A: $NOPE"', "not set in the environment"),
+        ('curl http://h/ -d "${A:-b}"', "worked out by a shell"),
+        ('curl http://h/ -d "costs $5"', "worked out by a shell"),
+        ("curl http://h/ \u2013H 'A: b'", "typographic dash"),
+        ("curl http://h/x\u00a0-s", "no-break space"),
+        ("curl -Uri http://h/ -Method POST", "PowerShell"),
+        ("curl http://h/ -F 'a=b;c=d'", "is not supported"),
+        ("curl http://h/ -F a=b -H 'Content-Type: multipart/form-data; boundary=x'", "take this header out"),
         ('curl http://h/ -d "$(date)"', "runs a command"),
         ("curl ftp://h/", "only http"),
-        ("curl h.example/x", "http:// or https://"),
+        ("curl http://h/ is down", "http:// or https://"),
         ("curl http://h/ `\n -H 'A: b'", "PowerShell"),
         ("curl http://h/ \\ \n  -H 'A: b'", "blank behind the \\"),
         ("curl \u2018http://h/\u2019 -H \u2018A: b\u2019", "line 1, column 6: \u2018 is a typographic quote: write '"),
@@ -274,3 +278,95 @@ def test_the_place_of_an_error_is_that_of_the_word():
     assert (error.line, error.column) == (3, 3)
     error = refused("curl 'http://h/{{nope}}'")
     assert (error.line, error.column) == (1, 16)
+
+
+def test_quotes_of_windows_are_doubled():
+    assert one('curl "http://h/x" ^\n  -H "Accept: a/b" ^\n  --data-raw "{""a"":""b c""}"').content == b'{"a":"b c"}'
+    assert one('curl "http://h/x" -H "Accept: a/b" --data "{""a"":1}"').content == b'{"a":1}'
+    assert one('curl ^"http://h/x^" ^\n  -d """a""" -H ""').content == b'"a"'
+
+
+def test_quotes_put_together_in_a_shell_stay_so():
+    assert one('curl http://h/ -d "" -H "A: b" -H "B: c""d"').headers[1] == ("B", "cd")
+
+
+def test_powershells_escaped_quotes_are_quotes():
+    assert one("curl.exe http://h/ -d '{\\\"a\\\": 1}'").content == b'{"a": 1}'
+
+
+def test_commands_of_cmd_are_joined():
+    text = 'curl ^"http://h/1?a=1^&b=2^" ^\n  -H ^"A: b^" &\ncurl ^"http://h/2^" & curl "http://h/3"'
+    assert urls(text) == ["http://h/1?a=1&b=2", "http://h/2", "http://h/3"]
+
+
+def test_what_prints_a_line_end_is_no_request():
+    assert urls("curl http://h/1; echo\ncurl http://h/2 && echo 'done; all' # yes") == ["http://h/1", "http://h/2"]
+
+
+def test_variables_of_cmd():
+    request = one('curl "http://h/%USER%?a=%20%41%USER" ^\n -H "A: %TOKEN%" ^\n -d "%AB%" -d ^"^%^TOKEN^%^"')
+    assert request.url == "http://h/ada?a=%20%41%USER"
+    assert request.header("a") == "s3cret-token"
+    assert request.content == b"%AB%&%TOKEN%"
+    assert "s3cret-token" in request.secrets
+
+
+def test_a_variable_of_the_shell_goes_in_as_it_stands_and_is_a_secret():
+    request = one('curl "$BASE/x?a=$Q" --json "{\\"a\\": $J, \\"b\\": \\"$TOKEN\\", \\"c\\": {{row}}}"', environ={
+        "BASE": "http://h/a/b", "Q": "1&b=2", "J": '{"x": [1]}', "TOKEN": 'a"b'}, namespace={"row": 'q"'})  # fmt: skip
+    assert request.url == "http://h/a/b/x?a=1&b=2"
+    assert request.content == b'{"a": {"x": [1]}, "b": "a"b", "c": "q\\""}'
+    assert {"http://h/a/b", "1&b=2", 'a"b'} <= request.secrets
+
+
+def test_the_notebooks_variable_is_not_the_shells():
+    assert "{{token}}" in str(refused('curl http://h/ -H "A: $token"', namespace={"token": "x"}))
+
+
+@pytest.mark.parametrize(
+    ("command", "note"),
+    [
+        ("curl http://h/ | jq '.items[]' # all", "line 1: | jq '.items[]' is left out: --select EXPR chooses from the body"),
+        ("curl http://h/ -s | grep -c '|;'; echo", "line 1: | grep -c '|;' is left out: --select EXPR chooses from the body"),
+        ("\ncurl http://h/ -o out.json", "line 2: curl's --output is left out: --save-to DIR keeps bodies as files"),
+        ("curl http://h/ >out.json 2>&1", "line 1: >out.json is left out: --save-to DIR keeps bodies as files"),
+        ("curl http://h/ -w '%{http_code}'", "line 1: curl's --write-out is left out: status and times are columns of the frame"),
+        ("curl http://h/ -c jar -b a=1", "line 1: curl's --cookie-jar is left out: --session keeps cookies"),
+    ],
+)
+def test_what_is_left_out_is_told(command, note):
+    assert plan(command).notes == (note,)
+
+
+@pytest.mark.parametrize(
+    "rest", ["| jq .", "| jq -r '.'", "| python3 -m json.tool", "| cat", "-o /dev/null", "> /dev/null", "2>&1", "-D -", "-s", "--http2"]
+)
+def test_what_only_shows_an_answer_is_not_worth_a_line(rest):
+    made = plan(f"curl http://h/ {rest}")
+    assert (made.notes, made.lifted, made.total) == ((), {}, 1)
+
+
+def test_a_certificate_and_its_key_are_lifted(tmp_path):
+    for name in ("c.pem", "k.pem"):
+        (tmp_path / name).touch()
+    lifted = plan(f"curl https://h/ --cert {tmp_path}/c.pem --key {tmp_path}/k.pem").lifted
+    assert lifted == {"cert": (f"{tmp_path}/c.pem", f"{tmp_path}/k.pem")}
+
+
+def test_a_content_type_of_a_form_keeps_its_name_and_gets_the_boundary():
+    kind = one("curl http://h/ -H 'content-type: multipart/mixed' -F a=b").headers
+    assert [name for name, _ in kind] == ["content-type"]
+    assert kind[0][1].startswith("multipart/mixed; boundary=----")
+
+
+def test_cookies_of_a_file_go_to_their_hosts(tmp_path):
+    jar = tmp_path / "jar"
+    jar.write_text(".example.com\tTRUE\t/\tTRUE\t0\ta\t1\n")
+    requests = items(f"curl -b {jar} https://www.example.com/ http://example.com/ https://an-example.com/ https://EXAMPLE.com/x")
+    assert [request.header("cookie") for request in requests] == ["a=1", None, None, "a=1"]
+    assert plan("curl http://h/ -b gone.txt").notes == ("line 1: there is no cookie file gone.txt: none of its cookies are sent",)
+    # curl sends two fields here, which RFC 6265 forbids.
+    assert one(f"curl -b {jar} https://www.example.com/ -H 'cookie: b=2'").headers == (("Cookie", "a=1; b=2"),)
+    jar.write_text("nonsense\n")
+    assert "no cookie file" in str(refused(f"curl http://h/ -b {jar}"))
+    assert "-b" in str(refused(f"curl {{{{u}}}}/x -b {jar}", namespace={"u": "http://h"}))

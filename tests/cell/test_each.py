@@ -220,7 +220,7 @@ def test_an_empty_source_sends_nothing():
 def test_a_clashing_input_column_gets_in_with_a_line_saying_so():
     made = plan("{{url}}", each=[("t", pd.DataFrame({"url": ["http://h/1"], "x": [1]}))])
     assert "url_in" in made.notes[0]
-    assert list(framed(made))[:3] == ["url_in", "x", "status"]
+    assert list(framed(made))[:3] == ["url_in", "x", "data"]
 
 
 def test_a_clash_with_an_optional_column_counts_only_when_it_is_there():
@@ -237,16 +237,15 @@ def test_input_columns_keep_dtype_and_the_index_repeats():
     assert frame.index.tolist() == ["r", "r", "s", "s"]
 
 
-def test_the_product_has_a_multiindex():
+def test_the_product_is_numbered_for_it_has_no_index_of_its_own():
     made = plan("http://h/{{x}}/{{b}}", each=[("a", pd.DataFrame({"x": [1, 2]}, index=["r", "s"])), ("b=range(2)", range(2))])
     frame = framed(made)
-    assert frame.index.tolist() == [("r", 0), ("r", 1), ("s", 0), ("s", 1)]
-    assert list(frame.index.names) == ["a", "b"]
+    assert frame.index.tolist() == [0, 1, 2, 3]
 
 
 def test_records_become_columns():
     frame = framed(plan("http://h/{{a}}", each=[("s", [{"a": 1}, {"a": 2, "b": "x"}])]))
-    assert list(frame)[:3] == ["a", "b", "status"]
+    assert list(frame)[:3] == ["a", "b", "data"]
 
 
 def test_each_source_is_not_changed():

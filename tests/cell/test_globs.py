@@ -1,5 +1,7 @@
 """Numeric ranges in URLs."""
 
+import re
+
 import pytest
 from samples.cells import items, plan, urls
 
@@ -44,3 +46,25 @@ def test_ten_million_are_lazy():
     made = plan("http://h/[0-9999999]")
     assert made.total == 10_000_000
     assert next(iter(made.items)).url == "http://h/0"
+
+
+def test_bounds_of_a_range_may_be_values_of_the_cell_or_the_notebook():
+    text = "@first = 08\nGET http://h/[{{first}}-{{ n }}]?p={{q}}\nGET http://h/[0-{{n}}:{{step}}]/a[1-1]"
+    assert urls(text, namespace={"n": 10, "step": 5, "q": "x"}) == [
+        "http://h/08?p=x", "http://h/09?p=x", "http://h/10?p=x", "http://h/0/a1", "http://h/5/a1", "http://h/10/a1",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("http://h/[1-{{n}}]", "line 1, column 10: '2.5' is no bound of a range"),
+        ("http://h/[1-{{i}}]", "{{i}} bounds a range, so it must be the same for every row"),
+        ("http://h/[1-{{$randomInt 1 2}}]", "must be the same for every row"),
+        ("http://h/[9-{{small}}]", "[9-5] holds nothing"),
+        ("http://h/[1-{{nope}}]", "column 13: {{nope}}"),
+    ],
+)
+def test_bounds_that_do_not_fit_are_refused_with_their_place(text, message):
+    with pytest.raises(CellSyntaxError, match=re.escape(message)):
+        plan(text, namespace={"n": 2.5, "small": 5}, each=[("rows", [{"i": 1}])])

@@ -66,8 +66,78 @@ def test_a_post_without_body_has_none():
     assert one("POST http://h/").content is None
 
 
-def test_a_body_keeps_comment_like_lines_and_inner_blank_lines():
-    assert one("POST http://h/\n\n# Title\n\n// text").content == b"# Title\n\n// text"
+@pytest.mark.parametrize("kind", ["application/json", "text/plain", "text/markdown", "application/xml", "x/y"])
+def test_comments_are_no_part_of_a_body_of_any_type(kind):
+    body = "// first\n{\n  // no\n  # nor\n\n  1\n}\n\n# next: list them\n//\n"
+    assert one(f"POST http://h/\nContent-Type: {kind}\n\n{body}###\n").content == b"{\n\n  1\n}"
+
+
+def test_a_body_of_comments_is_none():
+    assert one("POST http://h/\n\n# nothing yet").content is None
+
+
+def test_comments_are_no_part_of_a_form_or_of_parts():
+    assert one(f"POST http://h/\n{FORM}\n\na=1&\n# x=2&\nb=3\n// end").content == b"a=1&b=3"
+    parts = one("POST http://h/\nContent-Type: multipart/form-data; boundary=b\n\n--b\n# c\nA: 1\n\n1\n--b--\n\n# end").content
+    assert parts == b"--b\r\nA: 1\r\n\r\n1\r\n--b--\r\n"
+
+
+def test_a_place_behind_a_comment_in_a_body_is_the_line_of_the_cell():
+    with pytest.raises(CellSyntaxError) as caught:
+        items('POST http://h/\n\n{\n# c\n\n"a": {{nope}}}')
+    assert (caught.value.line, caught.value.column) == (6, 6)
+
+
+FORM = "Content-Type: application/x-www-form-urlencoded"
+
+
+@pytest.mark.parametrize(
+    ("body", "content"),
+    [
+        ("grant_type=password&\nuser=ada", b"grant_type=password&user=ada"),
+        ("a=1\n&b=2\n&\nc=3", b"a=1&b=2&c=3"),
+        ("grant_type = password &\n  user=ada b& \nname=\u00e9", b"grant_type=password&user=ada%20b&name=%C3%A9"),
+        ("scope=openid profile", b"scope=openid%20profile"),
+        ("a=1%202+3&b=2==&c=%&d", b"a=1%202+3&b=2==&c=%25&d"),
+        ("a = {{x}} &\n{{x}} = 1", b"a=%20%26&%20%26=1"),
+        ("a={{x}}&\n\n&b=c = d", b"a=%20%26&b=c%20=%20d"),
+    ],
+)
+def test_a_form_goes_on_over_lines(body, content):
+    assert one(f"POST http://h/\n{FORM}\n\n{body}", namespace={"x": " &"}).content == content
+
+
+@pytest.mark.parametrize("kind", ["application/x-ndjson", "application/ndjson; charset=utf-8", "application/jsonl", "application/json-seq"])
+def test_json_lines_keep_their_last_line_end(kind):
+    assert one(f'POST http://h/\nContent-Type: {kind}\n\n{{"index": {{}}}}\n{{"a": {{{{x}}}}}}\n\n', namespace={"x": None}).content == (
+        b'{"index": {}}\n{"a": null}\n'
+    )
+
+
+def test_cookie_lines_become_one():
+    assert one("GET http://h/\nCookie: a=1\nX: y\ncookie: b={{x}}", namespace={"x": 2}).headers == (("Cookie", "a=1; b=2"), ("X", "y"))
+
+
+def test_a_variable_that_is_commented_out_is_a_comment():
+    assert urls("@base = http://h\n# @base = https://prod.example\nGET {{base}}/x\n// @old=1\nA: b") == ["http://h/x"]
+
+
+def test_a_prompted_value_is_the_notebooks():
+    assert urls("# @prompt id the order\nGET http://h/{{id}}", namespace={"id": 7}) == ["http://h/7"]
+
+
+def test_query_lines_may_end_with_their_joint():
+    assert urls("GET http://h/auth?\n    client=a&\n    scope={{s}}\nA: b", namespace={"s": "x y"}) == [
+        "http://h/auth?client=a&scope=x%20y"
+    ]
+
+
+def test_brackets_are_escaped_on_both_sides():
+    assert urls(r"http://h/\{id\}?a\[0\]=1") == ["http://h/{id}?a[0]=1"]
+
+
+def test_a_fragment_stands_behind_the_params():
+    assert urls("http://h/a?b&#c\n{{u}}#d", params={"x": 1}, namespace={"u": "http://h/"}) == ["http://h/a?b&x=1#c", "http://h/?x=1#d"]
 
 
 def test_separator_with_title_ends_a_body():
@@ -209,6 +279,18 @@ def test_requests_that_disagree_on_http2_are_refused():
         ("GET /x", 1, 1, "Host header"),
         ("POST http://h/\n\n{}\nGET http://h/2", 4, 1, "put ### before it"),
         ("POST http://h/\n\n{}\n# @name x", 4, 1, "put ### before it"),
+        ("POST http://h/\n\n{}\n\n@x = 5\n###\nhttp://h/{{x}}", 5, 1, "@x within a body: put ### before it"),
+        ("POST http://h/\n\n{}\n  @x=5", 4, 3, "@x within a body: put ### before it"),
+        (f"POST http://h/\n{FORM}\n\na=1\nb=2", 5, 1, "with &"),
+        ("GET /api\nHost: http://h", 2, 7, "no host"),
+        ("curl http://h/\n  -d 'a=1'", 2, 3, "the line above ends with \\"),
+        ("C:\\Users> curl http://h/", 1, 1, "begin the line with curl"),
+        ("ada@host:~$ curl http://h/", 1, 1, "begin the line with curl"),
+        ("% curl http://h/", 1, 1, "begin the line with curl"),
+        ("!curl http://h/", 1, 1, "begin the line with curl"),
+        ("time curl http://h/", 1, 1, "begin the line with curl"),
+        ("GET http://h/auth?\nclient=a&", 2, 1, "or are indented"),
+        ('POST http://h/\n\n{}\n\n> {% client.global.set("t", 1) %}', 5, 1, "{{login.data.token}}"),
         ("GET http://h/\n\n> {% client.log(1) %}", 3, 1, "response handler"),
         ("POST http://h/\n\n{}\n\n> {%\n%}", 5, 1, "response handler"),
         ("POST http://h/\n\n{}\n> ./handler.js", 4, 1, "response handler"),
@@ -220,7 +302,6 @@ def test_requests_that_disagree_on_http2_are_refused():
         ("GET http://h/\n\n<> old.200.json", 3, 1, "response reference"),
         ("import ./a.http\nGET http://h/", 1, 1, "importing"),
         ("# @loop for 3\nGET http://h/", 1, 3, "@loop"),
-        ("# @prompt x\nGET http://h/", 1, 3, "@prompt"),
         ("# @name 1x\nGET http://h/", 1, 9, "no name"),
         ("# @name a\nGET http://h/\n# @name a\nGET http://h/", 3, 9, "named a already"),
         ("# @name a\n###\nGET http://h/", 1, 1, "stands before"),
@@ -286,7 +367,7 @@ def test_headers_of_the_option_may_have_placeholders():
 
 def test_method_data_and_params_belong_to_urls_alone():
     plain, written = items("http://h/1\nGET http://h/2", method="POST", data="a={{x}}", params={"p": "1 2"}, namespace={"x": 5})
-    assert (plain.method, plain.url, plain.content) == ("POST", "http://h/1?p=1+2", b"a=5")
+    assert (plain.method, plain.url, plain.content) == ("POST", "http://h/1?p=1%202", b"a=5")
     assert (written.method, written.url, written.content) == ("GET", "http://h/2", None)
 
 
@@ -304,3 +385,8 @@ def test_limit_takes_the_first_requests():
     made = plan("http://h/[1-9]", limit=3)
     assert made.total == 3
     assert [item.url for item in made.items] == ["http://h/1", "http://h/2", "http://h/3"]
+
+
+def test_a_content_type_of_the_line_holds_for_bodies_without_their_own():
+    text = "POST http://h/\n\n{}\n###\nPOST http://h/\nContent-Type: text/plain\n\n{}"
+    assert [item.content for item in items(text, headers={"Content-Type": "application/x-ndjson"})] == [b"{}\n", b"{}"]

@@ -2,8 +2,7 @@
 
 import pytest
 
-from fastreq_jupyter.cell.line import parse_line
-from fastreq_jupyter.cell.line_values import fill_options
+from fastreq_jupyter.cell.line import fill_options, parse_line
 from fastreq_jupyter.errors import OptionError
 
 
@@ -36,7 +35,10 @@ def test_what_is_filled_for_each_row_is_left():
 
 
 def test_a_name_that_is_not_there_is_told_with_its_option():
-    assert refused("-c {{m}}", n=3) == "concurrency: {{m}}: nothing in the cell or the notebook is named 'm'"
+    assert (
+        refused("-c {{m}}", n=3)
+        == "concurrency: {{m}}: nothing in the cell or the notebook is named 'm'; \\{{ is for the braces themselves"
+    )
 
 
 @pytest.mark.parametrize(("line", "shown"), [("-c {n}", "{n}"), ("-c $n", "$n"), ("-H 'A: x{n}'", "{n}"), ("-d '{\"a\": ${n}}'", "${n}")])

@@ -1,5 +1,6 @@
 """Values in their places: where a placeholder stands decides how its value goes in."""
 
+import base64
 import dataclasses
 import datetime as dt
 import json
@@ -15,12 +16,12 @@ import pandas as pd
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from samples.cells import items, one, urls
+from samples.cells import items, one, plan, urls
 
-from fastreq_jupyter.cell.fill.values import json_of, text_of
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.model import Unsendable
 from fastreq_jupyter.url import parse_target
+from fastreq_jupyter.values import json_of, text_of
 
 
 class Point(NamedTuple):
@@ -334,3 +335,39 @@ def test_text_of_never_calls_unknown_classes():
             raise AssertionError
 
     assert text_of(Sneaky("a")) == "a"
+
+
+HINTS = {
+    'POST http://h/\nA: Bearer {token}\n\n{"a": "$token", "b": {n}}': ["line 2: {token}", "line 1: {n}"],
+    "http://h/$token/x": ["$token"],
+    "GET http://h/$n\nB: 1": ["line 1: $n"],
+    "http://h/?$top=1&$n=2": [],
+    "http://h/{{n}}/$other": [],
+    'POST http://h/\nC: $ n {n }\n\n\\{{n}} {{n}} $$n {print} \\$n {"n": 1}': [],
+    'POST http://h/\n\n{"query": "query($n: ID!) { x(id: $n) { n } }"}': [],
+    "curl http://h/ -H 'A: {token}' -d '$n'": ["line 1: {token}", "line 1: $n"],
+}
+
+
+@pytest.mark.parametrize("text", HINTS)
+def test_names_in_single_braces_or_behind_a_dollar_are_told(text):
+    notes = plan(text, namespace={"token": "x", "n": 5, "top": 1, "print": print, "other": [1]}).notes
+    assert [note.partition(" is sent")[0] for note in notes] == HINTS[text]
+    assert all(note.partition("write ")[2].startswith("{{") for note in notes)
+
+
+def test_columns_and_cell_variables_are_told_too():
+    text = "@v = 1\nPOST http://h/{{sku}}\n\n{v} {sku}"
+    assert len(plan(text, each=[("rows", [{"sku": "a"}])]).notes) == 2
+
+
+def test_braces_that_name_nothing_may_be_meant_as_they_stand():
+    with pytest.raises(CellSyntaxError, match=r"\\\{\{ is for the braces themselves"):
+        items("POST http://h/\n\n{{doc.title}}")
+
+
+def test_credentials_that_are_encoded_take_any_letter():
+    request = one("GET http://h/\nAuthorization: Basic {{u}} {{p}}", namespace={"u": "ada", "p": "p\u20ac"})
+    assert request.header("authorization") == "Basic " + base64.b64encode("ada:p\u20ac".encode()).decode()
+    with pytest.raises(CellSyntaxError, match="line break"):
+        items("GET http://h/\nAuthorization: Basic {{u}} {{p}}", namespace={"u": "ada", "p": "a\nb"})

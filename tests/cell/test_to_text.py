@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from samples.cells import FIXED
 
 from fastreq_jupyter.cell.plan import build
-from fastreq_jupyter.cell.to_text import secrets_of, to_curl, to_http
+from fastreq_jupyter.cell.text import secrets_of, to_curl, to_http
 from fastreq_jupyter.model import Request
 from fastreq_jupyter.options import Options
 

@@ -268,6 +268,18 @@ def test_auth_and_cookies_arrive(server):
     assert headers["cookie"] == "k=v"
 
 
+def test_a_user_agent_can_be_left_out(server):
+    fastreq(f"{server.url}/a", headers={"User-Agent": None, "X-Bytes": b"a"})
+    headers = server.arrivals[0].headers
+    assert "user-agent" not in headers
+    assert headers["x-bytes"] == "a"
+
+
+def test_a_cookie_in_unicode_is_encoded_once(server):
+    fastreq(f"{server.url}/a", cookies={"c": "\u00e9"})
+    assert server.arrivals[0].headers["cookie"].encode("latin-1") == b"c=\xc3\xa9"
+
+
 def test_calls_run_from_threads_at_once(server):
     results = []
     threads = [

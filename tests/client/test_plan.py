@@ -114,7 +114,12 @@ def test_plain_urls_get_method_headers_params_and_body():
 
 @pytest.mark.parametrize(
     ("options", "name"),
-    [({"json": {1, 2}}, "json"), ({"json": float("nan")}, "json"), ({"params": {"a": 1, 2: 3}.items(), "data": 5}, "data")],
+    [
+        ({"json": {1, 2}}, "json"),
+        ({"json": float("inf")}, "json"),
+        ({"params": {"a": float("nan")}, "data": "x"}, "params"),
+        ({"params": {"a": 1, 2: 3}.items(), "data": 5}, "data"),
+    ],
 )
 def test_a_body_that_cannot_be_encoded_is_refused_in_one_line(options, name):
     with pytest.raises(UsageError) as error:

@@ -42,7 +42,7 @@ def skip_where_refused(backend, kind):
 
 def test_a_socks_proxy_is_refused_where_it_is_not_spoken(faultserver):
     door = faultserver.open(scripts.reply())
-    with pytest.raises(OptionError, match="use backend curl"):
+    with pytest.raises(OptionError, match="give backend='curl'"):
         run([door.url()], backend="aiohttp", proxy=f"socks5://user:canary@127.0.0.1:{faultserver.refused_port()}")
     assert door.links == []
 

@@ -17,7 +17,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter import Request, fastreq_async
-from fastreq_jupyter.backends.differences import DIFFERENCES
+from fastreq_jupyter.backends.differences import is_listed
 from fastreq_jupyter.errors import OptionError
 from faultserver import bombs
 from faultserver.faults import ANY, FAULTS, GROUPS, Fault, Site, base_options
@@ -137,7 +137,6 @@ def main(backends: Iterable[str] = BACKENDS) -> None:
     counts: dict[str, Counter[str]] = {}
     for backend in backends:
         counts[backend] = Counter()
-        differences = {case for difference in DIFFERENCES[backend] for case in difference.cases}
         for group in GROUPS.values():
             with FaultServer() as server:
                 findings, _ = measure(backend, group.values(), server)
@@ -146,7 +145,7 @@ def main(backends: Iterable[str] = BACKENDS) -> None:
                 if finding.fault is not None:
                     verdicts[finding.fault.name][backend] = finding.verdict
                 if finding.verdict != "right":
-                    known = "difference, " if finding.name in differences else ""
+                    known = "difference, " if is_listed(backend, finding.name) else ""
                     print(f"{backend}: {known}{finding.line}", file=sys.stderr)
     for name, row in verdicts.items():
         print(f"{name:50}", *(f"{row.get(backend, ''):10}" for backend in counts))

@@ -20,23 +20,27 @@ from fastreq_jupyter.model import Outcome, Request, Response
 from fastreq_jupyter.options import Options
 
 PLAIN = Options()
+ALL = Options(columns="all")
 TEXT = "string[python]"
-DTYPES = {
+SHORT = {
+    "data": "object",
     "status": "Int16",
     "ok": "bool",
     "error": TEXT,
     "error_detail": TEXT,
-    "data": "object",
-    "url": TEXT,
-    "method": "category",
     "elapsed_ms": "float64",
+    "attempts": "UInt8",
+    "url": TEXT,
+}
+DTYPES = {
+    **SHORT,
+    "method": "category",
     "queued_ms": "float64",
     "wait_ms": "float64",
-    "attempts": "UInt8",
     "size_bytes": "Int64",
     "content_type": TEXT,
     "final_url": TEXT,
-    "name": TEXT,
+    "request": TEXT,
     "started_at": "datetime64[us, UTC]",
 }
 TIMINGS = {
@@ -67,21 +71,25 @@ def _dtypes(frame):
     ids=["empty", "good", "unsent", "failed", "texts", "mixed"],
 )
 def test_columns_order_and_dtypes_do_not_depend_on_the_content(outcomes):
-    options = Options.of(timings=True, response_headers=True)
-    assert _dtypes(to_frame(outcomes, PLAIN)) == DTYPES
-    assert list(to_frame(outcomes, PLAIN)) == list(DTYPES)
-    assert _dtypes(to_frame(outcomes, options)) == {**DTYPES, **TIMINGS, "headers": "object"}
-    assert list(to_frame(outcomes, options)) == [*DTYPES, *TIMINGS, "headers"]
+    columns = {"data": {"data": "object", "error": TEXT}, "short": SHORT, "all": DTYPES}
+    for name, expected in columns.items():
+        plain, more = Options.of(columns=name), Options.of(columns=name, timings=True, response_headers=True)
+        assert list(_dtypes(to_frame(outcomes, plain)).items()) == list(expected.items())
+        assert list(_dtypes(to_frame(outcomes, more)).items()) == list({**expected, **TIMINGS, "headers": "object"}.items())
+
+
+def test_the_short_set_is_the_default():
+    assert Options().columns == "short"
 
 
 def test_concat_of_two_frames_keeps_every_dtype():
-    one = to_frame([good(request=Request("GET", "http://a.test/"))], Options.of(timings=True))
-    other = to_frame([good(request=Request("POST", "http://a.test/"))], Options.of(timings=True))
+    one = to_frame([good(request=Request("GET", "http://a.test/"))], Options.of(timings=True, columns="all"))
+    other = to_frame([good(request=Request("POST", "http://a.test/"))], Options.of(timings=True, columns="all"))
     assert _dtypes(pd.concat([one, other])) == {**DTYPES, **TIMINGS}
 
 
 def test_values_of_a_good_row():
-    row = to_frame([good(0, {"id": 7}, url="https://api.test/x?page=2")], PLAIN).iloc[0]
+    row = to_frame([good(0, {"id": 7}, url="https://api.test/x?page=2")], ALL).iloc[0]
     assert (row.status, row.ok, row.attempts, row.size_bytes) == (200, True, 1, 9)
     assert row.error is pd.NA
     assert row.error_detail is pd.NA
@@ -95,7 +103,7 @@ def test_values_of_a_good_row():
 
 
 def test_a_row_that_was_never_sent_is_missing_where_nothing_is_known():
-    row = to_frame([unsent()], Options.of(timings=True)).iloc[0]
+    row = to_frame([unsent()], Options.of(timings=True, columns="all")).iloc[0]
     assert row.status is pd.NA
     assert row.size_bytes is pd.NA
     assert row.attempts == 0
@@ -109,7 +117,7 @@ def test_a_row_that_was_never_sent_is_missing_where_nothing_is_known():
 
 def test_elapsed_and_queued_cover_all_attempts_wait_is_that_of_the_last():
     tries = (attempt(1, 10.0, retry_wait=1.5, status=503), attempt(2, 12.0, hops=(timing(12.0, wait=0.2),)))
-    row = to_frame([good(attempts=tries)], Options.of(timings=True)).iloc[0]
+    row = to_frame([good(attempts=tries)], Options.of(timings=True, columns="all")).iloc[0]
     assert row.elapsed_ms == pytest.approx(2216)
     assert row.queued_ms == pytest.approx(8)
     assert row.wait_ms == pytest.approx(200)
@@ -119,7 +127,7 @@ def test_elapsed_and_queued_cover_all_attempts_wait_is_that_of_the_last():
 
 def test_phases_are_summed_over_redirect_hops_but_wait_is_that_of_the_last():
     hops = (timing(10.0, dns=0.01), timing(11.0, dns=0.02, wait=0.3))
-    row = to_frame([good(attempts=(attempt(hops=hops),))], Options.of(timings=True)).iloc[0]
+    row = to_frame([good(attempts=(attempt(hops=hops),))], Options.of(timings=True, columns="all")).iloc[0]
     assert row.dns_ms == pytest.approx(30)
     assert row.connect_ms == pytest.approx(4)
     assert row.wait_ms == pytest.approx(300)
@@ -128,6 +136,37 @@ def test_phases_are_summed_over_redirect_hops_but_wait_is_that_of_the_last():
 def test_error_is_the_kind_alone_so_that_value_counts_works():
     frame = to_frame([failed(0), failed(1), failed(2, "timeout"), good(3)], PLAIN)
     assert frame["error"].value_counts().to_dict() == {"http 503": 2, "timeout": 1}
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"type": "about:blank", "title": "Out of credit", "detail": "Your balance is 30"}, "Out of credit: Your balance is 30"),
+        ({"message": "no such sku"}, "no such sku"),
+        ({"error": "invalid_grant", "error_description": "the code is used"}, "invalid_grant: the code is used"),
+        ({"error": {"code": 7, "message": "quota"}}, "quota"),
+        ({"errors": [{"message": "first"}, {"message": "second"}]}, "first"),
+        ({"errors": ["plain"]}, "plain"),
+        ({"message": "a\x1b[31m\nb"}, "a b"),
+        ({"message": ""}, "Service Unavailable"),
+        ({"error": True, "errors": []}, "Service Unavailable"),
+        (["message"], "Service Unavailable"),
+        ("<h1>busy</h1>", "Service Unavailable"),
+        (None, "Service Unavailable"),
+    ],
+)
+def test_the_detail_of_a_refused_request_is_the_reason_that_the_api_gives(body, reason):
+    response = Response(503, (JSON_TYPE,), "http://a.test/", None, 2, reason="Service Unavailable")
+    row = failed(0, data=body, response=response, error_detail="Service Unavailable; Retry-After asks for 900 s")
+    assert to_frame([row], PLAIN).error_detail[0] == f"{reason}; Retry-After asks for 900 s"
+
+
+def test_the_reason_of_an_api_does_not_say_our_secrets_back():
+    request = Request("GET", "http://api.test/", headers={"Authorization": "Bearer sesame-open-123"})
+    row = failed(request=request, data={"message": "sesame-open-123 has expired"}, error_detail=None)
+    assert to_frame([row], PLAIN).error_detail[0] == "*** has expired"
+    hidden = failed(request=Request("POST", "http://api.test/login", hide_data=True), data={"message": "hunter2 is wrong"})
+    assert "hunter2" not in to_frame([hidden], PLAIN).error_detail[0]
 
 
 def test_the_index_is_a_range_or_the_keys():
@@ -143,20 +182,20 @@ def test_rows_of_an_unfinished_run_keep_their_place_as_label():
     assert list(to_frame([good(1)], PLAIN, keys=["a", "b"]).index) == ["b"]
 
 
-def test_the_name_is_the_label_or_the_key():
+def test_the_column_request_is_the_label_or_the_key():
     requests = [
         Request("GET", "http://a.test/", label="login", key=1),
         Request("GET", "http://a.test/", key=7),
         Request("GET", "http://a.test/"),
     ]
-    names = to_frame([good(i, request=request) for i, request in enumerate(requests)], PLAIN)["name"]
+    names = to_frame([good(i, request=request) for i, request in enumerate(requests)], ALL)["request"]
     assert names.tolist() == ["login", "7", pd.NA]
 
 
 def test_secrets_are_masked_in_both_urls_and_in_the_detail():
     request = Request("GET", "http://user:hunter2@api.test/x?token=abc123&page=1", headers={"Authorization": "Bearer sesame-open-123"})
     response = Response(200, (), "http://api.test/y?sig=zzz&ref=sesame-open-123", None, 0)
-    row = to_frame([good(request=request, response=response), failed(1, request=request, error_detail="echo sesame-open-123")], PLAIN)
+    row = to_frame([good(request=request, response=response), failed(1, request=request, error_detail="echo sesame-open-123")], ALL)
     assert row.url[0] == "http://***@api.test/x?token=***&page=1"
     assert row.final_url[0] == "http://api.test/y?sig=***&ref=***"
     assert row.error_detail[1] == "echo ***"
@@ -200,8 +239,10 @@ def test_lone_surrogates_become_replacement_characters_in_every_text():
     broken = "x\udcff"
     request = Request("GET", f"http://api.test/{broken}", label=broken)
     response = Response(200, (("Content-Type", f"text/{broken}"), ("X", broken)), f"http://api.test/other/{broken}", None, 0)
-    row = to_frame([Outcome(0, request, (attempt(),), response, broken, "protocol", broken)], Options.of(response_headers=True)).iloc[0]
-    for name in ("url", "final_url", "name", "content_type", "error_detail", "data"):
+    row = to_frame(
+        [Outcome(0, request, (attempt(),), response, broken, "protocol", broken)], Options.of(response_headers=True, columns="all")
+    ).iloc[0]
+    for name in ("url", "final_url", "request", "content_type", "error_detail", "data"):
         assert "\udcff" not in row[name]
         assert "\ufffd" in row[name], name
     assert row.headers == {"content-type": "text/x\ufffd", "x": "x\ufffd"}
@@ -231,7 +272,7 @@ def test_response_headers_are_lower_case_joined_and_masked():
 
 
 def test_a_method_out_of_the_list_is_named_other():
-    frame = to_frame([good(request=Request("BREW", "http://a.test/")), good(request=Request("PATCH", "http://a.test/"))], PLAIN)
+    frame = to_frame([good(request=Request("BREW", "http://a.test/")), good(request=Request("PATCH", "http://a.test/"))], ALL)
     assert frame["method"].tolist() == ["other", "PATCH"]
 
 

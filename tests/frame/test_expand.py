@@ -8,8 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples import JSON_TYPE, failed, good
 
+from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.frame.build import to_frame
-from fastreq_jupyter.frame.expand import MAX_COLUMNS, explode_frame
+from fastreq_jupyter.frame.shape import MAX_COLUMNS, explode_frame
 from fastreq_jupyter.model import Request, Response
 from fastreq_jupyter.options import Options
 
@@ -47,12 +48,64 @@ def test_the_column_item_stands_before_data():
     assert columns[columns.index("data") - 1] == "item"
 
 
-@pytest.mark.parametrize("body", [{"items": []}, {"items": None}, {}, [], None, "text", b"bytes"])
-def test_nothing_selected_keeps_one_row(body):
+@pytest.mark.parametrize("body", [{"items": None}, {}, {"value": [1]}, [], [1], "text", b"bytes"])
+def test_where_nothing_is_selected_the_row_keeps_its_body_and_a_line_says_so(body):
+    frame = _select("items", good(0, body), good(1, ITEMS))
+    assert frame.data.tolist()[0] == body
+    assert frame.item.tolist() == [pd.NA, 0, 1]
+    assert frame.ok.tolist() == [True] * 3
+    assert _notes(frame)[0].startswith("select: items found nothing in 1 of 2 bodies; they ")
+
+
+def test_nothing_found_is_told_with_what_the_bodies_do_have():
+    bodies = [{"@odata.context": "x", "value": []}, {"value": [], "next\x1b[31m": 1}, ITEMS]
+    frame = _select("items", *(good(i, body) for i, body in enumerate(bodies)))
+    assert _notes(frame) == ["select: items found nothing in 2 of 3 bodies; they have @odata.context, value, next"]
+
+
+@pytest.mark.parametrize("body", [{"items": []}, None])
+def test_an_empty_list_and_an_empty_body_keep_one_row_without_a_line(body):
     frame = _select("items", good(0, body))
-    assert frame.data.tolist() == [None]
-    assert frame.item.tolist() == [pd.NA]
-    assert frame.ok.tolist() == [True]
+    assert (frame.data.tolist(), frame.item.tolist(), _notes(frame)) == ([None], [pd.NA], [])
+
+
+def _typed(kind, data, **options):
+    response = Response(200, (("Content-Type", kind),), "http://a.test/", None, 2)
+    return to_frame([good(0, data, response=response)], Options.of(**options))
+
+
+@pytest.mark.parametrize(
+    "kind", ["text/plain", "text/html; charset=utf-8", "application/octet-stream", "application/x-json", "text/javascript"]
+)
+@pytest.mark.parametrize("text", ['[{"id": 1}]', '\ufeff[{"id": 1}]'])
+@pytest.mark.parametrize("as_bytes", [False, True])
+def test_who_selects_or_expands_has_said_that_it_is_json(kind, text, as_bytes):
+    body = text.encode() if as_bytes else text
+    assert _typed(kind, body, select="[]").data.tolist() == [{"id": 1}]
+    assert _typed(kind, body, select="[]", expand=True).id.tolist() == [1]
+    assert _typed(kind, body, expand="[0]").id.tolist() == [1]
+
+
+@pytest.mark.parametrize("body", ["<h1>busy</h1>", b"\x00\xff", "[NaN]"])
+def test_a_body_that_is_no_json_stays_in_data_with_a_line(body):
+    frame = _typed("text/html", body, select="[].id")
+    assert frame.data.tolist() == [body]
+    assert _notes(frame) == ["select: [].id found nothing in 1 of 1 bodies; they are no JSON"]
+    frame = _typed("text/html", body, expand=True)
+    assert frame.data.tolist() == [body]
+    assert _notes(frame) == ["expand: no body is an object, data stays as it is"]
+
+
+def test_a_json_text_and_the_path_of_a_file_are_not_read_again():
+    assert _select("@", good(0, "[1]")).data.tolist() == ["[1]"]
+    response = Response(200, (), "http://a.test/", None, 2, path="7")
+    assert to_frame([good(0, "7", response=response)], Options.of(expand=True)).data.tolist() == ["7"]
+
+
+def test_a_hidden_body_is_not_looked_into():
+    login = Request("POST", "http://api.test/login", hide_data=True)
+    frame = _select("token", good(0, {"token": "abc"}, request=login), expand=True)
+    assert (frame.data.tolist(), _notes(frame)) == (["***"], [])
 
 
 def test_what_is_no_list_is_one_item():
@@ -91,8 +144,8 @@ def test_secret_response_headers_cannot_be_selected():
 
 def test_a_body_the_expression_cannot_be_applied_to_keeps_its_row_and_is_told():
     frame = _select("length(items)", good(0, ITEMS), good(1, {}))
-    assert frame.data.tolist() == [2, None]
-    assert _notes(frame)[0].startswith("length(items) could not be applied to 1 of 2 bodies: In function length()")
+    assert frame.data.tolist() == [2, {}]
+    assert _notes(frame)[0].startswith("select: length(items) could not be applied to 1 of 2 bodies: In function length()")
 
 
 def test_keys_are_repeated_with_their_items():
@@ -100,7 +153,7 @@ def test_keys_are_repeated_with_their_items():
     assert frame.index.tolist() == ["a", "a", "b", "b"]
 
 
-def test_expand_gives_columns_with_stable_nullable_dtypes_in_place_of_data():
+def test_expand_gives_columns_with_stable_nullable_dtypes_in_front_of_data():
     frame = _expand({"id": 1, "price": 2.5, "on": True, "title": "x", "tags": ["a"]}, {"id": 2})
     assert {name: str(frame[name].dtype) for name in _new(frame)} == {
         "id": "Int64",
@@ -109,9 +162,8 @@ def test_expand_gives_columns_with_stable_nullable_dtypes_in_place_of_data():
         "title": "string",
         "tags": "object",
     }
-    assert "data" not in frame
-    columns = list(frame)
-    assert columns[columns.index("error_detail") + 1 : columns.index("url")] == ["id", "price", "on", "title", "tags"]
+    assert list(frame)[:7] == ["id", "price", "on", "title", "tags", "data", "status"]
+    assert frame.data.tolist() == [None, None]
     assert frame.title.tolist() == ["x", pd.NA]
     assert frame.tags.tolist() == [["a"], None]
 
@@ -122,15 +174,15 @@ def test_nested_objects_get_dotted_names():
 
 
 def test_a_clashing_name_gets_the_prefix_data():
-    frame = _expand({"name": "Ada", "url": "u", "data": [1], "id": 1})
-    assert _new(frame) == ["data.name", "data.url", "data.data", "id"]
-    assert frame["data.name"].tolist() == ["Ada"]
+    frame = _expand({"request": "Ada", "url": "u", "data": [1], "name": 1})
+    assert _new(frame) == ["data.request", "data.url", "data.data", "name"]
+    assert frame["data.request"].tolist() == ["Ada"]
 
 
 def test_two_paths_of_one_name_lose_nothing():
-    frame = _expand({"a.b": 1, "a": {"b": 2}, "name": 3, "data": {"name": 4}})
-    assert _new(frame) == ["a.b", "a.b_2", "data.name", "data.name_2"]
-    assert frame.iloc[0][["a.b", "a.b_2", "data.name", "data.name_2"]].tolist() == [1, 2, 3, 4]
+    frame = _expand({"a.b": 1, "a": {"b": 2}, "error": 3, "data": {"error": 4}})
+    assert _new(frame) == ["a.b", "a.b_2", "data.error", "data.error_2"]
+    assert frame.iloc[0][["a.b", "a.b_2", "data.error", "data.error_2"]].tolist() == [1, 2, 3, 4]
 
 
 def test_mixed_types_stay_objects_and_are_named_in_one_line():
@@ -187,10 +239,10 @@ def test_where_there_is_nothing_to_expand_the_columns_are_as_ever(bodies):
 @pytest.mark.parametrize(
     ("body", "expression", "said"),
     [
-        ([1, 2], True, "expand: no body is an object, data stays as it is; select='[]' gives a row per item of a list"),
+        ([1, 2], True, "expand: no body is an object, data stays as it is; select='@' gives a row per item of a list"),
         ("text", True, "expand: no body is an object, data stays as it is"),
-        ({"name": "Ada"}, "name", "expand: 'name' finds no object, data stays as it is"),
-        ({"name": "Ada"}, "nmae", "expand: 'nmae' finds no object, data stays as it is"),
+        ({"name": "Ada"}, "name", "expand: name finds no object in 1 of 1 bodies, they stay in data"),
+        ({"name": "Ada"}, "nmae", "expand: nmae found nothing in 1 of 1 bodies; they have name"),
     ],
 )
 def test_where_nothing_could_be_expanded_it_is_told(body, expression, said):
@@ -206,7 +258,7 @@ def test_expand_takes_an_expression_and_works_after_select():
     assert _expand({"user": {"id": 1}, "x": 1}, expression="user").id.tolist() == [1]
     frame = _select("items", good(0, ITEMS), expand=True)
     assert frame.id.tolist() == [1, 2]
-    assert frame["data.name"].tolist() == ["a", "b"]
+    assert frame.name.tolist() == ["a", "b"]
     assert frame.item.tolist() == [0, 1]
 
 
@@ -234,16 +286,99 @@ def test_lone_surrogates_in_values_become_replacement_characters():
 
 def test_explode_gives_one_row_per_item_of_a_list():
     frame = _expand({"id": 1, "orders": [{"no": 1}, {"no": 2}]}, {"id": 2, "orders": []}, {"id": 3, "orders": None})
-    exploded = explode_frame(frame, "orders", [])
+    exploded, places = explode_frame(frame, ["orders"], [])
+    assert places == [0, 0, 1, 2]
     assert exploded.id.tolist() == [1, 1, 2, 3]
     assert exploded["orders.no"].tolist() == [1, 2, pd.NA, pd.NA]
     assert exploded.index.tolist() == [0, 0, 1, 2]
 
 
 def test_explode_keeps_plain_items_under_the_name():
-    frame = explode_frame(_expand({"id": 1, "tags": ["a", "b"]}), "tags", [])
+    frame, _ = explode_frame(_expand({"id": 1, "tags": ["a", "b"]}), ["tags"], [])
     assert frame.tags.tolist() == ["a", "b"]
     assert frame.tags.dtype == "string"
+
+
+def test_lists_side_by_side_go_in_step():
+    frame = _expand({"id": 1, "hourly": {"time": ["t0", "t1"], "degrees": [1.5, None], "rain": None}}, {"id": 2, "hourly": {}})
+    exploded, _ = explode_frame(frame, ["hourly.time", "hourly.degrees"], [])
+    assert exploded.id.tolist() == [1, 1, 2]
+    assert exploded["hourly.time"].tolist() == ["t0", "t1", pd.NA]
+    assert exploded["hourly.degrees"].tolist() == [1.5, pd.NA, pd.NA]
+
+
+def test_a_list_within_a_list_follows_it():
+    frame = _expand({"counties": [{"name": "a", "cities": ["x", "y"]}, {"name": "b", "cities": []}]})
+    exploded, places = explode_frame(frame, ["counties", "counties.cities"], [])
+    assert places == [0, 0, 0]
+    assert exploded["counties.name"].tolist() == ["a", "a", "b"]
+    assert exploded["counties.cities"].tolist() == ["x", "y", pd.NA]
+
+
+@pytest.mark.parametrize(
+    ("columns", "line"),
+    [
+        (["a", "b"], "explode: in row 1 a has 2 and b has 3 items: lists that go in step need equal lengths"),
+        (["a", "c"], "explode='c': no such column; there are a, b, data, status, ok, error, error_detail, elapsed_ms, attempts, url"),
+    ],
+)
+def test_what_cannot_be_exploded_is_told_in_one_line(columns, line):
+    frame = _expand({"a": [1], "b": [1]}, {"a": [1, 2], "b": [1, 2, 3]})
+    with pytest.raises(UsageError) as caught:
+        explode_frame(frame, columns, [])
+    assert str(caught.value) == line
+
+
+def test_explode_is_an_option_and_keeps_index_and_order():
+    outcomes = [good(0, {"id": 1, "tags": ["a", "b"]}), failed(1), good(2, {"id": 3, "tags": []})]
+    frame = to_frame(outcomes, Options.of(expand=True, explode="tags"), keys=["x", "y", "z"])
+    assert frame.index.tolist() == ["x", "x", "y", "z"]
+    assert frame.tags.tolist() == ["a", "b", pd.NA, pd.NA]
+    assert frame.id.tolist() == [1, 1, pd.NA, 3]
+
+
+def test_what_cannot_be_exploded_costs_no_row():
+    frame = to_frame([good(0, {"a": [1, 2], "b": [1]})], Options.of(expand=True, explode=["a", "b"]))
+    assert frame.a.tolist() == [[1, 2]]
+    assert frame.attrs["fastreq"]["problem"].startswith("explode: in row 0 a has 2 and b has 1 items")
+
+
+@pytest.mark.parametrize(
+    ("expression", "body", "rows"),
+    [
+        ("items(rates)", {"rates": {"EUR": 1.1, "CHF": 0.9}}, [{"key": "EUR", "value": 1.1}, {"key": "CHF", "value": 0.9}]),
+        ("items(@)", {"2026-01-01": {"open": 1, "close": 2}}, [{"key": "2026-01-01", "open": 1, "close": 2}]),
+        ("items(@)", {"a": {"key": 7}}, [{"key": "a", "value": {"key": 7}}]),
+        (
+            "table(hourly)",
+            {"hourly": {"time": ["t0", "t1"], "rain": [1, None], "unit": "mm"}},
+            [{"time": "t0", "rain": 1, "unit": "mm"}, {"time": "t1", "rain": None, "unit": "mm"}],
+        ),
+        (
+            "header(@)",
+            [["NAME", "pop"], ["California", "39"], ["Texas", "29"]],
+            [{"NAME": "California", "pop": "39"}, {"NAME": "Texas", "pop": "29"}],
+        ),
+        ("header(@)[?pop > `1`]", [["n", "pop"], ["a", 1], ["b", 2]], [{"n": "b", "pop": 2}]),
+    ],
+)
+def test_three_functions_make_records_of_what_are_none(expression, body, rows):
+    assert _select(expression, good(0, body)).data.tolist() == rows
+
+
+@pytest.mark.parametrize(
+    ("expression", "body", "why"),
+    [
+        ("table(@)", {"a": [1], "b": [1, 2]}, "table() needs lists of one length: a has 1, b has 2"),
+        ("header(@)", [["a"], [1, 2]], "header() has 1 names for a row of 2"),
+        ("header(@)", [1, 2], "header() needs a list of lists"),
+        ("items(@)", [1], "In function items()"),
+    ],
+)
+def test_a_body_that_such_a_function_does_not_fit_is_told_and_kept(expression, body, why):
+    frame = _select(expression, good(0, body))
+    assert frame.data.tolist() == [body]
+    assert f"{expression} could not be applied to 1 of 1 bodies: {why}" in _notes(frame)[0]
 
 
 json_values = st.recursive(
@@ -254,7 +389,7 @@ json_values = st.recursive(
 
 
 @pytest.mark.slow
-@given(st.lists(st.dictionaries(st.sampled_from(["a", "b", "name", "a.b"]), json_values, max_size=3), max_size=5))
+@given(st.lists(st.dictionaries(st.sampled_from(["a", "b", "error", "a.b"]), json_values, max_size=3), max_size=5))
 @settings(max_examples=200, deadline=None)
 def test_every_leaf_of_every_body_is_in_its_row(bodies):
     frame = _expand(*bodies)

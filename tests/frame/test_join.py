@@ -24,7 +24,7 @@ def _join(*values, per_row=1, name=None, zipped=False, options=PLAIN, outcomes=N
 def test_input_columns_stand_in_front_and_keep_dtype_and_index():
     table = pd.DataFrame({"sku": pd.array([7, 8], "Int64"), "kind": pd.Categorical(["a", "b"])}, index=pd.Index(["x", "y"], name="key"))
     frame = _join(table)
-    assert list(frame)[:3] == ["sku", "kind", "status"]
+    assert list(frame)[:3] == ["sku", "kind", "data"]
     assert frame.sku.dtype == "Int64"
     assert frame.kind.dtype == table.kind.dtype
     assert frame.index.equals(table.index)
@@ -51,12 +51,12 @@ def test_selected_items_repeat_the_input_row():
     assert frame.item.tolist() == [0, 1, 0, 1]
 
 
-def test_the_product_of_two_sources_has_a_multiindex():
+def test_the_product_of_two_sources_is_numbered():
     one, two = pd.DataFrame({"a": [1, 2]}, index=pd.Index(["x", "y"], name="one")), pd.Series([10, 20], name="b")
     frame = _join(one, two)
-    assert frame.index.tolist() == [("x", 0), ("x", 1), ("y", 0), ("y", 1)]
-    assert frame.index.names == ["one", "source1"]
+    assert frame.index.equals(pd.RangeIndex(4))
     assert frame[["a", "b"]].to_numpy().tolist() == [[1, 10], [1, 20], [2, 10], [2, 20]]
+    assert _join(one, two, options=Options.of(select="tags")).index.tolist() == [0, 0, 1, 1, 2, 2, 3, 3]
 
 
 def test_sources_in_step_have_the_index_of_the_first():
@@ -97,10 +97,18 @@ def test_clashing_input_columns_get_in():
     assert frame.url.tolist() == ["https://api.test/items/0"]
 
 
-def test_an_input_column_that_clashes_with_an_expanded_one_gives_way():
-    frame = _join(pd.DataFrame({"id": ["mine"]}), options=Options.of(expand=True))
-    assert frame.id_in.tolist() == ["mine"]
-    assert frame.id.tolist() == [0]
+def test_a_field_of_the_answer_makes_room_for_an_input_column():
+    frame = _join(pd.DataFrame({"id": ["mine"], "data.id": ["too"]}), options=Options.of(expand=True))
+    assert list(frame)[:5] == ["id", "data.id", "data.id_2", "tags", "data"]
+    assert frame.iloc[0][["id", "data.id", "data.id_2"]].tolist() == ["mine", "too", 0]
+
+
+@pytest.mark.parametrize("columns", ["data", "short", "all"])
+def test_names_do_not_depend_on_which_columns_are_shown(columns):
+    options = Options.of(expand=True, columns=columns)
+    outcomes = [good(0, {"method": "card", "sku": 7})]
+    frame = _join(pd.DataFrame({"request": ["r"], "sku": ["a"], "method_in": ["m"], "method": ["n"]}), options=options, outcomes=outcomes)
+    assert list(frame)[:7] == ["request_in", "sku", "method_in", "method_in_in", "data.method", "data.sku", "data"]
 
 
 def test_labels_that_are_no_text_stay_what_they_are():
@@ -134,4 +142,4 @@ def test_failed_rows_join_like_the_others():
 def test_a_very_wide_source_joins_without_a_warning():
     frame = _join(pd.DataFrame({f"c{i}": [i] for i in range(150)}))
     assert list(frame)[:2] == ["c0", "c1"]
-    assert len(frame.columns) == 166
+    assert len(frame.columns) == 158

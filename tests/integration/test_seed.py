@@ -143,6 +143,7 @@ print(json.dumps([df.status.tolist(), last_run().summary()["backend"]]))
 
 def test_fifty_requests_keep_to_ten_a_second_after_a_burst_of_five(run):
     with CountingServer() as server:
+        began = time.perf_counter()
         told = run(f"""
 df = fastreq(urls=["{server.url}/endpoint"] * 50, rate_limit=10, rate_limit_burst=5, backend=backend)
 print(json.dumps(int(df.ok.sum())))
@@ -152,7 +153,8 @@ print(json.dumps(int(df.ok.sum())))
             "50 requests, rate 10/s, burst 5: at least 4.5 s, at most 15 in a second", f"{server.times[-1]:.2f} s, {busiest} in a second"
         )
         assert told == 50
-        assert all(at >= (number - 5) / 10 - 0.1 for number, at in enumerate(server.times))
+        # A busy machine delays what has its token, the first request, too: so it is counted from before all of them.
+        assert all(arrival.at - began >= (number - 5) / 10 for number, arrival in enumerate(server.arrivals))
 
 
 def test_a_503_that_stays_is_tried_four_times_after_longer_and_longer_waits(run, httpbin):

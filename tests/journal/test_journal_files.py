@@ -160,7 +160,7 @@ def test_of_many_processes_that_come_and_go_only_one_holds_the_journal(tmp_path)
         import os
         from pathlib import Path
         from fastreq_jupyter.errors import JournalError
-        from fastreq_jupyter.journal.lock import JournalLock
+        from fastreq_jupyter.journal.file import JournalLock
         log = os.open("log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         held = 0
         while held < 50:

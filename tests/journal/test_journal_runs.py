@@ -23,8 +23,8 @@ def sent():
 
 
 def test_rerun_gives_the_same_frame_and_sends_nothing(urls, journal):
-    first = fastreq(urls, journal=journal, progress="none", max_failures="none")
-    second = fastreq(urls, journal=journal, progress="none", max_failures="none")
+    first = fastreq(urls, journal=journal, progress="none", max_failures="none", columns="all")
+    second = fastreq(urls, journal=journal, progress="none", max_failures="none", columns="all")
     assert sent() == 0
     for column in ("status", "ok", "error", "data", "url", "method", "attempts", "size_bytes", "content_type", "final_url", "started_at"):
         assert list(first[column].astype(str)) == list(second[column].astype(str)), column

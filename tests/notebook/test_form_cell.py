@@ -10,7 +10,7 @@ from ipywidgets import Widget
 from fastreq_jupyter.cell.line import parse_line
 from fastreq_jupyter.notebook.form.cell import BodyError, cell_text
 from fastreq_jupyter.notebook.form.panel import Panel
-from fastreq_jupyter.notebook.order import finished, order_steps
+from fastreq_jupyter.notebook.order import draft
 
 URL = "http://127.0.0.1:9/x"
 VALUES = {"price": 7, "x": "y"}
@@ -26,7 +26,7 @@ def sent(requests, method, body, headers=()):
     """Return the bodies that the cell of a form sends."""
     text = cell_text(requests, method, body, headers)
     line = " ".join([*text.flags, *(f"-H '{header}'" for header in headers)])
-    order = finished(order_steps(parse_line(line, cell=True), text.text, options={}, namespace=VALUES, outer={}, first_line=2))
+    order = draft(parse_line(line, cell=True), text.text, namespace=VALUES, outer={}, first_line=2).order()
     return [(request.method, (request.content or b"").decode()) for request in order.call.plan.requests]
 
 
@@ -34,7 +34,7 @@ def sent(requests, method, body, headers=()):
     "body",
     [
         "x", "  two blanks around  ", "{x}", "cost $price", "${x}", "it's \"so\"", "back\\slash", "# no comment", "// none", "@x = 1", "-d", "--help",
-        "a\nb", "  a\n\n\n   b  ", "a\n# no comment\n// none\n@x = 1", '{\n  "a": 1\n}', "a\n<b>", "<?xml version='1.0'?>\n<a/>", "a\n?b=1\n&c=2",
+        "a\nb", "  a\n\n\n   b  ", "a\n@x", '{\n  "a": 1\n}', "a\n<b>", "<?xml version='1.0'?>\n<a/>", "a\n?b=1\n&c=2",
         "a; b", "a\u2028b\x0cc", "GET", "curl", "a\tb", "ä\n€",
     ],
 )  # fmt: skip
@@ -129,6 +129,11 @@ def test_the_cell_of_a_form_gives_the_order_of_the_form():
     made.fields["data"].control.value = '{"id": {{price}}}'
     head, _, text = made.cell.partition("\n")
     line = parse_line(head.removeprefix("%%fastreq"), cell=True)
-    again = finished(order_steps(line, text, options={}, namespace=VALUES, outer={}, first_line=2))
+    again = draft(line, text, namespace=VALUES, outer={}, first_line=2).order()
     assert list(again.call.plan.requests) == list(made.order().call.plan.requests)
     assert again.call.options == made.order().call.options
+
+
+def test_a_comment_within_a_body_is_told_with_its_line():
+    with pytest.raises(BodyError, match="line 2: a cell would not read this as it stands"):
+        cell_text(URL, "POST", "a\n  # b\nc")

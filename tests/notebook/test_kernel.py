@@ -80,6 +80,48 @@ def test_awaited_cells_do_not_apply_nest_asyncio(kernel_python, root, server):
         assert fresh.value(patched) is True
 
 
+GATHERED = """import asyncio
+async def one(i):
+    return {call}
+print(len(await asyncio.gather(*(one(i) for i in range(10)))))"""
+DUE_TOGETHER = """import asyncio
+loop = asyncio.get_running_loop()
+due = loop.time() + 0.3
+async def one():
+    event = asyncio.Event()
+    loop.call_at(due, event.set)
+    await event.wait()
+    return fastreq(base + '/1', progress='none')
+print(len(await asyncio.gather(*(one() for _ in range(30)))))"""
+
+
+@pytest.mark.parametrize(
+    ("code", "calls"),
+    [
+        (GATHERED.format(call="fastreq([f'{base}/{i}'], progress='none')"), 10),
+        (GATHERED.format(call="get_ipython().run_line_magic('fastreq', base + '/1 --progress none')"), 10),
+        (DUE_TOGETHER, 30),
+    ],
+    ids=["functions", "magics", "timers due together"],
+)
+def test_a_kernel_outlives_its_first_blocking_calls(kernel_python, root, server, code, calls):
+    with Kernel(kernel_python, PYTHONPATH=str(root)) as fresh:
+        fresh.run(f"base = {server.url!r}\n%load_ext fastreq_jupyter\nfrom fastreq_jupyter import fastreq").good()
+        assert fresh.value(code) == calls
+        assert len(server.arrivals) == calls
+        assert fresh.value("print(len(fastreq([base + '/1'] * 3, progress='none', loop='kernel')))") == 3
+
+
+def test_a_session_is_used_by_first_and_later_calls_and_by_cells(kernel_python, root, server):
+    with Kernel(kernel_python, PYTHONPATH=str(root)) as fresh:
+        fresh.run(f"base = {server.url!r}\n%load_ext fastreq_jupyter\nfrom fastreq_jupyter import FastRequests, fastreq").good()
+        fresh.run("client = FastRequests(base)\nfastreq('/1', session=client, progress='none')").good()
+        fresh.run("fastreq('/2', session=client, progress='none')").good()
+        fresh.run("%%fastreq --session client --progress none\n{{base}}/3").good()
+        fresh.run("await client.request('/4', progress='none')").good()
+        assert dict(server.paths) == {"/1": 1, "/2": 1, "/3": 1, "/4": 1}
+
+
 @pytest.mark.parametrize(
     "code",
     [
@@ -175,10 +217,27 @@ def test_reload_and_unload_in_mid_run_lose_nothing(kernel):
     kernel.run("%%fastreq orders --progress none\n{{base}}/1").good()
 
 
-def test_the_text_line_is_one_output_that_ends_as_the_closing_line(kernel):
+def test_the_text_line_is_one_output_that_is_cleared_before_the_closing_line(kernel):
     ran = kernel.run("%%fastreq orders --progress text -c 2\n{{base}}/delay/0.5?n=[1-4]").good()
-    assert ran.text == ""
-    assert len(ran.outputs) == 1
+    assert ran.text.startswith("orders: 4 of 4 ok")
+    assert [output["data"]["text/plain"] for output in ran.outputs] == [""]
+
+
+@pytest.mark.parametrize("progress", ["auto", "text"])
+def test_how_a_run_ended_is_told_where_updates_of_displays_are_not_shown(kernel, progress):
+    message = kernel.start(f"%%fastreq bad --max-retries 0 --progress {progress}\n{{{{base}}}}/delay/0.5\n{{{{base}}}}/status/404")
+    told = ""
+    while True:
+        heard = kernel.client.get_iopub_msg(timeout=60)
+        if heard["parent_header"].get("msg_id") != message:
+            continue
+        content = heard["content"]
+        told += content["text"] if heard["msg_type"] == "stream" else ""
+        told += content["data"]["text/plain"] + "\n" if heard["msg_type"] == "display_data" else ""
+        if heard["msg_type"] == "status" and content["execution_state"] == "idle":
+            break
+    assert "\nbad: 1 of 2 ok, http 404 x1, " in f"\n{told}"
+    assert "not ended" not in told
 
 
 def test_a_short_run_has_no_text_line_but_its_closing_line(kernel):
@@ -230,7 +289,7 @@ def test_what_the_user_made_of_a_frame_is_not_overwritten_by_a_retry(kernel, mad
 
 def test_a_wrong_option_is_one_line(kernel, server):
     ran = kernel.run("%%fastreq -c 0\n{{base}}/1")
-    assert ran.warned == "UsageError: concurrency='0' is not possible: give a whole number from 1 to 1000\n"
+    assert ran.warned == 'UsageError: concurrency=\'0\' is not possible: give a whole number from 1 to 1000, or "auto"\n'
     assert server.arrivals == []
 
 
@@ -242,13 +301,38 @@ def test_run_all_stops_at_a_cell_that_is_wrong(kernel):
     assert reply["content"]["status"] == "error"
 
 
-def test_a_big_cell_does_not_freeze_the_kernel(kernel):
-    kernel.run(
-        "import asyncio\nbeats = []\nasync def beat():\n    while True:\n        beats.append(1)\n        await asyncio.sleep(0)"
-    ).good()
-    kernel.run("beating = asyncio.get_running_loop().create_task(beat())\nawait asyncio.sleep(0)").good()
-    cell = "%%fastreq plan --dry-run --limit 1\n" + "\n".join(f"{{{{base}}}}/{n}" for n in range(20_000))
-    before = kernel.value("print(len(beats))")
+BEATS = """
+import asyncio, threading
+def reading():
+    return any(thread.name == "fastreq beside" for thread in threading.enumerate())
+async def beat():
+    while not reading():
+        await asyncio.sleep(0)
+    print("reading", flush=True)
+    while reading():
+        beats.append(1)
+        await asyncio.sleep(0)
+beats = []
+beating = asyncio.get_running_loop().create_task(beat())
+await asyncio.sleep(0)
+"""
+
+
+def test_the_loop_goes_on_while_a_big_cell_is_read(kernel):
+    kernel.run(BEATS).good()
+    cell = "%%fastreq plan --dry-run --limit 1\n" + "\n".join(f"GET {{{{base}}}}/{n}\nA: b" for n in range(20_000))
     kernel.run(cell).good()
-    # The reading of this cell gives way to the loop again and again.
-    assert kernel.value("beating.cancel(); print(len(beats))") - before >= 20
+    kernel.run("await beating").good()
+    assert kernel.value("print(len(beats))") > 2
+
+
+def test_an_interrupt_ends_the_reading_of_a_big_cell(kernel, server):
+    kernel.run(BEATS).good()
+    cell = "%%fastreq out\n" + "\n".join(f"GET {{{{base}}}}/{n}\nA: b" for n in range(200_000))
+    message = kernel.start(cell)
+    while kernel.client.get_iopub_msg(timeout=60)["content"].get("text") != "reading\n":
+        pass
+    kernel.interrupt()
+    assert kernel.finish(message).error.startswith(("KeyboardInterrupt", "CancelledError"))
+    assert kernel.value("print(int(reading()))") == 1
+    assert server.arrivals == []

@@ -14,8 +14,7 @@ from traitlets.config import Config
 
 from fastreq_jupyter import FastRequests, PartialFailureError, last_run
 from fastreq_jupyter.notebook.complete import suggestions
-from fastreq_jupyter.notebook.magic import GREETING, kernel_warning
-from fastreq_jupyter.notebook.rewrite import rewrite_calls
+from fastreq_jupyter.notebook.magic import GREETING, kernel_warning, rewrite_calls
 from fastreq_jupyter.options import TABLE
 
 
@@ -259,16 +258,58 @@ def test_a_run_in_the_background_is_in_its_variable_at_once(shell, run):
     assert done.result == [200]
 
 
-def test_config_sets_defaults_for_the_magics_only(shell, run, server):
+def test_config_sets_defaults_for_cells_functions_and_the_accessor(shell, run, server):
     run("%config Fastreq.max_retries = 0")
     run("%%fastreq\n{{base}}/flaky/1/x")
     assert server.paths["/flaky/1/x"] == 1
     assert last_run().options.max_retries == 0
     run("%%fastreq --retries 2\n{{base}}/1")
     assert last_run().options.max_retries == 2
-    done, _ = run("from fastreq_jupyter import fastreq\nfastreq(base)")
-    assert done.success
+    for call in (
+        "fastreq(base)",
+        "await fastreq_async(base)",
+        "await submit(base)",
+        "pd.DataFrame({'id': [1]}).fastreq.get(base + '/{{ id }}')",
+        "fastreq(base, session=FastRequests())",
+    ):
+        done, _ = run(f"import pandas as pd\nfrom fastreq_jupyter import FastRequests, fastreq, fastreq_async, submit\n{call}")
+        assert done.success
+        assert last_run().options.max_retries == 0, call
+    run("fastreq(base, max_retries=1)")
+    assert last_run().options.max_retries == 1
+    run("fastreq(base, session=FastRequests(max_retries=3))")
     assert last_run().options.max_retries == 3
+    run("%unload_ext fastreq_jupyter\nfastreq(base)")
+    assert last_run().options.max_retries == 3
+    run("%load_ext fastreq_jupyter")
+
+
+def test_a_dry_run_by_config_is_never_sent(shell, run, server):
+    run("from fastreq_jupyter import fastreq, submit\n%config Fastreq.dry_run = True")
+    assert run("fastreq(base)")[0].result["url"].tolist() == [server.url]
+    assert not run("submit(base)")[0].success
+    assert server.arrivals == []
+
+
+def test_lists_become_rows_in_a_cell_and_what_cannot_is_raised_after_assigning(shell, run, server, demo_server):
+    cell = "%%fastreq orders --select items --expand --explode lines\n{demo}orders?per_page=2"
+    run(cell.format(demo=demo_server.url.rstrip("/") + "/"))
+    assert shell.user_ns["orders"]["lines.sku"].notna().all()
+    done, _ = run("%%fastreq wrong --expand --explode number --explode nothing\n{{base}}/1")
+    assert "explode='nothing': no such column" in str(done.error_in_exec)
+    assert shell.user_ns["wrong"].status.tolist() == [200]
+    done, _ = run("%%fastreq wrong --explode number\n{{base}}/1")
+    assert "explode needs expand" in str(done.error_in_exec or done.error_before_exec)
+
+
+def test_a_burst_that_is_given_holds_in_a_cell_and_in_a_function(shell, run, server):
+    run("%%fastreq -r 60/min --burst 30 --deadline 2s\n{{base}}/[1-40]")
+    assert 30 <= len(server.arrivals) <= 32
+    server.reset()
+    run(
+        "from fastreq_jupyter import fastreq\nfastreq([f'{base}/{n}' for n in range(40)], rate_limit='60/min', rate_limit_burst=30, deadline=2)"
+    )
+    assert 30 <= len(server.arrivals) <= 32
 
 
 def test_config_refuses_a_wrong_value_and_goes_on(shell, run, caplog):

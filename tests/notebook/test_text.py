@@ -9,7 +9,7 @@ import pytest
 
 from fastreq_jupyter.engine.autolimits import AutoLimit
 from fastreq_jupyter.engine.progress import Progress
-from fastreq_jupyter.notebook.text import TerminalText, progress_line
+from fastreq_jupyter.notebook.display import TerminalText, progress_line
 
 
 def progress(**changes):

@@ -47,7 +47,7 @@ def test_value_is_read(given_, wanted):
         *[("max_body", value) for value in (0, -1, 1.5, nan, "big", None, True, 2**60)],
         *[("max_failures", value) for value in (-1, "101%", "-5%", nan, "many", True, [])],
         *[("max_retries", value) for value in (-1, 21, "x", 1.0)],
-        *[("backend", value) for value in ("httpx", "", None, 5)],
+        *[("backend", value) for value in ("pycurl", "httpx", "", None, 5)],
         *[("method", value) for value in ("", "GE T", "GET\r\n", "G(ET", 5, b"GET")],
         *[("verify_ssl", value) for value in ("/no/such/file", None, 5, "", "a\x00b")],
         *[("follow_redirects", value) for value in (None, 5, "maybe", [])],

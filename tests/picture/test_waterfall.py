@@ -15,9 +15,8 @@ from samples import START, attempt, failed, good, nan, timing, unsent
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.model import Request
 from fastreq_jupyter.picture.figure import Waterfall
-from fastreq_jupyter.picture.rows import choose_rows, cut_middle, row_label, row_status, row_tip, show_ms
-from fastreq_jupyter.picture.svg import svg
-from fastreq_jupyter.picture.waterfall import layout, phase_bars
+from fastreq_jupyter.picture.layout import choose_rows, cut_middle, lay_out, phase_bars, row_label, row_status, row_tip, show_ms
+from fastreq_jupyter.picture.svg import draw_svg
 from fastreq_jupyter.timing import Timing
 
 RUDE = "<script>alert(1)</script>\x1b[31m\u202e&\"'\n"
@@ -59,7 +58,7 @@ def test_retries_show_the_failure_and_the_wait():
 
 def test_every_bar_lies_within_the_page_and_its_row():
     rows = [good(i) for i in range(5)] + [failed(5)]
-    picture = layout(rows, title="x")
+    picture = lay_out(rows, title="x")
     for bar in picture.bars:
         assert 0 <= bar.x <= picture.width
         assert bar.x + bar.width <= picture.width
@@ -74,14 +73,14 @@ def test_any_times_give_a_finite_picture(times):
         good(i, attempts=(attempt(1, start, hops=(timing(start, wait=wait, receive=receive),)),))
         for i, (start, wait, receive) in enumerate(times)
     ]
-    picture = layout(rows)
+    picture = lay_out(rows)
     assert all(0 <= bar.x <= bar.x + bar.width <= picture.width + 1 and bar.height > 0 for bar in picture.bars)
     assert 1 < len(picture.grid) <= 12
-    ET.fromstring(svg(picture))
+    ET.fromstring(draw_svg(picture))
 
 
 def test_a_later_phase_stands_further_right():
-    picture = layout([good(0), good(1)])
+    picture = lay_out([good(0), good(1)])
     waits = [bar for bar in picture.bars if bar.phase == "wait"]
     assert waits[0].x < waits[1].x
     assert waits[0].y < waits[1].y
@@ -99,13 +98,13 @@ def test_a_later_phase_stands_further_right():
 )
 def test_ticks_are_round_numbers(seconds, labels):
     row = good(attempts=(attempt(hops=(), end=10.0 + seconds, queued=0.0),))
-    texts = [label.text for label in layout([row], row_height=5).labels if label.anchor == "middle"]
+    texts = [label.text for label in lay_out([row], row_height=5).labels if label.anchor == "middle"]
     assert [text for text in texts if not text.startswith("phases")][:3] == labels
 
 
 def test_at_most_200_rows_are_drawn_and_which_is_said():
     rows = [good(i) for i in range(4000)] + [failed(4000 + i) for i in range(100)]
-    picture = layout(rows)
+    picture = lay_out(rows)
     assert len(picture.tips) == 200
     assert "200 of 4,100 requests: 80 of 100 failed or retried, the 60 slowest, 60 evenly spread" in [
         label.text for label in picture.labels
@@ -123,21 +122,21 @@ def test_the_slowest_is_among_those_drawn_and_order_is_kept():
 
 def test_rows_never_sent_or_of_an_earlier_run_are_counted_only():
     rows = [good(0), unsent(1), good(2, attempts=(replace(attempt(), started_at=START - timedelta(hours=1)),))]
-    picture = layout(rows, since=START)
+    picture = lay_out(rows, since=START)
     assert len(picture.tips) == 1
     assert picture.labels[-1].text == "not drawn: 1 never sent, 1 known from an earlier run"
 
 
 @pytest.mark.parametrize("rows", [[], [unsent()]], ids=["none", "unsent"])
 def test_nothing_sent_is_said(rows):
-    picture = layout(rows)
+    picture = lay_out(rows)
     assert picture.bars == ()
     assert any("sent" in label.text for label in picture.labels)
-    ET.fromstring(svg(picture))
+    ET.fromstring(draw_svg(picture))
 
 
 def test_low_rows_have_no_text_of_their_own():
-    picture = layout([good(i) for i in range(50)], row_height=3)
+    picture = lay_out([good(i) for i in range(50)], row_height=3)
     assert picture.names == ()
     assert picture.stripes == ()
 
@@ -145,8 +144,8 @@ def test_low_rows_have_no_text_of_their_own():
 def test_texts_from_outside_are_escaped_and_made_neutral():
     request = Request("GET", f"http://a.test/{RUDE}", label=RUDE)
     for text in (
-        svg(layout([failed(0, request=request, error_detail=RUDE)], title=RUDE)),
-        svg(layout([good(0, request=request)]), alone=True),
+        draw_svg(lay_out([failed(0, request=request, error_detail=RUDE)], title=RUDE)),
+        draw_svg(lay_out([good(0, request=request)]), alone=True),
     ):
         assert "<script" not in text
         assert "\x1b" not in text
@@ -156,14 +155,14 @@ def test_texts_from_outside_are_escaped_and_made_neutral():
 
 def test_secrets_are_masked_in_labels_and_tips():
     request = Request("GET", "http://u:hunter2@a.test/x?token=abc", headers={"Authorization": "Bearer sesame-open-123"})
-    text = svg(layout([failed(0, request=request, error_detail="echo sesame-open-123")]))
+    text = draw_svg(lay_out([failed(0, request=request, error_detail="echo sesame-open-123")]))
     assert not {"hunter2", "abc", "sesame"} & set(text.replace("=", " ").replace("&", " ").replace("<", " ").split())
     assert "sesame" not in text
     assert "***" in text
 
 
 def test_svg_holds_no_script_and_nothing_from_elsewhere():
-    text = svg(layout([good(0)]), alone=True)
+    text = draw_svg(lay_out([good(0)]), alone=True)
     assert "http" not in text.replace("http://www.w3.org/2000/svg", "").replace("https://api.test", "")
     assert "script" not in text
     assert "url(" not in text
@@ -215,28 +214,19 @@ def test_durations_have_three_figures(value, text):
 
 
 def test_the_figure_shows_itself_inline_and_alone():
-    figure = Waterfall(layout([good(0)], title="run"))
+    figure = Waterfall(lay_out([good(0)], title="run"))
     assert "currentColor" in figure._repr_html_()
     assert "prefers-color-scheme" in figure._repr_svg_()
     assert repr(figure) == "<Waterfall run>"
 
 
-@pytest.mark.slow
 def test_the_figure_saves_itself(tmp_path):
-    figure = Waterfall(layout([good(i) for i in range(3)] + [failed(3)], title="a $x$ run"))
+    figure = Waterfall(lay_out([good(i) for i in range(3)] + [failed(3)], title="a $x$ run"))
     ET.parse(figure.save(tmp_path / "x.svg"))
-    pytest.importorskip("matplotlib")
-    assert figure.save(tmp_path / "x.png").read_bytes().startswith(b"\x89PNG")
-    assert Waterfall(layout([])).save(tmp_path / "y.png").stat().st_size > 500
 
 
-def test_another_ending_is_refused_in_one_line(tmp_path):
-    with pytest.raises(UsageError, match=r"\.svg or \.png"):
-        Waterfall(layout([])).save(tmp_path / "x.jpg")
+@pytest.mark.parametrize("ending", ["png", "jpg"])
+def test_another_ending_is_refused_in_one_line(tmp_path, ending):
+    with pytest.raises(UsageError, match=r"ends in \.svg"):
+        Waterfall(lay_out([])).save(tmp_path / f"x.{ending}")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_png_without_matplotlib_is_refused_in_one_line(tmp_path, monkeypatch):
-    monkeypatch.setitem(__import__("sys").modules, "matplotlib.figure", None)
-    with pytest.raises(UsageError, match="pip install"):
-        Waterfall(layout([good(0)])).save(tmp_path / "x.png")

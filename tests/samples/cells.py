@@ -10,7 +10,7 @@ from fastreq_jupyter.cell.plan import build
 from fastreq_jupyter.model import Outcome, Response
 from fastreq_jupyter.options import Options
 
-ENVIRON = {"TOKEN": "s3cret-token", "USER": "ada"}
+ENVIRON = {"TOKEN": "s3cret-token", "USER": "ada", "NAME": "Zo\u00eb \u20ac"}
 FIXED = replace(
     Surroundings(),
     environ=lambda: ENVIRON,
@@ -22,12 +22,13 @@ FIXED = replace(
 )
 
 
-def plan(text, *, each=(), namespace=None, base_url=None, given=(), first_line=1, **options):
+def plan(text, *, each=(), namespace=None, base_url=None, given=(), first_line=1, environ=None, **options):
     """Build a cell; `each` is pairs of text and value."""
     sources = [Source(EachSpec.parse(one), value) for one, value in each]
+    surroundings = FIXED if environ is None else replace(FIXED, environ=lambda: environ)
     return build(
-        text, options=Options.of(**options), namespace=namespace or {}, sources=sources, base_url=base_url, given=given,
-        first_line=first_line, surroundings=FIXED,
+        text, options=Options.of(**options), namespace=namespace or {}, sources=sources, base_url=base_url, set_by_user=given,
+        first_line=first_line, surroundings=surroundings,
     )  # fmt: skip
 
 

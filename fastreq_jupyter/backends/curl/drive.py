@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import select
-from contextlib import suppress
 from math import inf
 from typing import TYPE_CHECKING, Any
 
@@ -40,7 +39,7 @@ class Drive:
         self._due = inf
         self._timer: asyncio.TimerHandle | None = None
         self._soon = self._closed = False
-        self._watched: set[int] = set()
+        self._watched: dict[int, int] = {}
         self._epoll = select.epoll() if hasattr(select, "epoll") else None
         if self._epoll is not None:
             self._loop.add_reader(self._epoll.fileno(), self._poll)
@@ -58,21 +57,18 @@ class Drive:
             self._epoll.close()
 
     def _watch_epoll(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
-        epoll = self._epoll
-        if epoll is None or epoll.closed:
-            return
         if what == pycurl.POLL_REMOVE:
-            self._watched.discard(descriptor)
-            with suppress(OSError):
-                # Unless libcurl has closed it already.
-                epoll.unregister(descriptor)
+            # It stays in the set: most are wanted again at once, and one that libcurl closes leaves by itself.
+            self._watched.pop(descriptor, None)
             return
+        epoll = self._epoll
+        if epoll is None or self._closed:
+            return
+        self._watched[descriptor] = events = _WANTED[what]
         try:
-            (epoll.modify if descriptor in self._watched else epoll.register)(descriptor, _WANTED[what])
+            epoll.modify(descriptor, events)
         except FileNotFoundError:
-            # Closed meanwhile without a word, as it happens after an interrupt, and its number given away again.
-            epoll.register(descriptor, _WANTED[what])
-        self._watched.add(descriptor)
+            epoll.register(descriptor, events)
 
     def _watch(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
         loop = self._loop
@@ -86,8 +82,30 @@ class Drive:
             loop.add_writer(descriptor, self._act, [(descriptor, pycurl.CSELECT_OUT)])
 
     def _poll(self) -> None:
-        if self._epoll is not None:
-            self._act([(descriptor, _CAME.get(events, _BOTH)) for descriptor, events in self._epoll.poll(0)])
+        if self._epoll is None:
+            return
+        ready = []
+        for descriptor, events in self._epoll.poll(0):
+            if descriptor in self._watched:
+                ready.append((descriptor, _CAME.get(events, _BOTH)))
+            else:
+                self._forget(descriptor)
+        self._act(ready)
+
+    def _forget(self, descriptor: int) -> None:
+        """Take out an idle connection that has something to say: it is asked when libcurl wants to use it again."""
+        if self._epoll is None:
+            return
+        try:
+            self._epoll.unregister(descriptor)
+        except OSError:
+            # Closed here, but open in a forked child: such a one can only be left behind.
+            self._loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+            self._epoll = select.epoll()
+            self._loop.add_reader(self._epoll.fileno(), self._poll)
+            for watched, wanted in self._watched.items():
+                self._epoll.register(watched, wanted)
 
     def _set_timer(self, milliseconds: int) -> None:
         if self._closed or self._loop.is_closed():

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import re
-from contextlib import suppress
 from math import inf
 from time import monotonic, perf_counter
 from typing import TYPE_CHECKING
@@ -97,7 +96,7 @@ class CurlBackend:
     """libcurl's connections, and the handles that are not in use.
 
     Attributes:
-        kept: Local port of each connection that was used -> its descriptor, and what tells whether it can be read.
+        kept: Local port of each connection that was used -> what tells whether it can be read.
     """
 
     name = "curl"
@@ -110,9 +109,10 @@ class CurlBackend:
         self.http2 = key.http2
         self._key = key
         self.settings = settings(key, self.proxy)
-        self.kept: dict[int, tuple[int, Callable[[], bool]]] = {}
+        self.kept: dict[int, Callable[[], bool]] = {}
         names_there = self.proxy is not None and self.proxy.scheme.startswith("socks")
         self.phases = frozenset({"dns", "connect", "tls", "wait", "receive"} - ({"dns"} if names_there else set()))
+        self._loop = asyncio.get_running_loop()
         self._resolver = Resolver()
         self._servers: dict[Origin, Server] = {}
         self._free: list[Handle] = []
@@ -154,7 +154,8 @@ class CurlBackend:
             handle.start(stream, exchange, fields)
             self._add(handle)
             if not stream.done:
-                await stream.wait()
+                waiter = stream.waiter = self._loop.create_future()
+                await waiter
         except BaseException:
             stream.close()
             raise
@@ -196,9 +197,11 @@ class CurlBackend:
         """Take a handle out of libcurl; a transfer that is not done takes its connection along."""
         self._active.discard(handle)
         handle.stream = None
-        with suppress(pycurl.error):
-            # It never came in where libcurl gave up its work.
+        try:
             self._multi.remove_handle(handle.curl)
+        except pycurl.error:
+            # It never came in: an interrupt made libcurl give up its work.
+            return
         self._free.append(handle)
 
     def _finished(self, handle: Handle, code: int, words: str) -> None:
@@ -211,17 +214,14 @@ class CurlBackend:
             self._multi.remove_handle(handle.curl)
             self._multi.add_handle(handle.curl)
             return
-        if stream.port and not stream.server.multiplexed:
-            self._keep(stream.port, handle.curl.getinfo(pycurl.ACTIVESOCKET))
         stream.end(code, words)
+        if not stream.reused and stream.port and not stream.server.multiplexed:
+            descriptor = handle.curl.getinfo(pycurl.ACTIVESOCKET)
+            if descriptor < 0:
+                self.kept.pop(stream.port, None)
+            else:
+                self.kept[stream.port] = watch(descriptor)
         self.release(handle)
-
-    def _keep(self, port: int, descriptor: int) -> None:
-        known = self.kept.get(port)
-        if descriptor < 0:
-            self.kept.pop(port, None)
-        elif known is None or known[0] != descriptor:
-            self.kept[port] = descriptor, watch(descriptor)
 
     def _server(self, exchange: Exchange) -> Server:
         framed(exchange)

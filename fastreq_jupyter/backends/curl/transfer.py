@@ -24,7 +24,7 @@ __all__ = ["CurlStream", "Handle"]
 
 MOST_UNREAD = 256 * 1024
 """Bytes of a body that wait for their reader before libcurl stops reading from the network."""
-_BLANK = (b"\r\n", b"\n")
+_LONGEST_BLANK = 2
 _BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 
 
@@ -33,14 +33,16 @@ class Handle:
 
     Attributes:
         stream: The answer in the making, None while the handle is free.
+        lines: What has come of its head.
     """
 
-    __slots__ = ("_backend", "_told", "curl", "stream")
+    __slots__ = ("_backend", "_told", "curl", "lines", "stream")
 
     def __init__(self, backend: CurlBackend) -> None:
         self.curl: Any = pycurl.Curl()
         self.curl.handle = self
         self.stream: CurlStream | None = None
+        self.lines: list[bytes] = []
         self._backend = backend
         self._told: dict[int, Any] = {}
         for option, value in (
@@ -55,6 +57,7 @@ class Handle:
     def start(self, stream: CurlStream, exchange: Exchange, fields: tuple[bytes, ...]) -> None:
         """Tell libcurl what this exchange has that the last one had not."""
         self.stream = stream
+        self.lines = []
         server, told, limit = stream.server, self._told, exchange.connect_timeout
         self.curl.setopt(pycurl.REQUEST_TARGET, stream.target)
         if told.get(pycurl.URL) is not server.url:
@@ -65,8 +68,11 @@ class Handle:
             self._set_method(exchange.method, exchange.content)
         if server.encrypted or pycurl.VERBOSE in told:
             # Only libcurl's notes tell which protocol was agreed on, and whether a stream was refused.
-            self._tell(pycurl.VERBOSE, stream.scout is not None or (server.multiplexed is True and not stream.idempotent))
-            self._tell(pycurl.PIPEWAIT, server.multiplexed is True)
+            notes = stream.scout is not None or (server.multiplexed is True and not stream.idempotent)
+            if told.get(pycurl.VERBOSE) != notes:
+                self._tell(pycurl.VERBOSE, notes)
+            if told.get(pycurl.PIPEWAIT) != server.multiplexed:
+                self._tell(pycurl.PIPEWAIT, bool(server.multiplexed))
         if exchange.fresh or pycurl.FRESH_CONNECT in told:
             self._tell(pycurl.FRESH_CONNECT, exchange.fresh)
         if limit is not None or pycurl.CONNECTTIMEOUT_MS in told:
@@ -96,14 +102,16 @@ class Handle:
         self._told[pycurl.CUSTOMREQUEST] = None if content else method
 
     def _on_header(self, line: bytes) -> int | None:
+        if len(line) > _LONGEST_BLANK:
+            self.lines.append(line)
+            return None
         stream = self.stream
-        if stream is None or stream.has_head or not stream.asked:
+        if stream is None or stream.has_head or not stream.asked or not self.lines:
             # Trailers, or a proxy's answer to CONNECT.
+            self.lines = []
             return None
-        if line not in _BLANK:
-            stream.lines.append(line)
-            return None
-        return stream.end_head() if stream.lines else None
+        lines, self.lines = self.lines, []
+        return stream.end_head(lines)
 
     def _on_body(self, chunk: bytes) -> Any:
         stream = self.stream
@@ -117,7 +125,8 @@ class Handle:
             return pycurl.WRITEFUNC_PAUSE
         stream.chunks.append(chunk)
         stream.size += len(chunk)
-        stream.wake()
+        if stream.waiter is not None:
+            stream.wake()
         return None
 
     def _may_send(self, _there: str, _here: str, _port: int, local_port: int) -> Any:
@@ -133,7 +142,7 @@ class Handle:
             good = stream.idempotent and stream.asked == 1 and (kept is None or multiplexed)
         else:
             # libcurl looks at a kept connection only after a second: an answer that nobody asked for may wait there.
-            good = kept is None or multiplexed or not kept[1]()
+            good = kept is None or multiplexed or not kept()
         if not good:
             return pycurl.PREREQFUNC_ABORT
         stream.asked += 1
@@ -167,9 +176,9 @@ class CurlStream(base.Stream):
     """
 
     __slots__ = (
-        "_backend", "_handle", "_only_head", "_timing", "_waiter", "agreed", "asked", "chunks", "dead", "done", "failure", "has_head",
-        "idempotent", "interim", "lines", "paused", "port", "proxied", "reused", "scout", "sent_at", "server", "size", "target",
-        "timeout",
+        "_backend", "_handle", "_only_head", "_timing", "agreed", "asked", "chunks", "dead", "done", "failure", "has_head",
+        "idempotent", "interim", "paused", "port", "proxied", "reused", "scout", "sent_at", "server", "size", "target",
+        "timeout", "waiter",
     )  # fmt: skip
 
     def __init__(self, backend: CurlBackend, handle: Handle, server: Server, exchange: Exchange, timing: Timing) -> None:
@@ -177,7 +186,7 @@ class CurlStream(base.Stream):
         self._backend = backend
         self._handle: Handle | None = handle
         self._timing = timing
-        self._waiter: asyncio.Future[None] | None = None
+        self.waiter: asyncio.Future[None] | None = None
         # libcurl would wait for the body of an answer to a HEAD that has one itself.
         self._only_head = exchange.method == "HEAD" and bool(exchange.content)
         self.server = server
@@ -193,7 +202,6 @@ class CurlStream(base.Stream):
         if server.multiplexed is None:
             self.scout = server.scout = asyncio.Event()
         self.reused = self.has_head = self.paused = self.done = False
-        self.lines: list[bytes] = []
         self.chunks: list[bytes] = []
         self.failure: BackendError | None = None
 
@@ -226,27 +234,26 @@ class CurlStream(base.Stream):
 
     async def wait(self) -> None:
         """Wait for the next news of libcurl."""
-        self._waiter = asyncio.get_running_loop().create_future()
-        await self._waiter
+        self.waiter = asyncio.get_running_loop().create_future()
+        await self.waiter
 
     def wake(self) -> None:
         """End the wait, if there is one."""
-        waiter, self._waiter = self._waiter, None
+        waiter, self.waiter = self.waiter, None
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def end_head(self) -> int | None:
+    def end_head(self, lines: list[bytes]) -> int | None:
         """Read the head that has come; -1 ends the transfer."""
-        version, status, reason = status_line(self.lines[0])
+        version, status, reason = status_line(lines[0])
         if 100 <= status < 200:  # noqa: PLR2004 - RFC 9110, 15.2
-            self.lines.clear()
             self.interim += 1
             if self.interim <= MAX_INTERIM and status != SWITCHING:
                 return None
             self.failure = switched_protocols() if status == SWITCHING else too_many_interim()
             return -1
         self.http_version, self.status, self.reason = version, status, reason
-        self.fields = answer_fields(self.lines)
+        self.fields = answer_fields(lines)
         self.has_head = True
         if self.server.encrypted:
             self.server.multiplexed = version in ("2", "3")

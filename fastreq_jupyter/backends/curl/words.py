@@ -17,8 +17,6 @@ from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from fastreq_jupyter.backends.base import Exchange, SessionKey
     from fastreq_jupyter.backends.curl.transfer import CurlStream
     from fastreq_jupyter.backends.proxy import ProxyServer
@@ -33,7 +31,7 @@ _VERSIONS = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2": "2", b"HTTP/3": 
 _UNASKED = ("Accept", "User-Agent", "Expect", "Content-Type", "Proxy-Connection")
 """Field lines that libcurl adds unless it is told not to."""
 _MOST_KNOWN = 256
-_SHORT = 256
+_SHORT, _MOST_FIELDS = 256, 2048
 _KNOWN: dict[tuple[Headers, str, bool], tuple[bytes, ...]] = {}
 
 
@@ -72,16 +70,26 @@ def status_line(line: bytes) -> tuple[str, int, str]:
     return _VERSIONS.get(version, "1.1"), int(code) if code.isdigit() else 0, reason.decode("latin-1")
 
 
-# Most answers of a run have most of their field lines in common.
-@lru_cache(maxsize=2048)
-def _field(line: bytes) -> tuple[bytes, bytes]:
-    name, _, value = line.partition(b":")
-    return name, value.strip(b" \t\r\n")
+class _Fields(dict[bytes, tuple[bytes, bytes]]):
+    """Field lines taken apart: most answers of a run have most of them in common."""
+
+    def __missing__(self, line: bytes) -> tuple[bytes, bytes]:
+        name, _, value = line.partition(b":")
+        field = name, value.strip(b" \t\r\n")
+        if len(line) <= _SHORT:
+            if len(self) >= _MOST_FIELDS:
+                self.clear()
+            self[line] = field
+        return field
 
 
-def answer_fields(lines: Sequence[bytes]) -> list[tuple[bytes, bytes]]:
+_FIELDS = _Fields()
+
+
+def answer_fields(lines: list[bytes]) -> list[tuple[bytes, bytes]]:
     """Return the field lines of a head, whose first line is the status line."""
-    return [_field(line) if len(line) <= _SHORT else _field.__wrapped__(line) for line in lines[1:]]
+    del lines[0]
+    return list(map(_FIELDS.__getitem__, lines))
 
 
 def settings(key: SessionKey, proxy: ProxyServer | None) -> list[tuple[int, Any]]:

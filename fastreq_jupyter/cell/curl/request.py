@@ -5,45 +5,82 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
+from urllib.parse import quote, quote_plus
 
+from fastreq_jupyter.cell.curl.cookies import cookies_for
 from fastreq_jupyter.cell.curl.form import form_part, no_stdin, quoted
 from fastreq_jupyter.cell.request_line import make_header
-from fastreq_jupyter.cell.syntax import FilePiece, HeaderTemplate, Part, Parts, RequestTemplate, Span, TextPiece
-from fastreq_jupyter.cell.template import read_text, read_url
+from fastreq_jupyter.cell.syntax import FORM_TYPE, FilePiece, HeaderTemplate, Part, Parts, RequestTemplate, Span, TextPiece
+from fastreq_jupyter.cell.template import read_text, read_url, with_query
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.cell.curl.flags import Action
+    from fastreq_jupyter.cell.curl.command import Action
 
 __all__ = ["CurlRequest"]
+
 
 _TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # A byte that is no UTF-8, as surrogateescape has it.
 _BYTES = re.compile("[\udc80-\udcff]")
-_REMOVABLE = frozenset({"content-type", "expect"})
-_FORM_TYPE = "application/x-www-form-urlencoded"
-_SIMPLE: dict[str, str] = {"agent": "User-Agent", "referer": "Referer"}
+_SCHEME = re.compile(r"https?://|\{\{", re.IGNORECASE)
+# What curl takes for a host with "http://" before it; a bare word only where it is the command's one URL.
+_WITHOUT_SCHEME = re.compile(
+    r"(?:[^\s/?#@]+@)?(?:\[[0-9A-Fa-f:.]+\]|(?:[\w.-]|\{\{[^{}]*\}\})+)(?::(?:[0-9]+|\{\{[^{}]*\}\}))?(?:[/?#].*)?", re.DOTALL
+)
+# The library sends them whatever is asked.
+_FIXED = frozenset({"host", "accept-encoding", "content-length"})
+# Sent by default; an empty value leaves them out.
+_DEFAULTS = frozenset({"user-agent", "accept"})
+_NAMES: dict[str, str] = {
+    "user": "Authorization", "bearer": "Authorization", "cookie": "Cookie", "range": "Range", "agent": "User-Agent", "referer": "Referer",
+}  # fmt: skip
+# A URL that ends with a directory, or with its host.
+_NO_NAME = re.compile(r"\A[^?#]*/\Z|\Ahttps?://[^/?#]+\Z", re.IGNORECASE)
+_RANGE = re.compile(r"[0-9]+(?=[^-]*\Z)")
 
 Piece = TextPiece | FilePiece
 
 
 @dataclass(slots=True)
 class CurlRequest:
-    """Gather options; `templates` makes the requests."""
+    """One request of a curl command while its options are read.
+
+    Attributes:
+        command: The word ``curl``, for messages.
+        urls: URLs that get the same request.
+        method: -X.
+        headers: -H, in order.
+        own: Field lines of options that have one of their own (-u, -A, -b ...) by name: a -H of that name counts instead.
+        removed: Lower-case names that -H took away.
+        body: Pieces of each -d, with what joins them.
+        form: Each -F and --form-string.
+        query: Fields that go into the query.
+        lifted: Options of the run.
+        flags: Switches that were seen.
+        upload: -T.
+        key: --key.
+        cookie_files: -b with a file.
+        notes: What is not done.
+    """
 
     command: Span
     urls: list[Span] = field(default_factory=list)
     method: str | None = None
     headers: list[HeaderTemplate] = field(default_factory=list)
+    own: dict[str, HeaderTemplate] = field(default_factory=dict)
     removed: set[str] = field(default_factory=set)
     body: list[list[Piece]] = field(default_factory=list)
     form: list[tuple[str, Span]] = field(default_factory=list)
     query: list[Parts] = field(default_factory=list)
     lifted: dict[str, Any] = field(default_factory=dict)
     flags: set[str] = field(default_factory=set)
+    upload: Span | None = None
+    key: Span | None = None
+    cookie_files: list[Span] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
     def lift(self, option: str, at: Span, value: Any) -> None:
         """Note an option of the run.
@@ -64,6 +101,8 @@ class CurlRequest:
             self.urls.append(value)
         elif action in ("get", "head", "globoff"):
             self.flags.add(action)
+        elif action in ("upload", "key"):
+            setattr(self, action, value)
         elif action == "method":
             if not _TOKEN.fullmatch(value.text):
                 raise value.error(0, f"{value.text[:30]!r} is no method")
@@ -71,12 +110,13 @@ class CurlRequest:
         elif action in ("form", "form-string"):
             self.form.append((action, value))
         elif action == "url-query":
-            text = value.text
-            self.query.append(read_text(Span(text[1:], *value.at(1))) if text.startswith("+") else _encoded(value)[0])
+            self.query.append(_query(value))
         elif action in ("data", "data-raw", "data-binary", "data-urlencode", "json"):
             self._add_data(action, value)
+        elif action == "header":
+            self._add_line(value)
         else:
-            self._add_header(action, at, value)
+            self._add_own(action, at, value)
 
     def templates(self) -> list[RequestTemplate]:
         """Return one request for each URL.
@@ -86,67 +126,97 @@ class CurlRequest:
         """
         if not self.urls:
             raise self.command.error(0, "a curl command without URL")
-        if self.form and self.body:
-            raise self.command.error(0, "-F and -d exclude each other")
+        if bool(self.form) + bool(self.body) + (self.upload is not None) > 1:
+            raise self.command.error(0, "-F, -d and -T exclude each other")
         if "get" in self.flags and self.form:
             raise self.command.error(0, "-G and -F exclude each other")
         body, query = self._body(), list(self.query)
         if "get" in self.flags and self.body:
             query.insert(0, _parts_of(body or (), self.command))
             body = None
+        if self.key is not None:
+            if "cert" not in self.lifted:
+                raise self.key.error(0, "--key goes with --cert")
+            self.lifted["cert"] = (self.lifted["cert"], self.key.text)
+        if body is not None and "Range" in self.own:
+            raise self.command.error(0, "-r with a body is sent as Content-Range by curl: write the field line with -H")
         headers = self._all_headers(body)
         return [self._template(url, headers, body, query) for url in self.urls]
 
     def _template(
         self, url: Span, headers: tuple[HeaderTemplate, ...], body: tuple[Piece, ...] | None, query: list[Parts]
     ) -> RequestTemplate:
-        parts = list(read_url(self._absolute(url), ranges="globoff" not in self.flags))
-        marked = any(isinstance(part, str) and "?" in part for part in parts)
-        for added in query:
-            parts += [("&" if marked else "?"), *added]
-            marked = True
+        parts = read_url(self._absolute(url), ranges="globoff" not in self.flags)
+        if self.upload is not None and isinstance(parts[-1], str) and _NO_NAME.search(parts[-1]):
+            parts = (*parts, "" if parts[-1].endswith("/") else "/", quote(Path(self.upload.text).name, safe=""))
+        whole = with_query(parts, *query)
         return RequestTemplate(
-            self._method(body), tuple(parts), url.line, url.column, headers, body,
+            self._method(body), whole, url.line, url.column, self._with_cookies(whole, headers), body,
             lifted=dict(self.lifted), no_default=frozenset(self.removed),
         )  # fmt: skip
+
+    def _with_cookies(self, url: Parts, headers: tuple[HeaderTemplate, ...]) -> tuple[HeaderTemplate, ...]:
+        """Return the field lines with the cookies that the files have for the URL, in one field with others (RFC 6265, 5.4)."""
+        if not self.cookie_files:
+            return headers
+        at, texts = self.cookie_files[0], []
+        for file in self.cookie_files:
+            try:
+                texts.append(cookies_for(url[0] if isinstance(url[0], str) else "", file.text))
+            except FileNotFoundError:
+                self.notes.append(f"line {file.line}: there is no cookie file {file.text[:60]}: none of its cookies are sent")
+            except (OSError, ValueError) as error:
+                raise file.error(0, f"-b {file.text[:60]}: {getattr(error, 'strerror', None) or error}") from None
+        text = "; ".join(filter(None, texts))
+        own = next((header for header in headers if header.name.lower() == "cookie"), None)
+        if not text:
+            return headers
+        parts = (text.encode("utf-8", "surrogateescape").decode("latin-1"), *(("; ", *own.parts) if own else ()))
+        return (*(header for header in headers if header is not own), HeaderTemplate("Cookie", parts, at.line, at.column))
 
     def _absolute(self, url: Span) -> Span:
         text = url.text
         if _BYTES.search(text):
             raise url.error(0, "bytes that are no UTF-8 in a URL: percent-encode them")
-        if re.match(r"https?://|\{\{", text, re.IGNORECASE):
+        if _SCHEME.match(text):
             return url
         if "://" in text[:30] or not text:
             raise url.error(0, f"{text[:60]!r}: only http:// and https:// are requested")
-        raise url.error(0, f"{text[:60]!r} is no URL: write http:// or https:// before it")
+        if _WITHOUT_SCHEME.fullmatch(text) and (len(self.urls) == 1 or any(sign in text for sign in ".:/") or text == "localhost"):
+            return Span(f"http://{text}", url.line, url.column - len("http://"))
+        raise url.error(0, f"{text[:60]!r} is no URL: write http:// or https:// before it, or quote what belongs together")
 
     def _method(self, body: tuple[Piece, ...] | None) -> str:
         if self.method is not None:
             return self.method
         if "head" in self.flags:
             return "HEAD"
+        if self.upload is not None:
+            return "PUT"
         return "GET" if body is None or "get" in self.flags else "POST"
 
-    def _add_header(self, action: Action, at: Span, value: Span) -> None:
-        if action == "header":
-            self._add_line(value)
-        elif action == "user":
-            if ":" not in value.text and not re.fullmatch(r"\s*\{\{[^}]*\}\}\s*", value.text):
-                raise value.error(0, "-u takes user:password; curl would ask for the password")
-            span = Span(f"Basic {value.text}", value.line, value.column - 6)
-            self.headers.append(make_header("Authorization", span, at))
-        elif action == "bearer":
-            self.headers.append(make_header("Authorization", Span(f"Bearer {value.text}", value.line, value.column - 7), at))
-        elif action == "cookie":
-            if "=" not in value.text and "{{" not in value.text:
-                raise value.error(0, "-b with a file is not supported: give the cookies, name=value")
-            self.headers.append(make_header("Cookie", value, at))
-        elif action == "range":
-            self.headers.append(make_header("Range", Span(f"bytes={value.text}", value.line, value.column - 6), at))
-        else:
-            self.headers.append(make_header(_SIMPLE[action], Span(value.text.removesuffix(";auto"), value.line, value.column), at))
+    def _add_own(self, action: Action, at: Span, value: Span) -> None:
+        """Take an option that stands for a field line; the last one counts, cookies are put together."""
+        name = _NAMES[action]
+        if action == "cookie" and value.text and "=" not in value.text and "{{" not in value.text:
+            self.cookie_files.append(value)
+            return
+        before, text = _own_value(action, value)
+        if not text and action in ("cookie", "referer"):
+            return
+        header = _sent_as_utf8(make_header(name, Span(f"{before}{text}", value.line, value.column - len(before)), at))
+        first = self.own.get(name)
+        if action == "user":
+            header = replace(header, basic=True, exact=True)
+            # A bearer token goes before a password.
+            header = header if first is None or first.basic else first
+        if action == "cookie" and first is not None:
+            header = replace(first, parts=(*first.parts, ";", *header.parts))
+        self.own[name] = header
 
     def _add_line(self, value: Span) -> None:
+        if not value.text.strip():
+            return
         if value.text.startswith("@"):
             raise value.error(0, "-H with a file is not supported: give the header lines")
         name, colon, text = value.text.partition(":")
@@ -158,11 +228,13 @@ class CurlRequest:
             raise value.error(0, f"{value.text[:60]!r} is no header: write Name: value")
         if text.strip():
             place = len(value.text) - len(text.lstrip())
-            self.headers.append(make_header(name, Span(text.strip(), *value.at(place)), value))
-        elif name.lower() in _REMOVABLE:
-            self.removed.add(name.lower())
-        else:
+            self.headers.append(_sent_as_utf8(make_header(name, Span(text.strip(), *value.at(place)), value)))
+        elif name.lower() in _FIXED:
             raise value.error(0, f"-H '{name}:' would take away a header of the HTTP library; '{name};' sends it empty")
+        else:
+            self.removed.add(name.lower())
+            if name.lower() in _DEFAULTS:
+                self.headers.append(HeaderTemplate(name, (), value.line, value.column))
 
     def _add_data(self, action: Action, value: Span) -> None:
         if action == "json":
@@ -184,17 +256,32 @@ class CurlRequest:
 
     def _add_default(self, name: str, text: str, at: Span) -> None:
         self.flags.add(f"default {name}")
-        if not any(one.name.lower() == name.lower() and one.line == -1 for one in self.headers):
+        if not any(header.name.lower() == name.lower() and header.line == -1 for header in self.headers):
             self.headers.append(HeaderTemplate(name, (text,), -1, at.column))
 
     def _all_headers(self, body: tuple[Piece, ...] | None) -> tuple[HeaderTemplate, ...]:
         own = {header.name.lower() for header in self.headers if header.line != -1} | self.removed
         headers = [header for header in self.headers if header.line != -1 or header.name.lower() not in own]
+        headers += [header for name, header in self.own.items() if name.lower() not in own]
+        if self.form:
+            return self._with_boundary(headers)
         known = {header.name.lower() for header in headers} | self.removed
-        if body is not None and "content-type" not in known:
-            kind = f"multipart/form-data; boundary={self._boundary()}" if self.form else _FORM_TYPE
-            headers.append(HeaderTemplate("Content-Type", (kind,), self.command.line, self.command.column))
+        if body is not None and self.upload is None and "content-type" not in known:
+            headers.append(HeaderTemplate("Content-Type", (FORM_TYPE,), self.command.line, self.command.column))
         return tuple(headers)
+
+    def _with_boundary(self, headers: list[HeaderTemplate]) -> tuple[HeaderTemplate, ...]:
+        """Return the field lines of a form: a Content-Type of one's own gets the boundary, too."""
+        boundary = f"; boundary={self._boundary()}"
+        place = next((place for place, header in enumerate(headers) if header.name.lower() == "content-type"), None)
+        if place is None:
+            kind = HeaderTemplate("Content-Type", (f"multipart/form-data{boundary}",), self.command.line, self.command.column)
+            return (*headers, kind)
+        header = headers[place]
+        text = "".join(part for part in header.parts if isinstance(part, str)).lower()
+        if not text.startswith("multipart/") or "boundary=" in text:
+            raise Span("", header.line, header.column).error(0, "-F makes its own Content-Type and boundary: take this header out")
+        return (*headers[:place], replace(header, parts=(*header.parts, boundary)), *headers[place + 1 :])
 
     def _boundary(self) -> str:
         seed = "\0".join(span.text for _, span in self.form)
@@ -203,11 +290,11 @@ class CurlRequest:
     def _body(self) -> tuple[Piece, ...] | None:
         if self.form:
             return self._multipart()
+        if self.upload is not None:
+            return (_file(self.upload, 0, strip=False),)
         return tuple(piece for pieces in self.body for piece in pieces) if self.body else None
 
     def _multipart(self) -> tuple[Piece, ...]:
-        if any(header.name.lower() == "content-type" for header in self.headers):
-            raise self.command.error(0, "-F makes its own Content-Type: take the header out")
         boundary = self._boundary()
         pieces: list[Piece] = []
         for action, span in self.form:
@@ -221,6 +308,24 @@ class CurlRequest:
         return (*pieces, TextPiece((f"--{boundary}--\r\n",)))
 
 
+def _own_value(action: Action, value: Span) -> tuple[str, str]:
+    """Return what an option puts before its value in a field line, and the value."""
+    text = value.text
+    if action == "user":
+        if ":" not in text and not re.fullmatch(r"\s*\{\{[^}]*\}\}\s*", text):
+            raise value.error(0, "-u takes user:password; curl would ask for the password")
+        return "Basic ", text
+    if action == "bearer":
+        return "Bearer ", text
+    if action == "range":
+        return "bytes=", f"{match[0]}-" if (match := _RANGE.match(text)) else text
+    return "", text.removesuffix(";auto") if action == "referer" else text
+
+
+def _query(value: Span) -> Parts:
+    return read_text(Span(value.text[1:], *value.at(1))) if value.text.startswith("+") else _encoded(value)[0]
+
+
 def _encoded(value: Span) -> tuple[Parts, FilePiece | None]:
     """Read ``content``, ``=content``, ``name=content``; files are encoded as they are read."""
     text = value.text
@@ -228,13 +333,21 @@ def _encoded(value: Span) -> tuple[Parts, FilePiece | None]:
     if at_sign >= 0 and (equals < 0 or at_sign < equals):
         name = text[:at_sign]
         path = text[at_sign + 1 :]
-        encoded = quote(_content_of(path, value), safe="")
+        encoded = quote_plus(_content_of(path, value))
         return ((f"{name}={encoded}" if name else encoded),), None
     start = equals + 1 if equals >= 0 else 0
     head = text[:equals] + "=" if equals > 0 else ""
     parts: Parts = (head,) if head else ()
     content = read_text(Span(text[start:], *value.at(start)))
-    return (*parts, *(quote(part, safe="") if isinstance(part, str) else part for part in content)), None
+    return (*parts, *(quote_plus(part, errors="surrogateescape") if isinstance(part, str) else part for part in content)), None
+
+
+def _sent_as_utf8(header: HeaderTemplate) -> HeaderTemplate:
+    """Return the field line with its text as the bytes that curl sends: field lines are latin-1 here."""
+    if header.basic or all(not isinstance(part, str) or part.isascii() for part in header.parts):
+        return header
+    parts = (part.encode("utf-8", "surrogateescape").decode("latin-1") if isinstance(part, str) else part for part in header.parts)
+    return replace(header, parts=tuple(parts))
 
 
 def _file(value: Span, start: int, *, strip: bool) -> Piece:

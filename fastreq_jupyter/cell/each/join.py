@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from fastreq_jupyter.cell.each.rows import Rows
 
-__all__ = ["RESULT_COLUMNS", "RowJoin", "renamed"]
-
-RESULT_COLUMNS = (
-    "status", "ok", "error", "error_detail", "data", "url", "method", "elapsed_ms", "queued_ms", "wait_ms", "attempts", "size_bytes",
-    "content_type", "final_url", "name", "started_at",
-)  # fmt: skip
-TIMING_COLUMNS = ("retry_wait_ms", "dns_ms", "connect_ms", "tls_ms", "receive_ms", "http_version")
+__all__ = ["RowJoin", "renamed"]
 
 
 class RowJoin:
-    """Attach the source's columns and index.
+    """The columns and the index of the sources, put onto the frame.
 
     Args:
         rows: The sources.
@@ -31,67 +26,79 @@ class RowJoin:
         self._rows = rows
         self._row_of = row_of
 
-    def attach(self, frame: Any, positions: Sequence[int]) -> Any:
-        """Return the frame with the input columns in front and the source's index; a clashing input column gets ``_in``.
+    def attach(self, frame: Any, positions: Sequence[int], own: Collection[str]) -> Any:
+        """Return the frame with the input columns in front and the source's index.
+
+        Input columns keep their names, but one named as a column of ours gets ``_in``; a field of the answer that is named as
+        an input column becomes ``data.NAME``.
 
         Args:
             frame: The results, one row per position.
             positions: Places in the plan, one per row of the frame; a place may come again (``--select``).
+            own: Names of our columns.
         """
         numbers = [self._row_of(position) for position in positions]
         taken = [self._rows.at(number) for number in numbers]
-        used = set(frame.columns)
-        front: dict[Any, Any] = {}
+        labels: list[Any] = []
+        columns: list[Any] = []
         indexes: list[Any] = []
         for number, table in enumerate(self._rows.tables):
             here = [rows[number] for rows in taken]
             for label, values in table.columns(here):
-                name = _free(label, used)
-                used.add(name)
-                front[name] = values
-            indexes.append((table.index(here), self._level(number)))
+                labels.append(label)
+                columns.append(values)
+            indexes.append(table.index(here))
+        front = dict(zip(_names(labels, own), columns, strict=True))
+        frame = frame.set_axis(_giving_way(list(frame.columns), front, own), axis=1)
         # The frame is one of pandas', so pandas is there: nothing is imported for it. One concat, since many inserts are slow.
         pandas: Any = sys.modules["pandas"]
         frame = pandas.concat([pandas.DataFrame(front, index=frame.index), frame], axis=1)
-        return _with_index(frame, indexes, in_step=self._rows.in_step)
+        single = len(indexes) == 1 or self._rows.in_step
+        return _with_index(frame, indexes[0] if single else None, numbers)
 
     def columns(self) -> list[Any]:
         """Return the labels of the input columns, as far as they are known before a run."""
         return [label for table in self._rows.tables for label, _ in table.columns([0] if table.size else [])]
 
-    def _level(self, number: int) -> str:
-        spec = self._rows.sources[number].spec
-        return spec.element or spec.expression
+
+def renamed(labels: Sequence[Any], own: Collection[str]) -> list[tuple[Any, Any]]:
+    """Return (label, new label) of the input columns that are named as a column of ours, or as another input column."""
+    return [(label, name) for label, name in zip(labels, _names(labels, own), strict=True) if name != label]
 
 
-def renamed(labels: Iterable[Any], results: Iterable[Any]) -> list[tuple[Any, Any]]:
-    """Return (label, new label) of the input columns that clash with a result column or with each other."""
-    used = set(results)
-    clashes: list[tuple[Any, Any]] = []
+def _names(labels: Sequence[Any], own: Collection[str]) -> list[Any]:
+    used = set(own)
+    later = Counter(labels)
+    names: list[Any] = []
     for label in labels:
-        name = _free(label, used)
+        later[label] -= 1
+        name = label
+        while name in used or (name != label and later[name] > 0):
+            name = f"{name}_in"
         used.add(name)
-        if name != label:
-            clashes.append((label, name))
-    return clashes
+        names.append(name)
+    return names
 
 
-def _free(label: Any, used: set[Any]) -> Any:
-    name = label
-    while name in used:
-        name = f"{name}_in"
-    return name
+def _giving_way(columns: Sequence[Any], front: Collection[Any], own: Collection[str]) -> list[Any]:
+    """Return the labels of the results; a field of the answer makes room for an input column."""
+    used = {*front, *columns}
+    names: list[Any] = []
+    for label in columns:
+        name = label
+        if label in front and label not in own:
+            name, number = f"data.{label}", 1
+            while name in used:
+                number += 1
+                name = f"data.{label}_{number}"
+            used.add(name)
+        names.append(name)
+    return names
 
 
-def _with_index(frame: Any, indexes: Sequence[tuple[Any, str]], *, in_step: bool) -> Any:
-    index, _ = indexes[0]
-    if len(indexes) == 1 or in_step:
-        # Attribute assignment takes an Index as it is and makes one of a list.
-        frame.index = index
-        return frame
-    # Building the levels by set_index keeps each one's dtype.
-    places = [f"\0fastreq level {number}" for number in range(len(indexes))]
-    names = [getattr(one, "name", None) or level for one, level in indexes]
-    for place, (one, _) in zip(places, indexes, strict=True):
-        frame[place] = one if not hasattr(one, "array") else one.array
-    return frame.set_index(places).rename_axis(names)
+def _with_index(frame: Any, index: Any, numbers: list[int]) -> Any:
+    """Return the frame with the source's index, or numbered by the rows of a product, which has none of its own."""
+    # Attribute assignment takes an Index as it is and makes one of a list.
+    whole = range(len(numbers))
+    frame.index = index if index is not None else whole if numbers == list(whole) else numbers
+    return frame

@@ -9,7 +9,7 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.cell.each.tables import Table, table_of
-from fastreq_jupyter.cell.fill.lookup import LookupFailed, near, offered, walk
+from fastreq_jupyter.cell.fill import LookupFailed, near, offered, walk
 from fastreq_jupyter.errors import CellSyntaxError, OptionError
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ _RESERVED = ("row", "index")
 
 @dataclass(frozen=True, slots=True)
 class EachSpec:
-    """Hold one ``--each`` as written.
+    """One ``--each`` as written.
 
     Attributes:
         text: The whole, for messages.
@@ -44,20 +44,20 @@ class EachSpec:
         Raises:
             OptionError: It is empty, or its name is taken.
         """
-        found = _NAMED.fullmatch(text)
-        element, expression = (found[1], found[2].strip()) if found else (None, text.strip())
+        match = _NAMED.fullmatch(text)
+        element, expression = (match[1], match[2].strip()) if match else (None, text.strip())
         if not expression:
             message = "--each takes a name, or an expression in quotes"
-            raise OptionError(message)
+            raise OptionError(message, option="each")
         if element in _RESERVED or (element or "").startswith("_"):
             message = f"--each {text}: {element} cannot name the element; row and index are names already, _ is never read"
-            raise OptionError(message)
+            raise OptionError(message, option="each")
         return cls(text, element, expression)
 
 
 @dataclass(frozen=True, slots=True)
 class RowValue:
-    """Hold the way to a value of a combined row.
+    """The way to a value of a combined row.
 
     Attributes:
         read: Gets the positions in all sources.
@@ -72,14 +72,14 @@ class RowValue:
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """Hold a source and the value that its expression gave."""
+    """A source and the value that its expression gave."""
 
     spec: EachSpec
     value: Any
 
 
 class Rows:
-    """Combine the sources of a cell.
+    """The sources of a cell, combined to rows.
 
     Args:
         sources: What ``--each`` named, in order.
@@ -98,7 +98,7 @@ class Rows:
         self.sources = tuple(sources)
         self.in_step = in_step and len(self.sources) > 1
         try:
-            self.tables: tuple[Table, ...] = tuple(table_of(one.value, one.spec.element, one.spec.text) for one in sources)
+            self.tables: tuple[Table, ...] = tuple(table_of(source.value, source.spec.element, source.spec.text) for source in sources)
         except LookupFailed as error:
             raise CellSyntaxError(str(error), 1) from None
         if len(self.tables) > 1:

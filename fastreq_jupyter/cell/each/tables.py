@@ -8,18 +8,57 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.each.column import CHUNK, Column
-from fastreq_jupyter.cell.fill.lookup import LookupFailed, fields_of, is_record, item_of
+from fastreq_jupyter.cell.fill import LookupFailed, item_of
+from fastreq_jupyter.values import fields_of, is_record
 
-__all__ = ["Elements", "Frame", "Table", "table_of"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["CHUNK", "KEPT", "Column", "Elements", "Frame", "Table", "table_of"]
+
+CHUNK = 4096
+"""Rows of a table that are converted at a time."""
+
+KEPT = 64
+"""Pieces of a column that are kept as Python values."""
 
 Read = Callable[[int], Any]
 
 
+class Column:
+    """A Series as Python values, converted a piece at a time: no step of a big table takes long.
+
+    Args:
+        series: Any Series.
+    """
+
+    def __init__(self, series: Any) -> None:
+        self._series = series
+        self._size = len(series)
+        self._kept: dict[int, list[Any]] = {}
+
+    def __getitem__(self, position: int) -> Any:
+        number, place = divmod(position, CHUNK)
+        kept = self._kept.get(number)
+        return (self._chunk(number) if kept is None else kept)[place]
+
+    def chunks(self) -> Iterator[tuple[int, list[Any]]]:
+        """Give first position and values of each piece."""
+        for number in range(-(-self._size // CHUNK)):
+            yield number * CHUNK, self._chunk(number)
+
+    def _chunk(self, number: int) -> list[Any]:
+        if number not in self._kept:
+            if len(self._kept) >= KEPT:
+                del self._kept[next(iter(self._kept))]
+            self._kept[number] = self._series.iloc[number * CHUNK : (number + 1) * CHUNK].tolist()
+        return self._kept[number]
+
+
 class Table:
-    """Show a source as rows.
+    """A source seen as rows.
 
     Attributes:
         size: Number of rows, None where only drawing tells.
@@ -74,7 +113,7 @@ class Table:
 
 
 class Frame(Table):
-    """Show a DataFrame, by position."""
+    """A DataFrame, by position."""
 
     def __init__(self, frame: Any, element: str | None) -> None:
         self._frame = frame
@@ -137,7 +176,7 @@ class Frame(Table):
 
 
 class Elements(Table):
-    """Show a Series, list, range or iterator: each element is a row; a record's fields are names too."""
+    """A Series, list, range or iterator: each element is a row; a record's fields are names too."""
 
     def __init__(self, values: Sequence[Any] | None, element: str, *, index: Any = None, source: Iterable[Any] | None = None) -> None:
         self.element = element

@@ -5,30 +5,191 @@ Cell variables are put in as text, so that what stands in them is encoded by the
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from types import ModuleType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
-from fastreq_jupyter.cell.fill.bound import Bound, BoundPart, BoundParts, Env
-from fastreq_jupyter.cell.fill.chain import answer_reader
 from fastreq_jupyter.cell.fill.dynamic import SECRET_CALLS, Surroundings, check_call, make
-from fastreq_jupyter.cell.fill.lookup import LookupFailed, near, offered, walk
-from fastreq_jupyter.cell.syntax import Call, Parts, Placeholder, Ref, Variable, VarText
+from fastreq_jupyter.cell.fill.lookup import LookupFailed, answer_reader, near, offered, walk
+from fastreq_jupyter.cell.syntax import Call, OpenRange, Parts, Placeholder, Range, Ref, Span, Variable, VarText
+from fastreq_jupyter.cell.template import read_range
 from fastreq_jupyter.errors import CellSyntaxError
+from fastreq_jupyter.values import NoPlaceError, is_missing, json_of, plain, text_of, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from fastreq_jupyter.cell.each.rows import Rows
+    from fastreq_jupyter.cell.each import Rows
+    from fastreq_jupyter.model import Outcome
 
-__all__ = ["Binder"]
+__all__ = [
+    "Binder",
+    "Bound",
+    "BoundPart",
+    "BoundParts",
+    "Check",
+    "Env",
+    "MisfitError",
+    "Origin",
+    "json_in",
+    "shown_as",
+    "text_in",
+    "value_in",
+]
+
+Origin = Literal["row", "notebook", "dynamic", "secret", "chain"]
+Check = Literal["text", "header", "basic", "json"]
+"""What a value must pass: have a text, fit into a field line, into credentials that are encoded, have a JSON form."""
+
+MisfitKind = Literal["missing", "type", "url", "file"]
 
 LARGEST = 20_000_000
 """Most characters that cell variables may grow to, all uses together: one that doubles another thirty times is refused."""
 
 
+@dataclass(slots=True)
+class Env:
+    """What one row is filled with.
+
+    Attributes:
+        rows: For each source the position of its row.
+        outcomes: Answers of named requests, None while they are not there.
+        once: Dynamic values of cell variables, shared by the whole plan.
+        secrets: Gets each secret text that was inserted.
+        fixed: Put 0 in place of every value made anew each time (``$uuid``, ``$timestamp``, ``$randomInt``).
+    """
+
+    rows: tuple[int, ...] = ()
+    outcomes: Mapping[str, Outcome] | None = None
+    once: dict[Any, Any] = field(default_factory=dict)
+    secrets: set[str] = field(default_factory=set)
+    fixed: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Bound:
+    """A placeholder and the way to its value.
+
+    Attributes:
+        placeholder: As it was written.
+        origin: Where the value comes from; "row" and "chain" differ from row to row.
+        get: Gives the value; raises LookupFailed where it is not there.
+        parent: Named request that it waits for.
+        sensitive: What it inserts must be shown as ``***``.
+        sources: Numbers of the ``--each`` sources it reads.
+        column: Column of the source whose values it takes as they stand.
+    """
+
+    placeholder: Placeholder
+    origin: Origin
+    get: Callable[[Env], Any]
+    parent: str | None = None
+    sensitive: bool = False
+    sources: frozenset[int] = frozenset()
+    column: str | None = None
+
+
+BoundPart = str | VarText | Bound | Range
+BoundParts = tuple[BoundPart, ...]
+
+
+class MisfitError(Exception):
+    """A value that does not fit its place.
+
+    Args:
+        kind: "missing" (NaN and the like), "type", "url" (the result is no URL), "file".
+        detail: One clause, without secrets.
+        bound: The placeholder, None where the whole is to blame.
+    """
+
+    def __init__(self, kind: MisfitKind, detail: str, bound: Bound | None = None) -> None:
+        super().__init__(detail)
+        self.kind = kind
+        self.detail = detail
+        self.bound = bound
+
+
+def text_in(bound: Bound, env: Env) -> str:
+    """Return the text of a placeholder's value.
+
+    Raises:
+        MisfitError: The value is missing, or has no text.
+    """
+    if bound.parent is not None and env.outcomes is None:
+        return f"{{{{{bound.placeholder.text}}}}}"
+    value = value_in(bound, env)
+    if type(value) is not str:
+        if is_missing(plain(value)):
+            raise MisfitError("missing", _named(bound, f"is {_missing_name(value)}"), bound)
+        try:
+            value = text_of(value)
+        except NoPlaceError as error:
+            raise MisfitError("type", _named(bound, f"is a {type_name(value)}: {error}"), bound) from None
+    if not value.isascii():
+        _check_surrogates(value, bound)
+    if bound.sensitive and value:
+        env.secrets.add(value)
+    return value
+
+
+def json_in(bound: Bound, env: Env) -> str:
+    """Return a placeholder's value as JSON text.
+
+    Raises:
+        MisfitError: JSON has no form for it.
+    """
+    if bound.parent is not None and env.outcomes is None:
+        return f"{{{{{bound.placeholder.text}}}}}"
+    value = value_in(bound, env)
+    try:
+        text = json_of(value)
+    except NoPlaceError as error:
+        raise MisfitError("type", _named(bound, f"is a {type_name(value)}: {error}"), bound) from None
+    except RecursionError:
+        raise MisfitError("type", _named(bound, "is nested too deeply"), bound) from None
+    if not text.isascii():
+        _check_surrogates(text, bound)
+    if bound.sensitive and value:
+        env.secrets.add(value if isinstance(value, str) else text)
+    return text
+
+
+def value_in(bound: Bound, env: Env) -> Any:
+    """Return a placeholder's value.
+
+    Raises:
+        MisfitError: It is not there in this row.
+    """
+    if env.fixed and bound.origin == "dynamic":
+        return 0
+    try:
+        return bound.get(env)
+    except LookupFailed as error:
+        raise MisfitError("missing", str(error), bound) from None
+
+
+def _check_surrogates(text: str, bound: Bound) -> None:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        raise MisfitError("type", _named(bound, "holds half a character (a lone surrogate)"), bound) from None
+
+
+def _named(bound: Bound, what: str) -> str:
+    return f"{{{{{bound.placeholder.text[:80]}}}}} {what}"
+
+
+def _missing_name(value: Any) -> str:
+    return {"NAType": "NA", "NaTType": "NaT", "NoneType": "None"}.get(type_name(value), "NaN")
+
+
+def shown_as(bound: Bound | None) -> str:
+    """Return a placeholder as messages show it."""
+    return "the value" if bound is None else f"{{{{{bound.placeholder.text[:80]}}}}}"
+
+
 class Binder:
-    """Bind placeholders of one cell.
+    """The names of one cell, to which its placeholders are tied.
 
     Args:
         variables: The cell's variables, in the order of the text.
@@ -66,7 +227,32 @@ class Binder:
         Raises:
             CellSyntaxError: A name that is not there, or may not be read.
         """
-        return tuple(self._bind(part) if isinstance(part, Placeholder) else part for part in self._expand(parts, whole=False))
+        return tuple(self._bound(part) for part in self._expand(parts, whole=False))
+
+    def _bound(self, part: Any) -> BoundPart:
+        if isinstance(part, OpenRange):
+            return self._range(part)
+        return self._bind(part) if isinstance(part, Placeholder) else part
+
+    def _range(self, part: OpenRange) -> Range:
+        texts = ["".join(self._constant(bound, part) for bound in self.bind(parts)) for parts in part.bounds]
+        at = Span("", part.line, part.column)
+        for text in texts:
+            if not (text.isascii() and text.isdigit()):
+                raise at.error(0, f"{text[:30]!r} is no bound of a range: a whole number from 0")
+        return read_range(at, 0, "-".join(texts[:2]) + "".join(f":{step}" for step in texts[2:]))
+
+    @staticmethod
+    def _constant(bound: BoundPart, at: OpenRange) -> str:
+        if not isinstance(bound, Bound):
+            return bound.text if isinstance(bound, VarText) else str(bound)
+        if bound.origin != "notebook":
+            message = f"{shown_as(bound)} bounds a range, so it must be the same for every row"
+            raise CellSyntaxError(message, at.line, at.column)
+        try:
+            return text_in(bound, Env())
+        except MisfitError as error:
+            raise CellSyntaxError(error.detail, at.line, at.column) from None
 
     def _expand_variable(self, variable: Variable) -> Parts:
         expanded = self._expand(variable.parts, whole=True, owner=variable)
@@ -83,7 +269,7 @@ class Binder:
                 continue
             assert isinstance(part, Placeholder)  # noqa: S101 - only placeholders name a variable
             added = self._put_in(part, name, owner, alone=whole and len(parts) == 1)
-            self._spent += sum(_length(one) for one in added)
+            self._spent += sum(_length(added_part) for added_part in added)
             if self._spent > LARGEST:
                 message = f"the cell's variables grow to more than {LARGEST:,} characters"
                 raise CellSyntaxError(message, part.line, part.column)
@@ -111,7 +297,7 @@ class Binder:
         if rest:
             message = f"{{{{{part.text[:80]}}}}}: @{name} is text and has no {rest[0]!r}"
             raise CellSyntaxError(message, part.line, part.column)
-        return [_as_variable(one, raw=part.raw) for one in inner]
+        return [_as_variable(inner_part, raw=part.raw) for inner_part in inner]
 
     def _why_later(self, name: str, owner: Variable | None) -> str:
         if owner is None:  # pragma: no cover - all variables are known once the requests are bound
@@ -126,7 +312,7 @@ class Binder:
             expression = part.expression
             return self._bind_call(part, expression) if isinstance(expression, Call) else self._bind_ref(part, expression)
         except LookupFailed as error:
-            message = f"{{{{{part.text[:80]}}}}}: {error}"
+            message = str(error) if part.verbatim else f"{{{{{part.text[:80]}}}}}: {error}"
             raise CellSyntaxError(message, part.line, part.column) from None
 
     def _bind_ref(self, part: Placeholder, ref: Ref) -> Bound:
@@ -134,9 +320,9 @@ class Binder:
         if name.startswith("_"):
             message = f"{name[:40]}: names with a leading underscore are not read"
             raise LookupFailed(message)
-        if (found := self._rows.reader(ref)) is not None:
-            read = found.read
-            return Bound(part, "row", lambda env: read(env.rows), sources=frozenset((found.source,)), column=found.column)
+        if (column := self._rows.reader(ref)) is not None:
+            read = column.read
+            return Bound(part, "row", lambda env: read(env.rows), sources=frozenset((column.source,)), column=column.column)
         if name in self._labels:
             read_answer = answer_reader(ref)
             return Bound(part, "chain", lambda env: read_answer((env.outcomes or {})[name]), parent=name)
@@ -167,13 +353,15 @@ class Binder:
     def _nothing(self, name: str) -> str:
         if "(" in name or any(sign in name for sign in "+*/|=<>"):
             return "names are looked up, nothing is evaluated: compute it in Python first and name the result"
-        known = [*self._rows.names(), *self._all, *self._labels, *(one for one, value in self._namespace.items() if _is_value(one, value))]
+        values = [variable for variable, value in self._namespace.items() if _is_value(variable, value)]
+        known = [*self._rows.names(), *self._all, *self._labels, *values]
         where = "the cell or the notebook"
         if self._rows.sources:
             # Where there is no notebook to look into (df.fastreq.get), none is named.
             where = "the row, the cell or the notebook" if self._namespace else "the row or the cell"
         own = [name for name in self._rows.names() if name != "index"]
-        hint = near(name, known) or (f"; the row has {offered(own)}" if own else "")
+        braces = "; \\{{ is for the braces themselves"
+        hint = near(name, known) or (f"; the row has {offered(own)}" if own else braces)
         return f"nothing in {where} is named {name[:60]!r}{hint}"
 
 

@@ -11,18 +11,18 @@ from typing import TYPE_CHECKING, Literal
 from urllib.parse import quote, unquote_to_bytes
 from xml.sax.saxutils import escape
 
-from fastreq_jupyter.cell.bodies import Body, content_type_of
-from fastreq_jupyter.cell.fill.bound import Bound, BoundPart, BoundParts, Env, MisfitError, json_in, text_in, value_in
-from fastreq_jupyter.cell.fill.lookup import is_record
+from fastreq_jupyter.cell.fill.binding import Bound, BoundPart, BoundParts, Env, MisfitError, json_in, text_in, value_in
+from fastreq_jupyter.cell.grammar import Body, content_type_of, is_json_lines
 from fastreq_jupyter.cell.syntax import FilePiece, HeaderTemplate, Parts, Span, TextPiece, VarText
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.redact import is_secret_name
+from fastreq_jupyter.values import is_record
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastreq_jupyter.cell.fill.bound import Check
+    from fastreq_jupyter.cell.fill.binding import Check
 
 __all__ = ["BodyPlan"]
 
@@ -49,7 +49,7 @@ class _File:
 
 
 class BodyPlan:
-    """Fill one body again and again.
+    """A request's body, filled for one row after another.
 
     Args:
         body: Pieces as the grammar read them.
@@ -77,13 +77,13 @@ class BodyPlan:
     @property
     def checks(self) -> tuple[tuple[Bound, Check], ...]:
         """Return its placeholders, and what a value must pass at each."""
-        found: list[tuple[Bound, Check]] = []
+        match: list[tuple[Bound, Check]] = []
         for piece in self._pieces:
             if isinstance(piece, _File):
-                found += [(part, "text") for part in piece.path if isinstance(part, Bound)]
+                match += [(part, "text") for part in piece.path if isinstance(part, Bound)]
             else:
-                found += [(part, self._check_at(inner)) for part, inner in piece.parts if isinstance(part, Bound)]
-        return tuple(found)
+                match += [(part, self._check_at(inner)) for part, inner in piece.parts if isinstance(part, Bound)]
+        return tuple(match)
 
     def _check_at(self, inner: Inner) -> Check:
         return "json" if inner == "value" or self.kind == "record" else "text"
@@ -105,7 +105,7 @@ class BodyPlan:
         for part in parts:
             if isinstance(part, Bound):
                 part = self._mark(part, before)  # noqa: PLW2901 - the same placeholder, marked
-                placed.append((part, ("string" if self._inside else "value") if self.kind == "json" else "text"))
+                placed.append((part, self._place() if not part.placeholder.verbatim else "text"))
                 continue
             placed.append((part, "text"))
             text = part.text if isinstance(part, VarText) else part if isinstance(part, str) else ""
@@ -114,10 +114,13 @@ class BodyPlan:
                 self._inside = _inside_after(text, inside=self._inside)
         return _Text(tuple(placed))
 
+    def _place(self) -> Inner:
+        return "text" if self.kind != "json" else "string" if self._inside else "value"
+
     def _mark(self, bound: Bound, before: str) -> Bound:
         pattern = {"json": _MEMBER, "form": _FIELD}.get(self.kind)
-        found = pattern.search(before) if pattern and bound.parent else None
-        return replace(bound, sensitive=True) if found and is_secret_name(found[1]) else bound
+        match = pattern.search(before) if pattern and bound.parent else None
+        return replace(bound, sensitive=True) if match and is_secret_name(match[1]) else bound
 
     def _loaded(self, piece: FilePiece) -> FilePiece | BoundParts:
         """Read a file with placeholders: from here on its text is as if it stood in the cell."""
@@ -157,10 +160,13 @@ class BodyPlan:
         if inner == "value":
             return json_in(part, env)
         text = text_in(part, env)
+        return text if part.placeholder.verbatim else self._escaped(text, inner, raw=part.placeholder.raw)
+
+    def _escaped(self, text: str, inner: Inner, *, raw: bool) -> str:
         if inner == "string":
             return json.dumps(text, ensure_ascii=False)[1:-1]
         if self.kind == "form":
-            return quote(text, safe=_RESERVED if part.placeholder.raw else "")
+            return quote(text, safe=_RESERVED if raw else "")
         return escape(text, {'"': "&quot;", "'": "&apos;"}) if self.kind == "xml" else text
 
     def _record(self, bound: Bound, env: Env) -> str:
@@ -173,7 +179,7 @@ class BodyPlan:
 def _kind_of(body: tuple[BoundParts | FilePiece, ...], headers: tuple[HeaderTemplate, ...]) -> Kind:
     kind = (content_type_of(headers) or "").partition(";")[0].strip().lower()
     if kind:
-        if kind.endswith(("/json", "+json", "ndjson", "json-seq", "jsonlines")):
+        if kind.endswith(("/json", "+json")) or is_json_lines(kind):
             return "json"
         if kind == "application/x-www-form-urlencoded":
             return "form"
@@ -191,9 +197,9 @@ def _kind_of(body: tuple[BoundParts | FilePiece, ...], headers: tuple[HeaderTemp
 def _inside_after(text: str, *, inside: bool) -> bool:
     """Tell whether the end of a JSON text lies within quotes."""
     place = 0
-    while found := _JSON_SIGNS.search(text, place):
-        place = found.end()
-        if found[0] == '"':
+    while match := _JSON_SIGNS.search(text, place):
+        place = match.end()
+        if match[0] == '"':
             inside = not inside
         elif inside:
             place += 1

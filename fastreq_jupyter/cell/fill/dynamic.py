@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["SECRET_CALLS", "Surroundings", "check_call", "make", "read_secret"]
 
-SECRET_CALLS = frozenset({"env", "dotenv", "secret"})
+SECRET_CALLS = frozenset({"env", "dotenv", "secret", "shell"})
 _ALIASES = {"guid": "uuid", "random.uuid": "uuid", "processEnv": "env"}
 _CALLS: Mapping[str, tuple[int, int, str]] = {
     "env": (1, 1, "$env NAME"),
@@ -34,8 +34,10 @@ _CALLS: Mapping[str, tuple[int, int, str]] = {
     "secret": (1, 1, "$secret NAME"),
     "uuid": (0, 0, "$uuid"),
     "timestamp": (0, 0, "$timestamp"),
-    "randomInt": (2, 2, "$randomInt 1 100"),
+    "randomInt": (0, 2, "$randomInt 1 100"),
 }
+# JetBrains' own bounds where none are written.
+_RANDOM = ("0", "1000")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
@@ -87,7 +89,7 @@ def _keyring() -> Any:
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
-    """Hold what dynamic values are read from; tests give their own.
+    """What dynamic values are read from; tests give their own.
 
     Attributes:
         environ: Gives the environment.
@@ -113,19 +115,21 @@ def check_call(call: Call) -> str:
         LookupFailed: There is none of that name, or its arguments do not fit.
     """
     name = _ALIASES.get(call.name, call.name)
+    if name == "shell":
+        return name
     if name not in _CALLS:
-        found = get_close_matches(name, _CALLS, n=1, cutoff=0.5)
-        known = f"did you mean ${found[0]}?" if found else "there are " + ", ".join("$" + one for one in _CALLS)
+        nearest = get_close_matches(name, _CALLS, n=1, cutoff=0.5)
+        known = f"did you mean ${nearest[0]}?" if nearest else "there are " + ", ".join("$" + call_name for call_name in _CALLS)
         message = f"unknown ${call.name[:40]}: {known}"
         raise LookupFailed(message)
     least, most, usage = _CALLS[name]
-    if not least <= len(call.args) <= most:
+    if not least <= len(call.args) <= most or (name == "randomInt" and len(call.args) == 1):
         message = f"${name} is written {{{{{usage}}}}}"
         raise LookupFailed(message)
-    if name == "randomInt" and not all(_INTEGER.fullmatch(word) for word in call.args):
+    if name == "randomInt" and call.args and not all(_INTEGER.fullmatch(word) for word in call.args):
         message = "$randomInt takes two whole numbers, {{$randomInt 1 100}}"
         raise LookupFailed(message)
-    if name == "randomInt" and int(call.args[0]) > int(call.args[1]):
+    if name == "randomInt" and call.args and int(call.args[0]) > int(call.args[1]):
         message = f"$randomInt {' '.join(call.args)}: the first number is the lower one"
         raise LookupFailed(message)
     return name
@@ -143,13 +147,16 @@ def make(call: Call, surroundings: Surroundings) -> Any:
     if name == "timestamp":
         return int(surroundings.now())
     if name == "randomInt":
-        return surroundings.randint(int(call.args[0]), int(call.args[1]))
+        low, high = call.args or _RANDOM
+        return surroundings.randint(int(low), int(high))
+    if name == "shell" and len(call.args) > 1 and call.args[0] not in surroundings.environ():
+        return call.args[1]
     return _secret_value(name, call.args[0], surroundings)
 
 
 def _secret_value(kind: str, name: str, surroundings: Surroundings) -> str:
     environ = surroundings.environ()
-    known: Mapping[str, Any] = environ if kind == "env" else {}
+    known: Mapping[str, Any] = environ if kind in ("env", "shell") else {}
     if kind == "secret":
         value = environ.get(name) or surroundings.secret(name)
         where = "an environment variable, Colab's user data or the keyring (service fastreq)"
@@ -158,6 +165,10 @@ def _secret_value(kind: str, name: str, surroundings: Surroundings) -> str:
         value, where = known.get(name), "the .env file"
     else:
         value, where = environ.get(name), "the environment"
+    if value is None and kind == "shell":
+        raise LookupFailed(
+            f"${name} is not set in the environment: set it, write {{{{{name}}}}} for a variable of the notebook, or quote it with '"
+        )
     if value is None:
         message = f"${kind} {name}: not set in {where}{near(name, known)}"
         raise LookupFailed(message)

@@ -8,19 +8,29 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
-from functools import cache
-from types import MemberDescriptorType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["LookupFailed", "comes_from", "fields_of", "is_record", "item_of", "near", "offered", "walk"]
+from fastreq_jupyter.errors import CellSyntaxError
+from fastreq_jupyter.values import ABSENT, comes_from, field_of, fields_of, is_series, is_table
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastreq_jupyter.cell.syntax import Ref
+    from fastreq_jupyter.model import Outcome
+
+__all__ = ["LookupFailed", "answer_reader", "check_order", "item_of", "near", "offered", "walk"]
 
 _OFFERED = 8
 
+_USAGE = "name a part of its answer: {0}.data.x, {0}.headers.x or {0}.status"
+
 
 class LookupFailed(Exception):  # noqa: N818 - it says what happened, and never leaves the package
-    """Report a name that is not there; the text is one clause."""
+    """A name that is not there; the text is one clause."""
 
 
 def walk(value: Any, keys: Sequence[str | int], quoted: frozenset[int], shown: str, *, start: int = 1) -> Any:
@@ -54,51 +64,18 @@ def item_of(value: Any, key: str | int, *, quoted: bool, shown: str) -> Any:
     if key.startswith("_") and not quoted:
         message = f'{key}: names with a leading underscore are not read by a dot; {shown}["{key}"] reads an item of a record'
         raise LookupFailed(message)
-    found = _by_name(value, key)
-    if found is _ABSENT:
+    item = _by_name(value, key)
+    if item is ABSENT:
         raise LookupFailed(_why_not(value, key, shown))
-    return found
-
-
-def fields_of(value: Any) -> Iterable[tuple[Any, Any]] | None:
-    """Return names and values of a mapping, namedtuple, dataclass or table row; None for anything else."""
-    if isinstance(value, dict):
-        return dict.items(value)
-    kind = type(value)
-    if isinstance(value, tuple):
-        names = inspect.getattr_static(kind, "_fields", None)
-        return None if names is None else list(zip(names, value, strict=False))
-    if dataclasses.is_dataclass(kind):
-        return [(field.name, _by_name(value, field.name)) for field in dataclasses.fields(kind)]
-    if isinstance(value, Mapping):
-        return [(name, value[name]) for name in value]
-    if _is_series(value):
-        return list(zip(value.index.tolist(), value.tolist(), strict=False))
-    return None
-
-
-def is_record(value: Any) -> bool:
-    """Tell whether a value has named fields."""
-    kind = type(value)
-    return isinstance(value, Mapping) or (isinstance(value, tuple) and hasattr(kind, "_fields")) or dataclasses.is_dataclass(kind)
-
-
-def comes_from(kind: Any, library: str) -> bool:
-    """Tell whether a class is one of a library's, or derived from one; nothing of the class is run for it."""
-    return library in _libraries(kind)
-
-
-@cache
-def _libraries(kind: Any) -> frozenset[str]:
-    return frozenset(str(base.__module__).partition(".")[0] for base in kind.__mro__)
+    return item
 
 
 def near(name: str, names: Iterable[Any]) -> str:
     """Return ``; did you mean x?`` for the nearest of `names`, or nothing."""
-    texts = [str(one) for one in names]
+    texts = [str(item) for item in names]
     same = [text for text in texts if text.casefold() == name.casefold()]
-    found = same or get_close_matches(name, texts, n=1, cutoff=0.6)
-    return f"; did you mean {found[0]}?" if found else ""
+    nearest = same or get_close_matches(name, texts, n=1, cutoff=0.6)
+    return f"; did you mean {nearest[0]}?" if nearest else ""
 
 
 def offered(names: Sequence[str]) -> str:
@@ -106,48 +83,33 @@ def offered(names: Sequence[str]) -> str:
     return ", ".join(f"{{{{{name[:60]}}}}}" for name in names[:_OFFERED]) + (" ..." if len(names) > _OFFERED else "")
 
 
-_ABSENT: Any = object()
-
-
 def _by_name(value: Any, key: str) -> Any:
     if isinstance(value, dict):
-        return dict.get(value, key, _ABSENT)
+        return dict.get(value, key, ABSENT)
     kind = type(value)
     if isinstance(value, tuple):
         names = inspect.getattr_static(kind, "_fields", ())
-        return tuple.__getitem__(value, names.index(key)) if key in names else _ABSENT
+        return tuple.__getitem__(value, names.index(key)) if key in names else ABSENT
     if dataclasses.is_dataclass(kind):
-        return _field_of(value, kind, key)
+        return field_of(value, kind, key)
     if isinstance(value, Mapping):
-        return value.get(key, _ABSENT)
-    if _is_series(value) or _is_table(value):
+        return value.get(key, ABSENT)
+    if is_series(value) or is_table(value):
         return _by_label(value, key)
-    return _ABSENT
-
-
-def _field_of(value: Any, kind: type, key: str) -> Any:
-    if key not in (field.name for field in dataclasses.fields(kind)):
-        return _ABSENT
-    found = inspect.getattr_static(value, key, _ABSENT)
-    if isinstance(found, MemberDescriptorType):
-        try:
-            return found.__get__(value, kind)
-        except AttributeError:
-            return _ABSENT
-    return _ABSENT if hasattr(type(found), "__get__") and not callable(found) else found
+    return ABSENT
 
 
 def _by_label(value: Any, key: str) -> Any:
-    labels = (value.columns if _is_table(value) else value.index).tolist()
+    labels = (value.columns if is_table(value) else value.index).tolist()
     places = [place for place, label in enumerate(labels) if label == key or (not isinstance(label, str) and str(label) == key)]
     if len(places) != 1:
-        return _ABSENT
-    return value.iloc[:, places[0]] if _is_table(value) else value.tolist()[places[0]]
+        return ABSENT
+    return value.iloc[:, places[0]] if is_table(value) else value.tolist()[places[0]]
 
 
 def _by_position(value: Any, key: int, shown: str) -> Any:
     kind = type(value)
-    positional = value.tolist() if _is_series(value) or (comes_from(kind, "numpy") and getattr(value, "ndim", 0) == 1) else value
+    positional = value.tolist() if is_series(value) or (comes_from(kind, "numpy") and getattr(value, "ndim", 0) == 1) else value
     if isinstance(positional, Mapping) and key in positional:
         return positional[key]
     if not isinstance(positional, (list, tuple, range)):
@@ -162,16 +124,100 @@ def _by_position(value: Any, key: int, shown: str) -> Any:
 def _why_not(value: Any, key: str, shown: str) -> str:
     if (fields := fields_of(value)) is not None:
         return f"{shown} has no {key!r}{near(key, (name for name, _ in fields))}"
-    if _is_table(value):
+    if is_table(value):
         return f"{shown} has no column {key!r}{near(key, value.columns.tolist())}"
     return f"{shown} is a {type(value).__name__}: .{key} is read of mappings, namedtuples, dataclasses and table rows only"
 
 
-def _is_series(value: Any) -> bool:
-    kind = type(value)
-    return comes_from(kind, "pandas") and hasattr(kind, "iloc") and hasattr(kind, "tolist")
+def answer_reader(ref: Ref) -> Callable[[Outcome], Any]:
+    """Return what reads the named part out of an outcome.
+
+    Raises:
+        LookupFailed: The path names no part of an answer.
+    """
+    keys = list(ref.keys)
+    label = str(keys[0])
+    skipped = 2 if len(keys) > 1 and keys[1] == "response" else 1
+    part = keys[skipped] if len(keys) > skipped else None
+    rest = tuple(keys[skipped + 1 :])
+    quoted = frozenset(place - skipped for place in ref.quoted)
+    if part in ("data", "body"):
+        if rest and rest[0] in ("$", "*"):
+            rest, quoted = rest[1:], frozenset(place - 1 for place in quoted)
+        shown = f"{label}.data"
+        return lambda outcome: walk(body_of(outcome), ("data", *rest), quoted, shown)
+    if part == "headers" and len(rest) == 1 and isinstance(rest[0], str):
+        name = rest[0]
+        return lambda outcome: _header_of(outcome, name, label)
+    if part == "status" and not rest:
+        return lambda outcome: outcome.response.status if outcome.response else None
+    raise LookupFailed(_USAGE.format(label))
 
 
-def _is_table(value: Any) -> bool:
-    kind = type(value)
-    return comes_from(kind, "pandas") and hasattr(kind, "iloc") and not hasattr(kind, "tolist")
+def body_of(outcome: Outcome) -> Any:
+    """Return an answer's body: parsed where it is JSON, else text."""
+    if isinstance(outcome.data, (Mapping, list)):
+        return outcome.data
+    response = outcome.response
+    if response is not None and response.content is not None:
+        try:
+            return response.json()
+        except (ValueError, RecursionError):
+            return response.text if outcome.data is None else outcome.data
+    if isinstance(outcome.data, str) and response is not None and response.path is None:
+        try:
+            return json.loads(outcome.data)
+        except (ValueError, RecursionError):
+            return outcome.data
+    return outcome.data
+
+
+def check_order(needs: Mapping[str, Sequence[tuple[str, int, int]]], order: Sequence[str]) -> None:
+    """Check that each named request waits only for those above it.
+
+    Args:
+        needs: Request -> (name it waits for, line, column of the placeholder); a request without a name has a key
+            that is no name.
+        order: All keys of `needs` and all names, in the order of the cell.
+
+    Raises:
+        CellSyntaxError: Requests that wait for each other, or for one further below.
+    """
+    place = {name: number for number, name in enumerate(order)}
+    for child, parents in needs.items():
+        for parent, line, column in parents:
+            if place[parent] < place[child]:
+                continue
+            path = _path(parent, child, needs)
+            if path:
+                message = "requests wait for each other: " + " -> ".join([child, *path])
+                raise CellSyntaxError(message, line, column)
+            message = f"{parent} is asked further below: put it above the request that uses its answer"
+            raise CellSyntaxError(message, line, column)
+
+
+def _path(start: str, goal: str, needs: Mapping[str, Sequence[tuple[str, int, int]]]) -> list[str]:
+    came_from: dict[str, str | None] = {start: None}
+    waiting = [start]
+    while waiting:
+        name = waiting.pop()
+        if name == goal:
+            path: list[str] = []
+            step: str | None = name
+            while step is not None:
+                path.append(step)
+                step = came_from[step]
+            return path[::-1]
+        for parent, _, _ in needs.get(name, ()):
+            if parent not in came_from:
+                came_from[parent] = name
+                waiting.append(parent)
+    return []
+
+
+def _header_of(outcome: Outcome, name: str, label: str) -> str:
+    value = outcome.response.header(name) if outcome.response else None
+    if value is None:
+        message = f"the answer of {label} has no header {name}"
+        raise LookupFailed(message)
+    return value

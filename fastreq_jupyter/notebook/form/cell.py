@@ -8,22 +8,51 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.bodies import read_file_line
-from fastreq_jupyter.cell.grammar import parse
-from fastreq_jupyter.cell.plain_lines import PLAIN_URL
-from fastreq_jupyter.cell.syntax import FilePiece, Placeholder, RequestTemplate, Span, TextPiece
-from fastreq_jupyter.cell.template import read_text
-from fastreq_jupyter.errors import CellSyntaxError, UsageError
+from fastreq_jupyter.cell import (
+    PLAIN_URL,
+    Placeholder,
+    RequestTemplate,
+    Span,
+    TextPiece,
+    parse,
+    parse_line,
+    read_body,
+    read_file_line,
+    read_text,
+)
+from fastreq_jupyter.errors import CellSyntaxError, FastreqError, JournalError, OptionError, UsageError
+from fastreq_jupyter.notebook.form.checks import label_of, without_excerpt
+from fastreq_jupyter.notebook.form.values import attention
+from fastreq_jupyter.notebook.order import Order, draft
+from fastreq_jupyter.options import TABLE
+from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-    from fastreq_jupyter.cell.syntax import Parts
+    from fastreq_jupyter.cell import Body, Parts
+    from fastreq_jupyter.notebook.form.fields import Field
 
-__all__ = ["BodyError", "CellText", "cell_text", "is_url", "quoted", "trimmed"]
+__all__ = [
+    "BodyError",
+    "CellText",
+    "blamed",
+    "cell_of",
+    "cell_text",
+    "field_words",
+    "is_url",
+    "make_order",
+    "quoted",
+    "trimmed",
+    "wrong_of",
+]
 
+_ABOVE = 3
+"""Lines above the text of the cell when it is built: 1 is the magic's, 2 stands for the values of its flags."""
+_NO_FLAGS = frozenset({"requests", "name", "method", "data"})
+_BRACES = re.compile(r"\{\{[^{}]*\}\}")
 WITH_BODY = ("POST", "PUT", "PATCH")
 _PLAIN = re.compile(r"[\w./:@%+,=~-]+")
 # What the magic's line would take for a variable of IPython, if one has that name.
@@ -31,7 +60,15 @@ _NAMED = re.compile(r"\{[A-Za-z_]\w*\}|\$\{?[A-Za-z_]")
 
 
 class BodyError(UsageError):
-    """Report a body that cannot go with these requests; the message is for its field."""
+    """A body that cannot go with these requests; the message is for its field.
+
+    Attributes:
+        line: The body's line that it is about, from 1; None where it is about none.
+    """
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message if line is None else f"line {line}: {message}")
+        self.line = line
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,7 +206,8 @@ def _read_body_text(body: str) -> Parts:
 
 def _check_same(text: CellText, body: str) -> None:
     """Read the cell and look whether each body is what was written."""
-    wanted: object = None if _is_file(body) else _plainly(_read_body_text(body))
+    _read_body_text(body)
+    lines = [Span(line, number) for number, line in enumerate(body.split("\n"), 1)]
     try:
         entries = parse(text.text).entries
     except CellSyntaxError as error:
@@ -179,17 +217,16 @@ def _check_same(text: CellText, body: str) -> None:
         raise _body_error("a cell would read this line as something else, so it cannot be sent from here", line) from None
     for entry in entries:
         pieces = entry.body if isinstance(entry, RequestTemplate) else None
-        piece = pieces[0] if pieces and len(pieces) == 1 else None
-        same = isinstance(piece, FilePiece) if wanted is None else isinstance(piece, TextPiece) and _plainly(piece.parts) == wanted
-        if not same:
-            place = next((number for number, line in enumerate(body.split("\n"), 1) if line.startswith("###")), 1)
+        wanted = read_body(lines, entry.headers) if isinstance(entry, RequestTemplate) else ()
+        if pieces is None or _plainly(pieces) != _plainly(wanted):
+            place = next((line.line for line in lines if line.text.lstrip().startswith(("#", "//"))), 1)
             raise _body_error("a cell would not read this as it stands, so it cannot be sent from here", place)
 
 
-def _plainly(parts: Parts) -> list[object]:
-    """Return parts without their places, neighbouring texts as one."""
+def _plainly(pieces: Body) -> list[object]:
+    """Return the parts of a body without their places, neighbouring texts as one."""
     plain: list[object] = []
-    for part in parts:
+    for part in (part for piece in pieces for part in (piece.parts if isinstance(piece, TextPiece) else ("< ", *piece.path))):
         if isinstance(part, str) and plain and isinstance(plain[-1], str):
             plain[-1] += part
         else:
@@ -198,4 +235,128 @@ def _plainly(parts: Parts) -> list[object]:
 
 
 def _body_error(message: str, line: int) -> BodyError:
-    return BodyError(f"line {line}: {message}")
+    return BodyError(message, line)
+
+
+def field_words(field: Field) -> list[str]:
+    """Return the words, none where the field says what holds anyway."""
+    if not field.given:
+        return []
+    if field.name in ("headers", "each"):
+        flag = "-H" if field.name == "headers" else "--each"
+        return [word for line in field.text.split("\n") if line.strip() for word in (flag, quoted(line.strip()))]
+    if field.name == "ca":
+        return ["--ca", quoted(field.text.strip())]
+    row, text = TABLE[field.name], str(field.control.value).strip()
+    switch = next((flag for flag, meant in row.switches.items() if str(meant) == text), None)
+    if switch is not None:
+        return [switch]
+    flag = next(iter(row.flags), row.long_flag)
+    # Alone it would be the switch, and its value another word; as it would be where the option is a boolean.
+    if row.switches:
+        return [f"{row.long_flag}={quoted(text)}"]
+    return [flag, quoted(text)]
+
+
+def make_order(fields: Mapping[str, Field], namespace: Mapping[str, Any]) -> Order:
+    """Return what the form asks for; nothing is sent. What is wrong is shown beside its field.
+
+    Raises:
+        UsageError: One line.
+    """
+    for field in fields.values():
+        field.check()
+    if not fields["requests"].given:
+        fields["requests"].fail(f"{label_of('requests')}: write a URL, or the text of a cell")
+    written = _checked_text(fields)
+    wrong = wrong_of(fields)
+    if wrong or written is None:
+        raise UsageError((wrong[0].problem or "") if len(wrong) == 1 else attention(wrong))
+    try:
+        line = parse_line(_line(fields, written), cell=True)
+        text = "\n" * (_ABOVE - 2) + written.text
+        return draft(line, text, namespace=namespace, outer={}, first_line=_ABOVE - 1).order()
+    except FastreqError as error:
+        raise blamed(error, fields) from None
+
+
+def cell_of(fields: Mapping[str, Field]) -> str:
+    """Return the ``%%fastreq`` cell that says the same as the fields.
+
+    Raises:
+        BodyError: The body cannot go with these requests.
+    """
+    written = _text(fields)
+    return f"{f'%%fastreq {_line(fields, written)}'.rstrip()}\n{written.text.strip(chr(10))}"
+
+
+def blamed(error: FastreqError, fields: Mapping[str, Field]) -> UsageError:
+    """Show an error of the order or of its launch beside the field it is about, and return it in the form's words."""
+    texts = {name: field.text for name, field in fields.items() if isinstance(field.control.value, str) and field.given}
+    name, message = _blame(error, _text(fields), texts)
+    if name is not None and name in fields:
+        fields[name].fail(message)
+    return UsageError(one_line(message))
+
+
+def _blame(error: FastreqError, cell: CellText, texts: Mapping[str, str]) -> tuple[str | None, str]:
+    """Return the field, None where it is nobody's, and the message.
+
+    Args:
+        error: What building or launching raised.
+        cell: What was built; its first line was given as line `_ABOVE`.
+        texts: Field -> content, for those with text.
+    """
+    option = error.option if isinstance(error, (OptionError, CellSyntaxError)) else None
+    if option is not None and option in TABLE:
+        name = "data" if option == "json" else option
+        return name, f"{label_of(name)}: {error.reason if isinstance(error, OptionError) else error.message}"  # type: ignore[attr-defined] # one of the two
+    if isinstance(error, JournalError):
+        return "journal", f"{label_of('journal')}: {error}"
+    if not isinstance(error, CellSyntaxError):
+        return None, str(error)
+    name, line = _place(error, cell, texts)
+    where = f"{label_of(name)}, line {line}" if line else label_of(name)
+    return name, f"{where}: {without_excerpt(error.message)}"
+
+
+def wrong_of(fields: Mapping[str, Field]) -> list[Field]:
+    """Return the fields that are known to be wrong."""
+    return [field for field in fields.values() if field.problem is not None]
+
+
+def _checked_text(fields: Mapping[str, Field]) -> CellText | None:
+    try:
+        return _text(fields)
+    except BodyError as error:
+        if (body := fields["data"]).problem is None:
+            body.fail(f"{body.label}{': ' if error.line is None else ', '}{error}")
+        return None
+
+
+def _text(fields: Mapping[str, Field]) -> CellText:
+    return cell_text(fields["requests"].text, fields["method"].text, fields["data"].text, fields["headers"].text.split("\n"))
+
+
+def _line(fields: Mapping[str, Field], written: CellText) -> str:
+    words = [fields["name"].text.strip(), *written.flags]
+    for name, field in fields.items():
+        if name not in _NO_FLAGS:
+            words += field_words(field)
+    return " ".join(word for word in words if word)
+
+
+def _place(error: CellSyntaxError, cell: CellText, texts: Mapping[str, str]) -> tuple[str, int | None]:
+    """Return the field, and its line."""
+    if error.line >= _ABOVE:
+        return cell.origin(error.line - _ABOVE + 1)
+    if error.line == _ABOVE - 1:
+        # Headers and a body of the magic's line: the one in which a placeholder stands at that column.
+        for number, line in enumerate(texts.get("headers", "").split("\n"), 1):
+            value = line.partition(":")[2].strip()
+            if _BRACES.match(value, error.column - 1):
+                return "headers", number
+        if _BRACES.search(texts.get("data", "")):
+            return "data", 1
+        return "requests", None
+    return ("each" if texts.get("each", "").strip() else "requests"), None

@@ -1,26 +1,31 @@
-"""Checks of single fields of the form: each gets the text, raises one line with the field's label, or returns a warning."""
+"""Checks of single fields of the form: each gets the text, raises one line with the field's label, or returns a warning.
+
+A secret that was written out (in URLs, field lines and bodies, curl's among them) is refused before anything is sent, and its
+value is not repeated. What the user typed stays in the page's field for as long as the page lives: taking it out of their
+hands would be the kernel writing into what is theirs.
+"""
 
 from __future__ import annotations
 
 import ast
 import builtins
+import json
+import re
 from difflib import get_close_matches
 from keyword import iskeyword
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.each.rows import EachSpec
-from fastreq_jupyter.cell.grammar import parse
+from fastreq_jupyter.cell import EachSpec, Placeholder, Ref, RequestTemplate, TextPiece, content_type_of, parse
 from fastreq_jupyter.errors import CellSyntaxError, OptionError, UsageError
 from fastreq_jupyter.frame.selection import check_expression
-from fastreq_jupyter.notebook.form.json_text import json_problem
-from fastreq_jupyter.notebook.form.secrets import FILLED, secret_in_body, secret_in_header, secret_in_url, secrets_of_cell
-from fastreq_jupyter.notebook.form.words import INSTEAD, allowed_of, label_of, labelled
 from fastreq_jupyter.options import TABLE, verify_value
-from fastreq_jupyter.redact import one_line
+from fastreq_jupyter.redact import is_secret_header, is_secret_name, one_line, redact_url, secret_part, secret_spans
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import Any
+
+    from fastreq_jupyter.cell import ParsedCell, Part, Variable
 
 __all__ = [
     "check_body",
@@ -32,12 +37,32 @@ __all__ = [
     "check_variable",
     "content_type",
     "filled",
+    "label_of",
     "refuse_secrets",
+    "without_excerpt",
 ]
 
+_LABELS = {"requests": "Requests", "name": "Variable", "ca": "CA bundle"}
+_CA = "the path of a CA bundle"
+_INSTEAD = "write {{$env NAME}} or {{$secret NAME}} in its place: this form is kept in the notebook"
+_FILLED = "\0"
+"""Stands for a placeholder: a value that has one is not written out."""
 _LONGEST = 10_000
 _LONGEST_NAME = 200
 _QUOTES = "\"'"
+_USERINFO = re.compile(r"//[^/?#\s]*@")
+_PAIRS = re.compile(r"[?#&]")
+_NOTHING = frozenset({"", "null", "true", "false"})
+_DEEPEST = 5
+# As a name "key" mostly opens no lock: {"key": "colour"} is data.
+_SHORTEST_KEY = 16
+_SHORT_KEY = re.compile(rf"(?<=[?&])key=[^&#\0]{{0,{_SHORTEST_KEY - 1}}}(?=[&#]|\Z)")
+_JSON_SIGNS = re.compile(r'\\.|"|\{\{[^{}]*\}\}', re.DOTALL)
+
+
+def label_of(name: str) -> str:
+    """Return what stands above a field."""
+    return _LABELS.get(name) or TABLE[name].label
 
 
 def check_variable(text: str) -> str | None:
@@ -57,10 +82,10 @@ def check_requests(text: str) -> None:
         cell = parse(text)
     except CellSyntaxError as error:
         raise UsageError(f"{label}, line {error.line}: {without_excerpt(error.message)}") from None
-    for line, place in secrets_of_cell(cell):
+    for line, place in _secrets_of_cell(cell):
         if line is None:
-            line = next((number for number, one in enumerate(text.split("\n"), 1) if secret_in_url(one)), 1)  # noqa: PLW2901 - the place of a URL alone
-        raise UsageError(f"{label}, line {line}: {place} holds a secret: {INSTEAD}")
+            line = next((number for number, one in enumerate(text.split("\n"), 1) if _secret_in_url(one)), 1)  # noqa: PLW2901 - the place of a URL alone
+        raise UsageError(f"{label}, line {line}: {place} holds a secret: {_INSTEAD}")
 
 
 def check_headers(text: str) -> None:
@@ -74,21 +99,21 @@ def check_headers(text: str) -> None:
         except (TypeError, ValueError) as error:
             raise UsageError(f"{where}: {error}: write Name: value") from None
         name, _, value = line.partition(":")
-        if secret_in_header(name.strip(), filled(value)):
-            raise UsageError(f"{where}: {one_line(name.strip(), 60)} holds a secret: {INSTEAD}")
+        if _secret_in_header(name.strip(), filled(value)):
+            raise UsageError(f"{where}: {one_line(name.strip(), 60)} holds a secret: {_INSTEAD}")
 
 
 def check_body(text: str, headers: Sequence[str]) -> str | None:
     """Check that a body holds no secret, and is JSON where the headers say so; hint at a missing Content-Type."""
     label, kind = label_of("data"), content_type(headers)
-    if secret_in_body(filled(text), kind):
-        raise UsageError(f"{label}: it holds a secret: {INSTEAD}")
+    if _secret_in_body(filled(text), kind):
+        raise UsageError(f"{label}: it holds a secret: {_INSTEAD}")
     if kind is None:
-        if text.lstrip()[:1] in ("{", "[") and json_problem(text) is None:
+        if text.lstrip()[:1] in ("{", "[") and _json_problem(text) is None:
             return "This looks like JSON: servers that ask for it want Content-Type: application/json under Headers."
         return None
     name = kind.partition(";")[0].strip().lower()
-    if name.endswith(("/json", "+json")) and not text.lstrip().startswith("< ") and (problem := json_problem(text)):
+    if name.endswith(("/json", "+json")) and not text.lstrip().startswith("< ") and (problem := _json_problem(text)):
         raise UsageError(f"{label}, {problem}")
     return None
 
@@ -118,35 +143,35 @@ def check_each(namespace: Mapping[str, Any]) -> Callable[[str], None]:
 def check_option(name: str, namespace: Mapping[str, Any]) -> Callable[[str], None]:
     """Return the check of any other option, which never repeats what was written."""
     row = TABLE.get(name)
-    option = verify_value if row is None else row.check
+    option, allowed = (verify_value, _CA) if row is None else (row.check, row.allowed)
 
     def check(text: str) -> None:
         text = text.strip()
         if not text.isprintable() or len(text) > _LONGEST:
-            raise UsageError(f"{label_of(name)}: give {allowed_of(name)}, in one line")
+            raise UsageError(f"{label_of(name)}: give {allowed}, in one line")
         # Filled when it runs, and checked then.
         if "{{" in text or (name == "cert" and text in namespace) or (row is not None and text in map(str, row.switches.values())):
             return
-        if row is not None and row.secret and secret_in_url(text):
-            raise UsageError(f"{label_of(name)}: it holds a secret: {INSTEAD}")
+        if row is not None and row.secret and _secret_in_url(text):
+            raise UsageError(f"{label_of(name)}: it holds a secret: {_INSTEAD}")
         try:
             option(text)
             if name in ("select", "expand"):
                 check_expression(text, name)
         except OptionError as error:
-            raise UsageError(f"{label_of(name)}: {without_excerpt(str(error).partition('=')[2])}") from None
+            raise UsageError(f"{label_of(name)}: {error.reason}") from None
         except (TypeError, ValueError, OverflowError) as error:
             why = f"{error}: " if isinstance(error, TypeError) and str(error) else ""
-            raise UsageError(f"{label_of(name)}: {why}give {allowed_of(name)}") from None
+            raise UsageError(f"{label_of(name)}: {why}give {allowed}") from None
 
     return check
 
 
 def filled(text: str) -> str:
-    """Return a text with `FILLED` in place of its placeholders."""
+    """Return a text with `_FILLED` in place of its placeholders."""
     parts, start = [], 0
     while (begin := text.find("{{", start)) >= 0 and (end := text.find("}}", begin)) >= 0:
-        parts += [text[start:begin], FILLED]
+        parts += [text[start:begin], _FILLED]
         start = end + 2
     return "".join([*parts, text[start:]])
 
@@ -175,7 +200,7 @@ def _check_source(text: str, where: str, namespace: Mapping[str, Any]) -> None:
     try:
         expression = EachSpec.parse(text).expression
     except OptionError as error:
-        raise UsageError(labelled(str(error))) from None
+        raise UsageError(f"{where}: {error.reason}") from None
     try:
         tree = ast.parse(expression, mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
@@ -205,5 +230,114 @@ def refuse_secrets(contents: Mapping[str, str | bool]) -> None:
             check(texts.get(name, ""))
         except UsageError as error:
             # What else is wrong is told beside the field.
-            if INSTEAD in str(error):
+            if _INSTEAD in str(error):
                 raise
+
+
+def _secret_in_url(url: str) -> bool:
+    """Tell whether a URL has a secret written out; `_FILLED` stands for placeholders."""
+    url = _SHORT_KEY.sub("", url)
+    if _FILLED not in url:
+        return redact_url(url) != url
+    info = _USERINFO.search(url)
+    if info is not None and _FILLED not in info[0]:
+        return True
+    return any(_FILLED not in value for pair in _PAIRS.split(url)[1:] if (value := secret_part(pair)))
+
+
+def _secret_in_header(name: str, value: str) -> bool:
+    """Tell whether a field line has a secret written out."""
+    if not value.strip() or _FILLED in value:
+        return False
+    return is_secret_header(name) or ("://" in value and _secret_in_url(value))
+
+
+def _secret_in_body(text: str, content_type: str | None) -> bool:
+    """Tell whether a JSON, form or multipart text has a secret written out."""
+    for start, end in secret_spans(text, content_type):
+        value = text[start:end].strip().strip('"')
+        key = text[:start].rstrip().endswith(('"key":', "key="))
+        if value not in _NOTHING and _FILLED not in value and not (key and len(value) < _SHORTEST_KEY):
+            return True
+    return False
+
+
+def _secrets_of_cell(cell: ParsedCell, content_type: str | None = None) -> Iterator[tuple[int | None, str]]:
+    """Give line and place of each secret written out in a cell; None where the line is not known.
+
+    Args:
+        cell: As the grammar read it.
+        content_type: Of bodies that name none themselves.
+    """
+    for name, variable in cell.variables.items():
+        value = _rendered(variable.parts, cell.variables)
+        if is_secret_name(name) and _FILLED not in value and value:
+            yield variable.line, f"@{name}"
+    for entry in cell.entries:
+        if not isinstance(entry, RequestTemplate):
+            if _secret_in_url(entry if isinstance(entry, str) else entry[1]):
+                yield None, "a URL"
+            continue
+        if _secret_in_url(_rendered(entry.url, cell.variables)):
+            yield entry.line, "the URL"
+        for header in entry.headers:
+            if _secret_in_header(header.name, _rendered(header.parts, cell.variables)):
+                yield header.line if header.line > 0 else entry.line, header.name
+        body = "".join(_rendered(piece.parts, cell.variables) for piece in entry.body or () if isinstance(piece, TextPiece))
+        if body and _secret_in_body(body, content_type_of(entry.headers) or content_type):
+            yield entry.line, "the body"
+
+
+def _rendered(parts: Iterable[Part], variables: Mapping[str, Variable], depth: int = 0) -> str:
+    """Return the text, a variable of the cell by its own."""
+    return "".join(_piece(part, variables, depth) for part in parts)
+
+
+def _piece(part: Part, variables: Mapping[str, Variable], depth: int) -> str:
+    if isinstance(part, str):
+        return part
+    if not isinstance(part, Placeholder):
+        return "1"
+    name = part.expression.keys[0] if isinstance(part.expression, Ref) else None
+    if depth < _DEEPEST and isinstance(name, str) and name in variables:
+        return _rendered(variables[name].parts, variables, depth + 1)
+    return _FILLED
+
+
+def _json_problem(text: str) -> str | None:
+    """Return what is wrong, with line and column; None if nothing is once its placeholders are filled."""
+    try:
+        json.loads(_without_placeholders(text), parse_constant=_refuse)
+    except json.JSONDecodeError as error:
+        return f"line {error.lineno}, column {error.colno}: this is no JSON: {_worded(error.msg)}"
+    except ValueError as error:
+        return f"line 1: this is no JSON: {error}"
+    except RecursionError:
+        return "line 1: this is no JSON: it nests too deeply"
+    return None
+
+
+def _without_placeholders(text: str) -> str:
+    """Put a value of the same length in the place of each: letters within quotes, a number outside."""
+    parts: list[str] = []
+    inside, start = False, 0
+    for found in _JSON_SIGNS.finditer(text):
+        sign = found[0]
+        parts.append(text[start : found.start()])
+        start = found.end()
+        if sign.startswith("{{"):
+            parts.append("x" * len(sign) if inside else "1".ljust(len(sign)))
+            continue
+        # An escaped placeholder stands for its braces.
+        parts.append("xx" if inside and sign == "\\{" else sign)
+        inside = inside != (sign == '"')
+    return "".join([*parts, text[start:]])
+
+
+def _worded(message: str) -> str:
+    return message[:1].lower() + message[1:]
+
+
+def _refuse(name: str) -> None:
+    message = f"{name} is no value of it"
+    raise ValueError(message)

@@ -1,12 +1,20 @@
-"""The fields of the form, made from the table of options: which control each gets, and what it holds when empty."""
+"""The fields of the form, made from the table of options: their controls, what stands below them, and where they stand.
+
+A control holds the text that a flag would take, so that form, line and function mean the same by construction. An empty
+control means the default. The user alone writes into them: a trait that a running cell writes is lost on ipykernel 7.4.
+How wide fields are is a matter of form.css, which outlives the kernel.
+"""
 
 from __future__ import annotations
 
+import html
 from typing import TYPE_CHECKING, Any
 
+import anywidget
 import ipywidgets as widgets
 
-from fastreq_jupyter.cell.request_line import METHODS
+from fastreq_jupyter.cell import METHODS
+from fastreq_jupyter.errors import FastreqError
 from fastreq_jupyter.notebook.form.checks import (
     check_body,
     check_each,
@@ -15,28 +23,135 @@ from fastreq_jupyter.notebook.form.checks import (
     check_option,
     check_requests,
     check_variable,
+    label_of,
 )
-from fastreq_jupyter.notebook.form.form import Field
-from fastreq_jupyter.notebook.form.words import hint_of, label_of
-from fastreq_jupyter.options import BACKENDS, RETURN_TYPES, TABLE
+from fastreq_jupyter.notebook.monitor.widget import built
+from fastreq_jupyter.options import TABLE, Rate
+from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
-__all__ = ["make_fields"]
+    from fastreq_jupyter.options import Option
 
-_USUAL = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
-_YES_NO = (("yes", "True"), ("no", "False"))
-_CHOICES: Mapping[str, Any] = {
-    "backend": BACKENDS,
-    "return_type": RETURN_TYPES,
-    "http2": (("auto", "auto"), *_YES_NO),
-    "verify_ssl": _YES_NO,
-    "method": tuple(dict.fromkeys((*_USUAL, *METHODS))),
+__all__ = ["Field", "classed", "is_folded", "lay_out", "make_fields"]
+
+_GROUPS: Mapping[str, tuple[str, ...]] = {
+    "Requests": ("Requests",),
+    "More on speed and failures": ("Speed", "Failures"),
+    "Results": ("Results",),
+    "Transport": ("Transport",),
 }
-_ROWS = {"requests": 4, "headers": 4, "data": 4, "each": 1}
-# The panel runs in the background, shows its own progress, and has a button for a dry run.
-_NOT_HERE = frozenset({"dry_run", "background", "progress", "loop"})
+"""Heading in the form, in its order -> groups of the table."""
+_HELPS = {
+    "requests": "One URL a line, or the text of a %%fastreq cell. [1-40] counts, {{name}} is a variable of the notebook.",
+    "name": "What the result is called in the notebook.",
+    "ca": "certificates to trust in place of the usual ones",
+    "headers": "Sent with each URL, one a line. A secret as {{$env NAME}}.",
+    "data": "Sent with each URL as it stands, {{name}} filled in. <\u00a0./file.json alone sends a file.",
+}
+"""What stands below fields that are no option, or take more than its flag."""
+_HINTS = {
+    "requests": "https://host/path",
+    "name": "e.g. orders",
+    "ca": "e.g. ca.pem",
+    "headers": "Accept: application/json\nAuthorization: Bearer {{$env TOKEN}}",
+    "data": '{"id": {{id}}}',
+}
+_YES_NO = {"True": "yes", "False": "no"}
+_HEIGHTS = {"requests": 4, "headers": 4, "data": 4, "each": 1}
+_LONGEST = 300
+_TOP = ("method", "requests", "headers", "data", "each", "name")
+_FIRST = {"Speed": ("concurrency", "rate_limit", "rate_limit_burst"), "Failures": ("max_retries", "timeout")}
+
+
+def help_of(name: str) -> str:
+    """Return what stands below a field."""
+    return _HELPS.get(name) or TABLE[name].help
+
+
+def hint_of(name: str, base: object = None) -> str:
+    """Return what an empty field shows: what it means when left empty, or an example."""
+    row = TABLE.get(name)
+    if row is None:
+        return _HINTS[name]
+    if base is not None and base != row.default:
+        return str(base) if isinstance(base, (str, int, float, Rate)) and not row.secret else "set by %config"
+    if row.lookup and not row.examples:
+        return "name of a variable"
+    return _HINTS.get(name) or row.default_text or (f"e.g. {row.examples[0]}" if row.examples else "")
+
+
+class Field:
+    """One field of the form.
+
+    Args:
+        name: The option, or ``requests``, ``name`` and ``ca``, which are none.
+        control: The widget that holds the text of the flag, one of a few words, or a boolean.
+        base: What the control holds when nothing was asked for.
+        check: Gets the text; raises FastreqError, or returns a line of warning.
+
+    Attributes:
+        control: The widget; its ``value`` may be linked and observed.
+        box: Control and message.
+        problem: What is wrong, one line; None if nothing is known to be.
+    """
+
+    def __init__(self, name: str, control: Any, *, base: Any = "", check: Callable[[str], str | None] | None = None) -> None:
+        self.name = name
+        self.label = label_of(name)
+        self.control = control
+        self.base = base
+        self.problem: str | None = None
+        self._check = check
+        self._said = widgets.HTML(help_of(name))
+        self._said.add_class("fastreq-said")
+        self.box = widgets.VBox([control, self._said])
+        self.box.add_class("fastreq-field")
+        self.box.add_class(f"fastreq-is-{name.replace('_', '-')}")
+        self._tell()
+        control.observe(lambda _: self.check(), names="value")
+
+    @property
+    def given(self) -> bool:
+        """Tell whether it says something else than what holds anyway."""
+        value = self.control.value
+        return bool(value.strip()) if self._free else value != self.base
+
+    @property
+    def text(self) -> str:
+        """Return the content of a field of text."""
+        return str(self.control.value)
+
+    def check(self) -> str | None:
+        """Return what is wrong in one line, None if nothing, and show it below the control."""
+        warning = None
+        self.problem = None
+        try:
+            if self.given and self._check is not None and isinstance(self.control.value, str):
+                warning = self._check(self.control.value)
+        except FastreqError as error:
+            self.problem = one_line(str(error), _LONGEST)
+        self._tell(warning)
+        return self.problem
+
+    def fail(self, problem: str) -> None:
+        """Show what is wrong, found by looking at the form as a whole."""
+        self.problem = one_line(problem, _LONGEST)
+        self._tell()
+
+    @property
+    def _free(self) -> bool:
+        return isinstance(self.control.value, str) and not isinstance(self.control, widgets.Dropdown)
+
+    def _tell(self, warning: str | None = None) -> None:
+        text = self.problem or warning or help_of(self.name)
+        role = 'role="alert" class="fastreq-error"' if self.problem else 'class="fastreq-warning"' if warning else 'class="fastreq-help"'
+        said = f"<span {role}>{html.escape(one_line(text, _LONGEST))}</span>"
+        # Each change is a message to the page.
+        if said != self._said.value:
+            self._said.value = said
+            (self.box.add_class if self.problem else self.box.remove_class)("fastreq-wrong")
 
 
 def make_fields(settings: Mapping[str, Any], namespace: Mapping[str, Any], first: Mapping[str, str | bool]) -> dict[str, Field]:
@@ -47,7 +162,7 @@ def make_fields(settings: Mapping[str, Any], namespace: Mapping[str, Any], first
         namespace: The notebook's variables.
         first: Field -> first content.
     """
-    names = ["requests", "name", *(name for name, row in TABLE.items() if "panel" in row.doors and name not in _NOT_HERE), "ca"]
+    names = ["requests", "name", *(name for name, row in TABLE.items() if "panel" in row.doors), "ca"]
     fields: dict[str, Field] = {}
     for name in names:
         control, base = _control(name, settings.get(name), first.get(name))
@@ -61,25 +176,23 @@ def _control(name: str, setting: Any, first: Any) -> tuple[Any, Any]:
     base = setting if setting is not None else None if row is None else row.default
     # Sent when the field is left: a click on a button that overtook the last letters would run without them.
     common = {"description": label_of(name), "continuous_update": False}
-    if name in _CHOICES:
+    if row is not None and row.choices:
         base = str(base)
-        return _dropdown(name, base, base if first is None else str(first)), base
+        return _dropdown(row, base, base if first is None else str(first)), base
     if row is not None and isinstance(row.default, bool):
         return widgets.Checkbox(value=base if first is None else first, description=label_of(name), indent=False), base
     value = "" if first is None else str(first)
-    if name in _ROWS:
-        control: Any = widgets.Textarea(value=value, placeholder=hint_of(name, setting), rows=_ROWS[name], **common)
+    if name in _HEIGHTS:
+        control: Any = widgets.Textarea(value=value, placeholder=hint_of(name, setting), rows=_HEIGHTS[name], **common)
         control.add_class("fastreq-code")
     else:
         control = widgets.Text(value=value, placeholder=hint_of(name, setting), **common)
     return control, ""
 
 
-def _dropdown(name: str, base: str, value: str) -> Any:
-    options = _CHOICES[name]
-    known = {one if isinstance(one, str) else one[1] for one in options}
-    more = tuple(one for one in dict.fromkeys((base, value)) if one not in known)
-    return widgets.Dropdown(options=(*options, *more), value=value, description=label_of(name))
+def _dropdown(row: Option, base: str, value: str) -> Any:
+    words = dict.fromkeys((*row.choices, *(METHODS if row.name == "method" else ()), base, value))
+    return widgets.Dropdown(options=[(_YES_NO.get(word, word), word) for word in words], value=value, description=row.label)
 
 
 def _check(name: str, namespace: Mapping[str, Any], fields: Mapping[str, Field]) -> Any:
@@ -93,3 +206,57 @@ def _check(name: str, namespace: Mapping[str, Any], fields: Mapping[str, Field])
     if name in own:
         return own[name]
     return check_lookup(name, namespace) if name in ("auth", "session") else check_option(name, namespace)
+
+
+def lay_out(fields: Mapping[str, Field], buttons: Sequence[Any], note: Any) -> Any:
+    """Return the card: request and Run, headers and body, source and variable, the usual options, and all others."""
+    top = [fields["method"].box, fields["requests"].box, classed(widgets.VBox(buttons), "fastreq-buttons")]
+    more = classed(widgets.ToggleButton(description="All options", icon="sliders"), "fastreq-more")
+    parts = [
+        _Page(),
+        classed(widgets.Box(top), "fastreq-top"),
+        note,
+        _row(fields[name] for name in ("headers", "data")),
+        _row(fields[name] for name in ("each", "name")),
+        classed(widgets.Box([_group(name, [fields[one] for one in names]) for name, names in _FIRST.items()]), "fastreq-groups"),
+        more,
+        classed(
+            widgets.VBox([_group(title, found) for title, groups in _GROUPS.items() if (found := _others(fields, groups))]), "fastreq-rest"
+        ),
+    ]
+    return classed(widgets.VBox(parts), "fastreq-form")
+
+
+def is_folded(name: str) -> bool:
+    """Tell whether a field stands under "All options"."""
+    return name not in _TOP and not any(name in names for names in _FIRST.values())
+
+
+def classed(widget: Any, name: str) -> Any:
+    """Return the widget with a class for the style sheet."""
+    widget.add_class(name)
+    return widget
+
+
+def _row(fields: Iterable[Field]) -> Any:
+    return classed(widgets.Box([field.box for field in fields]), "fastreq-two")
+
+
+def _others(fields: Mapping[str, Field], groups: Collection[str]) -> list[Field]:
+    return [field for name, field in fields.items() if is_folded(name) and (TABLE[name].group if name in TABLE else "Transport") in groups]
+
+
+def _group(title: str, fields: Iterable[Field]) -> Any:
+    """Return a heading, fields, and below them, so that nothing stands beside a label, boxes to tick."""
+    parts: tuple[list[Any], list[Any]] = ([], [])
+    for field in fields:
+        parts[isinstance(field.control, widgets.Checkbox)].append(field.box)
+    head = classed(widgets.HTML(f'<div role="heading" aria-level="4">{title}</div>'), "fastreq-title")
+    return classed(widgets.VBox([head, *(classed(widgets.Box(part), "fastreq-fields") for part in parts if part)]), "fastreq-group")
+
+
+class _Page(anywidget.AnyWidget):
+    """The form's part in the page: its keys stay its own, and without a kernel it says so."""
+
+    _esm = built("form.js", "export default {}")
+    _css = built("form.css", "")

@@ -17,15 +17,22 @@ from fastreq_jupyter.bridge import start
 from fastreq_jupyter.client.preview import preview, preview_line
 from fastreq_jupyter.client.results import value_of
 from fastreq_jupyter.errors import FastreqError, UsageError
-from fastreq_jupyter.notebook.form.answers import attention, cell_html, ended_line, preview_html, what_failed
+from fastreq_jupyter.notebook.config import settings
+from fastreq_jupyter.notebook.display import variables, where_all_is
+from fastreq_jupyter.notebook.form.cell import blamed, cell_of, make_order, wrong_of
 from fastreq_jupyter.notebook.form.checks import refuse_secrets
-from fastreq_jupyter.notebook.form.fields import make_fields
-from fastreq_jupyter.notebook.form.layout import classed, lay_out
-from fastreq_jupyter.notebook.form.order import blamed, cell_of, make_order, settings, wrong_of
-from fastreq_jupyter.notebook.form.values import first_contents, written_requests
+from fastreq_jupyter.notebook.form.fields import classed, lay_out, make_fields
+from fastreq_jupyter.notebook.form.values import (
+    attention,
+    cell_html,
+    ended_line,
+    first_contents,
+    preview_html,
+    what_failed,
+    written_requests,
+)
 from fastreq_jupyter.notebook.html import summary
 from fastreq_jupyter.notebook.monitor.widget import Monitor
-from fastreq_jupyter.notebook.show import variables, where_all_is
 from fastreq_jupyter.options import TABLE
 from fastreq_jupyter.redact import one_line
 
@@ -33,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
 
     from fastreq_jupyter.engine.run import Run
-    from fastreq_jupyter.notebook.form.form import Field
+    from fastreq_jupyter.notebook.form.fields import Field
     from fastreq_jupyter.notebook.order import Order
 
 __all__ = ["Panel"]
@@ -69,7 +76,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             raise UsageError(f"name is the name of a variable, as text, not {type(name).__name__}")
         self.run: Run | None = None
         self._namespace = variables() if namespace is None else namespace
-        known = [key for key, row in TABLE.items() if "panel" in row.doors and key not in ("dry_run", "background", "progress", "loop")]
+        known = [name for name, row in TABLE.items() if "panel" in row.doors]
         contents = {**first_contents(options, known), "requests": written_requests(requests), "name": name}
         refuse_secrets(contents)
         self.fields: dict[str, Field] = make_fields(settings(), self._namespace, contents)

@@ -177,7 +177,7 @@ def _outcome(run: Run, content: Mapping[str, Any]) -> Outcome:
 
 def _copied(outcome: Outcome, form: str) -> str:
     # Lazily: most panels never copy.
-    from fastreq_jupyter.cell.to_text import to_curl, to_http  # noqa: PLC0415
+    from fastreq_jupyter.cell import to_curl, to_http  # noqa: PLC0415
 
     return to_curl(outcome.request) if form == "curl" else f"%%fastreq\n{to_http(outcome.request)}"
 

@@ -1,4 +1,4 @@
-"""Python values as text and as JSON: what a placeholder puts in, whatever table it came from.
+"""Python values as text and as JSON: what goes into a URL, a form, a body, whatever table it came from.
 
 Only values are read, by type: no ``__str__`` or ``__format__`` of a class unknown here is ever called. numpy and pandas
 values are known by shape, so that neither is imported.
@@ -6,21 +6,30 @@ values are known by shape, so that neither is imported.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
+import inspect
 import ipaddress
 import json
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from decimal import Decimal
 from enum import Enum
 from fractions import Fraction
+from functools import cache
 from math import isfinite
 from pathlib import PurePath
+from types import MemberDescriptorType
 from typing import Any
 
-from fastreq_jupyter.cell.fill.lookup import comes_from, fields_of
+__all__ = [
+    "ABSENT", "NoPlaceError", "comes_from", "field_of", "fields_of", "is_missing", "is_record", "is_series", "is_table", "items_of",
+    "json_of", "plain", "text_of", "type_name",
+]  # fmt: skip
 
-__all__ = ["NoPlaceError", "is_missing", "json_of", "plain", "text_of", "type_name"]
+ABSENT: Any = object()
+"""What stands for a field that is not there."""
+
 
 _DEEPEST = 100
 _EXACT = 2**53
@@ -97,6 +106,64 @@ def json_of(value: Any, depth: int = 0) -> str:
     return _json_other(value, depth + 1)
 
 
+def fields_of(value: Any) -> Iterable[tuple[Any, Any]] | None:
+    """Return names and values of a mapping, namedtuple, dataclass or table row; None for anything else."""
+    if isinstance(value, dict):
+        return dict.items(value)
+    kind = type(value)
+    if isinstance(value, tuple):
+        names = inspect.getattr_static(kind, "_fields", None)
+        return None if names is None else list(zip(names, value, strict=False))
+    if dataclasses.is_dataclass(kind):
+        return [(field.name, field_of(value, kind, field.name)) for field in dataclasses.fields(kind)]
+    if isinstance(value, Mapping):
+        return [(name, value[name]) for name in value]
+    if is_series(value):
+        return list(zip(value.index.tolist(), value.tolist(), strict=False))
+    return None
+
+
+def field_of(value: Any, kind: type, key: str) -> Any:
+    """Return a field of a dataclass, read statically; `ABSENT` where there is none."""
+    if key not in (field.name for field in dataclasses.fields(kind)):
+        return ABSENT
+    found = inspect.getattr_static(value, key, ABSENT)
+    if isinstance(found, MemberDescriptorType):
+        try:
+            return found.__get__(value, kind)
+        except AttributeError:
+            return ABSENT
+    return ABSENT if hasattr(type(found), "__get__") and not callable(found) else found
+
+
+def is_record(value: Any) -> bool:
+    """Tell whether a value has named fields."""
+    kind = type(value)
+    return isinstance(value, Mapping) or (isinstance(value, tuple) and hasattr(kind, "_fields")) or dataclasses.is_dataclass(kind)
+
+
+def comes_from(kind: Any, library: str) -> bool:
+    """Tell whether a class is one of a library's, or derived from one; nothing of the class is run for it."""
+    return library in _libraries(kind)
+
+
+@cache
+def _libraries(kind: Any) -> frozenset[str]:
+    return frozenset(str(base.__module__).partition(".")[0] for base in kind.__mro__)
+
+
+def is_series(value: Any) -> bool:
+    """Tell whether a value is a Series or an Index of pandas."""
+    kind = type(value)
+    return comes_from(kind, "pandas") and hasattr(kind, "iloc") and hasattr(kind, "tolist")
+
+
+def is_table(value: Any) -> bool:
+    """Tell whether a value is a DataFrame of pandas."""
+    kind = type(value)
+    return comes_from(kind, "pandas") and hasattr(kind, "iloc") and not hasattr(kind, "tolist")
+
+
 def type_name(value: Any) -> str:
     """Return the name of a value's type, as errors show it."""
     return type(value).__name__
@@ -107,12 +174,19 @@ def _json_other(value: Any, depth: int) -> str:
         return json.dumps(str.__str__(value), ensure_ascii=False)
     fields = fields_of(value)
     if fields is not None:
-        inner = (f"{json.dumps(str(name), ensure_ascii=False)}: {_inner(repr(name), item, depth)}" for name, item in fields)
+        inner = (f"{_key(name)}: {_inner(repr(name), item, depth)}" for name, item in fields)
         return "{" + ", ".join(inner) + "}"
-    items = _items(value)
+    items = items_of(value)
     if items is not None:
         return "[" + ", ".join(_inner(f"item {number}", item, depth) for number, item in enumerate(items)) + "]"
     return json.dumps(_other_text(value), ensure_ascii=False)
+
+
+def _key(name: Any) -> str:
+    text = (
+        "null" if name is None else name if isinstance(name, str) else text_of(name) if isinstance(plain(name), (bool, int)) else str(name)
+    )
+    return json.dumps(text, ensure_ascii=False)
 
 
 def _inner(name: str, value: Any, depth: int) -> str:
@@ -126,7 +200,8 @@ def _inner(name: str, value: Any, depth: int) -> str:
         raise NoPlaceError(message) from None
 
 
-def _items(value: Any) -> Any:
+def items_of(value: Any) -> Any:
+    """Return the items of a list, tuple, range, set or array; None for anything else."""
     if isinstance(value, (list, tuple, range)):
         return value
     if isinstance(value, (set, frozenset)):

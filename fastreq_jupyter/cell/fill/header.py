@@ -6,17 +6,17 @@ import base64
 import re
 from dataclasses import replace
 
-from fastreq_jupyter.cell.fill.bound import Bound, BoundPart, BoundParts, Env, MisfitError, shown_as, text_in
+from fastreq_jupyter.cell.fill.binding import Bound, BoundPart, BoundParts, Check, Env, MisfitError, shown_as, text_in
 from fastreq_jupyter.cell.syntax import HeaderTemplate, VarText
 from fastreq_jupyter.redact import is_secret_header
 
-__all__ = ["HeaderPlan", "check_header_text"]
+__all__ = ["HeaderPlan", "header_text"]
 
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class HeaderPlan:
-    """Fill one field line again and again.
+    """A field line, filled for one row after another.
 
     Attributes:
         fixed: The value is the same for every row, and holds no secret that was inserted.
@@ -32,6 +32,11 @@ class HeaderPlan:
         literal = all(isinstance(part, (str, VarText)) for part in parts)
         self._value = self.fill(Env()) if literal else None
         self.fixed = literal and not self._basic
+
+    @property
+    def check(self) -> Check:
+        """Return what a value must pass."""
+        return "basic" if self._basic else "header"
 
     @property
     def bound(self) -> tuple[Bound, ...]:
@@ -50,26 +55,41 @@ class HeaderPlan:
         texts: list[str] = []
         for part in self.parts:
             if isinstance(part, Bound):
-                text = text_in(part, env)
-                check_header_text(text, part)
-                texts.append(text)
+                texts.append(header_text(part, env, encoded=self._basic))
             elif isinstance(part, (str, VarText)):
                 texts.append(part if isinstance(part, str) else part.text)
-        value = "".join(texts).strip()
-        check_header_text(value, None)
+        value = "".join(texts) if self.template.exact else "".join(texts).strip()
+        _check_text(value, None, encoded=self._basic)
+        if self.template.exact:
+            return _encoded(*value.removeprefix("Basic ").partition(":")[::2], env)
         return _encode_basic(value, env, colon=self._colon) if self._basic else value
 
 
-def check_header_text(text: str, bound: Bound | None) -> None:
-    """Check that a text fits into a field line (RFC 9110, 5.5).
+def header_text(bound: Bound, env: Env, *, encoded: bool) -> str:
+    """Return the text of a placeholder in a field line.
+
+    Args:
+        bound: The placeholder.
+        env: What the row is filled with.
+        encoded: It is encoded afterwards, so it may hold more than latin-1.
 
     Raises:
-        MisfitError: It does not.
+        MisfitError: It does not fit into one (RFC 9110, 5.5).
     """
-    if found := _CONTROL.search(text):
-        what = "a line break" if found[0] in "\r\n" else f"the control character {found[0]!r}"
+    text = text_in(bound, env)
+    if bound.placeholder.verbatim and not encoded and not text.isascii():
+        # A shell hands bytes on; field lines are latin-1 here.
+        text = text.encode().decode("latin-1")
+        env.secrets.add(text)
+    _check_text(text, bound, encoded=encoded)
+    return text
+
+
+def _check_text(text: str, bound: Bound | None, *, encoded: bool) -> None:
+    if match := _CONTROL.search(text):
+        what = "a line break" if match[0] in "\r\n" else f"the control character {match[0]!r}"
         raise MisfitError("type", f"{shown_as(bound)} holds {what}, which no header takes", bound)
-    if text.isascii():
+    if encoded or text.isascii():
         return
     try:
         text.encode("latin-1")
@@ -83,9 +103,13 @@ def _encode_basic(value: str, env: Env, *, colon: bool) -> str:
     user, sign, password = rest.strip().partition(":" if colon else " ")
     if not sign:
         user, _, password = rest.strip().partition(":")
-    encoded = base64.b64encode(f"{user.strip()}:{password.strip()}".encode()).decode()
-    env.secrets.update(text for text in (password.strip(), encoded) if text)
-    return f"{scheme} {encoded}"
+    return scheme + _encoded(user.strip(), password.strip(), env).removeprefix("Basic")
+
+
+def _encoded(user: str, password: str, env: Env) -> str:
+    encoded = base64.b64encode(f"{user}:{password}".encode()).decode()
+    env.secrets.update(text for text in (password, encoded) if text)
+    return f"Basic {encoded}"
 
 
 def _sensitive(part: BoundPart) -> BoundPart:

@@ -14,8 +14,8 @@ from dataclasses import dataclass, replace
 from typing import Literal
 from urllib.parse import quote
 
-from fastreq_jupyter.cell.fill.bound import Bound, BoundPart, BoundParts, Env, MisfitError, shown_as, text_in
-from fastreq_jupyter.cell.plain_lines import PLAIN_URL
+from fastreq_jupyter.cell.fill.binding import Bound, BoundPart, BoundParts, Env, MisfitError, shown_as, text_in
+from fastreq_jupyter.cell.request_line import PLAIN_URL
 from fastreq_jupyter.cell.syntax import Range, VarText
 from fastreq_jupyter.redact import is_secret_name
 from fastreq_jupyter.url import parse_target
@@ -33,7 +33,7 @@ _ENDS = {"authority": re.compile("[/?#]"), "path": re.compile("[?#]")}
 
 
 class UrlPlan:
-    """Fill one URL again and again.
+    """A URL, filled for one row after another.
 
     Attributes:
         parts: Its parts, chained values of secret places marked.
@@ -131,7 +131,7 @@ class UrlPlan:
 
 
 class _UrlText:
-    """Hold a URL while it grows, and which part of it comes next."""
+    """A URL while it grows, and which part of it comes next."""
 
     def __init__(self) -> None:
         self.pieces: list[str] = []
@@ -145,11 +145,11 @@ class _UrlText:
         if self.place == "start":
             known = len(self._head)
             self._head = (self._head + text)[:200]
-            found = self._head.find("://")
-            if found < 0:
+            mark = self._head.find("://")
+            if mark < 0:
                 return
             self.place = "authority"
-            start = found + 3 - known
+            start = mark + 3 - known
         while (ends := _ENDS.get(self.place)) and (end := ends.search(text, max(start, 0))):
             self.place = "path" if end[0] == "/" else "query"
             start = end.end()
@@ -181,7 +181,7 @@ def _bound_text(bound: Bound, place: Place, env: Env) -> str:
     text = text_in(bound, env)
     if bound.parent is not None and env.outcomes is None:
         return text
-    if place == "start":
+    if place == "start" or (bound.placeholder.verbatim and place != "authority"):
         return text
     if place == "authority" and not isinstance(bound, _UserBound):
         if not text or not _AUTHORITY.fullmatch(text):
@@ -192,7 +192,7 @@ def _bound_text(bound: Bound, place: Place, env: Env) -> str:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _UserBound(Bound):
-    """Mark a placeholder that stands before the "@" of a URL."""
+    """A placeholder that stands before the "@" of a URL."""
 
 
 def _mark_user(parts: BoundParts) -> BoundParts:
@@ -206,7 +206,7 @@ def _mark_user(parts: BoundParts) -> BoundParts:
             start, text = number, text.partition("://")[2]
         head = re.split("[/?#]", text, maxsplit=1)[0]
         if "@" in head:
-            return tuple(_as_user(one) if start < place < number else one for place, one in enumerate(parts))
+            return tuple(_as_user(other) if start < place < number else other for place, other in enumerate(parts))
         if head != text:
             break
     return parts
@@ -223,7 +223,7 @@ def _mark_fields(parts: BoundParts) -> BoundParts:
     marked = list(parts)
     before = ""
     for number, part in enumerate(parts):
-        if isinstance(part, Bound) and part.parent and (found := _FIELD.search(before)) and is_secret_name(found[1]):
+        if isinstance(part, Bound) and part.parent and (match := _FIELD.search(before)) and is_secret_name(match[1]):
             marked[number] = replace(part, sensitive=True)
         if isinstance(part, (str, VarText)):
             before = (part if isinstance(part, str) else part.text)[-300:]

@@ -1,0 +1,419 @@
+"""The journal's file: its tables, who holds it, opening it, and saving what can be saved of a damaged one."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import sqlite3
+import stat
+from contextlib import closing, suppress
+from dataclasses import dataclass, field
+from datetime import datetime
+from hashlib import blake2b
+from pathlib import Path
+from secrets import token_bytes
+from typing import TYPE_CHECKING, Any
+
+import filelock
+
+from fastreq_jupyter.errors import JournalError
+from fastreq_jupyter.journal.rows import COLUMNS, Row, seal_of
+from fastreq_jupyter.redact import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "APPLICATION_ID",
+    "INSERT",
+    "NEIGHBOURS",
+    "VERSION",
+    "Database",
+    "JournalLock",
+    "connect",
+    "create_empty",
+    "get",
+    "open_database",
+    "prepare",
+    "put",
+    "read_key",
+    "rescue",
+    "write_key",
+]
+
+
+class JournalLock:
+    """The lock of a journal, held from construction to `release`, against other processes and other runs of this one.
+
+    Args:
+        path: The journal; the lock is the file beside it with ``-lock`` at its end, there only while it is held.
+
+    Raises:
+        JournalError: Somebody else holds it; the message says who, where and since when.
+    """
+
+    def __init__(self, path: Path) -> None:
+        # Taken on the thread that opens the journal, released on the one that writes it.
+        self._lock = filelock.FileLock(f"{path}-lock", mode=0o600, thread_local=False)
+        try:
+            self._lock.acquire(blocking=False)
+        except filelock.Timeout:
+            message = f"{path} is in use by {_holder(path)}: wait for it, or name another journal"
+            raise JournalError(message) from None
+        except (OSError, NotImplementedError) as error:
+            message = f"{path}: the lock beside it cannot be made: {getattr(error, 'strerror', None) or error}"
+            raise JournalError(message) from error
+
+    def sign(self, connection: sqlite3.Connection) -> None:
+        """Write into the open journal who holds it."""
+        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now().astimezone().isoformat(" ", "seconds")}
+        # A full disk must not keep a journal from being read.
+        with suppress(sqlite3.Error):
+            put(connection, "holder", json.dumps(holder).encode())
+
+    def release(self) -> None:
+        """Let go; can be called twice."""
+        if self._lock.is_locked:
+            # While it is held: who waits for it notices that its name is gone. Windows does this at the release.
+            with suppress(OSError):
+                Path(self._lock.lock_file).unlink()
+            with suppress(OSError):
+                self._lock.release()
+
+
+def _holder(path: Path) -> str:
+    try:
+        with closing(connect(path, read_only=True)) as connection:
+            holder: Any = json.loads(get(connection, "holder") or b"")
+        if holder["pid"] == os.getpid() and holder["host"] == socket.gethostname():
+            return "another run of this process"
+        return one_line(f"process {holder['pid']} on {holder['host']} since {holder['since']}", 200)
+    except (sqlite3.Error, ValueError, TypeError, KeyError):
+        return "another process"
+
+
+VERSION = 1
+APPLICATION_ID = 0x46527131  # "FRq1"
+NEIGHBOURS = ("-wal", "-shm", "-journal")
+_KEY_BYTES = 32
+_SCHEMA = f"""
+CREATE TABLE about (name TEXT PRIMARY KEY, value BLOB NOT NULL);
+CREATE TABLE answers (
+    base BLOB NOT NULL, guise BLOB NOT NULL, occurrence INTEGER NOT NULL, done INTEGER NOT NULL, at REAL NOT NULL,
+    method TEXT NOT NULL, url TEXT NOT NULL, status INTEGER, error TEXT, record TEXT NOT NULL, body BLOB, seal BLOB NOT NULL,
+    PRIMARY KEY (base, guise, occurrence)
+);
+PRAGMA application_id = {APPLICATION_ID};
+PRAGMA user_version = {VERSION};
+"""
+INSERT = f"INSERT OR REPLACE INTO answers ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - names of ours
+
+
+def create_empty(path: Path) -> None:
+    """Make the file, readable for its owner only, where there is none."""
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
+    os.close(descriptor)
+
+
+def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
+    """Open the file, which must be there."""
+    uri = f"{path.absolute().as_uri()}?mode={'ro' if read_only else 'rw'}"
+    connection = sqlite3.connect(uri, uri=True, timeout=5, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA trusted_schema = OFF")
+    return connection
+
+
+def prepare(path: Path) -> tuple[sqlite3.Connection, bytes]:
+    """Open the file, make the tables where there are none, and return its key."""
+    if os.name != "nt":
+        path.chmod(0o600)
+    connection = connect(path)
+    try:
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA cell_size_check = ON")
+        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        key = read_key(connection)
+        if key is None:
+            key = token_bytes(_KEY_BYTES)
+            write_key(connection, key)
+    except BaseException:
+        connection.close()
+        raise
+    return connection, key
+
+
+def read_key(connection: sqlite3.Connection) -> bytes | None:
+    """Return the key of all hashes, None where there is none yet.
+
+    Raises:
+        sqlite3.DatabaseError: It is not as it was written; every row would look unknown.
+    """
+    value = get(connection, "key")
+    if value is None:
+        return None
+    key = value[:_KEY_BYTES]
+    if value != key + _check_of(key):
+        message = "the key is damaged"
+        raise sqlite3.DatabaseError(message)
+    return key
+
+
+def write_key(connection: sqlite3.Connection, key: bytes) -> None:
+    """Keep the key."""
+    put(connection, "key", key + _check_of(key))
+
+
+def _check_of(key: bytes) -> bytes:
+    return blake2b(key, digest_size=8).digest()
+
+
+def get(connection: sqlite3.Connection, name: str) -> bytes | None:
+    """Return what the file says of itself by that name."""
+    row = connection.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
+    return None if row is None else row[0] if isinstance(row[0], bytes) else b""
+
+
+def put(connection: sqlite3.Connection, name: str, value: bytes) -> None:
+    """Let the file say something of itself."""
+    connection.execute("INSERT OR REPLACE INTO about (name, value) VALUES (?, ?)", (name, value))
+
+
+_LARGEST_STEP = 2**22
+
+
+def rescue(path: Path) -> list[str]:
+    """Move a torn file aside and put what can be read of it into a new one; return what to tell."""
+    aside = _free_name(path)
+    for suffix in ("", *NEIGHBOURS):
+        with suppress(FileNotFoundError):
+            Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
+    create_empty(path)
+    count = 0
+    connection, new_key = prepare(path)
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        key, rows = _readable(aside)
+        write_key(connection, key or new_key)
+        for row in rows:
+            connection.execute(INSERT, row)
+            count += 1
+        put(connection, "damaged", datetime.now().astimezone().isoformat().encode())
+        connection.execute("COMMIT")
+    finally:
+        connection.close()
+    told = f"{path.name} was damaged: {count:,} of its rows could be read, the old file is {aside.name}"
+    return [f"{told}; POST and PATCH that it does not know come back as unknown"]
+
+
+def _free_name(path: Path) -> Path:
+    stamp = datetime.now().astimezone().strftime("%Y%m%d-%H%M%S")
+    names = (Path(f"{path}.damaged-{stamp}{f'-{number}' if number else ''}") for number in range(1000))
+    return next(name for name in names if not name.exists())
+
+
+def _readable(aside: Path) -> tuple[bytes | None, Iterator[Row]]:
+    try:
+        old = connect(aside)
+        # Read on although pages are missing at its end.
+        old.execute("PRAGMA writable_schema = ON")
+    except sqlite3.Error:
+        return None, iter(())
+    # A flipped byte makes one row worthless, not all.
+    old.text_factory = lambda text: text.decode("utf-8", "replace")
+    try:
+        key = read_key(old)
+    except sqlite3.Error:
+        key = None
+    if key is None:
+        old.close()
+        return None, iter(())
+    return key, _sealed_rows(old, key)
+
+
+def _sealed_rows(old: sqlite3.Connection, key: bytes) -> Iterator[Row]:
+    """Give the rows whose seal is whole; behind an unreadable place go on in growing steps."""
+    select = f"SELECT rowid, {', '.join(COLUMNS)} FROM answers WHERE rowid > ? ORDER BY rowid"  # noqa: S608 - names of ours
+    last, step = 0, 1
+    while step < _LARGEST_STEP:
+        try:
+            for number, *values in old.execute(select, (last,)):
+                if number <= last:
+                    # A torn tree can lead back to where it began.
+                    raise sqlite3.DatabaseError
+                last, step = number, 1
+                row = Row(*values)
+                if row.seal == seal_of(row, key):
+                    yield row
+            break
+        except (sqlite3.Error, OverflowError):
+            last, step = last + step, step * 2
+    old.close()
+
+
+_MAGIC = b"SQLite format 3\x00"
+_SMALLEST = 512
+_SOON_SEARCHED = 32 * 2**20
+
+
+@dataclass(slots=True)
+class Database:
+    """Hold an open journal file and its lock.
+
+    Attributes:
+        path: The file.
+        connection: For the writer's thread.
+        lock: Held while the connection is open.
+        key: Of all hashes in it.
+        rows: How many it had when it was opened, at least.
+        damaged: It was torn once: unsafe requests that it does not know may have been sent.
+        notes: What a person should read.
+        suspect: Damage was met while reading: the next one who opens it has to look.
+    """
+
+    path: Path
+    connection: sqlite3.Connection
+    lock: JournalLock
+    key: bytes
+    rows: int
+    damaged: bool
+    notes: list[str] = field(default_factory=list)
+    suspect: bool = False
+
+    def reader(self) -> sqlite3.Connection:
+        """Return a second connection that reads only."""
+        return connect(self.path, read_only=True)
+
+    def close(self, *, clean: bool) -> None:
+        """Close the file and let go of the lock; never raises.
+
+        Args:
+            clean: All went well, so that the next one need not look for damage.
+        """
+        with suppress(sqlite3.Error):
+            if clean and not self.suspect:
+                put(self.connection, "clean", b"1")
+            self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+        with suppress(sqlite3.Error):
+            self.connection.close()
+        self.lock.release()
+
+
+def open_database(path: Path) -> Database:
+    """Open, create or rescue a journal.
+
+    Raises:
+        JournalError: One line: it is no journal, newer, in use, or cannot be read or made there.
+    """
+    _refuse_strange(path)
+    lock = JournalLock(path)
+    try:
+        try:
+            return _open(path, lock)
+        except sqlite3.Error as error:
+            message = f"{path} cannot be used as a journal: {error}"
+            raise JournalError(message) from error
+        except OSError as error:
+            message = f"{path} cannot be used as a journal: {error.strerror or error}"
+            raise JournalError(message) from error
+    except BaseException:
+        lock.release()
+        raise
+
+
+def _open(path: Path, lock: JournalLock) -> Database:
+    head = _read_head(path)
+    notes: list[str] = []
+    if head is not None and _is_torn_head(head):
+        notes = rescue(path)
+    elif head:
+        _refuse_foreign(path, head)
+    else:
+        create_empty(path)
+    try:
+        connection, key = prepare(path)
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError) and _is_passing(error):
+            raise
+        notes = rescue(path)
+        connection, key = prepare(path)
+    try:
+        if not notes and not _is_sound(path, connection):
+            connection.close()
+            notes = rescue(path)
+            connection, key = prepare(path)
+        notes += _choose_mode(path, connection)
+        put(connection, "clean", b"0")
+        lock.sign(connection)
+        rows = int(connection.execute("SELECT count(*) FROM (SELECT 1 FROM answers LIMIT 1)").fetchone()[0])
+        damaged = get(connection, "damaged") is not None
+    except BaseException:
+        connection.close()
+        raise
+    return Database(path, connection, lock, key, rows, damaged, notes)
+
+
+def _refuse_strange(path: Path) -> None:
+    if not path.parent.is_dir():
+        message = f"{path}: there is no directory {path.parent}"
+        raise JournalError(message)
+    for name in (path, *(Path(f"{path}{suffix}") for suffix in NEIGHBOURS)):
+        try:
+            mode = name.lstat().st_mode
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            message = f"{name} cannot be used as a journal: {error.strerror}"
+            raise JournalError(message) from None
+        if not stat.S_ISREG(mode):
+            kind = "a symbolic link" if stat.S_ISLNK(mode) else "a directory" if stat.S_ISDIR(mode) else "no regular file"
+            message = f"{name} is {kind}: a journal needs a file of its own"
+            raise JournalError(message)
+
+
+def _read_head(path: Path) -> bytes | None:
+    """Return the first bytes of the file as it lies there, None where there is none; SQLite would write to look."""
+    try:
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+    except FileNotFoundError:
+        return None
+    with os.fdopen(descriptor, "rb") as file:
+        return file.read(_SMALLEST)
+
+
+def _is_torn_head(head: bytes) -> bool:
+    """Tell whether this is the beginning of an SQLite file that breaks off where none can end."""
+    return 0 < len(head) < _SMALLEST and head.startswith(_MAGIC[: len(head)])
+
+
+def _refuse_foreign(path: Path, head: bytes) -> None:
+    if not head.startswith(_MAGIC) or int.from_bytes(head[68:72]) != APPLICATION_ID:
+        message = f"{path} is a file of something else, not a journal: name another one"
+        raise JournalError(message)
+    version = int.from_bytes(head[60:64])
+    if version > VERSION:
+        message = f"{path} was written by a newer version of fastreq-jupyter (format {version}, this one reads {VERSION})"
+        raise JournalError(message)
+
+
+def _choose_mode(path: Path, connection: sqlite3.Connection) -> list[str]:
+    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+    return [] if mode == "wal" else [f"{path.name}: write-ahead logging is not possible there, journal mode {mode} is used"]
+
+
+def _is_passing(error: sqlite3.OperationalError) -> bool:
+    """Tell whether the trouble lies around the file (locked, full, not permitted), not in it."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return code is not None and code & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
+
+
+def _is_sound(path: Path, connection: sqlite3.Connection) -> bool:
+    """Look for damage: through all of a small file, or one its last writer did not close; else whether all its pages are there."""
+    try:
+        if get(connection, "clean") == b"1" and path.stat().st_size > _SOON_SEARCHED:
+            pages, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
+            return bool(path.stat().st_size >= pages * size)
+        return bool(connection.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok")
+    except sqlite3.DatabaseError:
+        return False

@@ -65,9 +65,9 @@ class Options:
         help="HTTP library; auto takes the first installed, in this order, that can do what is asked", metavar="NAME", group="Transport",
     )
     concurrency: int | Literal["auto"] = option(
-        20, concurrency_value, takes="int | str", allowed='a whole number from 1 to 1000, or "auto"',
-        help="requests of this run in flight at once; auto finds how many suit each server",
-        flags=("-c",), metavar="N", group="Speed",
+        20, concurrency_value, examples=("20", "auto"), takes="int | str", allowed='a whole number from 1 to 1000, or "auto"',
+        help="requests of this run in flight at once; auto finds, for each host, how many it does well", flags=("-c",), metavar="N",
+        group="Speed",
     )
     concurrency_per_host: int | None = option(
         None, integer(1, CONCURRENCY, none=True), takes="int | None", allowed="a whole number from 1 to 1000",

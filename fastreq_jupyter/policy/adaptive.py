@@ -1,7 +1,7 @@
 """How many requests at once suit one host, found by trying: ``concurrency="auto"``.
 
 An answer's time to first byte, status 503 and timeouts set the limit; 429 sets the rate and is no matter of this file.
-Answers are judged window by window. Until the first sign of too many the limit doubles; then it goes up by a tenth, at
+Answers are judged window by window. Until the first sign of too many the limit doubles; then it goes up by a fifth, at
 least 1, where that brings throughput, and after a refusal halfway back to what was refused. A window lasts a whole
 number of rounds of the limit, because a server of even pace answers in bursts: 2 rounds and 20 answers while the limit is
 looked for, 1 s as well once it was found. What was sent before the limit changed says nothing about it.
@@ -31,7 +31,9 @@ _CUTS, _HELPED = 3, 0.75
 _NEWEST = 0.2
 # Share of a window in which the loop was late, from which on the window does not count.
 _LATE = 0.1
-_FIRST_PATIENCE, _LONGEST_PATIENCE = 8, 64
+_FIRST_PATIENCE, _LONGEST_PATIENCE = 8, 32
+# A fifth more is more than chance makes of the throughput of a window.
+_STEP = 5
 
 
 class _Pace(NamedTuple):
@@ -192,8 +194,6 @@ class Adaptive:
         slow = self._mean is not None and mean > self._mean + _DEVIATIONS * max(sqrt(self._variance), _EVEN * self._mean)
         if grown_from is not None and not window.pace.above(grown_from.pace):
             self._be_patient(f"{limit} brought no more than {grown_from.limit}")
-            if self._refused_at is not None:
-                self._refused_at = grown_from.limit + 1
             return self._set(grown_from.limit, self._sign, now)
         self._keep_best(min(window.pace))
         if slow:
@@ -202,8 +202,7 @@ class Adaptive:
         self._learn(window)
         if grown_from is not None:
             self._patience = _FIRST_PATIENCE
-            if self._refused_at is not None and limit >= self._refused_at:
-                self._refused_at = None
+            self._refused_at = None
         return self._grow(now, window)
 
     def _shrink(self, now: float, window: _Window) -> bool:
@@ -228,15 +227,14 @@ class Adaptive:
             self.reason = "the most that auto tries"
             return False
         if refused_at is not None and limit < refused_at - 1:
-            wanted = min(max(self._held, (limit + refused_at) // 2), refused_at - 1)
-        elif self._hold:
+            # No throughput is asked for here: what bounds this server is what it refuses.
+            return self._set(min(max(self._held, (limit + refused_at) // 2), refused_at - 1), self._sign, now)
+        if self._hold:
             self._hold -= 1
             self.reason = self._sign
             return False
-        elif self._doubling:
-            wanted = 2 * limit
-        else:
-            wanted = limit + (max(1, limit // 10) if refused_at is None else 1)
+        more = max(1, limit // _STEP) if refused_at is None else 1
+        wanted = 2 * limit if self._doubling else limit + more
         self._grown_from = window
         return self._set(min(wanted, MOST), f"more is tried, {limit} gave {min(window.pace):.0f}/s", now)
 

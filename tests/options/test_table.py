@@ -22,7 +22,7 @@ GIVEN = st.fixed_dictionaries(
     {},
     optional={
         "backend": st.sampled_from(TABLE["backend"].choices),
-        "concurrency": st.integers(1, 1000),
+        "concurrency": st.integers(1, 1000) | st.just("auto"),
         "rate_limit": rates,
         "rate_limit_per_host": rates,
         "rate_limit_burst": st.integers(1, 30),

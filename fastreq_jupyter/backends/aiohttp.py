@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
-import ssl
+import ssl  # noqa: TC003 - socket options are typed by it at run time
 from contextvars import ContextVar
 from functools import lru_cache
 from math import inf, isnan, nan

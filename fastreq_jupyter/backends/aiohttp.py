@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import io
 import socket
-import ssl  # noqa: TC003 - socket options are typed by it at run time
 from contextvars import ContextVar
 from functools import lru_cache
 from math import inf, isnan, nan
@@ -29,6 +28,7 @@ from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
+    import ssl
     from collections.abc import Callable
 
     from aiohttp.abc import ResolveResult

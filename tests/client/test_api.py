@@ -560,6 +560,9 @@ def test_a_blocking_call_inside_a_running_loop_works():
         from fastreq_jupyter import demo, fastreq
         with demo.start() as server:
             async def main():
+                # The turn in which the loop is patched waits beside it, later ones within it.
+                assert fastreq([server.url + "/customers/1"] * 3)["ok"].all()
+                await asyncio.sleep(0)
                 task = asyncio.create_task(asyncio.sleep(0))
                 frame = fastreq([server.url + "/customers/1"] * 3)
                 assert task.done()

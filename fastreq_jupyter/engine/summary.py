@@ -97,6 +97,8 @@ def closing_line(summary: Mapping[str, Any]) -> str:
     if auto is not None and auto["advice"] is not None:
         parts.append(f"auto came to -c {auto['advice']}")
     advice = summary.get("advice")
-    if advice is not None and advice["gain"] > WORTH_SAYING and advice["gain"] * summary["elapsed_s"] >= _WORTH_SECONDS:
+    # Fewer retries would be faster and lose answers: that is for those who ask `summary` itself.
+    worth = advice is not None and advice["option"] != "max_retries" and advice["gain"] > WORTH_SAYING
+    if worth and advice["gain"] * summary["elapsed_s"] >= _WORTH_SECONDS:
         parts.append(advice["text"])
     return name + ", ".join(parts)

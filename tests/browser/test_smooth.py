@@ -8,7 +8,6 @@ pytestmark = [pytest.mark.browser, pytest.mark.slow, pytest.mark.timeout(600)]
 
 def test_ten_thousand_requests_are_all_shown(lab):
     notebook = played(lab, 10_000, 8)
-    state(notebook, "RUNNING")
     state(notebook, "DONE")
     until(lambda: notebook.page.locator(".fr-count").inner_text() == "10,000 requests")
 

@@ -58,7 +58,7 @@ def outcomes(count: int) -> list[Outcome]:
 
 def frame_of(rows: list[Outcome]):
     """Return the frame of a run."""
-    return to_frame(rows, Options())
+    return to_frame(rows, Options.of(columns="all"))
 
 
 def _outcome(i: int) -> Outcome:

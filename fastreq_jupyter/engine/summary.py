@@ -98,7 +98,8 @@ def closing_line(summary: Mapping[str, Any]) -> str:
         parts.append(f"auto came to -c {auto['advice']}")
     advice = summary.get("advice")
     # Fewer retries would be faster and lose answers: that is for those who ask `summary` itself.
-    worth = advice is not None and advice["option"] != "max_retries" and advice["gain"] > WORTH_SAYING
-    if worth and advice["gain"] * summary["elapsed_s"] >= _WORTH_SECONDS:
-        parts.append(advice["text"])
+    if advice is not None and advice.get("option") != "max_retries" and advice["gain"] > WORTH_SAYING:
+        saved = advice["gain"] * summary["elapsed_s"]
+        if saved >= _WORTH_SECONDS:
+            parts.append(advice["text"])
     return name + ", ".join(parts)

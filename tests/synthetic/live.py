@@ -29,6 +29,7 @@ class PlayedRun:
         self.id = f"{name}-{count}-{perf_counter()}"
         self.name = name
         self.options = Options()
+        self.auto = None
         self.state = "RUNNING" if seconds else "DONE"
         self.finished: Future[None] = Future()
         self.outcomes: list[Outcome] = []

@@ -27,7 +27,20 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.options import Options
 
-__all__ = ["Attempt", "Deferred", "Headers", "Item", "Join", "Outcome", "Plan", "Request", "Response", "Unsendable", "copy_request"]
+__all__ = [
+    "Attempt",
+    "Deferred",
+    "Headers",
+    "Item",
+    "Join",
+    "Outcome",
+    "Plan",
+    "Request",
+    "Response",
+    "Unsendable",
+    "copy_request",
+    "elapsed_of",
+]
 
 # RFC 9110, 9.2.2
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -254,8 +267,12 @@ class Outcome:
 
     @property
     def elapsed(self) -> float:
-        """Return seconds from the first attempt's start to the last byte, retry waits included; NaN without attempt."""
-        return self.attempts[-1].end - self.attempts[0].start if self.attempts else nan
+        """Return seconds from the first attempt's start to the last byte; NaN without attempt.
+
+        Retry waits are included; what a later attempt waited for slot, rate or the end of a pause is `queued`.
+        """
+        attempts = self.attempts
+        return attempts[0].end - attempts[0].start if len(attempts) == 1 else elapsed_of(attempts)
 
     @property
     def queued(self) -> float:
@@ -274,6 +291,13 @@ class Outcome:
 
 Item = Request | Deferred | Unsendable | Outcome
 """What a source of requests may give."""
+
+
+def elapsed_of(attempts: Sequence[Attempt]) -> float:
+    """Return what `Outcome.elapsed` is for these attempts."""
+    if not attempts:
+        return nan
+    return attempts[-1].end - attempts[0].start - sum(attempt.queued for attempt in attempts[1:])
 
 
 class Join(Protocol):

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from math import isnan
+from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
@@ -20,6 +20,7 @@ from fastreq_jupyter.client.preview import preview
 from fastreq_jupyter.client.results import conclude
 from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.engine.engine import find_run
+from fastreq_jupyter.engine.summary import SHARES, quantiles
 from fastreq_jupyter.errors import UsageError, sealed
 from fastreq_jupyter.frame.build import to_frame
 from fastreq_jupyter.frame.columns import floats, instants, integers, texts
@@ -274,7 +275,7 @@ def summary_of(frame: pd.DataFrame) -> dict[str, Any]:
     if "size_bytes" in frame:
         found["bytes"] = int(frame["size_bytes"].sum())
     if "elapsed_ms" in frame:
-        times = {percent: float(frame["elapsed_ms"].quantile(percent / 100)) for percent in (50, 95, 99)}
+        times = dict(zip(SHARES, quantiles(frame["elapsed_ms"].astype(float)) or [nan] * len(SHARES), strict=True))
         found |= {f"p{percent}_ms": None if isnan(value) else round(value, 3) for percent, value in times.items()}
     return {**found, "run": dict(known["summary"]) if isinstance(known, dict) and "summary" in known else {}}
 

@@ -23,7 +23,7 @@ from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.explanation import Circumstances, explain
-from fastreq_jupyter.engine.progress import Outcomes
+from fastreq_jupyter.engine.progress import GIVEN_UP, Outcomes
 from fastreq_jupyter.engine.scheduler import Scheduler
 from fastreq_jupyter.engine.summary import closing_line, figures
 from fastreq_jupyter.errors import OptionError, SourceError, UsageError
@@ -61,6 +61,7 @@ class Run:
         loop: The loop it lives on.
         finished: Done once the run has drained; holds None, is never cancelled.
         ending: Waits for it and makes what awaiting gives, where that is more than waiting and the frame.
+        before: The run that this one took the variable of while it went on (a background cell that was run again).
     """
 
     def __init__(  # noqa: PLR0913 - what a run is made of, given once by the engine
@@ -80,6 +81,7 @@ class Run:
         self.finished: Future[None] = Future()
         self.finished.set_running_or_notify_cancel()
         self.ending: Callable[[Run], Coroutine[Any, Any, Any]] | None = None
+        self.before: Run | None = None
         self._present = present
         self._again = again
         self._state = "PENDING"
@@ -121,8 +123,9 @@ class Run:
     @property
     def progress(self) -> Progress:
         """Return how far it is."""
-        scheduler = self._scheduler
-        return self._outcomes.tally.progress(in_flight=scheduler.in_flight, at_rate=scheduler.rate.waiting)
+        scheduler, tally = self._scheduler, self._outcomes.tally
+        left = 0 if tally.total is None else tally.total - tally.done - scheduler.in_flight
+        return tally.progress(in_flight=scheduler.in_flight, held=scheduler.held, least_s=scheduler.rate.least_seconds(left))
 
     @property
     def began(self) -> float:
@@ -210,9 +213,16 @@ class Run:
         Options.of(self.options, **changes)
         self._post(self._adjust, changes)
 
-    def retry_failed(self) -> Run:
-        """Start a new run of the same plan that sends only what failed; good rows are taken over."""
-        again = [o if o.ok else o.request for o in self.rows]
+    def retry_failed(self, only: str = "all") -> Run:
+        """Start a new run of the same plan that sends only what failed; the other rows are taken over.
+
+        Args:
+            only: "all" of these, those that were "sent", or those that were never sent ("unsent") because the run ended.
+        """
+        if only not in _AGAIN:
+            message = f"retry_failed(only={only!r}) is not possible: give all, sent or unsent"
+            raise UsageError(message)
+        again = [o.request if not o.ok and _AGAIN[only](o) else o for o in self.rows]
         return self._again(self, replace(self.plan, requests=again, total=len(again)))
 
     def amend(self, outcomes: Iterable[Outcome]) -> None:
@@ -355,6 +365,7 @@ class Run:
     def _resume(self) -> None:
         if self._state == "PAUSED":
             self._state = "RUNNING"
+            self._outcomes.tally.resumed()
             self._scheduler.set_paused(paused=False)
 
     def _adjust(self, changes: dict[str, Any]) -> None:
@@ -368,6 +379,17 @@ class Run:
             self.loop.call_soon_threadsafe(command, *args)
 
 
+def _is_unsent(outcome: Outcome) -> bool:
+    return outcome.error in GIVEN_UP and not outcome.attempts
+
+
+_AGAIN: dict[str, Callable[[Outcome], bool]] = {
+    "all": lambda _: True,
+    "sent": lambda outcome: not _is_unsent(outcome),
+    "unsent": _is_unsent,
+}
+
+
 def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(event.set)
@@ -377,7 +399,7 @@ def _unsent(position: int, item: Item, kind: str, detail: str) -> Outcome:
     if isinstance(item, Outcome):
         return item
     request = item.shown if isinstance(item, (Deferred, Unsendable)) else item
-    return Outcome(position, request, error=kind, error_detail=detail)
+    return Outcome(position, request, error=kind, error_detail=f"not sent: {detail}")
 
 
 @contextmanager

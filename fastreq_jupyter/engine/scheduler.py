@@ -154,9 +154,15 @@ class Scheduler:
         """Return how many attempts are under way."""
         return len(self._under_way)
 
+    @property
+    def held(self) -> int:
+        """Return how many requests wait for the run's rate or the end of a pause."""
+        return self.rate.waiting + (len(self._ready) if self._paused else 0)
+
     def under_way(self) -> list[UnderWay]:
         """Return what was tried and has no outcome yet; on the run's loop."""
-        waiting = [UnderWay(job.position, job.request, job.attempts, None, None, nan) for job in self._parked]
+        again = [*self._parked, *(job for job in self._ready if job.attempts)]
+        waiting = [UnderWay(job.position, job.request, job.attempts, None, None, nan) for job in again]
         return waiting + [_flying(job) for job in self._under_way]
 
     def settle(self) -> None:
@@ -170,9 +176,10 @@ class Scheduler:
         self._ready.clear()
         self._parked.clear()
         for job in jobs:
-            self.finish(Outcome(job.position, job.request, job.attempts, error=kind, error_detail=detail))
+            why = f"{'cut off' if job.attempts else 'not sent'}: {detail}"
+            self.finish(Outcome(job.position, job.request, job.attempts, error=kind, error_detail=why))
         for position, request in self._chain.clear():
-            self.finish(Outcome(position, request, error=kind, error_detail=detail))
+            self.finish(Outcome(position, request, error=kind, error_detail=f"not sent: {detail}"))
 
     # Workers and what they take
 

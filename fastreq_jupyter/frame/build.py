@@ -30,6 +30,7 @@ from fastreq_jupyter.frame.columns import (
     texts,
 )
 from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
+from fastreq_jupyter.model import elapsed_of
 from fastreq_jupyter.options import COLUMN_SETS, own_columns
 from fastreq_jupyter.redact import MASK, is_secret_header, is_secret_name, one_line, redact_text, redact_url, secret_values
 from fastreq_jupyter.timing import Phases, phases_of
@@ -148,7 +149,7 @@ _MAKERS: dict[str, Callable[[_Rows], Any]] = {
     "ok": lambda known: known.ok,
     "error": lambda known: sparse_texts(known.bad, [known.rows[at].error or "" for at in known.bad], len(known.rows)),
     "error_detail": lambda known: sparse_texts(known.bad, [_detail(known.rows[at], known.urls[at]) for at in known.bad], len(known.rows)),
-    "elapsed_ms": lambda known: floats([tries[-1].end - tries[0].start if tries else nan for tries in known.tries], 1e3),
+    "elapsed_ms": lambda known: floats([t[-1].end - t[0].start if len(t) == 1 else elapsed_of(t) for t in known.tries], 1e3),
     "attempts": lambda known: integers(list(map(len, known.tries)), "UInt8", np.zeros(len(known.rows), dtype=bool)),
     "url": lambda known: texts(known.urls, clean=True, whole=True),
     "method": lambda known: categories([request.method for request in known.requests], METHOD, OTHER_METHOD),
@@ -266,9 +267,9 @@ def _data(rows: list[Outcome]) -> list[Any]:
 
 
 def _waits(tries: list[tuple[Attempt, ...]]) -> list[float]:
-    return [
-        (last := hops[-1]).response_start - last.request_start if attempts and (hops := attempts[-1].hops) else nan for attempts in tries
-    ]
+    waits = [(last := hops[-1]).response_start - last.request_start if some and (hops := some[-1].hops) else nan for some in tries]
+    # Where no first byte came all of it was waited.
+    return [some[-1].hops[-1].wait if wait != wait and some and some[-1].hops else wait for wait, some in zip(waits, tries, strict=True)]  # noqa: PLR0124 - NaN is not itself
 
 
 def _queued(attempts: Sequence[Attempt]) -> float:

@@ -1,15 +1,16 @@
 // Stands in the form, whose controls are widgets of others: keeps its keys from the notebook, ties words to controls for a
 // screen reader, copies the cell, and says when it is dead.
 
+import { uniqueId } from "./view/dom";
+
 const GONE = "Not connected to a kernel: this form cannot send. Run its cell again for a new one.";
-let tied = 0;
 
 /** Ties what stands below a control to it, and tells whether the options are unfolded. */
 function describe(control: Element): void {
   const field = control.closest(".fastreq-field");
   const said = field?.querySelector(".fastreq-said");
   if (field && said) {
-    said.id ||= `fastreq-said-${++tied}`;
+    said.id ||= uniqueId("fastreq-said");
     control.setAttribute("aria-describedby", said.id);
     control.setAttribute("aria-invalid", String(field.classList.contains("fastreq-wrong")));
   }

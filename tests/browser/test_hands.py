@@ -183,3 +183,16 @@ def test_a_drag_on_the_chart_chooses_a_stretch_and_a_double_click_all(lab: Jupyt
     assert re.fullmatch(r"\d+ ms . \d+ ms ✕", page.get_by_title("All times (0)").inner_text())
     page.mouse.dblclick(chart["x"] + chart["width"] * 0.75, chart["y"] + 40)
     until(lambda: page.locator(".fr-count").inner_text() == "40 requests")
+
+
+@BOTH
+def test_the_wheel_over_a_table_moves_the_notebook(app: str, request: pytest.FixtureRequest, counting_server: CountingServer):
+    notebook = opened(request.getfixturevalue(app), background(counting_server.url, 5), *["x = 1"] * 40)
+    notebook.run(1)
+    state(notebook, "DONE")
+    page = notebook.page
+    row = page.locator(".fr-frame tbody tr").nth(1)
+    row.hover()
+    before = row.bounding_box()["y"]
+    page.mouse.wheel(0, 200)
+    until(lambda: row.bounding_box()["y"] < before - 100)

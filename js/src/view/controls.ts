@@ -137,7 +137,7 @@ export class Controls {
 
   #drawBar(model: RunModel): void {
     const p = model.head.progress;
-    const whole = Math.max(p.total ?? p.done + p.in_flight + p.waiting, 1);
+    const whole = Math.max(p.total ?? 0, p.done + p.in_flight + p.waiting, 1);
     const parts = { ok: p.ok, failed: p.failed, flight: p.in_flight, waiting: p.waiting };
     if (!model.alive) parts.flight = parts.waiting = 0;
     for (const name of SEGMENTS) {
@@ -167,7 +167,7 @@ export class Controls {
       p50: ms(p50) || "–",
       p95: ms(p95) || "–",
       p99: ms(p99) || "–",
-      time: clock < 1000 ? ms(clock) : seconds(clock / 1000),
+      time: ms(clock),
       eta: going && p.eta_s !== null ? seconds(p.eta_s) : "–",
     };
     for (const [key, node] of this.#figures) say(node, texts[key] ?? "");

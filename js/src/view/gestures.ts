@@ -55,6 +55,8 @@ function drag(lane: Lane, event: PointerEvent): void {
   };
   addEventListener("pointermove", move, { signal: end.signal });
   addEventListener("pointerup", () => setTimeout(() => end.abort()), { signal: end.signal });
+  // The browser took the gesture over, for scrolling by touch: no pointerup will come.
+  addEventListener("pointercancel", () => end.abort(), { signal: end.signal });
   // The click that ends a drag would open a row.
   const click = (last: Event): void => {
     if (moving) last.stopPropagation();

@@ -7,7 +7,7 @@ import type { RunModel } from "../data/model";
 import type { SortKey } from "../data/order";
 import { ROW } from "../data/protocol";
 import { type Slice, scrollTo, visibleRows } from "../draw/layout";
-import { attribute, button, h, on, say } from "./dom";
+import { attribute, button, h, on, say, uniqueId } from "./dom";
 import { bytes, count, ms, oneLine, shortUrl } from "./format";
 
 export const ROW_HEIGHT = 24;
@@ -42,8 +42,6 @@ interface Line {
 /** By the number that travels. */
 const STATES = ["unknown", "flight", "waiting", "good", "bad"];
 
-let tables = 0;
-
 export class RowTable {
   readonly element = h("div", { class: "fr-scroll" });
   readonly frame = h("div", { class: "fr-frame" });
@@ -54,7 +52,7 @@ export class RowTable {
   readonly #body = h("tbody");
   readonly #sizer = h("div", { class: "fr-sizer" });
   readonly #lines: Line[] = [];
-  readonly #id = `fr-table-${++tables}`;
+  readonly #id = uniqueId("fr-table");
   #order: Uint32Array = new Uint32Array(0);
   #selected: number | null = null;
   #viewport = 0;
@@ -101,6 +99,10 @@ export class RowTable {
   setOrder(order: Uint32Array, sort: SortKey, descending: boolean): void {
     this.#order = order;
     attribute(this.table, "aria-rowcount", order.length + 1);
+    this.table.style.setProperty(
+      "--fr-digits",
+      `${count(order.reduce((most, row) => Math.max(most, row), 0)).length}`,
+    );
     this.#head.forEach((cell, i) => {
       const direction = descending ? "descending" : "ascending";
       attribute(cell, "aria-sort", COLUMNS[i]?.[0] === sort ? direction : "none");
@@ -189,6 +191,9 @@ export class RowTable {
   }
 
   #click(event: MouseEvent): void {
+    // A click that ends a selection of text is none: the reader wants to copy it.
+    const chosen = getSelection();
+    if (chosen && !chosen.isCollapsed && chosen.containsNode(event.target as Node, true)) return;
     const target = (event.target as Element).closest("tr");
     const line = this.#lines.find((one) => one.element === target);
     if (line) this.#actions.open(line.row);

@@ -6,7 +6,7 @@ import type { Connection, Store } from "../data/store";
 import { Chart } from "../draw/chart";
 import { Lane, type Mode } from "../draw/lane";
 import type { Domain } from "../draw/layout";
-import { onTheme, readTheme, type Theme } from "../draw/theme";
+import { lookOf, onTheme, readTheme, type Theme } from "../draw/theme";
 import { Controls } from "./controls";
 import { DetailsPane } from "./details";
 import { attribute, h } from "./dom";
@@ -201,7 +201,10 @@ export class View {
   }
 
   #colours(): Theme {
-    this.#theme ??= readTheme(this.#root);
+    if (!this.#theme) {
+      attribute(this.#root, "data-theme", lookOf(this.#root));
+      this.#theme = readTheme(this.#root);
+    }
     return this.#theme;
   }
 

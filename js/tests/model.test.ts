@@ -58,7 +58,7 @@ test("a row answered before the run began is known as such, and was not retried 
   batch.attempts.start.fill(Number.NaN);
   model.apply(batch, 0);
   expect([0, 1, 2, 3].map((row) => model.earlier(row))).toEqual([true, true, true, false]);
-  expect(order(model, { ...everything(), status: "retried" }, 0)).toHaveLength(0);
+  expect(order(model, { ...everything(), chip: "retried" }, 0)).toHaveLength(0);
   expect(model.latency.total).toBe(3);
   expect(model.bins.bins).toHaveLength(0);
 });
@@ -91,18 +91,18 @@ test("rows are sorted, in both directions, equal ones by position and those with
   expect(rows({ sort: "method", descending: true })[0]).toBe(2);
 });
 
-test("rows are filtered by text, status, host and time", () => {
+test("rows are filtered by text, chip and time", () => {
   const model = told();
   const rows = (change: object) => [...order(model, { ...everything(), ...change }, 2000)];
   expect(rows({ text: "ORDERS" })).toEqual([0, 1]);
   expect(rows({ text: "timeout" })).toEqual([2]);
   expect(rows({ text: "first" })).toEqual([0]);
-  expect(rows({ status: "failed" })).toEqual([2]);
-  expect(rows({ status: "retried" })).toEqual([1]);
-  expect(rows({ status: "2xx" })).toEqual([0, 1]);
-  expect(rows({ status: "active" })).toEqual([3]);
-  expect(rows({ status: "none" })).toEqual([2]);
-  expect(rows({ host: model.rows.host[2] })).toEqual([2]);
+  expect(rows({ chip: "failed" })).toEqual([2]);
+  expect(rows({ chip: model.rows.error[2] })).toEqual([2]);
+  expect(rows({ chip: "retried" })).toEqual([1]);
+  expect(rows({ chip: "ok" })).toEqual([0, 1]);
+  expect(rows({ chip: "active" })).toEqual([3]);
+  expect(rows({ chip: "unsent" })).toEqual([]);
   expect(rows({ window: [400, 580] })).toEqual([1]);
   expect(rows({ window: [700, 800] })).toEqual([3]);
 });

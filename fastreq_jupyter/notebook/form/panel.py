@@ -18,7 +18,7 @@ from fastreq_jupyter.client.preview import preview, preview_line
 from fastreq_jupyter.client.results import value_of
 from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.config import settings
-from fastreq_jupyter.notebook.display import variables, where_all_is
+from fastreq_jupyter.notebook.display import remember, variables, where_all_is
 from fastreq_jupyter.notebook.form.cell import blamed, cell_of, make_order, wrong_of
 from fastreq_jupyter.notebook.form.checks import refuse_secrets
 from fastreq_jupyter.notebook.form.fields import classed, lay_out, make_fields
@@ -183,6 +183,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
                     return
                 if run.name is not None:
                     self._namespace[run.name] = value
+                    remember(run, value)
             notes = () if self._order is None else self._order.late_notes()
             self._say(ended_line(run, run.name), *([problem] if problem else ()), *notes, wrong=problem is not None)
             for place in self._summaries:

@@ -25,7 +25,7 @@ __all__ = ["FAILED", "IN_FLIGHT", "OK", "WAITING", "Ledger"]
 
 URL_LIMIT = 300
 IN_FLIGHT, WAITING, OK, FAILED = 1, 2, 3, 4
-_ROW_TEXTS = ("url", "host", "method", "error", "type", "name", "detail")
+_ROW_TEXTS = ("url", "host", "method", "error", "type", "cached", "name", "detail")
 _ORIGIN = re.compile(r"(\w+://)([^/?#]*)")
 _MS = 1000.0
 
@@ -108,8 +108,20 @@ class Ledger:
         if error is not None:
             self.rows.texts("error")[row] = error
             self.rows.texts("detail")[row] = _cause(outcome)
+        page, looks, cached = getattr(outcome, "page", None), getattr(outcome, "looks", 0), getattr(outcome, "cached", None)
+        if page or looks or cached:
+            self._write_origin(row, outcome, page or 0, looks, cached)
         self._write_attempts(row, outcome.attempts, len(outcome.attempts))
         self._told.pop(row, None)
+
+    def _write_origin(self, row: int, outcome: Outcome, page: int, looks: int, cached: str | None) -> None:  # noqa: PLR0913, PLR0917 - taken apart once
+        """Enter which page of a chain a row is, how often a job was looked at, and that an answer was kept."""
+        link = getattr(outcome, "link", None)
+        rows = self.rows
+        rows.numbers("chain")[row] = 0 if link is None else link.parent + 1
+        rows.numbers("page")[row] = min(page, 65_535)
+        rows.numbers("looks")[row] = min(looks, 65_535)
+        rows.texts("cached")[row] = one_line(cached or "", 40)
 
     def _describe(self, row: int, request: Request) -> None:
         """Enter what was asked, the first time a row is heard of."""

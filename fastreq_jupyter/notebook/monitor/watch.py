@@ -106,8 +106,8 @@ class Watch:
                 self._status = _status_of(run, self._said)
             self._post(self._feed.answer(request, start, self._status, _BATCH_ROWS))
 
-    def finish(self, run: Run) -> dict[str, Any]:
-        """Send what is left of a run that has ended, with its closing line; return a bounded picture of it, as JSON."""
+    def finish(self, run: Run) -> str:
+        """Send what is left of a run that has ended, with its closing line; return a bounded picture of it, packed."""
         with self._lock:
             self.over = True
             self._enter(run, None)
@@ -116,7 +116,7 @@ class Watch:
             self._post(self._feed.message(self._status, 0))
             while self._feed.pending:
                 self._post(self._feed.message(self._status, _LAST_BATCH_ROWS))
-            return self._feed.snapshot(self._status, SNAPSHOT_ROWS).as_json()
+            return self._feed.snapshot(self._status, SNAPSHOT_ROWS).packed()
 
     def _look(self) -> None:
         run = self._run()

@@ -13,6 +13,8 @@ export interface Steering {
   /** The row under the pointer, null for none. */
   hover(row: number | null, event: MouseEvent): void;
   search(): void;
+  /** Goes to the row before or behind in the details. */
+  step(by: number): void;
   close(): void;
 }
 
@@ -83,6 +85,8 @@ function key(root: HTMLElement, lane: Lane, view: Steering, event: KeyboardEvent
     ArrowLeft: () => lane.pan(-0.2),
     ArrowRight: () => lane.pan(0.2),
     "/": () => view.search(),
+    "[": () => view.step(-1),
+    "]": () => view.step(1),
     Escape: () => view.close(),
   };
   const action = actions[event.key];

@@ -105,7 +105,7 @@ def test_a_picture_with_a_secret_in_it_is_text():
 
 
 def test_a_body_kept_only_as_what_was_made_of_it_is_shown_from_that():
-    data = {"id": 1, "password": "hidden-from-all", "more": [], "list": [1.5, None, True, "a\"b"]}
+    data = {"id": 1, "password": "hidden-from-all", "more": [], "list": [1.5, None, True, 'a"b']}
     told = details_of(replace(answered(None, size_bytes=9), data=data))
     assert json.loads(told["body"]["json"]) == data | {"password": "***"}
 

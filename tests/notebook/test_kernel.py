@@ -274,9 +274,7 @@ def test_what_the_panel_sends_again_comes_into_the_cells_variable(kernel):
     assert kernel.value("import json; print(json.dumps(orders.ok.tolist()))") == [False, True]
     kernel.run(RETRY).good()
     assert kernel.value("print(json.dumps(orders.ok.tolist()))") == [True, True]
-    assert (
-        kernel.value("print(json.dumps(kept()['closing'].endswith('; 1 row is from the run before, all are in orders')))") is True
-    )
+    assert kernel.value("print(json.dumps(kept()['closing'].endswith('; 1 row is from the run before, all are in orders')))") is True
 
 
 @pytest.mark.parametrize("made", ["orders = orders.head(1)", "orders = orders.assign(mine=1)", "orders['mine'] = 1", "orders = 5"])

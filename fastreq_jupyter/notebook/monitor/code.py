@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.engine.run import Run
 
-__all__ = ["frame_of", "rows_of", "row_of"]
+__all__ = ["frame_of", "row_of", "rows_of"]
 
 _RESHAPED = ("select", "expand", "explode", "pages")
 

@@ -14,6 +14,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from fastreq_jupyter.engine.prepare import UnsendableError, prepare
 from fastreq_jupyter.options import show_bytes, show_seconds
+from fastreq_jupyter.picture import show_ms
 from fastreq_jupyter.redact import MASK, one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
 from fastreq_jupyter.timing import phases_of
 
@@ -78,7 +79,7 @@ def tabs_of(details: dict[str, Any]) -> dict[str, Any]:
     size = None if details["size"] is None else show_bytes(details["size"])
     error = _joined(": ", details["error"], details["detail"])
     version = details["http_version"] and f"HTTP/{details['http_version']}"
-    took = None if details["elapsed_ms"] is None else show_seconds(details["elapsed_ms"] / 1000)
+    took = None if details["elapsed_ms"] is None else show_ms(details["elapsed_ms"])
     kept = details["cached"] and f"from the cache: {details['cached']}"
     asked = [["URL", details["url"]], ["Final URL", moved], ["Method", details["method"]], ["Name", details["name"]]]
     asked += [["Page", details["page"] and str(details["page"])], ["Looks", details["looks"] and str(details["looks"])], ["Cached", kept]]
@@ -183,12 +184,14 @@ def _json_text(data: Any, limit: int) -> str:
         if text is None and isinstance(value, (dict, list, tuple)):
             keyed = isinstance(value, dict)
             # Each takes two characters at least, more of them will never be reached.
-            members = [*islice(value.items() if keyed else value, limit // 2 + 1)]
+            members = islice(value.items() if isinstance(value, dict) else ((None, member) for member in value), limit // 2 + 1)
             work.append(("}" if keyed else "]", None))
-            for number in range(len(members) - 1, -1, -1):
-                key, member = members[number] if keyed else (None, members[number])
-                work.append((None, member))
-                work.append(((", " if number else "") + (f"{json.dumps(str(key), ensure_ascii=False)}: " if keyed else ""), None))
+            first = len(work)
+            for key, member in reversed([*members]):
+                name = f"{json.dumps(str(key), ensure_ascii=False)}: " if keyed else ""
+                work += [(None, member), (f", {name}", None)]
+            if len(work) > first:
+                work[-1] = ((work[-1][0] or "").removeprefix(", "), None)
             text = "{" if keyed else "["
         elif text is None:
             text = json.dumps(value, ensure_ascii=False)

@@ -114,7 +114,7 @@ class Ledger:
         self._write_attempts(row, outcome.attempts, len(outcome.attempts))
         self._told.pop(row, None)
 
-    def _write_origin(self, row: int, outcome: Outcome, page: int, looks: int, cached: str | None) -> None:  # noqa: PLR0913, PLR0917 - taken apart once
+    def _write_origin(self, row: int, outcome: Outcome, page: int, looks: int, cached: str | None) -> None:
         """Enter which page of a chain a row is, how often a job was looked at, and that an answer was kept."""
         link = getattr(outcome, "link", None)
         rows = self.rows

@@ -11,7 +11,7 @@ from contextlib import suppress
 from math import inf
 from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastreq_jupyter.notebook.monitor.feed import Feed, Message, Status
 from fastreq_jupyter.redact import one_line

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Monitor"]
 
+
 class Monitor(anywidget.AnyWidget):
     """Show one run while it goes on and afterwards.
 
@@ -128,18 +129,8 @@ class Monitor(anywidget.AnyWidget):
                 self._retry(run, "unsent" if content.get("only") == "unsent" else "sent")
             case "update":
                 return _update(run, content)
-            case "details":
-                outcome = _outcome(run, content)
-                return {"details": tabs_of(details_of(outcome, row_of(run, outcome.position)))}
-            case "code":
-                return {"text": _code(run, content)}
-            case "har":
-                return {"text": _har(run, content)}
-            case "copy":
-                return {"text": _copied(_outcome(run, content), str(content.get("as")))}
-            case unknown:
-                message = f"the panel asked for {unknown!r}, which this version does not know"
-                raise UsageError(message)
+            case _:
+                return _answer(run, content)
         return {}
 
     def _retry(self, run: Run, only: str) -> None:
@@ -148,6 +139,25 @@ class Monitor(anywidget.AnyWidget):
             raise UsageError(message)
         again = run.retry_failed(only)
         self.follow(again, "" if self._on_retry is None else self._on_retry(again))
+
+
+def _answer(run: Run, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer what the page asks about rows.
+
+    Raises:
+        FastreqError: There is no answer; one line.
+    """
+    match content.get("do"):
+        case "details":
+            outcome = _outcome(run, content)
+            return {"details": tabs_of(details_of(outcome, row_of(run, outcome.position)))}
+        case "code":
+            return {"text": _code(run, content)}
+        case "copy":
+            return {"text": _copied(_outcome(run, content), str(content.get("as")))}
+        case unknown:
+            message = f"the panel asked for {unknown!r}, which this version does not know"
+            raise UsageError(message)
 
 
 def _update(run: Run, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -186,14 +196,6 @@ def _code(run: Run, content: Mapping[str, Any]) -> str:
         message = "no variable leads to these rows: give the cell a name (%%fastreq NAME), or use last_run().rows"
         raise UsageError(message)
     return code
-
-
-def _har(run: Run, content: Mapping[str, Any]) -> str:
-    # Lazily: most panels never export.
-    from fastreq_jupyter.frame.har import har_text  # noqa: PLC0415
-
-    wanted = set(_rows(content))
-    return har_text([outcome for outcome in run.outcomes if outcome.position in wanted])
 
 
 def _copied(outcome: Outcome, form: str) -> str:

@@ -115,7 +115,7 @@ export type Command =
   | { do: "state"; from: number }
   | { do: "cancel" | "pause" | "resume" }
   | { do: "retry"; only: "sent" | "unsent" }
-  | { do: "code" | "har"; rows: number[]; error: string | null; ok: boolean }
+  | { do: "code"; rows: number[]; error: string | null; ok: boolean }
   | { do: "update"; concurrency?: string; rate_limit?: string }
   | { do: "details"; position: number }
   | { do: "copy"; position: number; as: "curl" | "cell" };

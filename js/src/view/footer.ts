@@ -12,7 +12,8 @@ const NAMED = 500;
 
 export class Footer {
   readonly element = h("div", { class: "fr-shown" });
-  readonly #figures = h("span", { class: "fr-count" });
+  readonly #count = h("span", { class: "fr-count" });
+  readonly #figures = h("span", { class: "fr-dim" });
   readonly #note = h("span", { class: "fr-dim", role: "status" });
   readonly #code = button(
     "tool",
@@ -28,15 +29,22 @@ export class Footer {
   constructor(store: Store) {
     this.#store = store;
     const csv = button("tool", "CSV", "Save the rows shown as CSV", () => this.#save());
-    this.element.append(this.#figures, this.#note, h("span", { class: "fr-view" }, this.#code, csv));
+    this.element.append(
+      this.#count,
+      this.#figures,
+      this.#note,
+      h("span", { class: "fr-view" }, this.#code, csv),
+    );
   }
 
   /** Says what the rows shown come to. */
   draw(model: RunModel, rows: Uint32Array, query: Query): void {
     this.#rows = rows;
     this.#query = query;
-    const known = `${count(model.known)} ${model.known === 1 ? "request" : "requests"}`;
-    const parts = [filtered(query) ? `${count(rows.length)} of ${known}` : known];
+    const known = count(model.known);
+    const all = `${known} ${model.known === 1 ? "request" : "requests"}`;
+    say(this.#count, filtered(query) ? `${count(rows.length)} of ${known}` : all);
+    const parts: string[] = [];
     if (rows.length) {
       const { bytes: size, shares } = figuresOf(model, rows);
       const [p50 = Number.NaN, p95 = Number.NaN] = shares;

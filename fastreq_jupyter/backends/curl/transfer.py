@@ -218,6 +218,8 @@ class Handle:
         self.curl.setopt(pycurl.USERNAME, auth.user.encode())
         self.curl.setopt(pycurl.PASSWORD, auth.password.encode())
         if auth.signed_for:
+            # libcurl signs only paths that it has read itself; ours have no dot segments any more.
+            self.curl.setopt(pycurl.PATH_AS_IS, 0)
             self.curl.setopt(pycurl.AWS_SIGV4, auth.signed_for)
         else:
             self.curl.setopt(pycurl.HTTPAUTH, _HTTPAUTH[auth.scheme])

@@ -26,8 +26,22 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fastreq_jupyter.options import Options
+    from fastreq_jupyter.url import Origin
 
-__all__ = ["Attempt", "Deferred", "Headers", "Item", "Join", "Outcome", "Plan", "Request", "Response", "Unsendable", "copy_request"]
+__all__ = [
+    "Attempt",
+    "Authority",
+    "Deferred",
+    "Headers",
+    "Item",
+    "Join",
+    "Outcome",
+    "Plan",
+    "Request",
+    "Response",
+    "Unsendable",
+    "copy_request",
+]
 
 # RFC 9110, 9.2.2
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -139,8 +153,15 @@ class Request:
         return f"<Request {self.method} {redact_text(redact_url(self.url, self.secrets), self.secrets)}{label}>"
 
 
-def copy_request(request: Request, *, url: str | None = None, headers: Headers | None = None, save_as: str | None = None) -> Request:
-    """Return the request with another URL, field lines or file."""
+def copy_request(
+    request: Request,
+    *,
+    url: str | None = None,
+    headers: Headers | None = None,
+    save_as: str | None = None,
+    secrets: frozenset[str] = frozenset(),
+) -> Request:
+    """Return the request with another URL, field lines or file, and more that must not be shown."""
     return Request(
         request.method,
         request.url if url is None else url,
@@ -148,7 +169,7 @@ def copy_request(request: Request, *, url: str | None = None, headers: Headers |
         data=request.content,
         key=request.key,
         label=request.label,
-        secrets=request.secrets,
+        secrets=request.secrets | secrets if secrets else request.secrets,
         hide_data=request.hide_data,
         save_as=save_as or request.save_as,
         identity=request.identity,
@@ -290,6 +311,19 @@ class Join(Protocol):
         ...
 
 
+class Authority(Protocol):
+    """Whoever knows which origin gets which credentials."""
+
+    def auth_for(self, origin: Origin) -> Any:
+        """Return what gives tokens for an origin, or is done by the backend's library; None where nothing does."""
+        ...
+
+    @property
+    def native_schemes(self) -> frozenset[str]:
+        """Return what the backend's library must be able to do: digest, sigv4, negotiate, ntlm."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Hold what a run is to do.
@@ -303,6 +337,7 @@ class Plan:
         keys: Index labels, one per request, or None for 0..n-1.
         single: True where the user gave one str: lists then give one result.
         join: Source columns of ``--each``, or None.
+        auth: Tells which tokens or credentials of the backend's library a request gets; None where there are none.
         notes: Lines to say at the end (a renamed column, what --dedup would save).
     """
 
@@ -313,4 +348,5 @@ class Plan:
     keys: Sequence[Any] | None = field(default=None, repr=False)
     single: bool = False
     join: Join | None = None
+    auth: Authority | None = field(default=None, repr=False)
     notes: tuple[str, ...] = field(default=())

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Response
     from fastreq_jupyter.options import Options
 
-__all__ = ["conclude", "cut_off", "got_answer"]
+__all__ = ["RENEWAL", "conclude", "cut_off", "got_answer"]
 
 _OK = 200
 _ACCEPTED = 202
@@ -27,9 +27,11 @@ _TOO_MANY = 429
 _UNAVAILABLE = 503
 _UNAVAILABLE_IN_ROW = 5
 _FINAL = Verdict(retry=False)
+RENEWAL = Verdict(retry=True)
+"""A request goes out once more with another token."""
 
 
-def conclude(  # noqa: C901 - each kind of end once, without calls that a good answer does not need
+def conclude(  # noqa: C901, PLR0912 - each kind of end once, without calls that a good answer does not need
     job: Job, options: Options, conditions: Conditions | None = None
 ) -> tuple[Outcome | None, Verdict]:
     """Conclude a finished attempt; its record is added to ``job.attempts``.
@@ -68,6 +70,8 @@ def conclude(  # noqa: C901 - each kind of end once, without calls that a good a
         if verdict.detail:
             detail = f"{detail}; {verdict.detail}" if detail else verdict.detail
         detail = None if detail is None else one_line(detail)
+    if job.tokens is not None and job.tokens.renews(job):
+        verdict = RENEWAL
     _record(job, error, detail, verdict.wait if verdict.retry else 0.0)
     if verdict.retry:
         return None, verdict
@@ -139,7 +143,8 @@ def _verdict(job: Job, options: Options, *, asks_again: bool) -> Verdict:
         return _FINAL
     verdict = decide(
         Failure(
-            number=len(job.attempts) + 1,
+            # Going out once more with another token is no retry.
+            number=len(job.attempts) + 1 - job.renewed,
             repeatable=options.retry_unsafe or job.request.idempotent,
             sent=failure is None or failure.sent,
             status=status,

@@ -78,7 +78,12 @@ class Engine:
         options = plan.options
         proxy = None if options.proxy in ("env", "none") else options.proxy
         backend = detect(
-            options.backend, http2=options.http2, http3=options.http3, connect_timeout=options.connect_timeout is not None, proxy=proxy
+            options.backend,
+            http2=options.http2,
+            http3=options.http3,
+            connect_timeout=options.connect_timeout is not None,
+            proxy=proxy,
+            schemes=() if plan.auth is None else plan.auth.native_schemes,
         )
 
         def open_session(key: SessionKey) -> Backend:

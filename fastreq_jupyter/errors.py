@@ -70,6 +70,7 @@ ErrorKind = Literal[
     "stopped",
     "skipped",
     "unknown",
+    "not ready",
 ]
 """Every value of the ``error`` column but ``http NNN``, which is made from the status."""
 

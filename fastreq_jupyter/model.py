@@ -2,7 +2,7 @@
 
     Plan      an iterable of requests (may be lazy) with its Options
     Request   what was asked                       Deferred    a request that waits for another's answer
-    Unsendable  a row that cannot become a request
+    Unsendable  a row that cannot become a request  Look      a request that began a job earlier
     Response  what the server said                 Attempt     one try
     Outcome   what became of one request, always one per request
 
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.options import Options
 
-__all__ = ["Attempt", "Deferred", "Headers", "Item", "Join", "Outcome", "Plan", "Request", "Response", "Unsendable", "copy_request"]
+__all__ = ["Attempt", "Deferred", "Headers", "Item", "Join", "Look", "Outcome", "Plan", "Request", "Response", "Unsendable", "copy_request"]
 
 # RFC 9110, 9.2.2
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -187,6 +187,19 @@ class Unsendable:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Stand for a request that began a job earlier: it is not sent again, its job is looked at.
+
+    Attributes:
+        shown: The request that began it.
+        url: Where to look, in full.
+    """
+
+    shown: Request
+    url: str
+
+
 @dataclass(slots=True)
 class Attempt:
     """One try; not changed once it has ended.
@@ -232,6 +245,7 @@ class Outcome:
         data: The body as the frame shows it: parsed JSON, text, bytes, a path, or the value of `parse_func`.
         error: Kind of failure (`errors.ERROR_KINDS` or ``http NNN``), None when good.
         error_detail: The cause in one line.
+        looks: Answers looked at with option `until`, the first one too; 0 without it.
     """
 
     position: int
@@ -241,6 +255,7 @@ class Outcome:
     data: Any = None
     error: str | None = None
     error_detail: str | None = None
+    looks: int = 0
 
     @property
     def ok(self) -> bool:
@@ -272,7 +287,7 @@ class Outcome:
         return f"<Outcome {self.position} {said} {self.request!r}>"
 
 
-Item = Request | Deferred | Unsendable | Outcome
+Item = Request | Deferred | Unsendable | Look | Outcome
 """What a source of requests may give."""
 
 

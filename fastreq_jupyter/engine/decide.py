@@ -139,8 +139,8 @@ def _verdict(job: Job, options: Options, *, asks_again: bool) -> Verdict:
         return _FINAL
     verdict = decide(
         Failure(
-            number=len(job.attempts) + 1,
-            repeatable=options.retry_unsafe or job.request.idempotent,
+            number=len(job.attempts) - job.base + 1,
+            repeatable=options.retry_unsafe or job.looking or job.request.idempotent,
             sent=failure is None or failure.sent,
             status=status,
             error=None if failure is None else failure.kind,

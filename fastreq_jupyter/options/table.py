@@ -212,17 +212,15 @@ class Options:
     )
     until: str | None = option(
         None, until_value, examples=("ready", "status == 'done'"), takes="str | None", allowed='"ready", or a JMESPath expression',
-        help="look again until the body says so: until this finds something in it, or, with ready, until the job behind the status URL is "
-        "over", metavar="EXPR",
+        help="look again until this finds something in the body; ready: until the job begun by the request is over", metavar="EXPR",
     )
     every: float | None = option(
         None, duration_value(0.05, 86_400, none=True), examples=("2s",), takes="float | str | None", allowed='seconds from 0.05, or "2s"',
-        help="with until: between two looks; 1 s that grows to 30 s where it is not given. Retry-After goes first", metavar="TIME",
+        help="with until: time between looks, Retry-After goes first; by default 1 s that grows to 30 s", metavar="TIME",
     )
     patience: float = option(
         600.0, duration_value(0.05, 31 * 86_400), shown="10 min", examples=("10min",), takes="float | str",
-        allowed='seconds from 0.05, or "10min", "2h"', help="with until: after that time a row that is not there yet gets the error `not ready`",
-        metavar="TIME",
+        allowed='seconds from 0.05, or "10min", "2h"', help="with until: a row that takes longer gets the error `not ready`", metavar="TIME",
     )
     parse_func: Callable[[Any], Any] | None = option(
         None, callable_value, takes="Callable[[Any], Any] | None", allowed="a plain function of one argument",

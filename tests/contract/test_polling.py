@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import subprocess
+import sys
 from collections import Counter
 
 import pytest
@@ -214,6 +216,37 @@ def test_a_status_url_with_our_own_secret_in_it_is_asked_again_and_not_stored(fa
     jobs.pending = 0
     assert run([request], **options)["ok"].all()
     assert (door.count("POST"), door.arrivals[-1].target) == (1, f"/jobs/1?api_key={canary}")
+
+
+KILLED = """
+import sys
+from fastreq_jupyter import Request, fastreq
+requests = [Request("POST", sys.argv[1] + "/jobs", json={"n": n}) for n in range(20)]
+frame = fastreq(requests, until="ready", every=0.05, journal=sys.argv[2], concurrency=4, progress="none", proxy="none")
+print(frame["error"].fillna("ok").value_counts().to_dict())
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="kill -9")
+def test_a_process_killed_while_it_waits_begins_no_job_twice(faultserver, tmp_path):
+    jobs = Jobs(faultserver, pending=10**6)
+    command = [sys.executable, "-c", KILLED, jobs.door.url(""), str(tmp_path / "runs.db")]
+    # While jobs are begun, while they are waited for, and once more.
+    for wanted in (7, 60, 30):
+        before = jobs.door.count()
+        process = subprocess.Popen(command, stdout=subprocess.PIPE)
+        assert jobs.door.wait(lambda door, before=before, wanted=wanted: door.count() >= before + wanted)
+        process.kill()
+        process.communicate()
+    jobs.pending = 0
+    said = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
+    begun = Counter(json.loads(arrival.body)["n"] for arrival in jobs.door.arrivals if arrival.method == "POST")
+    assert set(begun.values()) == {1}
+    counts = eval(said)  # noqa: S307 - what the line above printed
+    assert sum(counts.values()) == 20
+    # What was on its way when the first process died may have begun a job nobody knows of.
+    assert set(counts) <= {"ok", "unknown"}
+    assert counts.get("unknown", 0) <= 4
 
 
 @pytest.mark.parametrize(

@@ -2,7 +2,7 @@
 
     Plan      an iterable of requests (may be lazy) with its Options
     Request   what was asked                       Deferred    a request that waits for another's answer
-    Unsendable  a row that cannot become a request
+    Unsendable  a row that cannot become a request  Look      a request that began a job earlier
     Response  what the server said                 Attempt     one try
     Outcome   what became of one request, always one per request
 
@@ -35,6 +35,7 @@ __all__ = [
     "Headers",
     "Item",
     "Join",
+    "Look",
     "Outcome",
     "Plan",
     "Request",
@@ -208,6 +209,19 @@ class Unsendable:
     detail: str
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Stand for a request that began a job earlier: it is not sent again, its job is looked at.
+
+    Attributes:
+        shown: The request that began it.
+        url: Where to look, in full.
+    """
+
+    shown: Request
+    url: str
+
+
 @dataclass(slots=True)
 class Attempt:
     """One try; not changed once it has ended.
@@ -253,6 +267,7 @@ class Outcome:
         data: The body as the frame shows it: parsed JSON, text, bytes, a path, or the value of `parse_func`.
         error: Kind of failure (`errors.ERROR_KINDS` or ``http NNN``), None when good.
         error_detail: The cause in one line.
+        looks: Answers looked at with option `until`, the first one too; 0 without it.
     """
 
     position: int
@@ -262,6 +277,7 @@ class Outcome:
     data: Any = None
     error: str | None = None
     error_detail: str | None = None
+    looks: int = 0
 
     @property
     def ok(self) -> bool:
@@ -293,7 +309,7 @@ class Outcome:
         return f"<Outcome {self.position} {said} {self.request!r}>"
 
 
-Item = Request | Deferred | Unsendable | Outcome
+Item = Request | Deferred | Unsendable | Look | Outcome
 """What a source of requests may give."""
 
 

@@ -29,6 +29,7 @@ __all__ = ["PATHS", "Api"]
 LONGEST_DELAY = 30.0
 FLAKY = 17
 LIMITED_PER_SECOND = 20
+LOOKS = 2
 PER_PAGE = 20
 MOST_PER_PAGE = 100
 PATHS = {
@@ -47,6 +48,8 @@ PATHS = {
     "/headers": "the request's headers",
     "/post": "POST, PUT, PATCH: what was sent",
     "/gzip": "a compressed body",
+    "/jobs": f"POST: 202 with the Location of a job that is over at the {LOOKS + 1}rd look",
+    "/jobs/{id}": "how it stands",
     "/login": 'POST {"user": "demo", "password": "demo"}: a bearer token',
     "/me": "needs the token: Authorization: Bearer ...",
     "/token": f"OAuth2 for client demo, secret demo (client_credentials, refresh_token): a token good for {TOKEN_SECONDS} s",
@@ -104,6 +107,8 @@ class Api:
         get("/stats", self.stats)
         route("DELETE", "/stats", self.stats)
         route("POST", "/login", self.login)
+        route("POST", "/jobs", self.begin_job)
+        get("/jobs/{id:[0-9]+}", self.job)
         for method in ("POST", "PUT", "PATCH"):
             route(method, "/post", self.post)
         return app
@@ -174,8 +179,11 @@ class Api:
         return _page(request, list(self.shop.products.values()))
 
     async def product(self, request: web.Request) -> web.Response:
-        """Answer one product."""
-        return _found(self.shop.products.get(request.match_info["sku"]))
+        """Answer one product, or 304 to whoever has it."""
+        response = _found(self.shop.products.get(request.match_info["sku"]))
+        response.etag = f"{crc32(response.body):08x}"  # type: ignore[arg-type] # JSON, made a moment ago
+        known = request.if_none_match or ()
+        return web.Response(status=304) if response.etag in known else response
 
     async def image(self, request: web.Request) -> web.Response:
         """Answer a product's picture."""
@@ -238,6 +246,19 @@ class Api:
         if given != {"user": "demo", "password": "demo"}:
             raise web.HTTPUnauthorized
         return web.json_response({"token": self.token, "expires_in": 3600})
+
+    async def begin_job(self, request: web.Request) -> web.Response:
+        """Begin a job: 202 and where to look."""
+        self.visits["jobs"] += 1
+        place = str(request.url.with_path(f"/jobs/{self.visits['jobs']}"))
+        return web.json_response({"status": "accepted"}, status=202, headers={"Location": place})
+
+    async def job(self, request: web.Request) -> web.Response:
+        """Answer 202 at the first looks, then the result."""
+        self.visits[request.path] += 1
+        if self.visits[request.path] <= LOOKS:
+            return web.json_response({"status": "running"}, status=202)
+        return web.json_response({"status": "succeeded", "job": int(request.match_info["id"]), "rows": 7})
 
     async def me(self, request: web.Request) -> web.Response:
         """Answer who holds the token."""

@@ -143,9 +143,9 @@ def _verdict(job: Job, options: Options, *, asks_again: bool) -> Verdict:
         return _FINAL
     verdict = decide(
         Failure(
-            # Going out once more with another token is no retry.
-            number=len(job.attempts) + 1 - job.renewed,
-            repeatable=options.retry_unsafe or job.request.idempotent,
+            # Going out once more with another token is no retry, and each look has its own.
+            number=len(job.attempts) - job.base + 1 - job.renewed,
+            repeatable=options.retry_unsafe or job.looking or job.request.idempotent,
             sent=failure is None or failure.sent,
             status=status,
             error=None if failure is None else failure.kind,

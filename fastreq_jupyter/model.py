@@ -17,6 +17,8 @@ from math import nan
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastreq_jupyter.content import encode_content, field_lines, with_params
+from fastreq_jupyter.errors import CellSyntaxError
+from fastreq_jupyter.graphql import DocumentError, read_operation
 from fastreq_jupyter.redact import redact_text, redact_url
 from fastreq_jupyter.response import Headers, Response
 from fastreq_jupyter.timing import Timing, phases_of
@@ -50,6 +52,7 @@ class Request:
         secrets: Texts in this request that must be shown as ``***`` wherever anything is drawn.
         hide_data: Show the answer's body as ``***`` in the frame: it feeds a secret place of another request.
         save_as: File a good body is streamed to (resolved from ``save_to``).
+        operation: Of a GraphQL body, "query" or "mutation"; set by `Request.graphql`.
         identity: URL and body as they would be if nothing in them were made anew each time (``$uuid``); by them a journal
             knows the request again. None where they are `url` and `content`.
 
@@ -66,6 +69,7 @@ class Request:
     secrets: frozenset[str]
     hide_data: bool
     save_as: str | None
+    operation: str | None
     identity: tuple[str, bytes | None] | None
 
     def __init__(  # noqa: PLR0913 - the public constructor of a request, as every HTTP client has it
@@ -83,6 +87,7 @@ class Request:
         secrets: Iterable[str] = (),
         hide_data: bool = False,
         save_as: str | None = None,
+        operation: str | None = None,
         identity: tuple[str, bytes | None] | None = None,
     ) -> None:
         pairs = tuple(field_lines(headers))
@@ -94,8 +99,7 @@ class Request:
                 del self, method, url, headers, pairs, params, json, data, files, secrets
                 raise encoded
             content, content_type = encoded
-            if content_type and not any(name.lower() == "content-type" for name, _ in pairs):
-                pairs = (*pairs, ("Content-Type", content_type))
+            pairs = _with_type(pairs, content_type)
         put = object.__setattr__
         put(self, "method", method.upper())
         put(self, "url", url if params is None else with_params(url, params))
@@ -106,6 +110,7 @@ class Request:
         put(self, "secrets", secrets if isinstance(secrets, frozenset) else frozenset(secrets))
         put(self, "hide_data", hide_data)
         put(self, "save_as", save_as)
+        put(self, "operation", operation)
         put(self, "identity", identity)
 
     def at(self, url: str) -> Request:
@@ -121,13 +126,40 @@ class Request:
         put(made, "secrets", self.secrets)
         put(made, "hide_data", self.hide_data)
         put(made, "save_as", self.save_as)
+        put(made, "operation", self.operation)
         put(made, "identity", self.identity)
         return made
 
+    @classmethod
+    def graphql(
+        cls, url: str, document: str, variables: Mapping[str, Any] | None = None, *, operation_name: str | None = None, **more: Any
+    ) -> Request:
+        """Return the POST of a GraphQL query or mutation; its answer's ``data`` is the `data` of the row.
+
+        Args:
+            url: Where the server takes GraphQL.
+            document: Text with one operation, or several of which `operation_name` names one.
+            variables: Values of its variables; missing ones (NaN, NaT, NA) are null.
+            operation_name: Sent as ``operationName``.
+            **more: As `Request`: headers, params, key, label.
+
+        Raises:
+            CellSyntaxError: The document cannot be read; `line` and `column` are places in it.
+            TypeError: A variable cannot be sent as JSON.
+        """
+        try:
+            text, operation = read_operation(document, operation_name)
+        except DocumentError as error:
+            raise CellSyntaxError(str(error), *error.at(document)) from None
+        body: dict[str, Any] = {"query": text}
+        body |= {} if operation_name is None else {"operationName": operation_name}
+        body |= {} if variables is None else {"variables": dict(variables)}
+        return cls("POST", url, json=body, operation=operation.kind, **more)
+
     @property
     def idempotent(self) -> bool:
-        """Tell whether the method is idempotent (RFC 9110, 9.2.2) or the request carries an Idempotency-Key."""
-        return self.method in IDEMPOTENT or self.header("idempotency-key") is not None
+        """Tell whether the method is idempotent (RFC 9110, 9.2.2), a GraphQL query, or made so by an Idempotency-Key."""
+        return self.method in IDEMPOTENT or self.operation == "query" or self.header("idempotency-key") is not None
 
     def header(self, name: str) -> str | None:
         """Return the first field value of that name, any case, or None."""
@@ -151,8 +183,15 @@ def copy_request(request: Request, *, url: str | None = None, headers: Headers |
         secrets=request.secrets,
         hide_data=request.hide_data,
         save_as=save_as or request.save_as,
+        operation=request.operation,
         identity=request.identity,
     )
+
+
+def _with_type(pairs: Headers, content_type: str | None) -> Headers:
+    if content_type is None or any(name.lower() == "content-type" for name, _ in pairs):
+        return pairs
+    return (*pairs, ("Content-Type", content_type))
 
 
 def _encoded(json: Any, data: Any, files: Any) -> tuple[bytes, str | None] | Exception:

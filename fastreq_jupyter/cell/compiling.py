@@ -101,7 +101,7 @@ class RequestPlan:
         identity = self._identity(parts, env) if self._changes else None
         return Request(
             self.template.method, url, headers=headers, data=content, label=self.template.label,
-            secrets=frozenset(env.secrets), hide_data=self.hide_data, save_as=save_as, identity=identity,
+            secrets=frozenset(env.secrets), hide_data=self.hide_data, save_as=save_as, identity=identity, operation=self.template.operation,
         )  # fmt: skip
 
     def _identity(self, parts: BoundParts, env: Env) -> tuple[str, bytes | None]:

@@ -237,17 +237,38 @@ def _reads_as(text: str, request: Request, named: NamedSecrets) -> bool:
 
 
 def _wire(request: Request) -> tuple[object, ...]:
+    content: object = request.content
+    if request.operation is not None:
+        content = json.loads(request.content or b"null")
     headers = [
         (name, value if all(letter < "\u0100" for letter in value) else value.encode().decode("latin-1")) for name, value in request.headers
     ]
-    return request.method, request.url, headers, request.content
+    return request.method, request.url, headers, content
 
 
 def _http(request: Request, named: NamedSecrets) -> str:
+    if request.operation is not None:
+        return _graphql(request, named)
     text = _text_of(request.content)
     if text is not None:
         return _http_with(request, named, _escaped(named.body(request, text)))
     return _http_with(request, named, "") if _body_has_secrets(request, named) else _http_inline(request, named)
+
+
+def _graphql(request: Request, named: NamedSecrets) -> str:
+    """Return a GraphQL request: the document as it is, then the variables."""
+    body = json.loads(request.content or b"{}")
+    lines = [f"GRAPHQL {_escaped_url(named.url(request))}"]
+    lines += [
+        f"{name}: {_escaped(named.header(request, name, value))}".rstrip()
+        for name, value in request.headers
+        if (name.lower(), value) != ("content-type", "application/json")
+    ]
+    lines += [f"X-GraphQL-Operation: {body['operationName']}"] if "operationName" in body else []
+    lines += ["", body["query"]]
+    if body.get("variables"):
+        lines += ["", _escaped(named.body(request, json.dumps(body["variables"], ensure_ascii=False, indent=2)))]
+    return "\n".join(lines)
 
 
 def _http_inline(request: Request, named: NamedSecrets) -> str:

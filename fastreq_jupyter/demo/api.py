@@ -19,6 +19,8 @@ from zlib import crc32
 
 from aiohttp import web
 
+from fastreq_jupyter.demo.graphql import answer
+
 if TYPE_CHECKING:
     from fastreq_jupyter.demo.shop import Record, Shop
 
@@ -47,6 +49,7 @@ PATHS = {
     "/gzip": "a compressed body",
     "/login": 'POST {"user": "demo", "password": "demo"}: a bearer token',
     "/me": "needs the token: Authorization: Bearer ...",
+    "/graphql": "POST: customer(id), customers(first, after), addNote(customer, text)",
     "/stats": "what the server measured; DELETE begins anew",
 }
 
@@ -94,6 +97,7 @@ class Api:
         get("/stats", self.stats)
         route("DELETE", "/stats", self.stats)
         route("POST", "/login", self.login)
+        route("POST", "/graphql", self.graphql)
         for method in ("POST", "PUT", "PATCH"):
             route(method, "/post", self.post)
         return app
@@ -208,6 +212,14 @@ class Api:
         response = web.json_response({"compressed": True, "filler": "fast " * 200})
         response.enable_compression(web.ContentCoding.gzip)
         return response
+
+    async def graphql(self, request: web.Request) -> web.Response:
+        """Answer a query or mutation: always 200, with errors in the body, as GraphQL has it."""
+        try:
+            body = await request.json()
+        except ValueError:
+            raise web.HTTPBadRequest from None
+        return web.json_response(answer(self.shop, body))
 
     async def post(self, request: web.Request) -> web.Response:
         """Answer what was sent."""

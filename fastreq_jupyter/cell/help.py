@@ -70,7 +70,7 @@ EXAMPLES: tuple[tuple[str, str, str], ...] = (
     (
         "GraphQL: the document, then its variables",
         "%%fastreq",
-        'GRAPHQL https://api.example.com/graphql\n\nquery ($id: ID!) { user(id: $id) { name } }\n\n{"id": {{ user_id }}}',
+        'GRAPHQL https://api.example.com/graphql\n\nquery ($id: ID!) { user(id: $id) { name } }\n\n{"id": 7}',
     ),
     ("Values made on the fly", "%%fastreq", "https://api.example.com/x?id={{$uuid}}&t={{$timestamp}}&n={{$randomInt 1 6}}"),
 )

@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fastreq_jupyter.options import Options
+    from fastreq_jupyter.upload import Upload
 
 __all__ = ["Attempt", "Deferred", "Headers", "Item", "Join", "Outcome", "Plan", "Request", "Response", "Unsendable", "copy_request"]
 
@@ -45,8 +46,10 @@ class Request:
         headers: Mapping or pairs of field lines.
         params: Mapping or pairs for the query; a list value repeats the name, None leaves it out.
         json: Value sent as JSON; sets ``Content-Type: application/json`` unless given.
-        data: bytes or str sent as they are; a mapping or pairs are sent as a form.
-        files: Name -> path, bytes, or (filename, bytes or path[, content type]); sent as multipart/form-data.
+        data: bytes or str sent as they are; a Path or an open file is sent as the body, a large one piece by piece; a mapping or
+            pairs are sent as a form.
+        files: Name -> path, bytes, or (filename, bytes or path[, content type]); sent as multipart/form-data, large files
+            piece by piece.
         key: The row's label in the frame, and the key in a dict of results.
         label: The request's name in the cell (``# @name x``).
         secrets: Texts in this request that must be shown as ``***`` wherever anything is drawn.
@@ -63,14 +66,14 @@ class Request:
     method: str
     url: str
     headers: Headers
-    content: bytes | None
+    content: bytes | Upload | None
     key: Any
     label: str | None
     secrets: frozenset[str]
     hide_data: bool
     save_as: str | None
     operation: str | None
-    identity: tuple[str, bytes | None] | None
+    identity: tuple[str, bytes | Upload | None] | None
 
     def __init__(  # noqa: PLR0913 - the public constructor of a request, as every HTTP client has it
         self,
@@ -88,10 +91,10 @@ class Request:
         hide_data: bool = False,
         save_as: str | None = None,
         operation: str | None = None,
-        identity: tuple[str, bytes | None] | None = None,
+        identity: tuple[str, bytes | Upload | None] | None = None,
     ) -> None:
         pairs = tuple(field_lines(headers))
-        content: bytes | None = None
+        content: bytes | Upload | None = None
         if json is not None or data is not None or files is not None:
             encoded = _encoded(json, data, files)
             if isinstance(encoded, Exception):
@@ -194,7 +197,7 @@ def _with_type(pairs: Headers, content_type: str | None) -> Headers:
     return (*pairs, ("Content-Type", content_type))
 
 
-def _encoded(json: Any, data: Any, files: Any) -> tuple[bytes, str | None] | Exception:
+def _encoded(json: Any, data: Any, files: Any) -> tuple[bytes | Upload, str | None] | Exception:
     try:
         return encode_content(json, data, files)
     except (TypeError, ValueError, OSError) as error:

@@ -37,7 +37,7 @@ class Room:
 TABLE = {
     "errors": Room(("errors",)),
     "url": Room(("url",), on=("errors",), foreign=("idna",)),
-    "content": Room(("content", "values"), on=("errors",)),
+    "content": Room(("content", "values", "upload"), on=("errors",)),
     "graphql": Room(("graphql",), on=("errors",)),
     "options": Room(("options", "options.*"), on=("errors",), door="options"),
     # the type of headers, until the head of an answer is bytes

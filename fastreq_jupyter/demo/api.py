@@ -19,6 +19,7 @@ from zlib import crc32
 
 from aiohttp import web
 
+from fastreq_jupyter.demo.graphql import answer
 from fastreq_jupyter.demo.tokens import TOKEN_SECONDS, Tokens
 
 if TYPE_CHECKING:
@@ -55,6 +56,7 @@ PATHS = {
     "/token": f"OAuth2 for client demo, secret demo (client_credentials, refresh_token): a token good for {TOKEN_SECONDS} s",
     "/device": "begins a sign-in of client demo (device_code); somebody agrees at the second question",
     "/private/orders": "as /orders, with a token of /token; so is /private/orders/{id}",
+    "/graphql": "POST: customer(id), customers(first, after), addNote(customer, text)",
     "/stats": "what the server measured; DELETE begins anew",
 }
 
@@ -109,6 +111,7 @@ class Api:
         route("POST", "/login", self.login)
         route("POST", "/jobs", self.begin_job)
         get("/jobs/{id:[0-9]+}", self.job)
+        route("POST", "/graphql", self.graphql)
         for method in ("POST", "PUT", "PATCH"):
             route(method, "/post", self.post)
         return app
@@ -226,6 +229,14 @@ class Api:
         response = web.json_response({"compressed": True, "filler": "fast " * 200})
         response.enable_compression(web.ContentCoding.gzip)
         return response
+
+    async def graphql(self, request: web.Request) -> web.Response:
+        """Answer a query or mutation: always 200, with errors in the body, as GraphQL has it."""
+        try:
+            body = await request.json()
+        except ValueError:
+            raise web.HTTPBadRequest from None
+        return web.json_response(answer(self.shop, body))
 
     async def post(self, request: web.Request) -> web.Response:
         """Answer what was sent."""

@@ -27,7 +27,7 @@ from fastreq_jupyter.engine.progress import GIVEN_UP, Outcomes
 from fastreq_jupyter.engine.scheduler import Scheduler
 from fastreq_jupyter.engine.summary import closing_line, figures
 from fastreq_jupyter.errors import OptionError, SourceError, UsageError
-from fastreq_jupyter.model import Deferred, Outcome, Unsendable
+from fastreq_jupyter.model import Look, Outcome, Request
 from fastreq_jupyter.options import Options
 
 if TYPE_CHECKING:
@@ -222,7 +222,11 @@ class Run:
         if only not in _AGAIN:
             message = f"retry_failed(only={only!r}) is not possible: give all, sent or unsent"
             raise UsageError(message)
-        again = [o.request if not o.ok and _AGAIN[only](o) else o for o in self.rows]
+        jobs = self._scheduler.jobs
+        # A job that was begun is looked at again, not begun again.
+        again = [
+            o if o.ok or not _AGAIN[only](o) else Look(o.request, jobs[o.position]) if o.position in jobs else o.request for o in self.rows
+        ]
         return self._again(self, replace(self.plan, requests=again, total=len(again)))
 
     def amend(self, outcomes: Iterable[Outcome]) -> None:
@@ -398,7 +402,7 @@ def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
 def _unsent(position: int, item: Item, kind: str, detail: str) -> Outcome:
     if isinstance(item, Outcome):
         return item
-    request = item.shown if isinstance(item, (Deferred, Unsendable)) else item
+    request = item if isinstance(item, Request) else item.shown
     return Outcome(position, request, error=kind, error_detail=f"not sent: {detail}")
 
 

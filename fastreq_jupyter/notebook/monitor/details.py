@@ -17,6 +17,7 @@ from fastreq_jupyter.options import show_bytes, show_seconds
 from fastreq_jupyter.picture import show_ms
 from fastreq_jupyter.redact import MASK, one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
 from fastreq_jupyter.timing import phases_of
+from fastreq_jupyter.upload import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -66,11 +67,15 @@ def details_of(outcome: Outcome, place: str | None = None) -> dict[str, Any]:
         "looks": getattr(outcome, "looks", 0) or None,
         "cached": getattr(outcome, "cached", None),
         "request_headers": _sent_headers(request, secrets),
-        "request_body": _preview(request.content, request.header("content-type"), secrets) if request.content else None,
+        "request_body": _preview(_shown(request.content), request.header("content-type"), secrets) if request.content else None,
         "response_headers": [] if response is None else _headers(response.headers, secrets),
         "body": _body(outcome, secrets, place),
         "attempts": [_attempt(attempt, request.secrets, secrets) for attempt in outcome.attempts],
     }
+
+
+def _shown(content: bytes | Upload) -> bytes:
+    return content.shown if isinstance(content, Upload) else content
 
 
 def tabs_of(details: dict[str, Any]) -> dict[str, Any]:

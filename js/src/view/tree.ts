@@ -79,7 +79,7 @@ export class TreeView {
     on(this.#scroll, "scroll", () => this.draw());
     on(this.#scroll, "click", (event) => {
       const line = (event.target as Element).closest<HTMLElement>(".fr-json-line");
-      const node = line && this.#shown[Number(line.dataset["at"])];
+      const node = line && this.#shown[Number(line.dataset.at)];
       if (!node || !getSelection()?.isCollapsed) return;
       this.#choose(node);
       if (node.children.length) this.#toggle(node);
@@ -157,7 +157,7 @@ export class TreeView {
     const branch = node.children.length > 0;
     line.style.top = `${top}px`;
     line.style.paddingLeft = `${Math.min(node.depth, MOST_INDENTED) * INDENT + 16}px`;
-    line.dataset["at"] = `${top / LINE}`;
+    line.dataset.at = `${top / LINE}`;
     attribute(line, "aria-level", node.depth + 1);
     attribute(line, "aria-expanded", branch ? this.#open.has(node) : null);
     attribute(line, "aria-selected", node === this.#active);

@@ -162,8 +162,11 @@ test("a kernel that is silent though the run goes on is told apart from one that
   expect(store.connection).toBe("live");
 });
 
-async function deflated(value: unknown): Promise<string> {
-  const packed = new Blob([JSON.stringify(value)]).stream().pipeThrough(new CompressionStream("deflate"));
+async function deflated({ buffers, ...head }: Told): Promise<string> {
+  const bytes = buffers.map((text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0)));
+  const packed = new Blob([JSON.stringify(head), "\n", ...bytes])
+    .stream()
+    .pipeThrough(new CompressionStream("deflate"));
   return btoa(String.fromCharCode(...new Uint8Array(await new Response(packed).arrayBuffer())));
 }
 

@@ -260,7 +260,7 @@ RETRY = """from ipywidgets import Widget
 [monitor] = [widget for widget in Widget.widgets.values() if type(widget).__name__ == 'Monitor' and widget.run is last_run()]
 monitor._hear(monitor, {'do': 'retry', 'id': 1}, [])
 import base64, json, threading, time, zlib
-kept = lambda: json.loads(zlib.decompress(base64.b64decode(monitor.snapshot)))
+kept = lambda: json.loads(zlib.decompress(base64.b64decode(monitor.snapshot)).partition(b'\\n')[0])
 until = time.monotonic() + 20
 while kept()['run'] != last_run().id and time.monotonic() < until:
     time.sleep(0.02)

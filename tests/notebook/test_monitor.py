@@ -50,7 +50,7 @@ def _closed():
 
 def kept(page):
     """Return what a notebook keeps of a panel."""
-    return json.loads(zlib.decompress(b64decode(page.snapshot)))
+    return json.loads(zlib.decompress(b64decode(page.snapshot)).partition(b"\n")[0])
 
 
 def started(server: CountingServer, count=40, path="delay/0.02", **options):

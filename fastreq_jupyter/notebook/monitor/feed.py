@@ -44,8 +44,9 @@ class Message(NamedTuple):
         return {**self.content, "buffers": [b64encode(buffer).decode("ascii") for buffer in self.buffers]}
 
     def packed(self) -> str:
-        """Return the same in small, for a trait that a notebook keeps: JSON, zlib (RFC 1950), base64."""
-        return b64encode(compress(json.dumps(self.as_json(), separators=(",", ":")).encode(), 9)).decode("ascii")
+        """Return the same in small, for a trait that a notebook keeps: JSON, a newline, the buffers; zlib (RFC 1950), base64."""
+        head = json.dumps(self.content, separators=(",", ":")).encode()
+        return b64encode(compress(b"\n".join((head, b"".join(self.buffers))), 9)).decode("ascii")
 
 
 class Status(NamedTuple):

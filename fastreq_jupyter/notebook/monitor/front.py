@@ -12,7 +12,7 @@ from typing import Any
 import ipywidgets
 import traitlets
 
-__all__ = ["NOT_BUILT", "built", "front_of", "needs_own_code"]
+__all__ = ["NOT_BUILT", "built", "needs_own_code", "shared"]
 
 _STATIC = Path(__file__).parents[1] / "static"
 NOT_BUILT = "export default () => ({ render({ el }) { el.textContent = 'fastreq: the panel was not built: npm run build in js/' } })"
@@ -25,7 +25,7 @@ class _Front(ipywidgets.Widget):  # type: ignore[misc]  # ipywidgets has no type
     styles = traitlets.Unicode().tag(sync=True)
 
 
-_fronts: dict[Any, _Front] = {}
+_held: dict[str, Any] = {}
 
 
 def built(name: str, otherwise: str) -> Path | str:
@@ -34,12 +34,15 @@ def built(name: str, otherwise: str) -> Path | str:
     return path if path.exists() else otherwise
 
 
-def front_of() -> str:
-    """Return the id of the model that holds the panel's code; made at the first question, and anew where it was closed."""
-    front = _fronts.get("front")
-    if front is None or front.comm is None:
-        front = _fronts["front"] = _Front(code=_text("monitor.js", NOT_BUILT), styles=_text("monitor.css", ""))
-    return str(front.model_id)
+def shared() -> dict[str, Any]:
+    """Return the traits that all panels have in common: the id of the model that holds their code, and one layout.
+
+    They are made at the first question, and anew where they were closed.
+    """
+    if any(widget.comm is None for widget in _held.values()) or not _held:
+        _held["front"] = _Front(code=_text("monitor.js", NOT_BUILT), styles=_text("monitor.css", ""))
+        _held["layout"] = ipywidgets.Layout()
+    return {"front": _held["front"].model_id, "layout": _held["layout"]}
 
 
 def needs_own_code() -> bool:

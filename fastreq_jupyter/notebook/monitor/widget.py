@@ -16,7 +16,7 @@ from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.html import text_summary
 from fastreq_jupyter.notebook.monitor.code import row_of, rows_of
 from fastreq_jupyter.notebook.monitor.details import details_of, tabs_of
-from fastreq_jupyter.notebook.monitor.front import NOT_BUILT, built, front_of, needs_own_code
+from fastreq_jupyter.notebook.monitor.front import NOT_BUILT, built, needs_own_code, shared
 from fastreq_jupyter.notebook.monitor.watch import Watch
 from fastreq_jupyter.options import TABLE
 
@@ -47,7 +47,7 @@ class Monitor(anywidget.AnyWidget):
             self._esm, self._css = built("monitor.js", NOT_BUILT), built("monitor.css", "")
             super().__init__()
         else:
-            super().__init__(front=front_of())
+            super().__init__(**shared())
         _keep_subshells(self.comm)
         self._on_retry = on_retry
         self._watch = self._follow(run)

@@ -1,7 +1,7 @@
 // What travels between kernel and page. The same words stand in fastreq_jupyter/notebook/monitor/feed.py; both sides are held
 // together by tests/contract/*.json, written by a Python test and read by ours.
 
-import { type Columns, read } from "./columns";
+import { type Columns, read, widthOf } from "./columns";
 
 export const VERSION = 1;
 
@@ -190,12 +190,17 @@ export function fromBase64(text: string): DataView {
   return new DataView(bytes.buffer);
 }
 
-/** Unpacks a snapshot: base64 of what zlib made of its JSON. */
-export async function inflated(packed: string): Promise<string> {
-  const stream = new Blob([fromBase64(packed) as DataView<ArrayBuffer>])
-    .stream()
-    .pipeThrough(new DecompressionStream("deflate"));
-  return new Response(stream).text();
+/** Unpacks a snapshot: base64 of what zlib made of its JSON, a newline, and its buffers. Null for what is none of ours. */
+export async function unpacked(packed: string): Promise<Batch | null> {
+  const stream = new Blob([fromBase64(packed) as DataView<ArrayBuffer>]).stream();
+  const bytes = new Uint8Array(
+    await new Response(stream.pipeThrough(new DecompressionStream("deflate"))).arrayBuffer(),
+  );
+  const end = bytes.indexOf(10);
+  const head: unknown = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)));
+  if (!isRows(head)) return null;
+  const buffers = new DataView(bytes.buffer, end + 1);
+  return decode(head, [buffers, new DataView(bytes.buffer, end + 1 + head.count * widthOf(ROWS))]);
 }
 
 const COUNTS = "done ok failed cut_off unsent retried in_flight waiting bytes elapsed_s per_second".split(

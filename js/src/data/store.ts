@@ -1,16 +1,7 @@
 // One per widget model, shared by its views: takes what the kernel sends, asks for what is missing, sends commands.
 
 import { RunModel } from "./model";
-import {
-  type Command,
-  decode,
-  fromBase64,
-  inflated,
-  isReply,
-  isRows,
-  type Reply,
-  type RowsMessage,
-} from "./protocol";
+import { type Command, decode, isReply, isRows, type Reply, type RowsMessage, unpacked } from "./protocol";
 
 /** As much of anywidget's model as is used here. */
 export interface Channel {
@@ -171,10 +162,10 @@ export class Store {
   async #readSnapshot(): Promise<void> {
     const packed = this.#channel.get("snapshot");
     if (typeof packed !== "string" || !packed) return;
-    const kept = JSON.parse(await inflated(packed)) as (RowsMessage & { buffers?: string[] }) | undefined;
-    if (!isRows(kept) || !kept.buffers || this.#heard) return;
+    const kept = await unpacked(packed);
+    if (!kept || this.#heard) return;
     this.run = new RunModel();
-    this.run.apply(decode(kept, kept.buffers.map(fromBase64)), this.#clock.now());
+    this.run.apply(kept, this.#clock.now());
     this.connection = "saved";
     this.#changed();
   }

@@ -23,7 +23,7 @@ export interface JsonTree {
 }
 
 const SPACE = /[ \t\r\n]*/y;
-const WORD = /[^\s{}[\],:"]+/y;
+const WORD = /[\w.+-]+/y;
 const NUMBER = /^-?\d[\d.eE+-]*$/;
 
 /** Reads a document, or as much of it as there is; null for what is none. */

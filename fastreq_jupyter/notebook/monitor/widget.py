@@ -16,7 +16,7 @@ from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.html import text_summary
 from fastreq_jupyter.notebook.monitor.code import row_of, rows_of
 from fastreq_jupyter.notebook.monitor.details import details_of, tabs_of
-from fastreq_jupyter.notebook.monitor.front import NOT_BUILT, built, needs_own_code, shared
+from fastreq_jupyter.notebook.monitor.front import NOT_BUILT, built, needs_own_code, shared, text_of
 from fastreq_jupyter.notebook.monitor.watch import Watch
 from fastreq_jupyter.options import TABLE
 
@@ -44,7 +44,7 @@ class Monitor(anywidget.AnyWidget):
 
     def __init__(self, run: Run, *, on_retry: Callable[[Run], str] | None = None) -> None:
         if needs_own_code():
-            self._esm, self._css = built("monitor.js", NOT_BUILT), built("monitor.css", "")
+            self._esm, self._css = text_of("monitor.js", NOT_BUILT), text_of("monitor.css", "")
             super().__init__()
         else:
             super().__init__(**shared())

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = [
+    "Headers",
     "charset_of",
     "decode_fitting",
     "decode_text",
@@ -27,6 +28,9 @@ __all__ = [
     "read_text",
     "with_params",
 ]
+
+Headers = tuple[tuple[str, str], ...]
+"""Field lines in order, names as given; values latin-1 text."""
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

@@ -16,10 +16,9 @@ from dataclasses import dataclass, field
 from math import nan
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fastreq_jupyter.content import encode_content, field_lines, with_params
+from fastreq_jupyter.content import Headers, encode_content, field_lines, with_params
+from fastreq_jupyter.exchange import Response, Timing, phases_of
 from fastreq_jupyter.redact import redact_text, redact_url
-from fastreq_jupyter.response import Headers, Response
-from fastreq_jupyter.timing import Timing, phases_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping, Sequence

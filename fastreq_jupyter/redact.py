@@ -22,7 +22,7 @@ from fastreq_jupyter.content import decode_text
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from fastreq_jupyter.response import Headers
+    from fastreq_jupyter.content import Headers
 
 __all__ = [
     "MASK",

@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from aiohttp.abc import ResolveResult
 
-    from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
-    from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.backends.base import Backend, SessionKey
+    from fastreq_jupyter.exchange import Exchange, Timing
     from fastreq_jupyter.url import Origin, Target
 
 __all__ = ["open_session"]

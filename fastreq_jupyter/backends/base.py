@@ -26,11 +26,10 @@ if sys.platform != "win32":
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from fastreq_jupyter.response import Headers
-    from fastreq_jupyter.timing import Timing
-    from fastreq_jupyter.url import Target
+    from fastreq_jupyter.content import Headers
+    from fastreq_jupyter.exchange import Exchange, Timing
 
-__all__ = ["NAMES", "Backend", "Exchange", "SessionKey", "Stream", "detect", "most_idle", "open_backend", "watches_sockets"]
+__all__ = ["NAMES", "Backend", "SessionKey", "Stream", "detect", "most_idle", "open_backend", "watches_sockets"]
 
 NAMES = ("curl", "aiohttp", "niquests", "requests")
 """Order of auto-detection."""
@@ -78,29 +77,6 @@ class SessionKey:
     proxy: str | None = field(default=None, repr=False)
     http2: bool | str = "auto"
     http3: bool = False
-
-
-@dataclass(slots=True)
-class Exchange:
-    """One request as it goes on the wire; the engine has added cookies, credentials and default field lines.
-
-    Attributes:
-        method: Token.
-        target: Where to; `target.url` has no userinfo and no fragment, and must be sent as it is.
-        headers: All field lines, User-Agent, Accept, Accept-Encoding included; the backend adds only Host,
-            Content-Length and Connection. An explicit Host is passed on. Plain URLs of a run share one tuple, so that a
-            backend can keep what it makes of it.
-        content: Body or None.
-        fresh: Use a new connection: a kept one has just been found dead.
-        connect_timeout: Seconds for name, connection and TLS, None for no limit but the engine's deadline.
-    """
-
-    method: str
-    target: Target
-    headers: Headers
-    content: bytes | None = None
-    fresh: bool = False
-    connect_timeout: float | None = None
 
 
 class Stream:

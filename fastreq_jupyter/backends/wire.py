@@ -20,8 +20,8 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastreq_jupyter.backends.base import Exchange
-    from fastreq_jupyter.response import Headers
+    from fastreq_jupyter.content import Headers
+    from fastreq_jupyter.exchange import Exchange
 
 __all__ = [
     "BODYLESS", "FIELDS", "MAX_FIELD_BYTES", "MAX_INTERIM", "SWITCHING", "Lines", "Memo", "ProxyServer", "connect_error",

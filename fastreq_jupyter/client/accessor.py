@@ -18,24 +18,31 @@ from fastreq_jupyter.client.call import Call, check_options, layered, refuse, ru
 from fastreq_jupyter.client.plan import outfitted
 from fastreq_jupyter.client.preview import preview
 from fastreq_jupyter.client.results import conclude
-from fastreq_jupyter.engine.cookies import Jar
-from fastreq_jupyter.engine.engine import find_run
+from fastreq_jupyter.engine import Jar, find_run
 from fastreq_jupyter.errors import UsageError, sealed
-from fastreq_jupyter.frame.build import to_frame
-from fastreq_jupyter.frame.columns import floats, instants, integers, texts
-from fastreq_jupyter.frame.files import save
-from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
+from fastreq_jupyter.exchange import phases_of
+from fastreq_jupyter.frame import (
+    Bodies,
+    expand_frame,
+    explode_frame,
+    floats,
+    instants,
+    integers,
+    read_json,
+    save,
+    select_frame,
+    texts,
+    to_frame,
+)
 from fastreq_jupyter.model import Plan
-from fastreq_jupyter.options import TABLE, Options
+from fastreq_jupyter.options import TABLE, Options, Selection
 from fastreq_jupyter.picture import Waterfall, lay_out, shown_url
-from fastreq_jupyter.selection import Selection
-from fastreq_jupyter.timing import phases_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine import Run
     from fastreq_jupyter.model import Attempt, Outcome
 
 __all__ = ["FastreqAccessor", "again", "json_template", "outcomes_of", "run_of", "send_rows", "summary_of", "timings_frame"]

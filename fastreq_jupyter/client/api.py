@@ -11,8 +11,7 @@ from fastreq_jupyter.client.call import Session, call_of, refuse, run_awaiting, 
 from fastreq_jupyter.client.credentials import Home
 from fastreq_jupyter.client.preview import preview
 from fastreq_jupyter.client.results import conclude
-from fastreq_jupyter.engine.engine import last_run
-from fastreq_jupyter.engine.streaming import Handoffs, StreamedOutcome
+from fastreq_jupyter.engine import Handoffs, StreamedOutcome, last_run
 from fastreq_jupyter.errors import OptionError, sealed
 from fastreq_jupyter.options import OptionArguments, Options, document_options
 from fastreq_jupyter.url import parse_target
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from fastreq_jupyter.bridge import Waited
-    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine import Run
     from fastreq_jupyter.url import Origin
 
 __all__ = ["FastRequests", "fastreq", "fastreq_async", "fastreq_stream", "last_run", "submit"]

@@ -9,25 +9,20 @@ from dataclasses import dataclass, replace
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from fastreq_jupyter.backends.base import watches_sockets
+from fastreq_jupyter.backends import watches_sockets
 from fastreq_jupyter.bridge import Waited, interruption, is_service, start, start_beside, wait_awaiting, wait_blocking
 from fastreq_jupyter.client.plan import make_plan
 from fastreq_jupyter.client.results import conclude, parse, parse_again, present
-from fastreq_jupyter.engine.cookies import Jar
-from fastreq_jupyter.engine.engine import engine_here
-from fastreq_jupyter.engine.reading import load_readers
+from fastreq_jupyter.engine import Jar, engine_here, load_readers
 from fastreq_jupyter.errors import OptionError, UsageError
-from fastreq_jupyter.options import TABLE, Door, Options
+from fastreq_jupyter.options import TABLE, Door, Options, check_expression
 from fastreq_jupyter.redact import one_line
-from fastreq_jupyter.selection import check_expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from fastreq_jupyter.client.credentials import Home
-    from fastreq_jupyter.engine.run import Run
-    from fastreq_jupyter.engine.store import Store
-    from fastreq_jupyter.engine.streaming import Handoffs
+    from fastreq_jupyter.engine import Handoffs, Run, Store
     from fastreq_jupyter.model import Item, Plan
 
 __all__ = [

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.engine.cookies import read_cookies
+from fastreq_jupyter.engine import read_cookies
 from fastreq_jupyter.errors import OptionError
 from fastreq_jupyter.model import Deferred, Item, Outcome, Request, Unsendable, copy_request
 from fastreq_jupyter.redact import is_secret_header
@@ -16,9 +16,9 @@ from fastreq_jupyter.url import Origin, Target, parse_target
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from fastreq_jupyter.engine.cookies import Jar
+    from fastreq_jupyter.content import Headers
+    from fastreq_jupyter.engine import Jar
     from fastreq_jupyter.options import Options
-    from fastreq_jupyter.response import Headers
 
 __all__ = ["Credentials", "Home", "Outfit", "SeveralOriginsError"]
 

@@ -22,7 +22,7 @@ from fastreq_jupyter.redact import one_line, redact_url
 
 if TYPE_CHECKING:
     from fastreq_jupyter.client.credentials import Home
-    from fastreq_jupyter.engine.cookies import Jar
+    from fastreq_jupyter.engine import Jar
     from fastreq_jupyter.options import Options
 
 __all__ = ["ItemMaker", "make_plan", "outfitted"]

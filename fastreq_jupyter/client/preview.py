@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.model import Deferred, Item, Outcome, Plan, Request, Unsendable
 from fastreq_jupyter.options import show_seconds
-from fastreq_jupyter.policy.rate import interval_of
+from fastreq_jupyter.policy import interval_of
 from fastreq_jupyter.redact import one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
 from fastreq_jupyter.url import parse_target
 

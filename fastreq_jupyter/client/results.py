@@ -12,7 +12,7 @@ from fastreq_jupyter.redact import one_line, redact_text, redact_url
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine import Run
     from fastreq_jupyter.model import Outcome
 
 __all__ = ["check_failures", "check_shape", "conclude", "parse", "parse_again", "present", "value_of"]
@@ -24,7 +24,7 @@ _KINDS_SHOWN = 3
 def present(run: Run) -> Any:
     """Return the frame of a run as it is now, `parse_func` applied; imports pandas."""
     # pandas is paid for by whoever wants a frame
-    from fastreq_jupyter.frame.build import present as frame_of  # noqa: PLC0415
+    from fastreq_jupyter.frame import present as frame_of  # noqa: PLC0415
 
     parse(run)
     return frame_of(run)

@@ -12,28 +12,27 @@ from math import nan
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from fastreq_jupyter.backends.base import SessionKey
+from fastreq_jupyter.backends import SessionKey
 from fastreq_jupyter.engine.body import Body, as_file, read_body, whole_body
 from fastreq_jupyter.engine.limits import Ticket
 from fastreq_jupyter.errors import BackendError, OptionError
+from fastreq_jupyter.exchange import Timing
 from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.model import IDEMPOTENT, Response
-from fastreq_jupyter.policy.framing import is_unasked_part, read_head
-from fastreq_jupyter.policy.proxy import proxy_for
-from fastreq_jupyter.policy.redirect import REDIRECTS, next_exchange
+from fastreq_jupyter.policy import REDIRECTS, is_unasked_part, next_exchange, proxy_for, read_head
 from fastreq_jupyter.redact import one_line, redact_text, secret_values
-from fastreq_jupyter.timing import Timing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping
     from datetime import datetime
 
-    from fastreq_jupyter.backends.base import Backend, Exchange, Stream
+    from fastreq_jupyter.backends import Backend, Stream
     from fastreq_jupyter.engine.cookies import Jar
     from fastreq_jupyter.engine.limits import HostQueue, MemoryGate
+    from fastreq_jupyter.exchange import Exchange
     from fastreq_jupyter.model import Attempt, Request
     from fastreq_jupyter.options import Options
-    from fastreq_jupyter.policy.framing import Head
+    from fastreq_jupyter.policy import Head
     from fastreq_jupyter.url import Origin
 
 __all__ = ["Handoff", "Job", "Transport"]

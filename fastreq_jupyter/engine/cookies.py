@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from publicsuffixlist import PublicSuffixList
 
-    from fastreq_jupyter.response import Headers
+    from fastreq_jupyter.content import Headers
     from fastreq_jupyter.url import Origin, Target
 
 __all__ = ["Jar", "read_cookies"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.reading import read_data
 from fastreq_jupyter.model import Attempt, Outcome
-from fastreq_jupyter.policy.retry import RETRIED, Failure, Verdict, decide
+from fastreq_jupyter.policy import RETRIED, Failure, Verdict, decide
 from fastreq_jupyter.redact import one_line, redact_text
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.backends.base import Backend, SessionKey, detect, open_backend
+from fastreq_jupyter.backends import Backend, SessionKey, detect, open_backend
 from fastreq_jupyter.engine.attempt import Transport
 from fastreq_jupyter.engine.autolimits import most_in_flight
 from fastreq_jupyter.engine.cookies import Jar

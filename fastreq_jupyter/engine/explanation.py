@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastreq_jupyter.policy.adaptive import MOST
+from fastreq_jupyter.policy import MOST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

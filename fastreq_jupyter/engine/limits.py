@@ -12,7 +12,7 @@ from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.policy.rate import Gcra, interval_of
+from fastreq_jupyter.policy import Gcra, interval_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.progress import Tally
     from fastreq_jupyter.options import Rate
-    from fastreq_jupyter.policy.health import Health
+    from fastreq_jupyter.policy import Health
     from fastreq_jupyter.url import Origin
 
 __all__ = ["Host", "HostQueue", "MemoryGate", "RateLimiter", "Ticket", "host_at"]

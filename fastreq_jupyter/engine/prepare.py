@@ -7,8 +7,8 @@ from base64 import b64encode
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.backends.base import Exchange
 from fastreq_jupyter.engine.decoding import ACCEPT_ENCODING
+from fastreq_jupyter.exchange import Exchange
 from fastreq_jupyter.model import IDEMPOTENT
 from fastreq_jupyter.url import parse_target
 

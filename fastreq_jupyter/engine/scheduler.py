@@ -28,8 +28,7 @@ from fastreq_jupyter.engine.progress import UnderWay
 from fastreq_jupyter.engine.source import Source
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import Deferred, Outcome, Request, Unsendable
-from fastreq_jupyter.policy.adaptive import START
-from fastreq_jupyter.policy.health import Health
+from fastreq_jupyter.policy import START, Health
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -38,7 +37,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.streaming import Handoffs
     from fastreq_jupyter.model import Item, Plan
     from fastreq_jupyter.options import Options
-    from fastreq_jupyter.policy.retry import Verdict
+    from fastreq_jupyter.policy import Verdict
     from fastreq_jupyter.url import Origin
 
 __all__ = ["MAX_INFLIGHT_BYTES", "Scheduler"]

@@ -22,12 +22,12 @@ from fastreq_jupyter.model import Outcome
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator
 
-    from fastreq_jupyter.backends.base import Stream
+    from fastreq_jupyter.backends import Stream
     from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.run import Run
     from fastreq_jupyter.model import Attempt, Request, Response
     from fastreq_jupyter.options import Options
-    from fastreq_jupyter.policy.framing import Head
+    from fastreq_jupyter.policy import Head
 
 __all__ = ["Handoffs", "StreamedOutcome"]
 

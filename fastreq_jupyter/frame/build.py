@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 
 from fastreq_jupyter.errors import UsageError
+from fastreq_jupyter.exchange import Phases, phases_of
 from fastreq_jupyter.frame.columns import (
     HTTP_VERSION,
     METHOD,
@@ -32,7 +33,6 @@ from fastreq_jupyter.frame.columns import (
 from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
 from fastreq_jupyter.options import COLUMN_SETS, own_columns
 from fastreq_jupyter.redact import MASK, is_secret_header, is_secret_name, one_line, redact_text, redact_url, secret_values
-from fastreq_jupyter.timing import Phases, phases_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence

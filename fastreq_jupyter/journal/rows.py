@@ -16,13 +16,12 @@ from pathlib import Path
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastreq_jupyter.engine.judging import Conditions
-from fastreq_jupyter.engine.reading import UNREADABLE, Reading, read_data
+from fastreq_jupyter.engine import UNREADABLE, Conditions, Reading, read_data
+from fastreq_jupyter.exchange import Timing
 from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.model import Attempt, Outcome, Request, Response
-from fastreq_jupyter.policy.retry import RETRIED
+from fastreq_jupyter.policy import RETRIED
 from fastreq_jupyter.redact import MASK, one_line, redact_text, redact_url, secret_values
-from fastreq_jupyter.timing import Timing
 
 if TYPE_CHECKING:
     from fastreq_jupyter.journal.identity import Identity

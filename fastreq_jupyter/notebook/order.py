@@ -9,11 +9,21 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.bridge import interruption
 from fastreq_jupyter.cell import Source, build, fill_options
-from fastreq_jupyter.client.call import Call, Session, check_options, layered, where_it_stopped
-from fastreq_jupyter.client.plan import outfitted
-from fastreq_jupyter.client.preview import preview, preview_line
-from fastreq_jupyter.client.results import check_failures, check_shape, conclude, value_of
-from fastreq_jupyter.engine.cookies import Jar
+from fastreq_jupyter.client import (
+    Call,
+    Session,
+    check_failures,
+    check_options,
+    check_shape,
+    conclude,
+    layered,
+    outfitted,
+    preview,
+    preview_line,
+    value_of,
+    where_it_stopped,
+)
+from fastreq_jupyter.engine import Jar
 from fastreq_jupyter.errors import OptionError, RunError
 from fastreq_jupyter.model import Plan
 from fastreq_jupyter.notebook.display import in_kernel, remember, show_monitor, where_all_is
@@ -25,7 +35,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.bridge import Waited
     from fastreq_jupyter.cell import EachSpec, Line
-    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine import Run
 
 __all__ = ["Draft", "Order", "deliver", "deliver_background", "deliver_preview", "draft"]
 

@@ -1,4 +1,4 @@
-"""The one table of options, the words its values are written in, and its face for type checkers."""
+"""The one table of options, the words and expressions its values are written in, and its face for type checkers."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from fastreq_jupyter.options.checks import header_pairs, verify_value
 from fastreq_jupyter.options.columns import COLUMN_SETS, TIMING_COLUMNS, own_columns
 from fastreq_jupyter.options.option import Door, Option, refuse_unknown
 from fastreq_jupyter.options.quantity import Rate, Share, parse_duration, parse_rate, parse_share, parse_size, show_bytes, show_seconds
+from fastreq_jupyter.options.selection import Selection, check_expression
 from fastreq_jupyter.options.table import BACKENDS, METHODS, RETURN_TYPES, TABLE, Options
 
 __all__ = [
@@ -22,7 +23,9 @@ __all__ = [
     "Options",
     "Rate",
     "ReturnType",
+    "Selection",
     "Share",
+    "check_expression",
     "document_options",
     "header_pairs",
     "own_columns",

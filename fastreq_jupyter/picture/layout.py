@@ -8,16 +8,16 @@ from math import isfinite, isnan
 from typing import TYPE_CHECKING
 from unicodedata import east_asian_width
 
+from fastreq_jupyter.exchange import phases_of
 from fastreq_jupyter.options import show_seconds
 from fastreq_jupyter.redact import one_line, redact_text, redact_url, secret_values
-from fastreq_jupyter.timing import phases_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
+    from fastreq_jupyter.exchange import Timing
     from fastreq_jupyter.model import Attempt, Outcome
-    from fastreq_jupyter.timing import Timing
 
 __all__ = [
     "PHASES",

@@ -1,1 +1,30 @@
 """Decisions without await, clock or randomness of their own."""
+
+from __future__ import annotations
+
+from fastreq_jupyter.policy.adaptive import MOST, START, Adaptive
+from fastreq_jupyter.policy.framing import Head, is_unasked_part, read_head
+from fastreq_jupyter.policy.health import Health
+from fastreq_jupyter.policy.proxy import proxy_for
+from fastreq_jupyter.policy.rate import Gcra, interval_of
+from fastreq_jupyter.policy.redirect import REDIRECTS, next_exchange
+from fastreq_jupyter.policy.retry import RETRIED, Failure, Verdict, decide
+
+__all__ = [
+    "MOST",
+    "REDIRECTS",
+    "RETRIED",
+    "START",
+    "Adaptive",
+    "Failure",
+    "Gcra",
+    "Head",
+    "Health",
+    "Verdict",
+    "decide",
+    "interval_of",
+    "is_unasked_part",
+    "next_exchange",
+    "proxy_for",
+    "read_head",
+]

@@ -14,7 +14,7 @@ from fastreq_jupyter.errors import BackendError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastreq_jupyter.response import Headers
+    from fastreq_jupyter.content import Headers
 
 __all__ = ["Head", "is_unasked_part", "read_head"]
 

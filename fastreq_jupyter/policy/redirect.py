@@ -21,8 +21,8 @@ from fastreq_jupyter.redact import is_secret_header, one_line, redact_text, reda
 from fastreq_jupyter.url import Target, resolve_reference
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.backends.base import Exchange
-    from fastreq_jupyter.response import Headers
+    from fastreq_jupyter.content import Headers
+    from fastreq_jupyter.exchange import Exchange
 
 __all__ = ["REDIRECTS", "next_exchange"]
 

@@ -17,11 +17,10 @@ from fastreq_jupyter.model import IDEMPOTENT
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.backends.base import Exchange
     from fastreq_jupyter.backends.curl.session import CurlBackend, Server
+    from fastreq_jupyter.content import Headers
     from fastreq_jupyter.errors import ErrorKind
-    from fastreq_jupyter.response import Headers
-    from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.exchange import Exchange, Timing
 
 __all__ = ["BLANK", "FOREVER_MS", "CurlStream", "Handle", "request_lines"]
 

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from fastreq_jupyter.bridge import start
-from fastreq_jupyter.client.preview import preview, preview_line
-from fastreq_jupyter.client.results import value_of
+from fastreq_jupyter.client import preview, preview_line, value_of
 from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.config import settings
 from fastreq_jupyter.notebook.display import variables, where_all_is
@@ -32,14 +31,14 @@ from fastreq_jupyter.notebook.form.values import (
     written_requests,
 )
 from fastreq_jupyter.notebook.html import summary
-from fastreq_jupyter.notebook.monitor.widget import Monitor
+from fastreq_jupyter.notebook.monitor import Monitor
 from fastreq_jupyter.options import TABLE
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
 
-    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine import Run
     from fastreq_jupyter.notebook.form.fields import Field
     from fastreq_jupyter.notebook.order import Order
 

@@ -11,14 +11,14 @@ from functools import lru_cache
 from math import nan
 from typing import TYPE_CHECKING
 
+from fastreq_jupyter.exchange import phases_of
 from fastreq_jupyter.notebook.monitor.batch import ATTEMPT_COLUMNS, ROW_COLUMNS, Table
 from fastreq_jupyter.redact import one_line, redact_text, redact_url, secret_values
-from fastreq_jupyter.timing import phases_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from fastreq_jupyter.engine.progress import UnderWay
+    from fastreq_jupyter.engine import UnderWay
     from fastreq_jupyter.model import Attempt, Outcome, Request
 
 __all__ = ["FAILED", "IN_FLIGHT", "OK", "WAITING", "Ledger"]

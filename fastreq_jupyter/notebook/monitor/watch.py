@@ -19,7 +19,7 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine import Run
     from fastreq_jupyter.options import Rate
 
 __all__ = ["HEARTBEAT", "INTERVAL", "SNAPSHOT_ROWS", "Watch"]

@@ -1,22 +1,117 @@
-"""What a server said."""
+"""One exchange on the wire: what goes out, what comes back, and the marks of its time.
+
+Marks are named after W3C Resource Timing (snake case), durations after HAR 1.2. All marks are seconds of one monotonic
+clock (`time.perf_counter`). A mark nobody saw is NaN, and so is every duration that needs it: a phase is 0 only where
+it truly took none (a reused connection has dns, connect and tls of 0).
+"""
 
 from __future__ import annotations
 
 import json as jsonlib
+from dataclasses import dataclass
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from math import isnan, nan
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.content import decode_text, media_type
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Headers", "Response"]
+    from fastreq_jupyter.content import Headers
+    from fastreq_jupyter.url import Target
 
-Headers = tuple[tuple[str, str], ...]
-"""Field lines in order, names as given; values latin-1 text."""
+__all__ = ["Exchange", "Phases", "Response", "Timing", "phases_of"]
 
 _ATTRIBUTES = ("status", "headers", "final_url", "content", "size_bytes", "http_version", "reason", "path")
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request as it goes on the wire; the engine has added cookies, credentials and default field lines.
+
+    Attributes:
+        method: Token.
+        target: Where to; `target.url` has no userinfo and no fragment, and must be sent as it is.
+        headers: All field lines, User-Agent, Accept, Accept-Encoding included; the backend adds only Host,
+            Content-Length and Connection. An explicit Host is passed on. Plain URLs of a run share one tuple, so that a
+            backend can keep what it makes of it.
+        content: Body or None.
+        fresh: Use a new connection: a kept one has just been found dead.
+        connect_timeout: Seconds for name, connection and TLS, None for no limit but the engine's deadline.
+    """
+
+    method: str
+    target: Target
+    headers: Headers
+    content: bytes | None = None
+    fresh: bool = False
+    connect_timeout: float | None = None
+
+
+@dataclass(slots=True)
+class Timing:
+    """The marks of one exchange (one redirect hop), seconds of `time.perf_counter`, NaN where unseen.
+
+    Filled in place while the exchange goes on: the engine sets `fetch_start` and `response_end`, the backend the others as
+    far as it can see them.
+    """
+
+    fetch_start: float = nan
+    domain_lookup_start: float = nan
+    domain_lookup_end: float = nan
+    connect_start: float = nan
+    secure_connection_start: float = nan
+    connect_end: float = nan
+    request_start: float = nan
+    response_start: float = nan
+    response_end: float = nan
+    reused: bool | None = None
+    """True where the exchange went over a connection that was open already, None where the backend cannot tell."""
+    encrypted: bool | None = None
+    """True over TLS: a plain connection has a tls phase of 0."""
+
+    @property
+    def phases(self) -> Phases:
+        """Return the HAR durations of this hop in seconds."""
+        wait, receive = self.response_start - self.request_start, self.response_end - self.response_start
+        if self.reused:
+            return Phases(0.0, 0.0, 0.0, wait, receive)
+        tls = 0.0 if self.encrypted is False else self.connect_end - self.secure_connection_start
+        return Phases(self.domain_lookup_end - self.domain_lookup_start, self._tcp(), tls, wait, receive)
+
+    def _tcp(self) -> float:
+        end = self.connect_end if isnan(self.secure_connection_start) else self.secure_connection_start
+        return end - self.connect_start
+
+
+class Phases(NamedTuple):
+    """Durations in seconds; `connect` is TCP alone, `tls` the handshake, NaN where the backend cannot see it."""
+
+    dns: float = nan
+    connect: float = nan
+    tls: float = nan
+    wait: float = nan
+    receive: float = nan
+
+
+def phases_of(hops: Sequence[Timing]) -> Phases:
+    """Sum the phases over the redirect hops of one attempt, but `wait`, which is that of the last hop.
+
+    Args:
+        hops: Timings of the hops in order; may be empty (an attempt that never reached the network).
+
+    Returns:
+        The phases in seconds, all NaN when there was no hop.
+    """
+    if len(hops) == 1:
+        return hops[0].phases
+    if not hops:
+        return Phases()
+    found = [hop.phases for hop in hops]
+    # NaN in one hop makes NaN of the sum.
+    summed = Phases(*map(sum, zip(*found, strict=True)))
+    return summed._replace(wait=found[-1].wait)
 
 
 class Response:

@@ -19,6 +19,12 @@ if TYPE_CHECKING:
     from importlib.machinery import ModuleSpec
     from types import ModuleType
 
+    from fastreq_jupyter.auth import NTLM as NTLM
+    from fastreq_jupyter.auth import ApiKey as ApiKey
+    from fastreq_jupyter.auth import Digest as Digest
+    from fastreq_jupyter.auth import Negotiate as Negotiate
+    from fastreq_jupyter.auth import OAuth2 as OAuth2
+    from fastreq_jupyter.auth import SigV4 as SigV4
     from fastreq_jupyter.client import FastRequests as FastRequests
     from fastreq_jupyter.client import fastreq as fastreq
     from fastreq_jupyter.client import fastreq_async as fastreq_async
@@ -46,6 +52,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.options import ReturnType as ReturnType
 
 _HOMES = {
+    "auth": ("NTLM", "ApiKey", "Digest", "Negotiate", "OAuth2", "SigV4"),
     "client": ("FastRequests", "fastreq", "fastreq_async", "fastreq_stream", "last_run", "submit"),
     "engine": ("Run", "StreamedOutcome"),
     "errors": (

@@ -8,10 +8,10 @@ it truly took none (a reused connection has dns, connect and tls of 0).
 from __future__ import annotations
 
 import json as jsonlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import isnan, nan
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fastreq_jupyter.content import decode_text, media_type
 
@@ -19,11 +19,47 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fastreq_jupyter.content import Headers
+    from fastreq_jupyter.files import Upload
     from fastreq_jupyter.url import Target
 
-__all__ = ["Exchange", "Phases", "Response", "Timing", "phases_of"]
+__all__ = ["Credential", "Exchange", "Phases", "Response", "Timing", "phases_of"]
 
 _ATTRIBUTES = ("status", "headers", "final_url", "content", "size_bytes", "http_version", "reason", "path")
+
+
+class Credential(Protocol):
+    """What goes with the exchanges of one origin.
+
+    Attributes:
+        scheme: "" for a token, whose field lines are all; digest, sigv4, negotiate or ntlm where the backend's library
+            is given user and password.
+        signed_for: Provider, region and service of a signature, as libcurl spells them.
+    """
+
+    @property
+    def scheme(self) -> str:
+        """Return "" for a token, else digest, sigv4, negotiate or ntlm."""
+        ...
+
+    @property
+    def lines(self) -> Headers:
+        """Return the field lines that go along."""
+        ...
+
+    @property
+    def user(self) -> str:
+        """Return the user."""
+        ...
+
+    @property
+    def password(self) -> str:
+        """Return the password."""
+        ...
+
+    @property
+    def signed_for(self) -> str:
+        """Return what a signature is for, "" where there is none."""
+        ...
 
 
 @dataclass(slots=True)
@@ -36,17 +72,20 @@ class Exchange:
         headers: All field lines, User-Agent, Accept, Accept-Encoding included; the backend adds only Host,
             Content-Length and Connection. An explicit Host is passed on. Plain URLs of a run share one tuple, so that a
             backend can keep what it makes of it.
-        content: Body or None.
+        content: Body or None; one that stands in files is opened when it is sent.
         fresh: Use a new connection: a kept one has just been found dead.
         connect_timeout: Seconds for name, connection and TLS, None for no limit but the engine's deadline.
+        auth: Credentials for this origin: for the engine a token; what a backend gets is None, or what its library makes
+            credentials of.
     """
 
     method: str
     target: Target
     headers: Headers
-    content: bytes | None = None
+    content: bytes | Upload | None = None
     fresh: bool = False
     connect_timeout: float | None = None
+    auth: Credential | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)

@@ -33,20 +33,21 @@ class Room:
 TABLE = {
     "errors": Room(("errors",)),
     "url": Room(("url",), on=("errors",), foreign=("idna",)),
-    "content": Room(("content", "values"), on=("errors",)),
+    "content": Room(("content", "values"), on=("files",)),
+    "files": Room(("files",), on=("errors",)),
     "options": Room(("options", "options.*"), on=("errors",), foreign=("jmespath",)),
     "redact": Room(("redact",), on=("url", "content", "options")),
-    "files": Room(("files",), on=("redact",)),
     "model": Room(("model", "exchange"), on=("redact",)),
     "policy": Room(("policy", "policy.*"), on=("model",)),
     "backends": Room(("backends", "backends.*"), on=("policy",)),
+    "auth": Room(("auth", "auth.*"), on=("model",)),
     "engine": Room(
-        ("engine", "engine.*"), on=("backends", "files"), foreign=("brotli", "msgspec", "backports", "compression", "publicsuffixlist")
+        ("engine", "engine.*"), on=("backends", "auth"), foreign=("brotli", "msgspec", "backports", "compression", "publicsuffixlist")
     ),
     "journal": Room(("journal", "journal.*"), on=("engine",), foreign=("filelock",)),
-    "cell": Room(("cell", "cell.*"), on=("model", "files"), foreign=("dotenv", "keyring", "google")),
-    "frame": Room(("frame", "frame.*"), on=("model", "files"), foreign=("pandas", "numpy", "pyarrow")),
-    "picture": Room(("picture", "picture.*"), on=("model", "files")),
+    "cell": Room(("cell", "cell.*"), on=("model",), foreign=("dotenv", "keyring", "google")),
+    "frame": Room(("frame", "frame.*"), on=("model",), foreign=("pandas", "numpy", "pyarrow")),
+    "picture": Room(("picture", "picture.*"), on=("model",)),
     "bridge": Room(("bridge",), on=("errors",), foreign=("nest_asyncio2",)),
     "client": Room(("client", "client.*"), on=("engine", "cell", "frame", "journal", "picture", "bridge")),
     "notebook": Room(("notebook", "notebook.*"), on=("client",), foreign=("IPython", "traitlets", "ipywidgets", "anywidget", "ipykernel")),

@@ -24,7 +24,7 @@ if sys.platform != "win32":
     import resource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from fastreq_jupyter.content import Headers
     from fastreq_jupyter.exchange import Exchange, Timing
@@ -44,14 +44,17 @@ class Library(NamedTuple):
 
 
 _ALL = frozenset({"connect_timeout", "http"})
+_AUTH = frozenset({"digest", "negotiate", "ntlm", "sigv4"})
 LIBRARIES = {
-    "curl": Library("pycurl", "'fastreq-jupyter[curl]'", _ALL | {"http2", "http3", "https", "socks4", "socks5"}),
+    "curl": Library("pycurl", "'fastreq-jupyter[curl]'", _ALL | _AUTH | {"http2", "http3", "https", "socks4", "socks5"}),
     "aiohttp": Library("aiohttp", "aiohttp", _ALL | {"https"}),
     "niquests": Library("niquests", "niquests", _ALL | {"http2", "http3", "https", "socks5"}),
     "requests": Library("requests", "'fastreq-jupyter[requests]'", _ALL | {"socks5"}),
 }
-"""One row per backend, in the order of `NAMES`: options and schemes of proxies that it can be asked for."""
+"""One row per backend, in the order of `NAMES`: options, schemes of proxies and of credentials that it can be asked for."""
 
+
+_SPELLED = {"digest": "Digest", "negotiate": "Negotiate", "ntlm": "NTLM", "sigv4": "SigV4"}
 
 # File descriptors left to everything else in the process, and idle connections that are kept however few there are.
 _FOR_OTHERS = 64
@@ -179,13 +182,14 @@ def most_idle(concurrency: int) -> int:
     return max(_FEWEST_IDLE, min(2 * concurrency, limit - concurrency - _FOR_OTHERS))
 
 
-def detect(
+def detect(  # noqa: PLR0913 - what a library can be asked for
     name: str = "auto",
     *,
     http2: bool | str = "auto",
     http3: bool = False,
     connect_timeout: bool = False,
     proxy: str | None = None,
+    schemes: Collection[str] = (),
 ) -> str:
     """Return the backend to use: the one named, or the first installed, in the order of `NAMES`, that can do what is asked.
 
@@ -195,6 +199,7 @@ def detect(
         http3: HTTP/3 is required.
         connect_timeout: There is a limit for connecting.
         proxy: URL of an explicit proxy, or None.
+        schemes: Of credentials that its library must know: digest, sigv4, negotiate, ntlm.
 
     Raises:
         OptionError: It is not installed, or cannot do that; the line says what to install, or which backend can.
@@ -205,6 +210,7 @@ def detect(
         scheme = proxy.partition(":")[0].lower()
         scheme = {"socks5h": "socks5", "socks4a": "socks4"}.get(scheme, scheme)
         wanted[scheme] = f"a {scheme} proxy"
+    wanted |= {scheme: f"auth={_SPELLED[scheme]}(...)" for scheme in sorted(schemes)}
     if name != "auto":
         if why := _why_not(name, wanted):
             raise OptionError(why)
@@ -234,7 +240,7 @@ def _why_not(name: str, wanted: Mapping[str, str]) -> str | None:
         curl = import_module("fastreq_jupyter.backends.curl")
     except ImportError as error:
         return f"backend='curl' cannot be loaded ({error}): pip install {library.install}"
-    why: str | None = curl.why_poor(http2="http2" in wanted, http3="http3" in wanted)
+    why: str | None = curl.why_poor(http2="http2" in wanted, http3="http3" in wanted, schemes=_AUTH.intersection(wanted))
     return why
 
 

@@ -16,7 +16,7 @@ from fastreq_jupyter.client.call import (
     where_it_stopped,
 )
 from fastreq_jupyter.client.plan import outfitted
-from fastreq_jupyter.client.preview import preview, preview_line
+from fastreq_jupyter.client.preview import preview_frame, preview_line
 from fastreq_jupyter.client.results import check_failures, check_shape, conclude, present, value_of
 
 __all__ = [
@@ -35,7 +35,7 @@ __all__ = [
     "layered",
     "outfitted",
     "present",
-    "preview",
+    "preview_frame",
     "preview_line",
     "run_awaiting",
     "run_blocking",

@@ -16,7 +16,7 @@ from fastreq_jupyter.bridge import interruption, wait_blocking
 from fastreq_jupyter.cell import EachSpec, Source, build, to_curl, to_http
 from fastreq_jupyter.client.call import Call, check_options, layered, refuse, run_blocking, session_of, where_it_stopped
 from fastreq_jupyter.client.plan import outfitted
-from fastreq_jupyter.client.preview import preview
+from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
 from fastreq_jupyter.engine import Jar, find_run
 from fastreq_jupyter.errors import UsageError, sealed
@@ -338,10 +338,10 @@ def send_rows(frame: pd.DataFrame, template: str, given: Mapping[str, Any]) -> A
     )
     final = Options.of(options, **cell.lifted)
     jar = Jar() if session is None else session.jar
-    items = outfitted(cell.items, final, jar=jar, home=home, total=cell.total)
-    plan = Plan(items, final, total=cell.total, join=cell.join, notes=cell.notes)
+    items, auth = outfitted(cell.items, final, jar=jar, home=home, total=cell.total)
+    plan = Plan(items, final, total=cell.total, join=cell.join, auth=auth, notes=cell.notes)
     if final.dry_run:
-        return preview(plan)
+        return preview_frame(plan)
     waited, _ = run_blocking(Call(plan, jar, session))
     if waited.interrupted:
         raise interruption(where_it_stopped(waited.run, "last_run().df"))

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from fastreq_jupyter.bridge import interruption, start
 from fastreq_jupyter.client.call import Session, call_of, refuse, run_awaiting, run_blocking, where_it_stopped
 from fastreq_jupyter.client.credentials import Home
-from fastreq_jupyter.client.preview import preview
+from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
 from fastreq_jupyter.engine import Handoffs, StreamedOutcome, last_run
 from fastreq_jupyter.errors import OptionError, sealed
@@ -29,7 +29,7 @@ __all__ = ["FastRequests", "fastreq", "fastreq_async", "fastreq_stream", "last_r
 _NOT_STREAMED = (
     "return_type", "return_none_on_failure", "parse_func", "keys", "check", "save_to", "skip_existing", "journal", "fresh", "max_age",
     "dry_run", "select", "expand", "explode", "columns", "timings", "response_headers", "progress", "loop",
-    "parse", "fail_when", "retry_when",
+    "parse", "fail_when", "retry_when", "until", "every", "patience",
 )  # fmt: skip
 
 
@@ -54,7 +54,7 @@ def fastreq(urls: Any, **options: Unpack[OptionArguments]) -> Any:
     """
     call = call_of(urls, options)
     if call.options.dry_run:
-        return preview(call.plan)
+        return preview_frame(call.plan)
     return _ended(run_blocking(call)[0])
 
 
@@ -76,7 +76,7 @@ async def fastreq_async(urls: Any, **options: Unpack[OptionArguments]) -> Any:
     """
     call = call_of(urls, options)
     if call.options.dry_run:
-        return preview(call.plan)
+        return preview_frame(call.plan)
     return _ended((await run_awaiting(call))[0])
 
 
@@ -194,7 +194,7 @@ class FastRequests(Session):
         refuse(options, ("session",), "is the object itself")
         call = call_of(urls, options, session=self)
         if call.options.dry_run:
-            return preview(call.plan)
+            return preview_frame(call.plan)
         return _ended((await run_awaiting(call))[0])
 
     @sealed

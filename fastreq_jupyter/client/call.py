@@ -118,7 +118,7 @@ class Call:
         """Import what the run's end needs while there is something to import it with: a run may take the last file descriptor."""
         load_readers(self.options)
         if self.options.return_type == "dataframe":
-            import fastreq_jupyter.frame.build  # noqa: F401, PLC0415 - pandas is paid for by whoever wants a frame
+            import fastreq_jupyter.frame  # noqa: F401, PLC0415 - pandas is paid for by whoever wants a frame
 
     @property
     def options(self) -> Options:
@@ -225,9 +225,9 @@ def check_options(options: Options) -> None:
         if getattr(options, name) != TABLE[name].default:
             reason = f"needs return_type {'dataframe' if lists else 'json, text, content or response'}"
             raise OptionError(f"{name} {reason}", option=name, reason=reason)
-    for name in ("select", "expand", "fail_when", "retry_when"):
+    for name in ("select", "expand", "fail_when", "retry_when", "until"):
         expression = getattr(options, name)
-        if isinstance(expression, str):
+        if isinstance(expression, str) and (name, expression) != ("until", "ready"):
             check_expression(expression, option=name)
 
 

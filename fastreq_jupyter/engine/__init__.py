@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastreq_jupyter.engine.autolimits import AutoLimit
 from fastreq_jupyter.engine.cookies import Jar, read_cookies
 from fastreq_jupyter.engine.engine import engine_here, find_run, last_run
+from fastreq_jupyter.engine.graphql import read_graphql, was_limited
 from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.progress import Progress, UnderWay
 from fastreq_jupyter.engine.reading import UNREADABLE, Reading, load_readers, read_data
@@ -33,4 +34,6 @@ __all__ = [
     "quantiles",
     "read_cookies",
     "read_data",
+    "read_graphql",
+    "was_limited",
 ]

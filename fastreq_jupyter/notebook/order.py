@@ -18,7 +18,7 @@ from fastreq_jupyter.client import (
     conclude,
     layered,
     outfitted,
-    preview,
+    preview_frame,
     preview_line,
     value_of,
     where_it_stopped,
@@ -101,8 +101,8 @@ class Draft:
         )  # fmt: skip
         final = Options.of(self.options, **cell.lifted)
         jar = Jar() if session is None else session.jar
-        items = outfitted(cell.items, final, jar=jar, home=None if session is None else session.home, total=cell.total)
-        plan = Plan(items, final, name=self.line.name, total=cell.total, join=cell.join, notes=cell.notes)
+        items, auth = outfitted(cell.items, final, jar=jar, home=None if session is None else session.home, total=cell.total)
+        plan = Plan(items, final, name=self.line.name, total=cell.total, join=cell.join, auth=auth, notes=cell.notes)
         return Order(self.line, Call(plan, jar, session), cell.late_notes)
 
 
@@ -191,7 +191,7 @@ def deliver(order: Order, waited: Waited[Run], said: bool, variables: MutableMap
 
 def deliver_preview(order: Order, variables: MutableMapping[str, Any]) -> Any:
     """Assign or return the frame of a dry run."""
-    frame = preview(order.call.plan)
+    frame = preview_frame(order.call.plan)
     print(preview_line(frame.attrs["fastreq"]["summary"], order.line.name))  # noqa: T201 - a cell's line
     for note in frame.attrs["fastreq"]["notes"]:
         print(note)  # noqa: T201

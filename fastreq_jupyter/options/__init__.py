@@ -1,10 +1,11 @@
-"""The one table of options, the words and expressions its values are written in, and its face for type checkers."""
+"""The one table of options, the small languages its values are written in (quantities, JMESPath, GraphQL), and its types."""
 
 from __future__ import annotations
 
 from fastreq_jupyter.options.arguments import OptionArguments, ReturnType, document_options
 from fastreq_jupyter.options.checks import header_pairs, verify_value
 from fastreq_jupyter.options.columns import COLUMN_SETS, TIMING_COLUMNS, own_columns
+from fastreq_jupyter.options.graphql import Document, DocumentError, choose, read_document, read_operation
 from fastreq_jupyter.options.option import Door, Option, refuse_unknown
 from fastreq_jupyter.options.quantity import Rate, Share, parse_duration, parse_rate, parse_share, parse_size, show_bytes, show_seconds
 from fastreq_jupyter.options.selection import Selection, check_expression
@@ -17,6 +18,8 @@ __all__ = [
     "RETURN_TYPES",
     "TABLE",
     "TIMING_COLUMNS",
+    "Document",
+    "DocumentError",
     "Door",
     "Option",
     "OptionArguments",
@@ -26,6 +29,7 @@ __all__ = [
     "Selection",
     "Share",
     "check_expression",
+    "choose",
     "document_options",
     "header_pairs",
     "own_columns",
@@ -33,6 +37,8 @@ __all__ = [
     "parse_rate",
     "parse_share",
     "parse_size",
+    "read_document",
+    "read_operation",
     "refuse_unknown",
     "show_bytes",
     "show_seconds",

@@ -5,10 +5,11 @@ from __future__ import annotations
 from fastreq_jupyter.policy.adaptive import MOST, START, Adaptive
 from fastreq_jupyter.policy.framing import Head, is_unasked_part, read_head
 from fastreq_jupyter.policy.health import Health
+from fastreq_jupyter.policy.polling import Standing, next_wait, place_of, standing_of, status_exchange, status_url
 from fastreq_jupyter.policy.proxy import proxy_for
 from fastreq_jupyter.policy.rate import Gcra, interval_of
 from fastreq_jupyter.policy.redirect import REDIRECTS, next_exchange
-from fastreq_jupyter.policy.retry import RETRIED, Failure, Verdict, decide
+from fastreq_jupyter.policy.retry import RETRIED, Failure, Verdict, decide, parse_retry_after
 
 __all__ = [
     "MOST",
@@ -20,11 +21,18 @@ __all__ = [
     "Gcra",
     "Head",
     "Health",
+    "Standing",
     "Verdict",
     "decide",
     "interval_of",
     "is_unasked_part",
     "next_exchange",
+    "next_wait",
+    "parse_retry_after",
+    "place_of",
     "proxy_for",
     "read_head",
+    "standing_of",
+    "status_exchange",
+    "status_url",
 ]

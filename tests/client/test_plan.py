@@ -279,7 +279,7 @@ def test_secrets_without_an_origin_are_refused(secrets):
 def test_requests_of_a_cell_get_credentials_once_they_are_resolved():
     shown = Request("GET", "http://a/2")
     deferred = Deferred((0,), lambda outcomes: shown, shown)
-    items = outfitted([Request("GET", "http://a/1"), deferred], Options.of(None, auth="token-of-a"), jar=Jar(), home=None, total=2)
+    items, _ = outfitted([Request("GET", "http://a/1"), deferred], Options.of(None, auth="token-of-a"), jar=Jar(), home=None, total=2)
     first, second = items
     assert first.header("authorization") == "Bearer token-of-a"
     assert second.resolve([]).header("authorization") == "Bearer token-of-a"

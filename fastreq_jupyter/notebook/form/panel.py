@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from fastreq_jupyter.bridge import start
-from fastreq_jupyter.client import preview, preview_line, value_of
+from fastreq_jupyter.client import preview_frame, preview_line, value_of
 from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.config import settings
 from fastreq_jupyter.notebook.display import variables, where_all_is
@@ -251,7 +251,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         if order is None:
             return
         try:
-            frame = preview(order.call.plan)
+            frame = preview_frame(order.call.plan)
         except FastreqError as error:
             self._refuse(str(error))
             return

@@ -26,7 +26,7 @@ _WRITING = os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_NOFOLLOW", 0) |
 
 
 class AtomicFile:
-    """Write a file beside its place, then put it there in one step.
+    """A file that is written beside its place, then put there in one step.
 
     The file gets the permissions any new file has (0666 less the umask). A symbolic link at `path` is replaced, never
     followed. Missing directories are made.
@@ -178,7 +178,7 @@ class Upload:
 
 
 class UploadReader:
-    """Reads a body once, with one file open at a time.
+    """A body that is read once, with one file open at a time.
 
     Attributes:
         done: Bytes given so far.

@@ -52,7 +52,7 @@ IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
 @dataclass(frozen=True, slots=True, init=False, eq=True)
 class Request:
-    """Describe one request.
+    """One request.
 
     Args:
         method: Method token; upper-cased.
@@ -227,7 +227,7 @@ def _encoded(json: Any, data: Any, files: Any) -> tuple[bytes | Upload, str | No
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Stand for a request that needs the outcomes of earlier ones (chaining).
+    """A request that needs the outcomes of earlier ones (chaining).
 
     Attributes:
         needs: Positions, in the plan, of the requests it waits for; each smaller than its own.
@@ -243,7 +243,7 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True)
 class Unsendable:
-    """Stand for a row that cannot become a request (NaN in a URL, a failed parent): it ends as an error row."""
+    """A row that cannot become a request (NaN in a URL, a failed parent): it ends as an error row."""
 
     shown: Request
     error: str
@@ -252,7 +252,7 @@ class Unsendable:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Stand for a request that began a job earlier: it is not sent again, its job is looked at.
+    """A request that began a job earlier: it is not sent again, its job is looked at.
 
     Attributes:
         shown: The request that began it.
@@ -355,7 +355,7 @@ Item = Request | Deferred | Unsendable | Look | Outcome
 
 
 class Join(Protocol):
-    """Put the columns and the index of a source table (``--each``) onto the frame, by position."""
+    """The columns and the index of a source table (``--each``), for the frame, by position."""
 
     def attach(self, frame: Any, positions: Sequence[int], own: Collection[str]) -> Any:
         """Return the frame with index and input columns.
@@ -383,7 +383,7 @@ class Authority(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Hold what a run is to do.
+    """What a run is to do.
 
     Attributes:
         requests: Items in order; may be lazy, may be asynchronous. An `Outcome` among them is a row known already

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 from dataclasses import dataclass
@@ -232,3 +233,18 @@ def test_the_table_itself_knows_up_from_down():
     assert not may_import("cell.grammar", "policy.retry")
     assert not may_use("model", "pandas")
     assert not may_use("backends.aiohttp", "requests")
+
+
+# A class is a thing: what functions do, in the imperative, is not what it is.
+IMPERATIVES = (
+    "Account|Ask|Be|Bound|Bring|Build|Check|Count|Decide|Describe|Draw|Dress|Fill|Find|Follow|Give|Guard|Hold|Keep|Know|Look|Make|Name"
+    "|Own|Put|Queue|Read|Remember|Report|Resolve|Run|Search|Send|Serve|Show|Stand|Start|Take|Tell|Turn|Undo|Warn|Watch|Write"
+)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_a_class_says_what_it_is(module):
+    classes = [node for node in ast.walk(ast.parse(MODULES[module].read_text(encoding="utf-8"))) if isinstance(node, ast.ClassDef)]
+    documented = {node.name: doc for node in classes if (doc := ast.get_docstring(node))}
+    assert not [name for name, doc in documented.items() if re.match(rf"({IMPERATIVES})\b", doc)]
+    assert all(node.name.startswith("_") or node.name in documented for node in classes)

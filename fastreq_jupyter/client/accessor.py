@@ -49,7 +49,7 @@ __all__ = ["FastreqAccessor", "again", "json_template", "outcomes_of", "run_of",
 
 
 class FastreqAccessor:
-    """Send one request per row of a frame, and work with the frame of a run.
+    """Requests made from the rows of a frame, and what can be done with the frame of a run.
 
     Args:
         frame: Any DataFrame for `get`, `post`, `request` and `save`; the frame of a run for the rest.

@@ -141,7 +141,7 @@ def submit(urls: Any, **options: Unpack[OptionArguments]) -> Run:
 
 
 class FastRequests(Session):
-    """Keep cookies, headers, auth and options over several calls; headers and auth go to the origin of `base_url` alone.
+    """Cookies, headers, auth and options that several calls share; headers and auth go to the origin of `base_url` alone.
 
     It belongs to the event loop it is first used on, and raises at once on any other. Use it with ``async with``, or give it
     as option `session` and as ``--session NAME``.

@@ -44,7 +44,7 @@ _LIST_ONLY = ("return_none_on_failure",)
 
 
 class Display(Protocol):
-    """Show one run while its caller waits; called on the thread that waits only.
+    """What shows one run while its caller waits; called on the thread that waits only.
 
     Attributes:
         said: The closing line was shown, too.
@@ -62,7 +62,7 @@ class Display(Protocol):
 
 
 class Session:
-    """Hold what several calls share: cookies, defaults, headers and auth for one origin. Bound to the first loop it is used on.
+    """What several calls share: cookies, defaults, headers and auth for one origin. Bound to the first loop it is used on.
 
     Attributes:
         home: Base URL, headers, auth.
@@ -100,7 +100,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Hold what one call will do.
+    """What one call will do.
 
     Attributes:
         plan: Requests and options.
@@ -268,7 +268,7 @@ async def run_awaiting(call: Call) -> tuple[Waited[Run], bool]:
 
 
 class _Shown:
-    """Guard a display: one that fails is dropped with a warning, it must not cost the run."""
+    """A display under guard: one that fails is dropped with a warning, it must not cost the run."""
 
     def __init__(self, display: Display | None) -> None:
         self._display = display

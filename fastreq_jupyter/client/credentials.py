@@ -31,11 +31,11 @@ __all__ = ["Credentials", "Home", "Outfit", "SeveralOriginsError"]
 
 
 class SeveralOriginsError(OptionError):
-    """Report that one auth was given for several origins."""
+    """One auth was given for several origins."""
 
 
 class Credentials:
-    """Tell what each target gets: a value for Authorization, an `ApiKey`, what gives tokens, or a `Native` scheme.
+    """What each target gets: a value for Authorization, an `ApiKey`, what gives tokens, or a `Native` scheme.
 
     Args:
         auth: Checked option `auth`: one of these, (user, password), a bearer token, or a mapping of origins to all these.
@@ -89,7 +89,7 @@ class Credentials:
 
 
 class Home:
-    """Hold what a `FastRequests` adds to requests: headers and auth for its origin alone.
+    """What a `FastRequests` adds to requests: headers and auth for its origin alone.
 
     Args:
         base_url: URL that relative ones are joined to; its origin is where headers and auth go.
@@ -151,7 +151,7 @@ def _base_target(base_url: str) -> Target:
 
 
 class Outfit:
-    """Dress requests with what a run's options and its session add, each origin with its own.
+    """What a run's options and its session add to requests, to each origin its own.
 
     Args:
         options: `auth` goes to its origin, or by a mapping to several.

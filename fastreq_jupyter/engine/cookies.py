@@ -59,7 +59,7 @@ class _Cookie:
 
 
 class Jar:
-    """Keep cookies; all methods may be called from any thread.
+    """A cookie jar; all methods may be called from any thread.
 
     Args:
         clock: Wall clock in seconds, as `time.time`.

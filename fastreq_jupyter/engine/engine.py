@@ -37,7 +37,7 @@ _LOCK = Lock()
 
 
 class Engine:
-    """Start runs on one loop and keep its backend sessions warm. Made by `engine_here`.
+    """What starts runs on one loop and keeps its backend sessions warm. Made by `engine_here`.
 
     Attributes:
         loop: The loop it belongs to.

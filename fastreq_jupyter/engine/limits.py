@@ -248,7 +248,7 @@ class RateLimiter:
 
 
 class MemoryGate:
-    """Bound the bytes of bodies in flight: reading waits beyond the limit.
+    """A bound on the bytes of bodies in flight: reading waits beyond the limit.
 
     One reader, the first that had to wait, is always let through, so that full memory never stops a run; the others
     share what its largest possible body leaves.
@@ -293,7 +293,7 @@ class MemoryGate:
 
 
 class Ticket:
-    """Account for the bytes one attempt holds in memory."""
+    """The account of the bytes one attempt holds in memory."""
 
     __slots__ = ("_gate", "held")
 

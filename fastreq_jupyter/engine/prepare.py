@@ -29,7 +29,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class UnsendableError(ValueError):
-    """Report that a request cannot go on the wire; `kind` is the row's error."""
+    """A request cannot go on the wire; `kind` is the row's error."""
 
     def __init__(self, kind: str, detail: str) -> None:
         super().__init__(detail)

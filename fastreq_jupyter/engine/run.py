@@ -50,7 +50,7 @@ _ADJUSTABLE = frozenset({"concurrency", "rate_limit", "rate_limit_burst", "concu
 
 
 class Run:
-    """Follow, steer and read a run.
+    """A run: what it has come to, and how it is steered.
 
     Await it for the DataFrame. Interrupting the wait cancels the run, waits until it has drained, and ends the wait as
     interrupted; the finished rows stay in `df`.

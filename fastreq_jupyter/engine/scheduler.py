@@ -54,7 +54,7 @@ _log = logging.getLogger("fastreq_jupyter")
 
 
 class Scheduler:
-    """Brings every item of a plan to its outcome.
+    """The workers of a run: they bring every item of a plan to its outcome.
 
     Args:
         plan: What to do.

@@ -11,7 +11,7 @@ __all__ = ["Store"]
 
 
 class Store(Protocol):
-    """Keep outcomes. All methods are called on the run's loop; none may block it."""
+    """Where outcomes are kept. All methods are called on the run's loop; none may block it."""
 
     def find(self, request: Request, position: int) -> Outcome | Look | None:
         """Return the known outcome, or None when the request is to be sent. Called once per request, in order of the plan.

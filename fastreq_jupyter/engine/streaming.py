@@ -37,7 +37,7 @@ _LOOK = 0.2
 
 
 class _Held:
-    """Hold the body of one response between the worker, who keeps the slot, and the outcome that the user has."""
+    """The body of one response between the worker, who keeps the slot, and the outcome that the user has."""
 
     def __init__(self, body: AsyncGenerator[bytes, None]) -> None:
         self.body = body
@@ -54,7 +54,7 @@ class _Held:
 
 
 class StreamedOutcome:
-    """Hold one request of a streaming run: its head at once, its body as it arrives.
+    """One request of a streaming run: its head at once, its body as it arrives.
 
     Attributes:
         position: Place in the input, from 0.
@@ -132,7 +132,7 @@ class StreamedOutcome:
 
 
 class Handoffs:
-    """Queue what a streaming run gives out, in order of completion.
+    """The queue of what a streaming run gives out, in order of completion.
 
     Args:
         options: Of the run.

@@ -31,7 +31,7 @@ _BOUNDARY = re.compile(r"boundary=\"?([^\s\";]+)", re.IGNORECASE)
 
 
 class Identity(NamedTuple):
-    """Name a request: hash of what it asks, hash of its credentials (empty without any), and its number among equal ones."""
+    """The name of a request: hash of what it asks, hash of its credentials (empty without any), and its number among equal ones."""
 
     base: bytes
     guise: bytes
@@ -39,7 +39,7 @@ class Identity(NamedTuple):
 
 
 class Identities:
-    """Name the requests of one run, in the order they come.
+    """The names of the requests of one run, in the order they come.
 
     Args:
         key: Random bytes of the journal.

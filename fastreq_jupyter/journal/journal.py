@@ -60,7 +60,7 @@ def open_journal(options: Options, clock: Callable[[], float] = time, *, again: 
 
 
 class Journal:
-    """Keep the outcomes of one run, and know those of earlier ones. An `engine.store.Store`.
+    """The outcomes of one run, and those of earlier ones; an `engine.Store`.
 
     Args:
         database: The open file; the journal's writer owns it from here on.

@@ -42,7 +42,7 @@ _COOKIES = frozenset({"set-cookie", "set-cookie2"})
 
 
 class Row(NamedTuple):
-    """Hold one row of the table of answers.
+    """One row of the table of answers.
 
     Attributes:
         base, guise, occurrence: Identity.

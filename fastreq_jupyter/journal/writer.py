@@ -31,7 +31,7 @@ class _Job(NamedTuple):
 
 
 class Writer:
-    """Write to a journal from a daemon thread of its own.
+    """A daemon thread that writes to a journal.
 
     Attributes:
         trouble: Why nothing is written any more, in one line; None while all is well.

@@ -68,7 +68,7 @@ def progress_line(progress: Progress, *, name: str | None = None, state: str = "
 
 
 class _Line:
-    """Decide when the line is drawn: not for short runs, at most ten times a second, only when it changed.
+    """When the line is drawn: not for short runs, at most ten times a second, only when it changed.
 
     Attributes:
         said: The closing line was shown here.
@@ -97,7 +97,7 @@ class _Line:
 
 
 class TerminalText(_Line):
-    """Keep one line of a terminal up to date, and clear it at the end.
+    """One line of a terminal, kept up to date and cleared at the end.
 
     Args:
         stream: Where to write; stderr by default, so that piped output stays clean.

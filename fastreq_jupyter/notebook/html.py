@@ -40,7 +40,7 @@ _LINE = "border-bottom:1px solid rgba(128,128,128,.35)"
 
 
 class _Kind(NamedTuple):
-    """Hold the failures of one kind."""
+    """The failures of one kind."""
 
     name: str
     number: int

@@ -178,7 +178,7 @@ class _Fastreq(Magics):
 
 
 class _Said:
-    """Hold a result that needed no run; it may be None."""
+    """A result that needed no run; it may be None."""
 
     def __init__(self, value: Any) -> None:
         self.value = value

@@ -47,7 +47,7 @@ LARGE_TABLE = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Hold what a cell or line asks for.
+    """What a cell or line asks for.
 
     Attributes:
         line: The magic's line, parsed.

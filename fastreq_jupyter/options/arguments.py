@@ -19,7 +19,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class ReturnType(StrEnum):
-    """Name what a result is; each is equal to its text."""
+    """What a result is; each is equal to its text."""
 
     DATAFRAME = "dataframe"
     JSON = "json"

@@ -51,7 +51,7 @@ _NO_NOTEBOOK = "a form for requests: it needs a notebook that shows widgets; %fa
 
 
 class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
-    """Send requests from a form; below it the run is shown live.
+    """A form that sends requests; below it the run is shown live.
 
     Args:
         requests: URLs, one a line or several, or the text of a ``%%fastreq`` cell.

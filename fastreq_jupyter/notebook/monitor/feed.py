@@ -32,7 +32,7 @@ ROW_LIMIT = 200_000
 
 
 class Message(NamedTuple):
-    """Hold what is sent to the page: JSON and buffers."""
+    """What is sent to the page: JSON and buffers."""
 
     content: dict[str, Any]
     buffers: list[bytes]
@@ -43,7 +43,7 @@ class Message(NamedTuple):
 
 
 class Status(NamedTuple):
-    """Hold what is said about the run as a whole.
+    """What is said about the run as a whole.
 
     Attributes:
         state: State of the run.
@@ -65,7 +65,7 @@ class Status(NamedTuple):
 
 
 class Feed:
-    """Turn what happens in one run into messages.
+    """The messages made of what happens in one run.
 
     Args:
         run_id: Which run this is.

@@ -31,7 +31,7 @@ _MS = 1000.0
 
 
 class Ledger:
-    """Keep what is shown of each row and each attempt.
+    """What is shown of each row and each attempt.
 
     Args:
         row_limit: Rows listed at most; of those beyond nothing is kept.

@@ -37,7 +37,7 @@ _REPEAT_ROWS = 20_000
 
 
 class Watch:
-    """Watch one run, on its loop.
+    """A watcher of one run, on its loop.
 
     Args:
         run: The run. It is held weakly: a panel left open must not keep the bodies of a run that the process has forgotten.

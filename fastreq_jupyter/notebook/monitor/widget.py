@@ -39,7 +39,7 @@ def built(name: str, otherwise: str) -> Path | str:
 
 
 class Monitor(anywidget.AnyWidget):
-    """Show one run while it goes on and afterwards.
+    """The live view of one run, while it goes on and afterwards.
 
     Args:
         run: The run; it may be finished already.

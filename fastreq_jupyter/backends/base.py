@@ -24,7 +24,7 @@ if sys.platform != "win32":
     import resource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Mapping
 
     from fastreq_jupyter.response import Headers
     from fastreq_jupyter.timing import Timing
@@ -118,7 +118,7 @@ class Stream:
     status: int
     reason: str
     http_version: str
-    fields: Sequence[tuple[bytes, bytes]]
+    fields: tuple[tuple[bytes, bytes], ...]
 
     @property
     def headers(self) -> Headers:

@@ -25,8 +25,7 @@ from fastreq_jupyter.redact import one_line, redact_text, secret_values
 from fastreq_jupyter.timing import Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-    from datetime import datetime
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from fastreq_jupyter.backends.base import Backend, Exchange, Stream
     from fastreq_jupyter.engine.cookies import Jar
@@ -55,7 +54,7 @@ class Job:
         attempts: Tries that have ended, in order.
         released: Its host's queue let it go, so it does not queue there again.
         marked: The journal was told before its first attempt.
-        start, started_at: When the present attempt began: `perf_counter`, and the wall clock, UTC.
+        start, started_us: When the present attempt began: `perf_counter`, and the wall clock, microseconds since 1970.
         begun: The same on the loop's clock; infinite once the attempt has no deadline any more.
         hops: Timing of each exchange, in order.
         redirects: Status and target of each redirect that was followed.
@@ -69,12 +68,12 @@ class Job:
 
     __slots__ = (
         "attempts", "begun", "delay", "delays", "exchange", "expired", "failure", "handed", "head_at", "hops", "host",
-        "marked", "notes", "position", "ready_at", "redirects", "released", "request", "response", "start", "started_at",
+        "marked", "notes", "position", "ready_at", "redirects", "released", "request", "response", "start", "started_us",
         "unasked_part",
     )  # fmt: skip
 
     start: float
-    started_at: datetime
+    started_us: int
     begun: float
     hops: tuple[Timing, ...]
     redirects: tuple[tuple[int, str], ...]
@@ -88,14 +87,14 @@ class Job:
         self.exchange = exchange
         self.host = host
         self.ready_at = ready_at
-        self.attempts: tuple[Attempt, ...] = ()
+        self.attempts: Sequence[Attempt] = ()
         self.released = False
         self.marked = False
 
-    def begin(self, now: float, wall: datetime, loop_time: float) -> None:
+    def begin(self, now: float, wall_us: int, loop_time: float) -> None:
         """Forget the attempt before; a new one starts."""
         self.start = now
-        self.started_at = wall
+        self.started_us = wall_us
         self.begun = loop_time
         self.hops = self.redirects = ()
         self.response = self.failure = None

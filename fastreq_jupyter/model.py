@@ -27,7 +27,7 @@ from fastreq_jupyter.response import Headers, Response
 from fastreq_jupyter.timing import Timing, phases_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping
+    from collections.abc import AsyncIterable, Callable, Collection, Iterable, Iterator, Mapping
 
     from fastreq_jupyter.options import Options
     from fastreq_jupyter.upload import Upload
@@ -362,6 +362,9 @@ class SingleAttempt(Sequence[Attempt]):
 
     def __getitem__(self, index: Any) -> Any:
         return (self._attempt(),)[index]
+
+    def __iter__(self) -> Iterator[Attempt]:
+        yield self._attempt()
 
     def __eq__(self, other: object) -> bool:
         return tuple(self) == tuple(other) if isinstance(other, (SingleAttempt, tuple)) else NotImplemented

@@ -7,7 +7,6 @@ whoever must not pay for that imports them late.
 
 from __future__ import annotations
 
-import re
 from functools import cached_property, lru_cache
 from math import nan
 from typing import TYPE_CHECKING, Any
@@ -32,7 +31,7 @@ from fastreq_jupyter.frame.columns import (
 from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
 from fastreq_jupyter.model import MARKS, SingleAttempt
 from fastreq_jupyter.options import COLUMN_SETS, own_columns
-from fastreq_jupyter.redact import MASK, is_secret_header, is_secret_name, one_line, redact_text, redact_url, secret_values
+from fastreq_jupyter.redact import MASK, are_plain_urls, is_secret_header, one_line, redact_text, redact_url, secret_values
 from fastreq_jupyter.timing import phases_of
 
 if TYPE_CHECKING:
@@ -342,8 +341,6 @@ def _field_name(name: str) -> tuple[str, bool]:
 
 # URLs looked at together: small, so that one odd URL costs little
 _BLOCK = 500
-_NAMES_KEPT = 30
-_QUERY_NAME = re.compile("[?&]([^=&?\n]*)=")
 
 
 def shown_urls(requests: list[Request]) -> list[str]:
@@ -353,34 +350,10 @@ def shown_urls(requests: list[Request]) -> list[str]:
     for start in range(0, len(requests), _BLOCK):
         block = requests[start : start + _BLOCK]
         urls = [request.url for request in block]
-        if any([request.secrets for request in block]) or not _are_plain(urls, names):  # noqa: C419 - a list is faster, this runs per row
+        if any([request.secrets for request in block]) or not are_plain_urls(urls, names):  # noqa: C419 - a list is faster, this runs per row
             urls = [clean_text(redact_url(request.url, request.secrets)) for request in block]
         shown += urls
     return shown
-
-
-def _are_plain(urls: list[str], names: set[str]) -> bool:
-    """Tell cheaply that nothing in these URLs needs a mask or cleaning; False where that takes a closer look.
-
-    Args:
-        urls: A block of URLs.
-        names: Query names known to be no secrets; grows.
-    """
-    text = "\n".join(urls)
-    if not text.isascii() or "@" in text or "#" in text or "%" in text or ";" in text:
-        return False
-    unknown = text.count("=")
-    for name in names:
-        unknown -= text.count(f"?{name}=")
-        unknown -= text.count(f"&{name}=") if unknown else 0
-    if not unknown:
-        return True
-    found = set(_QUERY_NAME.findall(text))
-    if any(is_secret_name(name) for name in found):
-        return False
-    if len(names) + len(found) < _NAMES_KEPT:
-        names |= found
-    return True
 
 
 def final_urls(responses: list[Response | None], requests: list[Request], urls: list[str]) -> list[str | None]:

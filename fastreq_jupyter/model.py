@@ -12,8 +12,11 @@ response and ``ok == False``.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from math import nan
+from struct import Struct
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastreq_jupyter.content import Headers, encode_content, field_lines, with_params
@@ -23,14 +26,14 @@ from fastreq_jupyter.options import DocumentError, read_operation
 from fastreq_jupyter.redact import redact_text, redact_url
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping, Sequence
-    from datetime import datetime
+    from collections.abc import AsyncIterable, Callable, Collection, Iterable, Iterator, Mapping
 
     from fastreq_jupyter.files import Upload
     from fastreq_jupyter.options import Options
     from fastreq_jupyter.url import Origin
 
 __all__ = [
+    "MARKS",
     "Attempt",
     "Authority",
     "Deferred",
@@ -42,8 +45,10 @@ __all__ = [
     "Plan",
     "Request",
     "Response",
+    "SingleAttempt",
     "Unsendable",
     "copy_request",
+    "instant_of",
 ]
 
 # RFC 9110, 9.2.2
@@ -132,20 +137,21 @@ class Request:
 
     def at(self, url: str) -> Request:
         """Return the same request for another URL; many requests of a run differ in nothing else."""
-        made = object.__new__(Request)
-        put = object.__setattr__
-        put(made, "method", self.method)
-        put(made, "url", url)
-        put(made, "headers", self.headers)
-        put(made, "content", self.content)
-        put(made, "key", self.key)
-        put(made, "label", self.label)
-        put(made, "secrets", self.secrets)
-        put(made, "hide_data", self.hide_data)
-        put(made, "save_as", self.save_as)
-        put(made, "operation", self.operation)
-        put(made, "identity", self.identity)
-        return made
+        made: Any = _Unfrozen()
+        made.url = url
+        made.method = self.method
+        made.headers = self.headers
+        made.content = self.content
+        made.key = self.key
+        made.label = self.label
+        made.secrets = self.secrets
+        made.hide_data = self.hide_data
+        made.save_as = self.save_as
+        made.operation = self.operation
+        made.identity = self.identity
+        made.__class__ = Request
+        request: Request = made
+        return request
 
     @classmethod
     def graphql(
@@ -186,6 +192,12 @@ class Request:
     def __repr__(self) -> str:
         label = f" # {self.label}" if self.label else ""
         return f"<Request {self.method} {redact_text(redact_url(self.url, self.secrets), self.secrets)}{label}>"
+
+
+class _Unfrozen:
+    """A request in the making: to set what is frozen takes four times as long, and this is done for each URL of a run."""
+
+    __slots__ = Request.__slots__
 
 
 def copy_request(
@@ -296,6 +308,83 @@ class Attempt:
     redirects: tuple[tuple[int, str], ...] = ()
 
 
+MARKS = {
+    "started_us": "q", "start": "d", "queued": "d", "fetch_start": "d", "domain_lookup_start": "d", "domain_lookup_end": "d",
+    "connect_start": "d", "secure_connection_start": "d", "connect_end": "d", "request_start": "d", "response_start": "d",
+    "response_end": "d", "status": "h", "reused": "b", "encrypted": "b",
+}  # fmt: skip
+"""Names and codes (`struct`) of what a `SingleAttempt` holds, in order; `started_us` is the wall clock in microseconds since 1970."""
+_PACKED = Struct("=" + "".join(MARKS.values()))
+# None, False and True as they are packed.
+_CODES = {None: -1, False: 0, True: 1}
+_MEANINGS = {code: value for value, code in _CODES.items()}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class SingleAttempt(Sequence[Attempt]):
+    """The attempts of a request that needed one, over one hop, and got a good answer: their `Attempt` is made when somebody looks.
+
+    Most requests of most runs are such, and what is told of them is a row of numbers: packed it takes a third of the memory, and
+    whoever reads many of them (`unpack`) need not make the records.
+
+    Attributes:
+        packed: What `MARKS` names, by `struct`.
+    """
+
+    __slots__ = ("packed",)
+
+    def __init__(self, started_us: int, start: float, queued: float, hop: Timing, status: int) -> None:
+        self.packed = _PACKED.pack(
+            started_us,
+            start,
+            queued,
+            hop.fetch_start,
+            hop.domain_lookup_start,
+            hop.domain_lookup_end,
+            hop.connect_start,
+            hop.secure_connection_start,
+            hop.connect_end,
+            hop.request_start,
+            hop.response_start,
+            hop.response_end,
+            status,
+            _CODES[hop.reused],
+            _CODES[hop.encrypted],
+        )
+
+    def unpack(self) -> tuple[Any, ...]:
+        """Return what `MARKS` names."""
+        return _PACKED.unpack(self.packed)
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: Any) -> Any:
+        return (self._attempt(),)[index]
+
+    def __iter__(self) -> Iterator[Attempt]:
+        yield self._attempt()
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == tuple(other) if isinstance(other, (SingleAttempt, tuple)) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.packed)
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+    def _attempt(self) -> Attempt:
+        started_us, start, queued, *marks, status, reused, encrypted = self.unpack()
+        hop = Timing(*(*marks, _MEANINGS[reused], _MEANINGS[encrypted]))
+        return Attempt(1, instant_of(started_us), start, hop.response_end, queued, (hop,), status)
+
+
+def instant_of(microseconds: int) -> datetime:
+    """Return the moment, UTC, so many microseconds after 1970 began."""
+    return _EPOCH + timedelta(microseconds=microseconds)
+
+
 @dataclass(slots=True)
 class Outcome:
     """What became of one request; there is exactly one per request, and it is not changed.
@@ -313,7 +402,7 @@ class Outcome:
 
     position: int
     request: Request
-    attempts: tuple[Attempt, ...] = ()
+    attempts: Sequence[Attempt] = ()
     response: Response | None = None
     data: Any = None
     error: str | None = None
@@ -333,7 +422,8 @@ class Outcome:
     @property
     def elapsed(self) -> float:
         """Return seconds from the first attempt's start to the last byte, retry waits included; NaN without attempt."""
-        return self.attempts[-1].end - self.attempts[0].start if self.attempts else nan
+        attempts = tuple(self.attempts)
+        return attempts[-1].end - attempts[0].start if attempts else nan
 
     @property
     def queued(self) -> float:

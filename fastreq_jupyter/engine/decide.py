@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.graphql import read_graphql
 from fastreq_jupyter.engine.reading import read_data
-from fastreq_jupyter.model import Attempt, Outcome
+from fastreq_jupyter.model import Attempt, Outcome, SingleAttempt, instant_of
 from fastreq_jupyter.policy import RETRIED, Failure, Verdict, decide
 from fastreq_jupyter.redact import one_line, redact_text
 
@@ -120,9 +120,12 @@ def got_answer(job: Job) -> bool:
 
 def _record(job: Job, error: str | None, detail: str | None, retry_wait: float) -> None:
     response, failure = job.response, job.failure
+    if error is None and response is not None and not job.attempts and len(job.hops) == 1:
+        job.attempts = SingleAttempt(job.started_us, job.start, job.start - job.ready_at, job.hops[0], response.status)
+        return
     attempt = Attempt(
         len(job.attempts) + 1,
-        job.started_at,
+        instant_of(job.started_us),
         job.start,
         # The moment at which the last byte had come, where nothing had to be decided after it.
         job.hops[-1].response_end if error is None and job.hops else perf_counter(),

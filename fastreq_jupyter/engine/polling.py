@@ -18,13 +18,13 @@ from fastreq_jupyter.policy import Standing, next_exchange, next_wait, parse_ret
 from fastreq_jupyter.redact import one_line, redact_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.source import Source
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.exchange import Exchange
-    from fastreq_jupyter.model import Look, Outcome, Response
+    from fastreq_jupyter.model import Attempt, Look, Outcome, Response
     from fastreq_jupyter.options import Options
 
 __all__ = ["NEGATIVE_TEXTS", "Polling"]
@@ -168,7 +168,8 @@ class Polling:
         """Take note of how the waiting ended."""
         if standing is not None and standing.state == "failed":
             outcome.error, outcome.error_detail = "body", f"status: {standing.word}" if standing.word else "its status says so"
-            job.attempts[-1].error, job.attempts[-1].error_detail = outcome.error, outcome.error_detail
+            last = replace(job.attempts[-1], error=outcome.error, error_detail=outcome.error_detail)
+            job.attempts = (*job.attempts[:-1], last)
         if standing is not None or outcome.error == "body" or (outcome.status in _GONE and job.failure is None):
             self.jobs.pop(job.position, None)
 
@@ -199,7 +200,7 @@ class Polling:
             job.response.content = None
 
 
-def _kept(job: Job) -> tuple[Any, ...]:
+def _kept(job: Job) -> Sequence[Attempt]:
     """Return the attempts of the first and of the last look."""
     first, base = job.first, job.base
     attempts = job.attempts

@@ -10,9 +10,8 @@ import asyncio
 import logging
 from collections import deque
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time_ns
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.auth import AuthError
@@ -338,7 +337,7 @@ class Scheduler:
         if self._store is not None and not job.marked and not job.request.idempotent:
             await self._store.begin(job.request, job.position)
             job.marked = True
-        job.begin(perf_counter(), datetime.now(UTC), self._loop.time())
+        job.begin(perf_counter(), time_ns() // 1000, self._loop.time())
         self._tally.attempts += 1
         self._under_way[job] = task
         self._deadlines.watch(job.begun)

@@ -20,7 +20,7 @@ from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
     from fastreq_jupyter.backends import Stream
     from fastreq_jupyter.engine.attempt import Job
@@ -70,7 +70,7 @@ class StreamedOutcome:
         self.response: Response | None = outcome.response
         self.error: str | None = outcome.error
         self.error_detail: str | None = outcome.error_detail
-        self.attempts: tuple[Attempt, ...] = outcome.attempts
+        self.attempts: Sequence[Attempt] = outcome.attempts
         self._held = held
 
     @property

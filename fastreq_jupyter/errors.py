@@ -71,6 +71,7 @@ ErrorKind = Literal[
     "skipped",
     "unknown",
     "not ready",
+    "offline",
 ]
 """Every value of the ``error`` column but ``http NNN``, which is made from the status."""
 

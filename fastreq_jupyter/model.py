@@ -31,6 +31,7 @@ __all__ = ["Attempt", "Deferred", "Headers", "Item", "Join", "Look", "Outcome", 
 
 # RFC 9110, 9.2.2
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+_ASKING = frozenset({"GET", "HEAD"})
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=True)
@@ -52,6 +53,7 @@ class Request:
         save_as: File a good body is streamed to (resolved from ``save_to``).
         identity: URL and body as they would be if nothing in them were made anew each time (``$uuid``); by them a journal
             knows the request again. None where they are `url` and `content`.
+        cache: It only asks, though its method may change something: its answer may be cached (``# @cache``).
 
     Raises:
         TypeError: `json`, `data` and `files` exclude each other (but a form with files), or a value has a wrong type.
@@ -67,6 +69,7 @@ class Request:
     hide_data: bool
     save_as: str | None
     identity: tuple[str, bytes | None] | None
+    cache: bool
 
     def __init__(  # noqa: PLR0913 - the public constructor of a request, as every HTTP client has it
         self,
@@ -84,6 +87,7 @@ class Request:
         hide_data: bool = False,
         save_as: str | None = None,
         identity: tuple[str, bytes | None] | None = None,
+        cache: bool = False,
     ) -> None:
         pairs = tuple(field_lines(headers))
         content: bytes | None = None
@@ -107,6 +111,7 @@ class Request:
         put(self, "hide_data", hide_data)
         put(self, "save_as", save_as)
         put(self, "identity", identity)
+        put(self, "cache", cache)
 
     def at(self, url: str) -> Request:
         """Return the same request for another URL; many requests of a run differ in nothing else."""
@@ -122,12 +127,18 @@ class Request:
         put(made, "hide_data", self.hide_data)
         put(made, "save_as", self.save_as)
         put(made, "identity", self.identity)
+        put(made, "cache", self.cache)
         return made
 
     @property
     def idempotent(self) -> bool:
         """Tell whether the method is idempotent (RFC 9110, 9.2.2) or the request carries an Idempotency-Key."""
         return self.method in IDEMPOTENT or self.header("idempotency-key") is not None
+
+    @property
+    def is_query(self) -> bool:
+        """Tell whether it only asks, so that its answer may serve again: GET, HEAD, and what was said to (``# @cache``)."""
+        return self.cache or self.method in _ASKING
 
     def header(self, name: str) -> str | None:
         """Return the first field value of that name, any case, or None."""
@@ -152,6 +163,7 @@ def copy_request(request: Request, *, url: str | None = None, headers: Headers |
         hide_data=request.hide_data,
         save_as=save_as or request.save_as,
         identity=request.identity,
+        cache=request.cache,
     )
 
 
@@ -246,6 +258,9 @@ class Outcome:
         error: Kind of failure (`errors.ERROR_KINDS` or ``http NNN``), None when good.
         error_detail: The cause in one line.
         looks: Answers looked at with option `until`, the first one too; 0 without it.
+        cached: "fresh" where it is the cache's and nothing was sent, "revalidated" where the server said that nothing has
+            changed, else None.
+        changed: With a cache: the body is new, or other than the stored one. None without, and where it failed.
     """
 
     position: int
@@ -256,6 +271,8 @@ class Outcome:
     error: str | None = None
     error_detail: str | None = None
     looks: int = 0
+    cached: str | None = None
+    changed: bool | None = None
 
     @property
     def ok(self) -> bool:

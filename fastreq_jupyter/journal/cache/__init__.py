@@ -1,0 +1,1 @@
+"""Answers of requests that only ask, kept for the next run."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from fastreq_jupyter.model import Look
+
 if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import Exchange
     from fastreq_jupyter.journal.cache.cache import Cache
     from fastreq_jupyter.journal.journal import Journal
-    from fastreq_jupyter.model import Look, Outcome, Request
+    from fastreq_jupyter.model import Outcome, Request
 
 __all__ = ["Both"]
 
@@ -24,6 +26,8 @@ class Both:
         """Return what the journal knows, else what the cache does."""
         known = self._journal.find(request, position)
         if known is not None:
+            if isinstance(known, Look):
+                self._cache.note_sender(request)
             return known
         found = self._cache.found(request, position)
         if found is None:

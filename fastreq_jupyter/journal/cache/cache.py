@@ -115,29 +115,32 @@ class Cache:
         counts["rows"] += 1
         asks = request.is_query and not request.hide_data
         key = self._keys.of(request) if asks else None
-        if key is not None and not self._options.fresh:
-            answer = self._shelf.find(key)
-            if answer is not None:
-                outcome = self._outcome(answer, request, position, "fresh")
-                if outcome is not None and self._clock() - answer.at <= self._longest:
-                    counts["fresh"] += 1
-                    self._since["fresh"] = min(self._since["fresh"], answer.at)
-                    return outcome, answer.body
-                if outcome is not None:
-                    self._old[position] = answer
+        answer = None if key is None else self._shelf.find(key)
+        if answer is not None:
+            outcome = self._outcome(answer, request, position, "fresh")
+            if outcome is not None and self._clock() - answer.at <= self._longest:
+                counts["fresh"] += 1
+                self._since["fresh"] = min(self._since["fresh"], answer.at)
+                return outcome, answer.body
+            if outcome is not None:
+                self._old[position] = answer
         if self._options.offline:
             return Outcome(position, request, error="offline", error_detail=self._why_offline(asks=asks)), None
         if key is not None:
             self._places[position] = key
-        self._keys.sent(request)
+        self.note_sender(request)
         counts["sent"] += 1
         return None
+
+    def note_sender(self, request: Request) -> None:
+        """Take note that a request is sent, by whom."""
+        self._keys.sent(request)
 
     def dress(self, exchange: Exchange, position: int) -> Exchange:
         """Return the exchange with the lines that ask whether anything has changed since."""
         old = self._old.get(position)
         # While it is looked at again and again a 304 would tell nothing.
-        lines = () if old is None or self._polling is not None else conditions_of(old)
+        lines = () if old is None or self._polling is not None or self._options.fresh else conditions_of(old)
         return replace(exchange, headers=(*exchange.headers, *lines)) if lines else exchange
 
     async def begin(self, request: Request, position: int) -> None:
@@ -160,11 +163,12 @@ class Cache:
             stored = self._outcome(old, outcome.request, position, "revalidated")
             if stored is not None:
                 self._confirm(old)
-                stored.attempts = outcome.attempts
+                stored.attempts, stored.looks = outcome.attempts, outcome.looks
                 for attempt in outcome.attempts[-1:]:
                     attempt.error = attempt.error_detail = None
                 return stored, old.body
-        if outcome.ok and outcome.status in KEPT:
+        # Cookies that came meanwhile may have made it another's answer.
+        if outcome.ok and outcome.status in KEPT and self._keys.of(outcome.request) == key:
             self._keep(outcome, content or b"", key, old)
         return outcome, content
 
@@ -184,7 +188,7 @@ class Cache:
             parts.append(f"{counts['changed']:,} changed")
         if counts["new"] and parts:
             parts.append(f"{counts['new']:,} new")
-        parts.append(f"{counts['sent']:,} sent")
+        parts.append(f"{counts['sent']:,} sent" if parts or not counts["new"] else f"{counts['sent']:,} sent, kept in {self._shelf.path}")
         lines = [f"{counts['rows']:,} {'row' if counts['rows'] == 1 else 'rows'}: {', '.join(parts)}"] if counts["rows"] else []
         if counts["secret"]:
             lines.append(f"{counts['secret']:,} answers say a secret of their request back, and are not kept in {self._shelf.path.name}")
@@ -244,6 +248,8 @@ class Cache:
 
 def _longest_age(options: Options) -> float:
     """Return how old an answer may be that is taken without asking, seconds."""
+    if options.fresh:
+        return -inf
     if options.offline or options.cache in ("forever", None):
         return inf
     return -inf if options.cache == "revalidate" else float(options.cache)

@@ -64,7 +64,8 @@ _PUT_SEPARATOR = "put ### before it"
 _COSMETIC = frozenset({"title", "description", "no-log", "no-cookie-jar", "prompt"})
 # What editors read after "# @": anything else with "=" is a variable that was commented out.
 _DIRECTIVES = frozenset({
-    "cache", "delay", "disabled", "extension", "forceRef", "grpc-reflection", "import", "jwt", "keep", "lang", "loop", "name", "no-auto-encoding",
+    "cache", "delay", "disabled", "extension", "forceRef", "grpc-reflection", "import", "jwt", "keep", "lang", "loop", "name",
+    "no-auto-encoding",
     "note", "no-client-cert", "no-redirect", "no-reject-unauthorized", "no-response-view", "openWith", "proto", "ratelimit", "ref",
     "response",
     "responseRef", "save", "sleep", "timeout", "use-os-credentials", "connection-timeout",

@@ -58,19 +58,20 @@ def seal_of(answer: Answer, secret: bytes) -> bytes:
     return hashed.digest()
 
 
-def answer_of(outcome: Outcome, content: bytes, key: bytes, at: float) -> Answer:
-    """Return what is stored of a good outcome, without its seal."""
+def answer_of(outcome: Outcome, content: bytes, key: bytes, at: float, more: frozenset[str]) -> Answer:
+    """Return what is stored of a good outcome, without its seal; `more` are secrets besides those of the request."""
     request, response = outcome.request, outcome.response
     assert response is not None  # noqa: S101 - a good outcome has one
-    secrets = _secrets_of(request)
+    secrets = _secrets_of(request) | more
     url = one_line(redact_text(redact_url(request.url, request.secrets), secrets), _LONGEST_URL)
     head = json.dumps(head_of(response, secrets), separators=(",", ":"))
     return Answer(key, at, request.method, url, response.status, head, content)
 
 
-def echoes_secret(request: Request, content: bytes) -> bool:
-    """Tell whether a body says a secret of its request back: a file that may be shared is no place for it."""
-    return any(len(secret) >= SHORTEST and secret.encode("utf-8", "surrogatepass") in content for secret in _secrets_of(request))
+def echoes_secret(request: Request, content: bytes, more: frozenset[str]) -> bool:
+    """Tell whether a body says a secret of its request back, or one of `more`: a file that may be shared is no place for it."""
+    secrets = _secrets_of(request) | more
+    return any(len(secret) >= SHORTEST and secret.encode("utf-8", "surrogatepass") in content for secret in secrets)
 
 
 def outcome_of(answer: Answer, request: Request, position: int, options: Options, conditions: Conditions | None) -> Outcome | None:

@@ -191,7 +191,8 @@ class Cache:
         parts.append(f"{counts['sent']:,} sent" if parts or not counts["new"] else f"{counts['sent']:,} sent, kept in {self._shelf.path}")
         lines = [f"{counts['rows']:,} {'row' if counts['rows'] == 1 else 'rows'}: {', '.join(parts)}"] if counts["rows"] else []
         if counts["secret"]:
-            lines.append(f"{counts['secret']:,} answers say a secret of their request back, and are not kept in {self._shelf.path.name}")
+            say = "answer says a secret of its" if counts["secret"] == 1 else "answers say a secret of their"
+            lines.append(f"{counts['secret']:,} {say} request back: not kept in {self._shelf.path.name}")
         return [*lines, *self._shelf.troubles()]
 
     def news(self) -> list[str]:
@@ -235,10 +236,11 @@ class Cache:
         self._counts["new" if old is None else "changed" if outcome.changed else "unchanged"] += 1
         if old is not None and not outcome.changed:
             self._since["unchanged"] = min(self._since["unchanged"], old.at)
-        if echoes_secret(outcome.request, content):
+        request = outcome.request
+        if echoes_secret(request, content, self._keys.cookie_values(request, received=False)):
             self._counts["secret"] += 1
             return
-        self._shelf.put(answer_of(outcome, content, key, self._clock()))
+        self._shelf.put(answer_of(outcome, content, key, self._clock(), self._keys.cookie_values(request, received=True)))
 
     def _why_offline(self, *, asks: bool) -> str:
         if not asks:

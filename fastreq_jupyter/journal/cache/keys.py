@@ -20,6 +20,7 @@ from fastreq_jupyter.url import parse_target
 if TYPE_CHECKING:
     from fastreq_jupyter.engine.cookies import Jar
     from fastreq_jupyter.model import Headers, Request
+    from fastreq_jupyter.url import Target
 
 __all__ = ["Keys"]
 
@@ -57,7 +58,7 @@ class Keys:
             head = self._heads[request.headers] = _head(request.headers)
         if head == _NEVER:
             return None
-        cookies = b"" if self._jar.empty else self._cookies(request).encode("latin-1", "replace")
+        cookies = b"" if self._jar.empty else self._cookies(request)
         content = request.content or b""
         url = request.url.encode("utf-8", "surrogatepass")
         method = request.method.encode()
@@ -68,22 +69,39 @@ class Keys:
         """Take note of who sends a request: what servers' cookies stand for may be theirs from now on."""
         self._jar.senders.add(self._sender(request))
 
+    def cookie_values(self, request: Request, *, received: bool) -> frozenset[str]:
+        """Return the values of the cookies that go with a request: those that the user gave and, where asked for, servers' own."""
+        target = None if self._jar.empty else _target(request)
+        if target is None:
+            return frozenset()
+        lines = (self._jar.given_for(target), (self._jar.header_for(target) or "") if received else "")
+        return frozenset(pair.partition("=")[2] for line in lines for pair in line.split("; ") if pair)
+
     def _sender(self, request: Request) -> bytes:
         guise = guise_of(request, request.url, request.content, request.header("content-type"), self._secret)
         if request.method in _SAFE or any(is_secret_header(name) and name.lower() != "cookie" for name, _ in request.headers):
-            return guise
+            return guise if self._jar.empty else guise + self._given(request)
         # Whoever logs in says in the body who it is.
         return _SOMEBODY
 
-    def _cookies(self, request: Request) -> str:
+    def _cookies(self, request: Request) -> bytes:
         jar = self._jar
-        try:
-            target = parse_target(request.url)
-        except ValueError:
-            return ""
         if not jar.received or (not jar.unseen and jar.senders <= {self._sender(request)}):
-            return jar.given_for(target)
-        return jar.header_for(target) or ""
+            return self._given(request)
+        target = _target(request)
+        return b"" if target is None else (jar.header_for(target) or "").encode("latin-1", "replace") + self._given(request)
+
+    def _given(self, request: Request) -> bytes:
+        target = _target(request)
+        given = "" if target is None else self._jar.given_for(target)
+        return blake2b(given.encode("latin-1", "replace"), digest_size=16, key=self._secret).digest() if given else b""
+
+
+def _target(request: Request) -> Target | None:
+    try:
+        return parse_target(request.url)
+    except ValueError:
+        return None
 
 
 _NEVER = b"\0"

@@ -74,6 +74,7 @@ ErrorKind = Literal[
     "unknown",
     "auth",
     "not ready",
+    "offline",
 ]
 """Every value of the ``error`` column but ``http NNN``, which is made from the status."""
 

@@ -12,21 +12,18 @@ response and ``ok == False``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from math import nan
-from struct import Struct
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastreq_jupyter.content import Headers, encode_content, field_lines, with_params
 from fastreq_jupyter.errors import CellSyntaxError
-from fastreq_jupyter.exchange import Response, Timing, phases_of
+from fastreq_jupyter.exchange import MARKS, Attempt, Response, SingleAttempt, instant_of, phases_of
 from fastreq_jupyter.options import DocumentError, read_operation
 from fastreq_jupyter.redact import redact_text, redact_url
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping, Sequence
 
     from fastreq_jupyter.files import Upload
     from fastreq_jupyter.options import Options
@@ -53,6 +50,8 @@ __all__ = [
 
 # RFC 9110, 9.2.2
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+_put = object.__setattr__
+_ASKING = frozenset({"GET", "HEAD"})
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=True)
@@ -77,6 +76,7 @@ class Request:
         operation: Of a GraphQL body, "query" or "mutation"; set by `Request.graphql`.
         identity: URL and body as they would be if nothing in them were made anew each time (``$uuid``); by them a journal
             knows the request again. None where they are `url` and `content`.
+        cache: It only asks, though its method may change something: its answer may be cached (``# @cache``).
 
     Raises:
         TypeError: `json`, `data` and `files` exclude each other (but a form with files), or a value has a wrong type.
@@ -93,6 +93,7 @@ class Request:
     save_as: str | None
     operation: str | None
     identity: tuple[str, bytes | Upload | None] | None
+    cache: bool
 
     def __init__(  # noqa: PLR0913 - the public constructor of a request, as every HTTP client has it
         self,
@@ -111,6 +112,7 @@ class Request:
         save_as: str | None = None,
         operation: str | None = None,
         identity: tuple[str, bytes | Upload | None] | None = None,
+        cache: bool = False,
     ) -> None:
         pairs = tuple(field_lines(headers))
         content: bytes | Upload | None = None
@@ -120,20 +122,19 @@ class Request:
                 # A traceback that shows local variables must not show what was to be sent.
                 del self, method, url, headers, pairs, params, json, data, files, secrets
                 raise encoded
-            content, content_type = encoded
-            pairs = _with_type(pairs, content_type)
-        put = object.__setattr__
-        put(self, "method", method.upper())
-        put(self, "url", url if params is None else with_params(url, params))
-        put(self, "headers", pairs)
-        put(self, "content", content)
-        put(self, "key", key)
-        put(self, "label", label)
-        put(self, "secrets", secrets if isinstance(secrets, frozenset) else frozenset(secrets))
-        put(self, "hide_data", hide_data)
-        put(self, "save_as", save_as)
-        put(self, "operation", operation)
-        put(self, "identity", identity)
+            content, pairs = encoded[0], _with_type(pairs, encoded[1])
+        _put(self, "method", method.upper())
+        _put(self, "url", url if params is None else with_params(url, params))
+        _put(self, "headers", pairs)
+        _put(self, "content", content)
+        _put(self, "key", key)
+        _put(self, "label", label)
+        _put(self, "secrets", secrets if isinstance(secrets, frozenset) else frozenset(secrets))
+        _put(self, "hide_data", hide_data)
+        _put(self, "save_as", save_as)
+        _put(self, "operation", operation)
+        _put(self, "identity", identity)
+        _put(self, "cache", cache)
 
     def at(self, url: str) -> Request:
         """Return the same request for another URL; many requests of a run differ in nothing else."""
@@ -149,6 +150,7 @@ class Request:
         made.save_as = self.save_as
         made.operation = self.operation
         made.identity = self.identity
+        made.cache = self.cache
         made.__class__ = Request
         request: Request = made
         return request
@@ -183,6 +185,11 @@ class Request:
     def idempotent(self) -> bool:
         """Tell whether the method is idempotent (RFC 9110, 9.2.2), a GraphQL query, or made so by an Idempotency-Key."""
         return self.method in IDEMPOTENT or self.operation == "query" or self.header("idempotency-key") is not None
+
+    @property
+    def is_query(self) -> bool:
+        """Tell whether it only asks, so that its answer may serve again: GET, HEAD, a GraphQL query, what says so (``# @cache``)."""
+        return self.cache or self.method in _ASKING or self.operation == "query"
 
     def header(self, name: str) -> str | None:
         """Return the first field value of that name, any case, or None."""
@@ -221,6 +228,7 @@ def copy_request(
         save_as=save_as or request.save_as,
         operation=request.operation,
         identity=request.identity,
+        cache=request.cache,
     )
 
 
@@ -276,116 +284,6 @@ class Look:
 
 
 @dataclass(slots=True)
-class Attempt:
-    """One try; not changed once it has ended.
-
-    Attributes:
-        number: From 1.
-        started_at: Wall clock, UTC; for people, never for durations.
-        start: When slot and rate token were had, seconds of `time.perf_counter`.
-        end: When the last byte was read or the cause of failure known, same clock.
-        queued: Seconds spent waiting for slot and rate before it.
-        hops: Timing of each redirect hop, in order.
-        redirects: Status and target of each redirect that was followed, in order.
-        status: Status code of the final hop, or None.
-        error: Value of the ``error`` column as if this attempt were the last; None when good.
-        error_detail: Its cause in one line.
-        retry_wait: Seconds from the end of this attempt to the time the next may start; 0 for the last.
-        sent: False where it is certain that the request never left.
-    """
-
-    number: int
-    started_at: datetime
-    start: float
-    end: float = nan
-    queued: float = 0.0
-    hops: tuple[Timing, ...] = ()
-    status: int | None = None
-    error: str | None = None
-    error_detail: str | None = None
-    retry_wait: float = 0.0
-    sent: bool = True
-    redirects: tuple[tuple[int, str], ...] = ()
-
-
-MARKS = {
-    "started_us": "q", "start": "d", "queued": "d", "fetch_start": "d", "domain_lookup_start": "d", "domain_lookup_end": "d",
-    "connect_start": "d", "secure_connection_start": "d", "connect_end": "d", "request_start": "d", "response_start": "d",
-    "response_end": "d", "status": "h", "reused": "b", "encrypted": "b",
-}  # fmt: skip
-"""Names and codes (`struct`) of what a `SingleAttempt` holds, in order; `started_us` is the wall clock in microseconds since 1970."""
-_PACKED = Struct("=" + "".join(MARKS.values()))
-# None, False and True as they are packed.
-_CODES = {None: -1, False: 0, True: 1}
-_MEANINGS = {code: value for value, code in _CODES.items()}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class SingleAttempt(Sequence[Attempt]):
-    """The attempts of a request that needed one, over one hop, and got a good answer: their `Attempt` is made when somebody looks.
-
-    Most requests of most runs are such, and what is told of them is a row of numbers: packed it takes a third of the memory, and
-    whoever reads many of them (`unpack`) need not make the records.
-
-    Attributes:
-        packed: What `MARKS` names, by `struct`.
-    """
-
-    __slots__ = ("packed",)
-
-    def __init__(self, started_us: int, start: float, queued: float, hop: Timing, status: int) -> None:
-        self.packed = _PACKED.pack(
-            started_us,
-            start,
-            queued,
-            hop.fetch_start,
-            hop.domain_lookup_start,
-            hop.domain_lookup_end,
-            hop.connect_start,
-            hop.secure_connection_start,
-            hop.connect_end,
-            hop.request_start,
-            hop.response_start,
-            hop.response_end,
-            status,
-            _CODES[hop.reused],
-            _CODES[hop.encrypted],
-        )
-
-    def unpack(self) -> tuple[Any, ...]:
-        """Return what `MARKS` names."""
-        return _PACKED.unpack(self.packed)
-
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, index: Any) -> Any:
-        return (self._attempt(),)[index]
-
-    def __iter__(self) -> Iterator[Attempt]:
-        yield self._attempt()
-
-    def __eq__(self, other: object) -> bool:
-        return tuple(self) == tuple(other) if isinstance(other, (SingleAttempt, tuple)) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self.packed)
-
-    def __repr__(self) -> str:
-        return repr(tuple(self))
-
-    def _attempt(self) -> Attempt:
-        started_us, start, queued, *marks, status, reused, encrypted = self.unpack()
-        hop = Timing(*(*marks, _MEANINGS[reused], _MEANINGS[encrypted]))
-        return Attempt(1, instant_of(started_us), start, hop.response_end, queued, (hop,), status)
-
-
-def instant_of(microseconds: int) -> datetime:
-    """Return the moment, UTC, so many microseconds after 1970 began."""
-    return _EPOCH + timedelta(microseconds=microseconds)
-
-
-@dataclass(slots=True)
 class Outcome:
     """What became of one request; there is exactly one per request, and it is not changed.
 
@@ -398,6 +296,9 @@ class Outcome:
         error: Kind of failure (`errors.ERROR_KINDS` or ``http NNN``), None when good.
         error_detail: The cause in one line.
         looks: Answers looked at with option `until`, the first one too; 0 without it.
+        cached: "fresh" where it is the cache's and nothing was sent, "revalidated" where the server said that nothing has
+            changed, else None.
+        changed: With a cache: the body is new, or other than the stored one. None without, and where it failed.
     """
 
     position: int
@@ -408,6 +309,8 @@ class Outcome:
     error: str | None = None
     error_detail: str | None = None
     looks: int = 0
+    cached: str | None = None
+    changed: bool | None = None
 
     @property
     def ok(self) -> bool:

@@ -23,6 +23,7 @@ __all__ = ["RENEWAL", "conclude", "cut_off", "got_answer"]
 
 _OK = 200
 _ACCEPTED = 202
+_NOT_MODIFIED = 304
 _BAD = 400
 _TOO_MANY = 429
 _UNAVAILABLE = 503
@@ -64,7 +65,7 @@ def conclude(  # noqa: C901, PLR0912 - each kind of end once, without calls that
                 job.notes = (*job.notes, note)
         if response.status > _OK:
             error, detail = _refusal(job, response) or (error, detail)
-        if conditions is not None and error is None:
+        if conditions is not None and error is None and response.status != _NOT_MODIFIED:
             error, detail, counts_as = _judge(job, response, data, conditions)
     if error is None:
         verdict = _FINAL

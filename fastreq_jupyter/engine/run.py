@@ -23,6 +23,7 @@ from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.explanation import Circumstances, explain
+from fastreq_jupyter.engine.polling import jobs_of
 from fastreq_jupyter.engine.progress import Outcomes
 from fastreq_jupyter.engine.scheduler import Scheduler
 from fastreq_jupyter.engine.summary import closing_line, figures
@@ -160,6 +161,7 @@ class Run:
             "state": self._state,
             "backend": self._transport.backend,
             **found,
+            "cache": None if self._store is None else self._store.figures(),
             **self._explanation(),
         } | {"started_at": self._started_at.isoformat(timespec="milliseconds")}
 
@@ -212,7 +214,7 @@ class Run:
 
     def retry_failed(self) -> Run:
         """Start a new run of the same plan that sends only what failed; good rows are taken over."""
-        jobs = self._scheduler.jobs
+        jobs = jobs_of(self._scheduler.polling)
         # A job that was begun is looked at again, not begun again.
         again = [o if o.ok else Look(o.request, jobs[o.position]) if o.position in jobs else o.request for o in self.rows]
         return self._again(self, replace(self.plan, requests=again, total=len(again)))

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 if TYPE_CHECKING:
+    from fastreq_jupyter.exchange import Exchange
     from fastreq_jupyter.model import Look, Outcome, Request
 
 __all__ = ["Store"]
@@ -20,6 +21,10 @@ class Store(Protocol):
         """
         ...
 
+    def dress(self, exchange: Exchange, position: int) -> Exchange:
+        """Return what is sent, with the lines that ask whether anything has changed since the last time."""
+        ...
+
     async def begin(self, request: Request, position: int) -> None:
         """Return once the mark of an unsafe request is committed; called just before its first attempt."""
         ...
@@ -28,13 +33,19 @@ class Store(Protocol):
         """Return once it is committed that a request began a job, which is looked at by this URL."""
         ...
 
-    async def finish(self, outcome: Outcome, content: bytes | None) -> None:
+    async def finish(self, outcome: Outcome, content: bytes | None) -> Outcome:
         """Keep an outcome. Returns at once for safe requests (batched), after the commit for unsafe ones; never raises.
+
+        What it returns is the outcome of the request: that which was given, or the known one that a 304 stands for.
 
         Args:
             outcome: The outcome, its `data` included.
             content: The body's bytes, None where it was saved to a file or never came.
         """
+        ...
+
+    def figures(self) -> dict[str, Any] | None:
+        """Return what a cache did, small JSON, None where there is none."""
         ...
 
     def notes(self) -> list[str]:

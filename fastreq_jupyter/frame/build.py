@@ -17,6 +17,7 @@ import pandas as pd
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.exchange import phases_of
 from fastreq_jupyter.frame.columns import (
+    CACHED,
     HTTP_VERSION,
     INSTANT,
     METHOD,
@@ -116,6 +117,8 @@ def _how_it_went(rows: list[Outcome], options: Options) -> dict[str, Any]:
     columns = {name: _MAKERS[name](known) for name in COLUMN_SETS[options.columns]}
     if options.until is not None:
         columns["looks"] = integers([row.looks for row in rows], "Int32")
+    if options.caches:
+        columns["cached"] = categories([row.cached for row in rows], CACHED)
     if options.timings:
         columns |= _timing_columns(known)
     if options.response_headers:

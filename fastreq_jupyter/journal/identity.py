@@ -20,7 +20,7 @@ from fastreq_jupyter.redact import MASK, SHORTEST, is_secret_name, redact_url, s
 if TYPE_CHECKING:
     from fastreq_jupyter.model import Request
 
-__all__ = ["Identities", "Identity"]
+__all__ = ["Identities", "Identity", "guise_of"]
 
 # Fields that are shown as *** to be safe, but as often as not say what is asked for.
 _ALSO_PLAIN = frozenset({"key", "pass"})
@@ -75,16 +75,21 @@ class Identities:
         return self._guises.setdefault(int.from_bytes(identity.base[:8]), identity.guise) == identity.guise
 
     def _guise(self, request: Request, url: str, content: bytes | Upload | None, kind: str | None) -> bytes:
-        if not (request.headers or content or request.secrets or "?" in url or "@" in url or "#" in url):
-            return b""
-        searched = content if content and len(content) <= _LARGEST_SEARCHED else None
-        values = secret_values(url, request.headers, searched, kind) | request.secrets
-        if not values:
-            return b""
-        hashed = blake2b(digest_size=16, key=self._key)
-        for value in sorted(values):
-            _add(hashed, value.encode("utf-8", "surrogatepass"))
-        return hashed.digest()
+        return guise_of(request, url, content, kind, self._key)
+
+
+def guise_of(request: Request, url: str, content: bytes | Upload | None, kind: str | None, key: bytes) -> bytes:
+    """Return the keyed hash of a request's credentials, empty where it has none."""
+    if not (request.headers or content or request.secrets or "?" in url or "@" in url or "#" in url):
+        return b""
+    searched = content if content and len(content) <= _LARGEST_SEARCHED else None
+    values = secret_values(url, request.headers, searched, kind) | request.secrets
+    if not values:
+        return b""
+    hashed = blake2b(digest_size=16, key=key)
+    for value in sorted(values):
+        _add(hashed, value.encode("utf-8", "surrogatepass"))
+    return hashed.digest()
 
 
 def _add(hashed: blake2b, part: bytes) -> None:

@@ -76,6 +76,9 @@ class OptionArguments(TypedDict, total=False):
     journal: str | Path | None
     fresh: bool
     max_age: float | str | None
+    cache: float | str | None
+    cache_file: str | Path
+    offline: bool
     limit: int | None
     dedup: bool
     session: Any

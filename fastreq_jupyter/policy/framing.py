@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, NamedTuple
 from fastreq_jupyter.errors import BackendError
 
 if TYPE_CHECKING:
-
     from fastreq_jupyter.content import Headers
 
 __all__ = ["Head", "is_unasked_part", "read_head"]

@@ -7,7 +7,7 @@ from base64 import b64encode
 from dataclasses import dataclass, field
 from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
-from urllib.parse import quote_plus
+from urllib.parse import quote
 
 from fastreq_jupyter.auth.token import AuthError, Token, lifetime_of, token_of
 from fastreq_jupyter.errors import OptionError
@@ -216,8 +216,8 @@ def _to_server(oauth: OAuth2, url: str, fields: Mapping[str, str | None]) -> Req
         if oauth.client_secret is not None:
             sent["client_secret"] = oauth.client_secret
     else:
-        # RFC 6749, 2.3.1: both are form-encoded first
-        pair = f"{quote_plus(oauth.client_id)}:{quote_plus(oauth.client_secret)}"
+        # RFC 6749, 2.3.1: both are form-encoded first; %20 is read as a blank by all servers, "+" is not
+        pair = f"{quote(oauth.client_id, safe='')}:{quote(oauth.client_secret, safe='')}"
         headers["Authorization"] = "Basic " + b64encode(pair.encode()).decode("ascii")
     return Request("POST", url, headers=headers, data=sent, secrets=oauth.secrets)
 

@@ -77,14 +77,7 @@ class Engine:
         """
         options = plan.options
         proxy = None if options.proxy in ("env", "none") else options.proxy
-        backend = detect(
-            options.backend,
-            http2=options.http2,
-            http3=options.http3,
-            connect_timeout=options.connect_timeout is not None,
-            proxy=proxy,
-            schemes=() if plan.auth is None else plan.auth.native_schemes,
-        )
+        backend = _backend_of(plan, proxy)
 
         def open_session(key: SessionKey) -> Backend:
             session = self.session(key)
@@ -156,6 +149,23 @@ class Engine:
         finally:
             await self.close()
             _ENGINES.pop(self.loop, None)
+
+
+def _backend_of(plan: Plan, proxy: str | None) -> str:
+    """Return the backend that can do what a plan asks for.
+
+    Raises:
+        OptionError: There is none.
+    """
+    options = plan.options
+    return detect(
+        options.backend,
+        http2=options.http2,
+        http3=options.http3,
+        connect_timeout=options.connect_timeout is not None,
+        proxy=proxy,
+        schemes=() if plan.auth is None else plan.auth.native_schemes,
+    )
 
 
 def engine_here() -> Engine:

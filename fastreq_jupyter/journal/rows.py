@@ -32,6 +32,7 @@ __all__ = ["COLUMNS", "Row", "begun_row", "is_final", "kept_row", "outcome_of", 
 
 COLUMNS = ("base", "guise", "occurrence", "done", "at", "method", "url", "status", "error", "record", "body", "seal")
 _BAD = 400
+_REFUSED = frozenset({401, 403, 407})
 # Kinds of error that the options of a rerun may do away with.
 _READ_ANEW = UNREADABLE | {"body"}
 _FACTS = frozenset({"reused", "encrypted"})
@@ -109,11 +110,14 @@ def kept_row(outcome: Outcome, content: bytes | None, identity: Identity, at: fl
 def is_final(row: Row, request: Request, options: Options) -> bool:
     """Tell whether the outcome in a row stands: it is an answer that the retry policy would not ask for again.
 
+    What was refused for want of credentials is asked for anew, whatever its method: nothing was done.
     An unsafe request that left without an answer stands too, unless the user allows resending.
     """
     repeatable = request.idempotent or options.retry_unsafe
     if row.status is not None and row.error is not None and row.error.startswith("http "):
         # Below 400 it was not there yet (202), or not whole (206).
+        if row.status in _REFUSED:
+            return False
         return (row.status >= _BAD and row.status not in RETRIED) or not repeatable
     if row.error is None or row.error in _READ_ANEW:
         return row.body is not None or not repeatable or _saved_file(json.loads(row.record).get("response"), request) is not None

@@ -13,7 +13,7 @@ from fastreq_jupyter.auth.oauth2 import SignIn, polled
 from fastreq_jupyter.auth.sources import Answer
 
 pytest.importorskip("authlib")
-from serving.oauth_server import CLIENT, SECRET, Granted, OAuthServer  # noqa: E402 - where authlib is
+from serving.oauth_server import CLIENT, SECRET, Granted, OAuthServer
 
 
 @pytest.fixture

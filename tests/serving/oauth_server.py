@@ -90,7 +90,9 @@ class DeviceEndpoint(DeviceAuthorizationEndpoint):
 
     def save_device_credential(self, client_id, scope, data):
         ends = time.time() + self.EXPIRES_IN
-        self.server.devices[data["device_code"]] = DeviceCredentialDict({**data, "client_id": client_id, "scope": scope, "expires_at": ends})
+        self.server.devices[data["device_code"]] = DeviceCredentialDict(
+            {**data, "client_id": client_id, "scope": scope, "expires_at": ends}
+        )
 
 
 class OAuthServer(AuthorizationServer):

@@ -37,10 +37,11 @@ class Room:
 TABLE = {
     "errors": Room(("errors",)),
     "url": Room(("url",), on=("errors",), foreign=("idna",)),
-    "content": Room(("content", "values"), on=("errors",)),
+    "content": Room(("content", "values", "upload"), on=("errors",)),
+    "graphql": Room(("graphql",), on=("errors",)),
     "options": Room(("options", "options.*"), on=("errors",), door="options"),
     # the type of headers, until the head of an answer is bytes
-    "redact": Room(("redact",), on=("url", "content", "options"), besides=("response",)),
+    "redact": Room(("redact",), on=("url", "content", "graphql", "options"), besides=("response",)),
     "files": Room(("files",), on=("redact",)),
     "selection": Room(("selection",), on=("errors",), foreign=("jmespath",)),
     "model": Room(("model", "response", "timing"), on=("redact",)),

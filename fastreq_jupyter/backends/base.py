@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.response import Headers
     from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.upload import Upload
     from fastreq_jupyter.url import Target
 
 __all__ = ["NAMES", "Backend", "Credential", "Exchange", "SessionKey", "Stream", "detect", "most_idle", "open_backend", "watches_sockets"]
@@ -128,7 +129,7 @@ class Exchange:
         headers: All field lines, User-Agent, Accept, Accept-Encoding included; the backend adds only Host,
             Content-Length and Connection. An explicit Host is passed on. Plain URLs of a run share one tuple, so that a
             backend can keep what it makes of it.
-        content: Body or None.
+        content: Body or None; one that stands in files is opened when it is sent.
         fresh: Use a new connection: a kept one has just been found dead.
         connect_timeout: Seconds for name, connection and TLS, None for no limit but the engine's deadline.
         auth: Credentials for this origin: for the engine a token; what a backend gets is None, or what its library makes
@@ -138,7 +139,7 @@ class Exchange:
     method: str
     target: Target
     headers: Headers
-    content: bytes | None = None
+    content: bytes | Upload | None = None
     fresh: bool = False
     connect_timeout: float | None = None
     auth: Credential | None = field(default=None, repr=False)

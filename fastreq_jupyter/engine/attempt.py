@@ -8,17 +8,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from math import nan
+from math import isnan, nan
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 from fastreq_jupyter.backends.base import SessionKey
 from fastreq_jupyter.engine.body import Body, as_file, read_body, whole_body
 from fastreq_jupyter.engine.limits import MemoryGate, Ticket
+from fastreq_jupyter.engine.progress import UnderWay
 from fastreq_jupyter.engine.tokens import authorized
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.files import AtomicFile
-from fastreq_jupyter.model import IDEMPOTENT, Response
+from fastreq_jupyter.model import IDEMPOTENT, Outcome, Response
 from fastreq_jupyter.policy.framing import is_unasked_part, read_head
 from fastreq_jupyter.policy.proxy import proxy_for
 from fastreq_jupyter.policy.redirect import REDIRECTS, next_exchange
@@ -60,6 +61,9 @@ class Job:
         marked: The journal was told before its first attempt.
         tokens: Give it its token, or None.
         renewed: It goes, or went, out once more with another token.
+        looks: Answers that were looked at (option `until`).
+        looking: What is sent is the GET of a status URL.
+        first, base: How many of the attempts are those of the first look, and how many there were before the present one.
         start, started_at: When the present attempt began: `perf_counter`, and the wall clock, UTC.
         begun: The same on the loop's clock; infinite once the attempt has no deadline any more.
         hops: Timing of each exchange, in order.
@@ -73,9 +77,9 @@ class Job:
     """
 
     __slots__ = (
-        "attempts", "begun", "delay", "delays", "exchange", "expired", "failure", "handed", "head_at", "hops", "host",
-        "marked", "notes", "position", "ready_at", "redirects", "released", "renewed", "request", "response", "start", "started_at",
-        "tokens", "unasked_part",
+        "attempts", "base", "begun", "delay", "delays", "exchange", "expired", "failure", "first", "handed", "head_at", "hops", "host",
+        "looking", "looks", "marked", "notes", "position", "ready_at", "redirects", "released", "renewed", "request", "response", "start",
+        "started_at", "tokens", "unasked_part",
     )  # fmt: skip
 
     start: float
@@ -95,9 +99,9 @@ class Job:
         self.ready_at = ready_at
         self.attempts: tuple[Attempt, ...] = ()
         self.released = False
-        self.marked = False
+        self.marked = self.looking = self.renewed = False
         self.tokens: Tokens | None = None
-        self.renewed = False
+        self.looks = self.first = self.base = 0
 
     def begin(self, now: float, wall: datetime, loop_time: float) -> None:
         """Forget the attempt before; a new one starts."""
@@ -111,6 +115,18 @@ class Job:
         self.head_at = nan
         self.delay = 0.0
         self.delays = 0
+
+    def given_up(self, kind: str, detail: str) -> Outcome:
+        """Return the outcome of a request that comes to no end of its own."""
+        return Outcome(self.position, self.request, self.attempts, error=kind, error_detail=detail, looks=self.looks)
+
+    def view(self, *, flying: bool) -> UnderWay:
+        """Return how far it is; `flying` where an attempt goes on, else it waits for its next one."""
+        if not flying:
+            return UnderWay(self.position, self.request, self.attempts, None, None, nan, self.looks)
+        # Before the final head a response is that of a redirect.
+        status = None if self.response is None or isnan(self.head_at) else self.response.status
+        return UnderWay(self.position, self.request, self.attempts, self.start, status, self.head_at, self.looks)
 
     @property
     def secrets(self) -> frozenset[str]:

@@ -77,7 +77,7 @@ class Engine:
         """
         options = plan.options
         proxy = None if options.proxy in ("env", "none") else options.proxy
-        backend = _backend_of(plan, proxy)
+        backend = _backend_for(plan, proxy)
 
         def open_session(key: SessionKey) -> Backend:
             session = self.session(key)
@@ -151,12 +151,7 @@ class Engine:
             _ENGINES.pop(self.loop, None)
 
 
-def _backend_of(plan: Plan, proxy: str | None) -> str:
-    """Return the backend that can do what a plan asks for.
-
-    Raises:
-        OptionError: There is none.
-    """
+def _backend_for(plan: Plan, proxy: str | None) -> str:
     options = plan.options
     return detect(
         options.backend,

@@ -64,6 +64,7 @@ class UnderWay(NamedTuple):
         start: When the try that goes on began; None while it waits for its next one.
         status: Of the final response to that try, None until its head was read.
         head_at: When that was, NaN before.
+        looks: Answers looked at so far (option `until`).
     """
 
     position: int
@@ -72,6 +73,7 @@ class UnderWay(NamedTuple):
     start: float | None
     status: int | None
     head_at: float
+    looks: int = 0
 
 
 @dataclass(slots=True)

@@ -66,6 +66,9 @@ class OptionArguments(TypedDict, total=False):
     parse: str
     fail_when: str | None
     retry_when: str | None
+    until: str | None
+    every: float | str | None
+    patience: float | str
     parse_func: Callable[[Any], Any] | None
     return_none_on_failure: bool
     save_to: str | Path | None

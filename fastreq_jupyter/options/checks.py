@@ -129,6 +129,12 @@ def strict_bool(value: Any) -> bool:
     raise ValueError
 
 
+def until_value(value: Any) -> str | None:
+    """Accept an expression, or the word "ready" in any case."""
+    text: str | None = text_value()(value)
+    return "ready" if text is not None and text.strip().lower() == "ready" else text
+
+
 def text_value(*, flag: bool = False) -> Check:
     """Accept a non-empty text or path, or None; with `flag` also True, and False for None."""
 

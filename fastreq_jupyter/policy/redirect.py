@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.redact import is_secret_header, one_line, redact_text, redact_url, secret_values
+from fastreq_jupyter.upload import Upload
 from fastreq_jupyter.url import Target, resolve_reference
 
 if TYPE_CHECKING:
@@ -137,9 +138,9 @@ def _stays_home(name: str, value: str, secrets: frozenset[str]) -> bool:
     return not secrets.isdisjoint(_BETWEEN_WORDS.split(value))
 
 
-def _carries_secret(content: bytes, headers: Headers, secrets: frozenset[str]) -> bool:
+def _carries_secret(content: bytes | Upload, headers: Headers, secrets: frozenset[str]) -> bool:
     kind = next((value for name, value in headers if name.lower() == "content-type"), None)
     if secret_values("", (), content, kind):
         return True
-    text = content.decode("utf-8", "replace")
+    text = (content.shown if isinstance(content, Upload) else content).decode("utf-8", "replace")
     return redact_text(text, secrets) != text or any(secret in text for secret in secrets)

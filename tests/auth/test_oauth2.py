@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 
 import pytest
 from faultserver import scripts
 
-from fastreq_jupyter import OAuth2, OptionError, fastreq, submit
+from fastreq_jupyter import OAuth2, OptionError, fastreq, fastreq_async, submit
 from fastreq_jupyter.auth.oauth2 import SignIn, polled
 from fastreq_jupyter.auth.sources import Answer
 
@@ -48,25 +49,20 @@ def test_a_refresh_token_is_used_and_replaced_by_the_one_that_comes_back(oauth):
     assert [asked["refresh_token"] for asked in grants.asked] == ["first", *(said["refresh_token"] for said in grants.said[:2])]
 
 
-def test_a_person_signs_in_and_later_tokens_need_nobody(oauth, capsys):
+async def test_a_person_signs_in_and_later_tokens_need_nobody(oauth, capsys):
     grants, door = oauth
     auth = OAuth2.device(door.url("/device"), door.url("/token"), CLIENT)
-
-    async def go():
-        run = submit([door.url("/")] * 3, auth=auth)
-        while len(grants.asked) < 2:
-            await asyncio.sleep(0.01)
-        assert "https://sign.in/device" in (run.progress.notice or "")
-        grants.decided = True
-        return await run
-
-    assert asyncio.run(go())["ok"].all()
+    run = submit([door.url("/")] * 3, auth=auth)
+    await asyncio.to_thread(grants.asked_twice.wait, 240)
+    assert "https://sign.in/device" in (run.progress.notice or "")
+    grants.decided = True
+    assert (await run)["ok"].all()
     printed = capsys.readouterr().out
     (credential,) = grants.devices.values()
     assert f"open https://sign.in/device and enter the code {credential['user_code']}" in printed
     assert credential["device_code"] not in printed
     grants.good = set()
-    assert fastreq([door.url("/")], auth=auth)["ok"].all()
+    assert (await fastreq_async([door.url("/")], auth=auth))["ok"].all()
     assert grants.asked[-1]["grant_type"] == "refresh_token"
     assert capsys.readouterr().out == ""
 
@@ -110,7 +106,7 @@ def test_200_requests_at_a_tokens_end_ask_for_one_token(api, ending, backend):
     if ending == "it is refused":
         api.good = set()
     else:
-        asyncio.run(asyncio.sleep(0.2))
+        time.sleep(0.2)
     frame = fastreq(api.urls(200), auth=auth, backend=backend, concurrency=50, max_retries=0, method="POST")
     assert frame["ok"].all()
     assert api.asked == 2

@@ -24,9 +24,6 @@ class Asked:
 
     def __call__(self):
         self.count += 1
-        return self.api.new_token() + str(self.count) if False else self.renew()
-
-    def renew(self):
         self.api.good = {f"token-{self.count}-abcdefgh"}
         return f"token-{self.count}-abcdefgh"
 
@@ -47,7 +44,7 @@ def test_a_function_may_be_asynchronous_or_return_what_is_to_be_awaited(api, ask
         await asyncio.sleep(0)
         return asked()
 
-    for function in (later, lambda: later(), lambda: SimpleNamespace(token=asked(), expires_on=4e9)):
+    for function in (later, lambda *, text=None: later(), lambda: SimpleNamespace(token=asked(), expires_on=4e9)):
         assert fastreq(api.urls(3), auth=function)["ok"].all()
     assert asked.count == 3
 
@@ -153,7 +150,7 @@ def test_what_gives_no_tokens_is_refused_before_anything_is_sent(value, words):
         fastreq("http://127.0.0.1:1/", auth=value)
 
 
-def test_a_blocking_function_leaves_the_loop_alone_and_an_interrupt_ends_at_once(api):
+async def test_a_blocking_function_leaves_the_loop_alone_and_an_interrupt_ends_at_once(api):
     entered, leave = threading.Event(), threading.Event()
 
     def blocks():
@@ -161,17 +158,12 @@ def test_a_blocking_function_leaves_the_loop_alone_and_an_interrupt_ends_at_once
         leave.wait(240)
         return "too-late-a-token"
 
-    async def go():
-        run = submit(api.urls(5), auth=blocks)
-        while not entered.is_set():
-            await asyncio.sleep(0.01)
-        assert run.progress.in_flight == 0
-        run.cancel()
-        await run.drained()
-        assert not leave.is_set()
-        return run
-
-    run = asyncio.run(go())
+    run = submit(api.urls(5), auth=blocks)
+    await asyncio.to_thread(entered.wait, 240)
+    assert run.progress.in_flight == 0
+    run.cancel()
+    await run.drained()
+    # Nobody waited for the function.
     leave.set()
     assert {row.error for row in run.rows} == {"cancelled"}
     assert not api.door.arrivals
@@ -312,8 +304,8 @@ def test_runs_on_several_loops_at_once_share_one_token_request(api):
     assert len(count) == 1
 
 
-def test_a_run_that_waits_asks_itself_when_the_one_that_had_asked_is_cancelled(api, asked):
-    first = threading.Event()
+async def test_a_run_that_waits_asks_itself_when_the_one_that_had_asked_is_cancelled(api, asked):
+    first = asyncio.Event()
 
     async def slow_at_first():
         if not first.is_set():
@@ -321,19 +313,14 @@ def test_a_run_that_waits_asks_itself_when_the_one_that_had_asked_is_cancelled(a
             await asyncio.Event().wait()
         return asked()
 
-    async def go():
-        one = submit(api.urls(2), auth=slow_at_first)
-        while not first.is_set():
-            await asyncio.sleep(0.01)
-        other = submit(api.urls(2), auth=slow_at_first)
-        await asyncio.sleep(0.05)
-        one.cancel()
-        await one.drained()
-        return one.rows, await other
-
-    rows, frame = asyncio.run(go())
-    assert {row.error for row in rows} == {"cancelled"}
-    assert frame["ok"].all()
+    one = submit(api.urls(2), auth=slow_at_first)
+    await first.wait()
+    other = submit(api.urls(2), auth=slow_at_first)
+    await asyncio.sleep(0.05)
+    one.cancel()
+    await one.drained()
+    assert {row.error for row in one.rows} == {"cancelled"}
+    assert (await other)["ok"].all()
 
 
 def test_a_token_is_waited_for_outside_the_deadline_of_a_request(api, asked):
@@ -344,17 +331,15 @@ def test_a_token_is_waited_for_outside_the_deadline_of_a_request(api, asked):
     assert fastreq(api.urls(2), auth=slow, timeout=0.2, max_retries=0)["ok"].all()
 
 
-def test_sessions_streams_and_frames_take_functions_too(api, asked):
-    async def go():
-        async with FastRequests(base_url=api.url, auth=asked) as client:
-            frame = await client.request(["/a", "/b"])
-        streamed = [outcome.status async for outcome in fastreq_stream(api.urls(2), auth=asked)]
-        return frame, streamed, await fastreq_async(api.urls(2), auth=asked, return_type="text")
+async def test_sessions_streams_and_frames_take_functions_too(api, asked):
+    async with FastRequests(base_url=api.url, auth=asked) as client:
+        assert (await client.request(["/a", "/b"]))["ok"].all()
+    assert [outcome.status async for outcome in fastreq_stream(api.urls(2), auth=asked)] == [200, 200]
+    assert await fastreq_async(api.urls(2), auth=asked, return_type="text") == ["good", "good"]
+    assert asked.count == 1
 
-    frame, streamed, texts = asyncio.run(go())
-    assert frame["ok"].all()
-    assert streamed == [200, 200]
-    assert texts == ["good", "good"]
+
+def test_frames_take_functions_too(api, asked):
     table = pd.DataFrame({"n": [1, 2]}).fastreq.get(api.url + "/{{ n }}", auth=asked)
     assert table["ok"].all()
     assert asked.count == 1

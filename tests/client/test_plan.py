@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 
 import pandas as pd
@@ -74,15 +73,12 @@ def test_limit_counts_in_the_total_of_a_list():
     assert plan_of(["http://h/1"] * 5, limit=2).total == 2
 
 
-def test_an_asynchronous_source_stays_asynchronous():
+async def test_an_asynchronous_source_stays_asynchronous():
     async def urls():
         for number in range(5):
             yield f"http://h/{number}"
 
-    async def drawn():
-        return [item.url async for item in plan_of(urls(), limit=2).requests]
-
-    assert asyncio.run(drawn()) == ["http://h/0", "http://h/1"]
+    assert [item.url async for item in plan_of(urls(), limit=2).requests] == ["http://h/0", "http://h/1"]
 
 
 @pytest.mark.parametrize("urls", [None, 7, 1.5, b"http://h/", True, {"a": "http://h/"}, pd.DataFrame({"url": ["http://h/"]}), object()])
@@ -173,15 +169,12 @@ def test_dedup_sends_equal_safe_requests_once():
     assert isinstance(second, Request)
 
 
-def test_dedup_works_on_asynchronous_sources():
+async def test_dedup_works_on_asynchronous_sources():
     async def urls():
         yield "http://h/1"
         yield "http://h/1"
 
-    async def drawn():
-        return [type(item) async for item in plan_of(urls(), dedup=True).requests]
-
-    assert asyncio.run(drawn()) == [Request, Deferred]
+    assert [type(item) async for item in plan_of(urls(), dedup=True).requests] == [Request, Deferred]
 
 
 def test_auth_goes_to_its_origin():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 import time
 from typing import Any
 from urllib.parse import parse_qsl
@@ -103,6 +104,7 @@ class OAuthServer(AuthorizationServer):
         said: What was answered to each.
         good: Access tokens that the API takes.
         life: Seconds for which a token is good.
+        asked_twice: Set with the second token request.
         decided: What the person at the device says: None for nothing yet.
     """
 
@@ -115,6 +117,7 @@ class OAuthServer(AuthorizationServer):
         self.devices: dict[str, Any] = {}
         self.life = 3600
         self.decided: bool | None = None
+        self.asked_twice = threading.Event()
         for grant in (ClientCredentials, Refresh, Device):
             self.register_grant(grant)
         self.register_endpoint(DeviceEndpoint)
@@ -148,6 +151,8 @@ class OAuthServer(AuthorizationServer):
         request = call.request
         if request.path == "/token":
             self.asked.append(dict(parse_qsl(request.body.decode())))
+            if len(self.asked) > 1:
+                self.asked_twice.set()
             status, body, headers = self.create_token_response(request)
             self.said.append(json.loads(body))
         elif request.path == "/device":

@@ -15,6 +15,7 @@ from fastreq_jupyter.backends import base, wire
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import IDEMPOTENT
 from fastreq_jupyter.redact import one_line
+from fastreq_jupyter.upload import Upload
 
 if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import Credential, Exchange
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.errors import ErrorKind
     from fastreq_jupyter.response import Headers
     from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.upload import UploadReader
 
 __all__ = ["BLANK", "FOREVER_MS", "CurlStream", "Handle", "request_lines"]
 
@@ -197,7 +199,7 @@ class Handle:
         if told.get(pycurl.HTTPHEADER) is not fields:
             self._tell(pycurl.HTTPHEADER, fields)
         if exchange.content or told.get(pycurl.CUSTOMREQUEST) != exchange.method:
-            self._set_method(exchange.method, exchange.content)
+            self._set_method(exchange.method, exchange.content, stream)
         if server.encrypted or pycurl.VERBOSE in told:
             # Only libcurl's notes tell which protocol was agreed on, and whether a stream was refused.
             self._tell(pycurl.VERBOSE, stream.scout is not None or (server.multiplexed is True and not stream.idempotent))
@@ -234,9 +236,15 @@ class Handle:
             self._told[option] = value
             self.curl.setopt(option, value)
 
-    def _set_method(self, method: str, content: bytes | None) -> None:
+    def _set_method(self, method: str, content: bytes | Upload | None, stream: CurlStream) -> None:
         curl = self.curl
-        if content or method not in wire.BODYLESS:
+        if isinstance(content, Upload):
+            stream.upload = content.open()
+            curl.setopt(pycurl.UPLOAD, 1)
+            # There is no way to rewind it: libcurl cannot send it again.
+            curl.setopt(pycurl.READFUNCTION, self._on_read)
+            curl.setopt(pycurl.INFILESIZE_LARGE, len(content))
+        elif content or method not in wire.BODYLESS:
             curl.setopt(pycurl.POST, 1)
             curl.setopt(pycurl.POSTFIELDS, content or b"")
         else:
@@ -249,6 +257,16 @@ class Handle:
         else:
             curl.setopt(pycurl.CUSTOMREQUEST, method)
         self._told[pycurl.CUSTOMREQUEST] = None if content else method
+
+    def _on_read(self, size: int) -> Any:
+        stream = self.stream
+        if stream is None or stream.upload is None:
+            return pycurl.READFUNC_ABORT
+        try:
+            return stream.upload.read(size)
+        except BackendError as error:
+            stream.failure = error
+            return pycurl.READFUNC_ABORT
 
     def _on_body(self, chunk: bytes) -> Any:
         stream = self.stream
@@ -311,6 +329,7 @@ class CurlStream(base.Stream):
         scout: Set when `agreed` is known; None where others have found out.
         port: Local port of the connection.
         paused: libcurl waits until what came was read.
+        upload: What it sends, where that stands in files.
     """
 
     asked = dead = port = size = 0
@@ -320,6 +339,7 @@ class CurlStream(base.Stream):
     scout: asyncio.Event | None = None
     waiter: asyncio.Future[None] | None = None
     failure: BackendError | None = None
+    upload: UploadReader | None = None
 
     def __init__(self, backend: CurlBackend, handle: Handle, server: Server, exchange: Exchange, timing: Timing) -> None:
         self._backend = backend
@@ -428,6 +448,8 @@ class CurlStream(base.Stream):
             self.report()
         self.failure = self.failure or error
         self.done = True
+        if self.upload is not None:
+            self.upload.close()
         if self.waiter is not None:
             self.wake()
 

@@ -44,7 +44,10 @@ def test_a_function_may_be_asynchronous_or_return_what_is_to_be_awaited(api, ask
         await asyncio.sleep(0)
         return asked()
 
-    for function in (later, lambda *, text=None: later(), lambda: SimpleNamespace(token=asked(), expires_on=4e9)):
+    def gives_a_coroutine():
+        return later()
+
+    for function in (later, gives_a_coroutine, lambda: SimpleNamespace(token=asked(), expires_on=4e9)):
         assert fastreq(api.urls(3), auth=function)["ok"].all()
     assert asked.count == 3
 
@@ -102,6 +105,10 @@ def stops():
     raise StopIteration
 
 
+def no_lines():
+    return {}
+
+
 def exits():
     raise SystemExit
 
@@ -117,7 +124,7 @@ BAD = {
     "bytes": (lambda: b"hidden-secret", "gave a bytes"),
     "a line end": (lambda: "hidden-secret\nX: y", "a control character"),
     "a whole answer": (lambda: {"access_token": "hidden-secret"}, 'give answer["access_token"]'),
-    "no header lines": (dict, "no header lines"),
+    "no header lines": (no_lines, "no header lines"),
     "a bad name": (lambda: {"a b": "hidden-secret"}, "a header name that is no token"),
     "a bad value": (lambda: {"X-A": "hidden-secret\r"}, "a control character for the header X-A"),
     "an object without a token": (lambda: SimpleNamespace(token=None), "gave a SimpleNamespace"),

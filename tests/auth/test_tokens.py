@@ -259,6 +259,24 @@ def test_a_token_follows_a_redirect_at_home_and_none_to_another_origin(api, aske
     assert asked.count == 1
 
 
+def test_a_token_stays_behind_when_a_job_is_looked_at_elsewhere_and_is_renewed_at_home(api, asked, server):
+    elsewhere = server.open(scripts.reply(200, b'{"status": "done"}', ("Content-Type", "application/json")))
+    answer = api.answer
+
+    async def begins(call):
+        if call.request.method == "POST":
+            await scripts.reply(202, b"", ("Location", elsewhere.url("/job") if "away" in call.request.target else "/api"))(call)
+            api.good = set()
+        else:
+            await answer(call)
+
+    api.door.script = begins
+    frame = fastreq([api.url + "/away", api.url + "/home"], auth=asked, method="POST", until="ready", every=0.01, concurrency=1)
+    assert frame["ok"].all(), frame.to_dict("records")
+    assert [arrival.header("authorization") for arrival in elsewhere.arrivals] == [None]
+    assert asked.count == 2
+
+
 def test_each_origin_gets_its_own_and_others_nothing(server):
     doors = [server.open(scripts.reply()) for _ in range(3)]
     auth = {doors[0].origin(): lambda: "first-origin-token", doors[1].origin(): lambda: "second-origin-token"}

@@ -271,7 +271,7 @@ def test_a_token_stays_behind_when_a_job_is_looked_at_elsewhere_and_is_renewed_a
             await answer(call)
 
     api.door.script = begins
-    frame = fastreq([api.url + "/away", api.url + "/home"], auth=asked, method="POST", until="ready", every=0.01, concurrency=1)
+    frame = fastreq([api.url + "/away", api.url + "/home"], auth=asked, method="POST", until="ready", every=0.05, concurrency=1)
     assert frame["ok"].all(), frame.to_dict("records")
     assert [arrival.header("authorization") for arrival in elsewhere.arrivals] == [None]
     assert asked.count == 2

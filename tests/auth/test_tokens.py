@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from faultserver import scripts
 
-from fastreq_jupyter import FastRequests, OptionError, Request, fastreq, fastreq_async, fastreq_stream, submit
+from fastreq_jupyter import FastRequests, OptionError, Request, fastreq, fastreq_async, fastreq_stream, last_run, submit
 
 
 class Asked:
@@ -139,6 +139,7 @@ def test_a_function_that_gives_nothing_usable_ends_the_run_in_one_line(api, case
     (detail,) = set(frame["error_detail"])
     assert words in detail
     assert "hidden" not in detail
+    assert detail in last_run().summary()["notes"]
     assert not api.door.arrivals
 
 
@@ -275,6 +276,13 @@ def test_a_token_stays_behind_when_a_job_is_looked_at_elsewhere_and_is_renewed_a
     assert frame["ok"].all(), frame.to_dict("records")
     assert [arrival.header("authorization") for arrival in elsewhere.arrivals] == [None]
     assert asked.count == 2
+
+
+def test_a_dry_run_says_that_a_token_goes_along_and_asks_for_none(api, asked):
+    frame = fastreq([*api.urls(1), Request("GET", api.url, headers={"Authorization": "Bearer my-own-token"})], auth=asked, dry_run=True)
+    assert [headers["Authorization"].partition(" (")[0] for headers in frame["headers"]] == ["***", "***"]
+    assert asked.count == 0
+    assert not api.door.arrivals
 
 
 def test_each_origin_gets_its_own_and_others_nothing(server):

@@ -112,6 +112,7 @@ class Wallet:
         self._transport = transport
         self._options = options
         self._notice = notice
+        self._closed = False
         self._tokens: dict[tuple[Keeper, Origin], Tokens] = {}
 
     def attach(self, job: Job) -> Job:
@@ -133,7 +134,8 @@ class Wallet:
         return job
 
     async def close(self) -> None:
-        """End what still asks for tokens."""
+        """End what still asks for tokens; whoever asks later gets nothing."""
+        self._closed = True
         for task in self.tasks:
             task.cancel()
         if self.tasks:
@@ -144,6 +146,12 @@ class Wallet:
         secrets = request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
         seconds = self._options.attempt_timeout
         where = "the token endpoint"
+        # Those who get tokens may send from a thread, in a task of its own.
+        task = asyncio.current_task()
+        if self._closed or task is None:
+            raise AuthError("the run has ended")
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
         try:
             exchange = replace(prepare(request, self._options.connect_timeout), fresh=True)
             where = str(exchange.target.origin)

@@ -12,7 +12,9 @@ import pandas as pd
 import pytest
 from faultserver import scripts
 
+import fastreq_jupyter.auth.sources
 from fastreq_jupyter import FastRequests, OptionError, Request, fastreq, fastreq_async, fastreq_stream, last_run, submit
+from fastreq_jupyter.auth import AuthError
 
 
 class Asked:
@@ -91,6 +93,21 @@ def test_an_object_of_google_is_refreshed_through_the_runs_own_backend(api, back
     refreshes = [arrival for arrival in api.door.arrivals if arrival.path == "/token"]
     assert len(refreshes) == 2
     assert all(a.header("x-google") == "1" and a.header("user-agent").startswith("fastreq") and a.body == b"a=b" for a in refreshes)
+
+
+async def test_nothing_is_sent_for_a_token_once_the_run_has_ended(api):
+    credentials = Google(api)
+    api.grants = scripts.hangs()
+    run = submit(api.urls(3), auth=credentials)
+    while not api.asked:
+        await asyncio.sleep(0.01)
+    run.cancel()
+    await run.drained()
+    request = fastreq_jupyter.auth.sources._transport(run._scheduler._wallet, asyncio.get_running_loop())
+    with pytest.raises(AuthError, match="has ended"):
+        await asyncio.to_thread(request, api.token_url)
+    assert api.asked == 1
+    assert {row.error for row in run.rows} == {"cancelled"}
 
 
 def raises():

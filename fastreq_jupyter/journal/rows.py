@@ -32,6 +32,7 @@ __all__ = ["COLUMNS", "Row", "begun_row", "head_of", "is_final", "job_of", "kept
 
 COLUMNS = ("base", "guise", "occurrence", "done", "at", "method", "url", "status", "error", "record", "body", "seal")
 _BAD = 400
+_REFUSED = frozenset({401, 403, 407})
 _GONE = frozenset({404, 410})
 # Kinds of error that the options of a rerun may do away with.
 _GRAPHQL = frozenset({"graphql", "graphql partial"})
@@ -154,11 +155,14 @@ def _signs(request: Request, key: bytes) -> dict[str, str]:
 def is_final(row: Row, request: Request, options: Options) -> bool:
     """Tell whether the outcome in a row stands: it is an answer that the retry policy would not ask for again.
 
+    What was refused for want of credentials is asked for anew, whatever its method: nothing was done.
     An unsafe request that left without an answer stands too, unless the user allows resending.
     """
     repeatable = request.idempotent or options.retry_unsafe
     if row.status is not None and row.error is not None and row.error.startswith("http "):
         # Below 400 it was not there yet (202), or not whole (206).
+        if row.status in _REFUSED:
+            return False
         return (row.status >= _BAD and row.status not in RETRIED) or not repeatable
     if row.error in _GRAPHQL and was_limited(json.loads(row.record)["detail"]):
         return not repeatable

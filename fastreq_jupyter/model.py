@@ -5,6 +5,7 @@
     Unsendable  a row that cannot become a request
     Response  what the server said                 Attempt     one try
     Outcome   what became of one request, always one per request
+    Link      a page's place in the chain of its request    Page    a page that is to be sent again
 
 None is changed once it is made; all are slotted and made of the standard library alone. Inside, time is seconds; a 404 is an Outcome with a
 response and ``ok == False``.
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.options import Options
 
-__all__ = ["Attempt", "Deferred", "Headers", "Item", "Join", "Outcome", "Plan", "Request", "Response", "Unsendable", "copy_request"]
+__all__ = ["Attempt", "Deferred", "Headers", "Item", "Join", "Link", "Outcome", "Page", "Plan", "Request", "Response", "Unsendable", "copy_request"]
 
 # RFC 9110, 9.2.2
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -220,18 +221,44 @@ class Attempt:
     redirects: tuple[tuple[int, str], ...] = ()
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A page's place in the chain of its request (option `pages`).
+
+    Attributes:
+        parent: Position of page 1 of the same request.
+        place: The request's place in what the user gave, from 0.
+        page: Number of the page, from 1.
+        template: The request as it was given, with ``{{next}}`` in it or without.
+    """
+
+    parent: int
+    place: int
+    page: int
+    template: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Stand for a page that failed and is to be sent again."""
+
+    shown: Request
+    link: Link
+
+
 @dataclass(slots=True)
 class Outcome:
     """What became of one request; there is exactly one per request, and it is not changed.
 
     Attributes:
-        position: Place in the plan, from 0.
+        position: Place in the plan, from 0; pages behind the first of their request have numbers of their own.
         request: The real request, unredacted, behind a safe repr.
         attempts: Tries in order; empty where nothing was sent.
         response: What the server said last, or None.
         data: The body as the frame shows it: parsed JSON, text, bytes, a path, or the value of `parse_func`.
         error: Kind of failure (`errors.ERROR_KINDS` or ``http NNN``), None when good.
         error_detail: The cause in one line.
+        link: Which page of which request it is, where pages are followed, else None.
     """
 
     position: int
@@ -241,6 +268,17 @@ class Outcome:
     data: Any = None
     error: str | None = None
     error_detail: str | None = None
+    link: Link | None = None
+
+    @property
+    def page(self) -> int | None:
+        """Return the number of the page, from 1, where pages are followed."""
+        return None if self.link is None else self.link.page
+
+    @property
+    def place(self) -> int:
+        """Return the place of its request in what the user gave, from 0."""
+        return self.position if self.link is None else self.link.place
 
     @property
     def ok(self) -> bool:
@@ -272,7 +310,7 @@ class Outcome:
         return f"<Outcome {self.position} {said} {self.request!r}>"
 
 
-Item = Request | Deferred | Unsendable | Outcome
+Item = Request | Deferred | Unsendable | Outcome | Page
 """What a source of requests may give."""
 
 

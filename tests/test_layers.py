@@ -45,7 +45,7 @@ TABLE = {
     "selection": Room(("selection",), on=("errors",), foreign=("jmespath",)),
     "model": Room(("model", "response", "timing"), on=("redact",)),
     # the type of an exchange, until it is part of model
-    "policy": Room(("policy", "policy.*"), on=("model",), besides=("backends.base",)),
+    "policy": Room(("policy", "policy.*"), on=("model", "selection"), besides=("backends.base",)),
     "backends": Room(("backends", "backends.*"), on=("policy",), door="backends.base"),
     "engine": Room(
         ("engine", "engine.*"),

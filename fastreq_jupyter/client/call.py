@@ -18,6 +18,7 @@ from fastreq_jupyter.engine.engine import engine_here
 from fastreq_jupyter.engine.reading import load_readers
 from fastreq_jupyter.errors import OptionError, UsageError
 from fastreq_jupyter.options import TABLE, Door, Options
+from fastreq_jupyter.policy.pages import read_how, read_total
 from fastreq_jupyter.redact import one_line
 from fastreq_jupyter.selection import check_expression
 
@@ -234,6 +235,9 @@ def check_options(options: Options) -> None:
         expression = getattr(options, name)
         if isinstance(expression, str):
             check_expression(expression, option=name)
+    if options.pages is not None:
+        read_how(options.pages)
+        read_total(options.total)
 
 
 def refuse(given: Collection[str], names: Any, why: str) -> None:

@@ -23,6 +23,7 @@ from fastreq_jupyter.engine.deadlines import Deadlines, absorb
 from fastreq_jupyter.engine.decide import conclude, cut_off, got_answer
 from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.limits import HostQueue, MemoryGate, RateLimiter
+from fastreq_jupyter.engine.paging import PagedOutcomes, Paging
 from fastreq_jupyter.engine.prepare import UnsendableError, prepare
 from fastreq_jupyter.engine.progress import UnderWay
 from fastreq_jupyter.engine.source import Source
@@ -70,6 +71,7 @@ class Scheduler:
         auto: Sets the limits where `concurrency` is "auto", else None.
         stop: Kind and detail of the error that all unfinished rows get, once everything was halted.
         crash: A defect that ended the run.
+        paging: Follows the pages of requests, or None.
     """
 
     def __init__(
@@ -83,7 +85,11 @@ class Scheduler:
         self.auto: AutoLimits | None = None
         self.stop: tuple[str, str] | None = None
         self.crash: Exception | None = None
-        self._total = plan.total
+        self.paging = Paging(plan, self.source, outcomes) if isinstance(outcomes, PagedOutcomes) else None
+        # Pages need workers that the number of requests does not tell of.
+        self._total = plan.total if self.paging is None else None
+        # Pages that are to be sent next.
+        self._due: deque[tuple[int, Request | Outcome]] = deque() if self.paging is None else self.paging.due
         self._outcomes = outcomes
         self._tally = outcomes.tally
         self._transport = transport
@@ -173,6 +179,9 @@ class Scheduler:
             self.finish(Outcome(job.position, job.request, job.attempts, error=kind, error_detail=detail))
         for position, request in self._chain.clear():
             self.finish(Outcome(position, request, error=kind, error_detail=detail))
+        while self._due:
+            position, item = self._due.popleft()
+            self.finish(item if isinstance(item, Outcome) else Outcome(position, item, error=kind, error_detail=detail))
 
     # Workers and what they take
 
@@ -208,9 +217,12 @@ class Scheduler:
             if job is not None:
                 return job
             source = self.source
-            if source.exhausted and not (self._active or self._ready or self._tally.waiting):
+            if source.exhausted and not (self._active or self._ready or self._due or self._tally.waiting):
                 return None
-            if self._paused or not self._may_draw():
+            if self._due and self._flowing:
+                # So many pages were finished without being sent that others must have their turn.
+                await asyncio.sleep(0)
+            elif self._paused or not self._may_draw():
                 await self._sleep()
             elif source.ready:
                 # So many items were finished without being sent that others must have their turn.
@@ -228,6 +240,8 @@ class Scheduler:
             items += 1
             if self._ready:
                 job: Job | None = self._ready.popleft()
+            elif self._due:
+                job = self._accept(*self._due.popleft())
             elif self.source.ready and self._tally.waiting < self._most_waiting:
                 drawn = self.source.pull()
                 job = None if drawn is None else self._accept(*drawn)
@@ -241,7 +255,7 @@ class Scheduler:
             elif not host.admit(job):
                 continue
             self._active += 1
-            if self._idle and (self._ready or self._may_draw()):
+            if self._idle and (self._ready or self._due or self._may_draw()):
                 # There is more to do than this worker took.
                 self._wake()
             return job
@@ -261,6 +275,8 @@ class Scheduler:
 
     def _accept(self, position: int, item: Item) -> Job | None:
         """Turn an item into a job, or finish it at once."""
+        if self.paging is not None:
+            item = self.paging.meet(position, item)
         if type(item) is Request:
             self._outcomes.expect(position, item)
             outcome = self._known(position, item) if self._store is not None or self.options.skip_existing else None
@@ -282,7 +298,12 @@ class Scheduler:
         """Return the outcome of a request that need not be sent, or None."""
         if self.options.skip_existing and request.save_as is not None and Path(request.save_as).exists():
             return Outcome(position, request, data=request.save_as)
-        return None if self._store is None else self._store.find(request, position)
+        if self._store is None:
+            return None
+        if self.paging is not None and self.paging.is_fresh(position):
+            self._store.renew(request, position)
+            return None
+        return self._store.find(request, position)
 
     def _job(self, position: int, request: Request) -> Job | None:
         try:
@@ -362,6 +383,13 @@ class Scheduler:
 
     def finish(self, outcome: Outcome) -> None:
         """Keep an outcome, count it, tell who waits for it."""
+        if self.paging is not None:
+            seen = self.paging.see(outcome)
+            if self._due:
+                self._wake()
+            if seen is None:
+                return
+            outcome = seen
         self._outcomes.keep(outcome)
         if self._handoffs is not None:
             self._handoffs.keep(outcome)

@@ -17,6 +17,10 @@ class Store(Protocol):
         """Return the known outcome, or None when the request is to be sent. Called once per request, in order of the plan."""
         ...
 
+    def renew(self, request: Request, position: int) -> None:
+        """Take note that a request is sent whatever is known of it: its outcome takes the place of the known one."""
+        ...
+
     async def begin(self, request: Request, position: int) -> None:
         """Return once the mark of an unsafe request is committed; called just before its first attempt."""
         ...

@@ -68,15 +68,15 @@ def to_frame(  # noqa: PLR0913 - what a run knows about its frame
     rows = list(outcomes)
     went = _how_it_went(rows, options)
     frame = pd.DataFrame({"data": objects(_data(rows)), **went}, copy=False)
-    positions = _positions(rows)
-    frame.index = _index(positions, keys)
+    positions = _positions(rows) if options.pages is None else [row.place for row in rows]
+    frame.index = _index(positions if options.pages is None or keys is not None else range(len(rows)), keys)
     notes: list[str] = []
     problem: str | None = None
     if options.select is not None or options.expand is not None:
         frame, taken = _reshape(frame, rows, options, notes)
         if options.explode and any(row.ok for row in rows):
             frame, taken, problem = _exploded(frame, taken, options.explode, notes)
-        positions = [rows[row].position for row in taken]
+        positions = [rows[row].place for row in taken]
     if join is not None:
         frame = join.attach(frame, positions, own_columns(options))
     frame.attrs["fastreq"] = attrs_of(summary, run_id, notes)
@@ -113,7 +113,8 @@ def header_mapping(headers: Headers, secrets: frozenset[str] = frozenset()) -> d
 def _how_it_went(rows: list[Outcome], options: Options) -> dict[str, Any]:
     """Return the columns that option `columns` shows, made one by one: what is not shown costs nothing."""
     known = _Rows(rows)
-    columns = {name: _MAKERS[name](known) for name in COLUMN_SETS[options.columns]}
+    columns = {"page": integers([row.page for row in rows], "Int32")} if options.pages is not None else {}
+    columns |= {name: _MAKERS[name](known) for name in COLUMN_SETS[options.columns]}
     if options.timings:
         columns |= _timing_columns(rows)
     if options.response_headers:

@@ -72,6 +72,9 @@ class OptionArguments(TypedDict, total=False):
     journal: str | Path | None
     fresh: bool
     max_age: float | str | None
+    pages: bool | str | None
+    max_pages: int
+    total: str | None
     limit: int | None
     dedup: bool
     session: Any

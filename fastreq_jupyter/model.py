@@ -28,7 +28,21 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.options import Options
 
-__all__ = ["Attempt", "Deferred", "Headers", "Item", "Join", "Link", "Outcome", "Page", "Plan", "Request", "Response", "Unsendable", "copy_request"]
+__all__ = [
+    "Attempt",
+    "Deferred",
+    "Headers",
+    "Item",
+    "Join",
+    "Link",
+    "Outcome",
+    "Page",
+    "Plan",
+    "Request",
+    "Response",
+    "Unsendable",
+    "copy_request",
+]
 
 # RFC 9110, 9.2.2
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})

@@ -173,7 +173,11 @@ class _Reader:
             return None
         following = self.words[0]
         free = self._positional is not None or not self._may_be_positional(following)
-        fits = (option in ("expand", "pages") and free) or (option == "pages" and following.lower() in _PAGES) or (option == "check" and _SHARE.fullmatch(following) is not None)
+        fits = (
+            (option in ("expand", "pages") and free)
+            or (option == "pages" and following.lower() in _PAGES)
+            or (option == "check" and _SHARE.fullmatch(following) is not None)
+        )
         return self.words.pop(0) if fits else None
 
     def _may_be_positional(self, word: str) -> bool:

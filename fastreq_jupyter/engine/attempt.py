@@ -8,13 +8,14 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from math import nan
+from math import isnan, nan
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 from fastreq_jupyter.backends.base import SessionKey
 from fastreq_jupyter.engine.body import Body, as_file, read_body, whole_body
 from fastreq_jupyter.engine.limits import Ticket
+from fastreq_jupyter.engine.progress import UnderWay
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.model import IDEMPOTENT, Response
@@ -63,12 +64,13 @@ class Job:
         failure: Why there is no usable answer.
         handed: The body was given to the user while it arrived: there is no second try.
         head_at: When the head of the final response was read, `perf_counter`; NaN before.
+        left: How many requests the server says are left before a limit, or None.
         unasked_part: The answer is a part of a body, though no Range was asked for.
         notes: What a person should know of the answer's body, each to be read behind "3 bodies".
     """
 
     __slots__ = (
-        "attempts", "begun", "delay", "delays", "exchange", "expired", "failure", "handed", "head_at", "hops", "host",
+        "attempts", "begun", "delay", "delays", "exchange", "expired", "failure", "handed", "head_at", "hops", "host", "left",
         "marked", "notes", "position", "ready_at", "redirects", "released", "request", "response", "start", "started_at",
         "unasked_part",
     )  # fmt: skip
@@ -81,6 +83,7 @@ class Job:
     response: Response | None
     failure: BackendError | None
     notes: tuple[str, ...]
+    left: int | None
 
     def __init__(self, position: int, request: Request, exchange: Exchange, host: HostQueue, ready_at: float) -> None:
         self.position = position
@@ -98,12 +101,18 @@ class Job:
         self.started_at = wall
         self.begun = loop_time
         self.hops = self.redirects = ()
-        self.response = self.failure = None
+        self.response = self.failure = self.left = None
         self.handed = self.expired = self.unasked_part = False
         self.notes = ()
         self.head_at = nan
         self.delay = 0.0
         self.delays = 0
+
+    def under_way(self) -> UnderWay:
+        """Return how far the present attempt is."""
+        # Before the final head a response is that of a redirect.
+        status = None if self.response is None or isnan(self.head_at) else self.response.status
+        return UnderWay(self.position, self.request, self.attempts, self.start, status, self.head_at)
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -202,6 +211,7 @@ class Transport:
     def _take_head(self, stream: Stream, sent: Exchange, job: Job) -> tuple[Head, Response]:
         head = read_head(stream.status, stream.fields)
         target = sent.target
+        job.left = head.left
         if stream.status == _PARTIAL:
             job.unasked_part = is_unasked_part(stream.status, sent.headers)
         job.notes = () if head.unknown is None else (f"with the unknown Content-Encoding {head.unknown!a}, kept as they came",)

@@ -9,23 +9,28 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.reading import read_data
 from fastreq_jupyter.model import Attempt, Outcome
+from fastreq_jupyter.policy.reset import reset_after
 from fastreq_jupyter.policy.retry import RETRIED, Failure, Verdict, decide
 from fastreq_jupyter.redact import one_line, redact_text
 
 if TYPE_CHECKING:
     from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.judging import Conditions
+    from fastreq_jupyter.engine.progress import Tally
     from fastreq_jupyter.model import Response
-    from fastreq_jupyter.options import Options
+    from fastreq_jupyter.options import Options, Share
 
-__all__ = ["conclude", "cut_off", "got_answer"]
+__all__ = ["conclude", "cut_off", "got_answer", "too_many_failures"]
 
 _OK = 200
 _ACCEPTED = 202
 _BAD = 400
+_FORBIDDEN = 403
 _TOO_MANY = 429
+_LIMITED = (_FORBIDDEN, _TOO_MANY)
 _UNAVAILABLE = 503
 _UNAVAILABLE_IN_ROW = 5
+_FEWEST_FOR_SHARE = 20
 _FINAL = Verdict(retry=False)
 
 
@@ -104,6 +109,16 @@ def got_answer(job: Job) -> bool:
     return job.failure is None and job.response is not None and job.response.status not in RETRIED
 
 
+def too_many_failures(tally: Tally, bound: Share | str | None) -> bool:
+    """Tell whether more requests failed than `max_failures` allows."""
+    if bound is None or isinstance(bound, str):
+        return False
+    if bound.count is not None:
+        return tally.failed > bound.count
+    total = tally.total if tally.total is not None else max(tally.done, _FEWEST_FOR_SHARE)
+    return tally.failed > (bound.fraction or 0.0) * total
+
+
 def _record(job: Job, error: str | None, detail: str | None, retry_wait: float) -> None:
     response, failure = job.response, job.failure
     attempt = Attempt(
@@ -145,6 +160,7 @@ def _verdict(job: Job, options: Options, *, asks_again: bool) -> Verdict:
             status=status,
             error=None if failure is None else failure.kind,
             retry_after=response.header("retry-after") if status is not None and response is not None else None,
+            reset=_reset(job, status),
         ),
         max_retries=options.max_retries,
         jitter=random.random(),  # noqa: S311 - not for secrets: it only spreads retries
@@ -156,4 +172,12 @@ def _verdict(job: Job, options: Options, *, asks_again: bool) -> Verdict:
 def _concerns_host(job: Job, status: int | None) -> bool:
     host = job.host
     host.unavailable_in_row = host.unavailable_in_row + 1 if status == _UNAVAILABLE else 0
-    return status == _TOO_MANY or host.unavailable_in_row >= _UNAVAILABLE_IN_ROW
+    return status in _LIMITED or (status is not None and job.left == 0) or host.unavailable_in_row >= _UNAVAILABLE_IN_ROW
+
+
+def _reset(job: Job, status: int | None) -> tuple[float, str] | None:
+    """Return when the limit that an answer speaks of is given anew: of a 429, and of a 403 or 503 with nothing left."""
+    response = job.response
+    if response is None or not (status == _TOO_MANY or (job.left == 0 and status in (_FORBIDDEN, _UNAVAILABLE))):
+        return None
+    return reset_after(response.header, datetime.now(UTC))

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections import deque
+from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -117,7 +118,8 @@ class Paging:
         for page, request in step.pages:
             self._ask(pages, link, page, request)
         if step.broken is not None:
-            self._refuse(pages, link, outcome.request, *step.broken)
+            page, kind, detail = step.broken
+            self._ask(pages, link, page, Outcome(-1, outcome.request, error=kind, error_detail=detail))
         if step.drop:
             self._outcomes.take_out(position)
         self._recount(pages)
@@ -146,19 +148,13 @@ class Paging:
             pages.chain = Chain(template, self._how, self._total, self._options.max_pages)
         return pages.chain
 
-    def _ask(self, pages: _Pages, link: Link, page: int, request: Request) -> None:
+    def _ask(self, pages: _Pages, link: Link, page: int, item: Request | Outcome) -> None:
+        """Put a page into the queue: what is to be sent, or the error row of one that cannot be asked for."""
         if (link.place, page) in self._known:
             return
         position = self._row(pages, link, page)
-        self._outcomes.expect(position, request)
-        self.due.append((position, request))
-
-    def _refuse(self, pages: _Pages, link: Link, request: Request, page: int, kind: str, detail: str) -> None:
-        """Keep the row of a page that cannot be asked for."""
-        if (link.place, page) not in self._known:
-            position = self._row(pages, link, page)
-            self._outcomes.expect(position, request)
-            self.due.append((position, Outcome(position, request, error=kind, error_detail=detail)))
+        self._outcomes.expect(position, item.request if isinstance(item, Outcome) else item)
+        self.due.append((position, item if isinstance(item, Request) else replace(item, position=position)))
 
     def _row(self, pages: _Pages, link: Link, page: int) -> int:
         position = pages.rows.get(page)
@@ -339,10 +335,6 @@ def _answer_of(outcome: Outcome) -> Answer:
     if isinstance(data, Response):
         data = data.content
     if isinstance(data, (str, bytes)) and data and (response is None or response.path is None):
-        try:
+        with suppress(ValueError):
             data = parse_json(data.encode() if isinstance(data, str) else data, content_type)
-        except ValueError:
-            pass
     return Answer(data, response or Response(200))
-
-

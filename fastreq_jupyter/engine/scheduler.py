@@ -10,9 +10,8 @@ import asyncio
 import logging
 from collections import deque
 from dataclasses import replace
-from datetime import UTC, datetime
-from math import isnan, nan
-from pathlib import Path
+from datetime import UTC, datetime, timedelta
+from math import nan
 from time import perf_counter
 from typing import TYPE_CHECKING
 
@@ -20,13 +19,14 @@ from fastreq_jupyter.engine.attempt import Job, Transport
 from fastreq_jupyter.engine.autolimits import AutoLimits
 from fastreq_jupyter.engine.chaining import Chain
 from fastreq_jupyter.engine.deadlines import Deadlines, absorb
-from fastreq_jupyter.engine.decide import conclude, cut_off, got_answer
+from fastreq_jupyter.engine.decide import conclude, cut_off, got_answer, too_many_failures
 from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.limits import HostQueue, MemoryGate, RateLimiter
 from fastreq_jupyter.engine.paging import PagedOutcomes, Paging
 from fastreq_jupyter.engine.prepare import UnsendableError, prepare
 from fastreq_jupyter.engine.progress import UnderWay
 from fastreq_jupyter.engine.source import Source
+from fastreq_jupyter.engine.store import Store, known_outcome
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import Deferred, Outcome, Request, Unsendable
 from fastreq_jupyter.policy.adaptive import START
@@ -35,7 +35,6 @@ from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from fastreq_jupyter.engine.progress import Outcomes
-    from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
     from fastreq_jupyter.model import Item, Plan
     from fastreq_jupyter.options import Options
@@ -47,7 +46,6 @@ __all__ = ["MAX_INFLIGHT_BYTES", "Scheduler"]
 MAX_INFLIGHT_BYTES = 256 * 2**20
 _LEAST_PARKED = 1000
 _ITEMS_A_STEP = 256
-_FEWEST_FOR_SHARE = 20
 _UNAVAILABLE = 503
 
 _log = logging.getLogger("fastreq_jupyter")
@@ -163,7 +161,7 @@ class Scheduler:
     def under_way(self) -> list[UnderWay]:
         """Return what was tried and has no outcome yet; on the run's loop."""
         waiting = [UnderWay(job.position, job.request, job.attempts, None, None, nan) for job in self._parked]
-        return waiting + [_flying(job) for job in self._under_way]
+        return waiting + [job.under_way() for job in self._under_way]
 
     def settle(self) -> None:
         """Give every request that was drawn but not finished its end, and forget it."""
@@ -177,10 +175,7 @@ class Scheduler:
         self._parked.clear()
         for job in jobs:
             self.finish(Outcome(job.position, job.request, job.attempts, error=kind, error_detail=detail))
-        for position, request in self._chain.clear():
-            self.finish(Outcome(position, request, error=kind, error_detail=detail))
-        while self._due:
-            position, item = self._due.popleft()
+        for position, item in (*self._chain.clear(), *self._due):
             self.finish(item if isinstance(item, Outcome) else Outcome(position, item, error=kind, error_detail=detail))
 
     # Workers and what they take
@@ -279,7 +274,8 @@ class Scheduler:
             item = self.paging.meet(position, item)
         if type(item) is Request:
             self._outcomes.expect(position, item)
-            outcome = self._known(position, item) if self._store is not None or self.options.skip_existing else None
+            known = self._store is not None or self.options.skip_existing
+            outcome = known_outcome(item, position, self._store, self.options, self.paging) if known else None
             if outcome is None:
                 return self._job(position, item)
         elif isinstance(item, Deferred):
@@ -293,17 +289,6 @@ class Scheduler:
             outcome = item
         self.finish(outcome if outcome.position == position else replace(outcome, position=position))
         return None
-
-    def _known(self, position: int, request: Request) -> Outcome | None:
-        """Return the outcome of a request that need not be sent, or None."""
-        if self.options.skip_existing and request.save_as is not None and Path(request.save_as).exists():
-            return Outcome(position, request, data=request.save_as)
-        if self._store is None:
-            return None
-        if self.paging is not None and self.paging.is_fresh(position):
-            self._store.renew(request, position)
-            return None
-        return self._store.find(request, position)
 
     def _job(self, position: int, request: Request) -> Job | None:
         try:
@@ -333,8 +318,7 @@ class Scheduler:
         """Make one attempt: exchange by exchange, under its deadline."""
         transport = self._transport
         if self._store is not None and not job.marked and not job.request.idempotent:
-            await self._store.begin(job.request, job.position)
-            job.marked = True
+            await self._mark(job)
         job.begin(perf_counter(), datetime.now(UTC), self._loop.time())
         self._tally.attempts += 1
         self._under_way[job] = task
@@ -366,8 +350,15 @@ class Scheduler:
                 await self._store.finish(outcome, None if job.response is None else job.response.content)
             finally:
                 self._close(job, outcome)
-        if self.auto is not None or job.failure is not None or outcome is None or outcome.error is not None or not job.host.health.settled:
+        settled = job.host.health.settled and self.auto is None and job.left is None and not job.host.host.gated
+        if outcome is None or outcome.error is not None or not settled:
             self._heed(job, verdict)
+
+    async def _mark(self, job: Job) -> None:
+        """Tell the journal of an unsafe request before it is sent."""
+        assert self._store is not None  # noqa: S101 - told by the caller
+        await self._store.begin(job.request, job.position)
+        job.marked = True
 
     def _close(self, job: Job, outcome: Outcome) -> None:
         """Keep the outcome of an attempt; its body lives on in `data` alone."""
@@ -395,7 +386,7 @@ class Scheduler:
             self._handoffs.keep(outcome)
         if self._chain.deferred:
             self._chain.parent_done(outcome.position)
-        if outcome.error is not None and self.stop is None and self._too_many_failures():
+        if outcome.error is not None and self.stop is None and too_many_failures(self._tally, self.options.max_failures):
             self.halt("stopped", f"stopped after {self._tally.failed} failures (max_failures)")
 
     def _heed(self, job: Job, verdict: Verdict) -> None:
@@ -408,10 +399,11 @@ class Scheduler:
             host.unavailable_in_row = 0
         if host.health.record(status, success=got_answer(job)):
             self._notice(f"{host.origin} fails: single attempts until one succeeds")
-        if verdict.pause:
-            host.host.pause(perf_counter() + verdict.pause)
-            self._notice(f"{host.origin} asks to wait {verdict.pause:.0f} s")
-            self._loop.call_later(verdict.pause, self._notice, None)
+        pause = host.heed(job, self._slots, verdict.pause)
+        if pause:
+            asks = "asks to wait" if verdict.pause else "has given all it gives: pausing"
+            self._notice(f"{host.origin} {asks} {pause:.0f} s, until {datetime.now().astimezone() + timedelta(seconds=pause):%H:%M:%S}")
+            self._loop.call_later(pause, self._notice, None)
         refusal = host.health.refusing
         if refusal is not None and host.stopped is None and self.options.max_failures != "none":
             self._stop_host(host, f"the first 20 answers of {host.origin} were all {refusal} (max_failures=none turns this stop off)")
@@ -427,15 +419,6 @@ class Scheduler:
                 handle.cancel()
                 self._tally.waiting -= 1
             self.finish(Outcome(job.position, job.request, job.attempts, error="stopped", error_detail=why))
-
-    def _too_many_failures(self) -> bool:
-        bound = self.options.max_failures
-        if bound is None or isinstance(bound, str):
-            return False
-        if bound.count is not None:
-            return self._tally.failed > bound.count
-        total = self._tally.total if self._tally.total is not None else max(self._tally.done, _FEWEST_FOR_SHARE)
-        return self._tally.failed > (bound.fraction or 0.0) * total
 
     def _notice(self, text: str | None) -> None:
         self._tally.notice = text
@@ -512,9 +495,3 @@ class Scheduler:
             if not future.done():
                 future.set_result(None)
                 return
-
-
-def _flying(job: Job) -> UnderWay:
-    # Before the final head a response is that of a redirect.
-    status = None if job.response is None or isnan(job.head_at) else job.response.status
-    return UnderWay(job.position, job.request, job.attempts, job.start, status, job.head_at)

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-if TYPE_CHECKING:
-    from fastreq_jupyter.model import Outcome, Request
+from fastreq_jupyter.model import Outcome
 
-__all__ = ["Store"]
+if TYPE_CHECKING:
+    from fastreq_jupyter.engine.paging import Paging
+    from fastreq_jupyter.model import Request
+    from fastreq_jupyter.options import Options
+
+__all__ = ["Store", "known_outcome"]
 
 
 class Store(Protocol):
@@ -45,3 +50,15 @@ class Store(Protocol):
     async def close(self) -> None:
         """Commit all that is left and let go of the file; never raises."""
         ...
+
+
+def known_outcome(request: Request, position: int, store: Store | None, options: Options, paging: Paging | None) -> Outcome | None:
+    """Return the outcome of a request that need not be sent, or None."""
+    if options.skip_existing and request.save_as is not None and Path(request.save_as).exists():
+        return Outcome(position, request, data=request.save_as)
+    if store is None:
+        return None
+    if paging is not None and paging.is_fresh(position):
+        store.renew(request, position)
+        return None
+    return store.find(request, position)

@@ -1,7 +1,7 @@
 """Pages: what follows an answer that is not all of it. Decisions alone, without await, clock or randomness.
 
-    how      option `pages` as it was written            placing   where a cursor goes in a request
-    answer   what an answer says of items, total, next   chain     what the next pages of one request are
+how      option `pages` as it was written            placing   where a cursor goes in a request
+answer   what an answer says of items, total, next   chain     what the next pages of one request are
 """
 
 from fastreq_jupyter.policy.pages.answer import Answer, hint_of

@@ -14,8 +14,21 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.response import Response
 
-__all__ = ["CURSORS", "Answer", "Said", "hint_of", "is_url", "items_at", "items_path", "lists_mark", "link_next", "next_cursor", "next_url",
-           "page_info", "total_said"]  # fmt: skip
+__all__ = [
+    "CURSORS",
+    "Answer",
+    "Said",
+    "hint_of",
+    "is_url",
+    "items_at",
+    "items_path",
+    "link_next",
+    "lists_mark",
+    "next_cursor",
+    "next_url",
+    "page_info",
+    "total_said",
+]  # fmt: skip
 
 CURSORS = (
     "cursor", "page_token", "pageToken", "page_cursor", "pageCursor", "after", "starting_after", "start_cursor", "startCursor",
@@ -24,7 +37,22 @@ CURSORS = (
 )  # fmt: skip
 """Names of parameters that `auto` takes for cursors, as X, nextX or next_x of the answer; never id or version."""
 
-_ITEMS = ("items", "results", "data", "value", "values", "records", "rows", "entries", "hits", "objects", "nodes", "edges", "list", "elements")
+_ITEMS = (
+    "items",
+    "results",
+    "data",
+    "value",
+    "values",
+    "records",
+    "rows",
+    "entries",
+    "hits",
+    "objects",
+    "nodes",
+    "edges",
+    "list",
+    "elements",
+)
 _TOTALS = ("total", "total_count", "totalCount", "count")
 _PAGES = ("total_pages", "totalPages", "pages", "last_page")
 _MORE = frozenset({"has_more", "hasmore", "has_next", "hasnext", "has_next_page", "hasnextpage"})
@@ -93,10 +121,11 @@ def next_cursor(body: Any, name: str | None = None) -> tuple[str, str | int] | N
     if _more(body) is False:
         return None
     mappings = list(_mappings(body))
-    for spell in (lambda x: "next_" + x, lambda x: "next" + x[0].upper() + x[1:], lambda x: x):
+    for spell in range(3):
         for cursor in wanted:
+            spelled = (f"next_{cursor}", f"next{cursor[0].upper()}{cursor[1:]}", cursor)[spell]
             for mapping in mappings:
-                value = mapping.get(spell(cursor))
+                value = mapping.get(spelled)
                 if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
                     return cursor, value
     return None

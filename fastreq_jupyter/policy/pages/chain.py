@@ -294,7 +294,7 @@ class Chain:
             value = find.search(answer.body, dict(answer.response.headers) if find.reads_headers else None)
         except ValueError as error:
             return _Next("bad", f"{find.text} could not be applied: {error}")
-        if value is None or value is False or value == "":  # noqa: PLC1901 - 0 is a cursor
+        if value is None or value is False or value == "":
             return None
         if value is True or not isinstance(value, (str, int, float)):
             kind = "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else "true"

@@ -1,10 +1,10 @@
 """How pages are followed, as option `pages` says it; where the total stands, as option `total` does.
 
-    auto, link        what request and answer prove; Link rel=next alone
-    page, page=0      a count of pages from 1, or from a start; p=1: any other name needs a start
-    offset=0:100      a count of items: start and step; without a step as many as page 1 has
-    NAME=EXPR         a cursor for the query parameter NAME, found by JMESPath
-    EXPR              a URL, or a cursor for {{next}}
+auto, link        what request and answer prove; Link rel=next alone
+page, page=0      a count of pages from 1, or from a start; p=1: any other name needs a start
+offset=0:100      a count of items: start and step; without a step as many as page 1 has
+NAME=EXPR         a cursor for the query parameter NAME, found by JMESPath
+EXPR              a URL, or a cursor for {{next}}
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def read_how(text: str) -> How:
     """
     text = text.strip()
     word = text.lower()
-    if word == "auto" or word == "link":
+    if word in ("auto", "link"):
         return How("auto" if word == "auto" else "link")
     if word in ("page", "offset"):
         return How("count", word, step=1 if word == "page" else None)

@@ -29,9 +29,7 @@ _PLACE = re.compile(r"(?:\{\{|%7B%7B)" + _GAP + "next" + _GAP + r"(?:\}\}|%7D%7D
 _PLACE_IN_BYTES = re.compile(_PLACE.pattern.encode(), re.IGNORECASE)
 _STRING = r'"(?:[^"\\]|\\.)*"'
 # A member, or an item of a list, whose value is a text with {{next}} in it, and the commas around.
-_MEMBER = re.compile(
-    r"(?P<before>,\s*)?(?:" + _STRING + r'\s*:\s*)?"[^"\\{]*\{\{\s*next\s*\}\}[^"\\]*"(?P<after>\s*,)?', re.IGNORECASE
-)
+_MEMBER = re.compile(r"(?P<before>,\s*)?(?:" + _STRING + r'\s*:\s*)?"[^"\\{]*\{\{\s*next\s*\}\}[^"\\]*"(?P<after>\s*,)?', re.IGNORECASE)
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)\s*:")
 _VALUE = re.compile(r'"\{\{\s*next\s*\}\}"|\{\{\s*next\s*\}\}', re.IGNORECASE)
 
@@ -136,7 +134,9 @@ def _filled(request: Request, cursor: Cursor | None) -> Request:
         return f"{_PLACE.sub(encoded, head)}{mark if query else ''}{query}{rest}"
 
     headers = tuple(
-        (name, _PLACE.sub(lambda _: str(cursor), value)) for name, value in request.headers if cursor is not None or not _PLACE.search(value)
+        (name, _PLACE.sub(lambda _: str(cursor), value))
+        for name, value in request.headers
+        if cursor is not None or not _PLACE.search(value)
     )
     return _remade(request, url_of(request.url), headers, _content(request.content, kind, cursor), url_of, kind, cursor)
 

@@ -380,10 +380,10 @@ class Chain:
         earlier = next((at for at in (1, page - 1) if page > 1 and mark is not None and self._marks.get(at) == mark), None)
         if page == 1 or not self._counting or self._asked == page:
             self._marks = {1: self._marks.get(1, 0), page: mark or 0}
-        if earlier is None or self._follow in (_by_link, _by_next_url):
+        if earlier is None:
             return None
-        name = f"{self._parameter}=" if self._parameter else "{{next}}"
-        return f"page {page} has the items of page {earlier} again: the server ignored {name}"
+        ignored = f"{self._parameter}=" if self._parameter else "{{next}}" if self._marked else "its own next URL"
+        return f"page {page} has the items of page {earlier} again: the server ignored {ignored}"
 
     def _newer(self, said: Said) -> Said:
         return Said(*(old if new is None else new for old, new in zip(self._said, said, strict=True)))

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from fastreq_jupyter.engine.graphql import read_graphql
 from fastreq_jupyter.engine.reading import read_data
 from fastreq_jupyter.model import Attempt, Outcome
 from fastreq_jupyter.policy.reset import reset_after
@@ -14,13 +15,14 @@ from fastreq_jupyter.policy.retry import RETRIED, Failure, Verdict, decide
 from fastreq_jupyter.redact import one_line, redact_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.judging import Conditions
-    from fastreq_jupyter.engine.progress import Tally
     from fastreq_jupyter.model import Response
-    from fastreq_jupyter.options import Options, Share
+    from fastreq_jupyter.options import Options
 
-__all__ = ["conclude", "cut_off", "got_answer", "too_many_failures"]
+__all__ = ["RENEWAL", "conclude", "cut_off", "got_answer", "heed"]
 
 _OK = 200
 _ACCEPTED = 202
@@ -30,11 +32,12 @@ _TOO_MANY = 429
 _LIMITED = (_FORBIDDEN, _TOO_MANY)
 _UNAVAILABLE = 503
 _UNAVAILABLE_IN_ROW = 5
-_FEWEST_FOR_SHARE = 20
 _FINAL = Verdict(retry=False)
+RENEWAL = Verdict(retry=True)
+"""A request goes out once more with another token."""
 
 
-def conclude(  # noqa: C901 - each kind of end once, without calls that a good answer does not need
+def conclude(  # noqa: C901, PLR0912 - each kind of end once, without calls that a good answer does not need
     job: Job, options: Options, conditions: Conditions | None = None
 ) -> tuple[Outcome | None, Verdict]:
     """Conclude a finished attempt; its record is added to ``job.attempts``.
@@ -52,12 +55,14 @@ def conclude(  # noqa: C901 - each kind of end once, without calls that a good a
     data: Any = None
     error: str | None = None
     detail: str | None = None
-    asks_again = False
+    counts_as: int | None = None
     if failure is not None:
         error, detail = failure.kind, failure.detail
     elif response is not None:
         if response.content is None:
             data = response.path
+        elif job.request.operation is not None:
+            data, error, detail, counts_as = _graphql(job, response, response.content, options)
         else:
             data, error, detail, note = read_data(response.content, response.header("content-type"), options, response.status)
             if note is not None:
@@ -65,14 +70,16 @@ def conclude(  # noqa: C901 - each kind of end once, without calls that a good a
         if response.status > _OK:
             error, detail = _refusal(job, response) or (error, detail)
         if conditions is not None and error is None:
-            error, detail, asks_again = _judge(job, response, data, conditions)
+            error, detail, counts_as = _judge(job, response, data, conditions)
     if error is None:
         verdict = _FINAL
     else:
-        verdict = _verdict(job, options, asks_again=asks_again)
+        verdict = _verdict(job, options, counts_as)
         if verdict.detail:
             detail = f"{detail}; {verdict.detail}" if detail else verdict.detail
         detail = None if detail is None else one_line(detail)
+    if job.tokens is not None and job.tokens.renews(job):
+        verdict = RENEWAL
     _record(job, error, detail, verdict.wait if verdict.retry else 0.0)
     if verdict.retry:
         return None, verdict
@@ -91,12 +98,19 @@ def _refusal(job: Job, response: Response) -> tuple[str, str | None] | None:
     return ("http 206", "Partial Content, though no Range was asked for") if job.unasked_part else None
 
 
-def _judge(job: Job, response: Response, data: Any, conditions: Conditions) -> tuple[str | None, str | None, bool]:
+def _graphql(job: Job, response: Response, content: bytes, options: Options) -> tuple[Any, str | None, str | None, int | None]:
+    request = job.request
+    reading, counts_as = read_graphql(content, response.header("content-type"), options, response.status, hidden=request.hide_data)
+    detail = None if reading.detail is None else redact_text(reading.detail, job.secrets)
+    return reading.data, reading.error, detail, counts_as
+
+
+def _judge(job: Job, response: Response, data: Any, conditions: Conditions) -> tuple[str | None, str | None, int | None]:
     hidden = job.request.hide_data
     detail, asks_again, note = conditions.judge(response, data, response.header("content-type"), hidden=hidden)
     if note is not None:
         job.notes = (*job.notes, note)
-    return (None, None, False) if detail is None else ("body", redact_text(detail, job.secrets), asks_again)
+    return (None, None, None) if detail is None else ("body", redact_text(detail, job.secrets), _UNAVAILABLE if asks_again else None)
 
 
 def cut_off(job: Job) -> None:
@@ -109,14 +123,31 @@ def got_answer(job: Job) -> bool:
     return job.failure is None and job.response is not None and job.response.status not in RETRIED
 
 
-def too_many_failures(tally: Tally, bound: Share | str | None) -> bool:
-    """Tell whether more requests failed than `max_failures` allows."""
-    if bound is None or isinstance(bound, str):
-        return False
-    if bound.count is not None:
-        return tally.failed > bound.count
-    total = tally.total if tally.total is not None else max(tally.done, _FEWEST_FOR_SHARE)
-    return tally.failed > (bound.fraction or 0.0) * total
+def heed(job: Job, verdict: Verdict, *, slots: int, notice: Callable[[str, float], None]) -> str | None:
+    """Draw from an attempt what concerns its whole host: breaker, pauses, what its limit leaves.
+
+    Args:
+        job: Its attempt has ended.
+        verdict: What was decided of it.
+        slots: Requests of the run in flight at most.
+        notice: Shows a line for some seconds, for 0 until there is another one.
+
+    Returns:
+        Why nothing more should be sent there, or None.
+    """
+    host = job.host
+    status = None if job.failure is not None or job.response is None else job.response.status
+    if status != _UNAVAILABLE:
+        host.unavailable_in_row = 0
+    if host.health.record(status, success=got_answer(job)):
+        notice(f"{host.origin} fails: single attempts until one succeeds", 0.0)
+    pause = host.heed(job, slots, verdict.pause)
+    if pause:
+        asks = "asks to wait" if verdict.pause else "gives no more for"
+        notice(f"{host.origin} {asks} {pause:.0f} s, until {datetime.now().astimezone() + timedelta(seconds=pause):%H:%M:%S}", pause)
+    refusal = host.health.refusing
+    stop = f"the first 20 answers of {host.origin} were all {refusal} (max_failures=none turns this stop off)"
+    return None if refusal is None else stop
 
 
 def _record(job: Job, error: str | None, detail: str | None, retry_wait: float) -> None:
@@ -144,18 +175,20 @@ def _safe_reason(job: Job, reason: str) -> str | None:
     return redact_text(reason, job.secrets) if reason and not reason.isalpha() else reason or None
 
 
-def _verdict(job: Job, options: Options, *, asks_again: bool) -> Verdict:
+def _verdict(job: Job, options: Options, counts_as: int | None) -> Verdict:
+    """Return what follows a failed attempt; `counts_as` is the status that its body makes of a good answer."""
     response, failure = job.response, job.failure
     status = response.status if response is not None and failure is None else None
-    pausing = _concerns_host(job, status)
-    if asks_again:
-        status = _UNAVAILABLE
+    # A 503 that only the body tells of is this request's own affair.
+    pausing = _concerns_host(job, _TOO_MANY if counts_as == _TOO_MANY else status)
+    status = counts_as or status
     if job.handed or (failure is not None and failure.lasting):
         return _FINAL
     verdict = decide(
         Failure(
-            number=len(job.attempts) + 1,
-            repeatable=options.retry_unsafe or job.request.idempotent,
+            # Going out once more with another token is no retry, and each look has its own.
+            number=len(job.attempts) - job.base + 1 - job.renewed,
+            repeatable=options.retry_unsafe or job.looking or job.request.idempotent,
             sent=failure is None or failure.sent,
             status=status,
             error=None if failure is None else failure.kind,

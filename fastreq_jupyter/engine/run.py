@@ -28,7 +28,7 @@ from fastreq_jupyter.engine.progress import Outcomes
 from fastreq_jupyter.engine.scheduler import Scheduler
 from fastreq_jupyter.engine.summary import closing_line, figures
 from fastreq_jupyter.errors import OptionError, SourceError, UsageError
-from fastreq_jupyter.model import Deferred, Outcome, Page, Unsendable
+from fastreq_jupyter.model import Look, Outcome, Page, Request
 from fastreq_jupyter.options import Options
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class Run:
     def progress(self) -> Progress:
         """Return how far it is."""
         scheduler = self._scheduler
-        return self._outcomes.tally.progress(in_flight=scheduler.in_flight, at_rate=scheduler.rate.waiting)
+        return self._outcomes.tally.progress(in_flight=len(scheduler.attempts), at_rate=scheduler.rate.waiting)
 
     @property
     def began(self) -> float:
@@ -239,7 +239,9 @@ class Run:
             # What was limited were the requests.
             options = Options.of(self.plan.options, limit=None)
             return self._again(self, replace(self.plan, requests=pages, total=len(pages), options=options))
-        again = [o if o.ok else o.request for o in self.rows]
+        jobs = self._scheduler.jobs
+        # A job that was begun is looked at again, not begun again.
+        again = [o if o.ok else Look(o.request, jobs[o.position]) if o.position in jobs else o.request for o in self.rows]
         return self._again(self, replace(self.plan, requests=again, total=len(again)))
 
     def amend(self, outcomes: Iterable[Outcome]) -> None:
@@ -412,7 +414,7 @@ def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
 def _unsent(position: int, item: Item, kind: str, detail: str) -> Outcome:
     if isinstance(item, Outcome):
         return item
-    request = item.shown if isinstance(item, (Deferred, Unsendable, Page)) else item
+    request = item if isinstance(item, Request) else item.shown
     return Outcome(position, request, error=kind, error_detail=detail)
 
 

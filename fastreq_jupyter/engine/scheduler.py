@@ -10,31 +10,35 @@ import asyncio
 import logging
 from collections import deque
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from math import nan
+from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from fastreq_jupyter.auth import AuthError
 from fastreq_jupyter.engine.attempt import Job, Transport
 from fastreq_jupyter.engine.autolimits import AutoLimits
 from fastreq_jupyter.engine.chaining import Chain
 from fastreq_jupyter.engine.deadlines import Deadlines, absorb
-from fastreq_jupyter.engine.decide import conclude, cut_off, got_answer, too_many_failures
+from fastreq_jupyter.engine.decide import RENEWAL, conclude, cut_off, heed
+from fastreq_jupyter.engine.idle import Idle
 from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.limits import HostQueue, MemoryGate, RateLimiter
 from fastreq_jupyter.engine.paging import PagedOutcomes, Paging
+from fastreq_jupyter.engine.polling import Polling, jobs_of
 from fastreq_jupyter.engine.prepare import UnsendableError, prepare
-from fastreq_jupyter.engine.progress import UnderWay
 from fastreq_jupyter.engine.source import Source
-from fastreq_jupyter.engine.store import Store, known_outcome
+from fastreq_jupyter.engine.store import Store, known_outcome, mark
+from fastreq_jupyter.engine.tokens import Wallet
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.model import Deferred, Outcome, Request, Unsendable
+from fastreq_jupyter.model import Deferred, Look, Outcome, Request, Unsendable
 from fastreq_jupyter.policy.adaptive import START
 from fastreq_jupyter.policy.health import Health
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.engine.progress import Outcomes
+    from collections.abc import Mapping
+
+    from fastreq_jupyter.engine.progress import Outcomes, UnderWay
     from fastreq_jupyter.engine.streaming import Handoffs
     from fastreq_jupyter.model import Item, Plan
     from fastreq_jupyter.options import Options
@@ -46,7 +50,6 @@ __all__ = ["MAX_INFLIGHT_BYTES", "Scheduler"]
 MAX_INFLIGHT_BYTES = 256 * 2**20
 _LEAST_PARKED = 1000
 _ITEMS_A_STEP = 256
-_UNAVAILABLE = 503
 
 _log = logging.getLogger("fastreq_jupyter")
 
@@ -69,6 +72,7 @@ class Scheduler:
         auto: Sets the limits where `concurrency` is "auto", else None.
         stop: Kind and detail of the error that all unfinished rows get, once everything was halted.
         crash: A defect that ended the run.
+        attempts: Under way, with the workers that make them.
         paging: Follows the pages of requests, or None.
     """
 
@@ -84,9 +88,8 @@ class Scheduler:
         self.stop: tuple[str, str] | None = None
         self.crash: Exception | None = None
         self.paging = Paging(plan, self.source, outcomes) if isinstance(outcomes, PagedOutcomes) else None
-        # Pages need workers that the number of requests does not tell of.
-        self._total = plan.total if self.paging is None else None
-        # Pages that are to be sent next.
+        # Of pages nobody knows the number: they need all workers.
+        self._total = outcomes.tally.total
         self._due: deque[tuple[int, Request | Outcome]] = deque() if self.paging is None else self.paging.due
         self._outcomes = outcomes
         self._tally = outcomes.tally
@@ -94,12 +97,15 @@ class Scheduler:
         self._store = store
         self._handoffs = handoffs
         self._conditions = Conditions.of(options)
+        self._wallet = None if plan.auth is None else Wallet(plan.auth, transport, options, self._notice)
+        self._polling = Polling.of(options, store)
         self._memory = MemoryGate(MAX_INFLIGHT_BYTES, options.max_body)
-        self._under_way: dict[Job, asyncio.Task[None]] = {}
+        self.attempts: dict[Job, asyncio.Task[None]] = {}
         self._ready: deque[Job] = deque()
         self._parked: dict[Job, asyncio.TimerHandle] = {}
         self._chain = Chain(self._tally, outcomes.at, self._go_on)
-        self._idle: deque[asyncio.Future[None]] = deque()
+        self._idle = Idle()
+        self._sleepers, self._wake = self._idle.futures, self._idle.wake
         self._workers: set[asyncio.Task[None]] = set()
         self._active = 0
         # So many workers are wanted.
@@ -112,7 +118,7 @@ class Scheduler:
     async def run(self) -> None:
         """Return when every item has its outcome, or everything was halted and has ended."""
         self._loop = asyncio.get_running_loop()
-        self._deadlines = Deadlines(self.options.attempt_timeout, self._under_way, self._tally.lagged)
+        self._deadlines = Deadlines(self.options.attempt_timeout, self.attempts, self._tally.lagged)
         self._share_out()
         try:
             while self._workers:
@@ -121,6 +127,8 @@ class Scheduler:
             self._deadlines.stop()
             if self.auto is not None:
                 self.auto.stop()
+            if self._wallet is not None:
+                await self._wallet.close()
 
     def close(self) -> None:
         """Let go of hosts and timers."""
@@ -154,14 +162,13 @@ class Scheduler:
                 worker.cancel()
 
     @property
-    def in_flight(self) -> int:
-        """Return how many attempts are under way."""
-        return len(self._under_way)
+    def jobs(self) -> Mapping[int, str]:
+        """Return position -> status URL of the jobs that are not known to be over."""
+        return jobs_of(self._polling)
 
     def under_way(self) -> list[UnderWay]:
         """Return what was tried and has no outcome yet; on the run's loop."""
-        waiting = [UnderWay(job.position, job.request, job.attempts, None, None, nan) for job in self._parked]
-        return waiting + [job.under_way() for job in self._under_way]
+        return [job.view(flying=False) for job in self._parked] + [job.view(flying=True) for job in self.attempts]
 
     def settle(self) -> None:
         """Give every request that was drawn but not finished its end, and forget it."""
@@ -174,7 +181,7 @@ class Scheduler:
         self._ready.clear()
         self._parked.clear()
         for job in jobs:
-            self.finish(Outcome(job.position, job.request, job.attempts, error=kind, error_detail=detail))
+            self.finish(job.given_up(kind, detail))
         for position, item in (*self._chain.clear(), *self._due):
             self.finish(item if isinstance(item, Outcome) else Outcome(position, item, error=kind, error_detail=detail))
 
@@ -186,9 +193,11 @@ class Scheduler:
         try:
             while (job := (self._next_job() if self._flowing else None) or await self._wait_for_job()) is not None:
                 try:
+                    if job.tokens is not None:
+                        await job.tokens.grant(job)
                     if not (self.rate.limited or job.host.host.gated) or await self._admitted(job):
                         await self._attempt(job, task)
-                except asyncio.CancelledError:
+                except (asyncio.CancelledError, AuthError):
                     if self._outcomes.at(job.position) is None:
                         self._ready.append(job)
                     raise
@@ -198,6 +207,8 @@ class Scheduler:
         except asyncio.CancelledError:
             # Where nobody halted us the loop is being torn down around the run: no other worker will survive it.
             self.halt("cancelled", "the event loop was closed")
+        except AuthError as error:
+            self.halt("auth", error.detail)
         except Exception as error:  # noqa: BLE001 - a defect of ours must not lose what arrived: the run raises it at its end
             self.crash = error
             self.halt("stopped", f"internal error: {type(error).__name__}")
@@ -218,7 +229,7 @@ class Scheduler:
                 # So many pages were finished without being sent that others must have their turn.
                 await asyncio.sleep(0)
             elif self._paused or not self._may_draw():
-                await self._sleep()
+                await self._idle.sleep()
             elif source.ready:
                 # So many items were finished without being sent that others must have their turn.
                 await asyncio.sleep(0)
@@ -233,7 +244,7 @@ class Scheduler:
         items = 0
         while items < _ITEMS_A_STEP:
             items += 1
-            if self._ready:
+            if self._ready and (self._polling is None or not self._polling.turns(self.source, self._most_waiting - self._tally.waiting)):
                 job: Job | None = self._ready.popleft()
             elif self._due:
                 job = self._accept(*self._due.popleft())
@@ -250,7 +261,7 @@ class Scheduler:
             elif not host.admit(job):
                 continue
             self._active += 1
-            if self._idle and (self._ready or self._due or self._may_draw()):
+            if self._sleepers and (self._ready or self._due or self._may_draw()):
                 # There is more to do than this worker took.
                 self._wake()
             return job
@@ -268,16 +279,24 @@ class Scheduler:
     def _may_draw(self) -> bool:
         return not self.source.exhausted and self._tally.waiting < self._most_waiting
 
+    def _notice(self, text: str | None, seconds: float = 0.0) -> None:
+        """Show a line; for some seconds, or until there is another one."""
+        self._tally.notice = text
+        if seconds:
+            self._loop.call_later(seconds, self._notice, None)
+
     def _accept(self, position: int, item: Item) -> Job | None:
         """Turn an item into a job, or finish it at once."""
         if self.paging is not None:
             item = self.paging.meet(position, item)
-        if type(item) is Request:
-            self._outcomes.expect(position, item)
-            known = self._store is not None or self.options.skip_existing
-            outcome = known_outcome(item, position, self._store, self.options, self.paging) if known else None
-            if outcome is None:
-                return self._job(position, item)
+        if type(item) is Request or isinstance(item, Look):
+            request = item if isinstance(item, Request) else item.shown
+            self._outcomes.expect(position, request)
+            nothing_known = self._store is None and not self.options.skip_existing
+            known = None if nothing_known else known_outcome(request, position, self._store, self.options, self.paging)
+            if not isinstance(known, Outcome):
+                return self._job(position, request, known or (item if isinstance(item, Look) else None))
+            outcome = known
         elif isinstance(item, Deferred):
             self._outcomes.expect(position, item.shown)
             self._chain.add(position, item)
@@ -290,10 +309,12 @@ class Scheduler:
         self.finish(outcome if outcome.position == position else replace(outcome, position=position))
         return None
 
-    def _job(self, position: int, request: Request) -> Job | None:
+    def _job(self, position: int, request: Request, begun: Look | None = None) -> Job | None:
         try:
             exchange = prepare(request, self.options.connect_timeout)
-        except UnsendableError as error:
+            if begun is not None and self._polling is not None:
+                exchange = self._polling.exchange_for(begun, exchange, position)
+        except (UnsendableError, BackendError) as error:
             self.finish(Outcome(position, request, error=error.kind, error_detail=str(error)))
             return None
         origin = exchange.target.origin
@@ -301,7 +322,11 @@ class Scheduler:
         if host.stopped is not None:
             self.finish(Outcome(position, request, error="stopped", error_detail=host.stopped))
             return None
-        return Job(position, request, exchange, host, perf_counter())
+        job = Job(position, request, exchange, host, perf_counter())
+        if begun is not None:
+            job.looking = job.marked = True
+            job.looks = 1
+        return job if self._wallet is None else self._wallet.attach(job)
 
     def _meet(self, origin: Origin) -> HostQueue:
         options = self.options
@@ -318,10 +343,10 @@ class Scheduler:
         """Make one attempt: exchange by exchange, under its deadline."""
         transport = self._transport
         if self._store is not None and not job.marked and not job.request.idempotent:
-            await self._mark(job)
+            await mark(self._store, job)
         job.begin(perf_counter(), datetime.now(UTC), self._loop.time())
         self._tally.attempts += 1
-        self._under_way[job] = task
+        self.attempts[job] = task
         self._deadlines.watch(job.begun)
         try:
             exchange = await transport.exchange(job.exchange, job, self._memory, self._handoffs)
@@ -338,27 +363,29 @@ class Scheduler:
             _log.exception("unexpected error in the %s backend, request %s", transport.backend, job.position)
             job.failure = BackendError("protocol", one_line(f"{type(error).__name__} in the {transport.backend} backend"))
         finally:
-            del self._under_way[job]
+            del self.attempts[job]
         outcome, verdict = conclude(job, self.options, self._conditions)
         if outcome is None:
             self._tally.retried += 1
             self._park(job, verdict.wait)
-        elif self._store is None:
+        elif self._store is None and self._polling is None:
             self._close(job, outcome)
         else:
-            try:
-                await self._store.finish(outcome, None if job.response is None else job.response.content)
-            finally:
-                self._close(job, outcome)
+            await self._keep(job, outcome)
         settled = job.host.health.settled and self.auto is None and job.left is None and not job.host.host.gated
         if outcome is None or outcome.error is not None or not settled:
             self._heed(job, verdict)
 
-    async def _mark(self, job: Job) -> None:
-        """Tell the journal of an unsafe request before it is sent."""
-        assert self._store is not None  # noqa: S101 - told by the caller
-        await self._store.begin(job.request, job.position)
-        job.marked = True
+    async def _keep(self, job: Job, outcome: Outcome) -> None:
+        """Wait on where the outcome is not the one waited for, else let the store have it, and close it."""
+        if self._polling is not None and (wait := await self._polling.wait_after(job, outcome)) is not None:
+            self._park(job, wait)
+            return
+        try:
+            if self._store is not None:
+                await self._store.finish(outcome, None if job.response is None else job.response.content)
+        finally:
+            self._close(job, outcome)
 
     def _close(self, job: Job, outcome: Outcome) -> None:
         """Keep the outcome of an attempt; its body lives on in `data` alone."""
@@ -386,27 +413,18 @@ class Scheduler:
             self._handoffs.keep(outcome)
         if self._chain.deferred:
             self._chain.parent_done(outcome.position)
-        if outcome.error is not None and self.stop is None and too_many_failures(self._tally, self.options.max_failures):
+        if outcome.error is not None and self.stop is None and self._tally.has_too_many_failures(self.options.max_failures):
             self.halt("stopped", f"stopped after {self._tally.failed} failures (max_failures)")
 
     def _heed(self, job: Job, verdict: Verdict) -> None:
-        """Draw conclusions for the whole host."""
-        host = job.host
+        """Draw conclusions for the whole host; a refused token says nothing of it."""
+        if verdict is RENEWAL:
+            return
         if self.auto is not None:
             self.auto.heed(job)
-        status = None if job.failure is not None or job.response is None else job.response.status
-        if status != _UNAVAILABLE:
-            host.unavailable_in_row = 0
-        if host.health.record(status, success=got_answer(job)):
-            self._notice(f"{host.origin} fails: single attempts until one succeeds")
-        pause = host.heed(job, self._slots, verdict.pause)
-        if pause:
-            asks = "asks to wait" if verdict.pause else "has given all it gives: pausing"
-            self._notice(f"{host.origin} {asks} {pause:.0f} s, until {datetime.now().astimezone() + timedelta(seconds=pause):%H:%M:%S}")
-            self._loop.call_later(pause, self._notice, None)
-        refusal = host.health.refusing
-        if refusal is not None and host.stopped is None and self.options.max_failures != "none":
-            self._stop_host(host, f"the first 20 answers of {host.origin} were all {refusal} (max_failures=none turns this stop off)")
+        refusal = heed(job, verdict, slots=self._slots, notice=self._notice)
+        if refusal is not None and job.host.stopped is None and self.options.max_failures != "none":
+            self._stop_host(job.host, refusal)
 
     def _stop_host(self, host: HostQueue, why: str) -> None:
         host.stopped = why
@@ -418,10 +436,7 @@ class Scheduler:
             if handle is not None:
                 handle.cancel()
                 self._tally.waiting -= 1
-            self.finish(Outcome(job.position, job.request, job.attempts, error="stopped", error_detail=why))
-
-    def _notice(self, text: str | None) -> None:
-        self._tally.notice = text
+            self.finish(job.given_up("stopped", why))
 
     # Waiting and waking
 
@@ -461,12 +476,10 @@ class Scheduler:
     def _look_again(self) -> None:
         """Find out anew whether attempts may start, and let all sleeping workers look."""
         self._flowing = not self._paused and self.stop is None and len(self._workers) <= self._slots
-        while self._idle:
-            self._wake()
+        self._idle.wake_all()
 
     def _go_on(self, position: int, item: Item) -> None:
-        job = self._accept(position, item)
-        if job is not None:
+        if (job := self._accept(position, item)) is not None:
             self._make_ready(job)
 
     def _park(self, job: Job, seconds: float) -> None:
@@ -478,20 +491,10 @@ class Scheduler:
         del self._parked[job]
         self._tally.waiting -= 1
         job.ready_at = perf_counter()
+        # A status URL may lead to another host.
+        job.host = self.hosts.get(job.exchange.target.origin) or self._meet(job.exchange.target.origin)
         self._make_ready(job)
 
     def _make_ready(self, job: Job) -> None:
         self._ready.append(job)
         self._wake()
-
-    async def _sleep(self) -> None:
-        future = self._loop.create_future()
-        self._idle.append(future)
-        await future
-
-    def _wake(self) -> None:
-        while self._idle:
-            future = self._idle.popleft()
-            if not future.done():
-                future.set_result(None)
-                return

@@ -8,18 +8,22 @@ from typing import TYPE_CHECKING, Protocol
 from fastreq_jupyter.model import Outcome
 
 if TYPE_CHECKING:
+    from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.paging import Paging
-    from fastreq_jupyter.model import Request
+    from fastreq_jupyter.model import Look, Request
     from fastreq_jupyter.options import Options
 
-__all__ = ["Store", "known_outcome"]
+__all__ = ["Store", "known_outcome", "mark"]
 
 
 class Store(Protocol):
     """Keep outcomes. All methods are called on the run's loop; none may block it."""
 
-    def find(self, request: Request, position: int) -> Outcome | None:
-        """Return the known outcome, or None when the request is to be sent. Called once per request, in order of the plan."""
+    def find(self, request: Request, position: int) -> Outcome | Look | None:
+        """Return the known outcome, or None when the request is to be sent. Called once per request, in order of the plan.
+
+        With option `until` a job that was begun earlier and is not over comes back as a `Look`.
+        """
         ...
 
     def renew(self, request: Request, position: int) -> None:
@@ -28,6 +32,10 @@ class Store(Protocol):
 
     async def begin(self, request: Request, position: int) -> None:
         """Return once the mark of an unsafe request is committed; called just before its first attempt."""
+        ...
+
+    async def look(self, request: Request, position: int, url: str) -> None:
+        """Return once it is committed that a request began a job, which is looked at by this URL."""
         ...
 
     async def finish(self, outcome: Outcome, content: bytes | None) -> None:
@@ -52,8 +60,8 @@ class Store(Protocol):
         ...
 
 
-def known_outcome(request: Request, position: int, store: Store | None, options: Options, paging: Paging | None) -> Outcome | None:
-    """Return the outcome of a request that need not be sent, or None."""
+def known_outcome(request: Request, position: int, store: Store | None, options: Options, paging: Paging | None) -> Outcome | Look | None:
+    """Return the outcome of a request that need not be sent, the job that it began earlier, or None."""
     if options.skip_existing and request.save_as is not None and Path(request.save_as).exists():
         return Outcome(position, request, data=request.save_as)
     if store is None:
@@ -62,3 +70,9 @@ def known_outcome(request: Request, position: int, store: Store | None, options:
         store.renew(request, position)
         return None
     return store.find(request, position)
+
+
+async def mark(store: Store, job: Job) -> None:
+    """Return once the mark of an unsafe request is committed that is about to be sent for the first time."""
+    await store.begin(job.request, job.position)
+    job.marked = True

@@ -115,6 +115,8 @@ def _how_it_went(rows: list[Outcome], options: Options) -> dict[str, Any]:
     known = _Rows(rows)
     columns = {"page": integers([row.page for row in rows], "Int32")} if options.pages is not None else {}
     columns |= {name: _MAKERS[name](known) for name in COLUMN_SETS[options.columns]}
+    if options.until is not None:
+        columns["looks"] = integers([row.looks for row in rows], "Int32")
     if options.timings:
         columns |= _timing_columns(rows)
     if options.response_headers:

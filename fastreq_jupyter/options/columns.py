@@ -28,5 +28,6 @@ def own_columns(options: Options) -> frozenset[str]:
         *(("headers",) if options.response_headers else ()),
         *(("item",) if options.select is not None else ()),
         *(("page",) if options.pages is not None else ()),
+        *(("looks",) if options.until is not None else ()),
     )
     return frozenset({"data", *_ALL, *asked})

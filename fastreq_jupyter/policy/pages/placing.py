@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastreq_jupyter.response import Headers
+    from fastreq_jupyter.upload import Upload
 
 __all__ = ["Cursor", "at_url", "first_page", "has_place", "parameter_of", "variable_of", "with_cursor", "with_parameter",
            "with_variable"]  # fmt: skip
@@ -38,7 +39,7 @@ def has_place(request: Request) -> bool:
     """Tell whether ``{{next}}`` stands in the request."""
     if _PLACE.search(request.url) or any(_PLACE.search(value) for _, value in request.headers):
         return True
-    return request.content is not None and _PLACE_IN_BYTES.search(request.content) is not None
+    return isinstance(request.content, bytes) and _PLACE_IN_BYTES.search(request.content) is not None
 
 
 def first_page(request: Request) -> Request:
@@ -73,7 +74,7 @@ def parameter_of(url: str, name: str) -> str | None:
 
 def variable_of(request: Request, names: tuple[str, ...]) -> str | None:
     """Return the first of these names that a GraphQL document in the body declares as a variable, or None."""
-    if not request.content or b'"query"' not in request.content:
+    if not isinstance(request.content, bytes) or b'"query"' not in request.content:
         return None
     try:
         document = json.loads(request.content).get("query")
@@ -85,7 +86,7 @@ def variable_of(request: Request, names: tuple[str, ...]) -> str | None:
 
 def with_variable(request: Request, name: str, value: Cursor) -> Request:
     """Return a GraphQL request with a variable set."""
-    body = json.loads(request.content or b"{}")
+    body = json.loads(request.content) if isinstance(request.content, bytes) else {}
     body["variables"] = {**(body.get("variables") or {}), name: value}
     return _remade(request, request.url, request.headers, json.dumps(body, ensure_ascii=False).encode(), str)
 
@@ -145,7 +146,7 @@ def _remade(  # noqa: PLR0913, PLR0917 - the parts of a request that change
     request: Request,
     url: str,
     headers: Headers,
-    content: bytes | None,
+    content: bytes | Upload | None,
     changed: Callable[[str], str],
     kind: str = "",
     cursor: Cursor | None = None,
@@ -157,7 +158,7 @@ def _remade(  # noqa: PLR0913, PLR0917 - the parts of a request that change
         identity = (changed(identity[0]), _content(identity[1], kind, cursor) if content != request.content else identity[1])
     return Request(
         request.method, url, headers=headers, data=content, key=request.key, label=request.label, secrets=request.secrets,
-        hide_data=request.hide_data, save_as=request.save_as, identity=identity,
+        hide_data=request.hide_data, save_as=request.save_as, operation=request.operation, identity=identity,
     )  # fmt: skip
 
 
@@ -179,8 +180,8 @@ def _fields(text: str, encoded: str, cursor: Cursor | None) -> str:
     return "&".join(_PLACE.sub(lambda _: encoded, field) for field in fields)
 
 
-def _content(content: bytes | None, kind: str, cursor: Cursor | None) -> bytes | None:
-    if content is None or not _PLACE_IN_BYTES.search(content):
+def _content(content: bytes | Upload | None, kind: str, cursor: Cursor | None) -> bytes | Upload | None:
+    if not isinstance(content, bytes) or not _PLACE_IN_BYTES.search(content):
         return content
     text = content.decode("utf-8", "surrogateescape")
     if "x-www-form-urlencoded" in kind:

@@ -45,6 +45,8 @@ class Paging:
         self._options = options
         self._how = read_how(str(options.pages))
         self._total = read_total(options.total)
+        # Credentials that come with each attempt, and to their own origin alone.
+        self._tokens = plan.auth is not None
         self._source = source
         self._outcomes = outcomes
         self.due: deque[tuple[int, Request | Outcome]] = deque()
@@ -112,7 +114,7 @@ class Paging:
             return None
         if step.loop is not None:
             outcome = replace(outcome, error="loop", error_detail=step.loop)
-        if link.page in chain.dropped:
+        if link.page in self._bare(chain):
             said = "sent without credentials: another origin than that of page 1"
             outcome.error_detail = said if outcome.error_detail is None else f"{outcome.error_detail}; {said}"
         for page, request in step.pages:
@@ -124,6 +126,10 @@ class Paging:
             self._outcomes.take_out(position)
         self._recount(pages)
         return None if step.drop else outcome
+
+    def _bare(self, chain: Chain) -> set[int]:
+        """Return the pages that were sent without credentials."""
+        return chain.elsewhere if self._tokens else chain.dropped
 
     def is_fresh(self, position: int) -> bool:
         """Tell whether a page must be asked for whatever a journal knows: its chain started anew."""
@@ -216,7 +222,7 @@ class Paging:
         for place, pages in self._chains.items():
             if pages.expired is not None:
                 lines.append(f"request {place}: the cursor of page {pages.expired} had expired, its pages were fetched anew")
-        dropped = sum(len(chain.dropped) for chain in self.chains)
+        dropped = sum(len(self._bare(chain)) for chain in self.chains)
         if dropped:
             lines.append(f"{dropped:,} {'page was' if dropped == 1 else 'pages were'} sent without credentials: another origin than page 1")
         return lines

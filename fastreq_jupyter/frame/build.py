@@ -140,6 +140,13 @@ class _Rows:
         """URLs as asked, secrets as ``***``."""
         return shown_urls(self.requests)
 
+    @property
+    def told(self) -> Any:
+        """Places of rows with a detail: those that are not ok, and pages of which something is to be said."""
+        if not self.rows or self.rows[0].link is None:
+            return self.bad
+        return np.flatnonzero([row.error_detail is not None for row in self.rows])
+
     @cached_property
     def status(self) -> Any:
         """Status codes, 0 where no response came."""
@@ -150,7 +157,7 @@ _MAKERS: dict[str, Callable[[_Rows], Any]] = {
     "status": lambda known: integers(known.status, "Int16", known.status == 0),
     "ok": lambda known: known.ok,
     "error": lambda known: sparse_texts(known.bad, [known.rows[at].error or "" for at in known.bad], len(known.rows)),
-    "error_detail": lambda known: sparse_texts(known.bad, [_detail(known.rows[at], known.urls[at]) for at in known.bad], len(known.rows)),
+    "error_detail": lambda known: sparse_texts(known.told, [_detail(known.rows[at], known.urls[at]) for at in known.told], len(known.rows)),
     "elapsed_ms": lambda known: floats([tries[-1].end - tries[0].start if tries else nan for tries in known.tries], 1e3),
     "attempts": lambda known: integers(list(map(len, known.tries)), "UInt8", np.zeros(len(known.rows), dtype=bool)),
     "url": lambda known: texts(known.urls, clean=True, whole=True),

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from fastreq_jupyter.errors import OptionError
 from fastreq_jupyter.model import Request, Response
+from fastreq_jupyter.options import Options
 from fastreq_jupyter.policy.pages import Answer, Chain, first_of, hint_of, read_how, read_total
 from fastreq_jupyter.policy.pages.placing import first_page, has_place, with_cursor, with_parameter
 
@@ -209,6 +210,21 @@ def test_a_list_beside_the_items_that_never_changes_is_no_loop():
     assert chain.truncated
 
 
+def test_a_chain_of_10_000_pages_remembers_little_of_each():
+    chain = chain_of("auto", most=10_000)
+    request = chain.first
+    for page in range(1, 10_001):
+        body = {"items": [{"id": page}], "next": f"?after={page}"}
+        step = chain.step(page, request, answer_to(request, body))
+        request = step.pages[0][1] if step.pages else request
+    assert chain.truncated
+    assert chain.pages == 10_000
+    remembered = [value for value in vars(chain).values() if isinstance(value, (set, dict, list))]
+    # Two numbers a page: marks of its URL and of its item.
+    assert sum(map(len, remembered)) < 2 * 10_000 + 10
+    assert all(isinstance(mark, int) for values in remembered for mark in values)
+
+
 def test_an_expired_cursor_starts_the_chain_anew_once():
     chain = chain_of("cursor=next")
     chain.step(1, chain.first, answer_to(chain.first, {"next": "a"}))
@@ -287,8 +303,6 @@ def test_comparisons_are_expressions_not_names():
 
 
 def test_page_1_of_a_count_says_so():
-    from fastreq_jupyter.options import Options
-
     assert first_of(Request("GET", URL), Options.of(pages="offset=0:50")).url == f"{URL}?offset=0"
 
 

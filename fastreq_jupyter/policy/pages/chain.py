@@ -95,6 +95,7 @@ class Chain:
         ended: Nothing more will be asked for.
         truncated: There is more than `max_pages`.
         dropped: Pages that were sent without credentials, to another origin.
+        elsewhere: Pages that were sent to another origin.
     """
 
     def __init__(self, template: Request, how: How, total: Total, max_pages: int, *, restarted: bool = False) -> None:
@@ -112,6 +113,7 @@ class Chain:
         self.pages = self.items = 0
         self.ended = self.truncated = False
         self.dropped: set[int] = set()
+        self.elsewhere: set[int] = set()
         self._said = Said()
         self._size = 0
         self._path: tuple[str, ...] | None = None
@@ -265,12 +267,12 @@ class Chain:
             return "invalid value", f"pages: {following.value}"
         if following.kind == "url":
             try:
-                made, dropped = at_url(self.first, following.value, base)
+                made, at_home, dropped = at_url(self.first, following.value, base)
             except ValueError as error:
                 return "invalid URL", f"pages: the next page cannot be asked for: {one_line(str(error), 120)}"
             mark, shown = hash(made.url), "its URL"
-            if dropped:
-                self.dropped.add(page)
+            self.elsewhere |= set() if at_home else {page}
+            self.dropped |= {page} if dropped else set()
         else:
             made = self._with(following.value, following.name)
             mark, shown = hash((type(following.value), following.value)), f"cursor {one_line(str(following.value), 60)}"

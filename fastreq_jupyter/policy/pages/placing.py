@@ -91,8 +91,8 @@ def with_variable(request: Request, name: str, value: Cursor) -> Request:
     return _remade(request, request.url, request.headers, json.dumps(body, ensure_ascii=False).encode(), str)
 
 
-def at_url(request: Request, url: str, base: str) -> tuple[Request, bool]:
-    """Return the request for the URL that an answer gave, and whether credentials stayed behind.
+def at_url(request: Request, url: str, base: str) -> tuple[Request, bool, bool]:
+    """Return the request for the URL that an answer gave, whether that is the first page's origin, and whether credentials stayed behind.
 
     Another origin, and http after https is one, gets no secret field line.
 
@@ -110,13 +110,13 @@ def at_url(request: Request, url: str, base: str) -> tuple[Request, bool]:
         message = "user or password in it"
         raise ValueError(message)
     if target.origin == home.origin:
-        return _remade(request, _with_user(request.url, target.url), request.headers, request.content, str), False
+        return _remade(request, _with_user(request.url, target.url), request.headers, request.content, str), True, False
     if request.content and carries_secret(request.content, request.headers, request.secrets):
         message = f"secrets of the body would go to another origin, {target.origin}"
         raise ValueError(message)
     headers = tuple(line for line in request.headers if not stays_home(*line, request.secrets))
     dropped = home.user is not None or len(headers) < len(request.headers)
-    return _remade(request, target.url, headers, request.content, str), dropped
+    return _remade(request, target.url, headers, request.content, str), False, dropped
 
 
 def _with_user(own: str, url: str) -> str:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from fastreq_jupyter.engine.progress import Outcomes
 from fastreq_jupyter.engine.reading import parse_json
 from fastreq_jupyter.model import Deferred, Link, Outcome, Page, Request, Response
-from fastreq_jupyter.policy.pages import Answer, Chain, hint_of, read_how, read_total
+from fastreq_jupyter.policy.pages import Answer, Chain, Step, hint_of, read_how, read_total
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,19 +34,21 @@ class Paging:
         plan: What to do; its options say how pages are followed.
         source: Numbers the rows.
         outcomes: Where they are kept.
+        handed: Bodies are given to the user while they arrive, and not kept.
 
     Attributes:
         due: Pages that are to be sent next, or cannot be: position and request, or outcome.
         links: Which page of which request a row is, by position.
     """
 
-    def __init__(self, plan: Plan, source: Source, outcomes: PagedOutcomes) -> None:
+    def __init__(self, plan: Plan, source: Source, outcomes: PagedOutcomes, *, handed: bool = False) -> None:
         options = plan.options
         self._options = options
         self._how = read_how(str(options.pages))
         self._total = read_total(options.total)
         # Credentials that come with each attempt, and to their own origin alone.
         self._tokens = plan.auth is not None
+        self._handed = handed
         self._source = source
         self._outcomes = outcomes
         self.due: deque[tuple[int, Request | Outcome]] = deque()
@@ -66,6 +68,11 @@ class Paging:
             outcomes.make_room(self._requests)
         if linked:
             self._requests = len({link.place for link in linked})
+
+    @classmethod
+    def of(cls, plan: Plan, source: Source, outcomes: Outcomes, *, handed: bool) -> Paging | None:
+        """Return what follows the pages of a run, None where none are followed."""
+        return cls(plan, source, outcomes, handed=handed) if isinstance(outcomes, PagedOutcomes) else None
 
     @property
     def chains(self) -> list[Chain]:
@@ -112,11 +119,6 @@ class Paging:
         if step.anew:
             self._start_anew(pages, link)
             return None
-        if step.loop is not None:
-            outcome = replace(outcome, error="loop", error_detail=step.loop)
-        if link.page in self._bare(chain):
-            said = "sent without credentials: another origin than that of page 1"
-            outcome.error_detail = said if outcome.error_detail is None else f"{outcome.error_detail}; {said}"
         for page, request in step.pages:
             self._ask(pages, link, page, request)
         if step.broken is not None:
@@ -125,7 +127,16 @@ class Paging:
         if step.drop:
             self._outcomes.take_out(position)
         self._recount(pages)
-        return None if step.drop else outcome
+        return None if step.drop else self._told(outcome, chain, step, link.page)
+
+    def _told(self, outcome: Outcome, chain: Chain, step: Step, page: int) -> Outcome:
+        """Return the outcome with what is to be said of this page."""
+        if step.loop is not None:
+            outcome = replace(outcome, error="loop", error_detail=step.loop)
+        if page in self._bare(chain):
+            said = "sent without credentials: another origin than that of page 1"
+            outcome = replace(outcome, error_detail=said if outcome.error_detail is None else f"{outcome.error_detail}; {said}")
+        return replace(outcome, data=None) if self._handed else outcome
 
     def _bare(self, chain: Chain) -> set[int]:
         """Return the pages that were sent without credentials."""

@@ -91,6 +91,8 @@ class Run:
         self._handoffs = handoffs
         self._outcomes = Outcomes(plan) if plan.options.pages is None else PagedOutcomes(plan)
         self._scheduler = Scheduler(plan, transport, self._outcomes, store=store, handoffs=handoffs)
+        if handoffs is not None:
+            handoffs.links = self.links
         self._torn_down = False
         self._explained: dict[str, Any] | None = None
         self._hinted: list[str] | None = None

@@ -23,7 +23,7 @@ from fastreq_jupyter.engine.decide import RENEWAL, conclude, cut_off, heed
 from fastreq_jupyter.engine.idle import Idle
 from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.limits import HostQueue, MemoryGate, RateLimiter
-from fastreq_jupyter.engine.paging import PagedOutcomes, Paging
+from fastreq_jupyter.engine.paging import Paging
 from fastreq_jupyter.engine.polling import Polling, jobs_of
 from fastreq_jupyter.engine.prepare import UnsendableError, prepare
 from fastreq_jupyter.engine.source import Source
@@ -87,7 +87,7 @@ class Scheduler:
         self.auto: AutoLimits | None = None
         self.stop: tuple[str, str] | None = None
         self.crash: Exception | None = None
-        self.paging = Paging(plan, self.source, outcomes) if isinstance(outcomes, PagedOutcomes) else None
+        self.paging = Paging.of(plan, self.source, outcomes, handed=handoffs is not None)
         # Of pages nobody knows the number: they need all workers.
         self._total = outcomes.tally.total
         self._due: deque[tuple[int, Request | Outcome]] = deque() if self.paging is None else self.paging.due

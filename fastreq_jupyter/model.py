@@ -5,6 +5,7 @@
     Unsendable  a row that cannot become a request  Look      a request that began a job earlier
     Response  what the server said                 Attempt     one try
     Outcome   what became of one request, always one per request
+    Link      a page's place in the chain of its request    Page    a page that is to be sent again
 
 None is changed once it is made; all are slotted and made of the standard library alone. Inside, time is seconds; a 404 is an Outcome with a
 response and ``ok == False``.
@@ -37,8 +38,10 @@ __all__ = [
     "Headers",
     "Item",
     "Join",
+    "Link",
     "Look",
     "Outcome",
+    "Page",
     "Plan",
     "Request",
     "Response",
@@ -283,12 +286,37 @@ class Look:
     url: str
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A page's place in the chain of its request (option `pages`).
+
+    Attributes:
+        parent: Position of page 1 of the same request.
+        place: The request's place in what the user gave, from 0.
+        page: Number of the page, from 1.
+        template: The request as it was given, with ``{{next}}`` in it or without.
+    """
+
+    parent: int
+    place: int
+    page: int
+    template: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page that failed and is to be sent again."""
+
+    shown: Request
+    link: Link
+
+
 @dataclass(slots=True)
 class Outcome:
     """What became of one request; there is exactly one per request, and it is not changed.
 
     Attributes:
-        position: Place in the plan, from 0.
+        position: Place in the plan, from 0; pages behind the first of their request have numbers of their own.
         request: The real request, unredacted, behind a safe repr.
         attempts: Tries in order; empty where nothing was sent.
         response: What the server said last, or None.
@@ -299,6 +327,7 @@ class Outcome:
         cached: "fresh" where it is the cache's and nothing was sent, "revalidated" where the server said that nothing has
             changed, else None.
         changed: With a cache: the body is new, or other than the stored one. None without, and where it failed.
+        link: Which page of which request it is, where pages are followed, else None.
     """
 
     position: int
@@ -311,6 +340,17 @@ class Outcome:
     looks: int = 0
     cached: str | None = None
     changed: bool | None = None
+    link: Link | None = None
+
+    @property
+    def page(self) -> int | None:
+        """Return the number of the page, from 1, where pages are followed."""
+        return None if self.link is None else self.link.page
+
+    @property
+    def place(self) -> int:
+        """Return the place of its request in what the user gave, from 0."""
+        return self.position if self.link is None else self.link.place
 
     @property
     def ok(self) -> bool:
@@ -343,7 +383,7 @@ class Outcome:
         return f"<Outcome {self.position} {said} {self.request!r}>"
 
 
-Item = Request | Deferred | Unsendable | Look | Outcome
+Item = Request | Deferred | Unsendable | Look | Outcome | Page
 """What a source of requests may give."""
 
 

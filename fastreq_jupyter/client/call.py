@@ -16,6 +16,7 @@ from fastreq_jupyter.client.results import conclude, parse, parse_again, present
 from fastreq_jupyter.engine import Jar, engine_here, load_readers
 from fastreq_jupyter.errors import OptionError, UsageError
 from fastreq_jupyter.options import TABLE, Door, Options, check_expression
+from fastreq_jupyter.policy import read_how, read_total
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -229,6 +230,9 @@ def check_options(options: Options) -> None:
         expression = getattr(options, name)
         if isinstance(expression, str) and (name, expression) != ("until", "ready"):
             check_expression(expression, option=name)
+    if options.pages is not None:
+        read_how(options.pages)
+        read_total(options.total)
 
 
 def refuse(given: Collection[str], names: Any, why: str) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.model import Deferred, Item, Look, Outcome, Plan, Request, Unsendable
 from fastreq_jupyter.options import Selection, show_seconds
-from fastreq_jupyter.policy import interval_of
+from fastreq_jupyter.policy import first_of, interval_of
 from fastreq_jupyter.redact import MASK, one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
 from fastreq_jupyter.url import parse_target
 
@@ -40,6 +40,8 @@ def preview_frame(plan: Plan) -> Any:
     if isinstance(plan.requests, AsyncIterable):
         raise UsageError("dry_run is not possible for an asynchronous source: give a list")
     items = list(islice(plan.requests, _SHOWN_OF_UNKNOWN if plan.total is None else None))
+    if plan.options.pages is not None:
+        items = [first_of(item, plan.options) if isinstance(item, Request) else item for item in items]
     frame = pd.DataFrame([_row(item, plan.auth) for item in items], columns=["method", "url", "headers", "body", "request", "problem"])
     frame = frame.astype(dict.fromkeys(("method", "url", "body", "request", "problem"), "string"))
     if plan.keys is not None:

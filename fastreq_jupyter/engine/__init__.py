@@ -13,7 +13,7 @@ from fastreq_jupyter.engine.reading import UNREADABLE, Reading, load_readers, re
 from fastreq_jupyter.engine.run import Run
 from fastreq_jupyter.engine.store import Store
 from fastreq_jupyter.engine.streaming import Handoffs, StreamedOutcome
-from fastreq_jupyter.engine.summary import SHARES, quantiles
+from fastreq_jupyter.engine.summary import SHARES, proof, quantiles
 
 __all__ = [
     "SHARES",
@@ -33,6 +33,7 @@ __all__ = [
     "find_run",
     "last_run",
     "load_readers",
+    "proof",
     "quantiles",
     "read_cookies",
     "read_data",

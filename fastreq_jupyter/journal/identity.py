@@ -50,8 +50,8 @@ class Identities:
         self._counts: dict[int, int] = {}
         self._guises: dict[int, bytes] = {}
 
-    def of(self, request: Request) -> Identity:
-        """Return the identity of the next request."""
+    def of(self, request: Request, *, again: bool = False) -> Identity:
+        """Return the identity of the next request; `again` of one that is the same as the last equal one."""
         url, content = request.identity or (request.url, request.content)
         secrets = request.secrets
         hashed = blake2b(digest_size=16, key=self._key)
@@ -67,7 +67,7 @@ class Identities:
         guise = self._guise(request, url, content, kind)
         # Eight bytes are enough within one run, and a million of them take half the memory.
         short = int.from_bytes(base[:8]) ^ int.from_bytes(guise[:8])
-        occurrence = self._counts[short] = self._counts.get(short, 0) + 1
+        occurrence = self._counts[short] = max(1, self._counts.get(short, 0) + (not again))
         return Identity(base, guise, occurrence)
 
     def is_first_guise(self, identity: Identity) -> bool:

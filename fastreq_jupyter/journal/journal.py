@@ -111,6 +111,11 @@ class Journal:
         self._first, self._last = min(self._first, row.at), max(self._last, row.at)
         return outcome_of(row, request, position, self._options)
 
+    def renew(self, request: Request, position: int) -> None:
+        """Take note that a request is sent anew: its outcome takes the place of the known one."""
+        self._asked += 1
+        self._places[position] = self._identities.of(request, again=True)
+
     async def begin(self, request: Request, position: int) -> None:
         """Return once the mark of an unsafe request is committed."""
         identity = self._place(request, position)

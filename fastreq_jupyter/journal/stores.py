@@ -35,6 +35,11 @@ class Both:
         self._journal.take(*found)
         return found[0]
 
+    def renew(self, request: Request, position: int) -> None:
+        """Take note in both that a request is sent anew."""
+        self._journal.renew(request, position)
+        self._cache.renew(request, position)
+
     def dress(self, exchange: Exchange, position: int) -> Exchange:
         """Return the exchange with what the cache adds."""
         return self._cache.dress(exchange, position)

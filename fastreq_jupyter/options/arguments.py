@@ -79,6 +79,9 @@ class OptionArguments(TypedDict, total=False):
     cache: float | str | None
     cache_file: str | Path
     offline: bool
+    pages: bool | str | None
+    max_pages: int
+    total: str | None
     limit: int | None
     dedup: bool
     session: Any

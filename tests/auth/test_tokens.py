@@ -99,7 +99,7 @@ async def test_nothing_is_sent_for_a_token_once_the_run_has_ended(api):
     credentials = Google(api)
     api.grants = scripts.hangs()
     run = submit(api.urls(3), auth=credentials)
-    while not api.asked:
+    while not api.asked:  # noqa: ASYNC110 - another thread's server is asked
         await asyncio.sleep(0.01)
     run.cancel()
     await run.drained()

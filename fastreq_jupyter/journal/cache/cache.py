@@ -125,11 +125,19 @@ class Cache:
                 self._old[position] = answer
         if self._options.offline:
             return Outcome(position, request, error="offline", error_detail=self._why_offline(asks=asks)), None
+        self._expect(request, position, key)
+        return None
+
+    def renew(self, request: Request, position: int) -> None:
+        """Take note that a request is sent anew: its answer takes the place of the stored one."""
+        self._counts["rows"] += 1
+        self._expect(request, position, self._keys.of(request) if request.is_query and not request.hide_data else None)
+
+    def _expect(self, request: Request, position: int, key: bytes | None) -> None:
         if key is not None:
             self._places[position] = key
         self.note_sender(request)
-        counts["sent"] += 1
-        return None
+        self._counts["sent"] += 1
 
     def note_sender(self, request: Request) -> None:
         """Take note that a request is sent, by whom."""

@@ -129,7 +129,7 @@ def test_rows_are_sorted_filtered_and_chosen(lab, server):
     details.get_by_role("tab", name="Headers").click()
     details.get_by_text("Response headers").wait_for()
     page.get_by_label("Filter by text").fill("")
-    page.locator(".fr-frame tbody tr", has_text="/status/404").click()
+    page.locator(".fr-frame tbody tr", has_text="/status/404").locator(".fr-c-status").click()
     details.get_by_text("404 Not Found").wait_for()
     assert details.get_by_text("Response headers").is_visible()
     details.get_by_role("button", name="The row before ([)").click()

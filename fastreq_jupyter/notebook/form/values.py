@@ -5,10 +5,11 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Iterable, Mapping
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.client.results import check_failures
+from fastreq_jupyter.client import check_failures
 from fastreq_jupyter.errors import OptionError, PartialFailureError, RunError, UsageError
 from fastreq_jupyter.notebook.form.checks import label_of
 from fastreq_jupyter.options import TABLE, header_pairs, refuse_unknown
@@ -17,7 +18,7 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine import Run
     from fastreq_jupyter.notebook.form.fields import Field
 
 __all__ = ["attention", "cell_html", "ended_line", "first_contents", "preview_html", "what_failed", "written_requests"]
@@ -184,10 +185,8 @@ def _row(label: object, values: Iterable[Any]) -> str:
 
 
 def _cell(value: Any) -> str:
-    # pandas is there: it made the frame.
-    from pandas import NA  # noqa: PLC0415
-
     if isinstance(value, dict):
         value = ", ".join(f"{name}: {text}" for name, text in value.items())
-    # What is missing says nothing: None, NA, NaN.
-    return "" if value is None or value is NA or value != value else one_line(str(value), _SHOWN_CHARACTERS)  # noqa: PLR0124 - NaN is not itself
+    # What is missing says nothing: None, NaN, and pandas' own.
+    missing = value is None or (isinstance(value, float) and isnan(value)) or type(value).__name__ in {"NAType", "NaTType"}
+    return "" if missing else one_line(str(value), _SHOWN_CHARACTERS)

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.engine.engine import last_run
+from fastreq_jupyter.engine import last_run
 from fastreq_jupyter.notebook.display import holds, variables
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine import Run
 
 __all__ = ["frame_of", "row_of", "rows_of"]
 

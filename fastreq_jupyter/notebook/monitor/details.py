@@ -12,12 +12,12 @@ from math import isnan
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl, urlsplit
 
-from fastreq_jupyter.engine.prepare import UnsendableError, prepare
+from fastreq_jupyter.engine import UnsendableError, first_exchange
+from fastreq_jupyter.exchange import phases_of
+from fastreq_jupyter.files import Upload
 from fastreq_jupyter.options import show_bytes, show_seconds
 from fastreq_jupyter.picture import show_ms
 from fastreq_jupyter.redact import MASK, one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
-from fastreq_jupyter.timing import phases_of
-from fastreq_jupyter.upload import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -63,9 +63,9 @@ def details_of(outcome: Outcome, place: str | None = None) -> dict[str, Any]:
         "size": None if response is None else response.size_bytes,
         "content_type": None if response is None else one_line(response.content_type or "", 100) or None,
         "place": place,
-        "page": getattr(outcome, "page", None),
-        "looks": getattr(outcome, "looks", 0) or None,
-        "cached": getattr(outcome, "cached", None),
+        "page": outcome.page,
+        "looks": outcome.looks or None,
+        "cached": outcome.cached,
         "request_headers": _sent_headers(request, secrets),
         "request_body": _preview(_shown(request.content), request.header("content-type"), secrets) if request.content else None,
         "response_headers": [] if response is None else _headers(response.headers, secrets),
@@ -135,7 +135,7 @@ def _headers(headers: Headers, secrets: Iterable[str]) -> list[list[str]]:
 def _sent_headers(request: Request, secrets: Iterable[str]) -> list[list[str]]:
     """Return the field lines of the first exchange, ours beside those that were given."""
     try:
-        exchange = prepare(request)
+        exchange = first_exchange(request)
     except UnsendableError:
         return _headers(request.headers, secrets)
     return _headers((("Host", exchange.target.origin.authority), *exchange.headers), secrets)

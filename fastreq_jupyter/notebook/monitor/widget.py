@@ -23,7 +23,7 @@ from fastreq_jupyter.options import TABLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine import Run
     from fastreq_jupyter.model import Outcome
     from fastreq_jupyter.notebook.monitor.feed import Message
 
@@ -31,7 +31,7 @@ __all__ = ["Monitor"]
 
 
 class Monitor(anywidget.AnyWidget):
-    """Show one run while it goes on and afterwards.
+    """The live view of one run, while it goes on and afterwards.
 
     Args:
         run: The run; it may be finished already.

@@ -114,9 +114,15 @@ class Timing:
     """True over TLS: a plain connection has a tls phase of 0."""
 
     @property
+    def wait(self) -> float:
+        """Return seconds from the request sent to the first byte, or to the end where none came: that time was waited, too."""
+        first = self.response_start
+        return (first if first == first else self.response_end) - self.request_start  # noqa: PLR0124 - NaN is not itself
+
+    @property
     def phases(self) -> Phases:
         """Return the HAR durations of this hop in seconds."""
-        wait, receive = self.response_start - self.request_start, self.response_end - self.response_start
+        wait, receive = self.wait, self.response_end - self.response_start
         if self.reused:
             return Phases(0.0, 0.0, 0.0, wait, receive)
         tls = 0.0 if self.encrypted is False else self.connect_end - self.secure_connection_start

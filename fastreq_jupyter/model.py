@@ -48,6 +48,7 @@ __all__ = [
     "SingleAttempt",
     "Unsendable",
     "copy_request",
+    "elapsed_of",
     "instant_of",
 ]
 
@@ -364,9 +365,11 @@ class Outcome:
 
     @property
     def elapsed(self) -> float:
-        """Return seconds from the first attempt's start to the last byte, retry waits included; NaN without attempt."""
-        attempts = tuple(self.attempts)
-        return attempts[-1].end - attempts[0].start if attempts else nan
+        """Return seconds from the first attempt's start to the last byte; NaN without attempt.
+
+        Retry waits are included; what a later attempt waited for slot, rate or the end of a pause is `queued`.
+        """
+        return elapsed_of(tuple(self.attempts))
 
     @property
     def queued(self) -> float:
@@ -385,6 +388,13 @@ class Outcome:
 
 Item = Request | Deferred | Unsendable | Look | Outcome | Page
 """What a source of requests may give."""
+
+
+def elapsed_of(attempts: Sequence[Attempt]) -> float:
+    """Return what `Outcome.elapsed` is for these attempts."""
+    if not attempts:
+        return nan
+    return attempts[-1].end - attempts[0].start - sum(attempt.queued for attempt in attempts[1:])
 
 
 class Join(Protocol):

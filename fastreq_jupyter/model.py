@@ -12,11 +12,8 @@ response and ``ok == False``.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from math import nan
-from struct import Struct
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastreq_jupyter.content import encode_content, field_lines, with_params
@@ -24,10 +21,10 @@ from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.graphql import DocumentError, read_operation
 from fastreq_jupyter.redact import redact_text, redact_url
 from fastreq_jupyter.response import Headers, Response
-from fastreq_jupyter.timing import Timing, phases_of
+from fastreq_jupyter.timing import MARKS, Attempt, SingleAttempt, instant_of, phases_of
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterable, Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping, Sequence
 
     from fastreq_jupyter.options import Options
     from fastreq_jupyter.upload import Upload
@@ -277,116 +274,6 @@ class Look:
 
 
 @dataclass(slots=True)
-class Attempt:
-    """One try; not changed once it has ended.
-
-    Attributes:
-        number: From 1.
-        started_at: Wall clock, UTC; for people, never for durations.
-        start: When slot and rate token were had, seconds of `time.perf_counter`.
-        end: When the last byte was read or the cause of failure known, same clock.
-        queued: Seconds spent waiting for slot and rate before it.
-        hops: Timing of each redirect hop, in order.
-        redirects: Status and target of each redirect that was followed, in order.
-        status: Status code of the final hop, or None.
-        error: Value of the ``error`` column as if this attempt were the last; None when good.
-        error_detail: Its cause in one line.
-        retry_wait: Seconds from the end of this attempt to the time the next may start; 0 for the last.
-        sent: False where it is certain that the request never left.
-    """
-
-    number: int
-    started_at: datetime
-    start: float
-    end: float = nan
-    queued: float = 0.0
-    hops: tuple[Timing, ...] = ()
-    status: int | None = None
-    error: str | None = None
-    error_detail: str | None = None
-    retry_wait: float = 0.0
-    sent: bool = True
-    redirects: tuple[tuple[int, str], ...] = ()
-
-
-MARKS = {
-    "started_us": "q", "start": "d", "queued": "d", "fetch_start": "d", "domain_lookup_start": "d", "domain_lookup_end": "d",
-    "connect_start": "d", "secure_connection_start": "d", "connect_end": "d", "request_start": "d", "response_start": "d",
-    "response_end": "d", "status": "h", "reused": "b", "encrypted": "b",
-}  # fmt: skip
-"""Names and codes (`struct`) of what a `SingleAttempt` holds, in order; `started_us` is the wall clock in microseconds since 1970."""
-_PACKED = Struct("=" + "".join(MARKS.values()))
-# None, False and True as they are packed.
-_CODES = {None: -1, False: 0, True: 1}
-_MEANINGS = {code: value for value, code in _CODES.items()}
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
-
-
-class SingleAttempt(Sequence[Attempt]):
-    """The attempts of a request that needed one, over one hop, and got a good answer: their `Attempt` is made when somebody looks.
-
-    Most requests of most runs are such, and what is told of them is a row of numbers: packed it takes a third of the memory, and
-    whoever reads many of them (`unpack`) need not make the records.
-
-    Attributes:
-        packed: What `MARKS` names, by `struct`.
-    """
-
-    __slots__ = ("packed",)
-
-    def __init__(self, started_us: int, start: float, queued: float, hop: Timing, status: int) -> None:
-        self.packed = _PACKED.pack(
-            started_us,
-            start,
-            queued,
-            hop.fetch_start,
-            hop.domain_lookup_start,
-            hop.domain_lookup_end,
-            hop.connect_start,
-            hop.secure_connection_start,
-            hop.connect_end,
-            hop.request_start,
-            hop.response_start,
-            hop.response_end,
-            status,
-            _CODES[hop.reused],
-            _CODES[hop.encrypted],
-        )
-
-    def unpack(self) -> tuple[Any, ...]:
-        """Return what `MARKS` names."""
-        return _PACKED.unpack(self.packed)
-
-    def __len__(self) -> int:
-        return 1
-
-    def __getitem__(self, index: Any) -> Any:
-        return (self._attempt(),)[index]
-
-    def __iter__(self) -> Iterator[Attempt]:
-        yield self._attempt()
-
-    def __eq__(self, other: object) -> bool:
-        return tuple(self) == tuple(other) if isinstance(other, (SingleAttempt, tuple)) else NotImplemented
-
-    def __hash__(self) -> int:
-        return hash(self.packed)
-
-    def __repr__(self) -> str:
-        return repr(tuple(self))
-
-    def _attempt(self) -> Attempt:
-        started_us, start, queued, *marks, status, reused, encrypted = self.unpack()
-        hop = Timing(*(*marks, _MEANINGS[reused], _MEANINGS[encrypted]))
-        return Attempt(1, instant_of(started_us), start, hop.response_end, queued, (hop,), status)
-
-
-def instant_of(microseconds: int) -> datetime:
-    """Return the moment, UTC, so many microseconds after 1970 began."""
-    return _EPOCH + timedelta(microseconds=microseconds)
-
-
-@dataclass(slots=True)
 class Outcome:
     """What became of one request; there is exactly one per request, and it is not changed.
 
@@ -423,8 +310,19 @@ class Outcome:
     @property
     def elapsed(self) -> float:
         """Return seconds from the first attempt's start to the last byte, retry waits included; NaN without attempt."""
-        attempts = tuple(self.attempts)
+        attempts = self.attempts
+        if type(attempts) is SingleAttempt:
+            return attempts.elapsed
         return attempts[-1].end - attempts[0].start if attempts else nan
+
+    @property
+    def started_us(self) -> int | None:
+        """Return when the first attempt began, microseconds since 1970 began, UTC; None without attempt."""
+        attempts = self.attempts
+        if type(attempts) is SingleAttempt:
+            started_us: int = attempts.unpack()[0]
+            return started_us
+        return round(attempts[0].started_at.timestamp() * 1e6) if attempts else None
 
     @property
     def queued(self) -> float:

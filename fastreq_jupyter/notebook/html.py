@@ -10,6 +10,7 @@ from __future__ import annotations
 from base64 import b64encode
 from datetime import datetime
 from html import escape
+from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastreq_jupyter.engine.summary import SHARES, quantiles
@@ -146,7 +147,7 @@ def _notes(run: Run) -> str:
 
 def _picture(run: Run, rows: Sequence[Outcome]) -> str:
     since = datetime.fromisoformat(run.summary()["started_at"])
-    sent = min(_ROWS, sum(bool(row.attempts) for row in rows))
+    sent = sum(1 for _ in islice((row for row in rows if row.attempts), _ROWS))
     if not sent:
         return ""
     height = ROW if sent <= _LABELLED else min(_MOST_ROW, max(_LEAST_ROW, _COMPACT / sent))

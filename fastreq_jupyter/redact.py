@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from fastreq_jupyter.content import decode_text
-from fastreq_jupyter.upload import Upload
+from fastreq_jupyter.files import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
-    from fastreq_jupyter.response import Headers
+    from fastreq_jupyter.content import Headers
 
 __all__ = [
     "MASK",

@@ -12,30 +12,29 @@ from math import isnan, nan
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from fastreq_jupyter.backends.base import SessionKey
+from fastreq_jupyter.backends import SessionKey
 from fastreq_jupyter.engine.body import Body, as_file, read_body, whole_body
 from fastreq_jupyter.engine.limits import MemoryGate, Ticket
 from fastreq_jupyter.engine.progress import UnderWay
 from fastreq_jupyter.engine.tokens import authorized
 from fastreq_jupyter.errors import BackendError, OptionError
+from fastreq_jupyter.exchange import Timing
 from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.model import IDEMPOTENT, Outcome, Response
-from fastreq_jupyter.policy.framing import is_unasked_part, read_head
-from fastreq_jupyter.policy.proxy import proxy_for
-from fastreq_jupyter.policy.redirect import REDIRECTS, next_exchange
+from fastreq_jupyter.policy import REDIRECTS, is_unasked_part, next_exchange, proxy_for, read_head
 from fastreq_jupyter.redact import one_line, redact_text, secret_values
-from fastreq_jupyter.timing import Timing
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from fastreq_jupyter.backends.base import Backend, Exchange, Stream
+    from fastreq_jupyter.backends import Backend, Stream
     from fastreq_jupyter.engine.cookies import Jar
     from fastreq_jupyter.engine.limits import HostQueue
     from fastreq_jupyter.engine.tokens import Tokens
+    from fastreq_jupyter.exchange import Exchange
     from fastreq_jupyter.model import Attempt, Headers, Request
     from fastreq_jupyter.options import Options
-    from fastreq_jupyter.policy.framing import Head
+    from fastreq_jupyter.policy import Head
     from fastreq_jupyter.url import Origin
 
 __all__ = ["Handoff", "Job", "Transport"]
@@ -71,14 +70,15 @@ class Job:
         failure: Why there is no usable answer.
         handed: The body was given to the user while it arrived: there is no second try.
         head_at: When the head of the final response was read, `perf_counter`; NaN before.
+        left: How many requests the server says are left before a limit, or None.
         unasked_part: The answer is a part of a body, though no Range was asked for.
         notes: What a person should know of the answer's body, each to be read behind "3 bodies".
     """
 
     __slots__ = (
         "attempts", "base", "begun", "delay", "delays", "exchange", "expired", "failure", "first", "handed", "head_at", "hops", "host",
-        "looking", "looks", "marked", "notes", "position", "ready_at", "redirects", "released", "renewed", "request", "response", "start",
-        "started_us", "tokens", "unasked_part",
+        "left", "looking", "looks", "marked", "notes", "position", "ready_at", "redirects", "released", "renewed", "request", "response",
+        "start", "started_us", "tokens", "unasked_part",
     )  # fmt: skip
 
     start: float
@@ -89,6 +89,7 @@ class Job:
     response: Response | None
     failure: BackendError | None
     notes: tuple[str, ...]
+    left: int | None
 
     def __init__(self, position: int, request: Request, exchange: Exchange, host: HostQueue, ready_at: float) -> None:
         self.position = position
@@ -108,7 +109,7 @@ class Job:
         self.started_us = wall_us
         self.begun = loop_time
         self.hops = self.redirects = ()
-        self.response = self.failure = None
+        self.response = self.failure = self.left = None
         self.handed = self.expired = self.unasked_part = False
         self.notes = ()
         self.head_at = nan
@@ -243,6 +244,7 @@ class Transport:
     def _take_head(self, stream: Stream, sent: Exchange, job: Job) -> tuple[Head, Response]:
         head = read_head(stream.status, stream.fields)
         target = sent.target
+        job.left = head.left
         if stream.status == _PARTIAL:
             job.unasked_part = is_unasked_part(stream.status, sent.headers)
         job.notes = () if head.unknown is None else (f"with the unknown Content-Encoding {head.unknown!a}, kept as they came",)

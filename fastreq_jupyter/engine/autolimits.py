@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from math import isnan
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastreq_jupyter.options import Rate
-from fastreq_jupyter.policy.adaptive import MOST, START, Adaptive
-from fastreq_jupyter.policy.pace import Pace
+from fastreq_jupyter.policy import MOST, START, Adaptive, Pace, reset_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.model import SingleAttempt
-from fastreq_jupyter.policy.adaptive import MOST
+from fastreq_jupyter.policy import MOST
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -15,7 +15,9 @@ import numpy as np
 import pandas as pd
 
 from fastreq_jupyter.errors import UsageError
+from fastreq_jupyter.exchange import phases_of
 from fastreq_jupyter.frame.columns import (
+    CACHED,
     HTTP_VERSION,
     INSTANT,
     METHOD,
@@ -32,7 +34,6 @@ from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, rea
 from fastreq_jupyter.model import MARKS, SingleAttempt
 from fastreq_jupyter.options import COLUMN_SETS, own_columns
 from fastreq_jupyter.redact import MASK, are_plain_urls, is_secret_header, one_line, redact_text, redact_url, secret_values
-from fastreq_jupyter.timing import phases_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -68,15 +69,15 @@ def to_frame(  # noqa: PLR0913 - what a run knows about its frame
     rows = list(outcomes)
     went = _how_it_went(rows, options)
     frame = pd.DataFrame({"data": objects(_data(rows)), **went}, copy=False)
-    positions = _positions(rows)
-    frame.index = _index(positions, keys)
+    positions = _positions(rows) if options.pages is None else [row.place for row in rows]
+    frame.index = _index(positions if options.pages is None or keys is not None else range(len(rows)), keys)
     notes: list[str] = []
     problem: str | None = None
     if options.select is not None or options.expand is not None:
         frame, taken = _reshape(frame, rows, options, notes)
         if options.explode and any(row.ok for row in rows):
             frame, taken, problem = _exploded(frame, taken, options.explode, notes)
-        positions = [rows[row].position for row in taken]
+        positions = [rows[row].place for row in taken]
     if join is not None:
         frame = join.attach(frame, positions, own_columns(options))
     frame.attrs["fastreq"] = attrs_of(summary, run_id, notes)
@@ -113,9 +114,12 @@ def header_mapping(headers: Headers, secrets: frozenset[str] = frozenset()) -> d
 def _how_it_went(rows: list[Outcome], options: Options) -> dict[str, Any]:
     """Return the columns that option `columns` shows, made one by one: what is not shown costs nothing."""
     known = _Rows(rows)
-    columns = {name: _MAKERS[name](known) for name in COLUMN_SETS[options.columns]}
+    columns = {"page": integers([row.page for row in rows], "Int32")} if options.pages is not None else {}
+    columns |= {name: _MAKERS[name](known) for name in COLUMN_SETS[options.columns]}
     if options.until is not None:
         columns["looks"] = integers([row.looks for row in rows], "Int32")
+    if options.caches:
+        columns["cached"] = categories([row.cached for row in rows], CACHED)
     if options.timings:
         columns |= _timing_columns(known)
     if options.response_headers:
@@ -143,6 +147,13 @@ class _Rows:
     def urls(self) -> list[str]:
         """URLs as asked, secrets as ``***``."""
         return shown_urls(self.requests)
+
+    @property
+    def told(self) -> Any:
+        """Places of rows with a detail: those that are not ok, and pages of which something is to be said."""
+        if not self.rows or self.rows[0].link is None:
+            return self.bad
+        return np.flatnonzero([row.error_detail is not None for row in self.rows])
 
     @cached_property
     def status(self) -> Any:
@@ -191,7 +202,7 @@ _MAKERS: dict[str, Callable[[_Rows], Any]] = {
     "status": lambda known: integers(known.status, "Int16", known.status == 0),
     "ok": lambda known: known.ok,
     "error": lambda known: sparse_texts(known.bad, [known.rows[at].error or "" for at in known.bad], len(known.rows)),
-    "error_detail": lambda known: sparse_texts(known.bad, [_detail(known.rows[at], known.urls[at]) for at in known.bad], len(known.rows)),
+    "error_detail": lambda known: sparse_texts(known.told, [_detail(known.rows[at], known.urls[at]) for at in known.told], len(known.rows)),
     "elapsed_ms": lambda known: known.measured(
         known.marks["response_end"] - known.marks["start"], lambda tries: tries[-1].end - tries[0].start
     ),

@@ -10,9 +10,10 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastreq_jupyter.errors import BackendError
+from fastreq_jupyter.policy.reset import REMAINING, left_in
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.response import Headers
+    from fastreq_jupyter.content import Headers
 
 __all__ = ["Head", "is_unasked_part", "read_head"]
 
@@ -25,7 +26,7 @@ _LONGEST_NAME = 40
 # Longer ones do not fit 64 bits.
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_READ = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"content-type", b"set-cookie"})
+_READ = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"content-type", b"set-cookie"}) | REMAINING
 # Names as they were met, with what they mean in lower case; b"" for those that are not read here.
 _KNOWN_NAMES: dict[bytes, bytes] = {}
 # What was read of heads before: of one server's answers those of a second are often equal, the others differ in their Date alone.
@@ -45,6 +46,7 @@ class Head(NamedTuple):
         cookies: There is a Set-Cookie.
         unknown: What Content-Encoding names and nobody knows ("utf-8", "none", "aws-chunked"), or None. Servers that send this
             mean no coding: the body is taken as it comes.
+        left: Requests that the server has left for us, None where it does not say.
     """
 
     content_type: str | None = None
@@ -52,6 +54,7 @@ class Head(NamedTuple):
     codings: tuple[str, ...] = ()
     cookies: bool = False
     unknown: str | None = None
+    left: int | None = None
 
 
 def read_head(status: int, fields: tuple[tuple[bytes, bytes], ...]) -> Head:
@@ -84,17 +87,23 @@ def _read_fields(fields: tuple[tuple[bytes, bytes], ...]) -> Head:
         raise BackendError("protocol", f"more than {_MOST_FIELDS} field lines in the answer")
     known = _KNOWN_NAMES
     read: list[bytes] = []
+    left: int | None = None
     for name, value in fields:
         meaning = known.get(name)
         if meaning is None:
             meaning = _learn(name)
         if meaning:
-            read += meaning, value
+            if meaning in REMAINING:
+                # Never the same, so that it stays out of the key of equal heads.
+                left = left_in(meaning, value) if left is None else left
+            else:
+                read += meaning, value
     values = b"".join([value for _, value in fields])
     if b"\n" in values or b"\r" in values or b"\0" in values:
         raise BackendError("protocol", "malformed field line in the answer")
     key = tuple(read)
     head = _KNOWN_HEADS.get(key) or _learn_head(key)
+    head = head if left is None else head._replace(left=left)
     # What a server sets is a secret, and never the same.
     if not head.cookies and len(values) <= _LONGEST_KNOWN:
         if len(_KNOWN_FIELDS) >= _MOST_FIELDS_KNOWN:

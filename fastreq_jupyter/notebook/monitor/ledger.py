@@ -11,15 +11,15 @@ from functools import lru_cache
 from math import nan
 from typing import TYPE_CHECKING
 
+from fastreq_jupyter.exchange import phases_of
 from fastreq_jupyter.model import SingleAttempt
 from fastreq_jupyter.notebook.monitor.batch import ATTEMPT_COLUMNS, ROW_COLUMNS, Table
 from fastreq_jupyter.redact import are_plain_urls, one_line, redact_text, redact_url, secret_values
-from fastreq_jupyter.timing import phases_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from fastreq_jupyter.engine.progress import UnderWay
+    from fastreq_jupyter.engine import UnderWay
     from fastreq_jupyter.model import Attempt, Outcome, Request
 
 __all__ = ["FAILED", "IN_FLIGHT", "OK", "WAITING", "Ledger"]
@@ -34,7 +34,7 @@ _AUTHORITY = 8
 
 
 class Ledger:
-    """Keep what is shown of each row and each attempt.
+    """What is shown of each row and each attempt.
 
     Args:
         row_limit: Rows listed at most; of those beyond nothing is kept.

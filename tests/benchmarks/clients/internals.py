@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from math import nan
 from time import perf_counter
 
-from fastreq_jupyter.backends.base import Exchange, SessionKey, open_backend
+from fastreq_jupyter.backends.base import SessionKey, open_backend
+from fastreq_jupyter.exchange import Exchange, Timing
 from fastreq_jupyter.frame.build import to_frame
 from fastreq_jupyter.model import Attempt, Outcome, Request, Response, SingleAttempt
 from fastreq_jupyter.options import Options
-from fastreq_jupyter.timing import Timing
 from fastreq_jupyter.url import parse_target
 
 HEADERS = (("User-Agent", "fastreq-jupyter"), ("Accept", "*/*"), ("Accept-Encoding", "gzip, deflate"))

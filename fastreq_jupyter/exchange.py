@@ -1,4 +1,4 @@
-"""Marks of one exchange, the attempts made of exchanges, and the durations made from the marks.
+"""Exchanges on the wire and the attempts they make: what goes out, what comes back, and the marks of its time.
 
 Marks are named after W3C Resource Timing (snake case), durations after HAR 1.2. All marks are seconds of one monotonic
 clock (`time.perf_counter`). A mark nobody saw is NaN, and so is every duration that needs it: a phase is 0 only where
@@ -7,17 +7,88 @@ it truly took none (a reused connection has dns, connect and tls of 0).
 
 from __future__ import annotations
 
+import json as jsonlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from math import isnan, nan
 from struct import Struct
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+
+from fastreq_jupyter.content import decode_text, media_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["MARKS", "Attempt", "Phases", "SingleAttempt", "Timing", "instant_of", "phases_of"]
+    from fastreq_jupyter.content import Headers
+    from fastreq_jupyter.files import Upload
+    from fastreq_jupyter.url import Target
+
+__all__ = ["MARKS", "Attempt", "Credential", "Exchange", "Phases", "Response", "SingleAttempt", "Timing", "instant_of", "phases_of"]
+
+_ATTRIBUTES = ("status", "headers", "final_url", "content", "size_bytes", "http_version", "reason", "path")
+
+
+class Credential(Protocol):
+    """What goes with the exchanges of one origin.
+
+    Attributes:
+        scheme: "" for a token, whose field lines are all; digest, sigv4, negotiate or ntlm where the backend's library
+            is given user and password.
+        signed_for: Provider, region and service of a signature, as libcurl spells them.
+    """
+
+    @property
+    def scheme(self) -> str:
+        """Return "" for a token, else digest, sigv4, negotiate or ntlm."""
+        ...
+
+    @property
+    def lines(self) -> Headers:
+        """Return the field lines that go along."""
+        ...
+
+    @property
+    def user(self) -> str:
+        """Return the user."""
+        ...
+
+    @property
+    def password(self) -> str:
+        """Return the password."""
+        ...
+
+    @property
+    def signed_for(self) -> str:
+        """Return what a signature is for, "" where there is none."""
+        ...
+
+
+@dataclass(slots=True)
+class Exchange:
+    """One request as it goes on the wire; the engine has added cookies, credentials and default field lines.
+
+    Attributes:
+        method: Token.
+        target: Where to; `target.url` has no userinfo and no fragment, and must be sent as it is.
+        headers: All field lines, User-Agent, Accept, Accept-Encoding included; the backend adds only Host,
+            Content-Length and Connection. An explicit Host is passed on. Plain URLs of a run share one tuple, so that a
+            backend can keep what it makes of it.
+        content: Body or None; one that stands in files is opened when it is sent.
+        fresh: Use a new connection: a kept one has just been found dead.
+        connect_timeout: Seconds for name, connection and TLS, None for no limit but the engine's deadline.
+        auth: Credentials for this origin: for the engine a token; what a backend gets is None, or what its library makes
+            credentials of.
+    """
+
+    method: str
+    target: Target
+    headers: Headers
+    content: bytes | Upload | None = None
+    fresh: bool = False
+    connect_timeout: float | None = None
+    auth: Credential | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -57,7 +128,7 @@ class Timing:
 
 
 class Phases(NamedTuple):
-    """Hold durations in seconds; `connect` is TCP alone, `tls` the handshake, NaN where the backend cannot see it."""
+    """Durations in seconds; `connect` is TCP alone, `tls` the handshake, NaN where the backend cannot see it."""
 
     dns: float = nan
     connect: float = nan
@@ -83,6 +154,109 @@ def phases_of(hops: Sequence[Timing]) -> Phases:
     # NaN in one hop makes NaN of the sum.
     summed = Phases(*map(sum, zip(*found, strict=True)))
     return summed._replace(wait=found[-1].wait)
+
+
+class Response:
+    """What the server said; not changed once its request has an outcome.
+
+    Attributes:
+        status: Status code, 100..599.
+        headers: Field lines of the final response, latin-1 text.
+        final_url: The URI that answered, after redirects.
+        content: Body after content decoding; None where it was saved to a file, dropped after it was parsed
+            (the outcome's `data` holds it), or not read.
+        size_bytes: Length of the body after content decoding.
+        http_version: "1.0", "1.1", "2" or "3".
+        reason: Reason phrase; "" where HTTP has none.
+        path: The file the body was saved to.
+    """
+
+    __slots__ = ("_content_type", "_fields", "content", "final_url", "http_version", "path", "reason", "size_bytes", "status")
+
+    def __init__(  # noqa: PLR0913, PLR0917 - the record of a response
+        self,
+        status: int,
+        headers: Headers | Sequence[tuple[bytes, bytes]] = (),
+        final_url: str = "",
+        content: bytes | None = None,
+        size_bytes: int = 0,
+        http_version: str = "1.1",
+        reason: str = "",
+        path: str | None = None,
+        content_type: str | None = None,
+    ) -> None:
+        self.status = status
+        self._fields = headers
+        self.final_url = final_url
+        self.content = content
+        self.size_bytes = size_bytes
+        self.http_version = http_version
+        self.reason = reason
+        self.path = path
+        # The field's value, where whoever made the response has read it already.
+        self._content_type = content_type
+
+    @property
+    def headers(self) -> Headers:
+        """Return the field lines as text; they stay bytes until somebody looks."""
+        fields = self._fields
+        if fields and isinstance(fields[0][0], bytes):
+            fields = self._fields = tuple(map(_text_of, fields))
+        return fields  # type: ignore[return-value] # text by now
+
+    def header(self, name: str) -> str | None:
+        """Return the field value of that name, any case, repeated ones joined by ", "; None where absent."""
+        if self._content_type is not None and name == "content-type":
+            return self._content_type
+        wanted, length = name.lower(), len(name)
+        # Most names differ in length already, which spares the lower().
+        values = [value for key, value in self.headers if len(key) == length and key.lower() == wanted]
+        return ", ".join(values) if values else None
+
+    @property
+    def content_type(self) -> str | None:
+        """Return the media type in lower case without parameters, or None."""
+        return media_type(self.header("content-type"))
+
+    @property
+    def text(self) -> str:
+        """Return the body as text, by BOM, charset, else UTF-8; undecodable bytes become U+FFFD.
+
+        Raises:
+            ValueError: The body is not kept here.
+        """
+        return decode_text(self._kept(), self.header("content-type"))
+
+    def json(self) -> Any:
+        """Return the parsed JSON body.
+
+        Raises:
+            ValueError: The body is not kept here, or is no JSON.
+        """
+        return jsonlib.loads(self.text)
+
+    def _kept(self) -> bytes:
+        if self.content is None:
+            where = f"saved to {self.path}" if self.path else "not kept as bytes; read the outcome's .data"
+            message = f"the body is {where}"
+            raise ValueError(message)
+        return self.content
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, Response):
+            return NotImplemented
+        return all(getattr(self, name) == getattr(other, name) for name in _ATTRIBUTES)
+
+    __hash__ = None  # type: ignore[assignment] # equal by value
+
+    def __repr__(self) -> str:
+        return f"<Response {self.status} {self.size_bytes} bytes>"
+
+
+# Most field lines of a run repeat: their text is shared.
+@lru_cache(maxsize=4096)
+def _text_of(field: tuple[bytes, bytes]) -> tuple[str, str]:
+    return field[0].decode("latin-1"), field[1].decode("latin-1")
 
 
 @dataclass(slots=True)

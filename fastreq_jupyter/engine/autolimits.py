@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.limits import HostQueue
+    from fastreq_jupyter.exchange import Response
     from fastreq_jupyter.options import Options
 
 __all__ = ["AutoLimit", "AutoLimits", "most_in_flight"]
@@ -87,11 +88,8 @@ class AutoLimits:
         status = None if failure is not None or response is None else response.status
         if status == _TOO_MANY:
             policy.disturbed()
-            if (
-                response is not None
-                and response.header("retry-after") is None
-                and self._pace(host).refused(perf_counter(), began=job.start)
-            ):
+            # Where the answer says when to come again, the host pauses until then.
+            if response is not None and not _tells_when(response) and self._pace(host).refused(perf_counter(), began=job.start):
                 self._apply_rate(host)
         elif status == _UNAVAILABLE or (failure is not None and failure.kind == "timeout"):
             why = "timeout" if status is None else f"http {status}"
@@ -148,3 +146,7 @@ class AutoLimits:
 def most_in_flight(options: Options) -> int:
     """Return how many requests of a run may be in flight at any time."""
     return MOST if options.concurrency == "auto" else options.concurrency
+
+
+def _tells_when(response: Response) -> bool:
+    return response.header("retry-after") is not None or reset_after(response.header, datetime.now(UTC)) is not None

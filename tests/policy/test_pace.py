@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastreq_jupyter.policy.pace import Pace
 
-SECONDS = 120
+SECONDS = 60
 
 
+@settings(deadline=None, max_examples=25)
 @given(allowed=st.floats(4, 200), burst=st.integers(1, 100), unlimited=st.floats(250, 500))
 def test_it_comes_to_what_the_host_allows_and_is_seldom_refused(allowed, burst, unlimited):
     pace, tokens, now = Pace(), float(burst), 0.0

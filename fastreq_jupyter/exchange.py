@@ -305,6 +305,7 @@ MARKS = {
 }  # fmt: skip
 """Names and codes (`struct`) of what a `SingleAttempt` holds, in order; `started_us` is the wall clock in microseconds since 1970."""
 _PACKED = Struct("=" + "".join(MARKS.values()))
+_START, _END = (list(MARKS).index(name) for name in ("start", "response_end"))
 # None, False and True as they are packed.
 _CODES = {None: -1, False: 0, True: 1}
 _MEANINGS = {code: value for value, code in _CODES.items()}
@@ -345,6 +346,13 @@ class SingleAttempt(Sequence[Attempt]):
     def unpack(self) -> tuple[Any, ...]:
         """Return what `MARKS` names."""
         return _PACKED.unpack(self.packed)
+
+    @property
+    def elapsed(self) -> float:
+        """Return seconds from the start to the last byte."""
+        marks = _PACKED.unpack(self.packed)
+        elapsed: float = marks[_END] - marks[_START]
+        return elapsed
 
     def __len__(self) -> int:
         return 1

@@ -369,7 +369,17 @@ class Outcome:
 
         Retry waits are included; what a later attempt waited for slot, rate or the end of a pause is `queued`.
         """
-        return elapsed_of(tuple(self.attempts))
+        attempts = self.attempts
+        return attempts.elapsed if type(attempts) is SingleAttempt else elapsed_of(attempts)
+
+    @property
+    def started_us(self) -> int | None:
+        """Return when the first attempt began, microseconds since 1970 began, UTC; None without attempt."""
+        attempts = self.attempts
+        if type(attempts) is SingleAttempt:
+            started_us: int = attempts.unpack()[0]
+            return started_us
+        return round(attempts[0].started_at.timestamp() * 1e6) if attempts else None
 
     @property
     def queued(self) -> float:

@@ -138,8 +138,8 @@ def _notes(run: Run) -> str:
 
 def _picture(run: Run, rows: Sequence[Outcome]) -> str:
     """Draw the phases of each request as lines, without words: it may be stretched to any width."""
-    since = datetime.fromisoformat(run.summary()["started_at"])
-    new = [row for row in rows if row.attempts and row.attempts[0].started_at >= since - _GRACE]
+    earliest = (datetime.fromisoformat(run.summary()["started_at"]) - _GRACE).timestamp() * 1e6
+    new = [row for row in rows if (started := row.started_us) is not None and started >= earliest]
     drawn, note = choose_rows(rows, new, _ROWS)
     bars = [(number, *bar) for number, row in enumerate(drawn) for bar in phase_bars(row.attempts)]
     if not bars:

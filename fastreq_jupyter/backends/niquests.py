@@ -99,10 +99,10 @@ class NiquestsBackend(pools.PoolBackend):
     async def aclose(self) -> None:
         """Close all connections; can be called twice."""
         self._closed = True
-        self._idle.clear()
-        await self._session.close()
+        self.close_idle(0)
         if self._closing:
             await asyncio.wait(self._closing, timeout=2)
+        await self._session.close()
 
     def discard(self, connection: Any) -> None:
         """Close an idle connection."""

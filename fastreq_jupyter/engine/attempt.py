@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 from fastreq_jupyter.backends.base import SessionKey
+from fastreq_jupyter.engine.autolimits import most_in_flight
 from fastreq_jupyter.engine.body import Body, as_file, read_body, whole_body
 from fastreq_jupyter.engine.limits import Ticket
 from fastreq_jupyter.errors import BackendError, OptionError
@@ -150,6 +151,13 @@ class Transport:
         self._close_sessions = close_sessions
         self._unconnected = False
         self._sessions: dict[Origin, Backend] = {}
+        self._most = most_in_flight(options)
+
+    def adjust(self, options: Options) -> None:
+        """Have the sessions, those in use and those to come, hold as many connections as the run may use from now on."""
+        self._most = most_in_flight(options)
+        for session in set(self._sessions.values()):
+            session.reserve(self._most)
 
     async def exchange(self, exchange: Exchange, job: Job, memory: MemoryGate, handoff: Handoff | None) -> Exchange | None:
         """Send one request and read its answer; write into `job` what comes of it.
@@ -275,6 +283,7 @@ class Transport:
             proxy = proxy_for(origin, options.proxy, self._environ)
             key = SessionKey(self.backend, options.verify_ssl, options.cert, proxy, options.http2, options.http3)
             session = self._sessions[origin] = self._open_session(key)
+            session.reserve(self._most)
         except OptionError as error:
             # Only a proxy of the environment can come up as late as this.
             raise BackendError("proxy", str(error), sent=False, lasting=True) from error

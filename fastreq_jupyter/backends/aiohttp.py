@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import socket
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import lru_cache
 from math import inf, isnan, nan
@@ -144,8 +146,18 @@ class Link(asyncio.Protocol):
             content.set_exception(aiohttp.ClientPayloadError("nothing but framing"))
             self.abort()
 
+    def _hear_out(self) -> None:
+        """Read what came before the connection broke under our writing: asyncio leaves it, and it may be the answer, say a 413."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and self.transport.get_extra_info("sslcontext") is None:
+            with suppress(OSError), socket.socket(fileno=os.dup(sock.fileno())) as waiting:
+                while data := waiting.recv(wire.MAX_FIELD_BYTES):
+                    self.data_received(data)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Note how it ended."""
+        if exc is not None and self.stream is not None and isnan(self.stream.timing.response_start):
+            self._hear_out()
         self.ended, self.failed = True, exc is not None
         self._connector.idle.pop(self, None)
         content = None if self.stream is None else self.stream.content

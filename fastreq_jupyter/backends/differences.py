@@ -49,6 +49,18 @@ _URLLIB3_FUTURE = (
         "urllib3-future takes a reset for the end of the stream",
     ),
     Difference(
+        "Odd answers that a client may refuse",
+        ("a vertical tab in a header", "a head of 200 KB", "transfer coding identity"),
+        "error `protocol` for control characters in fields, `Transfer-Encoding: identity`, and heads of more than 128 KiB",
+        "the parser below urllib3-future refuses them",
+    ),
+    Difference(
+        "An answer in mid upload, from a server that then resets the connection",
+        ("413 in mid upload, then resets",),
+        "error `connect` in place of the answer, say a 413",
+        "urllib3-future reads nothing more once sending has failed",
+    ),
+    Difference(
         "Heads that break off",
         ("speaks ssh", "closes in mid head", "closes after the status line", "answers as HTTP/0.9"),
         "error `connect` instead of `protocol`",
@@ -83,6 +95,12 @@ DIFFERENCES: dict[str, tuple[Difference, ...]] = {
             ("socks5 proxy*",),
             "refused before anything is sent, in one line that names curl",
             "aiohttp speaks no SOCKS",
+        ),
+        Difference(
+            "Odd answers that a client may refuse",
+            ("two Content-Lengths that agree", "a list of Content-Lengths that agree"),
+            "error `protocol` for a Content-Length given twice, also where both agree",
+            "aiohttp's parser refuses it",
         ),
         Difference(
             "Header text beyond ASCII",

@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -193,25 +194,26 @@ def test_as_many_interim_answers_as_are_allowed_and_no_more(wire, apart):
 
 @pytest.mark.parametrize("lingering", [False, True])
 def test_answer_that_comes_before_the_upload_is_over_is_the_answer(wire, lingering):
-    async def too_large(reader, writer):
-        await reader.read(65_536)
-        writer.write(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 7\r\n\r\ntoo big")
-        if lingering:
-            writer.write_eof()
-            while await reader.read(65_536):
-                pass
-        writer.close()
+    def too_large(connection):
+        with connection:
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 7\r\n\r\ntoo big")
+            if lingering:
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65_536):
+                    pass
 
     async def scenario():
-        listener = await asyncio.start_server(too_large, "127.0.0.1", 0)
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
         async with wire.session("aiohttp") as backend:
-            url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/"
             for _ in range(10):
+                answering = asyncio.create_task(asyncio.to_thread(lambda: too_large(listener.accept()[0])))
                 stream, body = await wire.fetch(backend, url, method="POST", content=b"x" * 20_000_000)
                 assert (stream.status, body) == (413, b"too big")
-        listener.close()
+                await answering
 
-    wire.run(scenario())
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        wire.run(scenario())
 
 
 def test_whole_body_that_is_there_is_taken_at_once(wire):

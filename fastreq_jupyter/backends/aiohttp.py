@@ -335,7 +335,7 @@ class Stream(base.Stream):
     def start(self, response: aiohttp.ClientResponse) -> None:
         """Read the head."""
         self._response, self.content = response, response.content
-        self.status, self.fields, reason = response.status, tuple(map(wire.FIELDS.__getitem__, response.raw_headers)), response.reason or ""
+        self.status, self.fields, reason = response.status, tuple(map(wire.shared, response.raw_headers)), response.reason or ""
         self.reason = reason if reason.isascii() else reason.encode("utf-8", "surrogateescape").decode("latin-1")
         self.http_version = "1.1" if response.version is None else f"{response.version.major}.{response.version.minor}"
 

@@ -18,8 +18,6 @@ from urllib.parse import quote
 
 from fastreq_jupyter.backends import base
 from fastreq_jupyter.backends.wire import (
-    FIELDS,
-    Memo,
     ProxyServer,
     connect_error,
     framed,
@@ -27,6 +25,7 @@ from fastreq_jupyter.backends.wire import (
     place,
     proxy_error,
     read_proxy,
+    shared,
     tls_error,
 )
 from fastreq_jupyter.errors import BackendError, OptionError
@@ -43,7 +42,6 @@ __all__ = ["PIECE_BYTES", "TRIP", "AdapterRules", "NotingConnection", "PoolBacke
 # Of a body, at a time.
 PIECE_BYTES = 64 * 1024
 _CLOSED = "Remote end closed connection without response"
-_LINES = Memo(lambda line: FIELDS[line[0].encode("latin-1"), line[1].strip(" \t").encode("latin-1")])
 
 TRIP: ContextVar[Trip] = ContextVar("fastreq_pools")
 """What the running task or thread is busy with."""
@@ -247,7 +245,7 @@ def prepare(exchange: Exchange, request: Any, headers: Any, skip: str) -> Any:
 
 def fields_of(lines: Iterable[tuple[str, str]]) -> tuple[tuple[bytes, bytes], ...]:
     """Return the field lines of an answer, equal ones the same objects."""
-    return tuple(map(_LINES.__getitem__, lines))
+    return tuple([shared((name.encode("latin-1"), value.strip(" \t").encode("latin-1"))) for name, value in lines])
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -304,8 +304,9 @@ class CurlBackend:
 
     async def send(self, exchange: Exchange, timing: Timing) -> CurlStream:
         """Send one request, return when the final head is read (see `Backend.send`)."""
+        framed(exchange)
+        fields = request_lines(exchange.headers)
         server = self._servers.get(exchange.target.origin) or self._server(exchange)
-        fields = request_lines(exchange)
         if server.name is not None and server.expires < monotonic():
             await self._resolve(server, server.name, exchange.connect_timeout, timing)
         while server.multiplexed is None and server.scout is not None:
@@ -404,7 +405,6 @@ class CurlBackend:
                 self.release(handle)
 
     def _server(self, exchange: Exchange) -> Server:
-        framed(exchange)
         origin = exchange.target.origin
         if self.http2 is True and origin.scheme == "http":
             raise BackendError("protocol", f"{place(origin.host, origin.port)}: http2=True needs https", sent=False)

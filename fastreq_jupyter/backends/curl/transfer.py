@@ -36,18 +36,9 @@ _UNASKED = ("Accept", "User-Agent", "Expect", "Content-Type", "Proxy-Connection"
 BLANK = (b"\r\n", b"\n")
 
 
-def request_lines(exchange: Exchange) -> tuple[bytes, ...]:
-    """Return the field lines in libcurl's words, the same object for equal requests.
-
-    Raises:
-        BackendError: See `wire.framed`.
-    """
-    wire.framed(exchange)
-    return _spelled(exchange.headers)
-
-
 @lru_cache(maxsize=256)
-def _spelled(headers: Headers) -> tuple[bytes, ...]:
+def request_lines(headers: Headers) -> tuple[bytes, ...]:
+    """Return the field lines in libcurl's words."""
     checked = wire.check_fields(headers)
     lines = checked.fields if checked.host is None else (("Host", checked.host), *checked.fields)
     names = {name.lower() for name, _ in lines}

@@ -249,10 +249,10 @@ class _Resolver(AsyncBaseResolver):  # type: ignore[misc] # the alias hides its 
         super().__init__(None, None)
         self._resolver = Resolver()
 
-    async def getaddrinfo(self, host: Any, port: Any, family: Any, *_: Any, **__: Any) -> list[Any]:
+    async def getaddrinfo(self, host: Any, port: Any, family: Any, kind: Any, *_: Any, **__: Any) -> list[Any]:
         """Return addresses as the standard library does."""
         return [
-            (address.family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address.host, port))
+            (address.family, kind, 0, "", (address.host, port))
             for address in await self._resolver.lookup(host)
             if family in (socket.AF_UNSPEC, address.family)
         ]

@@ -157,7 +157,8 @@ class Trip:
         return reason
 
     def _meaning(self, cause: BaseException) -> BackendError | None:
-        if isinstance(cause, ssl.SSLError) and not self.connected:
+        # HTTP/3 has no errors of the ssl module.
+        if not self.connected and (isinstance(cause, ssl.SSLError) or "error TLS_" in str(cause)):
             return tls_error(cause, self.where)
         if isinstance(cause, socket.gaierror | UnicodeError):
             return lookup_error(cause, self.exchange.target.origin.host)

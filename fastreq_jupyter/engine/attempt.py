@@ -306,12 +306,12 @@ def _can_open(number: int) -> bool:
 
 
 async def _send_afresh(backend: Backend, exchange: Exchange, timing: Timing, error: BackendError) -> Stream:
-    """Send on a new connection what a server did not read that closed an idle one (RFC 9112, 9.3.1), once.
+    """Send on a new connection what found a dead one (RFC 9112, 9.3.1), once; an unsafe request only if nothing of it left.
 
     Raises:
         BackendError: The error given, where that was no such case; or what sending raises.
     """
-    if not error.stale or exchange.method not in IDEMPOTENT:
+    if not error.stale or (error.sent and exchange.method not in IDEMPOTENT):
         raise error
     return await backend.send(replace(exchange, fresh=True), timing)
 

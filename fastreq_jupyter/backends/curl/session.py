@@ -37,8 +37,6 @@ _WANTED = {pycurl.POLL_NONE: 0, pycurl.POLL_IN: 1, pycurl.POLL_OUT: 4, pycurl.PO
 _CAME = {1: pycurl.CSELECT_IN, 4: pycurl.CSELECT_OUT}
 _CLOCK = ((pycurl.SOCKET_TIMEOUT, 0),)
 OLDEST = (7, 85)
-MOST_DEAD = 10
-"""Kept connections found dead, one after the other, before a request fails for it."""
 KEPT_SECONDS = 60.0
 LOOK_SECONDS = 0.02
 KEPT_SERVERS = 4096
@@ -374,12 +372,6 @@ class CurlBackend:
     def _finished(self, handle: Handle, code: int, words: str) -> None:
         stream = handle.stream
         if stream is None:
-            return
-        if code == pycurl.E_ABORTED_BY_CALLBACK and not stream.asked and stream.failure is None and stream.dead < MOST_DEAD:
-            # Nothing was sent: the kept connection was dead, and is closed now. The next may be better.
-            stream.dead += 1
-            self._multi.remove_handle(handle.curl)
-            self._multi.add_handle(handle.curl)
             return
         stream.end(code, words)
         if not stream.reused and stream.port and not stream.server.multiplexed:

@@ -126,7 +126,7 @@ def failure_of(stream: CurlStream, code: int, words: str, number: int) -> Backen
     elif code == pycurl.E_RECV_ERROR and sent and not number and not _DEAD.search(words):
         kind = "protocol"
     elif kind == "connect":
-        stale = sent and (stream.reused or code == pycurl.E_ABORTED_BY_CALLBACK)
+        stale = (sent and stream.reused) or code == pycurl.E_ABORTED_BY_CALLBACK
         words = "connection closed before an answer" if code in _CLOSED else os.strerror(number) if number else words
     return BackendError(kind, f"{stream.server.where}: {words}", sent=sent, stale=stale)
 
@@ -266,14 +266,13 @@ class CurlStream(base.Stream):
 
     Attributes:
         asked: How often libcurl asked whether it may send, and was told yes.
-        dead: Kept connections that were found dead meanwhile.
         agreed: HTTP/2 was, by the first connection to a server; None where it had no choice.
         scout: Set when `agreed` is known; None where others have found out.
         port: Local port of the connection.
         paused: libcurl waits until what came was read.
     """
 
-    asked = dead = port = size = 0
+    asked = port = size = 0
     sent_at = nan
     has_head = paused = done = reused = False
     agreed: bool | None = None

@@ -22,14 +22,16 @@ if TYPE_CHECKING:
     from fastreq_jupyter.response import Headers
 
 __all__ = [
-    "BODYLESS", "MAX_FIELD_BYTES", "MAX_INTERIM", "SWITCHING", "Lines", "ProxyServer", "check_fields", "connect_error", "framed",
-    "lookup_error", "place", "proxy_error", "read_proxy", "shared", "switched_protocols", "tls_error", "too_many_interim",
+    "BODYLESS", "MAX_FIELD_BYTES", "MAX_INTERIM", "PIECE_BYTES", "SWITCHING", "Lines", "ProxyServer", "check_fields", "connect_error",
+    "framed", "lookup_error", "place", "proxy_error", "read_proxy", "shared", "switched_protocols", "tls_error", "too_many_interim",
 ]  # fmt: skip
 
 MAX_INTERIM = 32
 """Interim (1xx) answers before the final one; more is an error, so that an endless row of them ends."""
 MAX_FIELD_BYTES = 65_536
 """Longest field line of an answer, as in the standard library's http.client."""
+PIECE_BYTES = 64 * 1024
+"""Of a body, at a time."""
 SWITCHING = 101
 """A final answer that only a client which asked for it can use; we never do."""
 

@@ -76,9 +76,7 @@ class Engine:
         """
         options = plan.options
         proxy = None if options.proxy in ("env", "none") else options.proxy
-        backend = detect(
-            options.backend, http2=options.http2, http3=options.http3, connect_timeout=options.connect_timeout is not None, proxy=proxy
-        )
+        backend = _backend_for(plan, proxy)
 
         # Whatever the backend must refuse is refused now, before anything is drawn.
         self.session(SessionKey(backend, options.verify_ssl, options.cert, proxy, options.http2, options.http3))
@@ -145,6 +143,18 @@ class Engine:
         finally:
             await self.close()
             _ENGINES.pop(self.loop, None)
+
+
+def _backend_for(plan: Plan, proxy: str | None) -> str:
+    options = plan.options
+    return detect(
+        options.backend,
+        http2=options.http2,
+        http3=options.http3,
+        connect_timeout=options.connect_timeout is not None,
+        proxy=proxy,
+        schemes=() if plan.auth is None else plan.auth.native_schemes,
+    )
 
 
 def engine_here() -> Engine:

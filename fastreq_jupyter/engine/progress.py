@@ -14,10 +14,12 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from fastreq_jupyter.model import Attempt, Plan, Request
+    from fastreq_jupyter.options import Share
 
 __all__ = ["Outcomes", "Progress", "Tally", "UnderWay"]
 
 _WINDOW = 5.0
+_FEWEST_FOR_SHARE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +64,7 @@ class UnderWay(NamedTuple):
         start: When the try that goes on began; None while it waits for its next one.
         status: Of the final response to that try, None until its head was read.
         head_at: When that was, NaN before.
+        looks: Answers looked at so far (option `until`).
     """
 
     position: int
@@ -70,6 +73,7 @@ class UnderWay(NamedTuple):
     start: float | None
     status: int | None
     head_at: float
+    looks: int = 0
 
 
 @dataclass(slots=True)
@@ -100,6 +104,15 @@ class Tally:
     def done(self) -> int:
         """Return how many requests are finished."""
         return self.ok + self.failed
+
+    def has_too_many_failures(self, most: Share | str | None) -> bool:
+        """Tell whether more requests failed than option `max_failures` allows."""
+        if most is None or isinstance(most, str):
+            return False
+        if most.count is not None:
+            return self.failed > most.count
+        total = self.total if self.total is not None else max(self.done, _FEWEST_FOR_SHARE)
+        return self.failed > (most.fraction or 0.0) * total
 
     @property
     def elapsed(self) -> float:

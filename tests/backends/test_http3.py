@@ -67,33 +67,24 @@ async def speaking_h3(authority, tmp_path):
         await asyncio.sleep(0.01)
 
 
-def test_asked_for_it_is_spoken_with_bodies_both_ways_and_posts_sent_once(wire, name, authority, bundle, tmp_path):
-    async def scenario():
-        async with speaking_h3(authority, tmp_path) as (url, seen), wire.session(name, verify=bundle, http3=True) as backend:
-            stream, body = await wire.fetch(backend, f"{url}/one?a=%2f")
-            assert (stream.status, stream.http_version, body) == (200, "3", b"/one?a=%2f")
-            for _ in range(3):
-                assert (await wire.fetch(backend, f"{url}/up", "POST", content=b"x" * 50_000))[1] == b"x" * 50_000
-            assert seen["requests"] == [(b"GET", b"/one?a=%2f"), *[(b"POST", b"/up")] * 3]
-            assert seen["connections"] == 1
-
-    wire.run(scenario())
+async def test_asked_for_it_is_spoken_with_bodies_both_ways_and_posts_sent_once(wire, name, authority, bundle, tmp_path):
+    async with speaking_h3(authority, tmp_path) as (url, seen), wire.session(name, verify=bundle, http3=True) as backend:
+        stream, body = await wire.fetch(backend, f"{url}/one?a=%2f")
+        assert (stream.status, stream.http_version, body) == (200, "3", b"/one?a=%2f")
+        for _ in range(3):
+            assert (await wire.fetch(backend, f"{url}/up", "POST", content=b"x" * 50_000))[1] == b"x" * 50_000
+        assert seen["requests"] == [(b"GET", b"/one?a=%2f"), *[(b"POST", b"/up")] * 3]
+        assert seen["connections"] == 1
 
 
 @pytest.mark.parametrize("path", ["/reset", "/short"])
-def test_what_breaks_off_is_an_error(wire, name, authority, bundle, tmp_path, path):
-    async def scenario():
-        async with speaking_h3(authority, tmp_path) as (url, _), wire.session(name, verify=bundle, http3=True) as backend:
-            assert (await wire.failure(backend, f"{url}{path}")).kind == "protocol"
-            assert (await wire.fetch(backend, f"{url}/next"))[1] == b"/next"
-
-    wire.run(scenario())
+async def test_what_breaks_off_is_an_error(wire, name, authority, bundle, tmp_path, path):  # noqa: PLR0917 - fixtures
+    async with speaking_h3(authority, tmp_path) as (url, _), wire.session(name, verify=bundle, http3=True) as backend:
+        assert (await wire.failure(backend, f"{url}{path}")).kind == "protocol"
+        assert (await wire.fetch(backend, f"{url}/next"))[1] == b"/next"
 
 
-def test_unknown_authority_is_a_tls_error(wire, name, authority, tmp_path):
-    async def scenario():
-        async with speaking_h3(authority, tmp_path) as (url, seen), wire.session(name, http3=True) as backend:
-            error = await wire.failure(backend, url)
-            assert (error.kind, error.sent, seen["requests"]) == ("tls", False, [])
-
-    wire.run(scenario())
+async def test_unknown_authority_is_a_tls_error(wire, name, authority, tmp_path):
+    async with speaking_h3(authority, tmp_path) as (url, seen), wire.session(name, http3=True) as backend:
+        error = await wire.failure(backend, url)
+        assert (error.kind, error.sent, seen["requests"]) == ("tls", False, [])

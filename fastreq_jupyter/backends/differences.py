@@ -115,7 +115,8 @@ DIFFERENCES: dict[str, tuple[Difference, ...]] = {
             "HTTP/2 is not multiplexed",
             (),
             "each connection carries one request at a time, so that as many are opened as there are requests in flight",
-            "niquests waits for one answer at a time on a connection: one that never comes would hold up the others on it",
+            "niquests waits for one answer at a time on a connection: 50 quick answers waited for a slow one on the same, "
+            "and were lost when that one was ended",
         ),
     ),
     "requests": _URLLIB3_FUTURE,

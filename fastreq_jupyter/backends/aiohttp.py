@@ -26,7 +26,7 @@ from fastreq_jupyter.backends import base, wire
 from fastreq_jupyter.backends.names import Resolver, watch
 from fastreq_jupyter.backends.trust import NamedContext, client_context
 from fastreq_jupyter.backends.wire import ProxyServer, proxy_error, read_proxy
-from fastreq_jupyter.errors import BackendError, OptionError
+from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.redact import one_line
 from fastreq_jupyter.upload import Upload
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from aiohttp.abc import ResolveResult
 
-    from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
+    from fastreq_jupyter.backends.base import Exchange, SessionKey
     from fastreq_jupyter.timing import Timing
     from fastreq_jupyter.url import Origin, Target
 
@@ -54,23 +54,6 @@ TYPED = frozenset({"POST", "PUT", "PATCH"})
 INTERIM = (b"HTTP/1.1 1", b"HTTP/1.0 1")
 BODILESS = frozenset({204, 304})
 FAILURES = (aiohttp.ClientError, OSError, ValueError, RuntimeError)
-
-
-def open_session(key: SessionKey) -> Backend:
-    """Open a session on the running loop.
-
-    Raises:
-        OptionError: HTTP/2 is required, the proxy cannot be used or read, or a certificate cannot be read.
-    """
-    proxy = read_proxy(key.proxy)
-    for asked, words in (
-        (key.http3, "http3=True"),
-        (key.http2 is True, "http2=True"),
-        (proxy and proxy.scheme == "socks5", "proxy=socks5://"),
-    ):
-        if asked:
-            raise OptionError(f"{words} is not possible with backend aiohttp, which speaks HTTP/1.1 and no SOCKS: use backend curl")
-    return AiohttpBackend(key, proxy)
 
 
 CURRENT: ContextVar[Stream] = ContextVar("fastreq_aiohttp_exchange")
@@ -243,8 +226,8 @@ class AiohttpBackend:
     name = "aiohttp"
     phases = frozenset({"dns", "connect", "tls", "wait", "receive"})
 
-    def __init__(self, key: SessionKey, proxy: ProxyServer | None) -> None:
-        self._proxy = proxy
+    def __init__(self, key: SessionKey) -> None:
+        self._proxy = read_proxy(key.proxy)
         self._reserved = 0
         context, resolver = client_context(key, make=TimedContext), Resolver()
         self._kept = Connector(resolver, context, force_close=False)
@@ -506,3 +489,6 @@ def _used(error: Any, stream: Stream) -> BackendError:
         return BackendError("protocol", f"{stream.where()}: malformed answer: {words}")
     told.stale = told.kind == "connect" and silent and stream.timing.reused is True
     return told
+
+
+open_session = AiohttpBackend

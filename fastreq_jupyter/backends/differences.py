@@ -119,7 +119,15 @@ DIFFERENCES: dict[str, tuple[Difference, ...]] = {
             "and were lost when that one was ended",
         ),
     ),
-    "requests": _URLLIB3_FUTURE,
+    "requests": (
+        *_URLLIB3_FUTURE,
+        Difference(
+            "Answers of more than 100 fields",
+            (),
+            "error `protocol`, where niquests is not installed beside it",
+            "the standard library's http.client, below urllib3 itself, reads no more",
+        ),
+    ),
 }
 
 CHOICES: dict[str, str] = {

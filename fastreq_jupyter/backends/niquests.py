@@ -28,22 +28,13 @@ from fastreq_jupyter.backends.wire import MAX_INTERIM, too_many_interim
 from fastreq_jupyter.errors import BackendError, OptionError
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
+    from fastreq_jupyter.backends.base import Exchange, SessionKey
     from fastreq_jupyter.timing import Timing
 
 __all__ = ["open_session"]
 
 _HTTP_1 = 11
 _VERSIONS = {_HTTP_1: "1.1", 20: "2", 30: "3"}
-
-
-def open_session(key: SessionKey) -> Backend:
-    """Open a session on the running loop.
-
-    Raises:
-        OptionError: A package for HTTP/3 or the proxy is missing, or the proxy or a certificate cannot be read.
-    """
-    return NiquestsBackend(key)
 
 
 class NiquestsBackend(pools.PoolBackend):
@@ -311,3 +302,6 @@ async def _shut_down(descriptor: int) -> None:
         sock.shutdown(socket.SHUT_RDWR)
     for _ in range(3):
         await asyncio.sleep(0)
+
+
+open_session = NiquestsBackend

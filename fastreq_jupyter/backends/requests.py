@@ -28,12 +28,12 @@ from fastreq_jupyter.backends import base, pools
 from fastreq_jupyter.backends.names import on_thread, watch
 from fastreq_jupyter.backends.trust import client_context
 from fastreq_jupyter.backends.wire import MAX_INTERIM, SWITCHING, too_many_interim
-from fastreq_jupyter.errors import BackendError, OptionError
+from fastreq_jupyter.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
+    from fastreq_jupyter.backends.base import Exchange, SessionKey
     from fastreq_jupyter.timing import Timing
 
 __all__ = ["open_session"]
@@ -51,18 +51,6 @@ _BESIDE_NIQUESTS: dict[str, Any] = (
     if hasattr(urllib3, "HttpVersion")
     else {}
 )
-
-
-def open_session(key: SessionKey) -> Backend:
-    """Open a session on the running loop.
-
-    Raises:
-        OptionError: HTTP/2 or HTTP/3 is required, a package for the proxy is missing, or a certificate cannot be read.
-    """
-    for name in ("http2", "http3"):
-        if getattr(key, name) is True:
-            raise OptionError(f"{name}=True is not possible with backend requests, which speaks HTTP/1.1: use backend curl or niquests")
-    return RequestsBackend(key)
 
 
 class RequestsBackend(pools.PoolBackend):
@@ -362,3 +350,6 @@ class _TlsSocket(ssl.SSLSocket):
 
 def _job() -> Any:
     return pools.TRIP.get()
+
+
+open_session = RequestsBackend

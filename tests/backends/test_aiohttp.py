@@ -220,6 +220,6 @@ async def test_header_bytes_that_are_no_utf_8_are_refused_unsent(wire):
 
 @pytest.mark.parametrize("key", [{"proxy": "socks5://user:s3cr3t@127.0.0.1:1"}, {"http2": True}, {"http3": True}])
 async def test_what_aiohttp_cannot_do_is_refused_naming_the_backend_that_can(wire, key):
-    with pytest.raises(OptionError, match="use backend curl") as caught:
+    with pytest.raises(OptionError, match="give backend='curl'") as caught:
         open_backend(SessionKey("aiohttp", **key))
     assert "s3cr3t" not in str(caught.value)

@@ -18,7 +18,7 @@ from fastreq_jupyter.backends.curl.transfer import BLANK, FOREVER_MS, CurlStream
 from fastreq_jupyter.backends.names import Resolver, watch
 from fastreq_jupyter.backends.trust import authorities, client_context
 from fastreq_jupyter.backends.wire import framed, lookup_error, place, proxy_error, read_proxy
-from fastreq_jupyter.errors import BackendError, OptionError
+from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -41,17 +41,6 @@ KEPT_SECONDS = 60.0
 LOOK_SECONDS = 0.02
 KEPT_SERVERS = 4096
 _LITERAL = re.compile(r"[0-9.]+|.*:.*")
-
-
-def open_session(key: SessionKey) -> CurlBackend:
-    """Open a session on the running loop.
-
-    Raises:
-        OptionError: libcurl is too old or poor, or cannot do what the key asks for; a proxy or certificate cannot be read.
-    """
-    if why := why_poor(http2=key.http2 is True, http3=key.http3):
-        raise OptionError(why)
-    return CurlBackend(key)
 
 
 def why_poor(*, http2: bool = False, http3: bool = False, schemes: Collection[str] = ()) -> str | None:
@@ -485,3 +474,6 @@ def _route(proxy: ProxyServer | None) -> list[tuple[int, Any]]:
             (pycurl.PROXYAUTH, pycurl.HTTPAUTH_BASIC),
         ]
     return settings
+
+
+open_session = CurlBackend

@@ -11,7 +11,6 @@ An idempotent request whose *kept* connection was closed before any byte of the 
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -315,13 +314,7 @@ def watches_sockets() -> bool:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return True
-    with socket.socket() as probe:
-        try:
-            loop.add_reader(probe, int)
-        except NotImplementedError:
-            return False
-        loop.remove_reader(probe)
-    return True
+    return type(loop).add_reader is not asyncio.AbstractEventLoop.add_reader
 
 
 def open_backend(key: SessionKey) -> Backend:

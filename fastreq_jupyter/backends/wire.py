@@ -80,7 +80,7 @@ def framed(exchange: Exchange) -> Lines:
     method, host = exchange.method, exchange.target.origin.host
     if not _is_method(method):
         raise _refused(f"method {method[:40]!r} cannot be sent")
-    if host[0] in "0123456789" and _NUMERIC_HOST.fullmatch(host) and not _IPV4.fullmatch(host):
+    if host[0] in "0123456789" and _is_old_form(host):
         raise BackendError("invalid URL", f"host {host!r} is no IPv4 address in its usual form", sent=False)
     lines = check_fields(exchange.headers)
     length = str(len(exchange.content or b""))
@@ -89,6 +89,11 @@ def framed(exchange: Exchange) -> Lines:
     if exchange.content or method not in BODYLESS:
         return lines._replace(fields=(*lines.fields, ("Content-Length", length)))
     return lines
+
+
+@lru_cache(maxsize=256)
+def _is_old_form(host: str) -> bool:
+    return _NUMERIC_HOST.fullmatch(host) is not None and not _IPV4.fullmatch(host)
 
 
 # Most requests of a run have the same field lines.

@@ -33,8 +33,8 @@ from fastreq_jupyter.errors import BackendError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fastreq_jupyter.backends.base import Exchange, SessionKey
-    from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.backends.base import SessionKey
+    from fastreq_jupyter.exchange import Exchange, Timing
 
 __all__ = ["open_session"]
 

@@ -406,7 +406,9 @@ class Run:
     def _adjust(self, changes: dict[str, Any]) -> None:
         # Laid over what is in force now: another change may have come in between.
         with suppress(OptionError):
-            self._scheduler.adjust(Options.of(self.options, **changes))
+            options = Options.of(self.options, **changes)
+            self._transport.adjust(options)
+            self._scheduler.adjust(options)
 
     def _post(self, command: Callable[..., None], *args: Any) -> None:
         # A closed loop has cancelled the run already.

@@ -97,10 +97,15 @@ def test_an_object_of_google_is_refreshed_through_the_runs_own_backend(api, back
 
 async def test_nothing_is_sent_for_a_token_once_the_run_has_ended(api):
     credentials = Google(api)
-    api.grants = scripts.hangs()
+    asked = threading.Event()
+
+    async def hangs(call):
+        asked.set()
+        await scripts.hangs()(call)
+
+    api.grants = hangs
     run = submit(api.urls(3), auth=credentials)
-    while not api.asked:
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(asked.wait, 240)
     run.cancel()
     await run.drained()
     request = fastreq_jupyter.auth.sources._transport(run._scheduler._wallet, asyncio.get_running_loop())

@@ -8,7 +8,6 @@ import time
 
 import pytest
 from faultserver import proxies, scripts
-from faultserver.certificates import ca_file
 
 from fastreq_jupyter import OAuth2, OptionError, fastreq, fastreq_async, submit
 from fastreq_jupyter.auth.oauth2 import SignIn, polled
@@ -165,13 +164,6 @@ def test_token_requests_go_through_the_runs_proxy(api, server, backend):
     # The token and the row, each by the proxy: nothing else reached the API.
     assert len(log.targets) >= 2
     assert len(api.door.links) <= len(log.targets)
-
-
-def test_a_token_endpoint_is_trusted_by_the_runs_own_authority(api, server, backend):
-    safe = server.open(api.grant, tls="good")
-    auth = OAuth2(safe.url("/token", "localhost"), "me", "secret")
-    assert fastreq(api.urls(1), auth=auth, backend=backend, verify_ssl=ca_file())["ok"].all()
-    assert len(safe.arrivals) == 1
 
 
 @pytest.mark.parametrize(

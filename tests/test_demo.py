@@ -55,7 +55,7 @@ def test_every_order_names_a_customer_and_products_that_exist():
 
 
 def test_every_listed_path_answers(server):
-    examples = {"{id}": "1", "{sku}": "L01", "{n}": "1", "{seconds}": "0", "{code}": "200"}
+    examples = {"{id}": "1", "{sku}": "L01", "{n}": "1", "{seconds}": "0", "{code}": "200", "{kind}": "page"}
     for path in ask_json(server.url)["paths"]:
         target = path
         for name, value in examples.items():

@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.model import Deferred, Item, Look, Outcome, Plan, Request, Unsendable
-from fastreq_jupyter.options import show_seconds
-from fastreq_jupyter.policy.rate import interval_of
+from fastreq_jupyter.options import Selection, show_seconds
+from fastreq_jupyter.policy import first_of, interval_of
 from fastreq_jupyter.redact import MASK, one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
-from fastreq_jupyter.selection import Selection
 from fastreq_jupyter.url import parse_target
 
 if TYPE_CHECKING:
@@ -21,13 +20,13 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Authority
     from fastreq_jupyter.options import Options, Rate
 
-__all__ = ["preview", "preview_line"]
+__all__ = ["preview_frame", "preview_line"]
 
 _SHOWN_OF_UNKNOWN = 1000
 _BODY_SHOWN = 500
 
 
-def preview(plan: Plan) -> Any:
+def preview_frame(plan: Plan) -> Any:
     """Return the frame of what would be sent: method, url, headers, body, request, problem; figures in ``attrs["fastreq"]``.
 
     A source that cannot tell its length is shown up to 1000 requests.
@@ -41,6 +40,8 @@ def preview(plan: Plan) -> Any:
     if isinstance(plan.requests, AsyncIterable):
         raise UsageError("dry_run is not possible for an asynchronous source: give a list")
     items = list(islice(plan.requests, _SHOWN_OF_UNKNOWN if plan.total is None else None))
+    if plan.options.pages is not None:
+        items = [first_of(item, plan.options) if isinstance(item, Request) else item for item in items]
     frame = pd.DataFrame([_row(item, plan.auth) for item in items], columns=["method", "url", "headers", "body", "request", "problem"])
     frame = frame.astype(dict.fromkeys(("method", "url", "body", "request", "problem"), "string"))
     if plan.keys is not None:

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from fastreq_jupyter.auth import Keeper
-    from fastreq_jupyter.backends.base import Exchange
     from fastreq_jupyter.engine.attempt import Job, Transport
+    from fastreq_jupyter.exchange import Exchange
     from fastreq_jupyter.model import Authority, Headers, Request, Response
     from fastreq_jupyter.options import Options
     from fastreq_jupyter.url import Origin

@@ -17,20 +17,18 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
-from fastreq_jupyter.engine.graphql import read_graphql, was_limited
-from fastreq_jupyter.engine.judging import Conditions
-from fastreq_jupyter.engine.reading import UNREADABLE, Reading, read_data
+from fastreq_jupyter.engine import UNREADABLE, Conditions, Reading, read_data, read_graphql, was_limited
+from fastreq_jupyter.exchange import Timing
 from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.model import Attempt, Look, Outcome, Request, Response
-from fastreq_jupyter.policy.retry import RETRIED
+from fastreq_jupyter.policy import RETRIED
 from fastreq_jupyter.redact import MASK, SHORTEST, one_line, redact_text, redact_url, secret_values
-from fastreq_jupyter.timing import Timing
 
 if TYPE_CHECKING:
     from fastreq_jupyter.journal.identity import Identity
     from fastreq_jupyter.options import Options
 
-__all__ = ["COLUMNS", "Row", "begun_row", "is_final", "job_of", "kept_row", "outcome_of", "seal_of", "veiled"]
+__all__ = ["COLUMNS", "Row", "begun_row", "head_of", "is_final", "job_of", "kept_row", "outcome_of", "seal_of", "veiled"]
 
 COLUMNS = ("base", "guise", "occurrence", "done", "at", "method", "url", "status", "error", "record", "body", "seal")
 _BAD = 400
@@ -45,7 +43,7 @@ _COOKIES = frozenset({"set-cookie", "set-cookie2"})
 
 
 class Row(NamedTuple):
-    """Hold one row of the table of answers.
+    """One row of the table of answers.
 
     Attributes:
         base, guise, occurrence: Identity.
@@ -111,17 +109,20 @@ def kept_row(  # noqa: PLR0913, PLR0917 - the parts of a row
     if place is not None:
         record["status_url"] = place
     if response is not None:
-        record["response"] = {
-            "headers": [[name, MASK if name.lower() in _COOKIES else redact_text(value, secrets)] for name, value in response.headers],
-            "final_url": redact_text(redact_url(response.final_url), secrets),
-            "http_version": response.http_version,
-            "reason": redact_text(response.reason, secrets),
-            "size_bytes": response.size_bytes,
-            "path": response.path,
-        }
+        record["response"] = {**head_of(response, secrets), "size_bytes": response.size_bytes, "path": response.path}
     url = one_line(redact_text(redact_url(request.url, request.secrets), secrets), 2000)
     row = Row(*identity, 1, at, request.method, url, outcome.status, outcome.error, json.dumps(record, allow_nan=False), content, b"")
     return row._replace(seal=seal_of(row, key))
+
+
+def head_of(response: Response, secrets: frozenset[str]) -> dict[str, Any]:
+    """Return what is kept of a response besides status and body, JSON; our secrets and its cookies as ``***``."""
+    return {
+        "headers": [[name, MASK if name.lower() in _COOKIES else redact_text(value, secrets)] for name, value in response.headers],
+        "final_url": redact_text(redact_url(response.final_url), secrets),
+        "http_version": response.http_version,
+        "reason": redact_text(response.reason, secrets),
+    }
 
 
 def veiled(url: str, request: Request, key: bytes) -> str:

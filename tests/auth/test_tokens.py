@@ -307,6 +307,26 @@ def test_a_dry_run_says_that_a_token_goes_along_and_asks_for_none(api, asked):
     assert not api.door.arrivals
 
 
+def test_pages_are_fetched_with_renewed_tokens_at_home_and_with_none_elsewhere(api, asked, server):
+    elsewhere = server.open(scripts.reply(200, b'{"items": [4]}', ("Content-Type", "application/json")))
+
+    async def pages(call):
+        page = int(call.request.target.partition("=")[2] or 1)
+        following = api.url + f"/api?page={page + 1}" if page < 3 else elsewhere.url("/rest")
+        if (call.request.header("authorization") or "").removeprefix("Bearer ") not in api.good:
+            await scripts.reply(401)(call)
+            return
+        api.good = set()
+        body = json.dumps({"items": [page], "next": following}).encode()
+        await scripts.reply(200, body, ("Content-Type", "application/json"))(call)
+
+    api.door.script = pages
+    frame = fastreq([api.url + "/api"], auth=asked, pages="next")
+    assert frame["ok"].tolist() == [True] * 4
+    assert asked.count == 3
+    assert [arrival.header("authorization") for arrival in elsewhere.arrivals] == [None]
+
+
 def test_each_origin_gets_its_own_and_others_nothing(server):
     doors = [server.open(scripts.reply()) for _ in range(3)]
     auth = {doors[0].origin(): lambda: "first-origin-token", doors[1].origin(): lambda: "second-origin-token"}

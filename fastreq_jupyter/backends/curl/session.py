@@ -24,9 +24,9 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from fastreq_jupyter.backends.base import Exchange, SessionKey
+    from fastreq_jupyter.backends.base import SessionKey
     from fastreq_jupyter.backends.wire import ProxyServer
-    from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.exchange import Exchange, Timing
     from fastreq_jupyter.url import Origin
 
 __all__ = ["open_session", "why_poor"]

@@ -59,7 +59,7 @@ EXIT = 2.0
 """Seconds the interpreter's exit waits for the service thread at most."""
 
 
-class Handle(Protocol):
+class RunHandle(Protocol):
     """As much of a run as waiting needs; safe from any thread."""
 
     finished: Future[None]
@@ -68,7 +68,7 @@ class Handle(Protocol):
         """Ask the run to stop; returns at once."""
 
 
-H = TypeVar("H", bound=Handle)
+H = TypeVar("H", bound=RunHandle)
 T = TypeVar("T")
 
 

@@ -19,7 +19,7 @@ from fastreq_jupyter.values import plain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Line", "fill_options", "parse_line", "split_line"]
+__all__ = ["MagicLine", "fill_options", "parse_line", "split_line"]
 
 REPEATED = frozenset({"headers", "each", "explode"})
 LOOKED_UP = frozenset({"auth", "session", "cert"})
@@ -38,7 +38,7 @@ _UNREPLACED = re.compile(r"\\?\{\{.*?\}\}|\{([A-Za-z_]\w*)\}|\$\{?([A-Za-z_]\w*)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class MagicLine:
     """A magic's line, read.
 
     Attributes:
@@ -61,7 +61,7 @@ class Line:
     examples: bool = False
 
 
-def parse_line(text: str, *, cell: bool) -> Line:
+def parse_line(text: str, *, cell: bool) -> MagicLine:
     """Read a magic's line.
 
     Args:
@@ -135,10 +135,10 @@ class _Reader:
         else:
             self._read_positional(word)
 
-    def line(self) -> Line:
+    def line(self) -> MagicLine:
         """Return what was read."""
         self._options |= {"each": tuple(spec.text for spec in self._each)} if self._each else {}
-        return Line(
+        return MagicLine(
             name=self._positional if self._cell else None,
             url=None if self._cell else self._positional,
             options=self._options,

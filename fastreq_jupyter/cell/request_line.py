@@ -137,7 +137,7 @@ class RequestLine:
     line: int
     column: int
     plain: bool = False
-    lifted: dict[str, Any] = field(default_factory=dict)
+    run_options: dict[str, Any] = field(default_factory=dict)
     graphql: bool = False
     more: list[Span] = field(default_factory=list)
 
@@ -156,7 +156,7 @@ class RequestLine:
             url += read_url(span)
         return RequestTemplate(
             self.method, tuple(url), self.line, self.column, headers, body,
-            label=label, keep=keep, plain=self.plain, lifted=self.lifted, operation=operation,
+            label=label, keep=keep, plain=self.plain, run_options=self.run_options, operation=operation,
         )  # fmt: skip
 
 
@@ -186,13 +186,15 @@ def read_request_line(span: Span) -> RequestLine:
         CellSyntaxError: It is neither; the message says what was probably meant.
     """
     text = span.text
-    lifted: dict[str, Any] = {}
+    run_options: dict[str, Any] = {}
     if match := _VERSION.search(text[-16:]):
-        lifted = _lift_version(match[1], span, len(text) - len(match[0]))
+        run_options = _lift_version(match[1], span, len(text) - len(match[0]))
         text = text[: -len(match[0])]
     if _TARGET.match(text):
         _refuse_trailing(span, 0)
-        return RequestLine("GET", Span(text, span.line, span.column), span.line, span.column, plain=not text.startswith("/"), lifted=lifted)
+        return RequestLine(
+            "GET", Span(text, span.line, span.column), span.line, span.column, plain=not text.startswith("/"), run_options=run_options
+        )
     match = _METHOD.match(text)
     if match is None:
         raise _no_request(span, text)
@@ -207,7 +209,7 @@ def read_request_line(span: Span) -> RequestLine:
     _refuse_trailing(span, place)
     url = Span(text[place:], span.line, span.column + place)
     graphql = method == _GRAPHQL
-    return RequestLine("POST" if graphql else method, url, span.line, span.column, lifted=lifted, graphql=graphql)
+    return RequestLine("POST" if graphql else method, url, span.line, span.column, run_options=run_options, graphql=graphql)
 
 
 def read_header(span: Span, headers: list[HeaderTemplate], *, folded: bool) -> list[HeaderTemplate]:

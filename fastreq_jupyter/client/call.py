@@ -21,7 +21,7 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from fastreq_jupyter.client.credentials import Home
+    from fastreq_jupyter.client.credentials import SessionDefaults
     from fastreq_jupyter.engine import Handoffs, Run, Store
     from fastreq_jupyter.model import Item, Plan
 
@@ -70,7 +70,7 @@ class Session:
         defaults: Options under those of each call.
     """
 
-    def __init__(self, home: Home, defaults: Options) -> None:
+    def __init__(self, home: SessionDefaults, defaults: Options) -> None:
         self.home = home
         self.jar = Jar()
         self.defaults = defaults

@@ -24,7 +24,7 @@ _LARGEST_BATCH = 500
 _LARGEST_BYTES = 16 * 2**20
 
 
-class _Job(NamedTuple):
+class _Task(NamedTuple):
     work: Callable[[sqlite3.Connection], None]
     size: int
     done: Callable[[], None] | None
@@ -40,7 +40,7 @@ class Writer:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_Task | None] = SimpleQueue()
         self._put_bytes = 0
         self._done_bytes = 0
         self.trouble: str | None = None
@@ -63,7 +63,7 @@ class Writer:
             done: Called on the thread once it is committed, or will never be; makes the commit come at once.
         """
         self._put_bytes += size
-        self._jobs.put(_Job(work, size, done))
+        self._jobs.put(_Task(work, size, done))
 
     def stop(self, done: Callable[[], None] | None = None) -> None:
         """Let the thread commit what is left, close the file, call `done` and end; can be called twice."""
@@ -85,9 +85,9 @@ class Writer:
             if self._finished is not None:
                 self._finished()
 
-    def _collect(self) -> tuple[list[_Job], bool]:
+    def _collect(self) -> tuple[list[_Task], bool]:
         """Return the next batch, and whether there is more to come."""
-        batch: list[_Job] = []
+        batch: list[_Task] = []
         size = 0
         due = 0.0
         urgent = False
@@ -109,7 +109,7 @@ class Writer:
             batch.append(job)
         return batch, True
 
-    def _commit(self, batch: list[_Job]) -> None:
+    def _commit(self, batch: list[_Task]) -> None:
         try:
             if batch and self.trouble is None:
                 self._write(batch)
@@ -120,7 +120,7 @@ class Writer:
             if job.done is not None:
                 job.done()
 
-    def _write(self, batch: list[_Job]) -> None:
+    def _write(self, batch: list[_Task]) -> None:
         connection = self._database.connection
         connection.execute("BEGIN IMMEDIATE")
         for job in batch:

@@ -17,11 +17,11 @@ from fastreq_jupyter.client import (
     check_shape,
     conclude,
     layered,
-    outfitted,
     preview_frame,
     preview_line,
     value_of,
     where_it_stopped,
+    with_defaults,
 )
 from fastreq_jupyter.engine import Jar
 from fastreq_jupyter.errors import OptionError, RunError
@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
 
     from fastreq_jupyter.bridge import Waited
-    from fastreq_jupyter.cell import EachSpec, Line
+    from fastreq_jupyter.cell import EachSpec, MagicLine
     from fastreq_jupyter.engine import Run
 
 __all__ = ["Draft", "Order", "deliver", "deliver_background", "deliver_preview", "draft"]
@@ -55,7 +55,7 @@ class Order:
         late_notes: Gives lines that are known after the run.
     """
 
-    line: Line
+    line: MagicLine
     call: Call
     late_notes: Callable[[], tuple[str, ...]]
 
@@ -74,7 +74,7 @@ class Draft:
         session: A `FastRequests`, or None.
     """
 
-    line: Line
+    line: MagicLine
     text: str
     first_line: int
     options: Options
@@ -99,14 +99,14 @@ class Draft:
             self.text, options=self.options, namespace=self.names, sources=self.sources,
             base_url=None if session is None else session.home.base_url, first_line=self.first_line, set_by_user=self.line.options,
         )  # fmt: skip
-        final = Options.of(self.options, **cell.lifted)
+        final = Options.of(self.options, **cell.run_options)
         jar = Jar() if session is None else session.jar
-        items, auth = outfitted(cell.items, final, jar=jar, home=None if session is None else session.home, total=cell.total)
+        items, auth = with_defaults(cell.items, final, jar=jar, home=None if session is None else session.home, total=cell.total)
         plan = Plan(items, final, name=self.line.name, total=cell.total, join=cell.join, auth=auth, notes=cell.notes)
         return Order(self.line, Call(plan, jar, session), cell.late_notes)
 
 
-def draft(line: Line, text: str, *, namespace: Mapping[str, Any], outer: Mapping[str, Any], first_line: int) -> Draft:
+def draft(line: MagicLine, text: str, *, namespace: Mapping[str, Any], outer: Mapping[str, Any], first_line: int) -> Draft:
     """Look up and evaluate what a magic's line names.
 
     Args:

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PHASES",
+    "GridLine",
     "Label",
     "Layout",
-    "Line",
     "Rect",
     "choose_rows",
     "cut_middle",
@@ -82,7 +82,7 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class GridLine:
     """One upright line of the grid."""
 
     x: float
@@ -114,7 +114,7 @@ class Layout:
     names: tuple[Label, ...]
     name_right: float
     labels: tuple[Label, ...]
-    grid: tuple[Line, ...]
+    grid: tuple[GridLine, ...]
     legend: tuple[Rect, ...]
     tips: tuple[tuple[float, float, str], ...]
     summary: str
@@ -182,7 +182,7 @@ def lay_out(  # noqa: PLR0913 - what shapes a picture
         names=tuple(_names(page, drawn)),
         name_right=_REQUEST + _REQUEST_WIDTH,
         labels=tuple(labels),
-        grid=tuple(Line(page.x(at + page.zero), page.top - 4, bottom) for at, _ in ticks),
+        grid=tuple(GridLine(page.x(at + page.zero), page.top - 4, bottom) for at, _ in ticks),
         legend=legend,
         tips=tuple((page.row(number), row_height, row_tip(row)) for number, row in enumerate(drawn)),
         summary=f"{title} {note}".strip(),

@@ -58,7 +58,7 @@ class CurlRequest:
         body: Pieces of each -d, with what joins them.
         form: Each -F and --form-string.
         query: Fields that go into the query.
-        lifted: Options of the run.
+        run_options: Options of the run.
         flags: Switches that were seen.
         upload: -T.
         key: --key.
@@ -75,20 +75,20 @@ class CurlRequest:
     body: list[list[Piece]] = field(default_factory=list)
     form: list[tuple[str, Span]] = field(default_factory=list)
     query: list[Parts] = field(default_factory=list)
-    lifted: dict[str, Any] = field(default_factory=dict)
+    run_options: dict[str, Any] = field(default_factory=dict)
     flags: set[str] = field(default_factory=set)
     upload: Span | None = None
     key: Span | None = None
     cookie_files: list[Span] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def lift(self, option: str, at: Span, value: Any) -> None:
+    def ask_for(self, option: str, at: Span, value: Any) -> None:
         """Note an option of the run.
 
         Raises:
             CellSyntaxError: It is given twice, differently.
         """
-        if self.lifted.setdefault(option, value) != value:
+        if self.run_options.setdefault(option, value) != value:
             raise at.error(0, f"{option} is given twice, differently")
 
     def add(self, action: Action, at: Span, value: Span) -> None:
@@ -135,9 +135,9 @@ class CurlRequest:
             query.insert(0, _parts_of(body or (), self.command))
             body = None
         if self.key is not None:
-            if "cert" not in self.lifted:
+            if "cert" not in self.run_options:
                 raise self.key.error(0, "--key goes with --cert")
-            self.lifted["cert"] = (self.lifted["cert"], self.key.text)
+            self.run_options["cert"] = (self.run_options["cert"], self.key.text)
         if body is not None and "Range" in self.own:
             raise self.command.error(0, "-r with a body is sent as Content-Range by curl: write the field line with -H")
         headers = self._all_headers(body)
@@ -152,7 +152,7 @@ class CurlRequest:
         whole = with_query(parts, *query)
         return RequestTemplate(
             self._method(body), whole, url.line, url.column, self._with_cookies(whole, headers), body,
-            lifted=dict(self.lifted), no_default=frozenset(self.removed),
+            run_options=dict(self.run_options), no_default=frozenset(self.removed),
         )  # fmt: skip
 
     def _with_cookies(self, url: Parts, headers: tuple[HeaderTemplate, ...]) -> tuple[HeaderTemplate, ...]:

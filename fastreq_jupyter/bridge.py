@@ -262,7 +262,7 @@ def _nests(loop: asyncio.AbstractEventLoop, *, must: bool) -> bool:
 def _in_counted_turn() -> bool:
     """Tell whether asyncio's own ``_run_once`` is on the stack of this thread."""
     # There is no public way that does not read the sources of every frame.
-    frame: FrameType | None = sys._getframe()  # noqa: SLF001
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the frame of the caller
     while frame is not None:
         if frame.f_code.co_name == "_run_once" and frame.f_globals.get("__name__") == "asyncio.base_events":
             return True
@@ -431,5 +431,5 @@ def watch_interrupts(*, here: bool = True) -> Iterator[Mark]:
 def interruption(line: str) -> KeyboardInterrupt:
     """Return the exception an interrupted cell ends with; IPython shows its one line in place of a traceback."""
     error = KeyboardInterrupt(line)
-    error._render_traceback_ = lambda: [f"KeyboardInterrupt: {line}"]  # type: ignore[attr-defined]
+    error._render_traceback_ = lambda: [f"KeyboardInterrupt: {line}"]  # type: ignore[attr-defined] # IPython looks for it
     return error

@@ -131,7 +131,11 @@ class Request:
         put(self, "identity", identity)
 
     def at(self, url: str) -> Request:
-        """Return the same request for another URL; many requests of a run differ in nothing else."""
+        """Return the same request for another URL; many requests of a run differ in nothing else.
+
+        Args:
+            url: Absolute URL; not checked before the run.
+        """
         made = object.__new__(Request)
         put = object.__setattr__
         put(made, "method", self.method)
@@ -179,7 +183,11 @@ class Request:
         return self.method in IDEMPOTENT or self.operation == "query" or self.header("idempotency-key") is not None
 
     def header(self, name: str) -> str | None:
-        """Return the first field value of that name, any case, or None."""
+        """Return the first field value of that name, or None.
+
+        Args:
+            name: Name of the field, any case.
+        """
         wanted = name.lower()
         return next((value for key, value in self.headers if key.lower() == wanted), None)
 

@@ -131,7 +131,7 @@ class _Reader:
             self._read_flag(name, value if equals else None)
         elif word.startswith("-") and len(word) > 1:
             attached = word[2:].removeprefix("=")
-            self._read_flag(word[:2] if word[:2] in _flags() else word, attached if len(word) > 2 else None)  # noqa: PLR2004 - "-c50"
+            self._read_flag(word[:2] if word[:2] in _flags() else word, attached if len(word) > 2 else None)
         else:
             self._read_positional(word)
 

@@ -55,7 +55,7 @@ def read_range(span: Span, place: int, text: str) -> Range:
     first, _, last = bounds.partition("-")
     if not (first.isascii() and first.isdigit()):
         raise span.error(place, f"[{text}]: only numbers make a range; write \\[{text}] for the text itself")
-    if len(text) > 60:  # noqa: PLR2004 - three numbers of 18 digits and what joins them
+    if len(text) > 60:
         raise span.error(place, "the numbers of a range have at most 18 digits")
     start, stop, step = int(first), int(last), int(step_text or 1)
     if stop < start or step < 1:

@@ -344,6 +344,6 @@ def _open_store(plan: Plan, *, again: bool) -> Store | None:
     if plan.options.journal is None:
         return None
     # sqlite3 is needed by few
-    from fastreq_jupyter.journal import open_journal  # noqa: PLC0415
+    from fastreq_jupyter.journal import open_journal  # noqa: PLC0415 - loaded by whoever needs it
 
     return open_journal(plan.options, again=cast("Iterable[Item]", plan.requests) if again else None)

@@ -34,7 +34,7 @@ def preview_frame(plan: Plan) -> Any:
         UsageError: An asynchronous source; it could only be read by running it.
     """
     # pandas is paid for by whoever wants a frame
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415 - loaded by whoever needs it
 
     if isinstance(plan.requests, AsyncIterable):
         raise UsageError("dry_run is not possible for an asynchronous source: give a list")
@@ -70,7 +70,7 @@ def preview_line(summary: Mapping[str, Any], name: str | None = None) -> str:
     hosts = summary["hosts"]
     count = f"{summary['requests']:,}{'' if summary['whole'] else ' or more'} request{'' if summary['requests'] == 1 else 's'}"
     shown = ", ".join(f"{host} {number:,}" if len(hosts) > 1 else host for host, number in list(hosts.items())[:5])
-    where = f" to {len(hosts)} host{'' if len(hosts) == 1 else 's'} ({shown}{', ...' if len(hosts) > 5 else ''})" if hosts else ""  # noqa: PLR2004
+    where = f" to {len(hosts)} host{'' if len(hosts) == 1 else 's'} ({shown}{', ...' if len(hosts) > 5 else ''})" if hosts else ""
     least = f", at least {show_seconds(summary['least_s'])}" if summary["least_s"] else ""
     return f"{name + ': ' if name else ''}{count}{where}{least}; nothing was sent"
 

@@ -26,7 +26,7 @@ def parse_cookie_date(text: str) -> float | None:
             month = _MONTHS.index(token[:3].lower()) + 1
         elif year is None and (found := _YEAR.fullmatch(token)):
             year = _full_year(int(found[1]))
-    if time is None or day is None or month is None or year is None or year < 1601:  # noqa: PLR2004 - RFC 6265, 5.1.1
+    if time is None or day is None or month is None or year is None or year < 1601:
         return None
     try:
         return datetime(year, month, day, *time, tzinfo=UTC).timestamp()
@@ -35,6 +35,6 @@ def parse_cookie_date(text: str) -> float | None:
 
 
 def _full_year(year: int) -> int:
-    if 70 <= year <= 99:  # noqa: PLR2004 - RFC 6265, 5.1.1
+    if 70 <= year <= 99:
         return year + 1900
-    return year + 2000 if year <= 69 else year  # noqa: PLR2004 - RFC 6265, 5.1.1
+    return year + 2000 if year <= 69 else year

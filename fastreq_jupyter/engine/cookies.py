@@ -116,7 +116,7 @@ class Jar:
     def store(self, target: Target, headers: Headers) -> None:
         """Keep what a response sets; a cookie its server may not set is ignored."""
         for name, value in headers:
-            if len(name) == 10 and name.lower() == "set-cookie":  # noqa: PLR2004 - spares most names the lower()
+            if len(name) == 10 and name.lower() == "set-cookie":
                 self._store(target, value)
 
     def _store(self, target: Target, line: str) -> None:
@@ -188,7 +188,7 @@ def _parse(line: str, target: Target, now: float) -> _Cookie | None:
     attributes: dict[str, str] = {}
     for part in rest:
         key, _, text = part.partition("=")
-        if len(text) <= 1024:  # noqa: PLR2004 - RFC 6265bis, 5.6: longer attribute values are ignored
+        if len(text) <= 1024:
             attributes[key.strip(" \t").lower()] = text.strip(" \t")
     secure = "secure" in attributes
     path = attributes.get("path", "")

@@ -61,7 +61,7 @@ def _magic_calls(node: ast.AST) -> Iterator[ast.Call]:
         if isinstance(child, _SCOPES):
             continue
         if _is_magic_call(child):
-            yield child  # type: ignore[misc]
+            yield child  # type: ignore[misc] # a call, as has just been asked
         else:
             yield from _magic_calls(child)
 
@@ -87,11 +87,11 @@ def _awaits_on_asyncio(shell: Any) -> bool:
 def _inside_a_cell() -> bool:
     """Tell whether a cell's code is on the stack: then this text is not the cell, but something the cell runs."""
     # IPython is there: it called.
-    from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415
+    from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415 - loaded by whoever needs it
 
     code = InteractiveShell.run_code.__code__
     # The stack is what tells, whatever events were lost.
-    frame: FrameType | None = sys._getframe()  # noqa: SLF001
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the frame of the caller
     while frame is not None and frame.f_code is not code:
         frame = frame.f_back
     return frame is not None
@@ -241,6 +241,6 @@ def _greeting(shell: Any) -> str:
 
 def _open_panel() -> Any:
     # Widgets are paid for where they are shown.
-    from fastreq_jupyter.notebook.form import Panel  # noqa: PLC0415
+    from fastreq_jupyter.notebook.form import Panel  # noqa: PLC0415 - loaded by whoever needs it
 
     return Panel()

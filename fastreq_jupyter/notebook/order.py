@@ -142,7 +142,7 @@ def _look_up(option: str, name: str, names: Mapping[str, Any]) -> Any:
 def _evaluate(spec: EachSpec, namespace: Mapping[str, Any], outer: Mapping[str, Any]) -> Any:
     try:
         # What the user wrote as code on the magic's line, as %timeit does; texts of {{ }} are never evaluated.
-        return eval(compile(spec.expression.strip(), "<--each>", "eval"), {**namespace, **outer})  # noqa: S307
+        return eval(compile(spec.expression.strip(), "<--each>", "eval"), {**namespace, **outer})  # noqa: S307 - what the user wrote in their own cell
     except Exception as error:  # noqa: BLE001 - the user's expression may raise anything
         reason = one_line(f"{spec.text}: {type(error).__name__}: {error}")
         raise OptionError(f"--each {reason}", option="each", reason=reason) from None
@@ -181,7 +181,7 @@ def deliver(order: Order, waited: Waited[Run], said: bool, variables: MutableMap
     except RunError as error:
         line = f"{type(error).__name__}: {error}"
         # IPython's hook for errors that are one line.
-        error._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]
+        error._render_traceback_ = lambda: [line]  # type: ignore[attr-defined] # IPython looks for it
         raise
     if name is None:
         return value
@@ -194,7 +194,7 @@ def deliver_preview(order: Order, variables: MutableMapping[str, Any]) -> Any:
     frame = preview_frame(order.call.plan)
     print(preview_line(frame.attrs["fastreq"]["summary"], order.line.name))  # noqa: T201 - a cell's line
     for note in frame.attrs["fastreq"]["notes"]:
-        print(note)  # noqa: T201
+        print(note)  # noqa: T201 - a line below the cell
     return _assigned(order, frame, variables)
 
 
@@ -206,7 +206,7 @@ def deliver_background(order: Order, run: Run, variables: MutableMapping[str, An
     handle = name or "last_run()"
     total = run.plan.total
     count = "requests" if total is None else f"{total:,} request{'' if total == 1 else 's'}"
-    print(f"{name + ': ' if name else ''}{count} in the background; {handle}.progress, {handle}.df, await {handle}")  # noqa: T201
+    print(f"{name + ': ' if name else ''}{count} in the background; {handle}.progress, {handle}.df, await {handle}")  # noqa: T201 - a line below the cell
     if in_kernel() and run.options.progress in ("auto", "panel"):
 
         def follow(again: Run) -> str:
@@ -231,4 +231,4 @@ def _print_end(order: Order, run: Run, value: Any, *, said: bool) -> None:
         print(run.closing_line())  # noqa: T201 - a cell's closing line
     attrs = getattr(value, "attrs", {}).get("fastreq", {})
     for note in dict.fromkeys([*run.summary()["notes"], *attrs.get("notes", ()), *order.late_notes()]):
-        print(note)  # noqa: T201
+        print(note)  # noqa: T201 - a line below the cell

@@ -250,7 +250,7 @@ def _tick_text(seconds: float, step: float) -> str:
     if not seconds:
         return "0"
     if step < 1 and seconds < 1:
-        return f"{seconds * 1000:.{0 if step >= 0.001 else 2}f} ms"  # noqa: PLR2004 - steps below a millisecond
+        return f"{seconds * 1000:.{0 if step >= 0.001 else 2}f} ms"
     if step >= _MINUTES[1]:
         return f"{seconds / 60:g} min"
     return f"{seconds:.{max(0, -int(f'{step:e}'.partition('e')[2]))}f} s"

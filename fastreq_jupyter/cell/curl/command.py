@@ -174,7 +174,7 @@ def _templates(words: Sequence[Span], notes: list[str]) -> list[RequestTemplate]
             raise word.error(0, f"{word.text[0]} is a typographic dash: write - (or --)")
         elif word.text in _POWERSHELL:
             raise word.error(0, f"{word.text} is of PowerShell's own curl: copy the request as cURL (bash)")
-        elif word.text.startswith("--") and len(word.text) > 2:  # noqa: PLR2004 - "--" alone ends nothing in curl
+        elif word.text.startswith("--") and len(word.text) > 2:
             _read_long(word, queue, request)
         elif word.text.startswith("-") and len(word.text) > 1:
             _read_short(word, queue, request)

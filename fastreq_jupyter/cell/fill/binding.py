@@ -392,7 +392,7 @@ def _as_variable(part: Any, *, raw: bool) -> BoundPart | Placeholder:
         return VarText(part, raw=raw)
     if isinstance(part, (VarText, Placeholder)) and raw:
         return replace(part, raw=True)
-    return part  # type: ignore[no-any-return]
+    return part  # type: ignore[no-any-return] # a part of a template by now
 
 
 def _length(part: Any) -> int:

@@ -47,7 +47,7 @@ def _live_environ() -> Mapping[str, str]:
 
 def _dotenv_values() -> Mapping[str, str | None]:
     # Imported here: only cells that use it pay for it.
-    from dotenv import dotenv_values, find_dotenv  # noqa: PLC0415
+    from dotenv import dotenv_values, find_dotenv  # noqa: PLC0415 - loaded by whoever needs it
 
     return dotenv_values(find_dotenv(usecwd=True))
 

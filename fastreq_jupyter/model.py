@@ -20,7 +20,7 @@ from fastreq_jupyter.content import Headers, encode_content, field_lines, with_p
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.exchange import Response, Timing, phases_of
 from fastreq_jupyter.options import DocumentError, read_operation
-from fastreq_jupyter.redact import redact_text, redact_url
+from fastreq_jupyter.redact import redact_text, redact_url, secret_values
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping, Sequence
@@ -44,6 +44,7 @@ __all__ = [
     "Response",
     "Unsendable",
     "copy_request",
+    "secrets_of",
 ]
 
 # RFC 9110, 9.2.2
@@ -194,6 +195,15 @@ class Request:
     def __repr__(self) -> str:
         label = f" # {self.label}" if self.label else ""
         return f"<Request {self.method} {redact_text(redact_url(self.url, self.secrets), self.secrets)}{label}>"
+
+
+def secrets_of(request: Request) -> frozenset[str]:
+    """Return every secret that a request carries: those known by value, and what its URL, field lines and body hold.
+
+    Args:
+        request: As it was made; what the engine adds (cookies, tokens) is not in it.
+    """
+    return request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
 
 
 def copy_request(

@@ -7,11 +7,11 @@ import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from fastreq_jupyter.content import TOKEN
 from fastreq_jupyter.errors import OptionError
 
 __all__ = ["NTLM", "ApiKey", "Digest", "Native", "Negotiate", "SigV4"]
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _WORD = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -36,7 +36,7 @@ class ApiKey:
     def __post_init__(self) -> None:
         if self.where not in ("header", "query"):
             raise OptionError("ApiKey: where is header or query", option="auth")
-        if not isinstance(self.name, str) or not self.name or (self.where == "header" and not _TOKEN.fullmatch(self.name)):
+        if not isinstance(self.name, str) or not self.name or (self.where == "header" and not TOKEN.fullmatch(self.name)):
             raise OptionError(f"ApiKey: the name is no name of a {self.where} field", option="auth")
         _check_text("ApiKey", "value", self.value)
 

@@ -87,7 +87,7 @@ class RequestPlan:
 
     def expand(self) -> Iterator[BoundParts]:
         """Give the URL's parts once for each item of its ranges."""
-        yield from expand_ranges(self.url.parts)  # type: ignore[arg-type, misc]
+        yield from expand_ranges(self.url.parts)  # type: ignore[arg-type, misc] # of a URL there is text, or nothing to expand
 
     def make(self, parts: BoundParts, env: Env) -> Request:
         """Return the request of one row.

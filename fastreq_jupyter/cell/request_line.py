@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.cell.syntax import HeaderTemplate, Part, RequestTemplate, Span
 from fastreq_jupyter.cell.template import read_text, read_url
+from fastreq_jupyter.content import NO_FIELD_VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -69,7 +70,6 @@ _HOW = "write URL or METHOD URL (a body needs POST, PUT, PATCH or a Content-Type
 _PROMPTED = re.compile(r"(?:\S{0,60}[>$%#!]\s*|(?:\S+\s+){0,2}?(?:time|sudo|env|watch)\s+)curl(?:\.exe)?\s", re.IGNORECASE)
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*(.*)")
 _NO_FIELD = re.compile(r"[^:\s]+:(?://|[0-9]{1,5}/)")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CREDENTIALS = re.compile(r"(basic|digest)[ \t]+(?=\S)", re.IGNORECASE)
 
 
@@ -251,7 +251,7 @@ def make_header(name: str, value: Span, whole: Span) -> HeaderTemplate:
     Raises:
         CellSyntaxError: A control character in the value, or credentials that need a dialogue.
     """
-    if bad := _CONTROL.search(value.text):
+    if bad := NO_FIELD_VALUE.search(value.text):
         raise value.error(bad.start(), f"control character {bad[0]!r} in the value of {name}")
     parts = read_text(value)
     basic = False

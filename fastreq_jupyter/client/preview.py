@@ -8,10 +8,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.errors import UsageError
-from fastreq_jupyter.model import Deferred, Item, Look, Outcome, Plan, Request, Unsendable
+from fastreq_jupyter.model import Deferred, Item, Look, Outcome, Plan, Request, Unsendable, secrets_of
 from fastreq_jupyter.options import Selection, show_seconds
 from fastreq_jupyter.policy import interval_of
-from fastreq_jupyter.redact import one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
+from fastreq_jupyter.redact import one_line, redact_body, redact_headers, redact_text, redact_url
 from fastreq_jupyter.url import parse_target
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ def _row(item: Item) -> dict[str, Any]:
         problem = "begun earlier, only looked at"
     request = item if isinstance(item, Request) else item.request if isinstance(item, Outcome) else item.shown
     kind = request.header("content-type")
-    secrets = request.secrets | secret_values(request.url, request.headers, request.content, kind)
+    secrets = secrets_of(request)
     body = None if request.content is None else one_line(redact_body(request.content, kind, secrets), _BODY_SHOWN)
     return {
         "method": request.method,

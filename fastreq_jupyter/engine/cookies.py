@@ -18,6 +18,7 @@ from threading import Lock
 from time import time
 from typing import TYPE_CHECKING, Any
 
+from fastreq_jupyter.content import NO_FIELD_VALUE, TOKEN
 from fastreq_jupyter.engine.cookie_date import parse_cookie_date
 from fastreq_jupyter.errors import OptionError
 
@@ -35,9 +36,7 @@ _LARGEST = 4096  # bytes of name and value, RFC 6265, 6.1
 _PER_DOMAIN = 180
 _IN_ALL = 3000
 _LONGEST_LIFE = 400 * 86_400.0  # RFC 6265bis, 5.5
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _FORBIDDEN_GIVEN = re.compile(r"[\x00-\x1f\x7f;]")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _INTEGER = re.compile(r"-?[0-9]+")
 
 
@@ -170,7 +169,7 @@ def read_cookies(cookies: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> dict
 
 def _given_pair(name: Any, value: Any) -> tuple[str, str]:
     name, text = str(name), str(value)
-    if not _TOKEN.fullmatch(name):
+    if not TOKEN.fullmatch(name):
         message = "cookies: a name is not a token (letters, digits, - _ and the like)"
         raise OptionError(message)
     if _FORBIDDEN_GIVEN.search(text):
@@ -183,7 +182,7 @@ def _parse(line: str, target: Target, now: float) -> _Cookie | None:
     pair, *rest = line.split(";")
     name, equals, value = pair.partition("=")
     name, value = name.strip(" \t"), value.strip(" \t")
-    if not equals or not name or len(name) + len(value) > _LARGEST or _CONTROL.search(line):
+    if not equals or not name or len(name) + len(value) > _LARGEST or NO_FIELD_VALUE.search(line):
         return None
     attributes: dict[str, str] = {}
     for part in rest:

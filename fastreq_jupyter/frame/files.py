@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from fastreq_jupyter.errors import UsageError
-from fastreq_jupyter.files import AtomicFile
+from fastreq_jupyter.files import write_whole
 from fastreq_jupyter.frame.columns import clean_text, objects
 from fastreq_jupyter.frame.values import decode_value, dump_json, encode_value
 
@@ -56,12 +56,7 @@ def save(frame: pd.DataFrame, path: str | Path) -> Path:
     if writer is None:
         raise UsageError(f"{path.name!r}: give a file name that ends in .parquet, .csv, .jsonl or .xlsx")
     content = writer(frame)
-    file = AtomicFile(path)
-    try:
-        file.write(content)
-        file.commit()
-    finally:
-        file.discard()
+    write_whole(path, content)
     return path
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.errors import UsageError
-from fastreq_jupyter.files import AtomicFile
+from fastreq_jupyter.files import write_whole
 from fastreq_jupyter.picture.svg import draw_svg
 
 if TYPE_CHECKING:
@@ -43,12 +43,7 @@ class Waterfall:
         path = Path(path)
         if path.suffix.lower() != ".svg":
             raise UsageError(f"{path.name!r}: give a file name that ends in .svg")
-        file = AtomicFile(path)
-        try:
-            file.write(self._repr_svg_().encode())
-            file.commit()
-        finally:
-            file.discard()
+        write_whole(path, self._repr_svg_().encode())
         return path
 
     def _repr_html_(self) -> str:

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from unicodedata import east_asian_width
 
 from fastreq_jupyter.exchange import phases_of
+from fastreq_jupyter.model import secrets_of
 from fastreq_jupyter.options import show_seconds
-from fastreq_jupyter.redact import one_line, redact_text, redact_url, secret_values
+from fastreq_jupyter.redact import one_line, redact_text, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -382,9 +383,7 @@ def shown_url(row: Outcome, limit: int = 200) -> str:
 
 def shown_detail(row: Outcome, limit: int = 200) -> str:
     """Return the cause of a failure as one harmless line, whatever the request carried as a secret as ``***``."""
-    request = row.request
-    carried = secret_values(request.url, request.headers, request.content, request.header("content-type"))
-    return one_line(redact_text(row.error_detail or "", request.secrets | carried), limit)
+    return one_line(redact_text(row.error_detail or "", secrets_of(row.request)), limit)
 
 
 def show_ms(milliseconds: float) -> str:

@@ -15,6 +15,7 @@ from fastreq_jupyter.cell.curl.form import form_part, no_stdin, quoted
 from fastreq_jupyter.cell.request_line import make_header
 from fastreq_jupyter.cell.syntax import FORM_TYPE, FilePiece, HeaderTemplate, Part, Parts, RequestTemplate, Span, TextPiece
 from fastreq_jupyter.cell.template import read_text, read_url, with_query
+from fastreq_jupyter.content import TOKEN
 
 if TYPE_CHECKING:
     from fastreq_jupyter.cell.curl.command import Action
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 __all__ = ["CurlRequest"]
 
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # A byte that is no UTF-8, as surrogateescape has it.
 _BYTES = re.compile("[\udc80-\udcff]")
 _SCHEME = re.compile(r"https?://|\{\{", re.IGNORECASE)
@@ -104,7 +104,7 @@ class CurlRequest:
         elif action in ("upload", "key"):
             setattr(self, action, value)
         elif action == "method":
-            if not _TOKEN.fullmatch(value.text):
+            if not TOKEN.fullmatch(value.text):
                 raise value.error(0, f"{value.text[:30]!r} is no method")
             self.method = value.text.upper()
         elif action in ("form", "form-string"):
@@ -220,11 +220,11 @@ class CurlRequest:
         if value.text.startswith("@"):
             raise value.error(0, "-H with a file is not supported: give the header lines")
         name, colon, text = value.text.partition(":")
-        if not colon and value.text.endswith(";") and _TOKEN.fullmatch(value.text[:-1]):
+        if not colon and value.text.endswith(";") and TOKEN.fullmatch(value.text[:-1]):
             self.headers.append(HeaderTemplate(value.text[:-1], (), value.line, value.column))
             return
         name = name.strip()
-        if not colon or not _TOKEN.fullmatch(name):
+        if not colon or not TOKEN.fullmatch(name):
             raise value.error(0, f"{value.text[:60]!r} is no header: write Name: value")
         if text.strip():
             place = len(value.text) - len(text.lstrip())

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.exchange import phases_of
 from fastreq_jupyter.files import Upload
+from fastreq_jupyter.model import secrets_of
 from fastreq_jupyter.options import show_bytes, show_seconds
-from fastreq_jupyter.redact import MASK, one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
+from fastreq_jupyter.redact import MASK, one_line, redact_body, redact_headers, redact_text, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -31,7 +32,7 @@ def details_of(outcome: Outcome) -> dict[str, Any]:
     Every text is free of the request's secrets and at most some kilobytes long; the page shows it as text, never as HTML.
     """
     request, response = outcome.request, outcome.response
-    secrets = request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
+    secrets = secrets_of(request)
     body, note = _body(outcome, secrets)
     return {
         "position": outcome.position,

@@ -12,8 +12,9 @@ from math import nan
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.exchange import phases_of
+from fastreq_jupyter.model import secrets_of
 from fastreq_jupyter.notebook.monitor.batch import ATTEMPT_COLUMNS, ROW_COLUMNS, Table
-from fastreq_jupyter.redact import one_line, redact_text, redact_url, secret_values
+from fastreq_jupyter.redact import one_line, redact_text, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -166,7 +167,7 @@ class Ledger:
 
 def _cause(outcome: Outcome) -> str:
     request = outcome.request
-    secrets = request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
+    secrets = secrets_of(request)
     return one_line(redact_text(outcome.error_detail or "", secrets))
 
 

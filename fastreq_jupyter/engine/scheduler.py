@@ -65,8 +65,6 @@ class Scheduler:
 
     Attributes:
         options: In force, changes while running included.
-        source: What is drawn from.
-        rate: The run's rate.
         hosts: What the run knows of each host it met.
         auto: Sets the limits where `concurrency` is "auto", else None.
         stop: Kind and detail of the error that all unfinished rows get, once everything was halted.
@@ -183,8 +181,6 @@ class Scheduler:
         for position, request in self._chain.clear():
             self.finish(Outcome(position, request, error=kind, error_detail=detail))
 
-    # Workers and what they take
-
     async def _worker(self) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a worker is a task
@@ -276,7 +272,6 @@ class Scheduler:
         self._tally.notice = text
 
     def _accept(self, position: int, item: Item) -> Job | None:
-        """Turn an item into a job, or finish it at once."""
         if type(item) is Request or isinstance(item, Look):
             request = item if isinstance(item, Request) else item.shown
             self._outcomes.expect(position, request)
@@ -329,8 +324,6 @@ class Scheduler:
         if self.auto is not None:
             self.auto.meet(host)
         return host
-
-    # One attempt and its consequences
 
     async def _attempt(self, job: Job, task: asyncio.Task[None]) -> None:
         """Make one attempt: exchange by exchange, under its deadline."""
@@ -433,8 +426,6 @@ class Scheduler:
                 handle.cancel()
                 self._tally.waiting -= 1
             self.finish(job.given_up("stopped", why))
-
-    # Waiting and waking
 
     def _share_out(self) -> None:
         """Give the run and its hosts the slots that the options ask for."""

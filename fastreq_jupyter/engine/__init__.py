@@ -7,10 +7,9 @@ from fastreq_jupyter.engine.cookies import Jar, read_cookies
 from fastreq_jupyter.engine.engine import engine_here, find_run, last_run
 from fastreq_jupyter.engine.graphql import read_graphql, was_limited
 from fastreq_jupyter.engine.judging import Conditions
-from fastreq_jupyter.engine.progress import Progress, UnderWay
+from fastreq_jupyter.engine.progress import Progress, Store, UnderWay
 from fastreq_jupyter.engine.reading import UNREADABLE, Reading, load_readers, read_data
 from fastreq_jupyter.engine.run import Run
-from fastreq_jupyter.engine.store import Store
 from fastreq_jupyter.engine.streaming import Handoffs, StreamedOutcome
 from fastreq_jupyter.engine.summary import SHARES, quantiles
 

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from fastreq_jupyter.engine.attempt import Job
+    from fastreq_jupyter.engine.progress import Store
     from fastreq_jupyter.engine.source import Source
-    from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.exchange import Exchange
     from fastreq_jupyter.model import Look, Outcome, Response
     from fastreq_jupyter.options import Options

@@ -35,8 +35,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.engine.attempt import Transport
     from fastreq_jupyter.engine.autolimits import AutoLimit
-    from fastreq_jupyter.engine.progress import Progress, UnderWay
-    from fastreq_jupyter.engine.store import Store
+    from fastreq_jupyter.engine.progress import Progress, Store, UnderWay
     from fastreq_jupyter.engine.streaming import Handoffs
     from fastreq_jupyter.model import Item, Plan
 

@@ -18,14 +18,13 @@ from typing import TYPE_CHECKING
 from fastreq_jupyter.auth import AuthError
 from fastreq_jupyter.engine.attempt import Job, Transport
 from fastreq_jupyter.engine.autolimits import AutoLimits
-from fastreq_jupyter.engine.chaining import Chain
 from fastreq_jupyter.engine.deadlines import Deadlines, absorb
 from fastreq_jupyter.engine.decide import RENEWAL, conclude, cut_off, got_answer
 from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.limits import HostQueue, MemoryGate, RateLimiter
 from fastreq_jupyter.engine.polling import Polling, jobs_of
 from fastreq_jupyter.engine.prepare import UnsendableError, prepare
-from fastreq_jupyter.engine.source import Source
+from fastreq_jupyter.engine.source import Chain, Source
 from fastreq_jupyter.engine.tokens import Wallet
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import Deferred, Look, Outcome, Request, Unsendable
@@ -35,8 +34,7 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from fastreq_jupyter.engine.progress import Outcomes, UnderWay
-    from fastreq_jupyter.engine.store import Store
+    from fastreq_jupyter.engine.progress import Outcomes, Store, UnderWay
     from fastreq_jupyter.engine.streaming import Handoffs
     from fastreq_jupyter.model import Item, Plan
     from fastreq_jupyter.options import Options

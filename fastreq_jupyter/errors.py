@@ -42,10 +42,12 @@ __all__ = [
     "UsageError",
     "outside",
     "sealed",
+    "sealed_init",
 ]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 E = TypeVar("E", bound=BaseException)
+T = TypeVar("T")
 
 ErrorKind = Literal[
     "timeout",
@@ -74,6 +76,7 @@ ErrorKind = Literal[
     "unknown",
     "auth",
     "not ready",
+    "offline",
 ]
 """Every value of the ``error`` column but ``http NNN``, which is made from the status."""
 
@@ -246,6 +249,12 @@ def sealed(function: F) -> F:
     if inspect.iscoroutinefunction(function):
         return cast("F", functools.wraps(function)(_coroutine(function)))
     return cast("F", functools.wraps(function)(_plain(function)))
+
+
+def sealed_init(kind: type[T]) -> type[T]:
+    """Let the constructor of a class that is given secrets raise our errors without its frames and arguments."""
+    kind.__init__ = sealed(kind.__init__)  # type: ignore[method-assign] # ?
+    return kind
 
 
 def outside(error: E) -> E:

@@ -1,4 +1,4 @@
-"""One exchange on the wire: what goes out, what comes back, and the marks of its time.
+"""Exchanges on the wire and the attempts they make: what goes out, what comes back, and the marks of its time.
 
 Marks are named after W3C Resource Timing (snake case), durations after HAR 1.2. All marks are seconds of one monotonic
 clock (`time.perf_counter`). A mark nobody saw is NaN, and so is every duration that needs it: a phase is 0 only where
@@ -8,21 +8,24 @@ it truly took none (a reused connection has dns, connect and tls of 0).
 from __future__ import annotations
 
 import json as jsonlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from math import isnan, nan
+from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from fastreq_jupyter.content import decode_text, media_type
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator
 
     from fastreq_jupyter.content import Headers
     from fastreq_jupyter.files import Upload
     from fastreq_jupyter.url import Target
 
-__all__ = ["Credential", "Exchange", "Phases", "Response", "Timing", "phases_of"]
+__all__ = ["MARKS", "Attempt", "Credential", "Exchange", "Phases", "Response", "SingleAttempt", "Timing", "instant_of", "phases_of"]
 
 _ATTRIBUTES = ("status", "headers", "final_url", "content", "size_bytes", "http_version", "reason", "path")
 
@@ -258,3 +261,113 @@ class Response:
 @lru_cache(maxsize=4096)
 def _text_of(field: tuple[bytes, bytes]) -> tuple[str, str]:
     return field[0].decode("latin-1"), field[1].decode("latin-1")
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try; not changed once it has ended.
+
+    Attributes:
+        number: From 1.
+        started_at: Wall clock, UTC; for people, never for durations.
+        start: When slot and rate token were had, seconds of `time.perf_counter`.
+        end: When the last byte was read or the cause of failure known, same clock.
+        queued: Seconds spent waiting for slot and rate before it.
+        hops: Timing of each redirect hop, in order.
+        redirects: Status and target of each redirect that was followed, in order.
+        status: Status code of the final hop, or None.
+        error: Value of the ``error`` column as if this attempt were the last; None when good.
+        error_detail: Its cause in one line.
+        retry_wait: Seconds from the end of this attempt to the time the next may start; 0 for the last.
+        sent: False where it is certain that the request never left.
+    """
+
+    number: int
+    started_at: datetime
+    start: float
+    end: float = nan
+    queued: float = 0.0
+    hops: tuple[Timing, ...] = ()
+    status: int | None = None
+    error: str | None = None
+    error_detail: str | None = None
+    retry_wait: float = 0.0
+    sent: bool = True
+    redirects: tuple[tuple[int, str], ...] = ()
+
+
+MARKS = {
+    "started_us": "q", "start": "d", "queued": "d", "fetch_start": "d", "domain_lookup_start": "d", "domain_lookup_end": "d",
+    "connect_start": "d", "secure_connection_start": "d", "connect_end": "d", "request_start": "d", "response_start": "d",
+    "response_end": "d", "status": "h", "reused": "b", "encrypted": "b",
+}  # fmt: skip
+"""Names and codes (`struct`) of what a `SingleAttempt` holds, in order; `started_us` is the wall clock in microseconds since 1970."""
+_PACKED = Struct("=" + "".join(MARKS.values()))
+# None, False and True as they are packed.
+_CODES = {None: -1, False: 0, True: 1}
+_MEANINGS = {code: value for value, code in _CODES.items()}
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class SingleAttempt(Sequence[Attempt]):
+    """The attempts of a request that needed one, over one hop, and got a good answer: their `Attempt` is made when somebody looks.
+
+    Most requests of most runs are such, and what is told of them is a row of numbers: packed it takes a third of the memory, and
+    whoever reads many of them (`unpack`) need not make the records.
+
+    Attributes:
+        packed: What `MARKS` names, by `struct`.
+    """
+
+    __slots__ = ("packed",)
+
+    def __init__(self, started_us: int, start: float, queued: float, hop: Timing, status: int) -> None:
+        self.packed = _PACKED.pack(
+            started_us,
+            start,
+            queued,
+            hop.fetch_start,
+            hop.domain_lookup_start,
+            hop.domain_lookup_end,
+            hop.connect_start,
+            hop.secure_connection_start,
+            hop.connect_end,
+            hop.request_start,
+            hop.response_start,
+            hop.response_end,
+            status,
+            _CODES[hop.reused],
+            _CODES[hop.encrypted],
+        )
+
+    def unpack(self) -> tuple[Any, ...]:
+        """Return what `MARKS` names."""
+        return _PACKED.unpack(self.packed)
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: Any) -> Any:
+        return (self._attempt(),)[index]
+
+    def __iter__(self) -> Iterator[Attempt]:
+        yield self._attempt()
+
+    def __eq__(self, other: object) -> bool:
+        return tuple(self) == tuple(other) if isinstance(other, (SingleAttempt, tuple)) else NotImplemented
+
+    def __hash__(self) -> int:
+        return hash(self.packed)
+
+    def __repr__(self) -> str:
+        return repr(tuple(self))
+
+    def _attempt(self) -> Attempt:
+        started_us, start, queued, *marks, status, reused, encrypted = self.unpack()
+        hop = Timing(*(*marks, _MEANINGS[reused], _MEANINGS[encrypted]))
+        return Attempt(1, instant_of(started_us), start, hop.response_end, queued, (hop,), status)
+
+
+def instant_of(microseconds: int) -> datetime:
+    """Return the moment, UTC, so many microseconds after 1970 began."""
+    return _EPOCH + timedelta(microseconds=microseconds)

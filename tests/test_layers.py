@@ -65,8 +65,9 @@ LIBRARIES = {
     # imported by whoever asks for CSV or XML
     "engine.reading": ("pandas", "xmltodict"),
     "client.accessor*": ("pandas",),
-    # the table that dry_run gives back
+    # the tables that dry_run and %fastreq cache give back
     "client.preview": ("pandas",),
+    "client.caches": ("pandas",),
 }
 
 

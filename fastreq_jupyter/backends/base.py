@@ -24,7 +24,7 @@ if sys.platform != "win32":
     import resource
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
     from fastreq_jupyter.content import Headers
     from fastreq_jupyter.exchange import Exchange, Timing
@@ -97,7 +97,7 @@ class Stream:
     status: int
     reason: str
     http_version: str
-    fields: Sequence[tuple[bytes, bytes]]
+    fields: tuple[tuple[bytes, bytes], ...]
 
     @property
     def headers(self) -> Headers:

@@ -103,6 +103,7 @@ class RequestPlan:
         return Request(
             self.template.method, url, headers=headers, data=content, label=self.template.label,
             secrets=frozenset(env.secrets), hide_data=self.hide_data, save_as=save_as, identity=identity, operation=self.template.operation,
+            cache=self.template.cache,
         )  # fmt: skip
 
     def _identity(self, parts: BoundParts, env: Env) -> tuple[str, bytes | Upload | None]:

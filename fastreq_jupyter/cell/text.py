@@ -212,6 +212,7 @@ def _written(requests: Request | Iterable[Request], forms: tuple[Callable[[Reque
         if label and label not in labels and _NAME.fullmatch(label):
             labels.add(label)
             text = f"# @name {label}\n{text}"
+        text = f"# @cache\n{text}" if request.cache else text
         texts.append(text)
     return between.join(texts) + "\n" if texts else ""
 

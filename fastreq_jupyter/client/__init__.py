@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastreq_jupyter.client.api import FastRequests, fastreq, fastreq_async, fastreq_stream, last_run, submit
+from fastreq_jupyter.client.caches import cached_answers, clear_cache
 from fastreq_jupyter.client.call import (
     Call,
     Display,
@@ -24,9 +25,11 @@ __all__ = [
     "Display",
     "FastRequests",
     "Session",
+    "cached_answers",
     "check_failures",
     "check_options",
     "check_shape",
+    "clear_cache",
     "conclude",
     "fastreq",
     "fastreq_async",

@@ -105,6 +105,24 @@ class FastreqAccessor:
         self._need("error")
         return self._frame[self._frame["error"].notna()]
 
+    @property
+    def changed(self) -> pd.DataFrame:
+        """Return the rows whose bodies are new, or other than those that the cache had.
+
+        Raises:
+            UsageError: The run had no cache, or its outcomes are gone; one line.
+        """
+        run = run_of(self._frame, "changed")
+        if not run.options.caches:
+            raise UsageError("changed tells what is other than in the cache, and this run had none: give cache='revalidate'")
+        labels, rows = labels_of(run), run.rows
+        marks = [bool(row.changed) for row in rows]
+        if self._frame.index.equals(labels):
+            return self._frame[marks]
+        if not labels.is_unique:
+            raise UsageError("changed cannot tell which requests these rows are: their labels repeat; call it on the run's own frame")
+        return self._frame[self._frame.index.isin(labels[marks])]
+
     @sealed
     def retry_failed(self) -> pd.DataFrame:
         """Send again what failed and return the whole frame of the run; good rows are as they were.
@@ -203,7 +221,7 @@ class FastreqAccessor:
         return save(self._frame, path)
 
     def __repr__(self) -> str:
-        able = "get, post, request, failed, retry_failed, summary, expand, timings, waterfall, to_http, to_curl, save"
+        able = "get, post, request, failed, changed, retry_failed, summary, expand, timings, waterfall, to_http, to_curl, save"
         return f"<df.fastreq of {len(self._frame):,} rows: {able}>"
 
     def _need(self, *columns: str) -> None:
@@ -239,9 +257,7 @@ def outcomes_of(frame: pd.DataFrame, asking: str) -> list[Outcome]:
         UsageError: They are gone, or rows of the same label cannot be told apart; one line.
     """
     run = run_of(frame, asking)
-    rows = run.rows
-    # without select and expand: one row per outcome, whose label tells which
-    labels = to_frame(rows, Options(columns="data"), keys=run.plan.keys, join=run.plan.join).index
+    rows, labels = run.rows, labels_of(run)
     if frame.index.equals(labels):
         return list(rows)
     if labels.is_unique:
@@ -253,6 +269,12 @@ def outcomes_of(frame: pd.DataFrame, asking: str) -> list[Outcome]:
     raise UsageError(
         f"{asking}() cannot tell which requests these rows are: their labels repeat or were changed; call it on the run's own frame"
     )
+
+
+def labels_of(run: Run) -> pd.Index[Any]:
+    """Return the label of each request of a run."""
+    # without select and expand: one row per outcome, whose label tells which
+    return to_frame(run.rows, Options(columns="data"), keys=run.plan.keys, join=run.plan.join).index
 
 
 def again(run: Run) -> Any:

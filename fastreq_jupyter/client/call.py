@@ -16,6 +16,7 @@ from fastreq_jupyter.client.results import conclude, parse, parse_again, present
 from fastreq_jupyter.engine import Jar, engine_here, load_readers
 from fastreq_jupyter.errors import OptionError, UsageError
 from fastreq_jupyter.options import TABLE, Door, Options, check_expression
+from fastreq_jupyter.policy import read_how, read_total
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ class Call:
         """
         if self.session is not None:
             self.session.bind()
-        store = _open_store(self.plan, again=self.again)
+        store = _open_store(self.plan, self.jar, again=self.again)
         run = engine_here().submit(self.plan, present=present, jar=self.jar, store=store, handoffs=handoffs, again=self._again)
         run.ending = ended
         return run
@@ -229,6 +230,9 @@ def check_options(options: Options) -> None:
         expression = getattr(options, name)
         if isinstance(expression, str) and (name, expression) != ("until", "ready"):
             check_expression(expression, option=name)
+    if options.pages is not None:
+        read_how(options.pages)
+        read_total(options.total)
 
 
 def refuse(given: Collection[str], names: Any, why: str) -> None:
@@ -340,10 +344,18 @@ def _open_display(options: Options) -> Display | None:
     return None if options.progress == "none" or _hooks.display is None else _hooks.display(options)
 
 
-def _open_store(plan: Plan, *, again: bool) -> Store | None:
-    if plan.options.journal is None:
-        return None
+def _open_store(plan: Plan, jar: Jar, *, again: bool) -> Store | None:
+    options = plan.options
+    if not options.caches:
+        # Cookies that come now may stand for anybody.
+        jar.unseen = True
+        if options.journal is None:
+            return None
     # sqlite3 is needed by few
-    from fastreq_jupyter.journal import open_journal  # noqa: PLC0415 - loaded by whoever needs it
+    from fastreq_jupyter.journal import Both, open_cache, open_journal  # noqa: PLC0415 - loaded by whoever needs it
 
-    return open_journal(plan.options, again=cast("Iterable[Item]", plan.requests) if again else None)
+    cache = open_cache(options, jar) if options.caches else None
+    if options.journal is None:
+        return cache
+    journal = open_journal(options, again=cast("Iterable[Item]", plan.requests) if again else None)
+    return journal if cache is None else Both(journal, cache)

@@ -24,7 +24,7 @@ from fastreq_jupyter.errors import InsecureWarning
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable
 
-    from fastreq_jupyter.engine.progress import Store
+    from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
     from fastreq_jupyter.model import Plan
 

@@ -6,17 +6,17 @@ from array import array
 from collections import Counter, deque
 from dataclasses import dataclass, field
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple, Protocol, cast
+from typing import TYPE_CHECKING, NamedTuple, cast
 
 from fastreq_jupyter.model import Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastreq_jupyter.model import Attempt, Look, Plan, Request
+    from fastreq_jupyter.model import Attempt, Plan, Request
     from fastreq_jupyter.options import Share
 
-__all__ = ["Outcomes", "Progress", "Store", "Tally", "UnderWay"]
+__all__ = ["Outcomes", "Progress", "Tally", "UnderWay"]
 
 _WINDOW = 5.0
 _FEWEST_FOR_SHARE = 20
@@ -183,8 +183,8 @@ class Outcomes:
     def __init__(self, plan: Plan) -> None:
         limit = plan.options.limit
         self.tally = Tally(total=plan.total if plan.total is None or limit is None else min(plan.total, limit))
-        # What is not finished yet stands here as its request.
-        self._rows: list[Outcome | Request] = []
+        # What is not finished yet stands here as its request; None is no row.
+        self._rows: list[Outcome | Request | None] = []
         self._order = array("L")
         self._amended: dict[int, Outcome] = {}
 
@@ -223,6 +223,10 @@ class Outcomes:
         row = self._rows[position] if position < len(self._rows) else None
         return row if isinstance(row, Outcome) else None
 
+    def first(self, most: int) -> list[Outcome]:
+        """Return the outcomes among the first so many rows."""
+        return [row for row in self._rows[:most] if isinstance(row, Outcome)]
+
     def completed(self, since: int, most: int | None) -> list[Outcome]:
         """Return outcomes in order of completion, from the `since`-th on, `most` of them; an amended one comes again."""
         positions = self._order[since : None if most is None else since + most]
@@ -234,46 +238,6 @@ class Outcomes:
         for position, row in enumerate(list(self._rows)):
             if isinstance(row, Outcome):
                 found.append(self._amended.get(position, row) if self._amended else row)
-            elif unfinished:
+            elif unfinished and row is not None:
                 found.append(Outcome(position, row, error="cancelled", error_detail="not finished"))
         return found
-
-
-class Store(Protocol):
-    """Where outcomes are kept. All methods are called on the run's loop; none may block it."""
-
-    def find(self, request: Request, position: int) -> Outcome | Look | None:
-        """Return the known outcome, or None when the request is to be sent. Called once per request, in order of the plan.
-
-        With option `until` a job that was begun earlier and is not over comes back as a `Look`.
-        """
-        ...
-
-    async def begin(self, request: Request, position: int) -> None:
-        """Return once the mark of an unsafe request is committed; called just before its first attempt."""
-        ...
-
-    async def look(self, request: Request, position: int, url: str) -> None:
-        """Return once it is committed that a request began a job, which is looked at by this URL."""
-        ...
-
-    async def finish(self, outcome: Outcome, content: bytes | None) -> None:
-        """Keep an outcome. Returns at once for safe requests (batched), after the commit for unsafe ones; never raises.
-
-        Args:
-            outcome: The outcome, its `data` included.
-            content: The body's bytes, None where it was saved to a file or never came.
-        """
-        ...
-
-    def notes(self) -> list[str]:
-        """Return lines a person should read: what was reused, or why nothing can be kept any more."""
-        ...
-
-    def news(self) -> list[str]:
-        """Return lines that should be shown at once, each one time; asked twice a second."""
-        ...
-
-    async def close(self) -> None:
-        """Commit all that is left and let go of the file; never raises."""
-        ...

@@ -76,6 +76,12 @@ class OptionArguments(TypedDict, total=False):
     journal: str | Path | None
     fresh: bool
     max_age: float | str | None
+    cache: float | str | None
+    cache_file: str | Path
+    offline: bool
+    pages: bool | str | None
+    max_pages: int
+    total: str | None
     limit: int | None
     dedup: bool
     session: Any

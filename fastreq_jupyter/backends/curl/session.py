@@ -317,7 +317,8 @@ class CurlBackend:
             await server.scout.wait()
         if self._closed:
             raise BackendError("connect", f"{server.where}: the session is closed", sent=False)
-        handle = self._free.pop() if self._free else Handle(self)
+        # One that has been used remembers what it was asked for.
+        handle = self._free.pop() if self._free and exchange.auth is None else Handle(self)
         self._active.add(handle)
         stream = CurlStream(self, handle, server, exchange, timing)
         try:

@@ -131,9 +131,8 @@ class Run:
     def progress(self) -> Progress:
         """Return how far it is."""
         scheduler, tally = self._scheduler, self._outcomes.tally
-        flying = len(scheduler.attempts)
-        left = 0 if tally.total is None else tally.total - tally.done - flying
-        return tally.progress(in_flight=flying, held=scheduler.held, least_s=scheduler.rate.least_seconds(left))
+        left = 0 if tally.total is None else tally.total - tally.done - len(scheduler.attempts)
+        return tally.progress(in_flight=len(scheduler.attempts), held=scheduler.held, least_s=scheduler.rate.least_seconds(left))
 
     @property
     def began(self) -> float:
@@ -208,7 +207,12 @@ class Run:
         return self._explained
 
     def completed(self, since: int, most: int | None = None) -> list[Outcome]:
-        """Return outcomes in the order in which they came to be, from the `since`-th on, `most` of them; an amended one comes again."""
+        """Return outcomes in the order in which they came to be; an amended one comes again.
+
+        Args:
+            since: How many to leave out at the beginning.
+            most: How many to return, None for all.
+        """
         return self._outcomes.completed(since, most)
 
     def under_way(self) -> list[UnderWay]:
@@ -230,6 +234,9 @@ class Run:
     def update(self, **changes: Any) -> None:
         """Change concurrency, rates or max_retries while it runs.
 
+        Args:
+            **changes: New values of options, by name.
+
         Raises:
             OptionError: A wrong value, or an option that cannot be changed any more; one line.
         """
@@ -245,12 +252,15 @@ class Run:
 
         Args:
             only: "all" of these, those that were "sent", or those that were never sent ("unsent") because the run ended.
+
+        Raises:
+            UsageError: `only` is none of these.
         """
         if only not in _AGAIN:
             message = f"retry_failed(only={only!r}) is not possible: give all, sent or unsent"
             raise UsageError(message)
         if self._scheduler.paging is not None:
-            pages: list[Item] = [row if row.ok or _is_last_word(row) or not _AGAIN[only](row) else _page_of(row) for row in self.rows]
+            pages: list[Item] = [row if row.ok or not _AGAIN[only](row) or _is_last_word(row) else _page_of(row) for row in self.rows]
             # What was limited were the requests.
             options = Options.of(self.plan.options, limit=None)
             return self._again(self, replace(self.plan, requests=pages, total=len(pages), options=options))
@@ -262,12 +272,20 @@ class Run:
         return self._again(self, replace(self.plan, requests=again, total=len(again)))
 
     def amend(self, outcomes: Iterable[Outcome]) -> None:
-        """Put outcomes in the place of good ones (what `parse_func` made of them)."""
+        """Put outcomes in the place of good ones.
+
+        Args:
+            outcomes: What `parse_func` made of them; each takes the place of that with its position.
+        """
         for outcome in outcomes:
             self._outcomes.amend(outcome)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block the calling thread, not that of the run's loop, and return whether the run has drained."""
+        """Block the calling thread, not that of the run's loop, and return whether the run has drained.
+
+        Args:
+            timeout: Seconds to wait at most, None for as long as it takes.
+        """
         with suppress(TimeoutError):
             self.finished.result(timeout)
         return self.done
@@ -407,12 +425,23 @@ class Run:
     def _adjust(self, changes: dict[str, Any]) -> None:
         # Laid over what is in force now: another change may have come in between.
         with suppress(OptionError):
-            self._scheduler.adjust(Options.of(self.options, **changes))
+            options = Options.of(self.options, **changes)
+            self._transport.adjust(options)
+            self._scheduler.adjust(options)
 
     def _post(self, command: Callable[..., None], *args: Any) -> None:
         # A closed loop has cancelled the run already.
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(command, *args)
+
+
+def _is_last_word(row: Outcome) -> bool:
+    """Tell whether a page would be refused again before it is sent: it stands where a chain broke."""
+    return (row.page or 1) > 1 and not row.attempts and row.error in _BROKEN
+
+
+def _page_of(row: Outcome) -> Item:
+    return row.request if row.link is None else Page(row.request, row.link)
 
 
 def _is_unsent(outcome: Outcome) -> bool:
@@ -424,15 +453,6 @@ _AGAIN: dict[str, Callable[[Outcome], bool]] = {
     "sent": lambda outcome: not _is_unsent(outcome),
     "unsent": _is_unsent,
 }
-
-
-def _is_last_word(row: Outcome) -> bool:
-    """Tell whether a page would be refused again before it is sent: it stands where a chain broke."""
-    return (row.page or 1) > 1 and not row.attempts and row.error in _BROKEN
-
-
-def _page_of(row: Outcome) -> Item:
-    return row.request if row.link is None else Page(row.request, row.link)
 
 
 def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:

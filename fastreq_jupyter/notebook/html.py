@@ -33,9 +33,7 @@ _ACROSS = 1000
 _CELL = "text-align:left;vertical-align:top;padding:1px 14px 1px 0"
 _QUIET = "margin:2px 0;opacity:.75"
 # Above it stands, in a notebook without a kernel, a widget that cannot be shown: its error is one text and nothing else.
-_NO_ERROR = (
-    "<style>.jp-OutputArea-child:has(>.lm-Panel:not(:has(*))):has(+.jp-OutputArea-child .fastreq-summary){display:none}</style>"
-)
+_NO_ERROR = "<style>.jp-OutputArea-child:has(>.lm-Panel:not(:has(*))):has(+.jp-OutputArea-child .fastreq-summary){display:none}</style>"
 # Rows that a run took over from an earlier one began before it; clocks are read a moment apart.
 _GRACE = timedelta(seconds=1)
 
@@ -96,7 +94,7 @@ def _figures(run: Run, rows: Sequence[Outcome]) -> str:
 
 
 def _rate(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"  # noqa: PLR2004 - a tenth tells something below ten
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def _latencies(rows: Iterable[Outcome]) -> list[tuple[str, str]]:
@@ -138,8 +136,8 @@ def _notes(run: Run) -> str:
 
 def _picture(run: Run, rows: Sequence[Outcome]) -> str:
     """Draw the phases of each request as lines, without words: it may be stretched to any width."""
-    since = datetime.fromisoformat(run.summary()["started_at"])
-    new = [row for row in rows if row.attempts and row.attempts[0].started_at >= since - _GRACE]
+    earliest = (datetime.fromisoformat(run.summary()["started_at"]) - _GRACE).timestamp() * 1e6
+    new = [row for row in rows if (started := row.started_us) is not None and started >= earliest]
     drawn, note = choose_rows(rows, new, _ROWS)
     bars = [(number, *bar) for number, row in enumerate(drawn) for bar in phase_bars(row.attempts)]
     if not bars:

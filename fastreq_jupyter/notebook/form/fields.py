@@ -209,7 +209,7 @@ def _check(name: str, namespace: Mapping[str, Any], fields: Mapping[str, Field])
 
 
 def lay_out(fields: Mapping[str, Field], buttons: Sequence[Any], note: Any, page: Any) -> Any:
-    """Return the card: the form's part in the page, request and Run, headers and body, source, variable, the usual options, the others."""
+    """Return the card: the form's part in the page, request and Run, headers and body, source and variable, options."""
     top = [fields["method"].box, fields["requests"].box, classed(widgets.VBox(buttons), "fastreq-buttons")]
     more = classed(widgets.ToggleButton(description="All options", icon="sliders"), "fastreq-more")
     parts = [

@@ -88,15 +88,16 @@ export default {
       }
     };
     const pressed = ({ target }: Event): void => {
-      const button = (target as Element).closest<HTMLElement>(
-        ".fastreq-copy, .fastreq-more, .fastreq-tocell",
-      );
-      if (!button?.closest(".fastreq-panel")?.contains(el)) return;
-      button.closest(".fastreq-panel")?.querySelector(".fastreq-aside")?.classList.remove("fastreq-below");
+      const button = (target as Element).closest<HTMLElement>("button");
+      const panel = button?.closest(".fastreq-panel");
+      if (!button || !panel?.contains(el)) return;
+      // Whatever is shown after this click is not what was put below.
+      if (button.closest(".fastreq-buttons"))
+        panel.querySelector(".fastreq-aside")?.classList.remove("fastreq-below");
       if (button.matches(".fastreq-tocell")) asked = true;
       if (button.matches(".fastreq-copy")) void copy(button);
       // The widget changes its class in its own listener.
-      else setTimeout(() => describe(button));
+      else if (button.matches(".fastreq-more")) setTimeout(() => describe(button));
     };
     // On the document: this element may not stand in the form yet. Shortcuts ask the focused element first.
     document.addEventListener("focusin", keep);

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
+from fastreq_jupyter.upload import FilePart, Upload, file_part, joined, part_of_open_file
 from fastreq_jupyter.values import NoPlaceError, fields_of, is_missing, items_of, json_of, plain, text_of, type_name
 
 if TYPE_CHECKING:
@@ -141,7 +142,7 @@ def _replaced(content: bytes, codec: str) -> tuple[str, str | None]:
     return _SURROGATE.sub("\ufffd", text), f"with bytes that are not {codec.removesuffix('-sig')}, shown as U+FFFD"
 
 
-def encode_multipart(fields: Any, files: Mapping[str, Any] | Iterable[tuple[str, Any]], *, boundary: str) -> tuple[bytes, str]:
+def encode_multipart(fields: Any, files: Mapping[str, Any] | Iterable[tuple[str, Any]], *, boundary: str) -> tuple[bytes | Upload, str]:
     """Encode a form with files as multipart/form-data (RFC 7578).
 
     Args:
@@ -151,13 +152,13 @@ def encode_multipart(fields: Any, files: Mapping[str, Any] | Iterable[tuple[str,
         boundary: Delimiter; must not occur in any part.
 
     Returns:
-        The body and its Content-Type.
+        The body, which stands for its large files in place of holding them, and its Content-Type.
 
     Raises:
         OSError: A file cannot be read.
         TypeError: A value has no text.
     """
-    parts: list[bytes] = []
+    parts: list[bytes | FilePart] = []
     for name, value in _form_pairs(fields or ()):
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(name)}"\r\n\r\n'
         parts.append(head.encode() + (value if isinstance(value, bytes) else value.encode()) + b"\r\n")
@@ -165,17 +166,18 @@ def encode_multipart(fields: Any, files: Mapping[str, Any] | Iterable[tuple[str,
     for name, source in items:
         lines, content = _file_part(source)
         head = f'--{boundary}\r\nContent-Disposition: form-data; name="{_quoted(str(name))}"{lines}\r\n\r\n'
-        parts.append(head.encode() + content + b"\r\n")
-    return b"".join(parts) + f"--{boundary}--\r\n".encode(), f"multipart/form-data; boundary={boundary}"
+        parts += [head.encode(), content, b"\r\n"]
+    return joined([*parts, f"--{boundary}--\r\n".encode()]), f"multipart/form-data; boundary={boundary}"
 
 
-def _file_part(value: Any) -> tuple[str, bytes]:
+def _file_part(value: Any) -> tuple[str, bytes | FilePart]:
     """Return what follows a part's name in its head, and its content."""
     named = isinstance(value, tuple)
     filename, source, *more = value if named else (None, value)
+    content: bytes | FilePart
     if isinstance(source, (str, Path)):
         path = Path(source)
-        content, own_name = path.read_bytes(), path.name
+        content, own_name = file_part(path), path.name
     elif hasattr(source, "read"):
         content, own_name = _read(source), Path(str(getattr(source, "name", "file"))).name
     else:
@@ -228,12 +230,13 @@ def with_params(url: str, params: Any) -> str:
     return f"{base}{'' if base.endswith(('?', '&')) else joint}{query}{mark}{fragment}"
 
 
-def encode_content(json: Any, data: Any, files: Any) -> tuple[bytes, str | None]:
+def encode_content(json: Any, data: Any, files: Any) -> tuple[bytes | Upload, str | None]:
     """Return body and Content-Type (None where the bytes are the user's own) of what a request was given.
 
     Raises:
         TypeError: Several were given that exclude each other, or one has a type that cannot be sent.
         ValueError: A number in `json` is infinite.
+        OSError: A file cannot be read.
     """
     if json is not None and (data is not None or files is not None):
         message = "json excludes data and files: give one of them"
@@ -246,8 +249,8 @@ def encode_content(json: Any, data: Any, files: Any) -> tuple[bytes, str | None]
         return data.encode(), None
     if isinstance(data, (bytes, bytearray, memoryview)):
         return bytes(data), None
-    if hasattr(data, "read"):
-        return _read(data), None
+    if isinstance(data, (Path, Upload)) or hasattr(data, "read"):
+        return data if isinstance(data, Upload) else joined([file_part(data) if isinstance(data, Path) else _read(data)]), None
     return urlencode(_form_pairs(data)).encode(), "application/x-www-form-urlencoded"
 
 
@@ -283,7 +286,10 @@ def _form_value(name: str, value: Any) -> str | bytes:
     raise TypeError(message)
 
 
-def _read(file: Any) -> bytes:
+def _read(file: Any) -> bytes | FilePart:
+    part = part_of_open_file(file)
+    if part is not None:
+        return part
     content = file.read()
     return content.encode() if isinstance(content, str) else bytes(content)
 

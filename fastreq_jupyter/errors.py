@@ -59,6 +59,8 @@ ErrorKind = Literal[
     "invalid CSV",
     "invalid XML",
     "body",
+    "graphql",
+    "graphql partial",
     "too many redirects",
     "redirect refused",
     "invalid URL",
@@ -70,6 +72,7 @@ ErrorKind = Literal[
     "stopped",
     "skipped",
     "unknown",
+    "auth",
     "not ready",
     "offline",
 ]

@@ -17,6 +17,8 @@ from math import nan
 from typing import TYPE_CHECKING, Any, Protocol
 
 from fastreq_jupyter.content import encode_content, field_lines, with_params
+from fastreq_jupyter.errors import CellSyntaxError
+from fastreq_jupyter.graphql import DocumentError, read_operation
 from fastreq_jupyter.redact import redact_text, redact_url
 from fastreq_jupyter.response import Headers, Response
 from fastreq_jupyter.timing import Timing, phases_of
@@ -26,8 +28,24 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from fastreq_jupyter.options import Options
+    from fastreq_jupyter.upload import Upload
+    from fastreq_jupyter.url import Origin
 
-__all__ = ["Attempt", "Deferred", "Headers", "Item", "Join", "Look", "Outcome", "Plan", "Request", "Response", "Unsendable", "copy_request"]
+__all__ = [
+    "Attempt",
+    "Authority",
+    "Deferred",
+    "Headers",
+    "Item",
+    "Join",
+    "Look",
+    "Outcome",
+    "Plan",
+    "Request",
+    "Response",
+    "Unsendable",
+    "copy_request",
+]
 
 # RFC 9110, 9.2.2
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -44,13 +62,16 @@ class Request:
         headers: Mapping or pairs of field lines.
         params: Mapping or pairs for the query; a list value repeats the name, None leaves it out.
         json: Value sent as JSON; sets ``Content-Type: application/json`` unless given.
-        data: bytes or str sent as they are; a mapping or pairs are sent as a form.
-        files: Name -> path, bytes, or (filename, bytes or path[, content type]); sent as multipart/form-data.
+        data: bytes or str sent as they are; a Path or an open file is sent as the body, a large one piece by piece; a mapping or
+            pairs are sent as a form.
+        files: Name -> path, bytes, or (filename, bytes or path[, content type]); sent as multipart/form-data, large files
+            piece by piece.
         key: The row's label in the frame, and the key in a dict of results.
         label: The request's name in the cell (``# @name x``).
         secrets: Texts in this request that must be shown as ``***`` wherever anything is drawn.
         hide_data: Show the answer's body as ``***`` in the frame: it feeds a secret place of another request.
         save_as: File a good body is streamed to (resolved from ``save_to``).
+        operation: Of a GraphQL body, "query" or "mutation"; set by `Request.graphql`.
         identity: URL and body as they would be if nothing in them were made anew each time (``$uuid``); by them a journal
             knows the request again. None where they are `url` and `content`.
         cache: It only asks, though its method may change something: its answer may be cached (``# @cache``).
@@ -62,13 +83,14 @@ class Request:
     method: str
     url: str
     headers: Headers
-    content: bytes | None
+    content: bytes | Upload | None
     key: Any
     label: str | None
     secrets: frozenset[str]
     hide_data: bool
     save_as: str | None
-    identity: tuple[str, bytes | None] | None
+    operation: str | None
+    identity: tuple[str, bytes | Upload | None] | None
     cache: bool
 
     def __init__(  # noqa: PLR0913 - the public constructor of a request, as every HTTP client has it
@@ -86,11 +108,12 @@ class Request:
         secrets: Iterable[str] = (),
         hide_data: bool = False,
         save_as: str | None = None,
-        identity: tuple[str, bytes | None] | None = None,
+        operation: str | None = None,
+        identity: tuple[str, bytes | Upload | None] | None = None,
         cache: bool = False,
     ) -> None:
         pairs = tuple(field_lines(headers))
-        content: bytes | None = None
+        content: bytes | Upload | None = None
         if json is not None or data is not None or files is not None:
             encoded = _encoded(json, data, files)
             if isinstance(encoded, Exception):
@@ -98,8 +121,7 @@ class Request:
                 del self, method, url, headers, pairs, params, json, data, files, secrets
                 raise encoded
             content, content_type = encoded
-            if content_type and not any(name.lower() == "content-type" for name, _ in pairs):
-                pairs = (*pairs, ("Content-Type", content_type))
+            pairs = _with_type(pairs, content_type)
         put = object.__setattr__
         put(self, "method", method.upper())
         put(self, "url", url if params is None else with_params(url, params))
@@ -110,6 +132,7 @@ class Request:
         put(self, "secrets", secrets if isinstance(secrets, frozenset) else frozenset(secrets))
         put(self, "hide_data", hide_data)
         put(self, "save_as", save_as)
+        put(self, "operation", operation)
         put(self, "identity", identity)
         put(self, "cache", cache)
 
@@ -126,19 +149,46 @@ class Request:
         put(made, "secrets", self.secrets)
         put(made, "hide_data", self.hide_data)
         put(made, "save_as", self.save_as)
+        put(made, "operation", self.operation)
         put(made, "identity", self.identity)
         put(made, "cache", self.cache)
         return made
 
+    @classmethod
+    def graphql(
+        cls, url: str, document: str, variables: Mapping[str, Any] | None = None, *, operation_name: str | None = None, **more: Any
+    ) -> Request:
+        """Return the POST of a GraphQL query or mutation; its answer's ``data`` is the `data` of the row.
+
+        Args:
+            url: Where the server takes GraphQL.
+            document: Text with one operation, or several of which `operation_name` names one.
+            variables: Values of its variables; missing ones (NaN, NaT, NA) are null.
+            operation_name: Sent as ``operationName``.
+            **more: As `Request`: headers, params, key, label.
+
+        Raises:
+            CellSyntaxError: The document cannot be read; `line` and `column` are places in it.
+            TypeError: A variable cannot be sent as JSON.
+        """
+        try:
+            text, operation = read_operation(document, operation_name)
+        except DocumentError as error:
+            raise CellSyntaxError(str(error), *error.at(document)) from None
+        body: dict[str, Any] = {"query": text}
+        body |= {} if operation_name is None else {"operationName": operation_name}
+        body |= {} if variables is None else {"variables": dict(variables)}
+        return cls("POST", url, json=body, operation=operation.kind, **more)
+
     @property
     def idempotent(self) -> bool:
-        """Tell whether the method is idempotent (RFC 9110, 9.2.2) or the request carries an Idempotency-Key."""
-        return self.method in IDEMPOTENT or self.header("idempotency-key") is not None
+        """Tell whether the method is idempotent (RFC 9110, 9.2.2), a GraphQL query, or made so by an Idempotency-Key."""
+        return self.method in IDEMPOTENT or self.operation == "query" or self.header("idempotency-key") is not None
 
     @property
     def is_query(self) -> bool:
-        """Tell whether it only asks, so that its answer may serve again: GET, HEAD, and what was said to (``# @cache``)."""
-        return self.cache or self.method in _ASKING
+        """Tell whether it only asks, so that its answer may serve again: GET, HEAD, GraphQL queries, and what is marked (``# @cache``)."""
+        return self.cache or self.method in _ASKING or self.operation == "query"
 
     def header(self, name: str) -> str | None:
         """Return the first field value of that name, any case, or None."""
@@ -150,8 +200,15 @@ class Request:
         return f"<Request {self.method} {redact_text(redact_url(self.url, self.secrets), self.secrets)}{label}>"
 
 
-def copy_request(request: Request, *, url: str | None = None, headers: Headers | None = None, save_as: str | None = None) -> Request:
-    """Return the request with another URL, field lines or file."""
+def copy_request(
+    request: Request,
+    *,
+    url: str | None = None,
+    headers: Headers | None = None,
+    save_as: str | None = None,
+    secrets: frozenset[str] = frozenset(),
+) -> Request:
+    """Return the request with another URL, field lines or file, and more that must not be shown."""
     return Request(
         request.method,
         request.url if url is None else url,
@@ -159,15 +216,22 @@ def copy_request(request: Request, *, url: str | None = None, headers: Headers |
         data=request.content,
         key=request.key,
         label=request.label,
-        secrets=request.secrets,
+        secrets=request.secrets | secrets if secrets else request.secrets,
         hide_data=request.hide_data,
         save_as=save_as or request.save_as,
+        operation=request.operation,
         identity=request.identity,
         cache=request.cache,
     )
 
 
-def _encoded(json: Any, data: Any, files: Any) -> tuple[bytes, str | None] | Exception:
+def _with_type(pairs: Headers, content_type: str | None) -> Headers:
+    if content_type is None or any(name.lower() == "content-type" for name, _ in pairs):
+        return pairs
+    return (*pairs, ("Content-Type", content_type))
+
+
+def _encoded(json: Any, data: Any, files: Any) -> tuple[bytes | Upload, str | None] | Exception:
     try:
         return encode_content(json, data, files)
     except (TypeError, ValueError, OSError) as error:
@@ -322,6 +386,19 @@ class Join(Protocol):
         ...
 
 
+class Authority(Protocol):
+    """Whoever knows which origin gets which credentials."""
+
+    def auth_for(self, origin: Origin) -> Any:
+        """Return what gives tokens for an origin, or is done by the backend's library; None where nothing does."""
+        ...
+
+    @property
+    def native_schemes(self) -> frozenset[str]:
+        """Return what the backend's library must be able to do: digest, sigv4, negotiate, ntlm."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Hold what a run is to do.
@@ -335,6 +412,7 @@ class Plan:
         keys: Index labels, one per request, or None for 0..n-1.
         single: True where the user gave one str: lists then give one result.
         join: Source columns of ``--each``, or None.
+        auth: Tells which tokens or credentials of the backend's library a request gets; None where there are none.
         notes: Lines to say at the end (a renamed column, what --dedup would save).
     """
 
@@ -345,4 +423,5 @@ class Plan:
     keys: Sequence[Any] | None = field(default=None, repr=False)
     single: bool = False
     join: Join | None = None
+    auth: Authority | None = field(default=None, repr=False)
     notes: tuple[str, ...] = field(default=())

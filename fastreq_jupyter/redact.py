@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from fastreq_jupyter.content import decode_text
+from fastreq_jupyter.upload import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -143,7 +144,7 @@ def redact_text(text: str, secrets: Iterable[str]) -> str:
     return text
 
 
-def redact_body(content: bytes, content_type: str | None, secrets: Iterable[str] = (), *, limit: int = 65_536) -> str:
+def redact_body(content: bytes | Upload, content_type: str | None, secrets: Iterable[str] = (), *, limit: int = 65_536) -> str:
     """Return a preview of a body: text with secret JSON and form fields, and secrets by value, as ``***``.
 
     Args:
@@ -152,6 +153,7 @@ def redact_body(content: bytes, content_type: str | None, secrets: Iterable[str]
         secrets: Values to hide.
         limit: Characters of the preview; cut after redaction, so that no half of a secret is left at its end.
     """
+    content = content.shown if isinstance(content, Upload) else content
     text = decode_text(content[: 4 * limit + 4096], content_type)
     kept: list[str] = []
     at = 0
@@ -163,7 +165,7 @@ def redact_body(content: bytes, content_type: str | None, secrets: Iterable[str]
     return redact_text(text, secrets)[:limit]
 
 
-def secret_values(url: str, headers: Headers, content: bytes | None = None, content_type: str | None = None) -> frozenset[str]:
+def secret_values(url: str, headers: Headers, content: bytes | Upload | None = None, content_type: str | None = None) -> frozenset[str]:
     """Return every secret value that such a request carries, as sent and decoded.
 
     These are: userinfo, secret query values, values of secret headers (of Authorization the credentials and the decoded
@@ -179,7 +181,7 @@ def secret_values(url: str, headers: Headers, content: bytes | None = None, cont
         if is_secret_header(name):
             found.update(_header_values(name.lower(), value))
     if content:
-        text = decode_text(content, content_type)
+        text = decode_text(content.shown if isinstance(content, Upload) else content, content_type)
         found.update(text[start:end] for start, end in secret_spans(text, content_type))
     decoded = [form for value in found for form in _decoded(value)]
     return frozenset(value for value in (*found, *decoded) if value and value != MASK)

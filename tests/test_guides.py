@@ -1,4 +1,6 @@
-"""The guides in docs/ are true: their code runs, from top to bottom, each in its own folder."""
+"""What the guides in docs show is true: their code runs, from top to bottom, and their links lead somewhere."""
+
+from __future__ import annotations
 
 import re
 import sys
@@ -7,19 +9,31 @@ from pathlib import Path
 import pytest
 from serving.kernel import Kernel
 
-GUIDES = sorted(path for path in (Path(__file__).parents[1] / "docs").glob("*.md") if "```python" in path.read_text(encoding="utf-8"))
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+DOCS = Path(__file__).parents[1] / "docs"
+GUIDES = {path.stem: path.read_text(encoding="utf-8") for path in sorted(DOCS.glob("*.md"))}
+BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
+CODE = {name: [code for language, code in BLOCK.findall(text) if language == "python"] for name, text in GUIDES.items()}
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_every_block_is_either_run_or_a_command_line(name):
+    assert {language for language, _ in BLOCK.findall(GUIDES[name])} <= {"python", "console"}
+
+
+@pytest.mark.parametrize("name", GUIDES)
+def test_what_it_links_to_is_there(name):
+    links = re.findall(r"\]\((?!https?:)([^)#]+)", GUIDES[name])
+    assert not [link for link in links if not (DOCS / link).exists()]
 
 
 @pytest.mark.kernel
 @pytest.mark.slow
 def test_every_block_of_every_guide_runs(tmp_path):
-    assert GUIDES
     with Kernel(sys.executable) as kernel:
-        for guide in GUIDES:
-            folder = tmp_path / guide.stem
+        for name, blocks in CODE.items():
+            folder = tmp_path / name
             folder.mkdir()
             kernel.run(f"%reset -f\nimport os; os.chdir({str(folder)!r})").good()
-            for code in BLOCK.findall(guide.read_text(encoding="utf-8")):
-                ran = kernel.run(code, timeout=120)
-                assert ran.error is None, f"{guide.name}\n{code}\n{ran.error}\n{ran.text}"
+            for code in blocks:
+                ran = kernel.run(code, timeout=240)
+                assert ran.error is None, f"{name}\n{code}\n{ran.error}\n{ran.text}"

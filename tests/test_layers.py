@@ -37,19 +37,21 @@ class Room:
 TABLE = {
     "errors": Room(("errors",)),
     "url": Room(("url",), on=("errors",), foreign=("idna",)),
-    "content": Room(("content", "values"), on=("errors",)),
+    "content": Room(("content", "values", "upload"), on=("errors",)),
+    "graphql": Room(("graphql",), on=("errors",)),
     "options": Room(("options", "options.*"), on=("errors",), door="options"),
     # the type of headers, until the head of an answer is bytes
-    "redact": Room(("redact",), on=("url", "content", "options"), besides=("response",)),
+    "redact": Room(("redact",), on=("url", "content", "graphql", "options"), besides=("response",)),
     "files": Room(("files",), on=("redact",)),
     "selection": Room(("selection",), on=("errors",), foreign=("jmespath",)),
     "model": Room(("model", "response", "timing"), on=("redact",)),
     # the type of an exchange, until it is part of model
     "policy": Room(("policy", "policy.*"), on=("model",), besides=("backends.base",)),
     "backends": Room(("backends", "backends.*"), on=("policy",), door="backends.base"),
+    "auth": Room(("auth", "auth.*"), on=("model",), door="auth"),
     "engine": Room(
         ("engine", "engine.*"),
-        on=("backends", "files", "selection"),
+        on=("backends", "auth", "files", "selection"),
         foreign=("brotli", "msgspec", "backports", "compression", "publicsuffixlist"),
     ),
     "journal": Room(("journal", "journal.*"), on=("engine",), door="journal", foreign=("filelock",)),

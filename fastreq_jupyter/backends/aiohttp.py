@@ -26,6 +26,7 @@ from fastreq_jupyter.backends.trust import NamedContext, client_context
 from fastreq_jupyter.backends.wire import ProxyServer, proxy_error, read_proxy
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.redact import one_line
+from fastreq_jupyter.upload import Upload
 
 if TYPE_CHECKING:
     import ssl
@@ -262,9 +263,7 @@ class AiohttpBackend:
         stream = Stream(exchange, timing, _lines(exchange), self._proxy)
         options: dict[str, Any] = {} if self._proxy is None else _through(self._proxy, stream)
         if exchange.content or exchange.method in TYPED:
-            content = exchange.content or None
-            large = content is not None and len(content) > LARGE_BODY
-            options |= {"data": io.BytesIO(content or b"") if large else content, "skip_auto_headers": ("Content-Type",)}
+            options |= {"data": _payload(exchange.content), "skip_auto_headers": ("Content-Type",)}
         if exchange.connect_timeout is not None:
             options["timeout"] = _patience(exchange.connect_timeout)
         CURRENT.set(stream)
@@ -367,6 +366,32 @@ class Stream(base.Stream):
         return BackendError("protocol", f"{self.where()}: the body broke off or was malformed")
 
 
+class _FilePayload(aiohttp.Payload):
+    """A body that stands in files."""
+
+    def __init__(self, upload: Upload) -> None:
+        super().__init__(upload.open())
+        self._size = len(upload)
+
+    def decode(self, encoding: str = "utf-8", errors: str = "strict") -> str:  # noqa: ARG002 - aiohttp's signature
+        """Return nothing of it: whoever wants a text for a log."""
+        return ""
+
+    async def write(self, writer: Any) -> None:
+        """Write it, a piece at a time."""
+        try:
+            while piece := self._value.read(wire.PIECE_BYTES):
+                await writer.write(piece)
+        finally:
+            self._value.close()
+
+
+def _payload(content: bytes | Upload | None) -> Any:
+    if isinstance(content, Upload):
+        return _FilePayload(content)
+    return io.BytesIO(content) if content and len(content) > LARGE_BODY else content or None
+
+
 async def _send_once(request: aiohttp.ClientRequest, handler: aiohttp.ClientHandlerType) -> aiohttp.ClientResponse:
     """Send our field lines in place of aiohttp's, and let it see no failure after which it would send again."""
     stream = CURRENT.get()
@@ -430,6 +455,9 @@ def _through(proxy: ProxyServer, stream: Stream) -> dict[str, Any]:
 
 def _translated(error: Any, stream: Stream) -> BackendError:
     """Return our error for one of aiohttp's: what it is about, else how far the exchange had come."""
+    if isinstance(error.__cause__, BackendError):
+        # The file that was to be sent.
+        return error.__cause__
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return wire.tls_error(error.certificate_error, stream.where())
     if isinstance(error, aiohttp.ClientConnectorSSLError):

@@ -19,6 +19,7 @@ from urllib.parse import quote
 from fastreq_jupyter.backends import base
 from fastreq_jupyter.backends.wire import (
     FIELDS,
+    PIECE_BYTES,
     Memo,
     ProxyServer,
     connect_error,
@@ -31,6 +32,7 @@ from fastreq_jupyter.backends.wire import (
 )
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.redact import one_line
+from fastreq_jupyter.upload import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -40,8 +42,6 @@ if TYPE_CHECKING:
 
 __all__ = ["PIECE_BYTES", "TRIP", "AdapterRules", "NotingConnection", "PoolBackend", "Trip", "fields_of", "note", "prepare", "strict"]
 
-# Of a body, at a time.
-PIECE_BYTES = 64 * 1024
 _CLOSED = "Remote end closed connection without response"
 _LINES = Memo(lambda line: FIELDS[line[0].encode("latin-1"), line[1].strip(" \t").encode("latin-1")])
 
@@ -232,7 +232,9 @@ def note(manager: Any, kind: type[NotingConnection], **more: Any) -> None:
 def prepare(exchange: Exchange, request: Any, headers: Any, skip: str) -> Any:
     """Fill a prepared request of the library, and the mapping of headers that can hold a name twice."""
     lines = framed(exchange)
-    request.method, request.url, request.body = exchange.method, f"{exchange.target.origin}/", exchange.content or None
+    content = exchange.content
+    request.method, request.url = exchange.method, f"{exchange.target.origin}/"
+    request.body = content.open() if isinstance(content, Upload) else content or None
     names = {name.lower() for name, _ in lines.fields}
     for name in ("User-Agent", "Accept-Encoding"):
         if name.lower() not in names:

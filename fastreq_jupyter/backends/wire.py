@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.response import Headers
 
 __all__ = [
-    "BODYLESS", "FIELDS", "MAX_FIELD_BYTES", "MAX_INTERIM", "SWITCHING", "Lines", "Memo", "ProxyServer", "connect_error",
+    "BODYLESS", "FIELDS", "MAX_FIELD_BYTES", "MAX_INTERIM", "PIECE_BYTES", "SWITCHING", "Lines", "Memo", "ProxyServer", "connect_error",
     "framed", "lookup_error", "place", "proxy_error", "read_proxy", "switched_protocols", "tls_error", "too_many_interim",
 ]  # fmt: skip
 
@@ -32,6 +32,8 @@ MAX_INTERIM = 32
 """Interim (1xx) answers before the final one; more is an error, so that an endless row of them ends."""
 MAX_FIELD_BYTES = 65_536
 """Longest field line of an answer, as in the standard library's http.client."""
+PIECE_BYTES = 64 * 1024
+"""Of a body, at a time."""
 SWITCHING = 101
 """A final answer that only a client which asked for it can use; we never do."""
 

@@ -30,6 +30,7 @@ from fastreq_jupyter.errors import CellSyntaxError, OptionError
 from fastreq_jupyter.model import Request, Unsendable
 from fastreq_jupyter.options import Options
 from fastreq_jupyter.redact import one_line
+from fastreq_jupyter.upload import FilePart, Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -101,11 +102,11 @@ class RequestPlan:
         identity = self._identity(parts, env) if self._changes else None
         return Request(
             self.template.method, url, headers=headers, data=content, label=self.template.label,
-            secrets=frozenset(env.secrets), hide_data=self.hide_data, save_as=save_as, identity=identity,
+            secrets=frozenset(env.secrets), hide_data=self.hide_data, save_as=save_as, identity=identity, operation=self.template.operation,
             cache=self.template.cache,
         )  # fmt: skip
 
-    def _identity(self, parts: BoundParts, env: Env) -> tuple[str, bytes | None]:
+    def _identity(self, parts: BoundParts, env: Env) -> tuple[str, bytes | Upload | None]:
         """Return URL and body with what is made anew each time held fixed."""
         fixed = replace(env, secrets=set(), fixed=True)
         return self.url.fill(parts, fixed), self.body.fill(fixed) if self.body is not None else None
@@ -353,8 +354,18 @@ def _option_body(options: Options, line: int) -> tuple[TextPiece | FilePiece, st
     except (TypeError, ValueError) as error:
         message = f"{'data' if options.json is None else 'json'} cannot be sent: {one_line(str(error), 120)}"
         raise CellSyntaxError(message, line) from None
+    if isinstance(content, Upload):
+        return FilePiece((_whole_file(content, line),), line, 1), kind
     inline = "data:;base64," + b64encode(content or b"").decode()
     return FilePiece((inline,), line, 1), kind
+
+
+def _whole_file(content: Upload, line: int) -> str:
+    part = content.parts[0]
+    if isinstance(part, FilePart) and not part.start:
+        return part.path
+    message = "data cannot be sent: a file that was read from already; open it anew"
+    raise CellSyntaxError(message, line)
 
 
 def _with_default(headers: tuple[HeaderTemplate, ...], kind: str | None) -> tuple[HeaderTemplate, ...]:

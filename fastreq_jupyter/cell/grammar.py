@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from fastreq_jupyter.cell.curl import is_curl, read_curl
+from fastreq_jupyter.cell.graphql import asks_for_graphql, read_graphql
 from fastreq_jupyter.cell.request_line import PlainLines, RequestLine, begins_request, is_continuation, read_header, read_request_line
 from fastreq_jupyter.cell.syntax import FORM_TYPE, Entry, FilePiece, HeaderTemplate, ParsedCell, RequestTemplate, Span, TextPiece, Variable
 from fastreq_jupyter.cell.template import read_text
@@ -54,7 +55,7 @@ _FOREIGN = (
 )
 _INSTEAD = {"a response handler": "where it keeps a value, write # @name login above the request and {{login.data.token}} where it goes"}
 _SWALLOWED = re.compile(
-    r"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE)[ \t]+(?:https?://|\{\{)|curl(?:\.exe)?(?=[ \t])[^\n]*['\"\^ \t](?:https?://|\{\{)",
+    r"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE|GRAPHQL)[ \t]+(?:https?://|\{\{)|curl(?:\.exe)?(?=[ \t])[^\n]*['\"\^ \t](?:https?://|\{\{)",
     re.IGNORECASE,
 )
 _SWALLOWED_NAME = re.compile(r"(?:#|//)\s*@(?:name|keep|cache)\b")
@@ -314,6 +315,10 @@ class _Reader:
             self.end_request()
         else:
             self._refuse_foreign(span)
+            if asks_for_graphql(span, line):
+                line.graphql = True
+                self.number += 1
+                return
             self._headers = read_header(span, self._headers, folded=self.lines[self.number][0] in " \t")
             self.number += 1
 
@@ -322,6 +327,8 @@ class _Reader:
 
     def _read_body(self) -> None:
         lines: list[Span] = []
+        # A document may have # within its texts; what is a comment is told when it is read.
+        graphql = self._line is not None and self._line.graphql
         while self.number < len(self.lines):
             text = self.lines[self.number]
             inner = text.lstrip()
@@ -329,7 +336,7 @@ class _Reader:
                 break
             span = Span(text, self.first_line + self.number)
             self._check_body_line(span, inner, lines)
-            if not inner.startswith(("#", "//")) and (inner or lines):
+            if (graphql or not inner.startswith(("#", "//"))) and (inner or lines):
                 lines.append(span)
             self.number += 1
         while lines and not lines[-1].text.strip():
@@ -360,9 +367,14 @@ class _Reader:
             self._refuse_idle_name("the end")
             return
         headers = tuple(self._headers)
-        pieces = read_body(body, headers, self._content_type) if body else None
+        operation = None
+        pieces: Body | None
+        if line.graphql:
+            headers, pieces, operation = read_graphql(line, body, headers)
+        else:
+            pieces = read_body(body, headers, self._content_type) if body else None
         label, marks = self._take_label()
-        entry: Entry = line.template(headers, pieces, label=label, marks=marks)
+        entry: Entry = line.template(headers, pieces, label=label, marks=marks, operation=operation)
         self.cell.entries.append(entry)
         self._line, self._headers = None, []
 

@@ -68,6 +68,11 @@ EXAMPLES: tuple[tuple[str, str, str], ...] = (
     ("Several requests: ### between them, variables, a long query", "%%fastreq", _SEVERAL),
     ("Use an earlier answer", "%%fastreq me", _CHAINED),
     ("cURL, as a browser copies it", "%%fastreq", _CURL),
+    (
+        "GraphQL: the document, then its variables",
+        "%%fastreq",
+        'GRAPHQL https://api.example.com/graphql\n\nquery ($id: ID!) { user(id: $id) { name } }\n\n{"id": 7}',
+    ),
     ("Values made on the fly", "%%fastreq", "https://api.example.com/x?id={{$uuid}}&t={{$timestamp}}&n={{$randomInt 1 6}}"),
 )
 """Title, magic line and cell of each example."""

@@ -201,7 +201,7 @@ class Duplicates:
 
 
 def _identity(item: Item) -> object | None:
-    if not isinstance(item, Request) or item.method not in _SAFE:
+    if not isinstance(item, Request) or (item.method not in _SAFE and item.operation != "query"):
         return None
     return item.method, item.url, item.headers, item.content, item.save_as
 

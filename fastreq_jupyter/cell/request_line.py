@@ -48,10 +48,9 @@ METHODS = (
     "PROPFIND", "PROPPATCH", "MKCOL", "MKCALENDAR", "COPY", "MOVE", "LOCK", "UNLOCK", "ACL", "BIND", "REBIND", "UNBIND", "CHECKIN",
     "CHECKOUT", "MERGE", "MKACTIVITY", "MKWORKSPACE", "UPDATE", "LABEL", "VERSION-CONTROL", "BASELINE-CONTROL", "ORDERPATCH",
 )  # fmt: skip
-_KNOWN = frozenset(METHODS)
-_OTHER_PROTOCOLS = frozenset(
-    {"CONNECT", "GRAPHQL", "GRPC", "WS", "WSS", "WEBSOCKET", "SSE", "EVENTSOURCE", "MQTT", "AMQP", "RABBITMQ", "RSOCKET"}
-)
+_GRAPHQL = "GRAPHQL"
+_KNOWN = frozenset((*METHODS, _GRAPHQL))
+_OTHER_PROTOCOLS = frozenset({"CONNECT", "GRPC", "WS", "WSS", "WEBSOCKET", "SSE", "EVENTSOURCE", "MQTT", "AMQP", "RABBITMQ", "RSOCKET"})
 _METHOD = re.compile(r"([A-Za-z][A-Za-z-]*)[ \t]+(?=\S)")
 _VERSION = re.compile(r"[ \t]+HTTP/([0-9](?:\.[0-9])?)$", re.IGNORECASE)
 _TRAILING = re.compile(r"[ \t](#|//|https?://|\\\Z|\{(?!\{))", re.IGNORECASE)
@@ -139,6 +138,7 @@ class RequestLine:
     column: int
     plain: bool = False
     lifted: dict[str, Any] = field(default_factory=dict)
+    graphql: bool = False
     more: list[Span] = field(default_factory=list)
 
     def template(
@@ -148,6 +148,7 @@ class RequestLine:
         *,
         label: str | None,
         marks: Collection[str],
+        operation: str | None = None,
     ) -> RequestTemplate:
         """Return the whole request."""
         url: list[Part] = []
@@ -155,7 +156,7 @@ class RequestLine:
             url += read_url(span)
         return RequestTemplate(
             self.method, tuple(url), self.line, self.column, headers, body,
-            label=label, keep="keep" in marks, cache="cache" in marks, plain=self.plain, lifted=self.lifted,
+            label=label, keep="keep" in marks, cache="cache" in marks, plain=self.plain, lifted=self.lifted, operation=operation,
         )  # fmt: skip
 
 
@@ -204,7 +205,9 @@ def read_request_line(span: Span) -> RequestLine:
     if not _TARGET.match(text, place):
         raise span.error(place, _no_target(text[place:]))
     _refuse_trailing(span, place)
-    return RequestLine(method, Span(text[place:], span.line, span.column + place), span.line, span.column, lifted=lifted)
+    url = Span(text[place:], span.line, span.column + place)
+    graphql = method == _GRAPHQL
+    return RequestLine("POST" if graphql else method, url, span.line, span.column, lifted=lifted, graphql=graphql)
 
 
 def read_header(span: Span, headers: list[HeaderTemplate], *, folded: bool) -> list[HeaderTemplate]:
@@ -227,8 +230,6 @@ def read_header(span: Span, headers: list[HeaderTemplate], *, folded: bool) -> l
         raise span.error(0, _no_header(span.text))
     if _NO_FIELD.match(span.text):
         raise span.error(0, _no_target(span.text))
-    if match[1].lower() == "x-request-type" and match[2].lower() == "graphql":
-        raise span.error(0, 'a GraphQL body is not supported: send JSON, {"query": "...", "variables": {}}')
     value = Span(match[2], *span.at(match.start(2)))
     header = make_header(match[1], value, Span(span.text, span.line, span.column))
     if match[1].lower() == "host" and any("/" in part for part in header.parts if isinstance(part, str)):

@@ -206,6 +206,7 @@ class RequestTemplate:
         plain: Written as a URL alone: the options method, data, json and params apply.
         lifted: Options of the run that it asks for (``HTTP/2``, curl's -k) -> value.
         no_default: Lower-case names of headers that no default may add.
+        operation: Of GraphQL, "query" or "mutation"; None for other requests.
     """
 
     method: str
@@ -220,6 +221,7 @@ class RequestTemplate:
     plain: bool = False
     lifted: Mapping[str, Any] = field(default_factory=dict)
     no_default: frozenset[str] = frozenset()
+    operation: str | None = None
 
 
 Entry = str | tuple[str, str] | RequestTemplate

@@ -20,6 +20,7 @@ from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.model import Request
 from fastreq_jupyter.options import Options
 from fastreq_jupyter.redact import is_secret_header, is_secret_name, secret_values
+from fastreq_jupyter.upload import FilePart, Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -238,26 +239,50 @@ def _reads_as(text: str, request: Request, named: NamedSecrets) -> bool:
 
 
 def _wire(request: Request) -> tuple[object, ...]:
+    content: object = request.content
+    if request.operation is not None:
+        content = json.loads(_bytes(request) or b"null")
     headers = [
         (name, value if all(letter < "\u0100" for letter in value) else value.encode().decode("latin-1")) for name, value in request.headers
     ]
-    return request.method, request.url, headers, request.content
+    return request.method, request.url, headers, content
 
 
 def _http(request: Request, named: NamedSecrets) -> str:
-    text = _text_of(request.content)
+    if request.operation is not None:
+        return _graphql(request, named)
+    text = _text_of(_bytes(request))
+    if text is not None and isinstance(request.content, Upload):
+        # Lines of a multipart body end as those of the cell do.
+        text = text.replace("\r\n", "\n").rstrip("\n")
     if text is not None:
         return _http_with(request, named, _escaped(named.body(request, text)))
     return _http_with(request, named, "") if _body_has_secrets(request, named) else _http_inline(request, named)
 
 
+def _graphql(request: Request, named: NamedSecrets) -> str:
+    """Return a GraphQL request: the document as it is, then the variables."""
+    body = json.loads(_bytes(request) or b"{}")
+    lines = [f"GRAPHQL {_escaped_url(named.url(request))}"]
+    lines += [
+        f"{name}: {_escaped(named.header(request, name, value))}".rstrip()
+        for name, value in request.headers
+        if (name.lower(), value) != ("content-type", "application/json")
+    ]
+    lines += [f"X-GraphQL-Operation: {body['operationName']}"] if "operationName" in body else []
+    lines += ["", body["query"]]
+    if body.get("variables"):
+        lines += ["", _escaped(named.body(request, json.dumps(body["variables"], ensure_ascii=False, indent=2)))]
+    return "\n".join(lines)
+
+
 def _http_inline(request: Request, named: NamedSecrets) -> str:
-    body = "" if request.content is None else f"< data:;base64,{base64.b64encode(request.content).decode()}"
+    body = "" if request.content is None else f"< data:;base64,{base64.b64encode(_bytes(request)).decode()}"
     return _http_with(request, named, body)
 
 
 def _body_has_secrets(request: Request, named: NamedSecrets) -> bool:
-    text = (request.content or b"").decode("utf-8", "replace")
+    text = _bytes(request).decode("utf-8", "replace")
     return any(isinstance(piece, Secret) for piece in named.body(request, text))
 
 
@@ -268,6 +293,8 @@ def _http_with(request: Request, named: NamedSecrets, body: str) -> str:
 
 
 def _curl(request: Request, named: NamedSecrets) -> str:
+    if isinstance(request.content, Upload) and len(request.content.parts) > 1:
+        return f"# {request.method} with a multipart body of large files: written as .http only"
     words = ["curl", *_curl_method(request)]
     url = named.url(request)
     if any(not isinstance(piece, Secret) and re.search(r"[\[\]{}]", piece) for piece in url):
@@ -279,7 +306,11 @@ def _curl(request: Request, named: NamedSecrets) -> str:
     if request.content is not None:
         if request.header("content-type") is None:
             lines.append("-H 'Content-Type:'")
-        lines.append(f"--data-raw {_shell_body(request, named)}")
+        content = request.content
+        file = content.parts[0] if isinstance(content, Upload) and len(content.parts) == 1 else None
+        lines.append(
+            f"--data-binary {_shell(f'@{file.path}')}" if isinstance(file, FilePart) else f"--data-raw {_shell_body(request, named)}"
+        )
     return " \\\n  ".join(lines)
 
 
@@ -291,17 +322,22 @@ def _curl_method(request: Request) -> list[str]:
 
 
 def _shell_body(request: Request, named: NamedSecrets) -> str:
-    text = _text_of(request.content)
+    text = _text_of(_bytes(request))
     if text is None and _body_has_secrets(request, named):
         return "''"
     if text is None:
-        return _ansi((request.content or b"").decode("utf-8", "surrogateescape"))
+        return _ansi(_bytes(request).decode("utf-8", "surrogateescape"))
     return _shell(_escaped(named.body(request, text)))
 
 
-def _text_of(content: bytes | None) -> str | None:
+def _bytes(request: Request) -> bytes:
+    """Return the body, with ``< path`` in place of what stands in files."""
+    return request.content.shown if isinstance(request.content, Upload) else request.content or b""
+
+
+def _text_of(content: bytes) -> str | None:
     try:
-        return (content or b"").decode()
+        return content.decode()
     except UnicodeDecodeError:
         return None
 

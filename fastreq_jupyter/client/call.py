@@ -355,7 +355,7 @@ def _open_store(plan: Plan, jar: Jar, *, again: bool) -> Store | None:
     # sqlite3 is needed by few
     from fastreq_jupyter.journal import Both, open_cache, open_journal  # noqa: PLC0415
 
-    cache = open_cache(options, jar) if options.caches else None
+    cache = open_cache(options, jar, plan.auth) if options.caches else None
     if options.journal is None:
         return cache
     journal = open_journal(options, again=cast("Iterable[Item]", plan.requests) if again else None)

@@ -19,6 +19,9 @@ from zlib import crc32
 
 from aiohttp import web
 
+from fastreq_jupyter.demo.graphql import answer
+from fastreq_jupyter.demo.tokens import TOKEN_SECONDS, Tokens
+
 if TYPE_CHECKING:
     from fastreq_jupyter.demo.shop import Record, Shop
 
@@ -50,6 +53,10 @@ PATHS = {
     "/jobs/{id}": "how it stands",
     "/login": 'POST {"user": "demo", "password": "demo"}: a bearer token',
     "/me": "needs the token: Authorization: Bearer ...",
+    "/token": f"OAuth2 for client demo, secret demo (client_credentials, refresh_token): a token good for {TOKEN_SECONDS} s",
+    "/device": "begins a sign-in of client demo (device_code); somebody agrees at the second question",
+    "/private/orders": "as /orders, with a token of /token; so is /private/orders/{id}",
+    "/graphql": "POST: customer(id), customers(first, after), addNote(customer, text)",
     "/stats": "what the server measured; DELETE begins anew",
 }
 
@@ -61,6 +68,7 @@ class Api:
         self.shop = shop
         self.jitter = jitter
         self.token = secrets.token_urlsafe(24)
+        self.tokens = Tokens()
         self.in_flight = 0
         self.limited_until = 0.0
         self.limited_left = 0
@@ -94,11 +102,16 @@ class Api:
         get("/headers", self.headers)
         get("/gzip", self.gzip)
         get("/me", self.me)
+        get("/private/orders", self.private(self.orders))
+        get("/private/orders/{id:[0-9]+}", self.private(self.order))
+        route("POST", "/token", self.tokens.grant)
+        route("POST", "/device", self.tokens.sign_in)
         get("/stats", self.stats)
         route("DELETE", "/stats", self.stats)
         route("POST", "/login", self.login)
         route("POST", "/jobs", self.begin_job)
         get("/jobs/{id:[0-9]+}", self.job)
+        route("POST", "/graphql", self.graphql)
         for method in ("POST", "PUT", "PATCH"):
             route(method, "/post", self.post)
         return app
@@ -217,6 +230,14 @@ class Api:
         response.enable_compression(web.ContentCoding.gzip)
         return response
 
+    async def graphql(self, request: web.Request) -> web.Response:
+        """Answer a query or mutation: always 200, with errors in the body, as GraphQL has it."""
+        try:
+            body = await request.json()
+        except ValueError:
+            raise web.HTTPBadRequest from None
+        return web.json_response(answer(self.shop, body))
+
     async def post(self, request: web.Request) -> web.Response:
         """Answer what was sent."""
         body = await request.read()
@@ -256,6 +277,18 @@ class Api:
         if not secrets.compare_digest(given, f"Bearer {self.token}".encode()):
             raise web.HTTPUnauthorized
         return web.json_response({"user": "demo", "customer_id": 7})
+
+    def private(self, handler: Any) -> Any:
+        """Return the handler for those who have a token of `/token`."""
+
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            if not self.tokens.knows(request.headers.get("Authorization", "")):
+                challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+                return web.json_response({"error": "the token is unknown or has ended"}, status=401, headers=challenge)
+            answer: web.StreamResponse = await handler(request)
+            return answer
+
+        return guarded
 
     async def stats(self, request: web.Request) -> web.Response:
         """Answer what was measured; DELETE begins anew."""

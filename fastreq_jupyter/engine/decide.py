@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from fastreq_jupyter.engine.graphql import read_graphql
 from fastreq_jupyter.engine.reading import read_data
 from fastreq_jupyter.model import Attempt, Outcome
 from fastreq_jupyter.policy.retry import RETRIED, Failure, Verdict, decide
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Response
     from fastreq_jupyter.options import Options
 
-__all__ = ["conclude", "cut_off", "got_answer"]
+__all__ = ["RENEWAL", "conclude", "cut_off", "got_answer"]
 
 _OK = 200
 _ACCEPTED = 202
@@ -28,9 +29,11 @@ _TOO_MANY = 429
 _UNAVAILABLE = 503
 _UNAVAILABLE_IN_ROW = 5
 _FINAL = Verdict(retry=False)
+RENEWAL = Verdict(retry=True)
+"""A request goes out once more with another token."""
 
 
-def conclude(  # noqa: C901 - each kind of end once, without calls that a good answer does not need
+def conclude(  # noqa: C901, PLR0912 - each kind of end once, without calls that a good answer does not need
     job: Job, options: Options, conditions: Conditions | None = None
 ) -> tuple[Outcome | None, Verdict]:
     """Conclude a finished attempt; its record is added to ``job.attempts``.
@@ -48,12 +51,14 @@ def conclude(  # noqa: C901 - each kind of end once, without calls that a good a
     data: Any = None
     error: str | None = None
     detail: str | None = None
-    asks_again = False
+    counts_as: int | None = None
     if failure is not None:
         error, detail = failure.kind, failure.detail
     elif response is not None:
         if response.content is None:
             data = response.path
+        elif job.request.operation is not None:
+            data, error, detail, counts_as = _graphql(job, response, response.content, options)
         else:
             data, error, detail, note = read_data(response.content, response.header("content-type"), options, response.status)
             if note is not None:
@@ -61,14 +66,16 @@ def conclude(  # noqa: C901 - each kind of end once, without calls that a good a
         if response.status > _OK:
             error, detail = _refusal(job, response) or (error, detail)
         if conditions is not None and error is None and response.status != _NOT_MODIFIED:
-            error, detail, asks_again = _judge(job, response, data, conditions)
+            error, detail, counts_as = _judge(job, response, data, conditions)
     if error is None:
         verdict = _FINAL
     else:
-        verdict = _verdict(job, options, asks_again=asks_again)
+        verdict = _verdict(job, options, counts_as)
         if verdict.detail:
             detail = f"{detail}; {verdict.detail}" if detail else verdict.detail
         detail = None if detail is None else one_line(detail)
+    if job.tokens is not None and job.tokens.renews(job):
+        verdict = RENEWAL
     _record(job, error, detail, verdict.wait if verdict.retry else 0.0)
     if verdict.retry:
         return None, verdict
@@ -87,12 +94,19 @@ def _refusal(job: Job, response: Response) -> tuple[str, str | None] | None:
     return ("http 206", "Partial Content, though no Range was asked for") if job.unasked_part else None
 
 
-def _judge(job: Job, response: Response, data: Any, conditions: Conditions) -> tuple[str | None, str | None, bool]:
+def _graphql(job: Job, response: Response, content: bytes, options: Options) -> tuple[Any, str | None, str | None, int | None]:
+    request = job.request
+    reading, counts_as = read_graphql(content, response.header("content-type"), options, response.status, hidden=request.hide_data)
+    detail = None if reading.detail is None else redact_text(reading.detail, job.secrets)
+    return reading.data, reading.error, detail, counts_as
+
+
+def _judge(job: Job, response: Response, data: Any, conditions: Conditions) -> tuple[str | None, str | None, int | None]:
     hidden = job.request.hide_data
     detail, asks_again, note = conditions.judge(response, data, response.header("content-type"), hidden=hidden)
     if note is not None:
         job.notes = (*job.notes, note)
-    return (None, None, False) if detail is None else ("body", redact_text(detail, job.secrets), asks_again)
+    return (None, None, None) if detail is None else ("body", redact_text(detail, job.secrets), _UNAVAILABLE if asks_again else None)
 
 
 def cut_off(job: Job) -> None:
@@ -130,17 +144,19 @@ def _safe_reason(job: Job, reason: str) -> str | None:
     return redact_text(reason, job.secrets) if reason and not reason.isalpha() else reason or None
 
 
-def _verdict(job: Job, options: Options, *, asks_again: bool) -> Verdict:
+def _verdict(job: Job, options: Options, counts_as: int | None) -> Verdict:
+    """Return what follows a failed attempt; `counts_as` is the status that its body makes of a good answer."""
     response, failure = job.response, job.failure
     status = response.status if response is not None and failure is None else None
-    pausing = _concerns_host(job, status)
-    if asks_again:
-        status = _UNAVAILABLE
+    # A 503 that only the body tells of is this request's own affair.
+    pausing = _concerns_host(job, _TOO_MANY if counts_as == _TOO_MANY else status)
+    status = counts_as or status
     if job.handed or (failure is not None and failure.lasting):
         return _FINAL
     verdict = decide(
         Failure(
-            number=len(job.attempts) - job.base + 1,
+            # Going out once more with another token is no retry, and each look has its own.
+            number=len(job.attempts) - job.base + 1 - job.renewed,
             repeatable=options.retry_unsafe or job.looking or job.request.idempotent,
             sent=failure is None or failure.sent,
             status=status,

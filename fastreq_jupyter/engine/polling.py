@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.source import Source
     from fastreq_jupyter.engine.store import Store
-    from fastreq_jupyter.model import Look, Outcome, Response
+    from fastreq_jupyter.model import Look, Outcome, Request, Response
     from fastreq_jupyter.options import Options
 
 __all__ = ["NEGATIVE_TEXTS", "Polling", "jobs_of"]
@@ -35,8 +35,6 @@ __all__ = ["NEGATIVE_TEXTS", "Polling", "jobs_of"]
 NEGATIVE_TEXTS = frozenset({"false", "no", "0", "null", "none", "off"})
 """Texts that mean no, and are true all the same, as every text that is not empty."""
 _PARSED = frozenset({"dataframe", "json"})
-# What asks again changes nothing.
-_ASKING = frozenset({"GET", "HEAD", "OPTIONS"})
 _GONE = frozenset({404, 410})
 _UNSAFE_ONCE = "{} is sent once, and its answer names no place to look at: Operation-Location, Azure-AsyncOperation or, with 202, Location"
 
@@ -100,7 +98,7 @@ class Polling:
             await self._follow(job)
         except BackendError as error:
             return self._end(job, outcome, error.kind, error.detail)
-        if not job.looking and job.request.method not in _ASKING:
+        if not job.looking and not _may_ask_again(job.request):
             return self._end(job, outcome, "not ready", _with_word(_UNSAFE_ONCE.format(job.request.method), standing.word))
         asked = None if job.response is None else parse_retry_after(job.response.header("retry-after"), datetime.now(UTC))
         spent = perf_counter() - job.attempts[0].start
@@ -146,7 +144,7 @@ class Polling:
     async def _follow(self, job: Job) -> None:
         """Turn to the status URL that an answer names, and keep it; the request's own URL is asked again where there is none."""
         response = job.response
-        own = self._expression is not None and not job.looking and job.request.method in _ASKING
+        own = self._expression is not None and not job.looking and _may_ask_again(job.request)
         reference = None if response is None or own else status_url(response.status, response.headers)
         if response is None or reference is None:
             return
@@ -197,8 +195,13 @@ class Polling:
         attempts = _kept(job)
         job.attempts = (*attempts[:-1], replace(attempts[-1], retry_wait=wait))
         job.base = len(job.attempts)
+        job.renewed = False
         if job.response is not None:
             job.response.content = None
+
+
+def _may_ask_again(request: Request) -> bool:
+    return request.is_query or request.method == "OPTIONS"
 
 
 def _kept(job: Job) -> tuple[Any, ...]:

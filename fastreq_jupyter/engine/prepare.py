@@ -52,6 +52,8 @@ def prepare(request: Request, connect_timeout: float | None = None) -> Exchange:
         raise UnsendableError("invalid URL", str(error)) from None
     if request.method not in IDEMPOTENT and not _TOKEN.fullmatch(request.method):
         raise UnsendableError("invalid value", "the method is not a token")
+    if request.operation is not None and request.save_as is not None:
+        raise UnsendableError("save_to", "an answer of GraphQL goes into the frame, not to a file: leave save_to out")
     headers = field_lines_of(request.headers) if request.headers else _DEFAULTS
     if target.user is not None and request.header("authorization") is None:
         pair = f"{target.user}:{target.password or ''}".encode()

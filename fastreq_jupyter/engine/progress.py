@@ -105,21 +105,21 @@ class Tally:
         """Return how many requests are finished."""
         return self.ok + self.failed
 
+    def has_too_many_failures(self, most: Share | str | None) -> bool:
+        """Tell whether more requests failed than option `max_failures` allows."""
+        if most is None or isinstance(most, str):
+            return False
+        if most.count is not None:
+            return self.failed > most.count
+        total = self.total if self.total is not None else max(self.done, _FEWEST_FOR_SHARE)
+        return self.failed > (most.fraction or 0.0) * total
+
     @property
     def elapsed(self) -> float:
         """Return seconds since the start, or of the whole run."""
         if self.started is None:
             return 0.0
         return (perf_counter() if self.ended is None else self.ended) - self.started
-
-    def exceeds(self, bound: Share | str | None) -> bool:
-        """Tell whether more requests failed than option `max_failures` allows."""
-        if bound is None or isinstance(bound, str):
-            return False
-        if bound.count is not None:
-            return self.failed > bound.count
-        total = self.total if self.total is not None else max(self.done, _FEWEST_FOR_SHARE)
-        return self.failed > (bound.fraction or 0.0) * total
 
     def turn_bad(self, error: str) -> None:
         """Count a good request as failed after all."""

@@ -15,16 +15,18 @@ from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from fastreq_jupyter.auth import AuthError
 from fastreq_jupyter.engine.attempt import Job, Transport
 from fastreq_jupyter.engine.autolimits import AutoLimits
 from fastreq_jupyter.engine.chaining import Chain
 from fastreq_jupyter.engine.deadlines import Deadlines, absorb
-from fastreq_jupyter.engine.decide import conclude, cut_off, got_answer
+from fastreq_jupyter.engine.decide import RENEWAL, conclude, cut_off, got_answer
 from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.limits import HostQueue, MemoryGate, RateLimiter
 from fastreq_jupyter.engine.polling import Polling
 from fastreq_jupyter.engine.prepare import UnsendableError, prepare
 from fastreq_jupyter.engine.source import Source
+from fastreq_jupyter.engine.tokens import Wallet
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import Deferred, Look, Outcome, Request, Unsendable
 from fastreq_jupyter.policy.adaptive import START
@@ -89,6 +91,7 @@ class Scheduler:
         self._store = store
         self._handoffs = handoffs
         self._conditions = Conditions.of(options)
+        self._wallet = None if plan.auth is None else Wallet(plan.auth, transport, options, self._notice)
         self.polling = Polling.of(options, store)
         self._memory = MemoryGate(MAX_INFLIGHT_BYTES, options.max_body)
         self._under_way: dict[Job, asyncio.Task[None]] = {}
@@ -117,6 +120,8 @@ class Scheduler:
             self._deadlines.stop()
             if self.auto is not None:
                 self.auto.stop()
+            if self._wallet is not None:
+                await self._wallet.close()
 
     def close(self) -> None:
         """Let go of hosts and timers."""
@@ -181,9 +186,11 @@ class Scheduler:
         try:
             while (job := (self._next_job() if self._flowing else None) or await self._wait_for_job()) is not None:
                 try:
+                    if job.tokens is not None:
+                        await job.tokens.grant(job)
                     if not (self.rate.limited or job.host.host.gated) or await self._admitted(job):
                         await self._attempt(job, task)
-                except asyncio.CancelledError:
+                except (asyncio.CancelledError, AuthError):
                     if self._outcomes.at(job.position) is None:
                         self._ready.append(job)
                     raise
@@ -193,6 +200,8 @@ class Scheduler:
         except asyncio.CancelledError:
             # Where nobody halted us the loop is being torn down around the run: no other worker will survive it.
             self.halt("cancelled", "the event loop was closed")
+        except AuthError as error:
+            self.halt("auth", error.detail)
         except Exception as error:  # noqa: BLE001 - a defect of ours must not lose what arrived: the run raises it at its end
             self.crash = error
             self.halt("stopped", f"internal error: {type(error).__name__}")
@@ -307,7 +316,7 @@ class Scheduler:
         if begun is not None:
             job.looking = job.marked = True
             job.looks = 1
-        return job
+        return job if self._wallet is None else self._wallet.attach(job)
 
     def _meet(self, origin: Origin) -> HostQueue:
         options = self.options
@@ -387,11 +396,13 @@ class Scheduler:
             self._handoffs.keep(outcome)
         if self._chain.deferred:
             self._chain.parent_done(outcome.position)
-        if outcome.error is not None and self.stop is None and self._tally.exceeds(self.options.max_failures):
+        if outcome.error is not None and self.stop is None and self._tally.has_too_many_failures(self.options.max_failures):
             self.halt("stopped", f"stopped after {self._tally.failed} failures (max_failures)")
 
     def _heed(self, job: Job, verdict: Verdict) -> None:
-        """Draw conclusions for the whole host."""
+        """Draw conclusions for the whole host; a refused token says nothing of it."""
+        if verdict is RENEWAL:
+            return
         host = job.host
         if self.auto is not None:
             self.auto.heed(job)

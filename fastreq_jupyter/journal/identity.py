@@ -15,6 +15,7 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastreq_jupyter.redact import MASK, SHORTEST, is_secret_name, redact_url, secret_spans, secret_values
+from fastreq_jupyter.upload import Upload
 
 if TYPE_CHECKING:
     from fastreq_jupyter.model import Request
@@ -73,11 +74,11 @@ class Identities:
         """Tell whether all equal requests of this run came in this guise so far; to be asked for each."""
         return self._guises.setdefault(int.from_bytes(identity.base[:8]), identity.guise) == identity.guise
 
-    def _guise(self, request: Request, url: str, content: bytes | None, kind: str | None) -> bytes:
+    def _guise(self, request: Request, url: str, content: bytes | Upload | None, kind: str | None) -> bytes:
         return guise_of(request, url, content, kind, self._key)
 
 
-def guise_of(request: Request, url: str, content: bytes | None, kind: str | None, key: bytes) -> bytes:
+def guise_of(request: Request, url: str, content: bytes | Upload | None, kind: str | None, key: bytes) -> bytes:
     """Return the keyed hash of a request's credentials, empty where it has none."""
     if not (request.headers or content or request.secrets or "?" in url or "@" in url or "#" in url):
         return b""
@@ -108,7 +109,8 @@ def _stable_url(url: str, secrets: frozenset[str]) -> str:
     return stable
 
 
-def _stable_body(content: bytes, kind: str | None, secrets: frozenset[str]) -> bytes:
+def _stable_body(content: bytes | Upload, kind: str | None, secrets: frozenset[str]) -> bytes:
+    content = content.fingerprint if isinstance(content, Upload) else content
     if kind is not None and "multipart/" in kind.lower() and (found := _BOUNDARY.search(kind)):
         content = content.replace(found[1].encode("utf-8", "surrogatepass"), b"boundary")
     if len(content) <= _LARGEST_SEARCHED:

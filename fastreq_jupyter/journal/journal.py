@@ -42,7 +42,7 @@ _NEW_GUISE = "UPDATE OR REPLACE answers SET guise = ? WHERE base = ? AND guise =
 _KEEP = f"""{INSERT.replace("INSERT OR REPLACE", "INSERT")} ON CONFLICT (base, guise, occurrence) DO UPDATE SET
 {", ".join(f"{name} = excluded.{name}" for name in COLUMNS[3:])}
 WHERE excluded.error IS NULL OR answers.error IS NOT NULL OR answers.done = 0"""
-_UNFINISHED = frozenset({"cancelled", "deadline", "stopped", "skipped", "unknown"})
+_UNFINISHED = frozenset({"cancelled", "deadline", "stopped", "skipped", "unknown", "auth"})
 _MOST_PENDING_BYTES = 64 * 2**20
 
 

@@ -17,6 +17,7 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
+from fastreq_jupyter.engine.graphql import read_graphql, was_limited
 from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.reading import UNREADABLE, Reading, read_data
 from fastreq_jupyter.files import AtomicFile
@@ -35,7 +36,8 @@ COLUMNS = ("base", "guise", "occurrence", "done", "at", "method", "url", "status
 _BAD = 400
 _GONE = frozenset({404, 410})
 # Kinds of error that the options of a rerun may do away with.
-_READ_ANEW = UNREADABLE | {"body"}
+_GRAPHQL = frozenset({"graphql", "graphql partial"})
+_READ_ANEW = UNREADABLE | _GRAPHQL | {"body"}
 _FACTS = frozenset({"reused", "encrypted"})
 _MARKS = tuple(field.name for field in fields(Timing))
 _COOKIES = frozenset({"set-cookie", "set-cookie2"})
@@ -160,6 +162,8 @@ def is_final(row: Row, request: Request, options: Options) -> bool:
     if row.status is not None and row.error is not None and row.error.startswith("http "):
         # Below 400 it was not there yet (202), or not whole (206).
         return (row.status >= _BAD and row.status not in RETRIED) or not repeatable
+    if row.error in _GRAPHQL and was_limited(json.loads(row.record)["detail"]):
+        return not repeatable
     if row.error is None or row.error in _READ_ANEW:
         return row.body is not None or not repeatable or _saved_file(json.loads(row.record).get("response"), request) is not None
     return not repeatable and any(attempt["sent"] for attempt in json.loads(row.record)["attempts"])
@@ -178,7 +182,11 @@ def outcome_of(row: Row, request: Request, position: int, options: Options) -> O
     reading = Reading(None)
     if row.body is not None:
         content_type = response.header("content-type")
-        reading = read_data(row.body, content_type, options, row.status)
+        if request.operation is None:
+            reading = read_data(row.body, content_type, options, row.status)
+        else:
+            reading = read_graphql(row.body, content_type, options, row.status, hidden=request.hide_data).reading
+            reading = reading._replace(detail=None if reading.detail is None else redact_text(reading.detail, request.secrets))
         conditions = Conditions.of(options)
         if conditions is not None and reading.error is None and row.status < _BAD:
             judged = conditions.judge(response, reading.data, content_type, hidden=request.hide_data)

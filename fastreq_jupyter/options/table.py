@@ -30,6 +30,7 @@ from fastreq_jupyter.options.checks import (
     rate_value,
     share_value,
     size_value,
+    statuses_value,
     strict_bool,
     text_value,
     until_value,
@@ -159,9 +160,14 @@ class Options:
         help="proxy for all requests; env reads HTTP_PROXY and its kin", secret=True, metavar="URL", group="Transport",
     )
     auth: Any = option(
-        None, auth_value, takes="str | tuple[str, str] | Mapping[str, str | tuple[str, str]] | None",
-        allowed='("user", "password"), a bearer token, or {origin: one of these}',
+        None, auth_value, takes="Any",
+        allowed='("user", "password"), a bearer token, a function that gives one, OAuth2, ApiKey, Digest, SigV4, or {origin: one of these}',
         help="credentials; the flag takes the name of a notebook variable", lookup=True, secret=True, metavar="NAME",
+    )
+    refresh_on: tuple[int, ...] = option(
+        (401,), statuses_value, examples=("401,403",), takes="int | str | Iterable[int]", shown="401",
+        allowed='statuses from 400 to 499: 401, [401, 403] or "401,403"',
+        help="answers after which a token is renewed, once, and the request sent once more", metavar="STATUS",
     )
     method: str = option(
         "GET", method_value, choices=METHODS, takes="str", allowed="an HTTP method",

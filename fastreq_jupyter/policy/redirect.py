@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.redact import is_secret_header, one_line, redact_text, redact_url, secret_values
+from fastreq_jupyter.upload import Upload
 from fastreq_jupyter.url import Target, resolve_reference
 
 if TYPE_CHECKING:
@@ -73,8 +74,9 @@ def next_exchange(  # noqa: PLR0913 - one keyword for each thing the decision re
             message = f"{status} would send secrets of the body to another origin, {target.origin}"
             raise BackendError("redirect refused", message)
         kept = tuple(line for line in kept if not _stays_home(*line, secrets))
+    auth = exchange.auth if target.origin == exchange.target.origin else None
     fresh = exchange.fresh and method == exchange.method
-    return replace(exchange, method=method, target=target, headers=kept, content=content, fresh=fresh)
+    return replace(exchange, method=method, target=target, headers=kept, content=content, fresh=fresh, auth=auth)
 
 
 def _location(status: int, headers: Headers) -> str | None:
@@ -136,9 +138,9 @@ def _stays_home(name: str, value: str, secrets: frozenset[str]) -> bool:
     return not secrets.isdisjoint(_BETWEEN_WORDS.split(value))
 
 
-def _carries_secret(content: bytes, headers: Headers, secrets: frozenset[str]) -> bool:
+def _carries_secret(content: bytes | Upload, headers: Headers, secrets: frozenset[str]) -> bool:
     kind = next((value for name, value in headers if name.lower() == "content-type"), None)
     if secret_values("", (), content, kind):
         return True
-    text = content.decode("utf-8", "replace")
+    text = (content.shown if isinstance(content, Upload) else content).decode("utf-8", "replace")
     return redact_text(text, secrets) != text or any(secret in text for secret in secrets)

@@ -336,7 +336,7 @@ def test_requests_that_disagree_on_http2_are_refused():
         ("POST http://h/\n\nx\ncurl http://h/2", 4, 1, "put ### before it"),
         ("POST http://h/\n\nx\ncurl -X PUT '{{base}}/2'", 4, 1, "put ### before it"),
         ('POST http://h/\n\n{"a": 1}\n\nhttp://h/2', 5, 1, "put ### before it"),
-        ("POST http://h/\nX-Request-Type: GraphQL\n\nquery { a }", 2, 1, "GraphQL"),
+        ("GRPC http://h/", 1, 1, "GRPC is not supported"),
     ],
 )
 def test_what_cannot_be_read_is_refused_with_its_place(text, line, column, said):

@@ -15,13 +15,15 @@ from fastreq_jupyter.backends import base, wire
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import IDEMPOTENT
 from fastreq_jupyter.redact import one_line
+from fastreq_jupyter.upload import Upload
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.backends.base import Exchange
+    from fastreq_jupyter.backends.base import Credential, Exchange
     from fastreq_jupyter.backends.curl.session import CurlBackend, Server
     from fastreq_jupyter.errors import ErrorKind
     from fastreq_jupyter.response import Headers
     from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.upload import UploadReader
 
 __all__ = ["BLANK", "FOREVER_MS", "CurlStream", "Handle", "request_lines"]
 
@@ -34,6 +36,8 @@ _UNASKED = ("Accept", "User-Agent", "Expect", "Content-Type", "Proxy-Connection"
 """Field lines that libcurl adds unless it is told not to."""
 _MOST_KNOWN = 256
 BLANK = (b"\r\n", b"\n")
+_UNAUTHORIZED = 401
+_HTTPAUTH = {"digest": pycurl.HTTPAUTH_DIGEST, "negotiate": pycurl.HTTPAUTH_NEGOTIATE, "ntlm": pycurl.HTTPAUTH_NTLM}
 _KNOWN: dict[tuple[Headers, str, bool], tuple[bytes, ...]] = {}
 
 
@@ -160,15 +164,17 @@ class Handle:
     Attributes:
         stream: The answer in the making, None while the handle is free.
         lines: What has come of its heads; libcurl adds to it without a line of Python.
+        personal: It was given credentials, and serves no other exchange.
     """
 
-    __slots__ = ("_backend", "_told", "curl", "lines", "stream")
+    __slots__ = ("_backend", "_told", "curl", "lines", "personal", "stream")
 
     def __init__(self, backend: CurlBackend) -> None:
         self.curl: Any = pycurl.Curl()
         self.curl.handle = self
         self.stream: CurlStream | None = None
         self.lines: list[bytes] = []
+        self.personal = False
         self._backend = backend
         self._told: dict[int, Any] = {}
         for option, value in (
@@ -193,7 +199,7 @@ class Handle:
         if told.get(pycurl.HTTPHEADER) is not fields:
             self._tell(pycurl.HTTPHEADER, fields)
         if exchange.content or told.get(pycurl.CUSTOMREQUEST) != exchange.method:
-            self._set_method(exchange.method, exchange.content)
+            self._set_method(exchange.method, exchange.content, stream)
         if server.encrypted or pycurl.VERBOSE in told:
             # Only libcurl's notes tell which protocol was agreed on, and whether a stream was refused.
             self._tell(pycurl.VERBOSE, stream.scout is not None or (server.multiplexed is True and not stream.idempotent))
@@ -204,15 +210,41 @@ class Handle:
             self._tell(pycurl.CONNECTTIMEOUT_MS, FOREVER_MS if limit is None else max(1, round(limit * 1000)))
         if server.line and not server.loaded:
             self.curl.setopt(pycurl.RESOLVE, [server.line])
+        if exchange.auth is not None:
+            self._authenticate(exchange.auth, exchange.target.url)
+
+    def _authenticate(self, auth: Credential, url: str) -> None:
+        """Let libcurl make the credentials: of the whole URL, path and query included."""
+        self.personal = True
+        self.curl.setopt(pycurl.URL, url)
+        self.curl.setopt(pycurl.USERNAME, auth.user.encode())
+        self.curl.setopt(pycurl.PASSWORD, auth.password.encode())
+        if auth.signed_for:
+            # libcurl signs only paths that it has read itself; ours have no dot segments any more.
+            self.curl.setopt(pycurl.PATH_AS_IS, 0)
+            self.curl.setopt(pycurl.AWS_SIGV4, auth.signed_for)
+        else:
+            self.curl.setopt(pycurl.HTTPAUTH, _HTTPAUTH[auth.scheme])
+
+    def _was_challenged(self) -> bool:
+        """Tell whether libcurl sends again because a server asked for credentials that it can make."""
+        head = HEADS[tuple(self.lines)] if self.personal and self.lines else None
+        return head is not None and head.status == _UNAUTHORIZED
 
     def _tell(self, option: int, value: Any) -> None:
         if self._told.get(option) != value:
             self._told[option] = value
             self.curl.setopt(option, value)
 
-    def _set_method(self, method: str, content: bytes | None) -> None:
+    def _set_method(self, method: str, content: bytes | Upload | None, stream: CurlStream) -> None:
         curl = self.curl
-        if content or method not in wire.BODYLESS:
+        if isinstance(content, Upload):
+            stream.upload = content.open()
+            curl.setopt(pycurl.UPLOAD, 1)
+            # There is no way to rewind it: libcurl cannot send it again.
+            curl.setopt(pycurl.READFUNCTION, self._on_read)
+            curl.setopt(pycurl.INFILESIZE_LARGE, len(content))
+        elif content or method not in wire.BODYLESS:
             curl.setopt(pycurl.POST, 1)
             curl.setopt(pycurl.POSTFIELDS, content or b"")
         else:
@@ -225,6 +257,16 @@ class Handle:
         else:
             curl.setopt(pycurl.CUSTOMREQUEST, method)
         self._told[pycurl.CUSTOMREQUEST] = None if content else method
+
+    def _on_read(self, size: int) -> Any:
+        stream = self.stream
+        if stream is None or stream.upload is None:
+            return pycurl.READFUNC_ABORT
+        try:
+            return stream.upload.read(size)
+        except BackendError as error:
+            stream.failure = error
+            return pycurl.READFUNC_ABORT
 
     def _on_body(self, chunk: bytes) -> Any:
         stream = self.stream
@@ -251,6 +293,7 @@ class Handle:
         if stream.asked:
             # libcurl's own second try, after a kept connection that died.
             good = stream.idempotent and stream.asked == 1 and (descriptor is None or stream.server.multiplexed)
+            good = good or self._was_challenged()
         else:
             # libcurl looks at a kept connection only after a second: an answer that nobody asked for may wait there.
             good = descriptor is None or stream.server.multiplexed or not self._backend.drive.spoiled(descriptor)
@@ -286,6 +329,7 @@ class CurlStream(base.Stream):
         scout: Set when `agreed` is known; None where others have found out.
         port: Local port of the connection.
         paused: libcurl waits until what came was read.
+        upload: What it sends, where that stands in files.
     """
 
     asked = dead = port = size = 0
@@ -295,6 +339,7 @@ class CurlStream(base.Stream):
     scout: asyncio.Event | None = None
     waiter: asyncio.Future[None] | None = None
     failure: BackendError | None = None
+    upload: UploadReader | None = None
 
     def __init__(self, backend: CurlBackend, handle: Handle, server: Server, exchange: Exchange, timing: Timing) -> None:
         self._backend = backend
@@ -403,6 +448,8 @@ class CurlStream(base.Stream):
             self.report()
         self.failure = self.failure or error
         self.done = True
+        if self.upload is not None:
+            self.upload.close()
         if self.waiter is not None:
             self.wake()
 

@@ -17,6 +17,7 @@ from fastreq_jupyter.cell.syntax import FilePiece, HeaderTemplate, Parts, Span, 
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.redact import is_secret_name
+from fastreq_jupyter.upload import FilePart, Upload, file_part, joined
 from fastreq_jupyter.values import is_record
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ _RESERVED = ":/?#[]@!$&'()*+,;=%"
 _JSON_SIGNS = re.compile(r'["\\]')
 _MEMBER = re.compile(r'"([^"\\]{1,100})"\s{0,20}:\s{0,20}(?:"[^"]{0,200})?\Z')
 _FIELD = re.compile(r"(?:\A|&)([^&=]{1,100})=[^&]{0,200}\Z")
-_LARGEST_FILE = 2**30
+_LARGEST_FILE = 100 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ class _Text:
 class _File:
     path: BoundParts
     piece: FilePiece
-    content: bytes | None
+    content: bytes | FilePart | None
 
 
 class BodyPlan:
@@ -88,7 +89,7 @@ class BodyPlan:
     def _check_at(self, inner: Inner) -> Check:
         return "json" if inner == "value" or self.kind == "record" else "text"
 
-    def fill(self, env: Env) -> bytes:
+    def fill(self, env: Env) -> bytes | Upload:
         """Return the body.
 
         Raises:
@@ -96,8 +97,8 @@ class BodyPlan:
         """
         return self._content if self._content is not None else self._join(env)
 
-    def _join(self, env: Env) -> bytes:
-        return b"".join(self._fill_text(piece, env) if isinstance(piece, _Text) else _read(piece, env) for piece in self._pieces)
+    def _join(self, env: Env) -> bytes | Upload:
+        return joined(self._fill_text(piece, env) if isinstance(piece, _Text) else _read(piece, env) for piece in self._pieces)
 
     def _text(self, parts: BoundParts) -> _Text:
         placed: list[tuple[BoundPart, Inner]] = []
@@ -130,7 +131,8 @@ class BodyPlan:
         if any(isinstance(part, Bound) and part.origin in ("row", "chain", "dynamic") for part in path):
             message = "the path of a file with placeholders cannot have placeholders itself"
             raise CellSyntaxError(message, piece.line, piece.column)
-        content = _read_now(_File(path, piece, None))
+        content = _read_now(_File(path, piece, None), whole=True)
+        assert isinstance(content, bytes)  # noqa: S101 - asked for
         try:
             text = content.decode(piece.encoding).replace("\r\n", "\n")
             text.encode()
@@ -206,14 +208,15 @@ def _inside_after(text: str, *, inside: bool) -> bool:
     return inside
 
 
-def _read_now(file: _File) -> bytes:
+def _read_now(file: _File, *, whole: bool = False) -> bytes | FilePart:
     try:
-        return _read(file, Env())
+        return _read(file, Env(), whole=whole)
     except MisfitError as error:
         raise CellSyntaxError(error.detail, file.piece.line, file.piece.column) from None
 
 
-def _read(file: _File, env: Env) -> bytes:
+def _read(file: _File, env: Env, *, whole: bool = False) -> bytes | FilePart:
+    """Return what is in a file; with `whole` a large one too, otherwise what stands for it."""
     if file.content is not None:
         return file.content
     texts = [text_in(part, env) if isinstance(part, Bound) else part if isinstance(part, str) else "" for part in file.path]
@@ -222,8 +225,10 @@ def _read(file: _File, env: Env) -> bytes:
         return _inline(name)
     path = Path(name).expanduser()
     try:
+        if not whole:
+            return file_part(path)
         if path.stat().st_size > _LARGEST_FILE:
-            message = f"{name}: more than 1 GiB is not sent"
+            message = f"{name}: more than 100 MiB are no text with placeholders"
             raise MisfitError("file", message)
         return path.read_bytes()
     except (OSError, ValueError) as error:

@@ -6,6 +6,7 @@ import json
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
+from fastreq_jupyter.engine.graphql import read_graphql
 from fastreq_jupyter.engine.reading import read_data
 from fastreq_jupyter.journal.rows import head_of
 from fastreq_jupyter.model import Outcome, Response
@@ -83,7 +84,10 @@ def outcome_of(answer: Answer, request: Request, position: int, options: Options
     content_type = response.header("content-type")
     data = None
     if body is not None:
-        data, error, _, _ = read_data(body, content_type, options, answer.status)
+        if request.operation is None:
+            data, error, _, _ = read_data(body, content_type, options, answer.status)
+        else:
+            data, error, _, _ = read_graphql(body, content_type, options, answer.status).reading
         if error is not None:
             return None
         if conditions is not None and conditions.judge(response, data, content_type, hidden=request.hide_data).detail is not None:

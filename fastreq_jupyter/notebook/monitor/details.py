@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 from fastreq_jupyter.options import show_bytes, show_seconds
 from fastreq_jupyter.redact import MASK, one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
 from fastreq_jupyter.timing import phases_of
+from fastreq_jupyter.upload import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -45,12 +46,16 @@ def details_of(outcome: Outcome) -> dict[str, Any]:
         "size": None if response is None else response.size_bytes,
         "content_type": None if response is None else one_line(response.content_type or "", 100) or None,
         "request_headers": _headers(request.headers, secrets),
-        "request_body": _preview(request.content, request.header("content-type"), secrets)[0] if request.content else None,
+        "request_body": _preview(_shown(request.content), request.header("content-type"), secrets)[0] if request.content else None,
         "response_headers": [] if response is None else _headers(response.headers, secrets),
         "body": body,
         "body_note": note,
         "attempts": [_attempt(attempt, request.secrets, secrets) for attempt in outcome.attempts],
     }
+
+
+def _shown(content: bytes | Upload) -> bytes:
+    return content.shown if isinstance(content, Upload) else content
 
 
 def sections_of(details: dict[str, Any]) -> list[dict[str, Any]]:

@@ -1,0 +1,144 @@
+"""Reads the body of a GraphQL request: the document, then a JSON object of variables, the only place for placeholders."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from fastreq_jupyter.cell.syntax import HeaderTemplate, Placeholder, Span, TextPiece
+from fastreq_jupyter.cell.template import read_text
+from fastreq_jupyter.graphql import Document, DocumentError, choose, read_document
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastreq_jupyter.cell.request_line import RequestLine
+    from fastreq_jupyter.cell.syntax import Parts
+
+__all__ = ["asks_for_graphql", "read_graphql"]
+
+_TYPE = re.compile(r"x-request-type[ \t]*:[ \t]*graphql", re.IGNORECASE)
+_NAME_FIELD = "x-graphql-operation"
+_FILE = re.compile(r"<[ \t]+(\S.*?)[ \t]*")
+_COMMENT = re.compile(r"(?m)^[ \t]*(?:#|//).*$")
+_PLACEHOLDER = re.compile(r"\{\{.*?\}\}")
+_LARGEST_FILE = 10 * 2**20
+
+
+def asks_for_graphql(span: Span, line: RequestLine) -> bool:
+    """Tell whether a field line is REST Client's ``X-REQUEST-TYPE: GraphQL``, which is not sent.
+
+    Raises:
+        CellSyntaxError: The request is no POST.
+    """
+    if not _TYPE.fullmatch(span.text):
+        return False
+    if line.method != "POST":
+        raise span.error(0, f"GraphQL is sent by POST: write GRAPHQL or POST in place of {line.method}")
+    return True
+
+
+def read_graphql(
+    line: RequestLine, lines: Sequence[Span], headers: tuple[HeaderTemplate, ...]
+) -> tuple[tuple[HeaderTemplate, ...], tuple[TextPiece, ...], str]:
+    """Read the body of a GraphQL request.
+
+    Args:
+        line: Its request line.
+        lines: Of the body, comments among them.
+        headers: Field lines; ``X-GraphQL-Operation`` names one of several operations and is not sent.
+
+    Returns:
+        Field lines to send, the body, and what it asks for: "query" or "mutation".
+
+    Raises:
+        CellSyntaxError: There is no document, it or the variables cannot be read, or a file cannot.
+    """
+    at = Span("", line.line, line.column)
+    if not any(span.text.strip() for span in lines):
+        raise at.error(0, "GRAPHQL needs a document: query { ... } after a blank line")
+    body = Span("\n".join(span.text for span in lines), lines[0].line)
+    name = next(("".join(map(str, header.parts)) for header in headers if header.name.lower() == _NAME_FIELD), None)
+    document, rest = _read(body)
+    try:
+        operation = choose(document.operations, name)
+    except DocumentError as error:
+        raise body.error(error.offset if document.end else 0, _with_hint(str(error))) from None
+    parts: list[str] = ['{"query": ', json.dumps(document.text, ensure_ascii=False)]
+    parts += [] if name is None else [', "operationName": ', json.dumps(name, ensure_ascii=False)]
+    variables = _variables(rest)
+    pieces: Parts = ("".join(parts) + (', "variables": ' if variables else ""), *variables, "}")
+    return _with_type(headers), (TextPiece(pieces),), operation.kind
+
+
+def _read(body: Span) -> tuple[Document, Span]:
+    """Return the document, and what stands behind it."""
+    first, _, rest = body.text.partition("\n")
+    match = _FILE.fullmatch(first)
+    try:
+        if match is None:
+            document = read_document(body.text)
+            return document, Span(body.text[document.end :], *body.at(document.end))
+        path = Path(match[1]).expanduser()
+        document = read_document(_text_of(path, body))
+    except DocumentError as error:
+        if match is None:
+            raise body.error(error.offset, str(error)) from None
+        line, column = error.at(_text_of(path, body))
+        raise body.error(0, f"{path.name}, line {line}, column {column}: {error}") from None
+    return document._replace(end=0), Span(rest, body.line + 1)
+
+
+def _text_of(path: Path, at: Span) -> str:
+    try:
+        if path.stat().st_size > _LARGEST_FILE:
+            raise at.error(0, f"{path}: more than 10 MiB is no document")
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise at.error(0, f"{path} is not UTF-8") from None
+    except (OSError, ValueError) as error:
+        raise at.error(0, f"cannot read {str(path)[:200]}: {getattr(error, 'strerror', None) or 'not a file name'}") from None
+
+
+def _variables(rest: Span) -> Parts:
+    """Return the parts of the variables, empty where there are none."""
+    text = _COMMENT.sub("", rest.text)
+    start = len(text) - len(text.lstrip())
+    if not text.strip():
+        return ()
+    span = Span(text[start:].rstrip(), *Span(text, rest.line, rest.column).at(start))
+    parts = read_text(span)
+    if len(parts) != 1 or not isinstance(parts[0], Placeholder):
+        _check_object(span)
+    return parts
+
+
+def _check_object(span: Span) -> None:
+    # A placeholder is a value, or stands within a text: so many digits are both, and keep the places of what follows.
+    plain = _PLACEHOLDER.sub(lambda match: "1" * len(match[0]), span.text)
+    try:
+        value = json.loads(plain)
+    except ValueError as error:
+        message, offset = getattr(error, "msg", "no JSON"), getattr(error, "pos", 0)
+        raise span.error(offset, f"the variables are no JSON: {message[:1].lower()}{message[1:]}") from None
+    except RecursionError:
+        raise span.error(0, "the variables are nested too deeply") from None
+    if not isinstance(value, dict):
+        raise span.error(0, 'variables are a JSON object, {"name": value}')
+
+
+def _with_hint(message: str) -> str:
+    return message.replace("name the one to run", "name the one to run, X-GraphQL-Operation: NAME")
+
+
+def _with_type(headers: tuple[HeaderTemplate, ...]) -> tuple[HeaderTemplate, ...]:
+    sent = tuple(header for header in headers if header.name.lower() != _NAME_FIELD)
+    for header in sent:
+        if header.name.lower() == "content-type":
+            kind = "".join(part for part in header.parts if isinstance(part, str)).lower()
+            if "json" not in kind:
+                raise Span("", header.line, header.column).error(0, "GraphQL is sent as JSON: leave Content-Type out")
+            return sent
+    return (*sent, HeaderTemplate("Content-Type", ("application/json",), 1, 1))

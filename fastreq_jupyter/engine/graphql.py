@@ -1,0 +1,92 @@
+"""What an answer of GraphQL says: its ``data``, or its ``errors``, which come with status 200 (GraphQL, October 2021, section 7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fastreq_jupyter.content import read_text
+from fastreq_jupyter.engine.reading import Reading, parse_json
+from fastreq_jupyter.redact import one_line
+
+if TYPE_CHECKING:
+    from fastreq_jupyter.options import Options
+
+__all__ = ["LIMITS", "Answer", "read_graphql", "was_limited"]
+
+LIMITS = frozenset({"RATE_LIMITED", "RATELIMITED", "THROTTLED"})
+"""Codes (``extensions.code``, GitHub's ``type``) of servers that ask to go slower."""
+_PARSED = frozenset({"dataframe", "json"})
+_SHOWN = 300
+_BAD = 400
+_TOO_MANY = 429
+
+
+class Answer(NamedTuple):
+    """What was read, and the status that the answer counts as, None for its own.
+
+    The detail of the reading is not redacted yet.
+    """
+
+    reading: Reading
+    counts_as: int | None = None
+
+
+def read_graphql(content: bytes, content_type: str | None, options: Options, status: int, *, hidden: bool = False) -> Answer:
+    """Read the body of an answer to a GraphQL request.
+
+    Args:
+        content: Decoded bytes.
+        content_type: Field value of Content-Type.
+        options: `return_type`: text and bytes stay the whole body.
+        status: Of the answer; from 400 on the body stays whole, for it tells why.
+        hidden: The body must not be shown.
+    """
+    try:
+        body = parse_json(content, content_type)
+    except ValueError as error:
+        text = read_text(content, content_type)[0]
+        return Answer(Reading(text or None, None if status >= _BAD else "invalid JSON", one_line(str(error))))
+    kept = options.return_type
+    whole = body if kept in _PARSED else read_text(content, content_type)[0] if kept == "text" else content
+    errors = body.get("errors") if isinstance(body, dict) else None
+    limited = isinstance(errors, list) and any(_code_of(error) in LIMITS for error in errors)
+    if status >= _BAD:
+        return Answer(Reading(whole), _TOO_MANY if limited else None)
+    data = body.get("data") if isinstance(body, dict) else None
+    if not errors:
+        if not isinstance(body, dict) or "data" not in body:
+            return Answer(Reading(whole, "graphql", "the answer is none of GraphQL: it has neither data nor errors"))
+        return Answer(Reading(data if kept in _PARSED else whole))
+    detail = "the answer has errors" if hidden else _told(errors)
+    if data is None:
+        return Answer(Reading(whole, "graphql", detail), _TOO_MANY if limited else None)
+    return Answer(Reading(data if kept in _PARSED else whole, "graphql partial", detail), _TOO_MANY if limited else None)
+
+
+def was_limited(detail: str | None) -> bool:
+    """Tell by the detail of an error whether the server asked to go slower."""
+    return (detail or "").partition(":")[0] in LIMITS
+
+
+def _told(errors: Any) -> str:
+    """Return the errors in one line: a limit or the first, where it arose, and how many more there are."""
+    several = errors if isinstance(errors, list) else [errors]
+    told = next((error for error in several if _code_of(error) in LIMITS), several[0])
+    message = told.get("message") if isinstance(told, dict) else told
+    text = one_line(str(message or "no message"), _SHOWN)
+    path = told.get("path") if isinstance(told, dict) else None
+    if isinstance(path, list) and path:
+        text += f" (at {one_line('.'.join(map(str, path)), 100)})"
+    if (code := _code_of(told)) in LIMITS:
+        text = f"{code}: {text}"
+    more = len(several) - 1
+    return f"{text}, and {more} more error{'s' if more > 1 else ''}" if more else text
+
+
+def _code_of(error: Any) -> str | None:
+    if not isinstance(error, dict):
+        return None
+    extensions = error.get("extensions")
+    code = extensions.get("code") if isinstance(extensions, dict) else None
+    code = error.get("type") if code is None else code
+    return code.upper() if isinstance(code, str) else None

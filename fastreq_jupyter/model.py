@@ -50,6 +50,7 @@ __all__ = [
 # RFC 9110, 9.2.2
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 _ASKING = frozenset({"GET", "HEAD"})
+_AS_GIVEN = ("key", "label", "hide_data", "save_as", "operation", "identity", "cache")
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=True)
@@ -127,14 +128,10 @@ class Request:
         put(self, "url", url if params is None else with_params(url, params))
         put(self, "headers", pairs)
         put(self, "content", content)
-        put(self, "key", key)
-        put(self, "label", label)
         put(self, "secrets", secrets if isinstance(secrets, frozenset) else frozenset(secrets))
-        put(self, "hide_data", hide_data)
-        put(self, "save_as", save_as)
-        put(self, "operation", operation)
-        put(self, "identity", identity)
-        put(self, "cache", cache)
+        as_given = (key, label, hide_data, save_as, operation, identity, cache)
+        for name, value in zip(_AS_GIVEN, as_given, strict=True):
+            put(self, name, value)
 
     def at(self, url: str) -> Request:
         """Return the same request for another URL; many requests of a run differ in nothing else."""

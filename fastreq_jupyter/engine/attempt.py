@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.cookies import Jar
     from fastreq_jupyter.engine.limits import HostQueue
     from fastreq_jupyter.engine.tokens import Tokens
-    from fastreq_jupyter.model import Attempt, Headers, Request
+    from fastreq_jupyter.model import Attempt, Headers, Look, Request
     from fastreq_jupyter.options import Options
     from fastreq_jupyter.policy.framing import Head
     from fastreq_jupyter.url import Origin
@@ -91,7 +91,9 @@ class Job:
     failure: BackendError | None
     notes: tuple[str, ...]
 
-    def __init__(self, position: int, request: Request, exchange: Exchange, host: HostQueue, ready_at: float) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - what a job is made of, by the scheduler alone
+        self, position: int, request: Request, exchange: Exchange, host: HostQueue, ready_at: float, begun: Look | None = None
+    ) -> None:
         self.position = position
         self.request = request
         self.exchange = exchange
@@ -99,9 +101,12 @@ class Job:
         self.ready_at = ready_at
         self.attempts: tuple[Attempt, ...] = ()
         self.released = False
-        self.marked = self.looking = self.renewed = False
+        # A job of an earlier run is only looked at.
+        self.marked = self.looking = begun is not None
+        self.renewed = False
         self.tokens: Tokens | None = None
-        self.looks = self.first = self.base = 0
+        self.looks = 0 if begun is None else 1
+        self.first = self.base = 0
 
     def begin(self, now: float, wall: datetime, loop_time: float) -> None:
         """Forget the attempt before; a new one starts."""

@@ -158,7 +158,11 @@ class Polling:
         if response.final_url != sent.target.url:
             # Where a redirect led elsewhere, secrets were left behind, and stay there.
             sent = next_exchange(sent, 303, (("Location", response.final_url),), secrets=secrets) or sent
-        job.exchange = status_exchange(sent, url, secrets=secrets)
+        following = status_exchange(sent, url, secrets=secrets)
+        if following.target.origin != job.exchange.target.origin:
+            # They are for the origin of the request alone.
+            job.tokens = None
+        job.exchange = following
         job.looking = True
         if self.jobs.get(job.position) != url:
             self.jobs[job.position] = url

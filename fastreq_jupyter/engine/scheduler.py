@@ -231,9 +231,7 @@ class Scheduler:
 
     def _next_job(self) -> Job | None:
         """Return a job that may start at once, counted as active; None where there is none at this moment."""
-        items = 0
-        while items < _ITEMS_A_STEP:
-            items += 1
+        for _ in range(_ITEMS_A_STEP):
             if self._ready and (self.polling is None or not self.polling.turns(self.source, self._most_waiting - self._tally.waiting)):
                 job: Job | None = self._ready.popleft()
             elif self.source.ready and self._tally.waiting < self._most_waiting:
@@ -272,7 +270,7 @@ class Scheduler:
 
     def _accept(self, position: int, item: Item) -> Job | None:
         """Turn an item into a job, or finish it at once."""
-        if type(item) is Request or isinstance(item, Look):
+        if isinstance(item, (Request, Look)):
             request = item if isinstance(item, Request) else item.shown
             self._outcomes.expect(position, request)
             known = self._known(position, request) if self._store is not None or self.options.skip_existing else None
@@ -286,7 +284,6 @@ class Scheduler:
         elif isinstance(item, Unsendable):
             outcome = Outcome(position, item.shown, error=item.error, error_detail=item.detail)
         else:
-            assert isinstance(item, Outcome)  # noqa: S101 - Item has no other member
             outcome = item
         self.finish(outcome if outcome.position == position else replace(outcome, position=position))
         return None
@@ -312,10 +309,7 @@ class Scheduler:
         if host.stopped is not None:
             self.finish(Outcome(position, request, error="stopped", error_detail=host.stopped))
             return None
-        job = Job(position, request, exchange, host, perf_counter())
-        if begun is not None:
-            job.looking = job.marked = True
-            job.looks = 1
+        job = Job(position, request, exchange, host, perf_counter(), begun)
         return job if self._wallet is None else self._wallet.attach(job)
 
     def _meet(self, origin: Origin) -> HostQueue:
@@ -485,8 +479,7 @@ class Scheduler:
         del self._parked[job]
         self._tally.waiting -= 1
         job.ready_at = perf_counter()
-        # A status URL may lead to another host.
-        job.host = self.hosts.get(job.exchange.target.origin) or self._meet(job.exchange.target.origin)
+        job.host = self.hosts.get(job.exchange.target.origin) or self._meet(job.exchange.target.origin)  # a status URL may lead elsewhere
         self._make_ready(job)
 
     def _make_ready(self, job: Job) -> None:

@@ -12,7 +12,7 @@ from faultserver import scripts
 from faultserver.measure import BACKENDS
 from serving.counting import CountingServer
 
-from fastreq_jupyter import FastRequests, OptionError, Request, fastreq, fastreq_async, fastreq_stream, last_run
+from fastreq_jupyter import FastRequests, OAuth2, OptionError, Request, fastreq, fastreq_async, fastreq_stream, last_run
 from fastreq_jupyter.cell import build, to_http
 from fastreq_jupyter.options import Options
 
@@ -160,6 +160,44 @@ def test_each_user_gets_an_answer_of_their_own_and_no_secret_is_in_the_file(faul
     assert b"canary" not in written
     if os.name != "nt":
         assert (folder / file).stat().st_mode & 0o777 == 0o600
+
+
+def test_credentials_that_are_got_late_count_where_they_tell_whose_they_are(faultserver):
+    async def answer(call):
+        if call.request.path == "/token":
+            await call.send(reply({"access_token": f"token-{call.number}", "expires_in": 3600}))
+        else:
+            await call.send(reply({"number": call.number}))
+
+    door = faultserver.open(answer)
+
+    def oauth(client, secret):
+        return OAuth2(door.url("/token"), client, secret)
+
+    def numbers(auths):
+        return [run([door.url("/me")], auth=auth)["data"][0]["number"] for auth in auths]
+
+    users = [lambda: oauth("ada", "one"), lambda: oauth("bob", "one"), lambda: oauth("ada", "two")]
+    first = numbers(make() for make in users)
+    assert len(set(first)) == 3
+    # New objects with the same values, as in the next kernel: nothing is sent, not even for a token.
+    before = door.count()
+    assert numbers(make() for make in users) == first
+    assert door.count() == before
+
+    def whose():
+        return "a-token"
+
+    assert len(set(numbers([whose, whose]))) == 2
+    assert "do not tell whose they are" in notes()
+
+
+def test_graphql_queries_are_kept_and_mutations_are_not(faultserver):
+    door = faultserver.open(scripts.raw(reply({"data": {"n": 1}}), keep=True))
+    requests = [Request.graphql(door.url(), "query { n }"), Request.graphql(door.url(), "mutation { n }")]
+    first, again = run(requests), run(requests)
+    assert list(first["data"]) == list(again["data"]) == [{"n": 1}] * 2
+    assert door.count() == 3
 
 
 def test_an_answer_that_says_the_secret_back_is_not_kept(faultserver, folder):

@@ -110,6 +110,10 @@ class Job:
 
     def begin(self, now: float, wall: datetime, loop_time: float) -> None:
         """Forget the attempt before; a new one starts."""
+        if self.first < self.base == len(self.attempts):
+            # A new look: the one before was shown long enough.
+            self.attempts = self.attempts[: self.first]
+            self.base = self.first
         self.start = now
         self.started_at = wall
         self.begun = loop_time

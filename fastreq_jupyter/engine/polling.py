@@ -210,11 +210,10 @@ def _may_ask_again(request: Request) -> bool:
 
 def _kept(job: Job) -> tuple[Any, ...]:
     """Return the attempts of the first and of the last look."""
-    first, base = job.first, job.base
-    attempts = job.attempts
-    if not 0 < first < base:
+    first, attempts = job.first, job.attempts
+    head, tail = attempts[:first], attempts[first:]
+    if not head or not tail:
         return attempts
-    head, tail = attempts[:first], attempts[base:]
     gap = max(0.0, tail[0].start - tail[0].queued - head[-1].end)
     head = (*head[:-1], replace(head[-1], retry_wait=gap))
     return (*head, *(replace(attempt, number=first + number) for number, attempt in enumerate(tail, 1)))

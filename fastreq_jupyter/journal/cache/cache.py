@@ -39,6 +39,7 @@ __all__ = ["Cache", "open_cache", "open_shelf"]
 
 _NOT_MODIFIED = 304
 _OURS = "*\n"
+_MOST_PENDING_BYTES = 64 * 2**20
 
 
 def open_shelf(name: str, *, read_only: bool = False) -> DatabaseShelf | LinesShelf:
@@ -161,7 +162,23 @@ class Cache:
 
     async def finish(self, outcome: Outcome, content: bytes | None) -> Outcome:
         """Keep a good outcome; return it, or the stored one that a 304 stands for."""
-        return self.settled(outcome, content)[0]
+        settled, _ = self.settled(outcome, content)
+        await self.catch_up()
+        return settled
+
+    async def catch_up(self) -> None:
+        """Wait where so much was put that the file has fallen behind: it is held in memory."""
+        if self._shelf.pending_bytes <= _MOST_PENDING_BYTES:
+            return
+        loop = asyncio.get_running_loop()
+        written = asyncio.Event()
+
+        def done() -> None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(written.set)
+
+        self._shelf.flush(done)
+        await written.wait()
 
     def settled(self, outcome: Outcome, content: bytes | None) -> tuple[Outcome, bytes | None]:
         """Keep a good outcome; return it and its body, or those of the stored one that a 304 stands for."""

@@ -81,6 +81,16 @@ class LinesShelf:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_BEHIND, self._flush)
 
+    @property
+    def pending_bytes(self) -> int:
+        """Return how many bytes of bodies wait to be written: they are in memory anyway."""
+        return 0
+
+    def flush(self, done: Callable[[], None]) -> None:
+        """Write what was put, then call `done`."""
+        self._flush()
+        done()
+
     def troubles(self) -> list[str]:
         """Return why answers cannot be read or kept."""
         return [] if self._trouble is None else [self._trouble]

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Attempt",
     "Authority",
+    "Chained",
     "Deferred",
     "Headers",
     "Item",
@@ -50,7 +51,7 @@ __all__ = [
 # RFC 9110, 9.2.2
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 _ASKING = frozenset({"GET", "HEAD"})
-_AS_GIVEN = ("key", "label", "hide_data", "save_as", "operation", "identity", "cache")
+_AS_GIVEN = ("key", "label", "hide_data", "save_as", "operation", "identity", "cache", "chained")
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=True)
@@ -76,6 +77,7 @@ class Request:
         identity: URL and body as they would be if nothing in them were made anew each time (``$uuid``); by them a journal
             knows the request again. None where they are `url` and `content`.
         cache: It only asks, though its method may change something: its answer may be cached (``# @cache``).
+        chained: Its field lines that hold secrets of earlier answers; set by cells.
 
     Raises:
         TypeError: `json`, `data` and `files` exclude each other (but a form with files), or a value has a wrong type.
@@ -93,6 +95,7 @@ class Request:
     operation: str | None
     identity: tuple[str, bytes | Upload | None] | None
     cache: bool
+    chained: Chained | None
 
     def __init__(  # noqa: PLR0913 - the public constructor of a request, as every HTTP client has it
         self,
@@ -112,6 +115,7 @@ class Request:
         operation: str | None = None,
         identity: tuple[str, bytes | Upload | None] | None = None,
         cache: bool = False,
+        chained: Chained | None = None,
     ) -> None:
         pairs = tuple(field_lines(headers))
         content: bytes | Upload | None = None
@@ -129,7 +133,7 @@ class Request:
         put(self, "headers", pairs)
         put(self, "content", content)
         put(self, "secrets", secrets if isinstance(secrets, frozenset) else frozenset(secrets))
-        as_given = (key, label, hide_data, save_as, operation, identity, cache)
+        as_given = (key, label, hide_data, save_as, operation, identity, cache, chained)
         for name, value in zip(_AS_GIVEN, as_given, strict=True):
             put(self, name, value)
 
@@ -149,6 +153,7 @@ class Request:
         put(made, "operation", self.operation)
         put(made, "identity", self.identity)
         put(made, "cache", self.cache)
+        put(made, "chained", self.chained)
         return made
 
     @classmethod
@@ -197,15 +202,16 @@ class Request:
         return f"<Request {self.method} {redact_text(redact_url(self.url, self.secrets), self.secrets)}{label}>"
 
 
-def copy_request(
+def copy_request(  # noqa: PLR0913 - what may differ
     request: Request,
     *,
     url: str | None = None,
     headers: Headers | None = None,
     save_as: str | None = None,
     secrets: frozenset[str] = frozenset(),
+    chained: Chained | None = None,
 ) -> Request:
-    """Return the request with another URL, field lines or file, and more that must not be shown."""
+    """Return the request with another URL, field lines or file, and more that must not be shown or came from earlier answers."""
     return Request(
         request.method,
         request.url if url is None else url,
@@ -219,6 +225,7 @@ def copy_request(
         operation=request.operation,
         identity=request.identity,
         cache=request.cache,
+        chained=request.chained if chained is None else chained,
     )
 
 
@@ -233,6 +240,19 @@ def _encoded(json: Any, data: Any, files: Any) -> tuple[bytes | Upload, str | No
         return encode_content(json, data, files)
     except (TypeError, ValueError, OSError) as error:
         return error.with_traceback(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Chained:
+    """Where the secrets of a request came from earlier answers (a login's token).
+
+    Attributes:
+        lines: Field lines that hold one, each with its text in the cell (``Bearer {{login.data.token}}``).
+        parents: The requests that were answered.
+    """
+
+    lines: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = field(repr=False)
+    parents: tuple[Request, ...]
 
 
 @dataclass(frozen=True, slots=True)

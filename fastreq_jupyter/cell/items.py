@@ -14,8 +14,8 @@ from fastreq_jupyter.cell.fill import Bound, BoundParts, Check, Env, MisfitError
 from fastreq_jupyter.cell.syntax import Parts, Span, VarText
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
-from fastreq_jupyter.model import Deferred, Item, Outcome, Request, Unsendable, copy_request
-from fastreq_jupyter.redact import redact_url
+from fastreq_jupyter.model import Chained, Deferred, Item, Outcome, Request, Unsendable, copy_request
+from fastreq_jupyter.redact import is_secret_header, redact_url
 from fastreq_jupyter.values import comes_from
 
 if TYPE_CHECKING:
@@ -319,10 +319,18 @@ def equal_names(names: Iterable[str | None]) -> tuple[str, int, int] | None:
     return None
 
 
+def _told_by(made: Request, written: Request, outcomes: Sequence[Outcome]) -> Request:
+    """Return a request that knows which of its field lines hold secrets of earlier answers: a cache goes by who was answered."""
+    pairs = zip(made.headers, written.headers, strict=True)
+    lines = tuple((line, as_written) for line, as_written in pairs if line != as_written and is_secret_header(line[0]))
+    return copy_request(made, chained=Chained(lines, tuple(outcome.request for outcome in outcomes))) if lines else made
+
+
 class Rendering:
     """The items of a compiled cell."""
 
-    def __init__(self, compiled: Compiled, rows: Rows) -> None:
+    def __init__(self, compiled: Compiled, rows: Rows, *, caches: bool = False) -> None:
+        self._caches = caches
         self._compiled = compiled
         self._rows = rows
         self._once: dict[Any, Any] = {}
@@ -385,9 +393,10 @@ class Rendering:
                 if not outcome.ok:
                     return Unsendable(request, "skipped", f"{name} failed")
             try:
-                return plan.make(parts, Env(rows, answers, self._once))
+                made = plan.make(parts, Env(rows, answers, self._once))
             except MisfitError as error:
                 return unsendable(error, request)
+            return _told_by(made, request, outcomes) if self._caches else made
 
         return Deferred(tuple(needs), resolve, request)
 

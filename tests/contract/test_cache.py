@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections import Counter
 
+import pandas as pd
 import pytest
 from faultserver import scripts
 from faultserver.measure import BACKENDS
@@ -190,6 +191,28 @@ def test_credentials_that_are_got_late_count_where_they_tell_whose_they_are(faul
 
     assert len(set(numbers([whose, whose]))) == 2
     assert "do not tell whose they are" in notes()
+
+
+def test_what_carries_the_token_of_a_login_is_kept_for_who_logged_in(faultserver):
+    async def answer(call):
+        if call.request.method == "POST":
+            await call.send(reply({"token": f"{call.request.body.decode()}-{call.number}-token"}))
+        else:
+            await call.send(reply({"me": call.request.header("authorization").split()[1].split("-")[0], "number": call.number}))
+
+    door = faultserver.open(answer)
+
+    def visit(name):
+        login = f"# @name login\nPOST {door.url('/login')}\n\n{{{{name}}}}\n\n###\n"
+        mine = "".join(f"GET {door.url('/me')}/{n}\nAuthorization: Bearer {{{{login.data.token}}}}\n\n###\n" for n in range(3))
+        return pd.DataFrame({"name": [name]}).fastreq.request(login + mine, cache="forever", **QUIET)
+
+    for name in ("ada", "bob"):
+        first, again = visit(name), visit(name)
+        assert [data["me"] for data in again["data"][1:]] == [name] * 3
+        assert list(again["data"][1:]) == list(first["data"][1:])
+        assert list(again["cached"] == "fresh") == [False, True, True, True]
+    assert (door.count("POST"), door.count("GET")) == (4, 6)
 
 
 def test_graphql_queries_are_kept_and_mutations_are_not(faultserver):

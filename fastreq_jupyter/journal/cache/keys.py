@@ -4,6 +4,8 @@
     field lines, but those of `_OF_NO_MATTER`    Accept, Accept-Language, credentials, X-Tenant; never the order
     cookies                                      those that the user gave; those of servers where they may tell who asks
 
+A token out of an earlier answer of the cell counts by the request that got it: it is another one each time, whoever asks.
+
 A server's cookies tell nothing new while all that was sent with them came from the same sender: the one whose credentials the
 request has. After a login, or a POST without credentials, they may: then they are part of the key.
 """
@@ -21,7 +23,7 @@ from fastreq_jupyter.url import parse_target
 
 if TYPE_CHECKING:
     from fastreq_jupyter.engine.cookies import Jar
-    from fastreq_jupyter.model import Authority, Headers, Request
+    from fastreq_jupyter.model import Authority, Chained, Headers, Request
     from fastreq_jupyter.url import Target
 
 __all__ = ["Keys"]
@@ -57,21 +59,28 @@ class Keys:
 
     def of(self, request: Request) -> bytes | None:
         """Return the key of a request, None where its answer is not kept: it is conditional, has a file, or is nobody knows whose."""
-        head = self._heads.get(request.headers)
+        return self._key_of(request, request.url, request.content)
+
+    def _key_of(self, request: Request, url: str, content: bytes | Upload | None) -> bytes | None:
+        chained = request.chained
+        headers = request.headers if chained is None else _as_written(request.headers, chained)
+        head = self._heads.get(headers)
         if head is None:
-            head = self._heads[request.headers] = _head(request.headers)
-        if head == _NEVER:
-            return None
+            head = self._heads[headers] = _head(headers)
         owner = b"" if self._authority is None else self._owner(request)
-        if owner is None or isinstance(request.content, Upload):
+        parents = b"" if chained is None else self._keys_of(chained.parents)
+        if head == _NEVER or owner is None or parents is None or isinstance(content, Upload):
             return None
         cookies = b"" if self._jar.empty else self._cookies(request)
-        content = request.content or b""
-        url = request.url.encode("utf-8", "surrogatepass")
-        method = request.method.encode()
-        parts = (method, url, head, cookies, content, owner, self._kind)
-        sizes = b"%d %d %d %d %d %d %d " % tuple(map(len, parts))
+        where = url.encode("utf-8", "surrogatepass")
+        parts = (request.method.encode(), where, head, cookies, content or b"", owner, parents, self._kind)
+        sizes = b"%d %d %d %d %d %d %d %d " % tuple(map(len, parts))
         return blake2b(b"".join((sizes, *parts)), digest_size=16, key=self._secret).digest()
+
+    def _keys_of(self, parents: tuple[Request, ...]) -> bytes | None:
+        """Return who was answered, by the requests; what is made anew each time in them does not count."""
+        keys = [self._key_of(parent, *(parent.identity or (parent.url, parent.content))) for parent in parents]
+        return None if None in keys else b"".join(key for key in keys if key is not None)
 
     def sent(self, request: Request) -> None:
         """Take note of who sends a request: what servers' cookies stand for may be theirs from now on."""
@@ -133,6 +142,12 @@ def _target(request: Request) -> Target | None:
 
 
 _NEVER = b"\0"
+
+
+def _as_written(headers: Headers, chained: Chained) -> Headers:
+    """Return field lines with the names of earlier answers' secrets in place of these."""
+    lines = dict(chained.lines)
+    return tuple(lines.get(line, line) for line in headers)
 
 
 def _head(headers: Headers) -> bytes:

@@ -5,6 +5,7 @@ Order: row, request, item of its ranges. Whatever can be known before sending is
 
 from __future__ import annotations
 
+from collections import ChainMap
 from dataclasses import dataclass
 from itertools import islice
 from types import MappingProxyType
@@ -89,6 +90,9 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
     Raises:
         CellSyntaxError: The only exception that a text can cause.
     """
+    if options.pages is not None:
+        # Filled for each page when it is known.
+        namespace = ChainMap({"next": "{{next}}"}, dict(namespace))
     rows = Rows(sources, in_step=options.zip)
     kind = next((value for name, value in options.headers or () if name.lower() == "content-type"), None)
     known = None if rows.tables else lambda name: _text(namespace, name)

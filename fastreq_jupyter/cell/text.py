@@ -17,10 +17,10 @@ from urllib.parse import quote, unquote
 from fastreq_jupyter.cell.fill import Surroundings
 from fastreq_jupyter.cell.plan import build
 from fastreq_jupyter.errors import CellSyntaxError
+from fastreq_jupyter.files import FilePart, Upload
 from fastreq_jupyter.model import Request
 from fastreq_jupyter.options import Options
 from fastreq_jupyter.redact import is_secret_header, is_secret_name, secret_values
-from fastreq_jupyter.upload import FilePart, Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator

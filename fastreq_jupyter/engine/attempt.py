@@ -12,31 +12,29 @@ from math import isnan, nan
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from fastreq_jupyter.backends.base import SessionKey
+from fastreq_jupyter.backends import SessionKey
 from fastreq_jupyter.engine.body import Body, as_file, read_body, whole_body
 from fastreq_jupyter.engine.limits import MemoryGate, Ticket
 from fastreq_jupyter.engine.progress import UnderWay
 from fastreq_jupyter.engine.tokens import authorized
 from fastreq_jupyter.errors import BackendError, OptionError
+from fastreq_jupyter.exchange import Timing
 from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.model import IDEMPOTENT, Outcome, Response
-from fastreq_jupyter.policy.framing import is_unasked_part, read_head
-from fastreq_jupyter.policy.proxy import proxy_for
-from fastreq_jupyter.policy.redirect import REDIRECTS, next_exchange
+from fastreq_jupyter.policy import REDIRECTS, is_unasked_part, next_exchange, proxy_for, read_head
 from fastreq_jupyter.redact import one_line, redact_text, secret_values
-from fastreq_jupyter.timing import Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-    from datetime import datetime
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from fastreq_jupyter.backends.base import Backend, Exchange, Stream
+    from fastreq_jupyter.backends import Backend, Stream
     from fastreq_jupyter.engine.cookies import Jar
     from fastreq_jupyter.engine.limits import HostQueue
     from fastreq_jupyter.engine.tokens import Tokens
+    from fastreq_jupyter.exchange import Exchange
     from fastreq_jupyter.model import Attempt, Headers, Look, Request
     from fastreq_jupyter.options import Options
-    from fastreq_jupyter.policy.framing import Head
+    from fastreq_jupyter.policy import Head
     from fastreq_jupyter.url import Origin
 
 __all__ = ["Handoff", "Job", "Transport"]
@@ -64,7 +62,7 @@ class Job:
         looks: Answers that were looked at (option `until`).
         looking: What is sent is the GET of a status URL.
         first, base: How many of the attempts are those of the first look, and how many there were before the present one.
-        start, started_at: When the present attempt began: `perf_counter`, and the wall clock, UTC.
+        start, started_us: When the present attempt began: `perf_counter`, and the wall clock, microseconds since 1970.
         begun: The same on the loop's clock; infinite once the attempt has no deadline any more.
         hops: Timing of each exchange, in order.
         redirects: Status and target of each redirect that was followed.
@@ -72,24 +70,26 @@ class Job:
         failure: Why there is no usable answer.
         handed: The body was given to the user while it arrived: there is no second try.
         head_at: When the head of the final response was read, `perf_counter`; NaN before.
+        left: How many requests the server says are left before a limit, or None.
         unasked_part: The answer is a part of a body, though no Range was asked for.
         notes: What a person should know of the answer's body, each to be read behind "3 bodies".
     """
 
     __slots__ = (
         "attempts", "base", "begun", "delay", "delays", "exchange", "expired", "failure", "first", "handed", "head_at", "hops", "host",
-        "looking", "looks", "marked", "notes", "position", "ready_at", "redirects", "released", "renewed", "request", "response", "start",
-        "started_at", "tokens", "unasked_part",
+        "left", "looking", "looks", "marked", "notes", "position", "ready_at", "redirects", "released", "renewed", "request", "response",
+        "start", "started_us", "tokens", "unasked_part",
     )  # fmt: skip
 
     start: float
-    started_at: datetime
+    started_us: int
     begun: float
     hops: tuple[Timing, ...]
     redirects: tuple[tuple[int, str], ...]
     response: Response | None
     failure: BackendError | None
     notes: tuple[str, ...]
+    left: int | None
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a job is made of, by the scheduler alone
         self, position: int, request: Request, exchange: Exchange, host: HostQueue, ready_at: float, begun: Look | None = None
@@ -99,7 +99,7 @@ class Job:
         self.exchange = exchange
         self.host = host
         self.ready_at = ready_at
-        self.attempts: tuple[Attempt, ...] = ()
+        self.attempts: Sequence[Attempt] = ()
         self.released = False
         # A job of an earlier run is only looked at.
         self.marked = self.looking = begun is not None
@@ -108,17 +108,17 @@ class Job:
         self.looks = 0 if begun is None else 1
         self.first = self.base = 0
 
-    def begin(self, now: float, wall: datetime, loop_time: float) -> None:
+    def begin(self, now: float, wall_us: int, loop_time: float) -> None:
         """Forget the attempt before; a new one starts."""
         if self.first < self.base == len(self.attempts):
             # A new look: the one before was shown long enough.
             self.attempts = self.attempts[: self.first]
             self.base = self.first
         self.start = now
-        self.started_at = wall
+        self.started_us = wall_us
         self.begun = loop_time
         self.hops = self.redirects = ()
-        self.response = self.failure = None
+        self.response = self.failure = self.left = None
         self.handed = self.expired = self.unasked_part = False
         self.notes = ()
         self.head_at = nan
@@ -253,6 +253,7 @@ class Transport:
     def _take_head(self, stream: Stream, sent: Exchange, job: Job) -> tuple[Head, Response]:
         head = read_head(stream.status, stream.fields)
         target = sent.target
+        job.left = head.left
         if stream.status == _PARTIAL:
             job.unasked_part = is_unasked_part(stream.status, sent.headers)
         job.notes = () if head.unknown is None else (f"with the unknown Content-Encoding {head.unknown!a}, kept as they came",)

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from publicsuffixlist import PublicSuffixList
 
-    from fastreq_jupyter.response import Headers
+    from fastreq_jupyter.content import Headers
     from fastreq_jupyter.url import Origin, Target
 
 __all__ = ["Jar", "read_cookies"]
@@ -59,7 +59,7 @@ class _Cookie:
 
 
 class Jar:
-    """Keep cookies; all methods may be called from any thread.
+    """A cookie jar; all methods may be called from any thread.
 
     Args:
         clock: Wall clock in seconds, as `time.time`.

@@ -13,21 +13,18 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.judging import json_of
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.options import show_seconds
-from fastreq_jupyter.policy.polling import Standing, next_wait, place_of, standing_of, status_exchange, status_url
-from fastreq_jupyter.policy.redirect import next_exchange
-from fastreq_jupyter.policy.retry import parse_retry_after
+from fastreq_jupyter.options import Selection, show_seconds
+from fastreq_jupyter.policy import Standing, next_exchange, next_wait, parse_retry_after, place_of, standing_of, status_exchange, status_url
 from fastreq_jupyter.redact import one_line, redact_text
-from fastreq_jupyter.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from fastreq_jupyter.backends.base import Exchange
     from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.source import Source
     from fastreq_jupyter.engine.store import Store
-    from fastreq_jupyter.model import Look, Outcome, Request, Response
+    from fastreq_jupyter.exchange import Exchange
+    from fastreq_jupyter.model import Attempt, Look, Outcome, Request, Response
     from fastreq_jupyter.options import Options
 
 __all__ = ["NEGATIVE_TEXTS", "Polling", "jobs_of"]
@@ -173,7 +170,8 @@ class Polling:
         """Take note of how the waiting ended."""
         if standing is not None and standing.state == "failed":
             outcome.error, outcome.error_detail = "body", f"status: {standing.word}" if standing.word else "its status says so"
-            job.attempts[-1].error, job.attempts[-1].error_detail = outcome.error, outcome.error_detail
+            last = replace(job.attempts[-1], error=outcome.error, error_detail=outcome.error_detail)
+            job.attempts = (*job.attempts[:-1], last)
         if standing is not None or outcome.error == "body" or (outcome.status in _GONE and job.failure is None):
             self.jobs.pop(job.position, None)
 
@@ -208,7 +206,7 @@ def _may_ask_again(request: Request) -> bool:
     return request.is_query or request.method == "OPTIONS"
 
 
-def _kept(job: Job) -> tuple[Any, ...]:
+def _kept(job: Job) -> Sequence[Attempt]:
     """Return the attempts of the first and of the last look."""
     first, attempts = job.first, job.attempts
     head, tail = attempts[:first], attempts[first:]

@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-if TYPE_CHECKING:
-    from fastreq_jupyter.backends.base import Exchange
-    from fastreq_jupyter.model import Look, Outcome, Request
+from fastreq_jupyter.model import Outcome
 
-__all__ = ["Store"]
+if TYPE_CHECKING:
+    from fastreq_jupyter.engine.attempt import Job
+    from fastreq_jupyter.engine.paging import Paging
+    from fastreq_jupyter.exchange import Exchange
+    from fastreq_jupyter.model import Look, Request
+    from fastreq_jupyter.options import Options
+
+__all__ = ["Store", "known_outcome", "mark"]
 
 
 class Store(Protocol):
-    """Keep outcomes. All methods are called on the run's loop; none may block it."""
+    """Where outcomes are kept. All methods are called on the run's loop; none may block it."""
 
     def find(self, request: Request, position: int) -> Outcome | Look | None:
         """Return the known outcome, or None when the request is to be sent. Called once per request, in order of the plan.
@@ -23,6 +29,10 @@ class Store(Protocol):
 
     def dress(self, exchange: Exchange, position: int) -> Exchange:
         """Return what is sent, with the lines that ask whether anything has changed since the last time."""
+        ...
+
+    def renew(self, request: Request, position: int) -> None:
+        """Take note that a request is sent whatever is known of it: its outcome takes the place of the known one."""
         ...
 
     async def begin(self, request: Request, position: int) -> None:
@@ -59,3 +69,21 @@ class Store(Protocol):
     async def close(self) -> None:
         """Commit all that is left and let go of the file; never raises."""
         ...
+
+
+def known_outcome(request: Request, position: int, store: Store | None, options: Options, paging: Paging | None) -> Outcome | Look | None:
+    """Return the outcome of a request that need not be sent, the job that it began earlier, or None."""
+    if options.skip_existing and request.save_as is not None and Path(request.save_as).exists():
+        return Outcome(position, request, data=request.save_as)
+    if store is None:
+        return None
+    if paging is not None and paging.is_fresh(position):
+        store.renew(request, position)
+        return None
+    return store.find(request, position)
+
+
+async def mark(store: Store, job: Job) -> None:
+    """Return once the mark of an unsafe request is committed that is about to be sent for the first time."""
+    await store.begin(job.request, job.position)
+    job.marked = True

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastreq_jupyter.journal.cache.cache import Cache, open_cache, open_shelf
+from fastreq_jupyter.journal.cache import Cache, open_cache, open_shelf
 from fastreq_jupyter.journal.journal import Journal, open_journal
 from fastreq_jupyter.journal.stores import Both
 

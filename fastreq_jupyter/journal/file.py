@@ -262,7 +262,7 @@ _SOON_SEARCHED = 32 * 2**20
 
 @dataclass(slots=True)
 class Database:
-    """Hold an open journal file and its lock.
+    """An open journal file and its lock.
 
     Attributes:
         path: The file.

@@ -28,7 +28,7 @@ from fastreq_jupyter.model import Outcome, Request
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from fastreq_jupyter.backends.base import Exchange
+    from fastreq_jupyter.exchange import Exchange
     from fastreq_jupyter.model import Item, Look
     from fastreq_jupyter.options import Options
 
@@ -61,7 +61,7 @@ def open_journal(options: Options, clock: Callable[[], float] = time, *, again: 
 
 
 class Journal:
-    """Keep the outcomes of one run, and know those of earlier ones. An `engine.store.Store`.
+    """The outcomes of one run, and those of earlier ones; an `engine.Store`.
 
     Args:
         database: The open file; the journal's writer owns it from here on.
@@ -110,6 +110,11 @@ class Journal:
         self._reused += 1
         self._first, self._last = min(self._first, row.at), max(self._last, row.at)
         return outcome_of(row, request, position, self._options)
+
+    def renew(self, request: Request, position: int) -> None:
+        """Take note that a request is sent anew: its outcome takes the place of the known one."""
+        self._asked += 1
+        self._places[position] = self._identities.of(request, again=True)
 
     async def begin(self, request: Request, position: int) -> None:
         """Return once the mark of an unsafe request is committed."""

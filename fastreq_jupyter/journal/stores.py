@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 from fastreq_jupyter.model import Look
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.backends.base import Exchange
-    from fastreq_jupyter.journal.cache.cache import Cache
+    from fastreq_jupyter.exchange import Exchange
+    from fastreq_jupyter.journal.cache import Cache
     from fastreq_jupyter.journal.journal import Journal
     from fastreq_jupyter.model import Outcome, Request
 
@@ -34,6 +34,11 @@ class Both:
             return None
         self._journal.take(*found)
         return found[0]
+
+    def renew(self, request: Request, position: int) -> None:
+        """Take note in both that a request is sent anew."""
+        self._journal.renew(request, position)
+        self._cache.renew(request, position)
 
     def dress(self, exchange: Exchange, position: int) -> Exchange:
         """Return the exchange with what the cache adds."""

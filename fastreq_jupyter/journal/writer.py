@@ -46,7 +46,7 @@ class Writable(Protocol):
 
 
 class Writer:
-    """Write to a journal or cache from a daemon thread of its own.
+    """A daemon thread that writes to a journal or cache.
 
     Attributes:
         trouble: Why nothing is written any more, in one line; None while all is well.

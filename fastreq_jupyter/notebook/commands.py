@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.cell import split_line
-from fastreq_jupyter.client.caches import cached_answers, clear_cache
+from fastreq_jupyter.client import cached_answers, clear_cache
 from fastreq_jupyter.errors import OptionError
 from fastreq_jupyter.notebook.config import settings
 from fastreq_jupyter.options import TABLE

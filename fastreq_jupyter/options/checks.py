@@ -158,6 +158,12 @@ def text_value(*, flag: bool = False) -> Check:
     return check
 
 
+def pages_value(value: Any) -> str | None:
+    """Accept how pages are followed; True is "auto", False and None are not at all."""
+    text = text_value(flag=True)(value)
+    return "auto" if text is True else text
+
+
 def method_value(value: Any) -> str:
     """Accept a token (RFC 9110, 9.1)."""
     if not isinstance(value, str) or not _TOKEN.fullmatch(value):

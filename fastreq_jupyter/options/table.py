@@ -26,6 +26,7 @@ from fastreq_jupyter.options.checks import (
     mapping_value,
     method_value,
     names_value,
+    pages_value,
     proxy_value,
     rate_value,
     share_value,
@@ -271,6 +272,20 @@ class Options:
         False, strict_bool, takes="bool", allowed="True or False", help="send nothing: what the cache does not have is an error row `offline`",
         switches={"--offline": True}, group="Results",
     )
+    pages: str | None = option(
+        None, pages_value, examples=("auto", "link", "cursor=next_cursor", "page", "offset=0:100"), takes="bool | str | None",
+        allowed="auto, link, a JMESPath expression, NAME=EXPR, or a count: page, page=0, offset=0:100",
+        help="follow the pages of each request, a row per page; auto follows what request and answer prove",
+        switches={"--pages": "auto"}, metavar="HOW",
+    )
+    max_pages: int = option(
+        1000, integer(1, 10**9), takes="int", allowed="a whole number from 1", help="pages of one request", metavar="N",
+    )
+    total: str | None = option(
+        None, text_value(), examples=("meta.total", "pages:meta.last", "none"), takes="str | None",
+        allowed="a JMESPath expression, pages:EXPR, or none",
+        help="where an answer says how many items or pages there are; looked for when not given", metavar="EXPR",
+    )
     limit: int | None = option(
         None, integer(0, 10**12, none=True), examples=("5",), takes="int | None", allowed="a whole number from 0",
         help="only the first N requests", metavar="N",
@@ -401,6 +416,7 @@ def _check_together(options: Options) -> None:
         reason = "http2=True and http3=True exclude each other: give one of them"
         raise OptionError(reason, option="http3", reason=reason)
     _check_reading(options)
+    _check_pages(options)
     for name in ("every", "patience"):
         if name in options.given and options.until is None:
             raise OptionError(f"{name} needs until", option=name, reason="needs until")
@@ -434,6 +450,17 @@ def _check_reading(options: Options) -> None:
         if getattr(options, name) is not None and options.save_to is not None:
             reason = "not possible with save_to, which keeps no body to look into: leave one of them out"
             raise OptionError(f"{name} is {reason}", option=name, reason=reason)
+
+
+def _check_pages(options: Options) -> None:
+    if options.total is not None and options.pages is None:
+        raise OptionError("total needs pages", option="total", reason="needs pages")
+    if options.pages is None:
+        return
+    for name, why in (("save_to", "which keeps no body to look into"), ("dedup", "for each request has pages of its own")):
+        if getattr(options, name):
+            reason = f"not possible with {name}, {why}: leave one of them out"
+            raise OptionError(f"pages is {reason}", option="pages", reason=reason)
 
 
 def _lookup(name: str) -> Option:

@@ -6,14 +6,13 @@ import json
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
-from fastreq_jupyter.engine.graphql import read_graphql
-from fastreq_jupyter.engine.reading import read_data
+from fastreq_jupyter.engine import read_data, read_graphql
 from fastreq_jupyter.journal.rows import head_of
 from fastreq_jupyter.model import Outcome, Response
 from fastreq_jupyter.redact import SHORTEST, one_line, redact_text, redact_url, secret_values
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.engine.judging import Conditions
+    from fastreq_jupyter.engine import Conditions
     from fastreq_jupyter.model import Headers, Request
     from fastreq_jupyter.options import Options
 

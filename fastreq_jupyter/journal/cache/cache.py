@@ -17,8 +17,7 @@ from time import time
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
-from fastreq_jupyter.engine.judging import Conditions
-from fastreq_jupyter.engine.polling import Polling
+from fastreq_jupyter.engine import Conditions, Polling
 from fastreq_jupyter.errors import JournalError
 from fastreq_jupyter.journal.cache.answer import KEPT, Answer, answer_of, conditions_of, echoes_secret, outcome_of
 from fastreq_jupyter.journal.cache.database import DatabaseShelf
@@ -30,8 +29,8 @@ from fastreq_jupyter.model import Outcome
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastreq_jupyter.backends.base import Exchange
-    from fastreq_jupyter.engine.cookies import Jar
+    from fastreq_jupyter.engine import Jar
+    from fastreq_jupyter.exchange import Exchange
     from fastreq_jupyter.model import Authority, Request
     from fastreq_jupyter.options import Options
 
@@ -137,11 +136,19 @@ class Cache:
                 self._old[position] = answer
         if self._options.offline:
             return Outcome(position, request, error="offline", error_detail=self._why_offline(asks=asks)), None
+        self._expect(request, position, key)
+        return None
+
+    def renew(self, request: Request, position: int) -> None:
+        """Take note that a request is sent anew: its answer takes the place of the stored one."""
+        self._counts["rows"] += 1
+        self._expect(request, position, self._keys.of(request) if request.is_query and not request.hide_data else None)
+
+    def _expect(self, request: Request, position: int, key: bytes | None) -> None:
         if key is not None:
             self._places[position] = key
         self.note_sender(request)
-        counts["sent"] += 1
-        return None
+        self._counts["sent"] += 1
 
     def note_sender(self, request: Request) -> None:
         """Take note that a request is sent, by whom."""
@@ -190,9 +197,10 @@ class Cache:
             stored = self._outcome(old, outcome.request, position, "revalidated")
             if stored is not None:
                 self._confirm(old)
-                stored.attempts, stored.looks = outcome.attempts, outcome.looks
-                for attempt in outcome.attempts[-1:]:
-                    attempt.error = attempt.error_detail = None
+                # A 304 has no body to be read, and is no bad answer for that.
+                tries = outcome.attempts
+                stored.attempts = (*tries[:-1], replace(tries[-1], error=None, error_detail=None)) if tries else ()
+                stored.looks = outcome.looks
                 return stored, old.body
         # Cookies that came meanwhile may have made it another's answer.
         if outcome.ok and outcome.status in KEPT and self._keys.of(outcome.request) == key:

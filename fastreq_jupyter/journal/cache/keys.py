@@ -16,13 +16,13 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.auth import Native, OAuth2
+from fastreq_jupyter.files import Upload
 from fastreq_jupyter.journal.identity import guise_of
 from fastreq_jupyter.redact import is_secret_header
-from fastreq_jupyter.upload import Upload
 from fastreq_jupyter.url import parse_target
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.engine.cookies import Jar
+    from fastreq_jupyter.engine import Jar
     from fastreq_jupyter.model import Authority, Chained, Headers, Request
     from fastreq_jupyter.url import Target
 

@@ -215,6 +215,21 @@ def test_what_carries_the_token_of_a_login_is_kept_for_who_logged_in(faultserver
     assert (door.count("POST"), door.count("GET")) == (4, 6)
 
 
+def test_pages_are_kept_one_by_one(faultserver):
+    async def answer(call):
+        page = int(call.request.target.partition("page=")[2] or 1)
+        more = [("Link", f'</list?page={page + 1}>; rel="next"')] if page < 4 else []
+        await call.send(reply({"items": [page]}, *more))
+
+    door = faultserver.open(answer)
+    for _ in range(2):
+        frame = run(door.url("/list"), pages="link")
+        assert [data["items"] for data in frame["data"]] == [[1], [2], [3], [4]]
+        assert list(frame["page"]) == [1, 2, 3, 4]
+    assert door.count() == 4
+    assert set(frame["cached"]) == {"fresh"}
+
+
 def test_graphql_queries_are_kept_and_mutations_are_not(faultserver):
     door = faultserver.open(scripts.raw(reply({"data": {"n": 1}}), keep=True))
     requests = [Request.graphql(door.url(), "query { n }"), Request.graphql(door.url(), "mutation { n }")]

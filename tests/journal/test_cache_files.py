@@ -170,7 +170,7 @@ def test_a_file_that_cannot_be_written_any_more_costs_no_row(folder, counting_se
 
 
 def later(url, path):
-    yield f"{url}/0"
+    yield f"{url}/20"
     path.unlink()
     path.mkdir()
-    yield f"{url}/1"
+    yield f"{url}/21"

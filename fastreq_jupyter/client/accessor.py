@@ -234,7 +234,7 @@ def outcomes_of(frame: pd.DataFrame, asking: str) -> list[Outcome]:
     run = run_of(frame, asking)
     rows = run.rows
     # without select and expand: one row per outcome, whose label tells which
-    labels = to_frame(rows, Options(columns="data"), keys=run.plan.keys, join=run.plan.join).index
+    labels = to_frame(rows, Options(columns="data", pages=run.options.pages), keys=run.plan.keys, join=run.plan.join).index
     if frame.index.equals(labels):
         return list(rows)
     if labels.is_unique:

@@ -204,7 +204,7 @@ class Paging:
     def figures(self) -> dict[str, Any]:
         """Return what ``summary["pages"]`` says: requests, pages, items, total, distinct, short, truncated, anew, unstable."""
         chains = self.chains
-        said = [chain.said for chain in chains]
+        said = [chain.said for chain in chains if chain.answered]
         distinct = [chain.distinct for chain in chains]
         return {
             "requests": len(chains),

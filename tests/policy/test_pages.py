@@ -104,6 +104,14 @@ def test_a_total_in_a_header_counts():
     assert len(chain.step(1, chain.first, answer_to(chain.first, [1, 2], **{"X-Total-Count": "7"})).pages) == 3
 
 
+def test_a_total_that_is_a_lie_costs_little():
+    chain = chain_of("page", most=10**9)
+    step = chain.step(1, chain.first, answer_to(chain.first, {"items": [1], "total": 10**12}))
+    assert len(step.pages) < 200
+    assert chain.step(2, step.pages[0][1], answer_to(chain.first, {"items": [1], "total": 10**12})).loop
+    assert chain.step(3, step.pages[1][1], answer_to(chain.first, {"items": [3], "total": 10**12})).pages == ()
+
+
 @pytest.mark.parametrize("how", ["next", "auto"])
 def test_a_url_in_the_body_is_followed(how):
     chain = chain_of(how)
@@ -173,6 +181,7 @@ def test_absent_null_empty_and_false_are_the_end(end):
         ("next", 17, "invalid value", "NAME=next"),
         ("next", True, "invalid value", "true"),
         ("next", "ftp://api.example/2", "invalid URL", "cannot be asked for"),
+        ("cursor=next", "\ud800", "invalid value", "cannot be sent"),
         ("next", "https://user:pw@api.example/2", "invalid URL", "user or password"),
     ],
 )

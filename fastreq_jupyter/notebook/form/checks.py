@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING
 from fastreq_jupyter.cell import EachSpec, Placeholder, Ref, RequestTemplate, TextPiece, content_type_of, parse
 from fastreq_jupyter.errors import CellSyntaxError, OptionError, UsageError
 from fastreq_jupyter.options import TABLE, verify_value
+from fastreq_jupyter.policy.pages import check_pages
 from fastreq_jupyter.redact import is_secret_header, is_secret_name, one_line, redact_url, secret_part, secret_spans
 from fastreq_jupyter.selection import check_expression
 
@@ -158,6 +159,8 @@ def check_option(name: str, namespace: Mapping[str, Any]) -> Callable[[str], Non
             option(text)
             if name in ("select", "expand"):
                 check_expression(text, name)
+            elif name in ("pages", "total"):
+                check_pages(text, name)
         except OptionError as error:
             raise UsageError(f"{label_of(name)}: {error.reason}") from None
         except (TypeError, ValueError, OverflowError) as error:

@@ -49,6 +49,7 @@ __all__ = ["MOST_KEPT", "Chain", "Step", "first_of"]
 MOST_KEPT = 1_000_000
 """Items of one chain that are told apart; of more it is not said how many are distinct."""
 
+_TRUSTED = 100
 _EXPIRED = frozenset({400, 404, 410})
 _COUNTS = ("page", "page_number", "pageNumber", "page[number]", "offset", "skip", "$skip", "page[offset]")
 
@@ -118,6 +119,7 @@ class Chain:
         self._size = 0
         self._path: tuple[str, ...] | None = None
         self._asked, self._done, self._failed, self._empty = 1, 0, 0, 0
+        self._looped = False
         self._marks: dict[int, int] = {}
         self._distinct: set[int] | None = set()
         self._repeats_within = False
@@ -138,7 +140,13 @@ class Chain:
         """Return how many pages there are, None while that is not known."""
         if self.ended:
             return self.pages
-        return self._asked if self._counting and self._needed() is not None else None
+        needed = self._needed() if self._counting else None
+        return None if needed is None else min(max(needed, self._asked), self._most)
+
+    @property
+    def answered(self) -> bool:
+        """Tell whether a good page came."""
+        return self._done > self._failed
 
     @property
     def distinct(self) -> int | None:
@@ -175,6 +183,7 @@ class Chain:
         items = items_at(answer.body, self._path)
         repeated = self._repeated(page, answer)
         if repeated is not None:
+            self._looped = True
             self._end_of_bad()
             return Step(loop=repeated)
         self._said = self._newer(total_said(answer, self._total, None if items is None else len(items)))
@@ -274,7 +283,10 @@ class Chain:
             self.elsewhere |= set() if at_home else {page}
             self.dropped |= {page} if dropped else set()
         else:
-            made = self._with(following.value, following.name)
+            try:
+                made = self._with(following.value, following.name)
+            except ValueError:
+                return "invalid value", f"pages: the cursor {one_line(ascii(following.value), 60)} cannot be sent"
             mark, shown = hash((type(following.value), following.value)), f"cursor {one_line(str(following.value), 60)}"
         if mark in self._seen:
             return "loop", f"page {page} would be one that was there before: {shown} came again"
@@ -343,9 +355,10 @@ class Chain:
     def _after_count(self, *, drop: bool) -> Step:
         """Ask for all pages that the total tells of; without one, or where less came than it tells, for the next one."""
         needed = self._needed()
-        last = self._asked if needed is None else min(max(needed, self._asked), self._most)
-        if self._empty:
-            last = self._asked
+        last = self._asked
+        if needed is not None and not self._empty and not self._looped:
+            # A total may be a lie: how far is trusted grows with what came.
+            last = max(last, min(needed, self._most, _TRUSTED + 2 * self._done))
         if last == self._asked and self._done >= self._asked:
             if self._is_complete(needed):
                 self.ended = True

@@ -56,7 +56,7 @@ class Paging:
         self._requests = outcomes.tally.total
         outcomes.tally.total = None
         self._chains: dict[int, _Pages] = {}
-        self._counted = 0
+        self._known_chains = self._ended = self._expected = 0
         self._places: list[int] = []
         # A retry of failures brings the pages that are known: they are not asked for twice.
         items = plan.requests if isinstance(plan.requests, list) else ()
@@ -78,6 +78,11 @@ class Paging:
     def chains(self) -> list[Chain]:
         """Return the chains in order of their requests."""
         return [pages.chain for _, pages in sorted(self._chains.items()) if pages.chain is not None]
+
+    def expected(self, place: int) -> int | None:
+        """Return how many pages a request has, or will have by what its answers said; None while nobody knows."""
+        pages = self._chains.get(place)
+        return None if pages is None else pages.expected
 
     def meet(self, position: int, item: Item) -> Item:
         """Return what is to be done for an item that was drawn, or a page that is due; its row gets its place."""
@@ -193,11 +198,16 @@ class Paging:
         self._recount(pages)
 
     def _recount(self, pages: _Pages) -> None:
-        """Tell how many rows there will be, once that is known of every request."""
-        counted = pages.chain is not None and pages.chain.pages_known is not None
-        self._counted += counted - pages.counted
-        pages.counted = counted
-        self._outcomes.tally.total = self._outcomes.live if self._counted == self._requests else None
+        """Tell how many rows there will be, as soon as something is known of every request."""
+        chain = pages.chain
+        expected, ended = (None, False) if chain is None else (chain.pages_expected, chain.ended)
+        self._known_chains += (expected is not None) - (pages.expected is not None)
+        self._expected += (expected or 0) - (pages.expected or 0)
+        self._ended += ended - pages.ended
+        pages.expected, pages.ended = expected, ended
+        live = self._outcomes.live
+        total = live if self._ended == self._requests else max(live, self._expected)
+        self._outcomes.tally.total = total if self._known_chains == self._requests else None
 
     # What came of it
 
@@ -316,16 +326,18 @@ class _Pages:
     Attributes:
         chain: What its pages are, None before its request is known.
         rows: Position by number of page.
-        counted: How many pages there are is known.
+        expected: How many pages there will be, None where nobody knows.
+        ended: Nothing more will be asked for.
         expired: The page whose cursor had expired, or None.
     """
 
-    __slots__ = ("chain", "counted", "expired", "rows")
+    __slots__ = ("chain", "ended", "expected", "expired", "rows")
 
     def __init__(self) -> None:
         self.chain: Chain | None = None
         self.rows: dict[int, int] = {}
-        self.counted = False
+        self.ended = False
+        self.expected: int | None = None
         self.expired: int | None = None
 
 

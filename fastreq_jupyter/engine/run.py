@@ -174,6 +174,14 @@ class Run:
         """Return which page of which request a row is, by position; empty where pages are not followed."""
         return self._outcomes.links if isinstance(self._outcomes, PagedOutcomes) else {}
 
+    def pages_expected(self, place: int) -> int | None:
+        """Return how many pages a request has, or will have by what its answers said; None while nobody knows.
+
+        Args:
+            place: The request's place in what the user gave (`Outcome.place`).
+        """
+        return None if self._scheduler.paging is None else self._scheduler.paging.expected(place)
+
     def short(self) -> list[Chain]:
         """Return the requests of whose pages less came than the server said there is."""
         return [] if self._scheduler.paging is None else self._scheduler.paging.short()

@@ -80,7 +80,7 @@ def test_with_a_total_all_other_pages_are_asked_for_at_once():
     chain = chain_of("page")
     step = chain.step(1, chain.first, answer_to(chain.first, {"items": [1, 2], "total": 9}))
     assert [page for page, _ in step.pages] == [2, 3, 4, 5]
-    assert chain.pages_known == 5
+    assert chain.pages_expected == 5
 
 
 @pytest.mark.parametrize(

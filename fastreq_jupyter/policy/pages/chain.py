@@ -136,11 +136,11 @@ class Chain:
         return max(0, self._said.items - self._items_before - self._pages_before * self._size)
 
     @property
-    def pages_known(self) -> int | None:
-        """Return how many pages there are, None while that is not known."""
+    def pages_expected(self) -> int | None:
+        """Return how many pages there are, or will be by what the server said last; None while nobody knows."""
         if self.ended:
             return self.pages
-        needed = self._needed() if self._counting else None
+        needed = self._needed()
         return None if needed is None else min(max(needed, self._asked), self._most)
 
     @property

@@ -255,12 +255,14 @@ class PagedOutcomes(Outcomes):
     Attributes:
         links: Which page of which request a row is, by position.
         live: Rows that there are.
+        withdrawn: Positions that were rows, and are none now.
     """
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
         self.links: dict[int, Link] = {}
         self.live = 0
+        self.withdrawn: set[int] = set()
         self._replaced: dict[int, Outcome] = {}
 
     def make_room(self, number: int) -> None:
@@ -274,6 +276,7 @@ class PagedOutcomes(Outcomes):
         if self._rows[position] is None:
             self._rows[position] = request
             self.live += 1
+            self.withdrawn.discard(position)
 
     def keep(self, outcome: Outcome) -> None:
         """Keep an outcome and count it."""
@@ -289,6 +292,7 @@ class PagedOutcomes(Outcomes):
             return
         self._rows[position] = None
         self.live -= 1
+        self.withdrawn.add(position)
         if isinstance(row, Outcome):
             self._replaced[position] = row
             self._uncount(row)

@@ -32,7 +32,7 @@ from fastreq_jupyter.model import Look, Outcome, Page, Request
 from fastreq_jupyter.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Coroutine, Generator, Iterable, Iterator, Mapping
 
     from fastreq_jupyter.engine.attempt import Transport
     from fastreq_jupyter.engine.autolimits import AutoLimit
@@ -173,6 +173,11 @@ class Run:
     def links(self) -> Mapping[int, Link]:
         """Return which page of which request a row is, by position; empty where pages are not followed."""
         return self._outcomes.links if isinstance(self._outcomes, PagedOutcomes) else {}
+
+    @property
+    def withdrawn(self) -> Collection[int]:
+        """Return positions that were rows and are none now: the empty page that ended a count, pages of a chain that began anew."""
+        return self._outcomes.withdrawn if isinstance(self._outcomes, PagedOutcomes) else ()
 
     def pages_expected(self, place: int) -> int | None:
         """Return how many pages a request has, or will have by what its answers said; None while nobody knows.

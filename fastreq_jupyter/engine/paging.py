@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.progress import Outcomes
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = ["HINTING", "PagedOutcomes", "Paging", "hint"]
 
+_SHORT_BODY = 2**20
 HINTING = 20
 """Answers of a run that are looked at for more pages."""
 
@@ -132,6 +134,8 @@ class Paging:
         if step.drop:
             self._outcomes.take_out(position)
         self._recount(pages)
+        if chain.ended:
+            chain.close()
         return None if step.drop else self._told(outcome, chain, step, link.page)
 
     def _told(self, outcome: Outcome, chain: Chain, step: Step, page: int) -> Outcome:
@@ -354,20 +358,20 @@ def hint(outcomes: Sequence[Outcome], flag: str) -> str | None:
     """
     good = [row for row in outcomes if row.ok and row.response is not None and row.request.method == "GET" and not row.request.hide_data]
     asked = {row.request.url for row in outcomes}
-    found = [said for row in good if (said := hint_of(_answer_of(row), row.request.url, asked)) is not None]
+    found = [said for row in good if (said := hint_of(_answer_of(row, _SHORT_BODY), row.request.url, asked)) is not None]
     if not found:
         return None
     more = "" if len(found) == 1 else f" ({len(found)} of the first {len(outcomes)} answers have more)"
     return f"page {found[0]}: add {flag}{more}"
 
 
-def _answer_of(outcome: Outcome) -> Answer:
-    """Return an answer with its body as JSON where it is that, whatever results are asked for."""
+def _answer_of(outcome: Outcome, longest: float = inf) -> Answer:
+    """Return an answer with its body as JSON where it is that, whatever results are asked for, and no longer than so much."""
     data, response = outcome.data, outcome.response
     content_type = None if response is None else response.header("content-type")
     if isinstance(data, Response):
         data = data.content
-    if isinstance(data, (str, bytes)) and data and (response is None or response.path is None):
+    if isinstance(data, (str, bytes)) and 0 < len(data) <= longest and (response is None or response.path is None):
         with suppress(ValueError):
             data = parse_json(data.encode() if isinstance(data, str) else data, content_type)
     return Answer(data, response or Response(200))

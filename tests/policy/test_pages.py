@@ -228,10 +228,13 @@ def test_a_chain_of_10_000_pages_remembers_little_of_each():
         request = step.pages[0][1] if step.pages else request
     assert chain.truncated
     assert chain.pages == 10_000
-    remembered = [value for value in vars(chain).values() if isinstance(value, (set, dict, list))]
+    remembered = [value for name in chain.__slots__ if isinstance(value := getattr(chain, name), (set, dict, list))]
     # Two numbers a page: marks of its URL and of its item.
     assert sum(map(len, remembered)) < 2 * 10_000 + 10
     assert all(isinstance(mark, int) for values in remembered for mark in values)
+    chain.close()
+    assert chain.distinct == 10_000
+    assert not any(getattr(chain, name) for name in ("_seen", "_distinct", "_marks"))
 
 
 def test_an_expired_cursor_starts_the_chain_anew_once():

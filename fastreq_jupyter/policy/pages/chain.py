@@ -93,11 +93,18 @@ class Chain:
     Attributes:
         first: The request of page 1.
         pages, items: How many came.
+        distinct: How many different items came, None where that was not counted.
         ended: Nothing more will be asked for.
         truncated: There is more than `max_pages`.
         dropped: Pages that were sent without credentials, to another origin.
         elsewhere: Pages that were sent to another origin.
     """
+
+    __slots__ = (
+        "_asked", "_by_items", "_counting", "_distinct", "_done", "_empty", "_failed", "_follow", "_how", "_items_before", "_looped",
+        "_marked", "_marks", "_most", "_pages_before", "_parameter", "_path", "_repeats_within", "_said", "_seen", "_size", "_start",
+        "_step", "_template", "_total", "distinct", "dropped", "elsewhere", "ended", "first", "items", "pages", "restarted", "truncated",
+    )  # fmt: skip
 
     def __init__(self, template: Request, how: How, total: Total, max_pages: int, *, restarted: bool = False) -> None:
         self._template = template
@@ -121,7 +128,8 @@ class Chain:
         self._asked, self._done, self._failed, self._empty = 1, 0, 0, 0
         self._looped = False
         self._marks: dict[int, int] = {}
-        self._distinct: set[int] | None = set()
+        self._distinct: set[int] = set()
+        self.distinct: int | None = 0
         self._repeats_within = False
         self.first = self._counted_first(how.name or "") if self._counting else first_page(template)
         self._seen = {hash(self.first.url)} if self.first.method in ("GET", "HEAD") else set()
@@ -149,14 +157,9 @@ class Chain:
         return self._done > self._failed
 
     @property
-    def distinct(self) -> int | None:
-        """Return how many different items came, None where that was not counted."""
-        return None if self._distinct is None else len(self._distinct)
-
-    @property
     def unstable(self) -> bool:
         """Tell whether items came again on another page, though they are different within each: the order changed meanwhile."""
-        return self._distinct is not None and not self._repeats_within and len(self._distinct) < self.items
+        return self.distinct is not None and not self._repeats_within and self.distinct < self.items
 
     @property
     def short(self) -> bool:
@@ -164,7 +167,7 @@ class Chain:
         said = self.said
         if said is None:
             return self._said.pages is not None and self.pages < self._said.pages - self._pages_before
-        came = len(self._distinct) if self.unstable and self._distinct is not None else self.items
+        came = self.distinct if self.unstable and self.distinct is not None else self.items
         return came < said
 
     # Decisions
@@ -410,13 +413,18 @@ class Chain:
     def _keep(self, items: list[Any]) -> None:
         """Count the items of a page, and tell them apart."""
         self.items += len(items)
-        if self._distinct is None:
+        if self.distinct is None:
             return
         marks = {hash(repr(item)) for item in items}
         self._repeats_within = self._repeats_within or len(marks) < len(items)
         self._distinct |= marks
-        if len(self._distinct) > MOST_KEPT:
-            self._distinct = None
+        self.distinct = len(self._distinct)
+        if self.distinct > MOST_KEPT:
+            self.distinct, self._distinct = None, set()
+
+    def close(self) -> None:
+        """Forget what only an open chain needs; a run may have a hundred thousand of them."""
+        self._seen, self._distinct, self._marks = set(), set(), {}
 
 
 def first_of(request: Request, options: Options) -> Request:

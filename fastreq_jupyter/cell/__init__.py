@@ -1,10 +1,10 @@
 """The text of a cell becomes a plan, and requests become text again; nothing here knows IPython."""
 
-from fastreq_jupyter.cell.each.rows import EachSpec, Source
+from fastreq_jupyter.cell.each import EachSpec, Source
 from fastreq_jupyter.cell.grammar import Body, content_type_of, parse, read_body, read_file_line
 from fastreq_jupyter.cell.help import examples_text, help_text
 from fastreq_jupyter.cell.items import Dedup, equal_names, file_name_of, safe_segment
-from fastreq_jupyter.cell.line import Line, fill_options, parse_line
+from fastreq_jupyter.cell.line import Line, fill_options, parse_line, split_line
 from fastreq_jupyter.cell.plan import build
 from fastreq_jupyter.cell.request_line import METHODS, PLAIN_URL
 from fastreq_jupyter.cell.syntax import ParsedCell, Part, Parts, Placeholder, Ref, RequestTemplate, Span, TextPiece, Variable
@@ -41,6 +41,7 @@ __all__ = [
     "read_file_line",
     "read_text",
     "safe_segment",
+    "split_line",
     "to_curl",
     "to_http",
 ]

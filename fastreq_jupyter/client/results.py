@@ -6,16 +6,16 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
-from fastreq_jupyter.engine.summary import proof
+from fastreq_jupyter.engine import proof
 from fastreq_jupyter.errors import PartialFailureError, RunError
 from fastreq_jupyter.redact import one_line, redact_text, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine import Run
     from fastreq_jupyter.model import Outcome
-    from fastreq_jupyter.policy.pages import Chain
+    from fastreq_jupyter.policy import Chain
 
 __all__ = ["check_failures", "check_shape", "conclude", "parse", "parse_again", "present", "value_of"]
 
@@ -26,7 +26,7 @@ _KINDS_SHOWN = 3
 def present(run: Run) -> Any:
     """Return the frame of a run as it is now, `parse_func` applied; imports pandas."""
     # pandas is paid for by whoever wants a frame
-    from fastreq_jupyter.frame.build import present as frame_of  # noqa: PLC0415
+    from fastreq_jupyter.frame import present as frame_of  # noqa: PLC0415
 
     parse(run)
     return frame_of(run)

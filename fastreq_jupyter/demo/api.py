@@ -65,7 +65,7 @@ PATHS = {
 
 
 class Api:
-    """Answer requests and count them; lives on the server's loop."""
+    """What answers requests and counts them; lives on the server's loop."""
 
     def __init__(self, shop: Shop, jitter: tuple[float, float]) -> None:
         self.shop = shop

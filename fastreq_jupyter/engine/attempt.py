@@ -12,31 +12,29 @@ from math import isnan, nan
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from fastreq_jupyter.backends.base import SessionKey
+from fastreq_jupyter.backends import SessionKey
 from fastreq_jupyter.engine.body import Body, as_file, read_body, whole_body
 from fastreq_jupyter.engine.limits import MemoryGate, Ticket
 from fastreq_jupyter.engine.progress import UnderWay
 from fastreq_jupyter.engine.tokens import authorized
 from fastreq_jupyter.errors import BackendError, OptionError
+from fastreq_jupyter.exchange import Timing
 from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.model import IDEMPOTENT, Outcome, Response
-from fastreq_jupyter.policy.framing import is_unasked_part, read_head
-from fastreq_jupyter.policy.proxy import proxy_for
-from fastreq_jupyter.policy.redirect import REDIRECTS, next_exchange
+from fastreq_jupyter.policy import REDIRECTS, is_unasked_part, next_exchange, proxy_for, read_head
 from fastreq_jupyter.redact import one_line, redact_text, secret_values
-from fastreq_jupyter.timing import Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-    from datetime import datetime
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from fastreq_jupyter.backends.base import Backend, Exchange, Stream
+    from fastreq_jupyter.backends import Backend, Stream
     from fastreq_jupyter.engine.cookies import Jar
     from fastreq_jupyter.engine.limits import HostQueue
     from fastreq_jupyter.engine.tokens import Tokens
+    from fastreq_jupyter.exchange import Exchange
     from fastreq_jupyter.model import Attempt, Headers, Request
     from fastreq_jupyter.options import Options
-    from fastreq_jupyter.policy.framing import Head
+    from fastreq_jupyter.policy import Head
     from fastreq_jupyter.url import Origin
 
 __all__ = ["Handoff", "Job", "Transport"]
@@ -64,7 +62,7 @@ class Job:
         looks: Answers that were looked at (option `until`).
         looking: What is sent is the GET of a status URL.
         first, base: How many of the attempts are those of the first look, and how many there were before the present one.
-        start, started_at: When the present attempt began: `perf_counter`, and the wall clock, UTC.
+        start, started_us: When the present attempt began: `perf_counter`, and the wall clock, microseconds since 1970.
         begun: The same on the loop's clock; infinite once the attempt has no deadline any more.
         hops: Timing of each exchange, in order.
         redirects: Status and target of each redirect that was followed.
@@ -80,11 +78,11 @@ class Job:
     __slots__ = (
         "attempts", "base", "begun", "delay", "delays", "exchange", "expired", "failure", "first", "handed", "head_at", "hops", "host",
         "left", "looking", "looks", "marked", "notes", "position", "ready_at", "redirects", "released", "renewed", "request", "response",
-        "start", "started_at", "tokens", "unasked_part",
+        "start", "started_us", "tokens", "unasked_part",
     )  # fmt: skip
 
     start: float
-    started_at: datetime
+    started_us: int
     begun: float
     hops: tuple[Timing, ...]
     redirects: tuple[tuple[int, str], ...]
@@ -99,16 +97,16 @@ class Job:
         self.exchange = exchange
         self.host = host
         self.ready_at = ready_at
-        self.attempts: tuple[Attempt, ...] = ()
+        self.attempts: Sequence[Attempt] = ()
         self.released = False
         self.marked = self.looking = self.renewed = False
         self.tokens: Tokens | None = None
         self.looks = self.first = self.base = 0
 
-    def begin(self, now: float, wall: datetime, loop_time: float) -> None:
+    def begin(self, now: float, wall_us: int, loop_time: float) -> None:
         """Forget the attempt before; a new one starts."""
         self.start = now
-        self.started_at = wall
+        self.started_us = wall_us
         self.begun = loop_time
         self.hops = self.redirects = ()
         self.response = self.failure = self.left = None

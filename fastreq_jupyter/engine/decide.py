@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.graphql import read_graphql
 from fastreq_jupyter.engine.reading import read_data
-from fastreq_jupyter.model import Attempt, Outcome
-from fastreq_jupyter.policy.reset import reset_after
-from fastreq_jupyter.policy.retry import RETRIED, Failure, Verdict, decide
+from fastreq_jupyter.model import Attempt, Outcome, SingleAttempt, instant_of
+from fastreq_jupyter.policy import RETRIED, Failure, Verdict, decide, reset_after
 from fastreq_jupyter.redact import one_line, redact_text
 
 if TYPE_CHECKING:
@@ -26,6 +25,7 @@ __all__ = ["RENEWAL", "conclude", "cut_off", "got_answer", "heed"]
 
 _OK = 200
 _ACCEPTED = 202
+_NOT_MODIFIED = 304
 _BAD = 400
 _FORBIDDEN = 403
 _TOO_MANY = 429
@@ -69,7 +69,7 @@ def conclude(  # noqa: C901, PLR0912 - each kind of end once, without calls that
                 job.notes = (*job.notes, note)
         if response.status > _OK:
             error, detail = _refusal(job, response) or (error, detail)
-        if conditions is not None and error is None:
+        if conditions is not None and error is None and response.status != _NOT_MODIFIED:
             error, detail, counts_as = _judge(job, response, data, conditions)
     if error is None:
         verdict = _FINAL
@@ -152,9 +152,12 @@ def heed(job: Job, verdict: Verdict, *, slots: int, notice: Callable[[str, float
 
 def _record(job: Job, error: str | None, detail: str | None, retry_wait: float) -> None:
     response, failure = job.response, job.failure
+    if error is None and response is not None and not job.attempts and len(job.hops) == 1:
+        job.attempts = SingleAttempt(job.started_us, job.start, job.start - job.ready_at, job.hops[0], response.status)
+        return
     attempt = Attempt(
         len(job.attempts) + 1,
-        job.started_at,
+        instant_of(job.started_us),
         job.start,
         # The moment at which the last byte had come, where nothing had to be decided after it.
         job.hops[-1].response_end if error is None and job.hops else perf_counter(),

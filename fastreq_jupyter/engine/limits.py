@@ -13,9 +13,7 @@ from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.policy.rate import Gcra, interval_of
-from fastreq_jupyter.policy.reset import reset_after
-from fastreq_jupyter.policy.retry import LONGEST_ASKED
+from fastreq_jupyter.policy import LONGEST_ASKED, Gcra, interval_of, reset_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +21,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.progress import Tally
     from fastreq_jupyter.options import Rate
-    from fastreq_jupyter.policy.health import Health
+    from fastreq_jupyter.policy import Health
     from fastreq_jupyter.url import Origin
 
 __all__ = ["Host", "HostQueue", "MemoryGate", "RateLimiter", "Ticket", "host_at"]
@@ -328,7 +326,7 @@ class RateLimiter:
 
 
 class MemoryGate:
-    """Bound the bytes of bodies in flight: reading waits beyond the limit.
+    """A bound on the bytes of bodies in flight: reading waits beyond the limit.
 
     One reader, the first that had to wait, is always let through, so that full memory never stops a run; the others
     share what its largest possible body leaves.
@@ -373,7 +371,7 @@ class MemoryGate:
 
 
 class Ticket:
-    """Account for the bytes one attempt holds in memory."""
+    """The account of the bytes one attempt holds in memory."""
 
     __slots__ = ("_gate", "held")
 

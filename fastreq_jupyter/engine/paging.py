@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from fastreq_jupyter.engine.progress import Outcomes
 from fastreq_jupyter.engine.reading import parse_json
 from fastreq_jupyter.model import Deferred, Link, Outcome, Page, Request, Response
-from fastreq_jupyter.policy.pages import Answer, Chain, Step, hint_of, read_how, read_total
+from fastreq_jupyter.policy import Answer, Chain, Step, hint_of, read_how, read_total
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,7 +30,7 @@ HINTING = 20
 
 
 class Paging:
-    """Follow the pages of a run's requests.
+    """The follower of the pages of a run's requests.
 
     Args:
         plan: What to do; its options say how pages are followed.

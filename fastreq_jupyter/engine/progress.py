@@ -24,7 +24,7 @@ _FEWEST_FOR_SHARE = 20
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Show a run at one moment.
+    """A run at one moment.
 
     Attributes:
         total: Number of requests, None where the source cannot tell.
@@ -55,7 +55,7 @@ class Progress:
 
 
 class UnderWay(NamedTuple):
-    """Show a request that was tried and has no outcome yet; times are seconds of `time.perf_counter`.
+    """A request that was tried and has no outcome yet; times are seconds of `time.perf_counter`.
 
     Attributes:
         position: Its place in the plan.
@@ -78,7 +78,7 @@ class UnderWay(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """Count while a run goes on; written on its loop alone."""
+    """The counters of a run; written on its loop alone."""
 
     total: int | None = None
     ok: int = 0

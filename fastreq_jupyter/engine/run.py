@@ -24,6 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.explanation import Circumstances, explain
 from fastreq_jupyter.engine.paging import HINTING, PagedOutcomes, hint
+from fastreq_jupyter.engine.polling import jobs_of
 from fastreq_jupyter.engine.progress import Outcomes
 from fastreq_jupyter.engine.scheduler import Scheduler
 from fastreq_jupyter.engine.summary import closing_line, figures
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
     from fastreq_jupyter.model import Item, Link, Plan
-    from fastreq_jupyter.policy.pages import Chain
+    from fastreq_jupyter.policy import Chain
 
 __all__ = ["Run"]
 
@@ -53,7 +54,7 @@ _ADJUSTABLE = frozenset({"concurrency", "rate_limit", "rate_limit_burst", "concu
 
 
 class Run:
-    """Follow, steer and read a run.
+    """A run: what it has come to, and how it is steered.
 
     Await it for the DataFrame. Interrupting the wait cancels the run, waits until it has drained, and ends the wait as
     interrupted; the finished rows stay in `df`.
@@ -166,6 +167,7 @@ class Run:
             "state": self._state,
             "backend": self._transport.backend,
             **found,
+            "cache": None if self._store is None else self._store.figures(),
             **self._explanation(),
         } | {"started_at": self._started_at.isoformat(timespec="milliseconds")}
 
@@ -254,7 +256,7 @@ class Run:
             # What was limited were the requests.
             options = Options.of(self.plan.options, limit=None)
             return self._again(self, replace(self.plan, requests=pages, total=len(pages), options=options))
-        jobs = self._scheduler.jobs
+        jobs = jobs_of(self._scheduler.polling)
         # A job that was begun is looked at again, not begun again.
         again = [o if o.ok else Look(o.request, jobs[o.position]) if o.position in jobs else o.request for o in self.rows]
         return self._again(self, replace(self.plan, requests=again, total=len(again)))

@@ -10,8 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from dataclasses import replace
-from datetime import UTC, datetime
-from time import perf_counter
+from time import perf_counter, time_ns
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.auth import AuthError
@@ -24,25 +23,22 @@ from fastreq_jupyter.engine.idle import Idle
 from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.limits import HostQueue, MemoryGate, RateLimiter
 from fastreq_jupyter.engine.paging import Paging
-from fastreq_jupyter.engine.polling import Polling, jobs_of
+from fastreq_jupyter.engine.polling import Polling
 from fastreq_jupyter.engine.prepare import UnsendableError, prepare
 from fastreq_jupyter.engine.source import Source
 from fastreq_jupyter.engine.store import Store, known_outcome, mark
 from fastreq_jupyter.engine.tokens import Wallet
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import Deferred, Look, Outcome, Request, Unsendable
-from fastreq_jupyter.policy.adaptive import START
-from fastreq_jupyter.policy.health import Health
+from fastreq_jupyter.policy import START, Health
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from fastreq_jupyter.engine.progress import Outcomes, UnderWay
     from fastreq_jupyter.engine.streaming import Handoffs
     from fastreq_jupyter.model import Item, Plan
     from fastreq_jupyter.options import Options
-    from fastreq_jupyter.policy.retry import Verdict
+    from fastreq_jupyter.policy import Verdict
     from fastreq_jupyter.url import Origin
 
 __all__ = ["MAX_INFLIGHT_BYTES", "Scheduler"]
@@ -55,7 +51,7 @@ _log = logging.getLogger("fastreq_jupyter")
 
 
 class Scheduler:
-    """Brings every item of a plan to its outcome.
+    """The workers of a run: they bring every item of a plan to its outcome.
 
     Args:
         plan: What to do.
@@ -69,6 +65,7 @@ class Scheduler:
         source: What is drawn from.
         rate: The run's rate.
         hosts: What the run knows of each host it met.
+        polling: What it waits for (option `until`), or None.
         auto: Sets the limits where `concurrency` is "auto", else None.
         stop: Kind and detail of the error that all unfinished rows get, once everything was halted.
         crash: A defect that ended the run.
@@ -98,7 +95,7 @@ class Scheduler:
         self._handoffs = handoffs
         self._conditions = Conditions.of(options)
         self._wallet = None if plan.auth is None else Wallet(plan.auth, transport, options, self._notice)
-        self._polling = Polling.of(options, store)
+        self.polling = Polling.of(options, store)
         self._memory = MemoryGate(MAX_INFLIGHT_BYTES, options.max_body)
         self.attempts: dict[Job, asyncio.Task[None]] = {}
         self._ready: deque[Job] = deque()
@@ -160,11 +157,6 @@ class Scheduler:
             self._flowing = False
             for worker in list(self._workers):
                 worker.cancel()
-
-    @property
-    def jobs(self) -> Mapping[int, str]:
-        """Return position -> status URL of the jobs that are not known to be over."""
-        return jobs_of(self._polling)
 
     def under_way(self) -> list[UnderWay]:
         """Return what was tried and has no outcome yet; on the run's loop."""
@@ -244,7 +236,7 @@ class Scheduler:
         items = 0
         while items < _ITEMS_A_STEP:
             items += 1
-            if self._ready and (self._polling is None or not self._polling.turns(self.source, self._most_waiting - self._tally.waiting)):
+            if self._ready and (self.polling is None or not self.polling.turns(self.source, self._most_waiting - self._tally.waiting)):
                 job: Job | None = self._ready.popleft()
             elif self._due:
                 job = self._accept(*self._due.popleft())
@@ -312,8 +304,10 @@ class Scheduler:
     def _job(self, position: int, request: Request, begun: Look | None = None) -> Job | None:
         try:
             exchange = prepare(request, self.options.connect_timeout)
-            if begun is not None and self._polling is not None:
-                exchange = self._polling.exchange_for(begun, exchange, position)
+            if self._store is not None:
+                exchange = self._store.dress(exchange, position)
+            if begun is not None and self.polling is not None:
+                exchange = self.polling.exchange_for(begun, exchange, position)
         except (UnsendableError, BackendError) as error:
             self.finish(Outcome(position, request, error=error.kind, error_detail=str(error)))
             return None
@@ -344,7 +338,7 @@ class Scheduler:
         transport = self._transport
         if self._store is not None and not job.marked and not job.request.idempotent:
             await mark(self._store, job)
-        job.begin(perf_counter(), datetime.now(UTC), self._loop.time())
+        job.begin(perf_counter(), time_ns() // 1000, self._loop.time())
         self._tally.attempts += 1
         self.attempts[job] = task
         self._deadlines.watch(job.begun)
@@ -368,7 +362,7 @@ class Scheduler:
         if outcome is None:
             self._tally.retried += 1
             self._park(job, verdict.wait)
-        elif self._store is None and self._polling is None:
+        elif self._store is None and self.polling is None:
             self._close(job, outcome)
         else:
             await self._keep(job, outcome)
@@ -377,13 +371,13 @@ class Scheduler:
             self._heed(job, verdict)
 
     async def _keep(self, job: Job, outcome: Outcome) -> None:
-        """Wait on where the outcome is not the one waited for, else let the store have it, and close it."""
-        if self._polling is not None and (wait := await self._polling.wait_after(job, outcome)) is not None:
+        """Wait on where the outcome is not the one waited for, else store and close it."""
+        if self.polling is not None and (wait := await self.polling.wait_after(job, outcome)) is not None:
             self._park(job, wait)
             return
         try:
             if self._store is not None:
-                await self._store.finish(outcome, None if job.response is None else job.response.content)
+                outcome = await self._store.finish(outcome, None if job.response is None else job.response.content)
         finally:
             self._close(job, outcome)
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fastreq_jupyter.model import Outcome
 
 if TYPE_CHECKING:
     from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.paging import Paging
+    from fastreq_jupyter.exchange import Exchange
     from fastreq_jupyter.model import Look, Request
     from fastreq_jupyter.options import Options
 
@@ -17,13 +18,17 @@ __all__ = ["Store", "known_outcome", "mark"]
 
 
 class Store(Protocol):
-    """Keep outcomes. All methods are called on the run's loop; none may block it."""
+    """Where outcomes are kept. All methods are called on the run's loop; none may block it."""
 
     def find(self, request: Request, position: int) -> Outcome | Look | None:
         """Return the known outcome, or None when the request is to be sent. Called once per request, in order of the plan.
 
         With option `until` a job that was begun earlier and is not over comes back as a `Look`.
         """
+        ...
+
+    def dress(self, exchange: Exchange, position: int) -> Exchange:
+        """Return what is sent, with the lines that ask whether anything has changed since the last time."""
         ...
 
     def renew(self, request: Request, position: int) -> None:
@@ -38,13 +43,19 @@ class Store(Protocol):
         """Return once it is committed that a request began a job, which is looked at by this URL."""
         ...
 
-    async def finish(self, outcome: Outcome, content: bytes | None) -> None:
+    async def finish(self, outcome: Outcome, content: bytes | None) -> Outcome:
         """Keep an outcome. Returns at once for safe requests (batched), after the commit for unsafe ones; never raises.
+
+        What it returns is the outcome of the request: that which was given, or the known one that a 304 stands for.
 
         Args:
             outcome: The outcome, its `data` included.
             content: The body's bytes, None where it was saved to a file or never came.
         """
+        ...
+
+    def figures(self) -> dict[str, Any] | None:
+        """Return what a cache did, small JSON, None where there is none."""
         ...
 
     def notes(self) -> list[str]:

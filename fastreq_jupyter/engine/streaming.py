@@ -20,14 +20,14 @@ from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
-    from fastreq_jupyter.backends.base import Stream
+    from fastreq_jupyter.backends import Stream
     from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.run import Run
     from fastreq_jupyter.model import Attempt, Link, Request, Response
     from fastreq_jupyter.options import Options
-    from fastreq_jupyter.policy.framing import Head
+    from fastreq_jupyter.policy import Head
 
 __all__ = ["Handoffs", "StreamedOutcome"]
 
@@ -37,7 +37,7 @@ _LOOK = 0.2
 
 
 class _Held:
-    """Hold the body of one response between the worker, who keeps the slot, and the outcome that the user has."""
+    """The body of one response between the worker, who keeps the slot, and the outcome that the user has."""
 
     def __init__(self, body: AsyncGenerator[bytes, None]) -> None:
         self.body = body
@@ -75,7 +75,7 @@ class _Read:
 
 
 class StreamedOutcome:
-    """Hold one request of a streaming run: its head at once, its body as it arrives.
+    """One request of a streaming run: its head at once, its body as it arrives.
 
     Attributes:
         position: Place in the input, from 0.
@@ -92,7 +92,7 @@ class StreamedOutcome:
         self.response: Response | None = outcome.response
         self.error: str | None = outcome.error
         self.error_detail: str | None = outcome.error_detail
-        self.attempts: tuple[Attempt, ...] = outcome.attempts
+        self.attempts: Sequence[Attempt] = outcome.attempts
         self.link: Link | None = outcome.link
         self._held = held
 
@@ -160,7 +160,7 @@ class StreamedOutcome:
 
 
 class Handoffs:
-    """Queue what a streaming run gives out, in order of completion.
+    """The queue of what a streaming run gives out, in order of completion.
 
     Args:
         options: Of the run.

@@ -39,6 +39,8 @@ def figures(tally: Tally, scheduler: Scheduler, options: Options, notes: list[st
     """
     source = scheduler.source
     notes = [*notes, *(f"{count:,} {'body' if count == 1 else 'bodies'} {remark}" for remark, count in list(tally.remarks.items()))]
+    if scheduler.stop is not None and scheduler.stop[0] == "auth":
+        notes = [*notes, scheduler.stop[1]]
     if tally.kept_bytes > KEPT_MUCH:
         notes = [*notes, "more than 1 GiB of bodies is kept in memory: save_to writes them to files"]
     if options.verify_ssl is False:

@@ -1,1 +1,24 @@
-"""Outcomes become a DataFrame, and shapes of it; importing this folder alone loads no pandas."""
+"""Outcomes become a DataFrame, and shapes of it; importing this imports pandas."""
+
+from __future__ import annotations
+
+from fastreq_jupyter.frame.build import present, to_frame
+from fastreq_jupyter.frame.columns import floats, instants, integers, texts
+from fastreq_jupyter.frame.files import load, save
+from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
+
+__all__ = [
+    "Bodies",
+    "expand_frame",
+    "explode_frame",
+    "floats",
+    "instants",
+    "integers",
+    "load",
+    "present",
+    "read_json",
+    "save",
+    "select_frame",
+    "texts",
+    "to_frame",
+]

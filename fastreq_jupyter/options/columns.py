@@ -29,5 +29,6 @@ def own_columns(options: Options) -> frozenset[str]:
         *(("item",) if options.select is not None else ()),
         *(("page",) if options.pages is not None else ()),
         *(("looks",) if options.until is not None else ()),
+        *(("cached",) if options.caches else ()),
     )
     return frozenset({"data", *_ALL, *asked})

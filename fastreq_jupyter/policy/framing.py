@@ -13,9 +13,7 @@ from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.policy.reset import REMAINING, left_in
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from fastreq_jupyter.response import Headers
+    from fastreq_jupyter.content import Headers
 
 __all__ = ["Head", "is_unasked_part", "read_head"]
 
@@ -31,9 +29,11 @@ _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _READ = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"content-type", b"set-cookie"}) | REMAINING
 # Names as they were met, with what they mean in lower case; b"" for those that are not read here.
 _KNOWN_NAMES: dict[bytes, bytes] = {}
-# What was read of equal heads: most of a run differ in their Date alone.
+# What was read of heads before: of one server's answers those of a second are often equal, the others differ in their Date alone.
+_KNOWN_FIELDS: dict[tuple[tuple[bytes, bytes], ...], Head] = {}
 _KNOWN_HEADS: dict[tuple[bytes, ...], Head] = {}
 _MOST_KNOWN = 4096
+_MOST_FIELDS_KNOWN, _LONGEST_KNOWN = 256, 2048
 
 
 class Head(NamedTuple):
@@ -57,7 +57,7 @@ class Head(NamedTuple):
     left: int | None = None
 
 
-def read_head(status: int, fields: Sequence[tuple[bytes, bytes]]) -> Head:
+def read_head(status: int, fields: tuple[tuple[bytes, bytes], ...]) -> Head:
     """Read the head of an answer, and refuse one that leaves open where its body ends, or what it is.
 
     Args:
@@ -69,6 +69,20 @@ def read_head(status: int, fields: Sequence[tuple[bytes, bytes]]) -> Head:
     """
     if not _FIRST_FINAL <= status < _BEYOND:
         raise BackendError("protocol", f"status {status} is no final answer")
+    return _KNOWN_FIELDS.get(fields) or _read_fields(fields)
+
+
+def is_unasked_part(status: int, asked: Headers) -> bool:
+    """Tell whether an answer is a part of a body for which nobody asked: it would be taken for the whole (RFC 9110, 15.3.7).
+
+    Args:
+        status: Status code of the answer.
+        asked: Field lines of the request.
+    """
+    return status == _PARTIAL and not any(name.lower() == "range" for name, _ in asked)
+
+
+def _read_fields(fields: tuple[tuple[bytes, bytes], ...]) -> Head:
     if len(fields) > _MOST_FIELDS:
         raise BackendError("protocol", f"more than {_MOST_FIELDS} field lines in the answer")
     known = _KNOWN_NAMES
@@ -89,17 +103,13 @@ def read_head(status: int, fields: Sequence[tuple[bytes, bytes]]) -> Head:
         raise BackendError("protocol", "malformed field line in the answer")
     key = tuple(read)
     head = _KNOWN_HEADS.get(key) or _learn_head(key)
-    return head if left is None else head._replace(left=left)
-
-
-def is_unasked_part(status: int, asked: Headers) -> bool:
-    """Tell whether an answer is a part of a body for which nobody asked: it would be taken for the whole (RFC 9110, 15.3.7).
-
-    Args:
-        status: Status code of the answer.
-        asked: Field lines of the request.
-    """
-    return status == _PARTIAL and not any(name.lower() == "range" for name, _ in asked)
+    head = head if left is None else head._replace(left=left)
+    # What a server sets is a secret, and never the same.
+    if not head.cookies and len(values) <= _LONGEST_KNOWN:
+        if len(_KNOWN_FIELDS) >= _MOST_FIELDS_KNOWN:
+            _KNOWN_FIELDS.clear()
+        _KNOWN_FIELDS[fields] = head
+    return head
 
 
 def _learn(name: bytes) -> bytes:

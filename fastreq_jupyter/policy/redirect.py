@@ -17,13 +17,13 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.errors import BackendError
+from fastreq_jupyter.files import Upload
 from fastreq_jupyter.redact import is_secret_header, one_line, redact_text, redact_url, secret_values
-from fastreq_jupyter.upload import Upload
 from fastreq_jupyter.url import Target, resolve_reference
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.backends.base import Exchange
-    from fastreq_jupyter.response import Headers
+    from fastreq_jupyter.content import Headers
+    from fastreq_jupyter.exchange import Exchange
 
 __all__ = ["REDIRECTS", "carries_secret", "next_exchange", "stays_home"]
 

@@ -24,7 +24,7 @@ _PASSING = frozenset({"timeout", "connect", "protocol", "proxy"})
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Hold what is known of a failed attempt.
+    """What is known of a failed attempt.
 
     Attributes:
         number: Which attempt it was, from 1.
@@ -47,7 +47,7 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Hold the decision.
+    """What is done about a failed attempt.
 
     Attributes:
         retry: Try again after `wait` seconds.

@@ -99,16 +99,16 @@ def test_a_reset_that_is_too_far_away_ends_the_request_and_is_named():
     ],
 )
 def test_what_is_left_is_read_with_the_head(name, value, left):
-    assert read_head(200, [(b"Content-Length", b"1"), (name, value)]).left == left
+    assert read_head(200, ((b"Content-Length", b"1"), (name, value))).left == left
 
 
 def test_heads_that_differ_in_what_is_left_alone_are_read_once():
-    heads = [read_head(200, [(b"Content-Type", b"x/y-limit"), (b"X-RateLimit-Remaining", str(left).encode())]) for left in (7, 6)]
+    heads = [read_head(200, ((b"Content-Type", b"x/y-limit"), (b"X-RateLimit-Remaining", str(left).encode()))) for left in (7, 6)]
     assert [head.left for head in heads] == [7, 6]
     assert heads[0].content_type is heads[1].content_type
 
 
 def test_a_malformed_limit_does_not_cost_the_answer():
     with pytest.raises(BackendError):
-        read_head(200, [(b"RateLimit", b"a\n")])
-    assert read_head(200, [(b"RateLimit", b"\xff;r=;t=")]).left is None
+        read_head(200, ((b"RateLimit", b"a\n"),))
+    assert read_head(200, ((b"RateLimit", b"\xff;r=;t="),)).left is None

@@ -12,7 +12,7 @@ from fastreq_jupyter.url import parse_target, resolve_reference
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-    from fastreq_jupyter.response import Response
+    from fastreq_jupyter.exchange import Response
 
 __all__ = [
     "CURSORS",

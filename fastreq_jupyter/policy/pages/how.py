@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from fastreq_jupyter.errors import OptionError
-from fastreq_jupyter.selection import Selection
+from fastreq_jupyter.options import Selection
 
 __all__ = ["OFFSETS", "How", "Total", "check_pages", "read_how", "read_total"]
 

@@ -17,8 +17,8 @@ from fastreq_jupyter.url import parse_target, resolve_reference
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastreq_jupyter.response import Headers
-    from fastreq_jupyter.upload import Upload
+    from fastreq_jupyter.content import Headers
+    from fastreq_jupyter.files import Upload
 
 __all__ = ["Cursor", "at_url", "first_page", "has_place", "parameter_of", "variable_of", "with_cursor", "with_parameter",
            "with_variable"]  # fmt: skip

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from fastreq_jupyter.cell import EachSpec, Placeholder, Ref, RequestTemplate, TextPiece, content_type_of, parse
 from fastreq_jupyter.errors import CellSyntaxError, OptionError, UsageError
 from fastreq_jupyter.options import TABLE, check_expression, verify_value
-from fastreq_jupyter.policy.pages import check_pages
+from fastreq_jupyter.policy import check_pages
 from fastreq_jupyter.redact import is_secret_header, is_secret_name, one_line, redact_url, secret_part, secret_spans
 
 if TYPE_CHECKING:

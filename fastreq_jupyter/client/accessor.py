@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from math import isnan
+from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
@@ -15,10 +15,10 @@ import pandas as pd
 from fastreq_jupyter.bridge import interruption, wait_blocking
 from fastreq_jupyter.cell import EachSpec, Source, build, to_curl, to_http
 from fastreq_jupyter.client.call import Call, check_options, layered, refuse, run_blocking, session_of, where_it_stopped
-from fastreq_jupyter.client.plan import outfitted
+from fastreq_jupyter.client.plan import with_defaults
 from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
-from fastreq_jupyter.engine import Jar, find_run
+from fastreq_jupyter.engine import SHARES, Jar, find_run, quantiles
 from fastreq_jupyter.errors import UsageError, sealed
 from fastreq_jupyter.exchange import phases_of
 from fastreq_jupyter.frame import (
@@ -303,7 +303,7 @@ def summary_of(frame: pd.DataFrame) -> dict[str, Any]:
     if "size_bytes" in frame:
         found["bytes"] = int(frame["size_bytes"].sum())
     if "elapsed_ms" in frame:
-        times = {percent: float(frame["elapsed_ms"].quantile(percent / 100)) for percent in (50, 95, 99)}
+        times = dict(zip(SHARES, quantiles(frame["elapsed_ms"].astype(float)) or [nan] * len(SHARES), strict=True))
         found |= {f"p{percent}_ms": None if isnan(value) else round(value, 3) for percent, value in times.items()}
     return {**found, "run": dict(known["summary"]) if isinstance(known, dict) and "summary" in known else {}}
 
@@ -358,9 +358,9 @@ def send_rows(frame: pd.DataFrame, template: str, given: Mapping[str, Any]) -> A
         base_url=None if home is None else home.base_url,
         set_by_user=given,
     )
-    final = Options.of(options, **cell.lifted)
+    final = Options.of(options, **cell.run_options)
     jar = Jar() if session is None else session.jar
-    items, auth = outfitted(cell.items, final, jar=jar, home=home, total=cell.total)
+    items, auth = with_defaults(cell.items, final, jar=jar, home=home, total=cell.total)
     plan = Plan(items, final, total=cell.total, join=cell.join, auth=auth, notes=cell.notes)
     if final.dry_run:
         return preview_frame(plan)

@@ -8,6 +8,7 @@ from fastreq_jupyter.engine.engine import engine_here, find_run, last_run
 from fastreq_jupyter.engine.graphql import read_graphql, was_limited
 from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.polling import Polling
+from fastreq_jupyter.engine.preparing import UnsendableError, prepare
 from fastreq_jupyter.engine.progress import Progress, UnderWay
 from fastreq_jupyter.engine.reading import UNREADABLE, Reading, load_readers, read_data
 from fastreq_jupyter.engine.run import Run
@@ -29,10 +30,12 @@ __all__ = [
     "Store",
     "StreamedOutcome",
     "UnderWay",
+    "UnsendableError",
     "engine_here",
     "find_run",
     "last_run",
     "load_readers",
+    "prepare",
     "proof",
     "quantiles",
     "read_cookies",

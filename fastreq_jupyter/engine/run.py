@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from fastreq_jupyter.engine.explanation import Circumstances, explain
 from fastreq_jupyter.engine.paging import HINTING, PagedOutcomes, hint
 from fastreq_jupyter.engine.polling import jobs_of
-from fastreq_jupyter.engine.progress import Outcomes
+from fastreq_jupyter.engine.progress import GIVEN_UP, Outcomes
 from fastreq_jupyter.engine.scheduler import Scheduler
 from fastreq_jupyter.engine.summary import closing_line, figures
 from fastreq_jupyter.errors import OptionError, SourceError, UsageError
@@ -65,6 +65,7 @@ class Run:
         loop: The loop it lives on.
         finished: Done once the run has drained; holds None, is never cancelled.
         ending: Waits for it and makes what awaiting gives, where that is more than waiting and the frame.
+        before: The run that this one took the variable of while it went on (a background cell that was run again).
     """
 
     def __init__(  # noqa: PLR0913 - what a run is made of, given once by the engine
@@ -84,6 +85,7 @@ class Run:
         self.finished: Future[None] = Future()
         self.finished.set_running_or_notify_cancel()
         self.ending: Callable[[Run], Coroutine[Any, Any, Any]] | None = None
+        self.before: Run | None = None
         self._present = present
         self._again = again
         self._state = "PENDING"
@@ -128,8 +130,9 @@ class Run:
     @property
     def progress(self) -> Progress:
         """Return how far it is."""
-        scheduler = self._scheduler
-        return self._outcomes.tally.progress(in_flight=len(scheduler.attempts), at_rate=scheduler.rate.waiting)
+        scheduler, tally = self._scheduler, self._outcomes.tally
+        left = 0 if tally.total is None else tally.total - tally.done - len(scheduler.attempts)
+        return tally.progress(in_flight=len(scheduler.attempts), held=scheduler.held, least_s=scheduler.rate.least_seconds(left))
 
     @property
     def began(self) -> float:
@@ -217,7 +220,12 @@ class Run:
         return self._explained
 
     def completed(self, since: int, most: int | None = None) -> list[Outcome]:
-        """Return outcomes in the order in which they came to be, from the `since`-th on, `most` of them; an amended one comes again."""
+        """Return outcomes in the order in which they came to be; an amended one comes again.
+
+        Args:
+            since: How many to leave out at the beginning.
+            most: How many to return, None for all.
+        """
         return self._outcomes.completed(since, most)
 
     def under_way(self) -> list[UnderWay]:
@@ -239,6 +247,9 @@ class Run:
     def update(self, **changes: Any) -> None:
         """Change concurrency, rates or max_retries while it runs.
 
+        Args:
+            **changes: New values of options, by name.
+
         Raises:
             OptionError: A wrong value, or an option that cannot be changed any more; one line.
         """
@@ -249,25 +260,45 @@ class Run:
         Options.of(self.options, **changes)
         self._post(self._adjust, changes)
 
-    def retry_failed(self) -> Run:
-        """Start a new run of the same plan that sends only what failed; good rows are taken over."""
+    def retry_failed(self, only: str = "all") -> Run:
+        """Start a new run of the same plan that sends only what failed; the other rows are taken over.
+
+        Args:
+            only: "all" of these, those that were "sent", or those that were never sent ("unsent") because the run ended.
+
+        Raises:
+            UsageError: `only` is none of these.
+        """
+        if only not in _AGAIN:
+            message = f"retry_failed(only={only!r}) is not possible: give all, sent or unsent"
+            raise UsageError(message)
         if self._scheduler.paging is not None:
-            pages: list[Item] = [row if row.ok or _is_last_word(row) else _page_of(row) for row in self.rows]
+            pages: list[Item] = [row if row.ok or not _AGAIN[only](row) or _is_last_word(row) else _page_of(row) for row in self.rows]
             # What was limited were the requests.
             options = Options.of(self.plan.options, limit=None)
             return self._again(self, replace(self.plan, requests=pages, total=len(pages), options=options))
         jobs = jobs_of(self._scheduler.polling)
         # A job that was begun is looked at again, not begun again.
-        again = [o if o.ok else Look(o.request, jobs[o.position]) if o.position in jobs else o.request for o in self.rows]
+        again = [
+            o if o.ok or not _AGAIN[only](o) else Look(o.request, jobs[o.position]) if o.position in jobs else o.request for o in self.rows
+        ]
         return self._again(self, replace(self.plan, requests=again, total=len(again)))
 
     def amend(self, outcomes: Iterable[Outcome]) -> None:
-        """Put outcomes in the place of good ones (what `parse_func` made of them)."""
+        """Put outcomes in the place of good ones.
+
+        Args:
+            outcomes: What `parse_func` made of them; each takes the place of that with its position.
+        """
         for outcome in outcomes:
             self._outcomes.amend(outcome)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block the calling thread, not that of the run's loop, and return whether the run has drained."""
+        """Block the calling thread, not that of the run's loop, and return whether the run has drained.
+
+        Args:
+            timeout: Seconds to wait at most, None for as long as it takes.
+        """
         with suppress(TimeoutError):
             self.finished.result(timeout)
         return self.done
@@ -401,12 +432,15 @@ class Run:
     def _resume(self) -> None:
         if self._state == "PAUSED":
             self._state = "RUNNING"
+            self._outcomes.tally.resumed()
             self._scheduler.set_paused(paused=False)
 
     def _adjust(self, changes: dict[str, Any]) -> None:
         # Laid over what is in force now: another change may have come in between.
         with suppress(OptionError):
-            self._scheduler.adjust(Options.of(self.options, **changes))
+            options = Options.of(self.options, **changes)
+            self._transport.adjust(options)
+            self._scheduler.adjust(options)
 
     def _post(self, command: Callable[..., None], *args: Any) -> None:
         # A closed loop has cancelled the run already.
@@ -423,6 +457,17 @@ def _page_of(row: Outcome) -> Item:
     return row.request if row.link is None else Page(row.request, row.link)
 
 
+def _is_unsent(outcome: Outcome) -> bool:
+    return outcome.error in GIVEN_UP and not outcome.attempts
+
+
+_AGAIN: dict[str, Callable[[Outcome], bool]] = {
+    "all": lambda _: True,
+    "sent": lambda outcome: not _is_unsent(outcome),
+    "unsent": _is_unsent,
+}
+
+
 def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(event.set)
@@ -432,7 +477,7 @@ def _unsent(position: int, item: Item, kind: str, detail: str) -> Outcome:
     if isinstance(item, Outcome):
         return item
     request = item if isinstance(item, Request) else item.shown
-    return Outcome(position, request, error=kind, error_detail=detail)
+    return Outcome(position, request, error=kind, error_detail=f"not sent: {detail}")
 
 
 @contextmanager

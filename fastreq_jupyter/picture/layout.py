@@ -8,9 +8,10 @@ from math import isfinite, isnan
 from typing import TYPE_CHECKING
 from unicodedata import east_asian_width
 
-from fastreq_jupyter.exchange import phases_of
+from fastreq_jupyter.exchange import SingleAttempt, phases_of
+from fastreq_jupyter.model import secrets_of
 from fastreq_jupyter.options import show_seconds
-from fastreq_jupyter.redact import one_line, redact_text, redact_url, secret_values
+from fastreq_jupyter.redact import one_line, redact_text, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PHASES",
+    "GridLine",
     "Label",
     "Layout",
-    "Line",
     "Rect",
     "choose_rows",
     "cut_middle",
@@ -82,7 +83,7 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class GridLine:
     """One upright line of the grid."""
 
     x: float
@@ -114,7 +115,7 @@ class Layout:
     names: tuple[Label, ...]
     name_right: float
     labels: tuple[Label, ...]
-    grid: tuple[Line, ...]
+    grid: tuple[GridLine, ...]
     legend: tuple[Rect, ...]
     tips: tuple[tuple[float, float, str], ...]
     summary: str
@@ -165,7 +166,8 @@ def lay_out(  # noqa: PLR0913 - what shapes a picture
         row_height: Pixels; rows under 14 have no text of their own.
     """
     title = one_line(title)
-    new = [row for row in outcomes if row.attempts and (since is None or row.attempts[0].started_at >= since - _GRACE)]
+    earliest = 0 if since is None else round((since - _GRACE).timestamp() * 1e6)
+    new = [row for row in outcomes if (began := row.started_us) is not None and began >= earliest]
     drawn, note = choose_rows(outcomes, new, limit)
     bars = [list(phase_bars(row.attempts)) for row in drawn]
     page = _page([bar for row in bars for bar in row], width, _HEAD + (_TITLE if title else 0.0), row_height)
@@ -182,7 +184,7 @@ def lay_out(  # noqa: PLR0913 - what shapes a picture
         names=tuple(_names(page, drawn)),
         name_right=_REQUEST + _REQUEST_WIDTH,
         labels=tuple(labels),
-        grid=tuple(Line(page.x(at + page.zero), page.top - 4, bottom) for at, _ in ticks),
+        grid=tuple(GridLine(page.x(at + page.zero), page.top - 4, bottom) for at, _ in ticks),
         legend=legend,
         tips=tuple((page.row(number), row_height, row_tip(row)) for number, row in enumerate(drawn)),
         summary=f"{title} {note}".strip(),
@@ -213,7 +215,7 @@ def _hop_bars(hop: Timing) -> Iterator[tuple[str, float, float]]:
         ("dns", hop.domain_lookup_start, hop.domain_lookup_end, fresh),
         ("connect", hop.connect_start, tcp_end, fresh),
         ("tls", hop.secure_connection_start, hop.connect_end, fresh and hop.encrypted is not False),
-        ("wait", hop.request_start, hop.response_start, True),
+        ("wait", hop.request_start, hop.request_start + hop.wait, True),
         ("receive", hop.response_start, hop.response_end, True),
     )
     for name, start, end, took_place in marks:
@@ -250,7 +252,7 @@ def _tick_text(seconds: float, step: float) -> str:
     if not seconds:
         return "0"
     if step < 1 and seconds < 1:
-        return f"{seconds * 1000:.{0 if step >= 0.001 else 2}f} ms"  # noqa: PLR2004 - steps below a millisecond
+        return f"{seconds * 1000:.{0 if step >= 0.001 else 2}f} ms"
     if step >= _MINUTES[1]:
         return f"{seconds / 60:g} min"
     return f"{seconds:.{max(0, -int(f'{step:e}'.partition('e')[2]))}f} s"
@@ -316,7 +318,7 @@ def choose_rows(every: Sequence[Outcome], new: Sequence[Outcome], limit: int) ->
         limit: How many are drawn at most.
     """
     left_out = []
-    unsent = sum(not row.attempts for row in every)
+    unsent = sum(not row.attempts for row in every) if len(every) > len(new) else 0
     if unsent:
         left_out.append(f"{unsent:,} never sent")
     if earlier := len(every) - unsent - len(new):
@@ -324,7 +326,7 @@ def choose_rows(every: Sequence[Outcome], new: Sequence[Outcome], limit: int) ->
     rest = f"; not drawn: {', '.join(left_out)}" if left_out else ""
     if len(new) <= limit:
         return list(new), rest.removeprefix("; ") or ("" if new else "no request was sent")
-    troubled = [row for row in new if not row.ok or len(row.attempts) > 1]
+    troubled = [row for row in new if row.error is not None or (type(row.attempts) is not SingleAttempt and len(row.attempts) > 1)]
     chosen = {id(row): row for row in _spread(troubled, int(limit * _TROUBLED))}
     first = len(chosen)
     slow = sorted((row for row in new if id(row) not in chosen), key=_slowness)[: int(limit * _SLOWEST)]
@@ -382,9 +384,7 @@ def shown_url(row: Outcome, limit: int = 200) -> str:
 
 def shown_detail(row: Outcome, limit: int = 200) -> str:
     """Return the cause of a failure as one harmless line, whatever the request carried as a secret as ``***``."""
-    request = row.request
-    carried = secret_values(request.url, request.headers, request.content, request.header("content-type"))
-    return one_line(redact_text(row.error_detail or "", request.secrets | carried), limit)
+    return one_line(redact_text(row.error_detail or "", secrets_of(row.request)), limit)
 
 
 def show_ms(milliseconds: float) -> str:
@@ -420,4 +420,5 @@ def _spread(rows: Sequence[Outcome], count: int) -> list[Outcome]:
 
 
 def _slowness(row: Outcome) -> float:
-    return -row.elapsed if isfinite(row.elapsed) else 0.0
+    elapsed = row.elapsed
+    return -elapsed if isfinite(elapsed) else 0.0

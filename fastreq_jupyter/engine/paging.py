@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.source import Source
     from fastreq_jupyter.model import Item, Plan
 
-__all__ = ["HINTING", "PagedOutcomes", "Paging", "hint"]
+__all__ = ["HINTING", "PagedOutcomes", "Paging", "again_of", "hint"]
 
 _SHORT_BODY = 2**20
+_BROKEN = frozenset({"loop", "invalid value", "invalid URL"})
 HINTING = 20
 """Answers of a run that are looked at for more pages."""
 
@@ -347,6 +348,12 @@ class _Pages:
         self.ended = False
         self.expected: int | None = None
         self.expired: int | None = None
+
+
+def again_of(row: Outcome) -> Item:
+    """Return what a retry is to do for a failed page: send it; one that could not be asked for would be refused again, and stays."""
+    refused = (row.page or 1) > 1 and not row.attempts and row.error in _BROKEN
+    return row if refused or row.link is None else Page(row.request, row.link)
 
 
 def hint(outcomes: Sequence[Outcome], flag: str) -> str | None:

@@ -6,7 +6,7 @@ import json
 from urllib.parse import parse_qs, urlsplit
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastreq_jupyter.errors import OptionError
@@ -56,6 +56,7 @@ def counting(number, size, *, total=None, kind="page", first=1):
     return server
 
 
+@settings(deadline=None)
 @given(
     number=st.integers(0, 60),
     size=st.integers(1, 20),

@@ -274,7 +274,7 @@ def outcomes_of(frame: pd.DataFrame, asking: str) -> list[Outcome]:
 def labels_of(run: Run) -> pd.Index[Any]:
     """Return the label of each request of a run."""
     # without select and expand: one row per outcome, whose label tells which
-    return to_frame(run.rows, Options(columns="data"), keys=run.plan.keys, join=run.plan.join).index
+    return to_frame(run.rows, Options(columns="data", pages=run.options.pages), keys=run.plan.keys, join=run.plan.join).index
 
 
 def again(run: Run) -> Any:

@@ -23,17 +23,17 @@ from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.explanation import Circumstances, explain
-from fastreq_jupyter.engine.paging import HINTING, PagedOutcomes, hint
+from fastreq_jupyter.engine.paging import HINTING, PagedOutcomes, again_of, hint
 from fastreq_jupyter.engine.polling import jobs_of
 from fastreq_jupyter.engine.progress import GIVEN_UP, Outcomes
 from fastreq_jupyter.engine.scheduler import Scheduler
 from fastreq_jupyter.engine.summary import closing_line, figures
 from fastreq_jupyter.errors import OptionError, SourceError, UsageError
-from fastreq_jupyter.model import Look, Outcome, Page, Request
+from fastreq_jupyter.model import Look, Outcome, Request
 from fastreq_jupyter.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Coroutine, Generator, Iterable, Iterator, Mapping
 
     from fastreq_jupyter.engine.attempt import Transport
     from fastreq_jupyter.engine.autolimits import AutoLimit
@@ -49,7 +49,6 @@ _SLICE = 0.1
 _BEAT = 0.5
 _ROWS_A_STEP = 2000
 _OBJECTS_A_PASS = 100_000
-_BROKEN = frozenset({"loop", "invalid value", "invalid URL"})
 _ADJUSTABLE = frozenset({"concurrency", "rate_limit", "rate_limit_burst", "concurrency_per_host", "rate_limit_per_host", "max_retries"})
 
 
@@ -179,6 +178,19 @@ class Run:
         """Return which page of which request a row is, by position; empty where pages are not followed."""
         return self._outcomes.links if isinstance(self._outcomes, PagedOutcomes) else {}
 
+    @property
+    def withdrawn(self) -> Collection[int]:
+        """Return positions that were rows and are none now: the empty page that ended a count, pages of a chain that began anew."""
+        return self._outcomes.withdrawn if isinstance(self._outcomes, PagedOutcomes) else ()
+
+    def pages_expected(self, place: int) -> int | None:
+        """Return how many pages a request has, or will have by what its answers said; None while nobody knows.
+
+        Args:
+            place: The request's place in what the user gave (`Outcome.place`).
+        """
+        return None if self._scheduler.paging is None else self._scheduler.paging.expected(place)
+
     def short(self) -> list[Chain]:
         """Return the requests of whose pages less came than the server said there is."""
         return [] if self._scheduler.paging is None else self._scheduler.paging.short()
@@ -260,7 +272,7 @@ class Run:
             message = f"retry_failed(only={only!r}) is not possible: give all, sent or unsent"
             raise UsageError(message)
         if self._scheduler.paging is not None:
-            pages: list[Item] = [row if row.ok or not _AGAIN[only](row) or _is_last_word(row) else _page_of(row) for row in self.rows]
+            pages = [row if row.ok or not _AGAIN[only](row) else again_of(row) for row in self.rows]
             # What was limited were the requests.
             options = Options.of(self.plan.options, limit=None)
             return self._again(self, replace(self.plan, requests=pages, total=len(pages), options=options))
@@ -433,15 +445,6 @@ class Run:
         # A closed loop has cancelled the run already.
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(command, *args)
-
-
-def _is_last_word(row: Outcome) -> bool:
-    """Tell whether a page would be refused again before it is sent: it stands where a chain broke."""
-    return (row.page or 1) > 1 and not row.attempts and row.error in _BROKEN
-
-
-def _page_of(row: Outcome) -> Item:
-    return row.request if row.link is None else Page(row.request, row.link)
 
 
 def _is_unsent(outcome: Outcome) -> bool:

@@ -457,7 +457,7 @@ def _check_pages(options: Options) -> None:
         raise OptionError("total needs pages", option="total", reason="needs pages")
     if options.pages is None:
         return
-    for name, why in (("save_to", "which keeps no body to look into"), ("dedup", "for each request has pages of its own")):
+    for name, why in (("save_to", "which keeps no body to look into"), ("dedup", "for each request has pages of its own"), ("until", "which looks again at one")):
         if getattr(options, name):
             reason = f"not possible with {name}, {why}: leave one of them out"
             raise OptionError(f"pages is {reason}", option="pages", reason=reason)

@@ -6,7 +6,7 @@ from fastreq_jupyter.policy.adaptive import MOST, START, Adaptive
 from fastreq_jupyter.policy.framing import Head, is_unasked_part, read_head
 from fastreq_jupyter.policy.health import Health
 from fastreq_jupyter.policy.pace import Pace
-from fastreq_jupyter.policy.pages import Answer, Chain, How, Step, Total, first_of, hint_of, read_how, read_total
+from fastreq_jupyter.policy.pages import Answer, Chain, How, Step, Total, check_pages, first_of, hint_of, read_how, read_total
 from fastreq_jupyter.policy.polling import Standing, next_wait, place_of, standing_of, status_exchange, status_url
 from fastreq_jupyter.policy.proxy import proxy_for
 from fastreq_jupyter.policy.rate import Gcra, interval_of
@@ -33,6 +33,7 @@ __all__ = [
     "Step",
     "Total",
     "Verdict",
+    "check_pages",
     "decide",
     "first_of",
     "hint_of",

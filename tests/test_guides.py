@@ -29,8 +29,9 @@ def test_what_it_links_to_is_there(name):
 @pytest.mark.kernel
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name, blocks in CODE.items() if blocks])
-def test_its_code_runs_in_one_kernel_from_top_to_bottom(name):
+def test_its_code_runs_in_one_kernel_from_top_to_bottom(name, tmp_path):
     with Kernel(sys.executable) as kernel:
+        assert kernel.run(f"%cd -q {tmp_path}").error is None
         for code in CODE[name]:
             ran = kernel.run(code, timeout=240)
             assert ran.error is None, f"{code}\n{ran.error}\n{ran.text}"

@@ -179,7 +179,7 @@ if path:
     frame = fastreq([Request("PUT", url + "/x", data=Path(path)), Request("POST", url + "/y", files={"f": path})], backend=backend, timeout=300)
     assert [body["length"] >> 20 for body in frame["data"]] == [200, 200], frame
 else:
-    frame = fastreq(url + "/files/big.bin", backend=backend, save_to=target, max_body="1GB")
+    frame = fastreq(url + "/files/big.bin", backend=backend, save_to=target, max_body="1GB", columns="all")
     assert frame["size_bytes"].tolist() == [200 << 20], frame
 print(peak_mb() - before)
 """

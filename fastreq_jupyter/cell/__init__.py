@@ -3,7 +3,7 @@
 from fastreq_jupyter.cell.each.rows import EachSpec, Source
 from fastreq_jupyter.cell.grammar import Body, content_type_of, parse, read_body, read_file_line
 from fastreq_jupyter.cell.help import examples_text, help_text
-from fastreq_jupyter.cell.items import Dedup, equal_names, file_name_of, safe_segment
+from fastreq_jupyter.cell.items import Dedup, equal_names
 from fastreq_jupyter.cell.line import Line, fill_options, parse_line
 from fastreq_jupyter.cell.plan import build
 from fastreq_jupyter.cell.request_line import METHODS, PLAIN_URL
@@ -32,7 +32,6 @@ __all__ = [
     "content_type_of",
     "equal_names",
     "examples_text",
-    "file_name_of",
     "fill_options",
     "help_text",
     "parse",
@@ -40,7 +39,6 @@ __all__ = [
     "read_body",
     "read_file_line",
     "read_text",
-    "safe_segment",
     "to_curl",
     "to_http",
 ]

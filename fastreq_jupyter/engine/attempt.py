@@ -13,12 +13,13 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 from fastreq_jupyter.backends.base import SessionKey
-from fastreq_jupyter.engine.body import Body, as_file, read_body, whole_body
+from fastreq_jupyter.engine.body import Body, read_body, whole_body
 from fastreq_jupyter.engine.limits import Ticket
+from fastreq_jupyter.engine.saving import Begun, Saver, find_begun, refuse_range
 from fastreq_jupyter.errors import BackendError, OptionError
-from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.model import IDEMPOTENT, Response
 from fastreq_jupyter.policy.framing import is_unasked_part, read_head
+from fastreq_jupyter.policy.partial import asking_for_rest
 from fastreq_jupyter.policy.proxy import proxy_for
 from fastreq_jupyter.policy.redirect import REDIRECTS, next_exchange
 from fastreq_jupyter.redact import one_line, redact_text, secret_values
@@ -64,12 +65,14 @@ class Job:
         handed: The body was given to the user while it arrived: there is no second try.
         head_at: When the head of the final response was read, `perf_counter`; NaN before.
         unasked_part: The answer is a part of a body, though no Range was asked for.
+        begun_file: What an earlier attempt left of the file that is to be saved, whose rest is asked for.
+        resumed: Bytes of the file that earlier attempts had brought.
         notes: What a person should know of the answer's body, each to be read behind "3 bodies".
     """
 
     __slots__ = (
-        "attempts", "begun", "delay", "delays", "exchange", "expired", "failure", "handed", "head_at", "hops", "host",
-        "marked", "notes", "position", "ready_at", "redirects", "released", "request", "response", "start", "started_at",
+        "attempts", "begun", "begun_file", "delay", "delays", "exchange", "expired", "failure", "handed", "head_at", "hops", "host",
+        "marked", "notes", "position", "ready_at", "redirects", "released", "request", "response", "resumed", "start", "started_at",
         "unasked_part",
     )  # fmt: skip
 
@@ -81,6 +84,7 @@ class Job:
     response: Response | None
     failure: BackendError | None
     notes: tuple[str, ...]
+    begun_file: Begun | None
 
     def __init__(self, position: int, request: Request, exchange: Exchange, host: HostQueue, ready_at: float) -> None:
         self.position = position
@@ -101,6 +105,8 @@ class Job:
         self.response = self.failure = None
         self.handed = self.expired = self.unasked_part = False
         self.notes = ()
+        self.begun_file = None
+        self.resumed = 0
         self.head_at = nan
         self.delay = 0.0
         self.delays = 0
@@ -148,6 +154,8 @@ class Transport:
         self._environ = environ
         self._open_session = open_session
         self._close_sessions = close_sessions
+        # Known after it was told of a journal: names that servers give spare the files of earlier runs.
+        self.saver = Saver(options.max_body, spare_existing=options.journal is not None)
         self._unconnected = False
         self._sessions: dict[Origin, Backend] = {}
 
@@ -169,6 +177,8 @@ class Transport:
         timing = Timing(perf_counter())
         job.hops = (*job.hops, timing) if job.hops else (timing,)
         stream: Stream | None = None
+        if job.request.save_as is not None and not job.redirects:
+            exchange = _going_on(exchange, job)
         sent = exchange if self.jar.empty else self._with_cookies(exchange)
         target = exchange.target
         try:
@@ -237,10 +247,10 @@ class Transport:
             if handoff is not None and stream.status < _BAD and not job.unasked_part:
                 body = await handoff.take_over(job, stream, head)
             elif save_as is None or stream.status not in _FILES or job.unasked_part:
+                refuse_range(job, response)
                 body = await read_body(stream, head, method=method, max_body=max_body, gate=ticket)
             else:
-                body = await _save(stream, head, method=method, max_body=max_body, path=save_as)
-                response.path = save_as
+                body = await self.saver.save(stream, head, exchange, job)
         finally:
             ticket.release()
         response.content, response.size_bytes = body
@@ -296,6 +306,12 @@ def _can_open(number: int) -> bool:
             os.close(descriptor)
 
 
+def _going_on(exchange: Exchange, job: Job) -> Exchange:
+    """Return what asks for the rest of a file where its beginning is there already."""
+    job.begun_file = begun = find_begun(job.request)
+    return exchange if begun is None else replace(exchange, headers=asking_for_rest(exchange.headers, begun.beginning))
+
+
 async def _send_afresh(backend: Backend, exchange: Exchange, timing: Timing, error: BackendError) -> Stream:
     """Send on a new connection what a server did not read that closed an idle one (RFC 9112, 9.3.1), once.
 
@@ -305,20 +321,6 @@ async def _send_afresh(backend: Backend, exchange: Exchange, timing: Timing, err
     if not error.stale or exchange.method not in IDEMPOTENT:
         raise error
     return await backend.send(replace(exchange, fresh=True), timing)
-
-
-async def _save(stream: Stream, head: Head, *, method: str, max_body: int, path: str) -> Body:
-    try:
-        file = AtomicFile(path)
-        try:
-            source, head = await as_file(stream, head, path) if head.codings else (stream, head)
-            body = await read_body(source, head, method=method, max_body=max_body, file=file)
-            file.commit()
-        finally:
-            file.discard()
-    except OSError as error:
-        raise BackendError("save_to", f"{path}: {error.strerror or error}") from error
-    return body
 
 
 async def _drain(stream: Stream) -> None:

@@ -11,13 +11,35 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from fastreq_jupyter.model import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from fastreq_jupyter.engine.saving import Transfer
     from fastreq_jupyter.model import Attempt, Plan, Request
 
-__all__ = ["Outcomes", "Progress", "Tally", "UnderWay"]
+__all__ = ["FileProgress", "Outcomes", "Progress", "Tally", "UnderWay", "show_files"]
 
 _WINDOW = 5.0
+_LARGE = 2**20
+
+
+class FileProgress(NamedTuple):
+    """Show a large file on its way.
+
+    Attributes:
+        position: Place of its request in the plan.
+        path: Where it will be.
+        received_bytes: Bytes of it that are there, those of earlier attempts included.
+        total_bytes: Its size, None where the server did not say.
+        per_second: Bytes a second, over the last seconds.
+        eta_s: Seconds left at that pace, None where unknown.
+    """
+
+    position: int
+    path: str
+    received_bytes: int
+    total_bytes: int | None
+    per_second: float
+    eta_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +58,7 @@ class Progress:
             ended; rows known before, or given up, do not count.
         eta_s: Seconds left at that pace, no less than the longest wait for a retry; None where unknown.
         notice: What a person should know now (a host asked to wait), or None.
+        files: Large files on their way (`save_to`).
     """
 
     total: int | None
@@ -50,6 +73,18 @@ class Progress:
     per_second: float
     eta_s: float | None
     notice: str | None
+    files: tuple[FileProgress, ...] = ()
+
+
+def show_files(under_way: Mapping[int, Transfer]) -> tuple[FileProgress, ...]:
+    """Return the large files among those on their way, those with most to come first; called from any thread."""
+    shown = []
+    for position, transfer in list(under_way.items()):
+        received, total, pace = transfer.received, transfer.total, transfer.per_second
+        if (received if total is None else total) >= _LARGE:
+            eta = None if total is None or pace <= 0 else max(0, total - received) / pace
+            shown.append(FileProgress(position, transfer.path, received, total, pace, eta))
+    return tuple(sorted(shown, key=lambda file: file.received_bytes - (file.total_bytes or 0)))
 
 
 class UnderWay(NamedTuple):
@@ -125,8 +160,8 @@ class Tally:
         self.late_s += max(0.0, seconds)
         self.lag_s = max(self.lag_s, seconds)
 
-    def progress(self, *, in_flight: int = 0, at_rate: int = 0) -> Progress:
-        """Return the present state; `in_flight` attempts are under way, `at_rate` wait for the run's rate."""
+    def progress(self, *, in_flight: int = 0, at_rate: int = 0, files: tuple[FileProgress, ...] = ()) -> Progress:
+        """Return the present state; `in_flight` attempts are under way, `at_rate` wait for the run's rate, `files` come."""
         pace = self._pace()
         return Progress(
             total=self.total,
@@ -141,6 +176,7 @@ class Tally:
             per_second=pace,
             eta_s=self._left(pace),
             notice=self.notice,
+            files=files,
         )
 
     def _left(self, pace: float) -> float | None:

@@ -23,7 +23,7 @@ from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.explanation import Circumstances, explain
-from fastreq_jupyter.engine.progress import Outcomes
+from fastreq_jupyter.engine.progress import Outcomes, show_files
 from fastreq_jupyter.engine.scheduler import Scheduler
 from fastreq_jupyter.engine.summary import closing_line, figures
 from fastreq_jupyter.errors import OptionError, SourceError, UsageError
@@ -122,7 +122,9 @@ class Run:
     def progress(self) -> Progress:
         """Return how far it is."""
         scheduler = self._scheduler
-        return self._outcomes.tally.progress(in_flight=scheduler.in_flight, at_rate=scheduler.rate.waiting)
+        saving = self._transport.saver.under_way
+        files = show_files(saving) if saving else ()
+        return self._outcomes.tally.progress(in_flight=scheduler.in_flight, at_rate=scheduler.rate.waiting, files=files)
 
     @property
     def began(self) -> float:

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from fastreq_jupyter.engine.graphql import read_graphql, was_limited
 from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.reading import UNREADABLE, Reading, read_data
-from fastreq_jupyter.files import AtomicFile
+from fastreq_jupyter.files import FILENAME, AtomicFile
 from fastreq_jupyter.model import Attempt, Outcome, Request, Response
 from fastreq_jupyter.policy.retry import RETRIED
 from fastreq_jupyter.redact import MASK, one_line, redact_text, redact_url, secret_values
@@ -120,7 +120,9 @@ def is_final(row: Row, request: Request, options: Options) -> bool:
     if row.error in _GRAPHQL and was_limited(json.loads(row.record)["detail"]):
         return not repeatable
     if row.error is None or row.error in _READ_ANEW:
-        return row.body is not None or not repeatable or _saved_file(json.loads(row.record).get("response"), request) is not None
+        # Which name a file got, only the run knows that saved it.
+        kept = row.body is not None and FILENAME not in (request.save_as or "")
+        return kept or not repeatable or _saved_file(json.loads(row.record).get("response"), request) is not None
     return not repeatable and any(attempt["sent"] for attempt in json.loads(row.record)["attempts"])
 
 
@@ -163,7 +165,8 @@ def outcome_of(row: Row, request: Request, position: int, options: Options) -> O
 def _saved_file(said: dict[str, Any] | None, request: Request) -> str | None:
     """Return the file of a saved body, None where it is no more as it was, or is wanted elsewhere."""
     path: str | None = said["path"] if said is not None else None
-    if said is None or path is None or path != request.save_as:
+    before, named, _ = (request.save_as or "").partition(FILENAME)
+    if said is None or path is None or (path != request.save_as and not (named and path.startswith(before))):
         return None
     try:
         return path if Path(path).stat().st_size == said["size_bytes"] else None

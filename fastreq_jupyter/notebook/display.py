@@ -16,11 +16,11 @@ from fastreq_jupyter.options import show_bytes, show_seconds
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from fastreq_jupyter.client.call import Display
     from fastreq_jupyter.engine.autolimits import AutoLimit
-    from fastreq_jupyter.engine.progress import Progress
+    from fastreq_jupyter.engine.progress import FileProgress, Progress
     from fastreq_jupyter.engine.run import Run
     from fastreq_jupyter.model import Item
     from fastreq_jupyter.options import Options
@@ -64,9 +64,21 @@ def progress_line(progress: Progress, *, name: str | None = None, state: str = "
     parts.append(show_bytes(p.bytes))
     if p.eta_s is not None and p.done != p.total:
         parts.append(f"{show_seconds(p.eta_s)} left")
+    if p.files:
+        parts.append(_file_on_its_way(p.files))
     said = state.lower() if state in ("PAUSED", "CANCELLING") else None
     notices = "".join(f" | {one_line(text, 120)}" for text in (said, p.notice, auto and f"auto: {auto.reason}") if text)
     return f"{name + ': ' if name else ''}{', '.join(parts)}{notices}"
+
+
+def _file_on_its_way(files: Sequence[FileProgress]) -> str:
+    """Return ``film.iso 1.2 GB of 4.0 GB, 35 MB/s, 80 s left`` of the file with most to come."""
+    file = files[0]
+    name = one_line(file.path.replace("\\", "/").rpartition("/")[2], 40)
+    total = "" if file.total_bytes is None else f" of {show_bytes(file.total_bytes)}"
+    left = "" if file.eta_s is None else f", {show_seconds(file.eta_s)} left"
+    more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
+    return f"{name} {show_bytes(file.received_bytes)}{total}, {show_bytes(round(file.per_second))}/s{left}{more}"
 
 
 class _Line:

@@ -219,7 +219,7 @@ class Options:
     )
     save_to: str | None = option(
         None, text_value(), examples=("img/{{sku}}.jpg",), takes="str | Path | None",
-        allowed="a directory, or a template like 'img/{{sku}}.jpg'", help="stream good bodies to files", metavar="PATH", group="Results",
+        allowed="a directory, or a template like 'img/{{sku}}.jpg' or 'in/{{$filename}}'", help="stream good bodies to files", metavar="PATH", group="Results",
     )
     skip_existing: bool = option(
         False, strict_bool, takes="bool", allowed="True or False", help="with save_to: send nothing for files that are there",
@@ -361,12 +361,24 @@ def _check_together(options: Options) -> None:
         reason = "http2=True and http3=True exclude each other: give one of them"
         raise OptionError(reason, option="http3", reason=reason)
     _check_reading(options)
+    _check_saving(options)
     if options.json is not None and options.data is not None:
         reason = "json and data exclude each other: give one of them"
         raise OptionError(reason, option="data", reason=reason)
     for name, needed in (("skip_existing", "save_to"), ("fresh", "journal"), ("max_age", "journal"), ("explode", "expand")):
         if getattr(options, name) not in (False, None, ()) and getattr(options, needed) is None:
             raise OptionError(f"{name} needs {needed}", option=name, reason=f"needs {needed}")
+
+
+def _check_saving(options: Options) -> None:
+    if "$filename" not in (options.save_to or ""):
+        return
+    if "$filename" in str(options.save_to).replace("\\", "/").rpartition("/")[0]:
+        reason = "{{$filename}} names a file, not a directory: give 'DIR/{{$filename}}'"
+        raise OptionError(f"save_to: {reason}", option="save_to", reason=reason)
+    if options.skip_existing:
+        reason = "not possible with {{$filename}}, which is known only by the answer: leave one of them out"
+        raise OptionError(f"skip_existing is {reason}", option="skip_existing", reason=reason)
 
 
 def _check_reading(options: Options) -> None:

@@ -14,6 +14,12 @@ from typing import TYPE_CHECKING, Any
 from fastreq_jupyter.client.pandas_hook import register as _register
 
 if TYPE_CHECKING:
+    from fastreq_jupyter.auth import NTLM as NTLM
+    from fastreq_jupyter.auth import ApiKey as ApiKey
+    from fastreq_jupyter.auth import Digest as Digest
+    from fastreq_jupyter.auth import Negotiate as Negotiate
+    from fastreq_jupyter.auth import OAuth2 as OAuth2
+    from fastreq_jupyter.auth import SigV4 as SigV4
     from fastreq_jupyter.client.api import FastRequests as FastRequests
     from fastreq_jupyter.client.api import fastreq as fastreq
     from fastreq_jupyter.client.api import fastreq_async as fastreq_async
@@ -41,6 +47,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.options import ReturnType as ReturnType
 
 _HOMES = {
+    "auth": ("NTLM", "ApiKey", "Digest", "Negotiate", "OAuth2", "SigV4"),
     "options": ("ReturnType",),
     "client.api": ("FastRequests", "fastreq", "fastreq_async", "fastreq_stream", "last_run", "submit"),
     "engine.run": ("Run",),

@@ -72,6 +72,8 @@ ErrorKind = Literal[
     "stopped",
     "skipped",
     "unknown",
+    "auth",
+    "not ready",
 ]
 """Every value of the ``error`` column but ``http NNN``, which is made from the status."""
 

@@ -2,7 +2,7 @@
 
     Plan      an iterable of requests (may be lazy) with its Options
     Request   what was asked                       Deferred    a request that waits for another's answer
-    Unsendable  a row that cannot become a request
+    Unsendable  a row that cannot become a request  Look      a request that began a job earlier
     Response  what the server said                 Attempt     one try
     Outcome   what became of one request, always one per request
 
@@ -29,8 +29,23 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.options import Options
     from fastreq_jupyter.upload import Upload
+    from fastreq_jupyter.url import Origin
 
-__all__ = ["Attempt", "Deferred", "Headers", "Item", "Join", "Outcome", "Plan", "Request", "Response", "Unsendable", "copy_request"]
+__all__ = [
+    "Attempt",
+    "Authority",
+    "Deferred",
+    "Headers",
+    "Item",
+    "Join",
+    "Look",
+    "Outcome",
+    "Plan",
+    "Request",
+    "Response",
+    "Unsendable",
+    "copy_request",
+]
 
 # RFC 9110, 9.2.2
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -174,8 +189,15 @@ class Request:
         return f"<Request {self.method} {redact_text(redact_url(self.url, self.secrets), self.secrets)}{label}>"
 
 
-def copy_request(request: Request, *, url: str | None = None, headers: Headers | None = None, save_as: str | None = None) -> Request:
-    """Return the request with another URL, field lines or file."""
+def copy_request(
+    request: Request,
+    *,
+    url: str | None = None,
+    headers: Headers | None = None,
+    save_as: str | None = None,
+    secrets: frozenset[str] = frozenset(),
+) -> Request:
+    """Return the request with another URL, field lines or file, and more that must not be shown."""
     return Request(
         request.method,
         request.url if url is None else url,
@@ -183,7 +205,7 @@ def copy_request(request: Request, *, url: str | None = None, headers: Headers |
         data=request.content,
         key=request.key,
         label=request.label,
-        secrets=request.secrets,
+        secrets=request.secrets | secrets if secrets else request.secrets,
         hide_data=request.hide_data,
         save_as=save_as or request.save_as,
         operation=request.operation,
@@ -227,6 +249,19 @@ class Unsendable:
     shown: Request
     error: str
     detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Look:
+    """Stand for a request that began a job earlier: it is not sent again, its job is looked at.
+
+    Attributes:
+        shown: The request that began it.
+        url: Where to look, in full.
+    """
+
+    shown: Request
+    url: str
 
 
 @dataclass(slots=True)
@@ -274,6 +309,7 @@ class Outcome:
         data: The body as the frame shows it: parsed JSON, text, bytes, a path, or the value of `parse_func`.
         error: Kind of failure (`errors.ERROR_KINDS` or ``http NNN``), None when good.
         error_detail: The cause in one line.
+        looks: Answers looked at with option `until`, the first one too; 0 without it.
     """
 
     position: int
@@ -283,6 +319,7 @@ class Outcome:
     data: Any = None
     error: str | None = None
     error_detail: str | None = None
+    looks: int = 0
 
     @property
     def ok(self) -> bool:
@@ -314,7 +351,7 @@ class Outcome:
         return f"<Outcome {self.position} {said} {self.request!r}>"
 
 
-Item = Request | Deferred | Unsendable | Outcome
+Item = Request | Deferred | Unsendable | Look | Outcome
 """What a source of requests may give."""
 
 
@@ -332,6 +369,19 @@ class Join(Protocol):
         ...
 
 
+class Authority(Protocol):
+    """Whoever knows which origin gets which credentials."""
+
+    def auth_for(self, origin: Origin) -> Any:
+        """Return what gives tokens for an origin, or is done by the backend's library; None where nothing does."""
+        ...
+
+    @property
+    def native_schemes(self) -> frozenset[str]:
+        """Return what the backend's library must be able to do: digest, sigv4, negotiate, ntlm."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Plan:
     """Hold what a run is to do.
@@ -345,6 +395,7 @@ class Plan:
         keys: Index labels, one per request, or None for 0..n-1.
         single: True where the user gave one str: lists then give one result.
         join: Source columns of ``--each``, or None.
+        auth: Tells which tokens or credentials of the backend's library a request gets; None where there are none.
         notes: Lines to say at the end (a renamed column, what --dedup would save).
     """
 
@@ -355,4 +406,5 @@ class Plan:
     keys: Sequence[Any] | None = field(default=None, repr=False)
     single: bool = False
     join: Join | None = None
+    auth: Authority | None = field(default=None, repr=False)
     notes: tuple[str, ...] = field(default=())

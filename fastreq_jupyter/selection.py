@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Selection", "check_expression"]
 
 _LONGEST = 10_000
+_TESTS = frozenset({"contains", "starts_with", "ends_with"})
 # Which children of a node are evaluated on what the node itself is evaluated on (JMESPath specification, grammar).
 _ALL = frozenset({"multi_select_list", "multi_select_dict", "key_val_pair", "or_expression", "and_expression", "not_expression",
                   "comparator", "function_expression", "flatten"})  # fmt: skip
@@ -57,6 +58,11 @@ class Selection:
         self.reads_headers = any(node["type"] == "response_headers" for node in _walk(self._tree))
         self._interpreter = _Interpreter()
 
+    @property
+    def compares(self) -> bool:
+        """Tell whether what it finds is true or false, not a value of the body."""
+        return _compares(self._tree)
+
     def search(self, body: Any, headers: Mapping[str, str] | None = None) -> Any:
         """Return what is selected, None where nothing is.
 
@@ -69,6 +75,13 @@ class Selection:
         except (JMESPathError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError) as error:
             message = " ".join(str(error).split())[:200] or type(error).__name__
             raise ValueError(message) from None
+
+
+def _compares(node: Node) -> bool:
+    kind, children = node["type"], node["children"]
+    if kind in ("or_expression", "and_expression", "pipe"):
+        return all(_compares(child) for child in (children[-1:] if kind == "pipe" else children))
+    return kind in ("comparator", "not_expression") or (kind == "function_expression" and node["value"] in _TESTS)
 
 
 def check_expression(text: str, option: str = "select") -> None:

@@ -252,27 +252,21 @@ def test_a_loop_that_cannot_be_patched_is_served_by_the_thread():
     assert done.returncode == 0, done.stderr
 
 
-def test_awaiting_lives_on_the_running_loop():
-    async def main():
-        waited = await bridge.wait_awaiting(TimerRun)
-        assert waited.run.loop is asyncio.get_running_loop()
-
-    asyncio.run(main())
+async def test_awaiting_lives_on_the_running_loop():
+    waited = await bridge.wait_awaiting(TimerRun)
+    assert waited.run.loop is asyncio.get_running_loop()
 
 
-def test_awaiting_can_be_sent_to_the_thread():
-    async def main():
-        waited = await bridge.wait_awaiting(TimerRun, loop="thread")
-        assert waited.run.thread is not threading.current_thread()
-
-    asyncio.run(main())
+async def test_awaiting_can_be_sent_to_the_thread():
+    waited = await bridge.wait_awaiting(TimerRun, loop="thread")
+    assert waited.run.thread is not threading.current_thread()
 
 
-def test_start_takes_the_running_loop_in_a_program_and_the_thread_without_one():
-    async def main():
-        return bridge.start(TimerRun).loop is asyncio.get_running_loop()
+async def test_start_takes_the_running_loop_in_a_program():
+    assert bridge.start(TimerRun).loop is asyncio.get_running_loop()
 
-    assert asyncio.run(main())
+
+def test_start_takes_the_service_thread_where_no_loop_runs():
     run = bridge.start(TimerRun)
     assert run.thread is not threading.current_thread()
     run.finished.result(5)
@@ -329,26 +323,20 @@ def test_a_handler_of_the_users_own_is_left_alone_and_the_run_drained():
     assert runs[0].finished.done()
 
 
-def test_a_cancelled_coroutine_drains_the_run_and_stays_cancelled():
-    async def main():
-        runs = []
-        task = asyncio.create_task(bridge.wait_awaiting(lambda: runs.append(TimerRun(3600, drain=0.2)) or runs[0]))
-        await asyncio.sleep(0.05)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-        assert runs[0].finished.done()
-
-    asyncio.run(main())
+async def test_a_cancelled_coroutine_drains_the_run_and_stays_cancelled():
+    runs = []
+    task = asyncio.create_task(bridge.wait_awaiting(lambda: runs.append(TimerRun(3600, drain=0.2)) or runs[0]))
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert runs[0].finished.done()
 
 
-def test_a_timeout_around_the_coroutine_works():
-    async def main():
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(0.1):
-                await bridge.wait_awaiting(lambda: TimerRun(3600))
-
-    asyncio.run(main())
+async def test_a_timeout_around_the_coroutine_works():
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.1):
+            await bridge.wait_awaiting(lambda: TimerRun(3600))
 
 
 @pytest.mark.slow

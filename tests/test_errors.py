@@ -64,23 +64,20 @@ def test_no_frame_of_a_sealed_door_holds_an_argument_when_our_error_leaves(call)
     assert not [name for frame in inside for name, value in frame.f_locals.items() if SECRET in repr(value)]
 
 
-def test_results_names_and_kinds_stay():
+async def test_results_names_and_kinds_stay():
     assert plain("a", more="b") == ["a", "b"]
-    assert asyncio.run(coroutine("a")) == ["a", None]
+    assert await coroutine("a") == ["a", None]
     assert (plain.__name__, plain.__doc__) == ("plain", "Say what it does.")
     assert inspect.iscoroutinefunction(coroutine)
     assert inspect.isasyncgenfunction(stream)
     assert list(inspect.signature(plain).parameters) == ["value", "more"]
 
 
-def test_leaving_a_sealed_stream_early_closes_it():
-    async def leave():
-        opened = stream("left")
-        async for _ in opened:
-            break
-        await opened.aclose()
-
-    asyncio.run(leave())
+async def test_leaving_a_sealed_stream_early_closes_it():
+    opened = stream("left")
+    async for _ in opened:
+        break
+    await opened.aclose()
     assert "left" in closed
 
 
@@ -94,18 +91,14 @@ def test_an_error_that_is_not_ours_keeps_its_frames():
     assert "broken" in [frame.f_code.co_name for frame, _ in traceback.walk_tb(caught.value.__traceback__)]
 
 
-def test_an_error_of_the_users_source_comes_without_our_frames():
+async def test_an_error_of_the_users_source_comes_without_our_frames():
     def source():
         yield "first"
         raise LookupError("broke")
 
     drawn = Source(source(), None)
-
-    async def draw():
-        while await drawn.draw() is not None:
-            pass
-
-    asyncio.run(draw())
+    while await drawn.draw() is not None:
+        pass
     frames = [frame.f_code.co_name for frame, _ in traceback.walk_tb(drawn.error.__traceback__)]
     assert frames == ["source"]
 

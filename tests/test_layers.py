@@ -48,9 +48,10 @@ TABLE = {
     # the type of an exchange, until it is part of model
     "policy": Room(("policy", "policy.*"), on=("model",), besides=("backends.base",)),
     "backends": Room(("backends", "backends.*"), on=("policy",), door="backends.base"),
+    "auth": Room(("auth", "auth.*"), on=("model",), door="auth"),
     "engine": Room(
         ("engine", "engine.*"),
-        on=("backends", "files", "selection"),
+        on=("backends", "auth", "files", "selection"),
         foreign=("brotli", "msgspec", "backports", "compression", "publicsuffixlist"),
     ),
     "journal": Room(("journal", "journal.*"), on=("engine",), door="journal", foreign=("filelock",)),

@@ -24,14 +24,14 @@ if sys.platform != "win32":
     import resource
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Collection, Mapping, Sequence
 
     from fastreq_jupyter.response import Headers
     from fastreq_jupyter.timing import Timing
     from fastreq_jupyter.upload import Upload
     from fastreq_jupyter.url import Target
 
-__all__ = ["NAMES", "Backend", "Exchange", "SessionKey", "Stream", "detect", "most_idle", "open_backend", "watches_sockets"]
+__all__ = ["NAMES", "Backend", "Credential", "Exchange", "SessionKey", "Stream", "detect", "most_idle", "open_backend", "watches_sockets"]
 
 NAMES = ("curl", "aiohttp", "niquests", "requests")
 """Order of auto-detection."""
@@ -46,14 +46,17 @@ class Library(NamedTuple):
 
 
 _ALL = frozenset({"connect_timeout", "http"})
+_AUTH = frozenset({"digest", "negotiate", "ntlm", "sigv4"})
 LIBRARIES = {
-    "curl": Library("pycurl", "'fastreq-jupyter[curl]'", _ALL | {"http2", "http3", "https", "socks4", "socks5"}),
+    "curl": Library("pycurl", "'fastreq-jupyter[curl]'", _ALL | _AUTH | {"http2", "http3", "https", "socks4", "socks5"}),
     "aiohttp": Library("aiohttp", "aiohttp", _ALL | {"https"}),
     "niquests": Library("niquests", "niquests", _ALL | {"http2", "http3", "https", "socks5"}),
     "requests": Library("requests", "'fastreq-jupyter[requests]'", _ALL | {"socks5"}),
 }
-"""One row per backend, in the order of `NAMES`: options and schemes of proxies that it can be asked for."""
+"""One row per backend, in the order of `NAMES`: options, schemes of proxies and of credentials that it can be asked for."""
 
+
+_SPELLED = {"digest": "Digest", "negotiate": "Negotiate", "ntlm": "NTLM", "sigv4": "SigV4"}
 
 # File descriptors left to everything else in the process, and idle connections that are kept however few there are.
 _FOR_OTHERS = 64
@@ -81,6 +84,41 @@ class SessionKey:
     http3: bool = False
 
 
+class Credential(Protocol):
+    """What goes with the exchanges of one origin.
+
+    Attributes:
+        scheme: "" for a token, whose field lines are all; digest, sigv4, negotiate or ntlm where the backend's library
+            is given user and password.
+        signed_for: Provider, region and service of a signature, as libcurl spells them.
+    """
+
+    @property
+    def scheme(self) -> str:
+        """Return "" for a token, else digest, sigv4, negotiate or ntlm."""
+        ...
+
+    @property
+    def lines(self) -> Headers:
+        """Return the field lines that go along."""
+        ...
+
+    @property
+    def user(self) -> str:
+        """Return the user."""
+        ...
+
+    @property
+    def password(self) -> str:
+        """Return the password."""
+        ...
+
+    @property
+    def signed_for(self) -> str:
+        """Return what a signature is for, "" where there is none."""
+        ...
+
+
 @dataclass(slots=True)
 class Exchange:
     """One request as it goes on the wire; the engine has added cookies, credentials and default field lines.
@@ -94,6 +132,8 @@ class Exchange:
         content: Body or None; one that stands in files is opened when it is sent.
         fresh: Use a new connection: a kept one has just been found dead.
         connect_timeout: Seconds for name, connection and TLS, None for no limit but the engine's deadline.
+        auth: Credentials for this origin: for the engine a token; what a backend gets is None, or what its library makes
+            credentials of.
     """
 
     method: str
@@ -102,6 +142,7 @@ class Exchange:
     content: bytes | Upload | None = None
     fresh: bool = False
     connect_timeout: float | None = None
+    auth: Credential | None = field(default=None, repr=False)
 
 
 class Stream:
@@ -204,13 +245,14 @@ def most_idle(concurrency: int) -> int:
     return max(_FEWEST_IDLE, min(2 * concurrency, limit - concurrency - _FOR_OTHERS))
 
 
-def detect(
+def detect(  # noqa: PLR0913 - what a library can be asked for
     name: str = "auto",
     *,
     http2: bool | str = "auto",
     http3: bool = False,
     connect_timeout: bool = False,
     proxy: str | None = None,
+    schemes: Collection[str] = (),
 ) -> str:
     """Return the backend to use: the one named, or the first installed, in the order of `NAMES`, that can do what is asked.
 
@@ -220,6 +262,7 @@ def detect(
         http3: HTTP/3 is required.
         connect_timeout: There is a limit for connecting.
         proxy: URL of an explicit proxy, or None.
+        schemes: Of credentials that its library must know: digest, sigv4, negotiate, ntlm.
 
     Raises:
         OptionError: It is not installed, or cannot do that; the line says what to install, or which backend can.
@@ -230,6 +273,7 @@ def detect(
         scheme = proxy.partition(":")[0].lower()
         scheme = {"socks5h": "socks5", "socks4a": "socks4"}.get(scheme, scheme)
         wanted[scheme] = f"a {scheme} proxy"
+    wanted |= {scheme: f"auth={_SPELLED[scheme]}(...)" for scheme in sorted(schemes)}
     if name != "auto":
         if why := _why_not(name, wanted):
             raise OptionError(why)
@@ -259,7 +303,7 @@ def _why_not(name: str, wanted: Mapping[str, str]) -> str | None:
         curl = import_module("fastreq_jupyter.backends.curl")
     except ImportError as error:
         return f"backend='curl' cannot be loaded ({error}): pip install {library.install}"
-    why: str | None = curl.why_poor(http2="http2" in wanted, http3="http3" in wanted)
+    why: str | None = curl.why_poor(http2="http2" in wanted, http3="http3" in wanted, schemes=_AUTH.intersection(wanted))
     return why
 
 

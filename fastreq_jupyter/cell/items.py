@@ -267,7 +267,7 @@ def in_directory(items: Iterable[Item], directory: str) -> Iterator[Item]:
     """Give the items with a file each, named by the URL; what would overwrite an earlier one's file becomes an error row."""
     taken: dict[str, int] = {}
 
-    def named(item: Request | Unsendable | Outcome, position: int) -> Request | Unsendable | Outcome:
+    def named(item: Any, position: int) -> Any:
         if not isinstance(item, Request):
             return item
         path = f"{directory.rstrip('/')}/{file_name_of(redact_url(item.url, item.secrets))}"
@@ -278,7 +278,7 @@ def in_directory(items: Iterable[Item], directory: str) -> Iterator[Item]:
         return copy_request(item, save_as=path)
 
     def later(item: Deferred, position: int) -> Deferred:
-        def resolve(outcomes: Sequence[Outcome]) -> Request | Unsendable | Outcome:
+        def resolve(outcomes: Sequence[Outcome]) -> Any:
             return named(item.resolve(outcomes), position)
 
         return Deferred(item.needs, resolve, item.shown)

@@ -331,8 +331,8 @@ def send_rows(frame: pd.DataFrame, template: str, given: Mapping[str, Any]) -> A
     )
     final = Options.of(options, **cell.lifted)
     jar = Jar() if session is None else session.jar
-    items = outfitted(cell.items, final, jar=jar, home=home, total=cell.total)
-    plan = Plan(items, final, total=cell.total, join=cell.join, notes=cell.notes)
+    items, auth = outfitted(cell.items, final, jar=jar, home=home, total=cell.total)
+    plan = Plan(items, final, total=cell.total, join=cell.join, auth=auth, notes=cell.notes)
     if final.dry_run:
         return preview(plan)
     waited, _ = run_blocking(Call(plan, jar, session))

@@ -230,9 +230,9 @@ def check_options(options: Options) -> None:
         if getattr(options, name) != TABLE[name].default:
             reason = f"needs return_type {'dataframe' if lists else 'json, text, content or response'}"
             raise OptionError(f"{name} {reason}", option=name, reason=reason)
-    for name in ("select", "expand", "fail_when", "retry_when"):
+    for name in ("select", "expand", "fail_when", "retry_when", "until"):
         expression = getattr(options, name)
-        if isinstance(expression, str):
+        if isinstance(expression, str) and (name, expression) != ("until", "ready"):
             check_expression(expression, option=name)
 
 

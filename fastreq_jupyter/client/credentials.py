@@ -1,4 +1,8 @@
-"""Who gets which credentials: a secret goes to its own origin alone."""
+"""Who gets which credentials: a secret goes to its own origin alone.
+
+What stays as it is (a pair, a bearer token, an API key) is put on the request here. Tokens that are renewed, and what the
+backend's library works out, go on each exchange in the engine: here is only told which origin they are for.
+"""
 
 from __future__ import annotations
 
@@ -6,7 +10,10 @@ from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
 
+from fastreq_jupyter.auth import ApiKey, Native, bearer_line, gives_tokens
+from fastreq_jupyter.content import with_params
 from fastreq_jupyter.engine.cookies import read_cookies
 from fastreq_jupyter.errors import OptionError
 from fastreq_jupyter.model import Deferred, Item, Outcome, Request, Unsendable, copy_request
@@ -28,10 +35,10 @@ class SeveralOriginsError(OptionError):
 
 
 class Credentials:
-    """Give each target its Authorization value.
+    """Tell what each target gets: a value for Authorization, an `ApiKey`, what gives tokens, or a `Native` scheme.
 
     Args:
-        auth: Checked option `auth`: (user, password), a bearer token, or a mapping of origins to these.
+        auth: Checked option `auth`: one of these, (user, password), a bearer token, or a mapping of origins to all these.
         origin: The only origin of a single auth; None binds it to the first one that is asked for.
 
     Raises:
@@ -39,21 +46,34 @@ class Credentials:
     """
 
     def __init__(self, auth: Any, origin: Origin | None = None) -> None:
-        self._values: dict[Origin, str] = {}
-        self._single: str | None = None
-        self._strict = origin is None
+        self._values: dict[Origin, Any] = {}
+        self._single: Any = None
         if isinstance(auth, Mapping):
-            self._values = {_origin_of(key): _authorization(one) for key, one in auth.items()}
+            self._values = {_origin_of(key): _settled(value) for key, value in auth.items()}
         elif auth is not None and origin is not None:
-            self._values = {origin: _authorization(auth)}
+            self._values = {origin: _settled(auth)}
         elif auth is not None:
-            self._single = _authorization(auth)
+            self._single = _settled(auth)
 
     def __bool__(self) -> bool:
-        return bool(self._values or self._single)
+        return bool(self._values) or self._single is not None
 
-    def value_for(self, target: Target) -> str | None:
-        """Return the value of Authorization for a target, or None.
+    @property
+    def all(self) -> list[Any]:
+        """Return what there is, whatever origin it is for."""
+        return [*self._values.values(), *([] if self._single is None else [self._single])]
+
+    @property
+    def has_keys(self) -> bool:
+        """Tell whether there is something for requests that have an Authorization of their own."""
+        return any(isinstance(auth, ApiKey) for auth in self.all)
+
+    def known_for(self, origin: Origin) -> Any:
+        """Return what an origin gets that was asked for already; None for another."""
+        return self._values.get(origin)
+
+    def value_for(self, target: Target) -> Any:
+        """Return what a target gets, or None.
 
         Raises:
             SeveralOriginsError: A single auth is asked for a second origin.
@@ -104,11 +124,14 @@ class Home:
         return self.headers if self.origin in (None, target.origin) else ()
 
 
-def _authorization(auth: Any) -> str:
+def _settled(auth: Any) -> Any:
+    """Return the value of Authorization where it is known already, all else as it is."""
     if isinstance(auth, str):
-        return auth if auth.partition(" ")[0].lower() in ("bearer", "basic", "token") and " " in auth else f"Bearer {auth}"
-    user, password = auth
-    return "Basic " + b64encode(f"{user}:{password}".encode()).decode("ascii")
+        return bearer_line(auth)
+    if isinstance(auth, tuple):
+        user, password = auth
+        return "Basic " + b64encode(f"{user}:{password}".encode()).decode("ascii")
+    return auth
 
 
 def _origin_of(key: str) -> Origin:
@@ -146,14 +169,30 @@ class Outfit:
         self._cookies = options.cookies or ()
         # Checked before anything is sent; the jar reads them itself.
         read_cookies(self._cookies)
+        _refuse_two(options)
         self._jar = jar
         self._met: set[Origin] = set()
+        both = (*self._credentials.all, *self._home.credentials.all)
+        self._live = any(_is_live(auth) for auth in both)
+        self.native_schemes = frozenset(auth.scheme for auth in both if isinstance(auth, Native))
         self._plain = not (self._credentials or self._home.credentials or self._home.headers or self._home.base_url)
 
     @property
     def idle(self) -> bool:
         """Tell whether no request is given anything."""
         return self._plain and not self._cookies
+
+    @property
+    def authority(self) -> Outfit | None:
+        """Return itself where the engine has to ask it for credentials."""
+        return self if self._live else None
+
+    def auth_for(self, origin: Origin) -> Any:
+        """Return what gives tokens for an origin, or is done by the backend's library (see `Authority.auth_for`)."""
+        auth = self._credentials.known_for(origin)
+        if auth is None:
+            auth = self._home.credentials.known_for(origin)
+        return auth if _is_live(auth) else None
 
     def check(self, requests: Iterable[Request]) -> None:
         """Refuse one auth for several origins before anything is sent.
@@ -196,16 +235,68 @@ class Outfit:
         if target is None:
             return request
         added = [line for line in self._home.headers_for(target) if request.header(line[0]) is None]
-        if request.header("authorization") is None and target.user is None:
-            try:
-                value = self._credentials.value_for(target) or self._home.credentials.value_for(target)
-            except SeveralOriginsError as error:
-                return Unsendable(request, "invalid value", str(error))
-            if value is not None:
-                added = [line for line in added if line[0].lower() != "authorization"] + [("Authorization", value)]
+        try:
+            auth = self._auth_of(request, target)
+        except SeveralOriginsError as error:
+            return Unsendable(request, "invalid value", str(error))
+        if isinstance(auth, ApiKey):
+            secrets = auth.secrets
+            if auth.where == "query":
+                url = with_params(url, {auth.name: auth.value})
+            else:
+                added = [line for line in added if line[0].lower() != auth.name.lower()] + [(auth.name, auth.value)]
+        else:
+            secrets = frozenset()
+            if auth is not None:
+                added = [line for line in added if line[0].lower() != "authorization"]
+            if isinstance(auth, str):
+                added.append(("Authorization", auth))
         if not added and url == request.url:
             return request
-        return copy_request(request, url=url, headers=(*added, *request.headers))
+        return copy_request(request, url=url, headers=(*added, *request.headers), secrets=secrets)
+
+    def _auth_of(self, request: Request, target: Target) -> Any:
+        """Return what a request gets of the call's auth, or else of its session's; nothing in place of its own.
+
+        Raises:
+            SeveralOriginsError: A single auth is asked for a second origin.
+        """
+        own = target.user is not None or request.header("authorization") is not None
+        for credentials in (self._credentials, self._home.credentials):
+            if own and not credentials.has_keys:
+                continue
+            auth = credentials.value_for(target)
+            if isinstance(auth, ApiKey):
+                return None if _carries(request, target, auth) else auth
+            if auth is not None and not own:
+                return auth
+        return None
+
+
+def _carries(request: Request, target: Target, key: ApiKey) -> bool:
+    """Tell whether a request has the field of an API key itself."""
+    if key.where == "header":
+        return request.header(key.name) is not None
+    return any(name == key.name for name, _ in parse_qsl(target.path_query.partition("?")[2], keep_blank_values=True))
+
+
+def _is_live(auth: Any) -> bool:
+    return isinstance(auth, Native) or (auth is not None and not isinstance(auth, (str, ApiKey)) and gives_tokens(auth))
+
+
+def _refuse_two(options: Options) -> None:
+    """Refuse an auth and a header of the same call that would take its place.
+
+    Raises:
+        OptionError: Both were given.
+    """
+    auth = options.auth
+    if auth is None or isinstance(auth, Mapping) or not options.headers:
+        return
+    name = "authorization" if not isinstance(auth, ApiKey) else auth.name.lower() if auth.where == "header" else ""
+    if any(header.lower() == name for header, _ in options.headers):
+        message = f"auth and the header {'Authorization' if name == 'authorization' else name} were both given: give one of them"
+        raise OptionError(message, option="auth", reason="goes with no such header of its own: give one of them")
 
 
 def _target(url: str) -> Target | None:

@@ -24,6 +24,7 @@ from fastreq_jupyter.redact import one_line, redact_url
 if TYPE_CHECKING:
     from fastreq_jupyter.client.credentials import Home
     from fastreq_jupyter.engine.cookies import Jar
+    from fastreq_jupyter.model import Authority
     from fastreq_jupyter.options import Options
 
 __all__ = ["ItemMaker", "make_plan", "outfitted"]
@@ -47,18 +48,22 @@ def make_plan(urls: Any, options: Options, *, jar: Jar, home: Home | None = None
     source, index = _source_of((urls,) if single else urls)
     total = len(source) if isinstance(source, Sized) else None
     keys = None if options.keys is None else _labels(options.keys, total)
-    maker = ItemMaker(options, Outfit(options, jar=jar, home=home), keys)
+    outfit = Outfit(options, jar=jar, home=home)
+    maker = ItemMaker(options, outfit, keys)
     if isinstance(source, Sequence):
         maker.check(source if options.limit is None else source[: options.limit])
     if options.limit is not None:
         total = None if total is None else min(total, options.limit)
     items: Iterable[Item] | AsyncIterable[Item]
     items = _draw_async(source, maker, options.limit) if isinstance(source, AsyncIterable) else _Drawn(source, maker, options.limit)
-    return Plan(items, options, total=total, keys=index if keys is None else keys, single=single, notes=maker.notes)
+    labels = index if keys is None else keys
+    return Plan(items, options, total=total, keys=labels, single=single, auth=outfit.authority, notes=maker.notes)
 
 
-def outfitted(items: Iterable[Item], options: Options, *, jar: Jar, home: Home | None, total: int | None) -> Iterable[Item]:
-    """Return the requests of a cell with credentials and what a session adds.
+def outfitted(
+    items: Iterable[Item], options: Options, *, jar: Jar, home: Home | None, total: int | None
+) -> tuple[Iterable[Item], Authority | None]:
+    """Return the requests of a cell with credentials and what a session adds, and what tells the engine of further credentials.
 
     Args:
         items: What the cell gives; iterated twice unless `total` is None.
@@ -73,7 +78,7 @@ def outfitted(items: Iterable[Item], options: Options, *, jar: Jar, home: Home |
     outfit = Outfit(options, jar=jar, home=home)
     if outfit.single_auth and total is not None:
         outfit.check(item for item in items if isinstance(item, Request))
-    return _Outfitted(items, outfit)
+    return _Outfitted(items, outfit), outfit.authority
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.errors import UsageError
-from fastreq_jupyter.model import Deferred, Item, Outcome, Plan, Request, Unsendable
+from fastreq_jupyter.model import Deferred, Item, Look, Outcome, Plan, Request, Unsendable
 from fastreq_jupyter.options import show_seconds
 from fastreq_jupyter.policy.rate import interval_of
 from fastreq_jupyter.redact import one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
+from fastreq_jupyter.selection import Selection
 from fastreq_jupyter.url import parse_target
 
 if TYPE_CHECKING:
@@ -52,9 +53,17 @@ def preview(plan: Plan) -> Any:
             "hosts": dict(hosts),
             "least_s": _least_seconds(hosts, plan.options),
         },
-        "notes": list(plan.notes),
+        "notes": [*plan.notes, *_truths(plan.options)],
     }
     return frame
+
+
+def _truths(options: Options) -> list[str]:
+    """Return what may surprise in an expression that waits: a text is true, whatever it says."""
+    text = options.until
+    if text is None or text == "ready" or Selection(text, "until").compares:
+        return []
+    return [f'until={one_line(text, 80)} is met by any value but null, false, 0 and empty; the text "false" is true: compare it']
 
 
 def preview_line(summary: Mapping[str, Any], name: str | None = None) -> str:
@@ -75,6 +84,8 @@ def _row(item: Item) -> dict[str, Any]:
         problem = f"waits for {', '.join(str(need) for need in item.needs)}"
     elif isinstance(item, Outcome):
         problem = "known already"
+    elif isinstance(item, Look):
+        problem = "begun earlier, only looked at"
     request = item if isinstance(item, Request) else item.request if isinstance(item, Outcome) else item.shown
     kind = request.header("content-type")
     secrets = request.secrets | secret_values(request.url, request.headers, request.content, kind)

@@ -20,6 +20,7 @@ from zlib import crc32
 from aiohttp import web
 
 from fastreq_jupyter.demo.graphql import answer
+from fastreq_jupyter.demo.tokens import TOKEN_SECONDS, Tokens
 
 if TYPE_CHECKING:
     from fastreq_jupyter.demo.shop import Record, Shop
@@ -29,6 +30,7 @@ __all__ = ["PATHS", "Api"]
 LONGEST_DELAY = 30.0
 FLAKY = 17
 LIMITED_PER_SECOND = 20
+LOOKS = 2
 PER_PAGE = 20
 MOST_PER_PAGE = 100
 PATHS = {
@@ -49,8 +51,13 @@ PATHS = {
     "/upload/{name}": "PUT, POST: how many bytes were sent",
     "/post": "POST, PUT, PATCH: what was sent",
     "/gzip": "a compressed body",
+    "/jobs": f"POST: 202 with the Location of a job that is over at the {LOOKS + 1}rd look",
+    "/jobs/{id}": "how it stands",
     "/login": 'POST {"user": "demo", "password": "demo"}: a bearer token',
     "/me": "needs the token: Authorization: Bearer ...",
+    "/token": f"OAuth2 for client demo, secret demo (client_credentials, refresh_token): a token good for {TOKEN_SECONDS} s",
+    "/device": "begins a sign-in of client demo (device_code); somebody agrees at the second question",
+    "/private/orders": "as /orders, with a token of /token; so is /private/orders/{id}",
     "/graphql": "POST: customer(id), customers(first, after), addNote(customer, text)",
     "/stats": "what the server measured; DELETE begins anew",
 }
@@ -63,6 +70,7 @@ class Api:
         self.shop = shop
         self.jitter = jitter
         self.token = secrets.token_urlsafe(24)
+        self.tokens = Tokens()
         self.in_flight = 0
         self.limited_until = 0.0
         self.limited_left = 0
@@ -97,9 +105,15 @@ class Api:
         get("/headers", self.headers)
         get("/gzip", self.gzip)
         get("/me", self.me)
+        get("/private/orders", self.private(self.orders))
+        get("/private/orders/{id:[0-9]+}", self.private(self.order))
+        route("POST", "/token", self.tokens.grant)
+        route("POST", "/device", self.tokens.sign_in)
         get("/stats", self.stats)
         route("DELETE", "/stats", self.stats)
         route("POST", "/login", self.login)
+        route("POST", "/jobs", self.begin_job)
+        get("/jobs/{id:[0-9]+}", self.job)
         route("POST", "/graphql", self.graphql)
         for method in ("POST", "PUT"):
             route(method, "/upload/{name}", self.upload)
@@ -173,8 +187,11 @@ class Api:
         return _page(request, list(self.shop.products.values()))
 
     async def product(self, request: web.Request) -> web.Response:
-        """Answer one product."""
-        return _found(self.shop.products.get(request.match_info["sku"]))
+        """Answer one product, or 304 to whoever has it."""
+        response = _found(self.shop.products.get(request.match_info["sku"]))
+        response.etag = f"{crc32(response.body):08x}"  # type: ignore[arg-type] # JSON, made a moment ago
+        known = request.if_none_match or ()
+        return web.Response(status=304) if response.etag in known else response
 
     async def image(self, request: web.Request) -> web.Response:
         """Answer a product's picture."""
@@ -266,12 +283,37 @@ class Api:
             raise web.HTTPUnauthorized
         return web.json_response({"token": self.token, "expires_in": 3600})
 
+    async def begin_job(self, request: web.Request) -> web.Response:
+        """Begin a job: 202 and where to look."""
+        self.visits["jobs"] += 1
+        place = str(request.url.with_path(f"/jobs/{self.visits['jobs']}"))
+        return web.json_response({"status": "accepted"}, status=202, headers={"Location": place})
+
+    async def job(self, request: web.Request) -> web.Response:
+        """Answer 202 at the first looks, then the result."""
+        self.visits[request.path] += 1
+        if self.visits[request.path] <= LOOKS:
+            return web.json_response({"status": "running"}, status=202)
+        return web.json_response({"status": "succeeded", "job": int(request.match_info["id"]), "rows": 7})
+
     async def me(self, request: web.Request) -> web.Response:
         """Answer who holds the token."""
         given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
         if not secrets.compare_digest(given, f"Bearer {self.token}".encode()):
             raise web.HTTPUnauthorized
         return web.json_response({"user": "demo", "customer_id": 7})
+
+    def private(self, handler: Any) -> Any:
+        """Return the handler for those who have a token of `/token`."""
+
+        async def guarded(request: web.Request) -> web.StreamResponse:
+            if not self.tokens.knows(request.headers.get("Authorization", "")):
+                challenge = {"WWW-Authenticate": 'Bearer error="invalid_token"'}
+                return web.json_response({"error": "the token is unknown or has ended"}, status=401, headers=challenge)
+            answer: web.StreamResponse = await handler(request)
+            return answer
+
+        return guarded
 
     async def stats(self, request: web.Request) -> web.Response:
         """Answer what was measured; DELETE begins anew."""

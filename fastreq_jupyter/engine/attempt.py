@@ -8,16 +8,18 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from math import nan
+from math import isnan, nan
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 from fastreq_jupyter.backends.base import SessionKey
 from fastreq_jupyter.engine.body import Body, read_body, whole_body
-from fastreq_jupyter.engine.limits import Ticket
+from fastreq_jupyter.engine.limits import MemoryGate, Ticket
+from fastreq_jupyter.engine.progress import UnderWay
 from fastreq_jupyter.engine.saving import Begun, Saver, find_begun, refuse_range
+from fastreq_jupyter.engine.tokens import authorized
 from fastreq_jupyter.errors import BackendError, OptionError
-from fastreq_jupyter.model import IDEMPOTENT, Response
+from fastreq_jupyter.model import IDEMPOTENT, Outcome, Response
 from fastreq_jupyter.policy.framing import is_unasked_part, read_head
 from fastreq_jupyter.policy.partial import asking_for_rest
 from fastreq_jupyter.policy.proxy import proxy_for
@@ -31,14 +33,16 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.backends.base import Backend, Exchange, Stream
     from fastreq_jupyter.engine.cookies import Jar
-    from fastreq_jupyter.engine.limits import HostQueue, MemoryGate
-    from fastreq_jupyter.model import Attempt, Request
+    from fastreq_jupyter.engine.limits import HostQueue
+    from fastreq_jupyter.engine.tokens import Tokens
+    from fastreq_jupyter.model import Attempt, Headers, Request
     from fastreq_jupyter.options import Options
     from fastreq_jupyter.policy.framing import Head
     from fastreq_jupyter.url import Origin
 
 __all__ = ["Handoff", "Job", "Transport"]
 
+_LARGEST_TOKEN = 1024 * 1024
 _WORTH_DRAINING = 64 * 1024
 _PARTIAL = 206
 # What a frame, a file and the next cell may take.
@@ -56,6 +60,11 @@ class Job:
         attempts: Tries that have ended, in order.
         released: Its host's queue let it go, so it does not queue there again.
         marked: The journal was told before its first attempt.
+        tokens: Give it its token, or None.
+        renewed: It goes, or went, out once more with another token.
+        looks: Answers that were looked at (option `until`).
+        looking: What is sent is the GET of a status URL.
+        first, base: How many of the attempts are those of the first look, and how many there were before the present one.
         start, started_at: When the present attempt began: `perf_counter`, and the wall clock, UTC.
         begun: The same on the loop's clock; infinite once the attempt has no deadline any more.
         hops: Timing of each exchange, in order.
@@ -71,9 +80,9 @@ class Job:
     """
 
     __slots__ = (
-        "attempts", "begun", "begun_file", "delay", "delays", "exchange", "expired", "failure", "handed", "head_at", "hops", "host",
-        "marked", "notes", "position", "ready_at", "redirects", "released", "request", "response", "resumed", "start", "started_at",
-        "unasked_part",
+        "attempts", "base", "begun", "begun_file", "delay", "delays", "exchange", "expired", "failure", "first", "handed", "head_at",
+        "hops", "host", "looking", "looks", "marked", "notes", "position", "ready_at", "redirects", "released", "renewed", "request",
+        "response", "resumed", "start", "started_at", "tokens", "unasked_part",
     )  # fmt: skip
 
     start: float
@@ -94,7 +103,9 @@ class Job:
         self.ready_at = ready_at
         self.attempts: tuple[Attempt, ...] = ()
         self.released = False
-        self.marked = False
+        self.marked = self.looking = self.renewed = False
+        self.tokens: Tokens | None = None
+        self.looks = self.first = self.base = 0
 
     def begin(self, now: float, wall: datetime, loop_time: float) -> None:
         """Forget the attempt before; a new one starts."""
@@ -110,6 +121,18 @@ class Job:
         self.head_at = nan
         self.delay = 0.0
         self.delays = 0
+
+    def given_up(self, kind: str, detail: str) -> Outcome:
+        """Return the outcome of a request that comes to no end of its own."""
+        return Outcome(self.position, self.request, self.attempts, error=kind, error_detail=detail, looks=self.looks)
+
+    def view(self, *, flying: bool) -> UnderWay:
+        """Return how far it is; `flying` where an attempt goes on, else it waits for its next one."""
+        if not flying:
+            return UnderWay(self.position, self.request, self.attempts, None, None, nan, self.looks)
+        # Before the final head a response is that of a redirect.
+        status = None if self.response is None or isnan(self.head_at) else self.response.status
+        return UnderWay(self.position, self.request, self.attempts, self.start, status, self.head_at, self.looks)
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -180,6 +203,8 @@ class Transport:
         if job.request.save_as is not None and not job.redirects:
             exchange = _going_on(exchange, job)
         sent = exchange if self.jar.empty else self._with_cookies(exchange)
+        if exchange.auth is not None:
+            sent = authorized(sent)
         target = exchange.target
         try:
             backend = self._sessions.get(target.origin) or self._session(target.origin)
@@ -208,6 +233,23 @@ class Transport:
             if stream is not None:
                 stream.close()
         return None
+
+    async def fetch(self, exchange: Exchange) -> tuple[int, str, Headers, bytes]:
+        """Send a request that is no row (for a token) and return status, reason, field lines and body; no redirect, no cookies.
+
+        Raises:
+            BackendError: No whole answer came, or more than `_LARGEST_TOKEN` bytes.
+        """
+        backend = self._sessions.get(exchange.target.origin) or self._session(exchange.target.origin)
+        stream = await backend.send(exchange, Timing(perf_counter()))
+        ticket = Ticket(MemoryGate(_LARGEST_TOKEN, _LARGEST_TOKEN))
+        try:
+            head = read_head(stream.status, stream.fields)
+            content, _ = await read_body(stream, head, method=exchange.method, max_body=_LARGEST_TOKEN, gate=ticket)
+            return stream.status, stream.reason, stream.headers, content or b""
+        finally:
+            ticket.release()
+            stream.close()
 
     def _take_head(self, stream: Stream, sent: Exchange, job: Job) -> tuple[Head, Response]:
         head = read_head(stream.status, stream.fields)

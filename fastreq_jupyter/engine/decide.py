@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Response
     from fastreq_jupyter.options import Options
 
-__all__ = ["conclude", "cut_off", "got_answer"]
+__all__ = ["RENEWAL", "conclude", "cut_off", "got_answer"]
 
 _OK = 200
 _ACCEPTED = 202
@@ -28,6 +28,8 @@ _TOO_MANY = 429
 _UNAVAILABLE = 503
 _UNAVAILABLE_IN_ROW = 5
 _FINAL = Verdict(retry=False)
+RENEWAL = Verdict(retry=True)
+"""A request goes out once more with another token."""
 
 
 def conclude(  # noqa: C901, PLR0912 - each kind of end once, without calls that a good answer does not need
@@ -71,6 +73,8 @@ def conclude(  # noqa: C901, PLR0912 - each kind of end once, without calls that
         if verdict.detail:
             detail = f"{detail}; {verdict.detail}" if detail else verdict.detail
         detail = None if detail is None else one_line(detail)
+    if job.tokens is not None and job.tokens.renews(job):
+        verdict = RENEWAL
     _record(job, error, detail, verdict.wait if verdict.retry else 0.0)
     if verdict.retry:
         return None, verdict
@@ -150,8 +154,9 @@ def _verdict(job: Job, options: Options, counts_as: int | None) -> Verdict:
         return _FINAL
     verdict = decide(
         Failure(
-            number=len(job.attempts) + 1,
-            repeatable=options.retry_unsafe or job.request.idempotent,
+            # Going out once more with another token is no retry, and each look has its own.
+            number=len(job.attempts) - job.base + 1 - job.renewed,
+            repeatable=options.retry_unsafe or job.looking or job.request.idempotent,
             sent=failure is None or failure.sent,
             status=status,
             error=None if failure is None else failure.kind,

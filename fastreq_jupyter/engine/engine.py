@@ -77,9 +77,7 @@ class Engine:
         """
         options = plan.options
         proxy = None if options.proxy in ("env", "none") else options.proxy
-        backend = detect(
-            options.backend, http2=options.http2, http3=options.http3, connect_timeout=options.connect_timeout is not None, proxy=proxy
-        )
+        backend = _backend_for(plan, proxy)
 
         def open_session(key: SessionKey) -> Backend:
             session = self.session(key)
@@ -151,6 +149,18 @@ class Engine:
         finally:
             await self.close()
             _ENGINES.pop(self.loop, None)
+
+
+def _backend_for(plan: Plan, proxy: str | None) -> str:
+    options = plan.options
+    return detect(
+        options.backend,
+        http2=options.http2,
+        http3=options.http3,
+        connect_timeout=options.connect_timeout is not None,
+        proxy=proxy,
+        schemes=() if plan.auth is None else plan.auth.native_schemes,
+    )
 
 
 def engine_here() -> Engine:

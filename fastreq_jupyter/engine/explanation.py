@@ -94,7 +94,10 @@ def explain(outcomes: Iterable[Outcome], options: Options, of: Circumstances) ->
     whole = max(sum(parts.values()), 1e-9)
     time = {name: {"s": round(seconds / sums.requests, 4), "share": round(seconds / whole, 3)} for name, seconds in parts.items()}
     time["loop_lag"] = {"s": round(of.late, 4), "share": round(min(1.0, of.late / of.elapsed), 3)}
-    choices = (_more_slots(sums, options, of), _no_rate(sums, options, of), _no_retries(sums, of), _own_loop(options, of))
+    choices = [_more_slots(sums, options, of), _no_rate(sums, options, of), _own_loop(options, of)]
+    if options.until is None:
+        # Else most of these waits are for answers that were not ready.
+        choices.append(_no_retries(sums, of))
     best = max(choices, key=lambda advice: advice.gain)
     if best.gain <= WORTH_SAYING:
         best = _Advice(0.0, _largest(parts, whole, of))

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Response
     from fastreq_jupyter.options import Options
 
-__all__ = ["Conditions", "Judgement"]
+__all__ = ["Conditions", "Judgement", "json_of"]
 
 _SHOWN = 300
 _PARSED = frozenset({"dataframe", "json"})
@@ -62,7 +62,7 @@ class Conditions:
             content_type: Its field value.
             hidden: The body must not be shown.
         """
-        body = data if self._parsed else _json_of(response.content, content_type)
+        body = data if self._parsed else json_of(response.content, content_type)
         note = None
         for name, expression in self._expressions:
             try:
@@ -77,7 +77,8 @@ class Conditions:
         return Judgement(note=note)
 
 
-def _json_of(content: bytes | None, content_type: str | None) -> Any:
+def json_of(content: bytes | None, content_type: str | None) -> Any:
+    """Return the JSON of a body that was read as something else; its bytes where it is none, None without any."""
     if not content:
         return None
     try:

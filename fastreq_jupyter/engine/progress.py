@@ -15,11 +15,13 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.engine.saving import Transfer
     from fastreq_jupyter.model import Attempt, Plan, Request
+    from fastreq_jupyter.options import Share
 
 __all__ = ["FileProgress", "Outcomes", "Progress", "Tally", "UnderWay", "show_files"]
 
 _WINDOW = 5.0
 _LARGE = 2**20
+_FEWEST_FOR_SHARE = 20
 
 
 class FileProgress(NamedTuple):
@@ -97,6 +99,7 @@ class UnderWay(NamedTuple):
         start: When the try that goes on began; None while it waits for its next one.
         status: Of the final response to that try, None until its head was read.
         head_at: When that was, NaN before.
+        looks: Answers looked at so far (option `until`).
     """
 
     position: int
@@ -105,6 +108,7 @@ class UnderWay(NamedTuple):
     start: float | None
     status: int | None
     head_at: float
+    looks: int = 0
 
 
 @dataclass(slots=True)
@@ -135,6 +139,15 @@ class Tally:
     def done(self) -> int:
         """Return how many requests are finished."""
         return self.ok + self.failed
+
+    def has_too_many_failures(self, most: Share | str | None) -> bool:
+        """Tell whether more requests failed than option `max_failures` allows."""
+        if most is None or isinstance(most, str):
+            return False
+        if most.count is not None:
+            return self.failed > most.count
+        total = self.total if self.total is not None else max(self.done, _FEWEST_FOR_SHARE)
+        return self.failed > (most.fraction or 0.0) * total
 
     @property
     def elapsed(self) -> float:

@@ -27,7 +27,7 @@ from fastreq_jupyter.engine.progress import Outcomes, show_files
 from fastreq_jupyter.engine.scheduler import Scheduler
 from fastreq_jupyter.engine.summary import closing_line, figures
 from fastreq_jupyter.errors import OptionError, SourceError, UsageError
-from fastreq_jupyter.model import Deferred, Outcome, Unsendable
+from fastreq_jupyter.model import Look, Outcome, Request
 from fastreq_jupyter.options import Options
 
 if TYPE_CHECKING:
@@ -214,7 +214,9 @@ class Run:
 
     def retry_failed(self) -> Run:
         """Start a new run of the same plan that sends only what failed; good rows are taken over."""
-        again = [o if o.ok else o.request for o in self.rows]
+        jobs = self._scheduler.jobs
+        # A job that was begun is looked at again, not begun again.
+        again = [o if o.ok else Look(o.request, jobs[o.position]) if o.position in jobs else o.request for o in self.rows]
         return self._again(self, replace(self.plan, requests=again, total=len(again)))
 
     def amend(self, outcomes: Iterable[Outcome]) -> None:
@@ -378,7 +380,7 @@ def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
 def _unsent(position: int, item: Item, kind: str, detail: str) -> Outcome:
     if isinstance(item, Outcome):
         return item
-    request = item.shown if isinstance(item, (Deferred, Unsendable)) else item
+    request = item if isinstance(item, Request) else item.shown
     return Outcome(position, request, error=kind, error_detail=detail)
 
 

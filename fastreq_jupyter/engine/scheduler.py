@@ -11,29 +11,32 @@ import logging
 from collections import deque
 from dataclasses import replace
 from datetime import UTC, datetime
-from math import isnan, nan
 from pathlib import Path
 from time import perf_counter
 from typing import TYPE_CHECKING
 
+from fastreq_jupyter.auth import AuthError
 from fastreq_jupyter.engine.attempt import Job, Transport
 from fastreq_jupyter.engine.autolimits import AutoLimits
 from fastreq_jupyter.engine.chaining import Chain
 from fastreq_jupyter.engine.deadlines import Deadlines, absorb
-from fastreq_jupyter.engine.decide import conclude, cut_off, got_answer
+from fastreq_jupyter.engine.decide import RENEWAL, conclude, cut_off, got_answer
 from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.limits import HostQueue, MemoryGate, RateLimiter
+from fastreq_jupyter.engine.polling import Polling, jobs_of
 from fastreq_jupyter.engine.prepare import UnsendableError, prepare
-from fastreq_jupyter.engine.progress import UnderWay
 from fastreq_jupyter.engine.source import Source
+from fastreq_jupyter.engine.tokens import Wallet
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.model import Deferred, Outcome, Request, Unsendable
+from fastreq_jupyter.model import Deferred, Look, Outcome, Request, Unsendable
 from fastreq_jupyter.policy.adaptive import START
 from fastreq_jupyter.policy.health import Health
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.engine.progress import Outcomes
+    from collections.abc import Mapping
+
+    from fastreq_jupyter.engine.progress import Outcomes, UnderWay
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
     from fastreq_jupyter.model import Item, Plan
@@ -46,7 +49,6 @@ __all__ = ["MAX_INFLIGHT_BYTES", "Scheduler"]
 MAX_INFLIGHT_BYTES = 256 * 2**20
 _LEAST_PARKED = 1000
 _ITEMS_A_STEP = 256
-_FEWEST_FOR_SHARE = 20
 _UNAVAILABLE = 503
 
 _log = logging.getLogger("fastreq_jupyter")
@@ -90,6 +92,8 @@ class Scheduler:
         self._store = store
         self._handoffs = handoffs
         self._conditions = Conditions.of(options)
+        self._wallet = None if plan.auth is None else Wallet(plan.auth, transport, options, self._notice)
+        self._polling = Polling.of(options, store)
         self._memory = MemoryGate(MAX_INFLIGHT_BYTES, options.max_body)
         self._under_way: dict[Job, asyncio.Task[None]] = {}
         self._ready: deque[Job] = deque()
@@ -117,6 +121,8 @@ class Scheduler:
             self._deadlines.stop()
             if self.auto is not None:
                 self.auto.stop()
+            if self._wallet is not None:
+                await self._wallet.close()
 
     def close(self) -> None:
         """Let go of hosts and timers."""
@@ -154,10 +160,14 @@ class Scheduler:
         """Return how many attempts are under way."""
         return len(self._under_way)
 
+    @property
+    def jobs(self) -> Mapping[int, str]:
+        """Return position -> status URL of the jobs that are not known to be over."""
+        return jobs_of(self._polling)
+
     def under_way(self) -> list[UnderWay]:
         """Return what was tried and has no outcome yet; on the run's loop."""
-        waiting = [UnderWay(job.position, job.request, job.attempts, None, None, nan) for job in self._parked]
-        return waiting + [_flying(job) for job in self._under_way]
+        return [job.view(flying=False) for job in self._parked] + [job.view(flying=True) for job in self._under_way]
 
     def settle(self) -> None:
         """Give every request that was drawn but not finished its end, and forget it."""
@@ -170,7 +180,7 @@ class Scheduler:
         self._ready.clear()
         self._parked.clear()
         for job in jobs:
-            self.finish(Outcome(job.position, job.request, job.attempts, error=kind, error_detail=detail))
+            self.finish(job.given_up(kind, detail))
         for position, request in self._chain.clear():
             self.finish(Outcome(position, request, error=kind, error_detail=detail))
 
@@ -182,9 +192,11 @@ class Scheduler:
         try:
             while (job := (self._next_job() if self._flowing else None) or await self._wait_for_job()) is not None:
                 try:
+                    if job.tokens is not None:
+                        await job.tokens.grant(job)
                     if not (self.rate.limited or job.host.host.gated) or await self._admitted(job):
                         await self._attempt(job, task)
-                except asyncio.CancelledError:
+                except (asyncio.CancelledError, AuthError):
                     if self._outcomes.at(job.position) is None:
                         self._ready.append(job)
                     raise
@@ -194,6 +206,8 @@ class Scheduler:
         except asyncio.CancelledError:
             # Where nobody halted us the loop is being torn down around the run: no other worker will survive it.
             self.halt("cancelled", "the event loop was closed")
+        except AuthError as error:
+            self.halt("auth", error.detail)
         except Exception as error:  # noqa: BLE001 - a defect of ours must not lose what arrived: the run raises it at its end
             self.crash = error
             self.halt("stopped", f"internal error: {type(error).__name__}")
@@ -226,7 +240,7 @@ class Scheduler:
         items = 0
         while items < _ITEMS_A_STEP:
             items += 1
-            if self._ready:
+            if self._ready and (self._polling is None or not self._polling.turns(self.source, self._most_waiting - self._tally.waiting)):
                 job: Job | None = self._ready.popleft()
             elif self.source.ready and self._tally.waiting < self._most_waiting:
                 drawn = self.source.pull()
@@ -259,13 +273,18 @@ class Scheduler:
     def _may_draw(self) -> bool:
         return not self.source.exhausted and self._tally.waiting < self._most_waiting
 
+    def _notice(self, text: str | None) -> None:
+        self._tally.notice = text
+
     def _accept(self, position: int, item: Item) -> Job | None:
         """Turn an item into a job, or finish it at once."""
-        if type(item) is Request:
-            self._outcomes.expect(position, item)
-            outcome = self._known(position, item) if self._store is not None or self.options.skip_existing else None
-            if outcome is None:
-                return self._job(position, item)
+        if type(item) is Request or isinstance(item, Look):
+            request = item if isinstance(item, Request) else item.shown
+            self._outcomes.expect(position, request)
+            known = self._known(position, request) if self._store is not None or self.options.skip_existing else None
+            if not isinstance(known, Outcome):
+                return self._job(position, request, known or (item if isinstance(item, Look) else None))
+            outcome = known
         elif isinstance(item, Deferred):
             self._outcomes.expect(position, item.shown)
             self._chain.add(position, item)
@@ -278,16 +297,18 @@ class Scheduler:
         self.finish(outcome if outcome.position == position else replace(outcome, position=position))
         return None
 
-    def _known(self, position: int, request: Request) -> Outcome | None:
-        """Return the outcome of a request that need not be sent, or None."""
+    def _known(self, position: int, request: Request) -> Outcome | Look | None:
+        """Return the outcome of a request that need not be sent, the job that it began earlier, or None."""
         if self.options.skip_existing and request.save_as is not None and Path(request.save_as).exists():
             return Outcome(position, request, data=request.save_as)
         return None if self._store is None else self._store.find(request, position)
 
-    def _job(self, position: int, request: Request) -> Job | None:
+    def _job(self, position: int, request: Request, begun: Look | None = None) -> Job | None:
         try:
             exchange = prepare(request, self.options.connect_timeout)
-        except UnsendableError as error:
+            if begun is not None and self._polling is not None:
+                exchange = self._polling.exchange_for(begun, exchange, position)
+        except (UnsendableError, BackendError) as error:
             self.finish(Outcome(position, request, error=error.kind, error_detail=str(error)))
             return None
         origin = exchange.target.origin
@@ -295,7 +316,11 @@ class Scheduler:
         if host.stopped is not None:
             self.finish(Outcome(position, request, error="stopped", error_detail=host.stopped))
             return None
-        return Job(position, request, exchange, host, perf_counter())
+        job = Job(position, request, exchange, host, perf_counter())
+        if begun is not None:
+            job.looking = job.marked = True
+            job.looks = 1
+        return job if self._wallet is None else self._wallet.attach(job)
 
     def _meet(self, origin: Origin) -> HostQueue:
         options = self.options
@@ -338,15 +363,23 @@ class Scheduler:
         if outcome is None:
             self._tally.retried += 1
             self._park(job, verdict.wait)
-        elif self._store is None:
+        elif self._store is None and self._polling is None:
             self._close(job, outcome)
         else:
-            try:
-                await self._store.finish(outcome, None if job.response is None else job.response.content)
-            finally:
-                self._close(job, outcome)
+            await self._keep(job, outcome)
         if self.auto is not None or job.failure is not None or outcome is None or outcome.error is not None or not job.host.health.settled:
             self._heed(job, verdict)
+
+    async def _keep(self, job: Job, outcome: Outcome) -> None:
+        """Wait on where the outcome is not the one waited for, else let the store have it, and close it."""
+        if self._polling is not None and (wait := await self._polling.wait_after(job, outcome)) is not None:
+            self._park(job, wait)
+            return
+        try:
+            if self._store is not None:
+                await self._store.finish(outcome, None if job.response is None else job.response.content)
+        finally:
+            self._close(job, outcome)
 
     def _close(self, job: Job, outcome: Outcome) -> None:
         """Keep the outcome of an attempt; its body lives on in `data` alone."""
@@ -367,11 +400,13 @@ class Scheduler:
             self._handoffs.keep(outcome)
         if self._chain.deferred:
             self._chain.parent_done(outcome.position)
-        if outcome.error is not None and self.stop is None and self._too_many_failures():
+        if outcome.error is not None and self.stop is None and self._tally.has_too_many_failures(self.options.max_failures):
             self.halt("stopped", f"stopped after {self._tally.failed} failures (max_failures)")
 
     def _heed(self, job: Job, verdict: Verdict) -> None:
-        """Draw conclusions for the whole host."""
+        """Draw conclusions for the whole host; a refused token says nothing of it."""
+        if verdict is RENEWAL:
+            return
         host = job.host
         if self.auto is not None:
             self.auto.heed(job)
@@ -398,19 +433,7 @@ class Scheduler:
             if handle is not None:
                 handle.cancel()
                 self._tally.waiting -= 1
-            self.finish(Outcome(job.position, job.request, job.attempts, error="stopped", error_detail=why))
-
-    def _too_many_failures(self) -> bool:
-        bound = self.options.max_failures
-        if bound is None or isinstance(bound, str):
-            return False
-        if bound.count is not None:
-            return self._tally.failed > bound.count
-        total = self._tally.total if self._tally.total is not None else max(self._tally.done, _FEWEST_FOR_SHARE)
-        return self._tally.failed > (bound.fraction or 0.0) * total
-
-    def _notice(self, text: str | None) -> None:
-        self._tally.notice = text
+            self.finish(job.given_up("stopped", why))
 
     # Waiting and waking
 
@@ -454,8 +477,7 @@ class Scheduler:
             self._wake()
 
     def _go_on(self, position: int, item: Item) -> None:
-        job = self._accept(position, item)
-        if job is not None:
+        if (job := self._accept(position, item)) is not None:
             self._make_ready(job)
 
     def _park(self, job: Job, seconds: float) -> None:
@@ -467,6 +489,8 @@ class Scheduler:
         del self._parked[job]
         self._tally.waiting -= 1
         job.ready_at = perf_counter()
+        # A status URL may lead to another host.
+        job.host = self.hosts.get(job.exchange.target.origin) or self._meet(job.exchange.target.origin)
         self._make_ready(job)
 
     def _make_ready(self, job: Job) -> None:
@@ -484,9 +508,3 @@ class Scheduler:
             if not future.done():
                 future.set_result(None)
                 return
-
-
-def _flying(job: Job) -> UnderWay:
-    # Before the final head a response is that of a redirect.
-    status = None if job.response is None or isnan(job.head_at) else job.response.status
-    return UnderWay(job.position, job.request, job.attempts, job.start, status, job.head_at)

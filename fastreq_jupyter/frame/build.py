@@ -114,6 +114,8 @@ def _how_it_went(rows: list[Outcome], options: Options) -> dict[str, Any]:
     """Return the columns that option `columns` shows, made one by one: what is not shown costs nothing."""
     known = _Rows(rows)
     columns = {name: _MAKERS[name](known) for name in COLUMN_SETS[options.columns]}
+    if options.until is not None:
+        columns["looks"] = integers([row.looks for row in rows], "Int32")
     if options.timings:
         columns |= _timing_columns(rows)
     if options.response_headers:

@@ -21,14 +21,14 @@ from weakref import finalize
 
 from fastreq_jupyter.journal.file import INSERT, Database, open_database
 from fastreq_jupyter.journal.identity import Identities, Identity
-from fastreq_jupyter.journal.rows import COLUMNS, Row, begun_row, is_final, kept_row, outcome_of, seal_of
+from fastreq_jupyter.journal.rows import COLUMNS, Row, begun_row, is_final, job_of, kept_row, outcome_of, seal_of, veiled
 from fastreq_jupyter.journal.writer import Writer
 from fastreq_jupyter.model import Outcome, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from fastreq_jupyter.model import Item
+    from fastreq_jupyter.model import Item, Look
     from fastreq_jupyter.options import Options
 
 __all__ = ["Journal", "open_journal"]
@@ -41,7 +41,7 @@ _NEW_GUISE = "UPDATE OR REPLACE answers SET guise = ? WHERE base = ? AND guise =
 _KEEP = f"""{INSERT.replace("INSERT OR REPLACE", "INSERT")} ON CONFLICT (base, guise, occurrence) DO UPDATE SET
 {", ".join(f"{name} = excluded.{name}" for name in COLUMNS[3:])}
 WHERE excluded.error IS NULL OR answers.error IS NOT NULL OR answers.done = 0"""
-_UNFINISHED = frozenset({"cancelled", "deadline", "stopped", "skipped", "unknown"})
+_UNFINISHED = frozenset({"cancelled", "deadline", "stopped", "skipped", "unknown", "auth"})
 _MOST_PENDING_BYTES = 64 * 2**20
 
 
@@ -84,12 +84,13 @@ class Journal:
         self._writer = Writer(database)
         self._told: set[str] = set()
         self._trouble: str | None = None
-        self._asked = self._reused = self._unknown = 0
+        self._asked = self._reused = self._unknown = self._resumed = 0
+        self._jobs: dict[int, str] = {}
         self._first, self._last = float("inf"), float("-inf")
         self._stop = finalize(self, _let_go, self._writer, self._reader)
 
-    def find(self, request: Request, position: int) -> Outcome | None:
-        """Return the known outcome, or None when the request is to be sent."""
+    def find(self, request: Request, position: int) -> Outcome | Look | None:
+        """Return the known outcome, the job that is not over, or None when the request is to be sent."""
         self._asked += 1
         identity = self._place(request, position)
         row = self._look_up(identity) if self._known else None
@@ -97,11 +98,12 @@ class Journal:
             if self._database.damaged and not self._may_send(request):
                 return self._as_unknown(request, position, "the journal was damaged and does not know this request")
             return None
+        if (job := self._job_of(row, request, position)) is not None:
+            return job
         if not row.done:
-            if self._may_send(request):
-                return None
             since = datetime.fromtimestamp(row.at, UTC).astimezone()
-            return self._as_unknown(request, position, f"under way when its process ended, sent after {since:%Y-%m-%d %H:%M:%S}")
+            why = f"under way when its process ended, sent after {since:%Y-%m-%d %H:%M:%S}"
+            return None if self._may_send(request) else self._as_unknown(request, position, why)
         if self._is_too_old(row) or (self._again and row.error is not None) or not is_final(row, request, self._options):
             return None
         self._reused += 1
@@ -116,16 +118,26 @@ class Journal:
         self._writer.put(lambda connection: _insert(connection, INSERT, begun_row(request, identity, at, key)), done=done)
         await committed
 
+    async def look(self, request: Request, position: int, url: str) -> None:
+        """Return once the status URL of a request's job is committed."""
+        identity = self._place(request, position)
+        at, key = self._clock(), self._database.key
+        place = self._jobs[position] = veiled(url, request, key)
+        committed, done = _future()
+        self._writer.put(lambda connection: _insert(connection, INSERT, begun_row(request, identity, at, key, place)), done=done)
+        await committed
+
     async def finish(self, outcome: Outcome, content: bytes | None) -> None:
         """Keep an outcome; return at once for safe requests, after the commit for unsafe ones."""
         identity = self._places.pop(outcome.position, None)
+        place = self._jobs.pop(outcome.position, None)
         if identity is None or not outcome.attempts or outcome.error in _UNFINISHED:
             return
         at, key = self._clock(), self._database.key
         size = len(content or b"")
 
         def keep(connection: sqlite3.Connection) -> None:
-            _insert(connection, _KEEP, kept_row(outcome, content, identity, at, key))
+            _insert(connection, _KEEP, kept_row(outcome, content, identity, at, key, place))
 
         if outcome.request.idempotent and self._writer.pending_bytes < _MOST_PENDING_BYTES:
             self._writer.put(keep, size=size)
@@ -142,6 +154,8 @@ class Journal:
             span = _span(self._first, self._last)
             sent = self._asked - self._reused - self._unknown
             lines.append(f"{self._reused:,} of {self._asked:,} from {name} ({span}), {sent:,} sent")
+        if self._resumed:
+            lines.append(f"{self._resumed:,} {'job' if self._resumed == 1 else 'jobs'} begun earlier: looked at, not begun again")
         if self._unknown:
             lines.append(f"{self._unknown:,} unknown: they may have been sent before; retry_unsafe=True sends them again")
         if self._writer.skipped:
@@ -198,6 +212,15 @@ class Journal:
         # What is lost may have been the mark of an unsafe request; and the next one who opens the file has to look.
         self._database.damaged = self._database.suspect = True
         self._writer.put(_mark_damaged)
+
+    def _job_of(self, row: Row, request: Request, position: int) -> Look | None:
+        if self._options.until is None or self._is_too_old(row):
+            return None
+        job = job_of(row, request, self._database.key)
+        if job is not None:
+            self._resumed += 1
+            self._jobs[position] = veiled(job.url, request, self._database.key)
+        return job
 
     def _may_send(self, request: Request) -> bool:
         return request.idempotent or self._options.retry_unsafe or self._options.fresh

@@ -15,24 +15,26 @@ from math import isfinite, nan
 from pathlib import Path
 from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, NamedTuple
+from urllib.parse import quote, quote_plus
 
 from fastreq_jupyter.engine.graphql import read_graphql, was_limited
 from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.reading import UNREADABLE, Reading, read_data
 from fastreq_jupyter.files import FILENAME, AtomicFile
-from fastreq_jupyter.model import Attempt, Outcome, Request, Response
+from fastreq_jupyter.model import Attempt, Look, Outcome, Request, Response
 from fastreq_jupyter.policy.retry import RETRIED
-from fastreq_jupyter.redact import MASK, one_line, redact_text, redact_url, secret_values
+from fastreq_jupyter.redact import MASK, SHORTEST, one_line, redact_text, redact_url, secret_values
 from fastreq_jupyter.timing import Timing
 
 if TYPE_CHECKING:
     from fastreq_jupyter.journal.identity import Identity
     from fastreq_jupyter.options import Options
 
-__all__ = ["COLUMNS", "Row", "begun_row", "is_final", "kept_row", "outcome_of", "seal_of"]
+__all__ = ["COLUMNS", "Row", "begun_row", "is_final", "job_of", "kept_row", "outcome_of", "seal_of", "veiled"]
 
 COLUMNS = ("base", "guise", "occurrence", "done", "at", "method", "url", "status", "error", "record", "body", "seal")
 _BAD = 400
+_GONE = frozenset({404, 410})
 # Kinds of error that the options of a rerun may do away with.
 _GRAPHQL = frozenset({"graphql", "graphql partial"})
 _READ_ANEW = UNREADABLE | _GRAPHQL | {"body"}
@@ -79,21 +81,34 @@ def seal_of(row: Row, key: bytes) -> bytes:
     return hashed.digest()
 
 
-def begun_row(request: Request, identity: Identity, at: float, key: bytes) -> Row:
-    """Return the mark of an unsafe request that is about to be sent."""
+def begun_row(request: Request, identity: Identity, at: float, key: bytes, place: str | None = None) -> Row:
+    """Return the mark of an unsafe request that is about to be sent, or of one whose job is looked at by a status URL.
+
+    Args:
+        request: The request.
+        identity: Its identity.
+        at: Seconds since 1970.
+        key: Of the journal.
+        place: What `veiled` made of the status URL.
+    """
     url = one_line(redact_url(request.url, request.secrets), 2000)
-    row = Row(*identity, 0, at, request.method, url, None, None, "{}", None, b"")
+    record = "{}" if place is None else json.dumps({"status_url": place})
+    row = Row(*identity, 0, at, request.method, url, None, None, record, None, b"")
     return row._replace(seal=seal_of(row, key))
 
 
-def kept_row(outcome: Outcome, content: bytes | None, identity: Identity, at: float, key: bytes) -> Row:
-    """Return the row of an outcome."""
+def kept_row(  # noqa: PLR0913, PLR0917 - the parts of a row
+    outcome: Outcome, content: bytes | None, identity: Identity, at: float, key: bytes, place: str | None = None
+) -> Row:
+    """Return the row of an outcome; `place` is as for `begun_row`, where its job may not be over."""
     request, response = outcome.request, outcome.response
     secrets = request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
     record: dict[str, Any] = {
         "detail": None if outcome.error_detail is None else redact_text(outcome.error_detail, secrets),
         "attempts": [_attempt_to_json(attempt, outcome.attempts[0].start) for attempt in outcome.attempts],
     }
+    if place is not None:
+        record["status_url"] = place
     if response is not None:
         record["response"] = {
             "headers": [[name, MASK if name.lower() in _COOKIES else redact_text(value, secrets)] for name, value in response.headers],
@@ -106,6 +121,33 @@ def kept_row(outcome: Outcome, content: bytes | None, identity: Identity, at: fl
     url = one_line(redact_text(redact_url(request.url, request.secrets), secrets), 2000)
     row = Row(*identity, 1, at, request.method, url, outcome.status, outcome.error, json.dumps(record, allow_nan=False), content, b"")
     return row._replace(seal=seal_of(row, key))
+
+
+def veiled(url: str, request: Request, key: bytes) -> str:
+    """Return a status URL in which the request's own secrets are keyed hashes: the file tells none of them."""
+    for spelling, sign in _signs(request, key).items():
+        url = url.replace(spelling, sign)
+    return url
+
+
+def job_of(row: Row, request: Request, key: bytes) -> Look | None:
+    """Return the job that a row tells of, None where there is none, it is over, or its URL had a secret that is another now."""
+    place = json.loads(row.record).get("status_url")
+    if place is None or row.error == "body" or row.status in _GONE or (row.done and row.error is None):
+        return None
+    for spelling, sign in _signs(request, key).items():
+        place = place.replace(sign, spelling)
+    return None if "\x01" in place else Look(request, place)
+
+
+def _signs(request: Request, key: bytes) -> dict[str, str]:
+    """Return each spelling of the request's secrets with what stands for it; long ones first."""
+    values = request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
+    spellings = {spelling for value in values for spelling in (value, quote(value, safe=""), quote_plus(value))}
+    longest_first = sorted((spelling for spelling in spellings if len(spelling) >= SHORTEST), key=len, reverse=True)
+    return {
+        text: f"\x01{blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=16, key=key).hexdigest()}\x01" for text in longest_first
+    }
 
 
 def is_final(row: Row, request: Request, options: Options) -> bool:

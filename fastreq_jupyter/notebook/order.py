@@ -91,8 +91,8 @@ class Draft:
         )  # fmt: skip
         final = Options.of(self.options, **cell.lifted)
         jar = Jar() if session is None else session.jar
-        items = outfitted(cell.items, final, jar=jar, home=None if session is None else session.home, total=cell.total)
-        plan = Plan(items, final, name=self.line.name, total=cell.total, join=cell.join, notes=cell.notes)
+        items, auth = outfitted(cell.items, final, jar=jar, home=None if session is None else session.home, total=cell.total)
+        plan = Plan(items, final, name=self.line.name, total=cell.total, join=cell.join, auth=auth, notes=cell.notes)
         return Order(self.line, Call(plan, jar, session), cell.late_notes)
 
 

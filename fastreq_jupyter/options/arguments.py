@@ -53,7 +53,8 @@ class OptionArguments(TypedDict, total=False):
     verify_ssl: bool | str | Path
     cert: str | tuple[str, str] | None
     proxy: str | None
-    auth: str | tuple[str, str] | Mapping[str, str | tuple[str, str]] | None
+    auth: Any
+    refresh_on: int | str | Iterable[int]
     method: str
     headers: Mapping[str, str] | Iterable[tuple[str, str]] | None
     params: Mapping[str, Any] | Iterable[tuple[str, Any]] | None
@@ -65,6 +66,9 @@ class OptionArguments(TypedDict, total=False):
     parse: str
     fail_when: str | None
     retry_when: str | None
+    until: str | None
+    every: float | str | None
+    patience: float | str
     parse_func: Callable[[Any], Any] | None
     return_none_on_failure: bool
     save_to: str | Path | None

@@ -129,6 +129,12 @@ def strict_bool(value: Any) -> bool:
     raise ValueError
 
 
+def until_value(value: Any) -> str | None:
+    """Accept an expression, or the word "ready" in any case."""
+    text: str | None = text_value()(value)
+    return "ready" if text is not None and text.strip().lower() == "ready" else text
+
+
 def text_value(*, flag: bool = False) -> Check:
     """Accept a non-empty text or path, or None; with `flag` also True, and False for None."""
 
@@ -201,11 +207,18 @@ def proxy_value(value: Any) -> str:
 
 
 def auth_value(value: Any) -> Any:
-    """Accept a pair, a bearer token, or a mapping of origins to these."""
-    if value is None:
-        return None
+    """Accept a pair, a bearer token, what gives tokens or makes credentials, or a mapping of origins to these."""
+    if value is None or hasattr(type(value), "fastreq_auth"):
+        return value
     if isinstance(value, Mapping):
         return {str(origin): auth_value(one) for origin, one in value.items()}
+    if isinstance(value, type):
+        message = f"{value.__name__} is a class: give an object"
+        raise TypeError(message)
+    if hasattr(value, "get_token") or (hasattr(value, "token") and hasattr(value, "refresh")):
+        return value
+    if callable(value):
+        return _without_arguments(value)
     if isinstance(value, str) and value and value.isprintable():
         return value
     if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(part, str) for part in value):  # noqa: PLR2004
@@ -214,6 +227,27 @@ def auth_value(value: Any) -> Any:
             raise TypeError(message)
         return tuple(value)
     raise ValueError
+
+
+def _without_arguments(function: Any) -> Any:
+    try:
+        inspect.signature(function).bind()
+    except TypeError:
+        message = "a function that gives tokens takes no argument"
+        raise TypeError(message) from None
+    except ValueError:
+        # Some functions written in C do not tell.
+        return function
+    return function
+
+
+def statuses_value(value: Any) -> tuple[int, ...]:
+    """Accept a status from 400 to 499, several, or a text with commas."""
+    parts = value.split(",") if isinstance(value, str) else [value] if isinstance(value, (int, str)) else list(value)
+    found = tuple(int(part) if isinstance(part, str) else part for part in parts)
+    if not found or not all(type(status) is int and 400 <= status <= 499 for status in found):  # noqa: PLR2004 - refusals (RFC 9110, 15.5)
+        raise ValueError
+    return tuple(dict.fromkeys(found))
 
 
 def header_pairs(value: Any) -> tuple[tuple[str, str], ...] | None:

@@ -27,5 +27,6 @@ def own_columns(options: Options) -> frozenset[str]:
         *(TIMING_COLUMNS if options.timings else ()),
         *(("headers",) if options.response_headers else ()),
         *(("item",) if options.select is not None else ()),
+        *(("looks",) if options.until is not None else ()),
     )
     return frozenset({"data", *_ALL, *asked})

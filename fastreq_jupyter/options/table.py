@@ -29,8 +29,10 @@ from fastreq_jupyter.options.checks import (
     rate_value,
     share_value,
     size_value,
+    statuses_value,
     strict_bool,
     text_value,
+    until_value,
     verify_value,
 )
 from fastreq_jupyter.options.columns import COLUMN_SETS
@@ -157,9 +159,14 @@ class Options:
         help="proxy for all requests; env reads HTTP_PROXY and its kin", secret=True, metavar="URL", group="Transport",
     )
     auth: Any = option(
-        None, auth_value, takes="str | tuple[str, str] | Mapping[str, str | tuple[str, str]] | None",
-        allowed='("user", "password"), a bearer token, or {origin: one of these}',
+        None, auth_value, takes="Any",
+        allowed='("user", "password"), a bearer token, a function that gives one, OAuth2, ApiKey, Digest, SigV4, or {origin: one of these}',
         help="credentials; the flag takes the name of a notebook variable", lookup=True, secret=True, metavar="NAME",
+    )
+    refresh_on: tuple[int, ...] = option(
+        (401,), statuses_value, examples=("401,403",), takes="int | str | Iterable[int]", shown="401",
+        allowed='statuses from 400 to 499: 401, [401, 403] or "401,403"',
+        help="answers after which a token is renewed, once, and the request sent once more", metavar="STATUS",
     )
     method: str = option(
         "GET", method_value, choices=METHODS, takes="str", allowed="an HTTP method",
@@ -208,6 +215,18 @@ class Options:
     retry_when: str | None = option(
         None, text_value(), examples=("status == 'busy'",), takes="str | None", allowed="a JMESPath expression",
         help="a good answer in whose body this finds something is tried again like a 503", metavar="EXPR", group="Failures",
+    )
+    until: str | None = option(
+        None, until_value, examples=("ready", "status == 'done'"), takes="str | None", allowed='"ready", or a JMESPath expression',
+        help="look again until this finds something in the body; ready: until the job begun by the request is over", metavar="EXPR",
+    )
+    every: float | None = option(
+        None, duration_value(0.05, 86_400, none=True), examples=("2s",), takes="float | str | None", allowed='seconds from 0.05, or "2s"',
+        help="with until: time between looks, Retry-After goes first; by default 1 s that grows to 30 s", metavar="TIME",
+    )
+    patience: float = option(
+        600.0, duration_value(0.05, 31 * 86_400), shown="10 min", examples=("10min",), takes="float | str",
+        allowed='seconds from 0.05, or "10min", "2h"', help="with until: a row that takes longer gets the error `not ready`", metavar="TIME",
     )
     parse_func: Callable[[Any], Any] | None = option(
         None, callable_value, takes="Callable[[Any], Any] | None", allowed="a plain function of one argument",
@@ -334,7 +353,8 @@ class Options:
     @property
     def looks_into_bodies(self) -> bool:
         """Tell whether an option says that bodies are JSON, whatever their type says."""
-        return any(option is not None for option in (self.select, self.expand, self.fail_when, self.retry_when))
+        until = None if self.until == "ready" else self.until
+        return any(option is not None for option in (self.select, self.expand, self.fail_when, self.retry_when, until))
 
 
 TABLE: Mapping[str, Option] = {one.name: one.metadata["option"].named(one.name) for one in fields(Options) if "option" in one.metadata}
@@ -362,6 +382,9 @@ def _check_together(options: Options) -> None:
         raise OptionError(reason, option="http3", reason=reason)
     _check_reading(options)
     _check_saving(options)
+    for name in ("every", "patience"):
+        if name in options.given and options.until is None:
+            raise OptionError(f"{name} needs until", option=name, reason="needs until")
     if options.json is not None and options.data is not None:
         reason = "json and data exclude each other: give one of them"
         raise OptionError(reason, option="data", reason=reason)
@@ -386,7 +409,8 @@ def _check_reading(options: Options) -> None:
     if parse != "auto" and (kept not in ("dataframe", "json") or (kept == "json" and parse in ("text", "bytes"))):
         reason = f"not possible with return_type {kept}: leave one of them out"
         raise OptionError(f"parse={parse} is {reason}", option="parse", value=parse, reason=reason)
-    for name in ("fail_when", "retry_when"):
+    looking = ("fail_when", "retry_when") if options.until == "ready" else ("fail_when", "retry_when", "until")
+    for name in looking:
         if getattr(options, name) is not None and options.save_to is not None:
             reason = "not possible with save_to, which keeps no body to look into: leave one of them out"
             raise OptionError(f"{name} is {reason}", option=name, reason=reason)

@@ -74,8 +74,9 @@ def next_exchange(  # noqa: PLR0913 - one keyword for each thing the decision re
             message = f"{status} would send secrets of the body to another origin, {target.origin}"
             raise BackendError("redirect refused", message)
         kept = tuple(line for line in kept if not _stays_home(*line, secrets))
+    auth = exchange.auth if target.origin == exchange.target.origin else None
     fresh = exchange.fresh and method == exchange.method
-    return replace(exchange, method=method, target=target, headers=kept, content=content, fresh=fresh)
+    return replace(exchange, method=method, target=target, headers=kept, content=content, fresh=fresh, auth=auth)
 
 
 def _location(status: int, headers: Headers) -> str | None:

@@ -194,14 +194,6 @@ async def until(condition, timeout=60.0):  # noqa: ASYNC109 - a bound, not a pro
             await asyncio.sleep(0.01)
 
 
-def run(scenario, timeout=100.0):
-    async def bounded():
-        async with asyncio.timeout(timeout):
-            return await scenario
-
-    return asyncio.run(bounded())
-
-
 def keeps_heads(name):
     """Whether the library hands on an answer's head as it came; urllib3-future, of niquests, does not."""
     return name != "niquests" and (name != "requests" or find_spec("urllib3_future") is None)
@@ -227,7 +219,6 @@ class Tools:
     is_plain = staticmethod(is_plain)
     keeps_heads = staticmethod(keeps_heads)
     until = staticmethod(until)
-    run = staticmethod(run)
 
 
 @pytest.fixture

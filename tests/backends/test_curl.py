@@ -25,24 +25,21 @@ def name():
     return "curl"
 
 
-def test_closing_with_two_hundred_in_flight_ends_them_all(wire, name):
+async def test_closing_with_two_hundred_in_flight_ends_them_all(wire, name):
     async def never(request, writer):
         await asyncio.sleep(60)
 
-    async def scenario():
-        async with wire.listening(never) as server, wire.session(name) as backend:
-            tasks = [asyncio.create_task(wire.fetch(backend, server.url)) for _ in range(200)]
-            await wire.until(lambda: server.in_flight == 200, 20)
-            await backend.aclose()
-            ended = await asyncio.gather(*tasks, return_exceptions=True)
-            assert {(type(error), error.kind, error.sent) for error in ended} == {(BackendError, "connect", True)}
-            with pytest.raises(BackendError, match="closed"):
-                await wire.fetch(backend, server.url)
-
-    wire.run(scenario())
+    async with wire.listening(never) as server, wire.session(name) as backend:
+        tasks = [asyncio.create_task(wire.fetch(backend, server.url)) for _ in range(200)]
+        await wire.until(lambda: server.in_flight == 200, 20)
+        await backend.aclose()
+        ended = await asyncio.gather(*tasks, return_exceptions=True)
+        assert {(type(error), error.kind, error.sent) for error in ended} == {(BackendError, "connect", True)}
+        with pytest.raises(BackendError, match="closed"):
+            await wire.fetch(backend, server.url)
 
 
-def test_handles_are_used_again_after_failures(wire, name):
+async def test_handles_are_used_again_after_failures(wire, name):
     async def turning(request, writer):
         if b"/bad" in request.line:
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 9\r\n\r\nshort")
@@ -50,29 +47,23 @@ def test_handles_are_used_again_after_failures(wire, name):
         writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%b" % (len(request.line), request.line))
         return None
 
-    async def scenario():
-        async with wire.listening(turning) as server, wire.session(name) as backend:
-            for number in range(20):
-                await wire.failure(backend, f"{server.url}/bad", method="POST", content=b"x")
-                for method in ("GET", "HEAD", "PUT", "GET", "OPTIONS"):
-                    stream, body = await wire.fetch(backend, f"{server.url}/{number}", method=method, headers=[("X", str(number))])
-                    assert (stream.status, body) == (200, b"" if method == "HEAD" else f"{method} /{number} HTTP/1.1".encode())
-            assert {tuple(request.all("x")) for request in server.arrived if request.body} == {()}
-            assert not backend._active
-            assert len(backend._free) <= 2
-
-    wire.run(scenario())
+    async with wire.listening(turning) as server, wire.session(name) as backend:
+        for number in range(20):
+            await wire.failure(backend, f"{server.url}/bad", method="POST", content=b"x")
+            for method in ("GET", "HEAD", "PUT", "GET", "OPTIONS"):
+                stream, body = await wire.fetch(backend, f"{server.url}/{number}", method=method, headers=[("X", str(number))])
+                assert (stream.status, body) == (200, b"" if method == "HEAD" else f"{method} /{number} HTTP/1.1".encode())
+        assert {tuple(request.all("x")) for request in server.arrived if request.body} == {()}
+        assert not backend._active
+        assert len(backend._free) <= 2
 
 
-def test_head_with_a_body_ends_with_its_head(wire, name):
-    async def scenario():
-        async with wire.listening(wire.answering(wire.OK)) as server, wire.session(name) as backend:
-            for _ in range(2):
-                stream, body = await wire.fetch(backend, server.url, method="HEAD", content=b"x")
-                assert (stream.status, body) == (200, b"")
-            assert [request.body for request in server.arrived] == [b"x", b"x"]
-
-    wire.run(scenario())
+async def test_head_with_a_body_ends_with_its_head(wire, name):
+    async with wire.listening(wire.answering(wire.OK)) as server, wire.session(name) as backend:
+        for _ in range(2):
+            stream, body = await wire.fetch(backend, server.url, method="HEAD", content=b"x")
+            assert (stream.status, body) == (200, b"")
+        assert [request.body for request in server.arrived] == [b"x", b"x"]
 
 
 class _Answers(BaseHTTPRequestHandler):
@@ -166,7 +157,7 @@ def test_two_loops_in_two_threads_do_not_meet(wire, name):
                     await asyncio.gather(*(wire.fetch(backend, server.url) for _ in range(4)))
                 seen.append(len(server.arrived))
 
-        wire.run(scenario())
+        asyncio.run(scenario())
 
     threads = [threading.Thread(target=one) for _ in range(3)]
     for thread in threads:
@@ -195,37 +186,31 @@ print("fine")
 """
 
 
-def test_session_that_outlives_its_loop_does_no_harm(wire, name):
-    async def scenario():
-        async with wire.listening(wire.answering(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")) as server:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-W", "error", "-c", FORGOTTEN, server.url + "/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
-            )
-            said, _ = await asyncio.wait_for(process.communicate(), 60)
-            assert (process.returncode, said) == (0, b"fine\n")
-
-    wire.run(scenario())
+async def test_session_that_outlives_its_loop_does_no_harm(wire, name):
+    async with wire.listening(wire.answering(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nhalf")) as server:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-W", "error", "-c", FORGOTTEN, server.url + "/", stdout=subprocess.PIPE, stderr=subprocess.STDOUT
+        )
+        said, _ = await asyncio.wait_for(process.communicate(), 60)
+        assert (process.returncode, said) == (0, b"fine\n")
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
-def test_forked_child_that_ends_leaves_its_parents_connections_alone(wire, name, server_tls, bundle):
-    async def scenario():
-        async with wire.listening(wire.answering(wire.OK), server_tls) as server, wire.session(name, verify=bundle) as backend:
+async def test_forked_child_that_ends_leaves_its_parents_connections_alone(wire, name, server_tls, bundle):
+    async with wire.listening(wire.answering(wire.OK), server_tls) as server, wire.session(name, verify=bundle) as backend:
+        await wire.fetch(backend, server.url)
+        child = os.fork()
+        if child == 0:
+            del backend
+            # As a child of multiprocessing ends.
+            os._exit(0)
+        await asyncio.to_thread(os.waitpid, child, 0)
+        for _ in range(3):
             await wire.fetch(backend, server.url)
-            child = os.fork()
-            if child == 0:
-                del backend
-                # As a child of multiprocessing ends.
-                os._exit(0)
-            await asyncio.to_thread(os.waitpid, child, 0)
-            for _ in range(3):
-                await wire.fetch(backend, server.url)
-            assert (server.connections, len(server.arrived)) == (1, 4)
-
-    wire.run(scenario())
+        assert (server.connections, len(server.arrived)) == (1, 4)
 
 
-def test_body_that_nobody_reads_is_not_fetched(wire, name):
+async def test_body_that_nobody_reads_is_not_fetched(wire, name):
     written = 0
 
     async def gushing(request, writer):
@@ -236,40 +221,34 @@ def test_body_that_nobody_reads_is_not_fetched(wire, name):
             written += 2**16
             await writer.drain()
 
-    async def scenario():
-        async with wire.listening(gushing) as server, wire.session(name) as backend:
-            stream = await backend.send(wire.exchange(server.url), Timing())
-            held = -1
-            while held != written:
-                held = written
-                await asyncio.sleep(0.3)
-            # What the system's buffers hold comes on top of the bound.
-            assert written < 32 * 2**20
-            read = 0
-            while read < 64 * 2**20:
-                read += len(await stream.read())
-                assert stream.size <= 2**20
-            stream.close()
-            await wire.until(lambda: server.open == 0)
-
-    wire.run(scenario())
+    async with wire.listening(gushing) as server, wire.session(name) as backend:
+        stream = await backend.send(wire.exchange(server.url), Timing())
+        held = -1
+        while held != written:
+            held = written
+            await asyncio.sleep(0.3)
+        # What the system's buffers hold comes on top of the bound.
+        assert written < 32 * 2**20
+        read = 0
+        while read < 64 * 2**20:
+            read += len(await stream.read())
+            assert stream.size <= 2**20
+        stream.close()
+        await wire.until(lambda: server.open == 0)
 
 
-def test_fifty_at_once_do_not_wait_for_each_other_where_the_server_has_no_http_2(wire, name, server_tls, bundle):
+async def test_fifty_at_once_do_not_wait_for_each_other_where_the_server_has_no_http_2(wire, name, server_tls, bundle):
     gate = asyncio.Event()
 
     async def waiting(request, writer):
         await gate.wait()
         writer.write(wire.OK)
 
-    async def scenario():
-        async with wire.listening(waiting, server_tls) as server, wire.session(name, verify=bundle) as backend:
-            tasks = [asyncio.create_task(wire.fetch(backend, server.url)) for _ in range(50)]
-            await wire.until(lambda: server.in_flight == 50, 30)
-            gate.set()
-            await asyncio.gather(*tasks)
-
-    wire.run(scenario())
+    async with wire.listening(waiting, server_tls) as server, wire.session(name, verify=bundle) as backend:
+        tasks = [asyncio.create_task(wire.fetch(backend, server.url)) for _ in range(50)]
+        await wire.until(lambda: server.in_flight == 50, 30)
+        gate.set()
+        await asyncio.gather(*tasks)
 
 
 @pytest.mark.parametrize("missing", ["TLS", "age", "HTTP3"])
@@ -298,59 +277,50 @@ print(json.dumps([int(frame["ok"].sum()), int(frame["attempts"].sum())]))
 
 
 @pytest.mark.slow
-def test_thousand_hosts_need_no_thousand_descriptors(wire, name):
-    async def scenario():
-        async with wire.listening(wire.answering(wire.OK), host="0.0.0.0") as server:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", HOSTS, str(server.port), stdout=subprocess.PIPE, stderr=subprocess.PIPE
-            )
-            said, errors = await asyncio.wait_for(process.communicate(), 100)
-            assert process.returncode == 0, errors.decode()
-            assert json.loads(said) == [1000, 1000]
-
-    wire.run(scenario(), 120)
+async def test_thousand_hosts_need_no_thousand_descriptors(wire, name):
+    async with wire.listening(wire.answering(wire.OK), host="0.0.0.0") as server:
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", HOSTS, str(server.port), stdout=subprocess.PIPE, stderr=subprocess.PIPE
+        )
+        said, errors = await asyncio.wait_for(process.communicate(), 100)
+        assert process.returncode == 0, errors.decode()
+        assert json.loads(said) == [1000, 1000]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("delay", [0, 0.0005, 0.002, 0.01])
-def test_servers_that_close_their_kept_connections_silently_cost_no_get(wire, name, delay):
+async def test_servers_that_close_their_kept_connections_silently_cost_no_get(wire, name, delay):
     async def closing(request, writer):
         writer.write(wire.OK)
         await writer.drain()
         await asyncio.sleep(delay)
         return False
 
-    async def scenario():
-        from fastreq_jupyter import fastreq_async
+    from fastreq_jupyter import fastreq_async
 
-        async with wire.listening(closing) as server:
-            frame = await fastreq_async(
-                [f"{server.url}/{number}" for number in range(400)], backend=name, max_retries=0, progress="none", proxy="none"
-            )
-            assert list(frame["ok"]) == [True] * 400
-
-    wire.run(scenario())
+    async with wire.listening(closing) as server:
+        frame = await fastreq_async(
+            [f"{server.url}/{number}" for number in range(400)], backend=name, max_retries=0, progress="none", proxy="none"
+        )
+        assert list(frame["ok"]) == [True] * 400
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("content", [None, b"x" * 1000])
-def test_two_hundred_posts_go_over_few_connections_each_once(wire, name, content):
-    async def scenario():
-        async with wire.listening(wire.answering(wire.OK)) as server, wire.session(name) as backend:
-            numbers = iter(range(200))
+async def test_two_hundred_posts_go_over_few_connections_each_once(wire, name, content):
+    async with wire.listening(wire.answering(wire.OK)) as server, wire.session(name) as backend:
+        numbers = iter(range(200))
 
-            async def worker():
-                for number in numbers:
-                    await wire.fetch(backend, f"{server.url}/{number}", method="POST", content=content)
+        async def worker():
+            for number in numbers:
+                await wire.fetch(backend, f"{server.url}/{number}", method="POST", content=content)
 
-            await asyncio.gather(*(worker() for _ in range(5)))
-            assert server.connections <= 10
-            assert len({request.line for request in server.arrived}) == len(server.arrived) == 200
-
-    wire.run(scenario())
+        await asyncio.gather(*(worker() for _ in range(5)))
+        assert server.connections <= 10
+        assert len({request.line for request in server.arrived}) == len(server.arrived) == 200
 
 
-def test_socks4_proxy_resolves_the_name_itself(wire, name):
+async def test_socks4_proxy_resolves_the_name_itself(wire, name):
     asked = []
 
     async def socks(reader, writer):
@@ -363,79 +333,69 @@ def test_socks4_proxy_resolves_the_name_itself(wire, name):
         await writer.drain()
         writer.close()
 
-    async def scenario():
-        listener = await asyncio.start_server(socks, "127.0.0.1", 0)
-        port = listener.sockets[0].getsockname()[1]
-        async with wire.session(name, proxy=f"socks4://ann@127.0.0.1:{port}") as backend:
-            assert (await wire.fetch(backend, "http://only.proxy.invalid:4711/x"))[1] == b"hi"
-        listener.close()
-        assert asked == [(4, 4711, b"ann", b"only.proxy.invalid")]
-
-    wire.run(scenario())
+    listener = await asyncio.start_server(socks, "127.0.0.1", 0)
+    port = listener.sockets[0].getsockname()[1]
+    async with wire.session(name, proxy=f"socks4://ann@127.0.0.1:{port}") as backend:
+        assert (await wire.fetch(backend, "http://only.proxy.invalid:4711/x"))[1] == b"hi"
+    listener.close()
+    assert asked == [(4, 4711, b"ann", b"only.proxy.invalid")]
 
 
-def test_connect_timeout_ends_a_handshake_that_hangs(wire, name):
-    async def scenario():
-        async def mute(reader, writer):
-            await reader.read()
-            writer.close()
+async def test_connect_timeout_ends_a_handshake_that_hangs(wire, name):
+    async def mute(reader, writer):
+        await reader.read()
+        writer.close()
 
-        listener = await asyncio.start_server(mute, "127.0.0.1", 0)
-        async with wire.session(name) as backend:
-            target = parse_target(f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}/")
-            with pytest.raises(BackendError, match=r"connect_timeout, 0\.2 s") as caught:
-                await asyncio.wait_for(backend.send(Exchange("GET", target, (), connect_timeout=0.2), Timing()), 20)
-            assert (caught.value.kind, caught.value.sent) == ("timeout", False)
-        listener.close()
-
-    wire.run(scenario())
+    listener = await asyncio.start_server(mute, "127.0.0.1", 0)
+    async with wire.session(name) as backend:
+        target = parse_target(f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}/")
+        with pytest.raises(BackendError, match=r"connect_timeout, 0\.2 s") as caught:
+            await asyncio.wait_for(backend.send(Exchange("GET", target, (), connect_timeout=0.2), Timing()), 20)
+        assert (caught.value.kind, caught.value.sent) == ("timeout", False)
+    listener.close()
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="Windows has no fork")
-def test_connection_that_a_forked_child_holds_open_does_not_keep_the_loop_busy(wire, name):
+async def test_connection_that_a_forked_child_holds_open_does_not_keep_the_loop_busy(wire, name):
     """The kernel tells of a connection that is closed here, as long as somebody else has it open."""
+    gate = asyncio.Event()
 
-    async def scenario():
-        gate = asyncio.Event()
+    async def ending(request, writer):
+        writer.write(wire.OK)
+        await writer.drain()
+        if b"/last" not in request.line:
+            await gate.wait()
+        return False
 
-        async def ending(request, writer):
-            writer.write(wire.OK)
-            await writer.drain()
-            if b"/last" not in request.line:
-                await gate.wait()
-            return False
+    async with wire.listening(ending) as server, wire.session(name) as backend:
+        descriptors = []
+        watch = backend.drive._watch_epoll
+        backend._multi.setopt(pycurl.M_SOCKETFUNCTION, lambda *told: (descriptors.append(told[1]), watch(*told))[1])
+        stream = await backend.send(wire.exchange(server.url), Timing())
+        descriptor = descriptors[-1]
+        await wire.read_all(stream)
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+            os._exit(0)
+        try:
+            # As libcurl does with an idle connection that is one too many.
+            os.close(descriptor)
+            gate.set()
+            await wire.until(lambda: server.open == 0)
+            await asyncio.sleep(0.1)
+            polls = 0
+            poll = backend.drive._poll
 
-        async with wire.listening(ending) as server, wire.session(name) as backend:
-            descriptors = []
-            watch = backend.drive._watch_epoll
-            backend._multi.setopt(pycurl.M_SOCKETFUNCTION, lambda *told: (descriptors.append(told[1]), watch(*told))[1])
-            stream = await backend.send(wire.exchange(server.url), Timing())
-            descriptor = descriptors[-1]
-            await wire.read_all(stream)
-            child = os.fork()
-            if child == 0:
-                signal.pause()
-                os._exit(0)
-            try:
-                # As libcurl does with an idle connection that is one too many.
-                os.close(descriptor)
-                gate.set()
-                await wire.until(lambda: server.open == 0)
-                await asyncio.sleep(0.1)
-                polls = 0
-                poll = backend.drive._poll
+            def counted():
+                nonlocal polls
+                polls += 1
+                poll()
 
-                def counted():
-                    nonlocal polls
-                    polls += 1
-                    poll()
-
-                loop = asyncio.get_running_loop()
-                loop.add_reader(backend.drive._epoll.fileno(), counted)
-                await asyncio.sleep(0.3)
-                assert polls <= 3
-            finally:
-                os.kill(child, signal.SIGKILL)
-                await asyncio.to_thread(os.waitpid, child, 0)
-
-    wire.run(scenario())
+            loop = asyncio.get_running_loop()
+            loop.add_reader(backend.drive._epoll.fileno(), counted)
+            await asyncio.sleep(0.3)
+            assert polls <= 3
+        finally:
+            os.kill(child, signal.SIGKILL)
+            await asyncio.to_thread(os.waitpid, child, 0)

@@ -71,66 +71,52 @@ async def hello(connection, stream, fields, body, writer):
     connection.send_data(stream, b"hello " + body, end_stream=True)
 
 
-def test_auto_speaks_http_2_and_reuses_its_connection(wire, name, server_tls, bundle):
-    async def scenario():
-        async with speaking_h2(server_tls, hello) as (url, seen), wire.session(name, verify=bundle) as backend:
-            for _ in range(3):
-                marks = Timing()
-                stream, body = await wire.fetch(
-                    backend, url + "/%7Ea?b=c|d", headers=[("X-Q", "\xfc"), ("Connection", "close")], marks=marks
-                )
-                assert (stream.status, stream.http_version, body) == (200, "2", b"hello ")
-                # Lines of equal names come together: only their order has a meaning.
-                assert sorted(stream.headers) == [("set-cookie", "a=1"), ("set-cookie", "b=2"), ("x-raw", "\xff")]
-                assert marks.request_start < marks.response_start
-            assert seen["connections"] == 1
-            fields = dict(seen["requests"][0][0])
-            assert (fields[b":path"], fields[b"x-q"], fields[b":authority"]) == (b"/%7Ea?b=c|d", b"\xfc", url[8:].encode())
-            assert b"connection" not in fields
-            assert b"user-agent" not in fields
-
-    wire.run(scenario())
+async def test_auto_speaks_http_2_and_reuses_its_connection(wire, name, server_tls, bundle):
+    async with speaking_h2(server_tls, hello) as (url, seen), wire.session(name, verify=bundle) as backend:
+        for _ in range(3):
+            marks = Timing()
+            stream, body = await wire.fetch(backend, url + "/%7Ea?b=c|d", headers=[("X-Q", "\xfc"), ("Connection", "close")], marks=marks)
+            assert (stream.status, stream.http_version, body) == (200, "2", b"hello ")
+            # Lines of equal names come together: only their order has a meaning.
+            assert sorted(stream.headers) == [("set-cookie", "a=1"), ("set-cookie", "b=2"), ("x-raw", "\xff")]
+            assert marks.request_start < marks.response_start
+        assert seen["connections"] == 1
+        fields = dict(seen["requests"][0][0])
+        assert (fields[b":path"], fields[b"x-q"], fields[b":authority"]) == (b"/%7Ea?b=c|d", b"\xfc", url[8:].encode())
+        assert b"connection" not in fields
+        assert b"user-agent" not in fields
 
 
-def test_false_disables_http_2(wire, name, server_tls, bundle):
-    async def scenario():
-        async with speaking_h2(server_tls, hello) as (url, _), wire.session(name, verify=bundle, http2=False) as backend:
-            stream, body = await wire.fetch(backend, url)
-            assert (stream.http_version, body) == ("1.1", b"old")
-
-    wire.run(scenario())
+async def test_false_disables_http_2(wire, name, server_tls, bundle):
+    async with speaking_h2(server_tls, hello) as (url, _), wire.session(name, verify=bundle, http2=False) as backend:
+        stream, body = await wire.fetch(backend, url)
+        assert (stream.http_version, body) == ("1.1", b"old")
 
 
-def test_large_bodies_pass_both_ways(wire, name, server_tls, bundle):
+async def test_large_bodies_pass_both_ways(wire, name, server_tls, bundle):
     async def echo(connection, stream, fields, body, writer):
         connection.send_headers(stream, [(b":status", b"200")])
         connection.send_data(stream, str(len(body)).encode(), end_stream=True)
 
-    async def scenario():
-        async with speaking_h2(server_tls, echo) as (url, seen), wire.session(name, verify=bundle, http2=True) as backend:
-            _, body = await wire.fetch(backend, url, method="PUT", content=b"x" * 1_000_000)
-            assert body == b"1000000"
-            assert dict(seen["requests"][0][0])[b"content-length"] == b"1000000"
-
-    wire.run(scenario())
+    async with speaking_h2(server_tls, echo) as (url, seen), wire.session(name, verify=bundle, http2=True) as backend:
+        _, body = await wire.fetch(backend, url, method="PUT", content=b"x" * 1_000_000)
+        assert body == b"1000000"
+        assert dict(seen["requests"][0][0])[b"content-length"] == b"1000000"
 
 
-def test_head_over_http_2_has_no_body(wire, name, server_tls, bundle):
+async def test_head_over_http_2_has_no_body(wire, name, server_tls, bundle):
     async def empty(connection, stream, fields, body, writer):
         connection.send_headers(stream, [(b":status", b"204")], end_stream=True)
 
-    async def scenario():
-        async with speaking_h2(server_tls, empty) as (url, seen), wire.session(name, verify=bundle) as backend:
-            for _ in range(2):
-                stream, body = await wire.fetch(backend, url, method="HEAD")
-                assert (stream.status, body) == (204, b"")
-            assert seen["connections"] == 1
-
-    wire.run(scenario())
+    async with speaking_h2(server_tls, empty) as (url, seen), wire.session(name, verify=bundle) as backend:
+        for _ in range(2):
+            stream, body = await wire.fetch(backend, url, method="HEAD")
+            assert (stream.status, body) == (204, b"")
+        assert seen["connections"] == 1
 
 
 @pytest.mark.parametrize("how", ["reset", "close", "short"])
-def test_body_that_broke_off_is_never_taken_for_whole(wire, name, server_tls, bundle, how):
+async def test_body_that_broke_off_is_never_taken_for_whole(wire, name, server_tls, bundle, how):
     async def breaking(connection, stream, fields, body, writer):
         length = [(b"content-length", b"100")] if how == "short" else []
         connection.send_headers(stream, [(b":status", b"200"), *length])
@@ -141,41 +127,32 @@ def test_body_that_broke_off_is_never_taken_for_whole(wire, name, server_tls, bu
         await writer.drain()
         return how != "close"
 
-    async def scenario():
-        async with speaking_h2(server_tls, breaking) as (url, _), wire.session(name, verify=bundle) as backend:
-            error = await wire.failure(backend, url)
-            assert (error.kind, error.sent) == ("protocol", True)
-
-    wire.run(scenario())
+    async with speaking_h2(server_tls, breaking) as (url, _), wire.session(name, verify=bundle) as backend:
+        error = await wire.failure(backend, url)
+        assert (error.kind, error.sent) == ("protocol", True)
 
 
-def test_goodbye_of_the_server_is_honoured(wire, name, server_tls, bundle):
+async def test_goodbye_of_the_server_is_honoured(wire, name, server_tls, bundle):
     async def last(connection, stream, fields, body, writer):
         await hello(connection, stream, fields, body, writer)
         connection.close_connection(last_stream_id=stream)
 
-    async def scenario():
-        async with speaking_h2(server_tls, last) as (url, seen), wire.session(name, verify=bundle) as backend:
-            for _ in range(3):
-                assert (await wire.fetch(backend, url))[1] == b"hello "
-            assert seen["connections"] == 3
-
-    wire.run(scenario())
+    async with speaking_h2(server_tls, last) as (url, seen), wire.session(name, verify=bundle) as backend:
+        for _ in range(3):
+            assert (await wire.fetch(backend, url))[1] == b"hello "
+        assert seen["connections"] == 3
 
 
-def test_endless_interim_answers_end_in_an_error(wire, name, server_tls, bundle):
+async def test_endless_interim_answers_end_in_an_error(wire, name, server_tls, bundle):
     async def endless(connection, stream, fields, body, writer):
         for _ in range(200):
             connection.send_headers(stream, [(b":status", b"103")])
 
-    async def scenario():
-        async with speaking_h2(server_tls, endless) as (url, _), wire.session(name, verify=bundle) as backend:
-            assert (await wire.failure(backend, url)).kind == "protocol"
-
-    wire.run(scenario())
+    async with speaking_h2(server_tls, endless) as (url, _), wire.session(name, verify=bundle) as backend:
+        assert (await wire.failure(backend, url)).kind == "protocol"
 
 
-def test_fifty_are_in_flight_at_once(wire, name, server_tls, bundle):
+async def test_fifty_are_in_flight_at_once(wire, name, server_tls, bundle):
     gate = asyncio.Event()
     tasks = []
     count = 0
@@ -190,15 +167,12 @@ def test_fifty_are_in_flight_at_once(wire, name, server_tls, bundle):
         await hello(connection, stream, (), b"", writer)
         writer.write(connection.data_to_send())
 
-    async def scenario():
-        async with speaking_h2(server_tls, waiting) as (url, seen), wire.session(name, verify=bundle) as backend:
-            sent = [asyncio.create_task(wire.fetch(backend, url)) for _ in range(50)]
-            await wire.until(lambda: count == 50, 30)
-            gate.set()
-            await asyncio.gather(*sent, *tasks)
-            assert seen["connections"] <= (4 if name == "curl" else 50)
-
-    wire.run(scenario())
+    async with speaking_h2(server_tls, waiting) as (url, seen), wire.session(name, verify=bundle) as backend:
+        sent = [asyncio.create_task(wire.fetch(backend, url)) for _ in range(50)]
+        await wire.until(lambda: count == 50, 30)
+        gate.set()
+        await asyncio.gather(*sent, *tasks)
+        assert seen["connections"] <= (4 if name == "curl" else 50)
 
 
 # niquests does not tell such a stream from one that was broken off.
@@ -206,7 +180,7 @@ def test_fifty_are_in_flight_at_once(wire, name, server_tls, bundle):
 @pytest.mark.parametrize("method", ["GET", "POST", "PATCH"])
 @pytest.mark.parametrize("warm", [False, True])
 @pytest.mark.parametrize("how", ["refused", "goodbye"])
-def test_request_that_the_server_did_not_touch_may_go_out_again(wire, name, server_tls, bundle, method, warm, how):  # noqa: PLR0917 - fixtures
+async def test_request_that_the_server_did_not_touch_may_go_out_again(wire, name, server_tls, bundle, method, warm, how):  # noqa: PLR0917 - fixtures
     """RFC 9113, 8.7: REFUSED_STREAM, or a stream above the last one of a GOAWAY."""
     touched = []
 
@@ -224,31 +198,25 @@ def test_request_that_the_server_did_not_touch_may_go_out_again(wire, name, serv
         await hello(connection, stream, fields, body, writer)
         return None
 
-    async def scenario():
-        async with speaking_h2(server_tls, refusing) as (url, seen), wire.session(name, verify=bundle) as backend:
-            if warm:
-                await wire.fetch(backend, url + "/warm")
-            content = None if method == "GET" else b"x"
-            stream, body = await wire.fetch(backend, url + "/x", method=method, content=content)
-            assert (stream.status, body) == (200, b"hello " + (content or b""))
-            assert [dict(fields)[b":path"] for fields, _ in seen["requests"]].count(b"/x") == 2
-
-    wire.run(scenario())
+    async with speaking_h2(server_tls, refusing) as (url, seen), wire.session(name, verify=bundle) as backend:
+        if warm:
+            await wire.fetch(backend, url + "/warm")
+        content = None if method == "GET" else b"x"
+        stream, body = await wire.fetch(backend, url + "/x", method=method, content=content)
+        assert (stream.status, body) == (200, b"hello " + (content or b""))
+        assert [dict(fields)[b":path"] for fields, _ in seen["requests"]].count(b"/x") == 2
 
 
 @pytest.mark.parametrize("method", ["POST", "PATCH"])
-def test_unsafe_request_is_sent_once_when_its_connection_dies(wire, name, server_tls, bundle, method):
+async def test_unsafe_request_is_sent_once_when_its_connection_dies(wire, name, server_tls, bundle, method):
     async def dying(connection, stream, fields, body, writer):
         if dict(fields)[b":path"] == b"/die":
             return False
         await hello(connection, stream, fields, body, writer)
         return None
 
-    async def scenario():
-        async with speaking_h2(server_tls, dying) as (url, seen), wire.session(name, verify=bundle) as backend:
-            await wire.fetch(backend, url + "/warm")
-            error = await wire.failure(backend, url + "/die", method=method, content=b"x")
-            assert (error.kind, error.sent) in (("connect", True), ("protocol", True))
-            assert [dict(fields)[b":path"] for fields, _ in seen["requests"]].count(b"/die") == 1
-
-    wire.run(scenario())
+    async with speaking_h2(server_tls, dying) as (url, seen), wire.session(name, verify=bundle) as backend:
+        await wire.fetch(backend, url + "/warm")
+        error = await wire.failure(backend, url + "/die", method=method, content=b"x")
+        assert (error.kind, error.sent) in (("connect", True), ("protocol", True))
+        assert [dict(fields)[b":path"] for fields, _ in seen["requests"]].count(b"/die") == 1

@@ -49,25 +49,22 @@ async def proxying(serve, tls=None):
         await asyncio.sleep(0.01)
 
 
-def test_http_goes_in_absolute_form_with_credentials(wire, name):
-    async def scenario():
-        async with (
-            wire.listening(wire.answering(wire.OK)) as proxy,
-            wire.session(name, proxy=f"http://us%20er:p%40ss@127.0.0.1:{proxy.port}") as backend,
-        ):
-            stream, body = await wire.fetch(backend, "http://far.example:8080/a%7e?b=|")
-            await wire.fetch(backend, "http://far.example:8080/2")
-            assert (stream.status, body) == (200, b"hi")
-            request = proxy.arrived[0]
-            assert request.line == b"GET http://far.example:8080/a%7e?b=| HTTP/1.1"
-            assert request.all("host") == [b"far.example:8080"]
-            assert request.all("proxy-authorization") == [BASIC]
-            assert proxy.connections == 1
-
-    wire.run(scenario())
+async def test_http_goes_in_absolute_form_with_credentials(wire, name):
+    async with (
+        wire.listening(wire.answering(wire.OK)) as proxy,
+        wire.session(name, proxy=f"http://us%20er:p%40ss@127.0.0.1:{proxy.port}") as backend,
+    ):
+        stream, body = await wire.fetch(backend, "http://far.example:8080/a%7e?b=|")
+        await wire.fetch(backend, "http://far.example:8080/2")
+        assert (stream.status, body) == (200, b"hi")
+        request = proxy.arrived[0]
+        assert request.line == b"GET http://far.example:8080/a%7e?b=| HTTP/1.1"
+        assert request.all("host") == [b"far.example:8080"]
+        assert request.all("proxy-authorization") == [BASIC]
+        assert proxy.connections == 1
 
 
-def test_https_goes_through_a_tunnel_and_the_origin_sees_no_credentials(wire, name, server_tls, bundle):
+async def test_https_goes_through_a_tunnel_and_the_origin_sees_no_credentials(wire, name, server_tls, bundle):
     asked = []
 
     async def connecting(reader, writer):
@@ -76,19 +73,16 @@ def test_https_goes_through_a_tunnel_and_the_origin_sees_no_credentials(wire, na
         writer.write(b"HTTP/1.1 200 Connection established\r\nX-P: 1\r\n\r\n")
         await relay(reader, writer, host.decode(), int(port))
 
-    async def scenario():
-        async with wire.listening(wire.answering(wire.OK), server_tls) as server, proxying(connecting) as where:  # noqa: SIM117 - too long for one
-            async with wire.session(name, verify=bundle, proxy=f"http://us%20er:p%40ss@{where}") as backend:
-                for _ in range(2):
-                    assert (await wire.fetch(backend, server.url + "/x"))[1] == b"hi"
-                assert len(asked) == 1
-                version = "1.0" if wire.is_plain(name) else "1.1"
-                assert asked[0].startswith(f"CONNECT 127.0.0.1:{server.port} HTTP/{version}".encode())
-                assert b"proxy-authorization: " + BASIC.lower() in asked[0].lower()
-                assert server.arrived[0].line == b"GET /x HTTP/1.1"
-                assert server.arrived[0].all("proxy-authorization") == []
-
-    wire.run(scenario())
+    async with wire.listening(wire.answering(wire.OK), server_tls) as server, proxying(connecting) as where:  # noqa: SIM117 - too long for one
+        async with wire.session(name, verify=bundle, proxy=f"http://us%20er:p%40ss@{where}") as backend:
+            for _ in range(2):
+                assert (await wire.fetch(backend, server.url + "/x"))[1] == b"hi"
+            assert len(asked) == 1
+            version = "1.0" if wire.is_plain(name) else "1.1"
+            assert asked[0].startswith(f"CONNECT 127.0.0.1:{server.port} HTTP/{version}".encode())
+            assert b"proxy-authorization: " + BASIC.lower() in asked[0].lower()
+            assert server.arrived[0].line == b"GET /x HTTP/1.1"
+            assert server.arrived[0].all("proxy-authorization") == []
 
 
 @pytest.mark.parametrize(
@@ -100,49 +94,39 @@ def test_https_goes_through_a_tunnel_and_the_origin_sees_no_credentials(wire, na
         b"nonsense\r\n\r\n",
     ],
 )
-def test_tunnel_that_is_refused_is_a_proxy_error_and_nothing_was_sent(wire, name, answer):
+async def test_tunnel_that_is_refused_is_a_proxy_error_and_nothing_was_sent(wire, name, answer):
     async def refusing(reader, writer):
         await reader.readuntil(b"\r\n\r\n")
         writer.write(answer)
         await writer.drain()
 
-    async def scenario():
-        async with proxying(refusing) as where, wire.session(name, proxy=f"http://u:s3cr3tpw@{where}") as backend:
-            error = await wire.failure(backend, "https://127.0.0.1:1/")
-            assert (error.kind, error.sent) == ("proxy", False)
-            assert "s3cr3tpw" not in error.detail
-            if b"407" in answer:
-                assert "407" in error.detail
-
-    wire.run(scenario())
+    async with proxying(refusing) as where, wire.session(name, proxy=f"http://u:s3cr3tpw@{where}") as backend:
+        error = await wire.failure(backend, "https://127.0.0.1:1/")
+        assert (error.kind, error.sent) == ("proxy", False)
+        assert "s3cr3tpw" not in error.detail
+        if b"407" in answer:
+            assert "407" in error.detail
 
 
 @pytest.mark.parametrize("scheme", ["http", "socks5"])
 @pytest.mark.parametrize("url", ["http://127.0.0.1:{}/", "https://127.0.0.1:{}/"])
-def test_proxy_that_is_away_is_never_gone_past(wire, name, scheme, url):
+async def test_proxy_that_is_away_is_never_gone_past(wire, name, scheme, url):
     if (name, scheme) == ("aiohttp", "socks5"):
         pytest.skip("aiohttp speaks no SOCKS: refused, see test_aiohttp.py")
-
-    async def scenario():
-        with socket.socket() as closed:
-            closed.bind(("127.0.0.1", 0))
-            async with (
-                wire.listening(wire.answering(wire.OK)) as server,
-                wire.session(name, proxy=f"{scheme}://127.0.0.1:{closed.getsockname()[1]}") as backend,
-            ):
-                error = await wire.failure(backend, url.format(server.port))
-                assert (error.kind, error.sent, server.connections) == ("proxy", False, 0)
-
-    wire.run(scenario())
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))
+        async with (
+            wire.listening(wire.answering(wire.OK)) as server,
+            wire.session(name, proxy=f"{scheme}://127.0.0.1:{closed.getsockname()[1]}") as backend,
+        ):
+            error = await wire.failure(backend, url.format(server.port))
+            assert (error.kind, error.sent, server.connections) == ("proxy", False, 0)
 
 
-def test_proxy_with_an_unknown_name_is_a_proxy_error(wire, name):
-    async def scenario():
-        async with wire.session(name, proxy="http://nowhere.invalid:3128") as backend:
-            error = await wire.failure(backend, "http://127.0.0.1:1/")
-            assert (error.kind, error.sent) == ("proxy", False)
-
-    wire.run(scenario())
+async def test_proxy_with_an_unknown_name_is_a_proxy_error(wire, name):
+    async with wire.session(name, proxy="http://nowhere.invalid:3128") as backend:
+        error = await wire.failure(backend, "http://127.0.0.1:1/")
+        assert (error.kind, error.sent) == ("proxy", False)
 
 
 def socks_server(asked, port, user=None, reply=0):
@@ -171,42 +155,36 @@ def socks_server(asked, port, user=None, reply=0):
 
 @pytest.mark.parametrize("name", SOCKS)
 @pytest.mark.parametrize("secure", [False, True])
-def test_socks_proxy_resolves_the_name_itself(wire, name, secure, authority, bundle):
+async def test_socks_proxy_resolves_the_name_itself(wire, name, secure, authority, bundle):
     import ssl
 
-    async def scenario():
-        context = None
-        if secure:
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            authority.issue_cert("only.proxy.invalid").configure_cert(context)
-        asked = []
-        async with wire.listening(wire.answering(wire.OK), context) as server:
-            async with proxying(socks_server(asked, server.port, (b"user", b"p w"))) as where:  # noqa: SIM117 - too long for one
-                async with wire.session(name, verify=bundle, proxy=f"socks5://user:p%20w@{where}") as backend:
-                    scheme = "https" if secure else "http"
-                    for _ in range(2):
-                        assert (await wire.fetch(backend, f"{scheme}://only.proxy.invalid:4711/x"))[1] == b"hi"
-                    assert "dns" not in backend.phases
-            assert asked == [(b"user", b"p w"), (3, b"only.proxy.invalid", 4711)]
-            assert server.arrived[0].line == b"GET /x HTTP/1.1"
-
-    wire.run(scenario())
+    context = None
+    if secure:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        authority.issue_cert("only.proxy.invalid").configure_cert(context)
+    asked = []
+    async with wire.listening(wire.answering(wire.OK), context) as server:
+        async with proxying(socks_server(asked, server.port, (b"user", b"p w"))) as where:  # noqa: SIM117 - too long for one
+            async with wire.session(name, verify=bundle, proxy=f"socks5://user:p%20w@{where}") as backend:
+                scheme = "https" if secure else "http"
+                for _ in range(2):
+                    assert (await wire.fetch(backend, f"{scheme}://only.proxy.invalid:4711/x"))[1] == b"hi"
+                assert "dns" not in backend.phases
+        assert asked == [(b"user", b"p w"), (3, b"only.proxy.invalid", 4711)]
+        assert server.arrived[0].line == b"GET /x HTTP/1.1"
 
 
 @pytest.mark.parametrize("name", SOCKS)
 @pytest.mark.parametrize(("user", "reply"), [((b"a", b"b"), 0), (None, 5)])
-def test_socks_refusal_is_a_proxy_error(wire, name, user, reply):
-    async def scenario():
-        async with proxying(socks_server([], 1, user, reply)) as where, wire.session(name, proxy=f"socks5://u:s3cr3tpw@{where}") as backend:
-            error = await wire.failure(backend, "http://127.0.0.1:1/")
-            assert (error.kind, error.sent) == ("proxy", False)
-            assert "s3cr3tpw" not in error.detail
-
-    wire.run(scenario())
+async def test_socks_refusal_is_a_proxy_error(wire, name, user, reply):
+    async with proxying(socks_server([], 1, user, reply)) as where, wire.session(name, proxy=f"socks5://u:s3cr3tpw@{where}") as backend:
+        error = await wire.failure(backend, "http://127.0.0.1:1/")
+        assert (error.kind, error.sent) == ("proxy", False)
+        assert "s3cr3tpw" not in error.detail
 
 
 @pytest.mark.parametrize("secure", [False, True])
-def test_https_proxy(wire, name, server_tls, bundle, secure):
+async def test_https_proxy(wire, name, server_tls, bundle, secure):
     async def connecting(reader, writer):
         head = await reader.readuntil(b"\r\n\r\n")
         target = head.split(b" ")[1]
@@ -218,19 +196,13 @@ def test_https_proxy(wire, name, server_tls, bundle, secure):
             writer.write(wire.OK)
             await writer.drain()
 
-    async def scenario():
-        async with wire.listening(wire.answering(wire.OK), server_tls) as server, proxying(connecting, server_tls) as where:  # noqa: SIM117 - too long for one
-            async with wire.session(name, verify=bundle, proxy=f"https://{where}") as backend:
-                url = server.url if secure else "http://far.invalid/"
-                assert (await wire.fetch(backend, url))[1] == b"hi"
-
-    wire.run(scenario())
+    async with wire.listening(wire.answering(wire.OK), server_tls) as server, proxying(connecting, server_tls) as where:  # noqa: SIM117 - too long for one
+        async with wire.session(name, verify=bundle, proxy=f"https://{where}") as backend:
+            url = server.url if secure else "http://far.invalid/"
+            assert (await wire.fetch(backend, url))[1] == b"hi"
 
 
-def test_wrong_proxy_is_refused_without_showing_it(wire, name):
-    async def scenario():
-        with pytest.raises(OptionError) as caught:
-            open_backend(SessionKey(name, proxy="ftp://user:s3cr3t@host"))
-        assert "s3cr3t" not in str(caught.value)
-
-    wire.run(scenario())
+async def test_wrong_proxy_is_refused_without_showing_it(wire, name):
+    with pytest.raises(OptionError) as caught:
+        open_backend(SessionKey(name, proxy="ftp://user:s3cr3t@host"))
+    assert "s3cr3t" not in str(caught.value)

@@ -12,24 +12,21 @@ from fastreq_jupyter.backends.names import MOST_LOOKUPS, Address, Resolver
 HERE = Address(socket.AF_INET, "127.0.0.1")
 
 
-def test_ending_the_loop_does_not_wait_for_a_hung_lookup():
+async def test_ending_the_loop_does_not_wait_for_a_hung_lookup():
     release = threading.Event()
 
     def hang(host):
         release.wait()
         return [HERE]
 
-    async def scenario():
-        with pytest.raises(TimeoutError):
-            await asyncio.wait_for(Resolver(hang).lookup("hung.example"), 0.1)
-
-    asyncio.run(scenario())
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(Resolver(hang).lookup("hung.example"), 0.1)
     assert not release.is_set()
     # Its answer comes when the loop is gone, and does no harm.
     release.set()
 
 
-def test_equal_lookups_at_the_same_time_are_one():
+async def test_equal_lookups_at_the_same_time_are_one():
     asked = []
 
     def slow(host):
@@ -37,17 +34,14 @@ def test_equal_lookups_at_the_same_time_are_one():
         time.sleep(0.05)
         return [HERE]
 
-    async def scenario():
-        resolver = Resolver(slow)
-        found = await asyncio.gather(*(resolver.lookup("a.example") for _ in range(3)))
-        assert found == [[HERE]] * 3
-        assert await resolver.lookup("a.example") == [HERE]
-
-    asyncio.run(scenario())
+    resolver = Resolver(slow)
+    found = await asyncio.gather(*(resolver.lookup("a.example") for _ in range(3)))
+    assert found == [[HERE]] * 3
+    assert await resolver.lookup("a.example") == [HERE]
     assert asked == ["a.example"]
 
 
-def test_failure_is_not_kept():
+async def test_failure_is_not_kept():
     answers = [OSError("no"), [HERE]]
 
     def twice(host):
@@ -56,44 +50,35 @@ def test_failure_is_not_kept():
             raise answer
         return answer
 
-    async def scenario():
-        resolver = Resolver(twice)
-        with pytest.raises(OSError, match="no"):
-            await resolver.lookup("a.example")
-        assert await resolver.lookup("a.example") == [HERE]
-
-    asyncio.run(scenario())
+    resolver = Resolver(twice)
+    with pytest.raises(OSError, match="no"):
+        await resolver.lookup("a.example")
+    assert await resolver.lookup("a.example") == [HERE]
 
 
-def test_one_who_stops_waiting_does_not_stop_the_others():
+async def test_one_who_stops_waiting_does_not_stop_the_others():
     go_on = threading.Event()
 
     def slow(host):
         go_on.wait()
         return [HERE]
 
-    async def scenario():
-        resolver = Resolver(slow)
-        first = asyncio.create_task(resolver.lookup("a.example"))
-        second = asyncio.create_task(resolver.lookup("a.example"))
-        await asyncio.sleep(0.01)
-        first.cancel()
-        await asyncio.sleep(0)
-        go_on.set()
-        assert await second == [HERE]
-
-    asyncio.run(scenario())
+    resolver = Resolver(slow)
+    first = asyncio.create_task(resolver.lookup("a.example"))
+    second = asyncio.create_task(resolver.lookup("a.example"))
+    await asyncio.sleep(0.01)
+    first.cancel()
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await second == [HERE]
 
 
-def test_name_that_is_none_is_an_os_error():
-    async def scenario():
-        with pytest.raises(OSError, match="not a valid name"):
-            await Resolver().lookup("a" * 64 + ".example")
-
-    asyncio.run(scenario())
+async def test_name_that_is_none_is_an_os_error():
+    with pytest.raises(OSError, match="not a valid name"):
+        await Resolver().lookup("a" * 64 + ".example")
 
 
-def test_no_more_lookups_at_once_than_the_system_can_bear():
+async def test_no_more_lookups_at_once_than_the_system_can_bear():
     busy, most, lock = 0, 0, threading.Lock()
 
     def slow(host):
@@ -107,9 +92,6 @@ def test_no_more_lookups_at_once_than_the_system_can_bear():
             busy -= 1
         return [HERE]
 
-    async def scenario():
-        resolver = Resolver(slow)
-        assert await asyncio.gather(*(resolver.lookup(f"{i}.example") for i in range(200))) == [[HERE]] * 200
-
-    asyncio.run(scenario())
+    resolver = Resolver(slow)
+    assert await asyncio.gather(*(resolver.lookup(f"{i}.example") for i in range(200))) == [[HERE]] * 200
     assert most <= MOST_LOOKUPS

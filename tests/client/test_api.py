@@ -292,30 +292,24 @@ def test_calls_run_from_threads_at_once(server):
     assert sorted(results) == ["/0", "/1", "/2", "/3"]
 
 
-def test_a_coroutine_waits_on_its_own_loop(server):
-    async def main():
-        async def urls():
-            for n in range(3):
-                yield f"{server.url}/{n}"
+async def test_a_coroutine_waits_on_its_own_loop(server):
+    async def urls():
+        for n in range(3):
+            yield f"{server.url}/{n}"
 
-        return await asyncio.gather(fastreq_async(f"{server.url}/x", return_type="json"), fastreq_async(urls()))
-
-    one, frame = asyncio.run(main())
+    one, frame = await asyncio.gather(fastreq_async(f"{server.url}/x", return_type="json"), fastreq_async(urls()))
     assert one["path"] == "/x"
     assert frame["status"].tolist() == [200] * 3
 
 
-def test_a_cancelled_coroutine_leaves_its_rows_in_last_run(server):
-    async def main():
-        task = asyncio.create_task(fastreq_async([f"{server.url}/a", f"{server.url}/delay/3600"]))
-        before = last_run()
-        while last_run() is before or last_run().progress.done < 1:  # noqa: ASYNC110 - a run tells nobody
-            await asyncio.sleep(0.01)
-        task.cancel()
-        with pytest.raises(asyncio.CancelledError):
-            await task
-
-    asyncio.run(main())
+async def test_a_cancelled_coroutine_leaves_its_rows_in_last_run(server):
+    task = asyncio.create_task(fastreq_async([f"{server.url}/a", f"{server.url}/delay/3600"]))
+    before = last_run()
+    while last_run() is before or last_run().progress.done < 1:  # noqa: ASYNC110 - a run tells nobody
+        await asyncio.sleep(0.01)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
     assert last_run().df["error"].fillna("").tolist() == ["", "cancelled"]
 
 
@@ -344,11 +338,8 @@ def test_submit_returns_at_once_and_goes_on(server):
     assert run.df["status"].tolist() == [200, 200]
 
 
-def test_awaiting_a_run_gives_what_the_call_gives(server):
-    async def main():
-        return await submit([f"{server.url}/a"], return_type="json")
-
-    assert [one["path"] for one in asyncio.run(main())] == ["/a"]
+async def test_awaiting_a_run_gives_what_the_call_gives(server):
+    assert [one["path"] for one in (await submit([f"{server.url}/a"], return_type="json"))] == ["/a"]
 
 
 def test_retry_failed_sends_only_what_failed(server):
@@ -377,24 +368,21 @@ def test_retry_failed_parses_good_rows_once(server):
     assert again.df["data"].tolist() == [1, 2]
 
 
-def test_a_stream_gives_outcomes_as_they_complete(server):
-    async def main():
-        urls = [f"{server.url}/delay/0.5", f"{server.url}/a", f"{server.url}/status/404", None]
-        stream = fastreq_stream(urls, max_retries=0)
-        return [(outcome.position, outcome.error, len(await outcome.read()) > 0) async for outcome in stream]
-
-    found = asyncio.run(main())
+async def test_a_stream_gives_outcomes_as_they_complete(server):
+    urls = [f"{server.url}/delay/0.5", f"{server.url}/a", f"{server.url}/status/404", None]
+    stream = fastreq_stream(urls, max_retries=0)
+    found = [(outcome.position, outcome.error, len(await outcome.read()) > 0) async for outcome in stream]
     assert sorted(found) == [(0, None, True), (1, None, True), (2, "http 404", False), (3, "invalid URL", False)]
     assert found[-1][0] == 0
 
 
-def test_a_stream_gives_a_body_in_pieces(server):
+async def test_a_stream_gives_a_body_in_pieces(server):
     async def main():
         async for outcome in fastreq_stream(f"{server.url}/a"):
             return b"".join([piece async for piece in outcome.aiter_bytes()])
         return None
 
-    assert b"/a" in asyncio.run(main())
+    assert b"/a" in await main()
 
 
 def test_an_asynchronous_source_cannot_leave_its_loop(server):
@@ -407,94 +395,73 @@ def test_an_asynchronous_source_cannot_leave_its_loop(server):
         submit(urls())
 
 
-def test_a_stream_holds_its_slot_until_the_body_is_read(server):
-    async def main():
-        order = []
-        async for outcome in fastreq_stream([f"{server.url}/{n}" for n in range(3)], concurrency=1):
-            await asyncio.sleep(0.2)
-            order.append((outcome.position, len(server.arrivals)))
-            await outcome.aclose()
-        return order
-
-    assert asyncio.run(main()) == [(0, 1), (1, 2), (2, 3)]
+async def test_a_stream_holds_its_slot_until_the_body_is_read(server):
+    order = []
+    async for outcome in fastreq_stream([f"{server.url}/{n}" for n in range(3)], concurrency=1):
+        await asyncio.sleep(0.2)
+        order.append((outcome.position, len(server.arrivals)))
+        await outcome.aclose()
+    assert order == [(0, 1), (1, 2), (2, 3)]
 
 
 @pytest.mark.parametrize("urls", [list, iter])
-def test_a_stream_whose_bodies_nobody_reads_comes_to_its_end(server, urls):
-    async def main():
-        stream = fastreq_stream(urls([f"{server.url}/{n}" for n in range(12)]), concurrency=3)
-        return [outcome.status async for outcome in stream]
-
-    assert asyncio.run(asyncio.wait_for(main(), 60)) == [200] * 12
+async def test_a_stream_whose_bodies_nobody_reads_comes_to_its_end(server, urls):
+    stream = fastreq_stream(urls([f"{server.url}/{n}" for n in range(12)]), concurrency=3)
+    assert [outcome.status async for outcome in stream] == [200] * 12
 
 
-def test_the_last_outcome_of_a_stream_can_be_read_behind_its_loop(server):
-    async def main():
-        async for outcome in fastreq_stream(f"{server.url}/a"):
-            last = outcome
-        return await last.read()
-
-    assert b"/a" in asyncio.run(asyncio.wait_for(main(), 60))
+async def test_the_last_outcome_of_a_stream_can_be_read_behind_its_loop(server):
+    async for outcome in fastreq_stream(f"{server.url}/a"):
+        last = outcome
+    assert b"/a" in (await last.read())
 
 
 @pytest.mark.slow
-def test_bodies_of_a_stream_can_be_read_by_tasks_that_begin_late(server):
-    async def main():
-        async def late(outcome):
-            await asyncio.sleep(0.6)
-            return len(await outcome.read())
+async def test_bodies_of_a_stream_can_be_read_by_tasks_that_begin_late(server):
+    async def late(outcome):
+        await asyncio.sleep(0.6)
+        return len(await outcome.read())
 
-        async with asyncio.TaskGroup() as group:
-            stream = fastreq_stream([f"{server.url}/{n}" for n in range(6)], concurrency=2)
-            tasks = [group.create_task(late(outcome)) async for outcome in stream]
-        return [task.result() > 0 for task in tasks]
-
-    assert asyncio.run(asyncio.wait_for(main(), 60)) == [True] * 6
+    async with asyncio.TaskGroup() as group:
+        stream = fastreq_stream([f"{server.url}/{n}" for n in range(6)], concurrency=2)
+        tasks = [group.create_task(late(outcome)) async for outcome in stream]
+    assert [task.result() > 0 for task in tasks] == [True] * 6
 
 
 @pytest.mark.slow
-def test_outcomes_that_are_kept_unread_time_out_instead_of_blocking_for_ever(server):
-    async def main():
-        kept = [outcome async for outcome in fastreq_stream([f"{server.url}/{n}" for n in range(3)], concurrency=1, timeout=2)]
-        with pytest.raises(BackendError, match="nobody began to read"):
-            await kept[0].read()
-        return await kept[2].read()
-
-    assert b"/2" in asyncio.run(asyncio.wait_for(main(), 60))
+async def test_outcomes_that_are_kept_unread_time_out_instead_of_blocking_for_ever(server):
+    kept = [outcome async for outcome in fastreq_stream([f"{server.url}/{n}" for n in range(3)], concurrency=1, timeout=2)]
+    with pytest.raises(BackendError, match="nobody began to read"):
+        await kept[0].read()
+    assert b"/2" in (await kept[2].read())
 
 
-def test_a_body_read_after_its_stream_was_left_is_never_taken_for_an_empty_one(server):
-    async def main():
-        stream = fastreq_stream(f"{server.url}/a")
-        outcome = await anext(stream)
-        await stream.aclose()
-        with pytest.raises(BackendError, match="the stream was left"):
-            await outcome.read()
-
-    asyncio.run(main())
+async def test_a_body_read_after_its_stream_was_left_is_never_taken_for_an_empty_one(server):
+    stream = fastreq_stream(f"{server.url}/a")
+    outcome = await anext(stream)
+    await stream.aclose()
+    with pytest.raises(BackendError, match="the stream was left"):
+        await outcome.read()
 
 
-def test_leaving_a_stream_cancels_the_rest(server):
-    async def main():
-        stream = fastreq_stream([f"{server.url}/a", *[f"{server.url}/delay/3600"] * 3], timeout=3600)
-        async for outcome in stream:
-            await outcome.read()
-            break
-        await stream.aclose()
-
-    asyncio.run(main())
+async def test_leaving_a_stream_cancels_the_rest(server):
+    stream = fastreq_stream([f"{server.url}/a", *[f"{server.url}/delay/3600"] * 3], timeout=3600)
+    async for outcome in stream:
+        await outcome.read()
+        break
+    await stream.aclose()
 
 
-def test_options_that_shape_results_are_refused_by_a_stream(server):
+async def test_options_that_shape_results_are_refused_by_a_stream(server):
     async def main():
         async for _ in fastreq_stream(server.url, return_type="json"):
             pass
 
     with pytest.raises(OptionError, match="return_type"):
-        asyncio.run(main())
+        await main()
 
 
-def test_a_session_keeps_cookies_headers_and_defaults(server):
+async def test_a_session_keeps_cookies_headers_and_defaults(server):
     async def main():
         async with FastRequests(server.url, headers={"X-Api-Key": "key-of-mine"}, cookies={"k": "v"}, return_type="json") as client:
             first = await client.request("one")
@@ -504,17 +471,14 @@ def test_a_session_keeps_cookies_headers_and_defaults(server):
             await client.request("three")
             return first
 
-    assert asyncio.run(main())["path"] == "/one"
+    assert (await main())["path"] == "/one"
     assert [arrival.headers.get("x-api-key") for arrival in server.arrivals] == ["key-of-mine"] * 3
     assert [arrival.headers.get("cookie") for arrival in server.arrivals] == ["k=v", "k=v; l=w", None]
 
 
-def test_a_session_gives_its_secrets_to_its_origin_alone(server):
-    async def main():
-        async with FastRequests("http://elsewhere.invalid", headers={"X-Api-Key": "key"}, auth="token", cookies={"k": "v"}) as client:
-            await client.request(f"{server.url}/a")
-
-    asyncio.run(main())
+async def test_a_session_gives_its_secrets_to_its_origin_alone(server):
+    async with FastRequests("http://elsewhere.invalid", headers={"X-Api-Key": "key"}, auth="token", cookies={"k": "v"}) as client:
+        await client.request(f"{server.url}/a")
     assert not {"x-api-key", "authorization", "cookie"} & set(server.arrivals[0].headers)
 
 
@@ -528,14 +492,14 @@ def test_a_session_on_another_loop_raises_at_once(server):
     assert server.paths["/b"] == 0
 
 
-def test_a_closed_session_raises(server):
+async def test_a_closed_session_raises(server):
     async def main():
         async with FastRequests(server.url) as client:
             pass
         await client.request("/a")
 
     with pytest.raises(UsageError, match="closed"):
-        asyncio.run(main())
+        await main()
 
 
 def test_a_session_serves_blocking_calls(server):

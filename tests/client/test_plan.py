@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 
 import pandas as pd
@@ -74,15 +73,12 @@ def test_limit_counts_in_the_total_of_a_list():
     assert plan_of(["http://h/1"] * 5, limit=2).total == 2
 
 
-def test_an_asynchronous_source_stays_asynchronous():
+async def test_an_asynchronous_source_stays_asynchronous():
     async def urls():
         for number in range(5):
             yield f"http://h/{number}"
 
-    async def drawn():
-        return [item.url async for item in plan_of(urls(), limit=2).requests]
-
-    assert asyncio.run(drawn()) == ["http://h/0", "http://h/1"]
+    assert [item.url async for item in plan_of(urls(), limit=2).requests] == ["http://h/0", "http://h/1"]
 
 
 @pytest.mark.parametrize("urls", [None, 7, 1.5, b"http://h/", True, {"a": "http://h/"}, pd.DataFrame({"url": ["http://h/"]}), object()])
@@ -173,15 +169,12 @@ def test_dedup_sends_equal_safe_requests_once():
     assert isinstance(second, Request)
 
 
-def test_dedup_works_on_asynchronous_sources():
+async def test_dedup_works_on_asynchronous_sources():
     async def urls():
         yield "http://h/1"
         yield "http://h/1"
 
-    async def drawn():
-        return [type(item) async for item in plan_of(urls(), dedup=True).requests]
-
-    assert asyncio.run(drawn()) == [Request, Deferred]
+    assert [type(item) async for item in plan_of(urls(), dedup=True).requests] == [Request, Deferred]
 
 
 def test_auth_goes_to_its_origin():
@@ -286,7 +279,7 @@ def test_secrets_without_an_origin_are_refused(secrets):
 def test_requests_of_a_cell_get_credentials_once_they_are_resolved():
     shown = Request("GET", "http://a/2")
     deferred = Deferred((0,), lambda outcomes: shown, shown)
-    items = outfitted([Request("GET", "http://a/1"), deferred], Options.of(None, auth="token-of-a"), jar=Jar(), home=None, total=2)
+    items, _ = outfitted([Request("GET", "http://a/1"), deferred], Options.of(None, auth="token-of-a"), jar=Jar(), home=None, total=2)
     first, second = items
     assert first.header("authorization") == "Bearer token-of-a"
     assert second.resolve([]).header("authorization") == "Bearer token-of-a"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import gzip
 import json
 import subprocess
@@ -24,8 +23,8 @@ IS_JSON = ("Content-Type", "application/json")
 QUIET = {"progress": "none", "proxy": "none"}
 
 
-def run(urls, **options):
-    return asyncio.run(fastreq_async(urls, **{**QUIET, **options}))
+async def run(urls, **options):
+    return await fastreq_async(urls, **{**QUIET, **options})
 
 
 def says(status, body=b"", *fields):
@@ -39,9 +38,9 @@ def notes(frame):
 # Nothing that was answered 2xx is sent again
 
 
-def test_an_empty_created_is_good_and_never_sent_again(faultserver, backend):
+async def test_an_empty_created_is_good_and_never_sent_again(faultserver, backend):
     door = faultserver.open(says(201, b"", IS_JSON))
-    frame = run([door.url(f"/orders/{i}") for i in range(3)], method="POST", json={"n": 1}, backend=backend)
+    frame = await run([door.url(f"/orders/{i}") for i in range(3)], method="POST", json={"n": 1}, backend=backend)
     assert (frame["status"].tolist(), frame["ok"].tolist(), frame["data"].tolist()) == ([201] * 3, [True] * 3, [None] * 3)
     assert len(frame.fastreq.retry_failed()) == 3
     assert len(door.arrivals) == 3
@@ -54,29 +53,29 @@ def test_an_empty_created_is_good_and_never_sent_again(faultserver, backend):
     ("name", "kind"),
     [("synop.csv.gz", "application/x-gzip"), ("synop.csv.gz", "text/csv"), ("synop.TGZ", "text/plain"), ("synop", "application/gzip")],
 )
-def test_a_compressed_file_stays_as_it_is(faultserver, backend, tmp_path, name, kind):
+async def test_a_compressed_file_stays_as_it_is(faultserver, backend, tmp_path, name, kind):
     packed = gzip.compress(CSV, mtime=0)
     door = faultserver.open(says(200, packed, ("Content-Type", kind), ("Content-Encoding", "gzip")))
-    frame = run([door.url(f"/{name}")], save_to=tmp_path, columns="all", backend=backend)
+    frame = await run([door.url(f"/{name}")], save_to=tmp_path, columns="all", backend=backend)
     assert Path(frame["data"][0]).read_bytes() == packed
     assert frame["size_bytes"][0] == len(packed)
 
 
-def test_a_compressed_file_that_the_server_compressed_again_is_unpacked_once(faultserver, backend, tmp_path):
+async def test_a_compressed_file_that_the_server_compressed_again_is_unpacked_once(faultserver, backend, tmp_path):
     packed = gzip.compress(CSV, mtime=0)
     door = faultserver.open(says(200, gzip.compress(packed, mtime=0), ("Content-Type", "application/gzip"), ("Content-Encoding", "gzip")))
-    assert Path(run([door.url("/synop.csv.gz")], save_to=tmp_path, backend=backend)["data"][0]).read_bytes() == packed
+    assert Path((await run([door.url("/synop.csv.gz")], save_to=tmp_path, backend=backend))["data"][0]).read_bytes() == packed
 
 
-def test_a_file_that_is_not_compressed_itself_is_unpacked(faultserver, backend, tmp_path):
+async def test_a_file_that_is_not_compressed_itself_is_unpacked(faultserver, backend, tmp_path):
     door = faultserver.open(says(200, gzip.compress(CSV), ("Content-Type", "text/csv"), ("Content-Encoding", "gzip")))
-    assert Path(run([door.url("/synop.csv")], save_to=tmp_path, backend=backend)["data"][0]).read_bytes() == CSV
+    assert Path((await run([door.url("/synop.csv")], save_to=tmp_path, backend=backend))["data"][0]).read_bytes() == CSV
 
 
-def test_a_compressed_file_that_breaks_off_is_no_file(faultserver, backend, tmp_path):
+async def test_a_compressed_file_that_breaks_off_is_no_file(faultserver, backend, tmp_path):
     packed = gzip.compress(CSV)
     cut = scripts.head(200, ("Content-Length", str(len(packed))), ("Content-Encoding", "gzip")) + packed[:-3]
-    frame = run([faultserver.open(raw(cut)).url("/synop.csv.gz")], save_to=tmp_path, backend=backend, max_retries=0)
+    frame = await run([faultserver.open(raw(cut)).url("/synop.csv.gz")], save_to=tmp_path, backend=backend, max_retries=0)
     assert frame["error"][0] in ("protocol", "connect")
     assert list(tmp_path.iterdir()) == []
 
@@ -88,30 +87,30 @@ def test_a_compressed_file_that_breaks_off_is_no_file(faultserver, backend, tmp_
         (205, b"", None, None), (206, b'{"a": 1}', "http 206", {"a": 1}), (207, b"[]", None, []),
     ],
 )  # fmt: skip
-def test_only_what_was_asked_for_becomes_a_file(faultserver, tmp_path, status, body, error, data):  # noqa: PLR0917 - fixtures
+async def test_only_what_was_asked_for_becomes_a_file(faultserver, tmp_path, status, body, error, data):  # noqa: PLR0917 - fixtures
     door = faultserver.open(says(status, body, IS_JSON))
-    frame = run([door.url("/x.zip")], save_to=tmp_path, skip_existing=True, backend="aiohttp")
+    frame = await run([door.url("/x.zip")], save_to=tmp_path, skip_existing=True, backend="aiohttp")
     assert (frame["status"][0], frame["data"][0]) == (status, data)
     assert frame["ok"][0] if error is None else frame["error"][0] == error
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("status", [200, 203])
-def test_what_was_asked_for_becomes_a_file(faultserver, tmp_path, status):
+async def test_what_was_asked_for_becomes_a_file(faultserver, tmp_path, status):
     door = faultserver.open(says(status, b"PK", ("Content-Type", "application/zip")))
-    assert Path(run([door.url("/x.zip")], save_to=tmp_path, backend="aiohttp")["data"][0]).read_bytes() == b"PK"
+    assert Path((await run([door.url("/x.zip")], save_to=tmp_path, backend="aiohttp"))["data"][0]).read_bytes() == b"PK"
 
 
-def test_a_part_that_was_asked_for_becomes_a_file(faultserver, tmp_path):
+async def test_a_part_that_was_asked_for_becomes_a_file(faultserver, tmp_path):
     door = faultserver.open(says(206, b"part", ("Content-Range", "bytes 0-3/9")))
-    frame = run([door.url("/x.zip")], save_to=tmp_path, headers={"Range": "bytes=0-3"}, backend="aiohttp")
+    frame = await run([door.url("/x.zip")], save_to=tmp_path, headers={"Range": "bytes=0-3"}, backend="aiohttp")
     assert Path(frame["data"][0]).read_bytes() == b"part"
 
 
-def test_what_is_accepted_is_asked_for_again_until_it_is_there(faultserver, tmp_path):
+async def test_what_is_accepted_is_asked_for_again_until_it_is_there(faultserver, tmp_path):
     door = faultserver.open(each(says(202), says(202), says(200, b"PK")))
     options = {"save_to": tmp_path, "skip_existing": True, "journal": tmp_path / "runs.db", "backend": "aiohttp"}
-    errors = [run([door.url("/x.zip")], **options)["error"].tolist() for _ in range(3)]
+    errors = [(await run([door.url("/x.zip")], **options))["error"].tolist() for _ in range(3)]
     assert [str(error[0]) for error in errors] == ["http 202", "http 202", "<NA>"]
     assert (tmp_path / "x.zip").read_bytes() == b"PK"
 
@@ -119,9 +118,9 @@ def test_what_is_accepted_is_asked_for_again_until_it_is_there(faultserver, tmp_
 # Notes
 
 
-def test_a_guess_at_a_body_is_told_once_with_its_count(faultserver):
+async def test_a_guess_at_a_body_is_told_once_with_its_count(faultserver):
     door = faultserver.open(says(200, "Müller".encode("cp1252"), ("Content-Type", "text/csv"), ("Content-Encoding", "none")))
-    frame = run([door.url(f"/{i}") for i in range(3)], backend="aiohttp")
+    frame = await run([door.url(f"/{i}") for i in range(3)], backend="aiohttp")
     assert frame["data"].tolist() == ["Müller"] * 3
     assert [line for line in notes(frame) if line.startswith("3 bodies ")] == [
         "3 bodies with the unknown Content-Encoding 'none', kept as they came",
@@ -132,9 +131,9 @@ def test_a_guess_at_a_body_is_told_once_with_its_count(faultserver):
 # Refusals in bodies
 
 
-def test_a_good_answer_whose_body_says_that_it_failed_is_an_error(faultserver, backend):
+async def test_a_good_answer_whose_body_says_that_it_failed_is_an_error(faultserver, backend):
     door = faultserver.open(says(200, b'{"error": {"code": 7, "message": "quota"}}', ("Content-Type", "text/plain")))
-    frame = run([door.url()], fail_when="error", backend=backend)
+    frame = await run([door.url()], fail_when="error", backend=backend)
     assert (frame["status"][0], frame["error"][0], frame["attempts"][0]) == (200, "body", 1)
     assert frame["error_detail"][0] == 'fail_when: {"code": 7, "message": "quota"}'
     assert frame["data"][0] == {"error": {"code": 7, "message": "quota"}}
@@ -143,61 +142,61 @@ def test_a_good_answer_whose_body_says_that_it_failed_is_an_error(faultserver, b
 @pytest.mark.parametrize(
     "body", [b"{}", b'{"error": null}', b'{"error": 0}', b'{"error": ""}', b'{"error": []}', b'{"error": false}', b"", b"[1]"]
 )
-def test_a_body_in_which_nothing_is_found_is_good(faultserver, body):
+async def test_a_body_in_which_nothing_is_found_is_good(faultserver, body):
     door = faultserver.open(says(200, body, IS_JSON))
-    assert run([door.url()], fail_when="error", retry_when="error", backend="aiohttp")["ok"][0]
+    assert (await run([door.url()], fail_when="error", retry_when="error", backend="aiohttp"))["ok"][0]
 
 
-def test_a_body_that_asks_for_another_try_gets_it(faultserver, backend):
+async def test_a_body_that_asks_for_another_try_gets_it(faultserver, backend):
     door = faultserver.open(each(says(200, b'{"state": "busy"}', IS_JSON), says(200, b'{"state": "done"}', IS_JSON)))
-    frame = run([door.url()], retry_when="state == 'busy'", backend=backend)
+    frame = await run([door.url()], retry_when="state == 'busy'", backend=backend)
     assert (frame["data"][0], frame["attempts"][0]) == ({"state": "done"}, 2)
 
 
-def test_a_body_that_asks_for_another_try_for_ever_ends_as_an_error(faultserver):
+async def test_a_body_that_asks_for_another_try_for_ever_ends_as_an_error(faultserver):
     door = faultserver.open(says(200, b'{"state": "busy"}', IS_JSON))
-    frame = run([door.url()], retry_when="state == 'busy'", max_retries=1, backend="aiohttp")
+    frame = await run([door.url()], retry_when="state == 'busy'", max_retries=1, backend="aiohttp")
     assert (frame["error"][0], frame["error_detail"][0], len(door.arrivals)) == ("body", "retry_when: state == 'busy'", 2)
 
 
-def test_a_post_is_not_sent_again_for_what_its_answer_says(faultserver):
+async def test_a_post_is_not_sent_again_for_what_its_answer_says(faultserver):
     door = faultserver.open(says(200, b'{"state": "busy"}', IS_JSON))
-    frame = run([Request("POST", door.url(), json={})], retry_when="state == 'busy'", backend="aiohttp")
+    frame = await run([Request("POST", door.url(), json={})], retry_when="state == 'busy'", backend="aiohttp")
     assert (frame["error"][0], len(door.arrivals)) == ("body", 1)
 
 
-def test_the_wait_that_such_an_answer_asks_for_is_kept(faultserver):
+async def test_the_wait_that_such_an_answer_asks_for_is_kept(faultserver):
     door = faultserver.open(says(200, b'{"busy": true}', IS_JSON, ("Retry-After", "900")))
-    frame = run([door.url()], retry_when="busy", backend="aiohttp")
+    frame = await run([door.url()], retry_when="busy", backend="aiohttp")
     assert (frame["error"][0], len(door.arrivals)) == ("body", 1)
     assert "900 s" in frame["error_detail"][0]
 
 
 @pytest.mark.parametrize("return_type", ["json", "text", "content", "response"])
-def test_lists_fail_by_their_bodies_too(faultserver, return_type):
+async def test_lists_fail_by_their_bodies_too(faultserver, return_type):
     door = faultserver.open(says(200, b'{"error": "no"}', ("Content-Type", "text/html")))
-    values = run([door.url()], fail_when="error", return_type=return_type, return_none_on_failure=True, backend="aiohttp")
+    values = await run([door.url()], fail_when="error", return_type=return_type, return_none_on_failure=True, backend="aiohttp")
     assert values == [None]
 
 
-def test_what_is_found_does_not_say_our_secrets_back(faultserver):
+async def test_what_is_found_does_not_say_our_secrets_back(faultserver):
     door = faultserver.open(says(200, b'{"error": "sesame-open-123 has expired"}', IS_JSON))
-    frame = run([door.url()], fail_when="error", auth="sesame-open-123", backend="aiohttp")
+    frame = await run([door.url()], fail_when="error", auth="sesame-open-123", backend="aiohttp")
     assert frame["error_detail"][0] == "fail_when: *** has expired"
 
 
-def test_what_is_kept_in_a_journal_is_looked_into_again(faultserver, tmp_path):
+async def test_what_is_kept_in_a_journal_is_looked_into_again(faultserver, tmp_path):
     door = faultserver.open(says(200, b'{"error": "no"}', IS_JSON))
     options = {"journal": tmp_path / "runs.db", "backend": "aiohttp"}
-    assert run([door.url()], **options)["ok"][0]
-    assert run([door.url()], fail_when="error", **options)["error"][0] == "body"
-    assert run([door.url()], **options)["ok"][0]
+    assert (await run([door.url()], **options))["ok"][0]
+    assert (await run([door.url()], fail_when="error", **options))["error"][0] == "body"
+    assert (await run([door.url()], **options))["ok"][0]
     assert len(door.arrivals) == 1
 
 
-def test_a_body_that_is_no_json_is_told(faultserver):
+async def test_a_body_that_is_no_json_is_told(faultserver):
     door = faultserver.open(says(200, b"<p>fine", ("Content-Type", "text/html")))
-    frame = run([door.url()], fail_when="error", backend="aiohttp")
+    frame = await run([door.url()], fail_when="error", backend="aiohttp")
     assert frame["ok"][0]
     assert notes(frame) == ["1 body without JSON for fail_when to look into"]
 
@@ -219,9 +218,9 @@ def test_a_wrong_value_is_refused_in_one_line_before_anything_is_sent(faultserve
     assert not door.arrivals
 
 
-def test_bodies_are_read_as_the_option_says(faultserver):
+async def test_bodies_are_read_as_the_option_says(faultserver):
     door = faultserver.open(says(200, b"id,title\n1,Ada\n2,Bob\n", ("Content-Type", "text/plain")))
-    frame = run([door.url()], parse="csv", select="@", expand=True, backend="aiohttp")
+    frame = await run([door.url()], parse="csv", select="@", expand=True, backend="aiohttp")
     assert frame[["id", "title"]].to_dict("list") == {"id": [1, 2], "title": ["Ada", "Bob"]}
 
 
@@ -239,9 +238,9 @@ def test_bodies_are_read_as_the_option_says(faultserver):
         "http://h:1/pac",
     ],
 )
-def test_a_proxy_variable_that_cannot_be_read_is_one_line_that_names_it_tried_once(monkeypatch, backend, value):
+async def test_a_proxy_variable_that_cannot_be_read_is_one_line_that_names_it_tried_once(monkeypatch, backend, value):
     monkeypatch.setenv("http_proxy", value)
-    frame = run(["http://example.test/"], proxy="env", backend=backend)
+    frame = await run(["http://example.test/"], proxy="env", backend=backend)
     assert (frame["error"][0], frame["attempts"][0]) == ("proxy", 1)
     assert frame["error_detail"][0].startswith("http_proxy is no proxy URL: ")
     assert "word1" not in frame["error_detail"][0]
@@ -250,11 +249,11 @@ def test_a_proxy_variable_that_cannot_be_read_is_one_line_that_names_it_tried_on
 # A dot at a host's end: one and the same host
 
 
-def test_the_dot_at_a_hosts_end_is_no_part_of_its_name_for_tls(faultserver, backend):
+async def test_the_dot_at_a_hosts_end_is_no_part_of_its_name_for_tls(faultserver, backend):
     log = ProxyLog()
     proxy, door = faultserver.open(raw=http_proxy(log)), faultserver.open(reply(200, b"ok"), tls="good")
     url = f"https://localhost.:{door.port}/"
-    frame = run([url], proxy=proxy.origin(), verify_ssl=ca_file(), max_retries=0, backend=backend)
+    frame = await run([url], proxy=proxy.origin(), verify_ssl=ca_file(), max_retries=0, backend=backend)
     assert (frame["error_detail"].fillna("").tolist(), frame["data"].tolist()) == ([""], ["ok"])
     assert door.arrivals[0].header("host") == f"localhost.:{door.port}"
 

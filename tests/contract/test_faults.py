@@ -44,8 +44,8 @@ def test_every_fault_gives_the_row_that_the_table_names(faultserver, backend, to
     assert not wrong, "\n".join(wrong)
 
 
-def run(urls, **options):
-    return asyncio.run(fastreq_async(urls, **{**base_options(), "progress": "none", **options}))
+async def run(urls, **options):
+    return await fastreq_async(urls, **{**base_options(), "progress": "none", **options})
 
 
 def own_path(call):
@@ -65,20 +65,20 @@ POISONS = {
 
 @ALL
 @pytest.mark.parametrize("poison", POISONS)
-def test_no_request_gets_an_answer_that_was_not_its_own(faultserver, backend, poison):
+async def test_no_request_gets_an_answer_that_was_not_its_own(faultserver, backend, poison):
     method, said = POISONS[poison]
     door = faultserver.open(routes({"/poison": scripts.raw(said, keep=True)}, scripts.echo(own_path)))
     requests = []
     for number in range(20):
         requests += [Request(method, door.url("/poison")), Request("GET", door.url(f"/{number}"))]
-    frame = run(requests, backend=backend, concurrency=2)
+    frame = await run(requests, backend=backend, concurrency=2)
     assert [str(data) for data in frame["data"].iloc[1::2]] == [f"/{number}" for number in range(20)]
     assert not frame["data"].astype("string").str.contains("POISON").any()
 
 
 @ALL
 @pytest.mark.parametrize("poison", POISONS)
-def test_what_arrives_on_an_idle_connection_is_nobodys_answer(faultserver, backend, poison):
+async def test_what_arrives_on_an_idle_connection_is_nobodys_answer(faultserver, backend, poison):
     method, said = POISONS[poison]
     cut = said.index(SECOND) if SECOND in said else said.index(b"POISON")
     written = threading.Event()
@@ -88,28 +88,24 @@ def test_what_arrives_on_an_idle_connection_is_nobodys_answer(faultserver, backe
         written.set()
 
     door = faultserver.open(routes({"/poison": late}, scripts.echo(own_path)))
-
-    async def in_turn():
-        found = []
-        for number in range(3):
-            written.clear()
-            await fastreq_async([Request(method, door.url("/poison"))], backend=backend, **{**base_options(), "progress": "none"})
-            await asyncio.to_thread(written.wait, 60)
-            frame = await fastreq_async([door.url(f"/{number}")], backend=backend, **{**base_options(), "progress": "none"})
-            found.append(frame["data"][0])
-        return found
-
-    assert asyncio.run(in_turn()) == ["/0", "/1", "/2"]
+    found = []
+    for number in range(3):
+        written.clear()
+        await fastreq_async([Request(method, door.url("/poison"))], backend=backend, **{**base_options(), "progress": "none"})
+        await asyncio.to_thread(written.wait, 60)
+        frame = await fastreq_async([door.url(f"/{number}")], backend=backend, **{**base_options(), "progress": "none"})
+        found.append(frame["data"][0])
+    assert found == ["/0", "/1", "/2"]
 
 
 @ALL
-def test_a_thousand_answers_in_any_order_each_find_their_own_row(faultserver, backend):
+async def test_a_thousand_answers_in_any_order_each_find_their_own_row(faultserver, backend):
     async def shuffled(call):
         await asyncio.sleep(call.random.random() * 0.02)
         await call.send(scripts.whole(200, own_path(call)))
 
     door = faultserver.open(shuffled)
-    frame = run([door.url(f"/{number}") for number in range(1000)], backend=backend, concurrency=50)
+    frame = await run([door.url(f"/{number}") for number in range(1000)], backend=backend, concurrency=50)
     assert list(frame["data"]) == [f"/{number}" for number in range(1000)]
 
 

@@ -35,29 +35,21 @@ def clean(done):
 
 
 @ALL
-def test_a_loop_that_was_blocked_reads_what_arrived_before_any_deadline_fires(faultserver, backend):
+async def test_a_loop_that_was_blocked_reads_what_arrived_before_any_deadline_fires(faultserver, backend):
     door = faultserver.open(scripts.reply(200, b"there", after=0.3))
-
-    async def blocked():
-        task = asyncio.ensure_future(fastreq_async([door.url()] * 5, backend=backend, timeout=1, **QUIET))
-        await asyncio.sleep(0.15)
-        time.sleep(3)  # noqa: ASYNC251 - the point
-        return await task
-
-    assert list(asyncio.run(blocked())["data"]) == ["there"] * 5
+    task = asyncio.ensure_future(fastreq_async([door.url()] * 5, backend=backend, timeout=1, **QUIET))
+    await asyncio.sleep(0.15)
+    time.sleep(3)
+    assert list((await task)["data"]) == ["there"] * 5
 
 
 @ALL
-def test_a_loop_that_was_blocked_still_times_out_a_server_that_hangs(faultserver, backend):
+async def test_a_loop_that_was_blocked_still_times_out_a_server_that_hangs(faultserver, backend):
     door = faultserver.open(scripts.hangs())
-
-    async def blocked():
-        task = asyncio.ensure_future(fastreq_async([door.url()], backend=backend, timeout=0.5, **QUIET))
-        await asyncio.sleep(0.2)
-        time.sleep(1)  # noqa: ASYNC251 - the point
-        return await asyncio.wait_for(task, 60)
-
-    assert list(asyncio.run(blocked())["error"]) == ["timeout"]
+    task = asyncio.ensure_future(fastreq_async([door.url()], backend=backend, timeout=0.5, **QUIET))
+    await asyncio.sleep(0.2)
+    time.sleep(1)
+    assert list((await asyncio.wait_for(task, 60))["error"]) == ["timeout"]
 
 
 ENDINGS = """
@@ -174,7 +166,7 @@ def test_a_client_on_another_loop_than_its_own_raises_at_once(faultserver):
         first.run(client.close())
 
 
-def test_a_run_can_be_awaited_on_another_loop_and_steered_from_any_thread(faultserver):
+async def test_a_run_can_be_awaited_on_another_loop_and_steered_from_any_thread(faultserver):
     door = faultserver.open(routes({"/good": scripts.reply()}, scripts.hangs()))
     started = []
 
@@ -187,11 +179,8 @@ def test_a_run_can_be_awaited_on_another_loop_and_steered_from_any_thread(faults
     assert door.wait(lambda d: d.count() == 2)
     time.sleep(0.2)
 
-    async def elsewhere():
-        started[0].cancel()
-        return await started[0]
-
-    frame = asyncio.run(elsewhere())
+    started[0].cancel()
+    frame = await started[0]
     thread.join(60)
     assert list(frame["error"].fillna("")) == ["", "cancelled"]
 

@@ -25,8 +25,8 @@ FAILURES = {
 }
 
 
-def run(requests, **options):
-    return asyncio.run(fastreq_async(requests, **{**QUIET, **options}))
+async def run(requests, **options):
+    return await fastreq_async(requests, **{**QUIET, **options})
 
 
 def seconds_between(door):
@@ -35,31 +35,27 @@ def seconds_between(door):
 
 
 @ALL
-def test_an_unsafe_request_is_sent_once_however_it_fails(faultserver, backend):
+async def test_an_unsafe_request_is_sent_once_however_it_fails(faultserver, backend):
     doors = [
         (method, faultserver.open(script, name=f"{method} {name}")) for name, script in FAILURES.items() for method in ("POST", "PATCH")
     ]
-    frame = run([Request(method, door.url(), data="x") for method, door in doors], backend=backend, timeout=0.8)
+    frame = await run([Request(method, door.url(), data="x") for method, door in doors], backend=backend, timeout=0.8)
     assert {door.name: door.count() for _, door in doors} == {door.name: 1 for _, door in doors}
     assert not frame["ok"].any()
     assert list(frame["attempts"]) == [1] * len(doors)
 
 
 @ALL
-def test_an_unsafe_request_is_sent_again_where_the_user_allows_it_or_it_never_left(faultserver, backend):
+async def test_an_unsafe_request_is_sent_again_where_the_user_allows_it_or_it_never_left(faultserver, backend):
     plain, keyed = (faultserver.open(scripts.reply(503, b"no")) for _ in range(2))
     closed = f"http://127.0.0.1:{faultserver.refused_port()}/"
-
-    async def both():
-        return await asyncio.gather(
-            fastreq_async([Request("POST", plain.url(), data="x")], backend=backend, max_retries=1, retry_unsafe=True, **QUIET),
-            fastreq_async(
-                [Request("POST", keyed.url(), data="x", headers={"Idempotency-Key": "1"}), Request("POST", closed, data="x")],
-                backend=backend, max_retries=1, **QUIET,
-            ),
-        )  # fmt: skip
-
-    allowed, by_itself = asyncio.run(both())
+    allowed, by_itself = await asyncio.gather(
+        fastreq_async([Request("POST", plain.url(), data="x")], backend=backend, max_retries=1, retry_unsafe=True, **QUIET),
+        fastreq_async(
+            [Request("POST", keyed.url(), data="x", headers={"Idempotency-Key": "1"}), Request("POST", closed, data="x")],
+            backend=backend, max_retries=1, **QUIET,
+        ),
+    )  # fmt: skip
     assert (plain.count(), keyed.count()) == (2, 2)
     assert list(allowed["attempts"]) == [2]
     assert list(by_itself["attempts"]) == [2, 2]
@@ -67,10 +63,10 @@ def test_an_unsafe_request_is_sent_again_where_the_user_allows_it_or_it_never_le
 
 
 @ALL
-def test_without_retries_nothing_is_sent_twice(faultserver, backend):
+async def test_without_retries_nothing_is_sent_twice(faultserver, backend):
     methods = ("GET", "HEAD", "PUT", "DELETE", "OPTIONS")
     doors = [(method, faultserver.open(script, name=f"{method} {name}")) for name, script in FAILURES.items() for method in methods]
-    run([Request(method, door.url()) for method, door in doors], backend=backend, max_retries=0, timeout=0.8, concurrency=50)
+    await run([Request(method, door.url()) for method, door in doors], backend=backend, max_retries=0, timeout=0.8, concurrency=50)
     assert {door.name: door.count() for _, door in doors} == {door.name: 1 for _, door in doors}
 
 
@@ -80,15 +76,13 @@ DIES = {"closes": scripts.closes(), "resets": scripts.resets(after=0)}
 @ALL
 @pytest.mark.parametrize("death", DIES)
 @pytest.mark.parametrize("method", ["GET", "PUT", "DELETE", "POST", "PATCH"])
-def test_a_kept_connection_that_dies_costs_an_idempotent_request_nothing_and_no_other_is_sent_twice(faultserver, backend, death, method):
+async def test_a_kept_connection_that_dies_costs_an_idempotent_request_nothing_and_no_other_is_sent_twice(
+    faultserver, backend, death, method
+):
     door = faultserver.open(scripts.once_per_link(scripts.reply(), DIES[death]))
     body = None if method in ("GET", "DELETE") else "x"
-
-    async def twice():
-        await fastreq_async([door.url("/warm")], backend=backend, max_retries=0, **QUIET)
-        return await fastreq_async([Request(method, door.url("/counted"), data=body)], backend=backend, max_retries=0, **QUIET)
-
-    frame = asyncio.run(twice())
+    await fastreq_async([door.url("/warm")], backend=backend, max_retries=0, **QUIET)
+    frame = await fastreq_async([Request(method, door.url("/counted"), data=body)], backend=backend, max_retries=0, **QUIET)
     on_links = [arrival.nth_on_link for arrival in door.arrivals if arrival.target == "/counted"]
     assert frame["attempts"][0] == 1
     if method in ("POST", "PATCH"):
@@ -100,29 +94,21 @@ def test_a_kept_connection_that_dies_costs_an_idempotent_request_nothing_and_no_
 
 
 @ALL
-def test_a_connection_that_died_while_idle_is_not_used(faultserver, backend):
+async def test_a_connection_that_died_while_idle_is_not_used(faultserver, backend):
     async def answers_and_leaves(call):
         await scripts.reply()(call)
         call.close()
 
     door = faultserver.open(answers_and_leaves)
-
-    async def twice():
-        await fastreq_async([door.url("/first")], backend=backend, max_retries=0, **QUIET)
-        await asyncio.sleep(0.2)
-        return await fastreq_async([Request("GET", door.url("/second"))], backend=backend, max_retries=0, **QUIET)
-
-    assert asyncio.run(twice())["ok"][0]
+    await fastreq_async([door.url("/first")], backend=backend, max_retries=0, **QUIET)
+    await asyncio.sleep(0.2)
+    assert (await fastreq_async([Request("GET", door.url("/second"))], backend=backend, max_retries=0, **QUIET))["ok"][0]
     assert door.count(path="/second") == 1
 
 
-def test_the_waits_between_attempts_are_at_least_one_two_and_four_seconds(faultserver):
+async def test_the_waits_between_attempts_are_at_least_one_two_and_four_seconds(faultserver):
     doors = {backend: faultserver.open(scripts.reply(503, b"no")) for backend in BACKENDS}
-
-    async def each():
-        return await asyncio.gather(*(fastreq_async([door.url()], backend=backend, **QUIET) for backend, door in doors.items()))
-
-    frames = asyncio.run(each())
+    frames = await asyncio.gather(*(fastreq_async([door.url()], backend=backend, **QUIET) for backend, door in doors.items()))
     for door, frame in zip(doors.values(), frames, strict=True):
         gaps = seconds_between(door)
         assert len(gaps) == 3
@@ -131,9 +117,9 @@ def test_the_waits_between_attempts_are_at_least_one_two_and_four_seconds(faults
         assert (frame["error"][0], frame["attempts"][0]) == ("http 503", 4)
 
 
-def test_a_request_that_waits_holds_no_slot(faultserver):
+async def test_a_request_that_waits_holds_no_slot(faultserver):
     door = faultserver.open(routes({"/bad": scripts.fail_then(1, scripts.reply(503, b"no"), scripts.reply())}, scripts.reply()))
-    run([door.url("/bad"), *(door.url(f"/{n}") for n in range(10))], concurrency=1)
+    await run([door.url("/bad"), *(door.url(f"/{n}") for n in range(10))], concurrency=1)
     order = [arrival.path for arrival in door.arrivals]
     assert order == ["/bad", *(f"/{n}" for n in range(10)), "/bad"]
 
@@ -154,12 +140,12 @@ AFTER = {
 
 
 @ALL
-def test_retry_after_is_obeyed_in_every_form_and_nonsense_means_backoff(faultserver, backend):
+async def test_retry_after_is_obeyed_in_every_form_and_nonsense_means_backoff(faultserver, backend):
     doors = {
         name: faultserver.open(scripts.each(scripts.reply(status, b"no", ("Retry-After", value)), scripts.reply()))
         for name, (status, value, _, _) in AFTER.items()
     }
-    assert run([door.url() for door in doors.values()], backend=backend)["ok"].all()
+    assert (await run([door.url() for door in doors.values()], backend=backend))["ok"].all()
     for (name, (_, _, least, most)), outcome in zip(AFTER.items(), last_run().outcomes, strict=True):
         (gap,) = seconds_between(doors[name])
         assert least <= gap, name
@@ -167,7 +153,7 @@ def test_retry_after_is_obeyed_in_every_form_and_nonsense_means_backoff(faultser
         assert least <= outcome.attempts[0].retry_wait <= most, name
 
 
-def test_retry_after_as_a_date_is_obeyed(faultserver):
+async def test_retry_after_as_a_date_is_obeyed(faultserver):
     asked = []
 
     async def until(call):
@@ -176,65 +162,56 @@ def test_retry_after_as_a_date_is_obeyed(faultserver):
         await scripts.reply(503, b"no", ("Retry-After", formatdate(int(time()) + 3, usegmt=True)))(call)
 
     door = faultserver.open(scripts.each(until, scripts.reply()))
-    assert run([door.url()])["ok"].all()
+    assert (await run([door.url()]))["ok"].all()
     (gap,) = seconds_between(door)
     assert 3 - asked[0] % 1 - 0.05 <= gap
 
 
 @pytest.mark.parametrize("value", ["121", "999999999999", "9" * 50, "Fri, 31 Dec 9999 23:59:59 GMT"])
 @pytest.mark.parametrize("status", [429, 503])
-def test_a_longer_wait_than_two_minutes_ends_the_request_unwaited_and_is_named(faultserver, status, value):
+async def test_a_longer_wait_than_two_minutes_ends_the_request_unwaited_and_is_named(faultserver, status, value):
     door = faultserver.open(scripts.reply(status, b"no", ("Retry-After", value)))
-    frame = run([door.url()])
+    frame = await run([door.url()])
     assert door.count() == 1
     assert frame["attempts"][0] == 1
     assert "Retry-After" in frame["error_detail"][0]
 
 
-def test_429_pauses_its_host_for_all_runs_and_no_other_host(faultserver):
+async def test_429_pauses_its_host_for_all_runs_and_no_other_host(faultserver):
     busy = faultserver.open(
         routes({"/limited": scripts.each(scripts.reply(429, b"no", ("Retry-After", "2")), scripts.reply())}, scripts.reply())
     )
     free = faultserver.open(scripts.reply())
-
-    async def two_runs():
-        first = asyncio.create_task(fastreq_async([busy.url("/limited")], **QUIET))
-        while not (last_run() and any(flying.attempts for flying in last_run().under_way())):  # noqa: ASYNC110 - an answer on its way
-            await asyncio.sleep(0.01)
-        second = await fastreq_async([busy.url("/other"), free.url("/other")], **QUIET)
-        await first
-        return second
-
-    asyncio.run(two_runs())
+    first = asyncio.create_task(fastreq_async([busy.url("/limited")], **QUIET))
+    while not (last_run() and any(flying.attempts for flying in last_run().under_way())):  # noqa: ASYNC110 - an answer on its way
+        await asyncio.sleep(0.01)
+    await fastreq_async([busy.url("/other"), free.url("/other")], **QUIET)
+    await first
     asked = busy.times("/limited")[0]
     assert busy.times("/other")[0] - asked >= 2
     assert free.times("/other")[0] < busy.times("/other")[0]
 
 
-def test_503_pauses_its_request_and_after_five_in_a_row_its_host(faultserver):
+async def test_503_pauses_its_request_and_after_five_in_a_row_its_host(faultserver):
     once = faultserver.open(
         routes({"/down": scripts.each(scripts.reply(503, b"no", ("Retry-After", "2")), scripts.reply())}, scripts.reply())
     )
     often = faultserver.open(
         routes({"/well": scripts.reply()}, scripts.fail_then(1, scripts.reply(503, b"no", ("Retry-After", "2")), scripts.reply()))
     )
-
-    async def both():
-        await asyncio.gather(
-            fastreq_async([once.url("/down"), *(once.url(f"/{n}") for n in range(5))], concurrency=1, **QUIET),
-            fastreq_async([*(often.url(f"/{n}") for n in range(5)), often.url("/well")], concurrency=1, **QUIET),
-        )
-
-    asyncio.run(both())
+    await asyncio.gather(
+        fastreq_async([once.url("/down"), *(once.url(f"/{n}") for n in range(5))], concurrency=1, **QUIET),
+        fastreq_async([*(often.url(f"/{n}") for n in range(5)), often.url("/well")], concurrency=1, **QUIET),
+    )
     first, again = once.times("/down")
     assert again - first >= 2
     assert once.times("/0")[0] < again
     assert often.times("/well")[0] - often.times("/4")[0] >= 2
 
 
-def test_a_hundred_failures_together_do_not_come_back_in_step(faultserver):
+async def test_a_hundred_failures_together_do_not_come_back_in_step(faultserver):
     door = faultserver.open(scripts.fail_then(1, scripts.reply(503, b"no"), scripts.reply()))
-    frame = run([door.url(f"/{n}") for n in range(100)], concurrency=100)
+    frame = await run([door.url(f"/{n}") for n in range(100)], concurrency=100)
     assert frame["ok"].all()
     waits = [outcome.attempts[0].retry_wait for outcome in last_run().outcomes]
     # What was decided: spread evenly over half a second a tenth sees 20.
@@ -242,7 +219,7 @@ def test_a_hundred_failures_together_do_not_come_back_in_step(faultserver):
     assert max(sum(start <= wait < start + 0.1 for wait in waits) for start in waits) < 55
 
 
-def test_a_host_that_is_down_gets_single_attempts_until_one_succeeds(faultserver):
+async def test_a_host_that_is_down_gets_single_attempts_until_one_succeeds(faultserver):
     levels = []
 
     async def down(call):
@@ -256,7 +233,7 @@ def test_a_host_that_is_down_gets_single_attempts_until_one_succeeds(faultserver
         await scripts.reply(200 if healthy else 503, b"x")(call)
 
     door = faultserver.open(down)
-    frame = run([door.url(f"/{n}") for n in range(120)], concurrency=10, max_retries=0)
+    frame = await run([door.url(f"/{n}") for n in range(120)], concurrency=10, max_retries=0)
     assert len(frame) == 120
     assert max(levels[:20]) > 5
     # 20 failures in a row; up to nine more were on their way
@@ -266,22 +243,22 @@ def test_a_host_that_is_down_gets_single_attempts_until_one_succeeds(faultserver
 
 
 @pytest.mark.parametrize("status", [401, 403])
-def test_a_host_that_refuses_us_twenty_times_is_left_alone(faultserver, status):
+async def test_a_host_that_refuses_us_twenty_times_is_left_alone(faultserver, status):
     door = faultserver.open(scripts.reply(status, b"no"))
-    frame = run([door.url(f"/{n}") for n in range(100)], concurrency=5)
+    frame = await run([door.url(f"/{n}") for n in range(100)], concurrency=5)
     assert 20 <= door.count() <= 25
     kinds = frame["error"].value_counts().to_dict()
     assert set(kinds) == {f"http {status}", "stopped"}
     assert kinds["stopped"] == 100 - door.count()
 
 
-def test_the_stop_after_refusals_can_be_turned_off(faultserver):
+async def test_the_stop_after_refusals_can_be_turned_off(faultserver):
     door = faultserver.open(scripts.reply(401, b"no"))
-    run([door.url(f"/{n}") for n in range(60)], max_failures="none")
+    await run([door.url(f"/{n}") for n in range(60)], max_failures="none")
     assert door.count() == 60
 
 
-def test_thirty_percent_random_failures_deliver_all_that_three_retries_can(faultserver):
+async def test_thirty_percent_random_failures_deliver_all_that_three_retries_can(faultserver):
     kinds = list(FAILURES.values())[:4]
     outcomes = {}
 
@@ -296,7 +273,7 @@ def test_thirty_percent_random_failures_deliver_all_that_three_retries_can(fault
         runs = [fastreq_async([doors[b].url(f"/{b}/{n}") for n in range(40)], backend=b, concurrency=10, **QUIET) for b in BACKENDS]
         return await asyncio.gather(*runs)
 
-    for backend, frame in zip(BACKENDS, asyncio.run(each()), strict=True):
+    for backend, frame in zip(BACKENDS, await each(), strict=True):
         told = {f"/{backend}/{n}": ok for n, ok in enumerate(frame["ok"])}
         assert told == {path: any(outcomes[path]) for path in told}
         assert all(len(tries) == (tries.index(True) + 1 if any(tries) else 4) for path, tries in outcomes.items() if path in told)
@@ -305,8 +282,8 @@ def test_thirty_percent_random_failures_deliver_all_that_three_retries_can(fault
 
 
 @ALL
-def test_an_attempt_that_timed_out_lets_go_of_its_connection(faultserver, backend):
+async def test_an_attempt_that_timed_out_lets_go_of_its_connection(faultserver, backend):
     door = faultserver.open(scripts.hangs(scripts.head(200, ("Content-Length", "10"))))
-    frame = run([door.url()], backend=backend, timeout=0.5, max_retries=0)
+    frame = await run([door.url()], backend=backend, timeout=0.5, max_retries=0)
     assert frame["error"][0] == "timeout"
     assert door.wait(lambda d: d.open_links == 0)

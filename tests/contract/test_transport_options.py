@@ -1,6 +1,5 @@
 """TLS on every backend does what its options say, and no traffic happens that nobody asked for."""
 
-import asyncio
 import socket
 
 import pytest
@@ -15,8 +14,8 @@ ALL = pytest.mark.parametrize("backend", BACKENDS)
 QUIET = {"progress": "none", "timeout": 5, "max_retries": 0}
 
 
-def run(requests, **options):
-    return asyncio.run(fastreq_async(requests, **{**QUIET, **options}))
+async def run(requests, **options):
+    return await fastreq_async(requests, **{**QUIET, **options})
 
 
 BAD = ("selfsigned", "stranger", "expired", "wronghost")
@@ -24,81 +23,81 @@ BAD = ("selfsigned", "stranger", "expired", "wronghost")
 
 @ALL
 @pytest.mark.filterwarnings("default")
-def test_without_verification_every_certificate_will_do(faultserver, backend):
+async def test_without_verification_every_certificate_will_do(faultserver, backend):
     doors = [faultserver.open(scripts.reply(), tls=kind) for kind in (*BAD, "good")]
-    frame = run([door.url() for door in doors], backend=backend, verify_ssl=False)
+    frame = await run([door.url() for door in doors], backend=backend, verify_ssl=False)
     assert frame["ok"].all(), frame["error_detail"]
 
 
 @ALL
-def test_by_default_a_certificate_of_an_unknown_authority_is_refused(faultserver, backend):
+async def test_by_default_a_certificate_of_an_unknown_authority_is_refused(faultserver, backend):
     door = faultserver.open(scripts.reply(), tls="good")
-    assert run([door.url()], backend=backend)["error"][0] == "tls"
+    assert (await run([door.url()], backend=backend))["error"][0] == "tls"
     assert door.count() == 0
 
 
 @ALL
-def test_a_ca_bundle_trusts_its_authority_and_no_other(faultserver, backend):
+async def test_a_ca_bundle_trusts_its_authority_and_no_other(faultserver, backend):
     good, stranger = (faultserver.open(scripts.reply(), tls=kind) for kind in ("good", "stranger"))
-    frame = run([good.url(), stranger.url()], backend=backend, verify_ssl=ca_file())
+    frame = await run([good.url(), stranger.url()], backend=backend, verify_ssl=ca_file())
     assert list(frame["error"].fillna("")) == ["", "tls"]
 
 
 @ALL
-def test_a_failed_verification_is_not_retried(faultserver, backend):
+async def test_a_failed_verification_is_not_retried(faultserver, backend):
     door = faultserver.open(scripts.reply(), tls="selfsigned")
-    frame = run([door.url()], backend=backend, max_retries=3)
+    frame = await run([door.url()], backend=backend, max_retries=3)
     assert (frame["error"][0], frame["attempts"][0]) == ("tls", 1)
 
 
 @ALL
-def test_a_ca_bundle_that_cannot_be_read_is_refused_before_anything_is_sent(faultserver, backend, tmp_path):
+async def test_a_ca_bundle_that_cannot_be_read_is_refused_before_anything_is_sent(faultserver, backend, tmp_path):
     door = faultserver.open(scripts.reply(), tls="good")
     broken = tmp_path / "ca.pem"
     broken.write_text("nothing")
     for path in (broken, tmp_path / "missing.pem"):
         with pytest.raises(OptionError, match="verify_ssl"):
-            run([door.url()], backend=backend, verify_ssl=str(path))
+            await run([door.url()], backend=backend, verify_ssl=str(path))
     assert door.links == []
 
 
 @ALL
-def test_a_client_certificate_is_shown_to_the_server(faultserver, backend):
+async def test_a_client_certificate_is_shown_to_the_server(faultserver, backend):
     door = faultserver.open(scripts.reply(), tls="client")
-    assert run([door.url()], backend=backend, verify_ssl=ca_file(), cert=client_files())["ok"][0]
-    assert not run([door.url()], backend=backend, verify_ssl=ca_file())["ok"][0]
+    assert (await run([door.url()], backend=backend, verify_ssl=ca_file(), cert=client_files()))["ok"][0]
+    assert not (await run([door.url()], backend=backend, verify_ssl=ca_file()))["ok"][0]
 
 
 @ALL
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-def test_ca_bundles_of_the_environment_are_never_read(faultserver, backend, monkeypatch, variable):
+async def test_ca_bundles_of_the_environment_are_never_read(faultserver, backend, monkeypatch, variable):
     monkeypatch.setenv(variable, ca_file())
     door = faultserver.open(scripts.reply(), tls="good")
-    assert run([door.url()], backend=backend)["error"][0] == "tls"
+    assert (await run([door.url()], backend=backend))["error"][0] == "tls"
 
 
 @ALL
-def test_a_ca_bundle_of_the_environment_that_is_missing_harms_nobody(faultserver, backend, monkeypatch):
+async def test_a_ca_bundle_of_the_environment_that_is_missing_harms_nobody(faultserver, backend, monkeypatch):
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", "/nowhere/ca.pem")
     monkeypatch.setenv("CURL_CA_BUNDLE", "/nowhere/ca.pem")
     door = faultserver.open(scripts.reply(), tls="good")
-    assert run([door.url()], backend=backend, verify_ssl=ca_file())["ok"][0]
+    assert (await run([door.url()], backend=backend, verify_ssl=ca_file()))["ok"][0]
 
 
 @ALL
-def test_netrc_is_never_read(faultserver, backend, monkeypatch, tmp_path):
+async def test_netrc_is_never_read(faultserver, backend, monkeypatch, tmp_path):
     netrc = tmp_path / ".netrc"
     netrc.write_text("machine 127.0.0.1 login canary password canary\ndefault login canary password canary\n")
     netrc.chmod(0o600)
     monkeypatch.setenv("NETRC", str(netrc))
     monkeypatch.setenv("HOME", str(tmp_path))
     door = faultserver.open(scripts.reply())
-    run([door.url()], backend=backend)
+    await run([door.url()], backend=backend)
     assert door.arrivals[0].header("authorization") is None
 
 
 @ALL
-def test_an_advertised_http3_gets_no_packet(faultserver, backend):
+async def test_an_advertised_http3_gets_no_packet(faultserver, backend):
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as udp:
         udp.bind(("127.0.0.1", 0))
         udp.settimeout(0.3)
@@ -110,33 +109,33 @@ def test_an_advertised_http3_gets_no_packet(faultserver, backend):
                 frame = await fastreq_async([door.url(), door.url("/2")], backend=backend, verify_ssl=ca_file(), **QUIET)
             return frame
 
-        assert asyncio.run(thrice())["ok"].all()
+        assert (await thrice())["ok"].all()
         with pytest.raises(TimeoutError):
             udp.recv(2048)
 
 
 @ALL
-def test_neither_ocsp_nor_crl_servers_are_asked(faultserver, backend):
+async def test_neither_ocsp_nor_crl_servers_are_asked(faultserver, backend):
     watcher = faultserver.open(scripts.reply())
     context, authority = watched_context(watcher.url("/status"))
     door = faultserver.open(scripts.reply(), tls=context)
-    assert run([door.url()], backend=backend, verify_ssl=authority)["ok"][0]
+    assert (await run([door.url()], backend=backend, verify_ssl=authority))["ok"][0]
     assert watcher.links == []
 
 
 @ALL
-def test_a_request_carries_no_field_but_those_we_say(faultserver, backend):
+async def test_a_request_carries_no_field_but_those_we_say(faultserver, backend):
     door = faultserver.open(scripts.reply())
-    run([door.url()], backend=backend)
+    await run([door.url()], backend=backend)
     names = {name.lower() for name, _ in door.arrivals[0].headers}
     assert names <= {"host", "user-agent", "accept", "accept-encoding", "connection"}
 
 
 @ALL
-def test_user_agent_and_encodings_are_the_same_on_each_backend(faultserver, backend):
+async def test_user_agent_and_encodings_are_the_same_on_each_backend(faultserver, backend):
     doors = [faultserver.open(scripts.reply()) for _ in range(2)]
-    run([doors[0].url()], backend=backend)
-    run([doors[1].url()], backend="aiohttp")
+    await run([doors[0].url()], backend=backend)
+    await run([doors[1].url()], backend="aiohttp")
     mine, reference = (door.arrivals[0] for door in doors)
     for name in ("user-agent", "accept", "accept-encoding"):
         assert mine.header(name) == reference.header(name)

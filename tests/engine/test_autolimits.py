@@ -20,33 +20,29 @@ MANY = 30_000
 """Requests after which a limit is no longer waited for, however busy the machine."""
 
 
-def until_told(
+async def until_told(
     start, server: KneeServer, enough: Callable[[Run], bool], least: int = 0, beside: KneeServer | None = None, **options
 ) -> Run:
     """Send requests, some `beside` to another server, until the run is as it is waited for; return the run."""
+    runs: list[Run] = []
 
-    async def main() -> Run:
-        runs: list[Run] = []
+    def requests() -> Iterator[Request]:
+        for i in range(MANY):
+            if i >= least and runs[0].auto is not None and enough(runs[0]):
+                return
+            yield Request("GET", f"{(beside if i % 2 and beside else server).url}/{i}")
 
-        def requests() -> Iterator[Request]:
-            for i in range(MANY):
-                if i >= least and runs[0].auto is not None and enough(runs[0]):
-                    return
-                yield Request("GET", f"{(beside if i % 2 and beside else server).url}/{i}")
-
-        runs.append(start(requests(), concurrency="auto", **options))
-        await runs[0]
-        assert len(runs[0].outcomes) < MANY
-        return runs[0]
-
-    return asyncio.run(main())
+    runs.append(start(requests(), concurrency="auto", **options))
+    await runs[0]
+    assert len(runs[0].outcomes) < MANY
+    return runs[0]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("knee", [8, 30])
-def test_a_server_that_refuses_is_left_at_what_it_does_and_seldom_refuses(start, knee) -> None:
+async def test_a_server_that_refuses_is_left_at_what_it_does_and_seldom_refuses(start, knee) -> None:
     with KneeServer(delay=0.02, knee=knee, refuses=True) as server:
-        run = until_told(start, server, lambda run: knee * 0.85 <= run.auto.limit <= knee, least=2000)
+        run = await until_told(start, server, lambda run: knee * 0.85 <= run.auto.limit <= knee, least=2000)
     assert server.refused_share <= 0.02
     assert server.peak <= 4 * knee
     assert all(row.ok for row in run.outcomes)
@@ -55,67 +51,60 @@ def test_a_server_that_refuses_is_left_at_what_it_does_and_seldom_refuses(start,
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("knee", "low", "high"), [(8, 7, 12), (30, 26, 45)])
-def test_a_server_that_slows_down_is_not_given_more_than_brings_something(start, knee, low, high) -> None:
+async def test_a_server_that_slows_down_is_not_given_more_than_brings_something(start, knee, low, high) -> None:
     with KneeServer(delay=0.02, knee=knee) as server:
-        run = until_told(start, server, lambda run: low <= run.auto.limit <= high and "more is tried" not in run.auto.reason, least=1000)
+        run = await until_told(
+            start, server, lambda run: low <= run.auto.limit <= high and "more is tried" not in run.auto.reason, least=1000
+        )
     assert run.auto.advice <= high
     assert server.refused_share == 0
     assert server.peak <= MOST
 
 
 @pytest.mark.slow
-def test_a_server_without_a_bound_gets_all_that_auto_tries(start) -> None:
+async def test_a_server_without_a_bound_gets_all_that_auto_tries(start) -> None:
     with KneeServer(delay=0.3) as server:
-        run = until_told(start, server, lambda run: run.auto.limit == MOST and server.peak == MOST)
+        run = await until_told(start, server, lambda run: run.auto.limit == MOST and server.peak == MOST)
     assert run.auto.advice is not None
 
 
-def test_it_begins_with_eight(start) -> None:
+async def test_it_begins_with_eight(start) -> None:
     with KneeServer(delay=0.05) as server:
-        run = until_told(start, server, lambda _: True, least=16)
+        run = await until_told(start, server, lambda _: True, least=16)
     assert server.peak == START
     assert run.summary()["concurrency"] == "auto"
 
 
-def test_concurrency_per_host_bounds_it(start) -> None:
+async def test_concurrency_per_host_bounds_it(start) -> None:
     with KneeServer(delay=0.01) as server:
-        until_told(start, server, lambda _: True, least=300, concurrency_per_host=3)
+        await until_told(start, server, lambda _: True, least=300, concurrency_per_host=3)
     assert server.peak == 3
 
 
-def test_each_host_has_a_limit_of_its_own(start) -> None:
+async def test_each_host_has_a_limit_of_its_own(start) -> None:
     with KneeServer(delay=0.02, knee=4, refuses=True) as weak, KneeServer(delay=0.02) as strong:
-        run = until_told(start, weak, lambda _: strong.peak > START, beside=strong)
+        run = await until_told(start, weak, lambda _: strong.peak > START, beside=strong)
     assert all(row.ok for row in run.outcomes)
     assert weak.peak <= START
 
 
-def test_429_is_a_matter_of_the_rate_and_lowers_no_limit(start) -> None:
+async def test_429_is_a_matter_of_the_rate_and_lowers_no_limit(start) -> None:
     with KneeServer(delay=0.01) as server:
-
-        async def main() -> Run:
-            run = start([f"{server.url}/status/429" for _ in range(40)], concurrency="auto", max_retries=0)
-            await run
-            return run
-
-        assert asyncio.run(main()).auto.limit == START
+        run = start([f"{server.url}/status/429" for _ in range(40)], concurrency="auto", max_retries=0)
+        await run
+        assert run.auto.limit == START
 
 
-def test_a_timeout_halves_the_limit(start) -> None:
+async def test_a_timeout_halves_the_limit(start) -> None:
     with KneeServer(delay=0) as server:
-
-        async def main() -> Run:
-            run = start([f"{server.url}/delay/30"] * 8, concurrency="auto", timeout=0.2, max_retries=0)
-            await run
-            return run
-
-        run = asyncio.run(main())
+        run = start([f"{server.url}/delay/30"] * 8, concurrency="auto", timeout=0.2, max_retries=0)
+        await run
     assert run.auto.limit == LEAST
     assert run.auto.reason == "timeout at 8"
 
 
 @pytest.mark.slow
-def test_a_number_and_auto_change_places_while_running(start) -> None:
+async def test_a_number_and_auto_change_places_while_running(start) -> None:
     with KneeServer(delay=0.05) as server:
 
         async def main() -> None:
@@ -134,23 +123,19 @@ def test_a_number_and_auto_change_places_while_running(start) -> None:
             run.cancel()
             await run.drained()
 
-        asyncio.run(main())
+        await main()
 
 
-def test_the_closing_line_advises_a_number(start) -> None:
+async def test_the_closing_line_advises_a_number(start) -> None:
     with KneeServer(delay=0.005, knee=8, refuses=True) as server:
-        run = until_told(start, server, lambda run: run.auto.advice is not None, least=100)
+        run = await until_told(start, server, lambda run: run.auto.advice is not None, least=100)
     assert f"auto came to -c {run.auto.advice}" in run.closing_line()
     assert run.summary()["auto"] == run.auto._asdict()
 
 
-def test_a_number_brings_no_advice_of_auto(counting_server, start) -> None:
-    async def main() -> Run:
-        run = start([counting_server.url])
-        await run
-        return run
-
-    run = asyncio.run(main())
+async def test_a_number_brings_no_advice_of_auto(counting_server, start) -> None:
+    run = start([counting_server.url])
+    await run
     assert run.auto is None
     assert run.summary()["auto"] is None
     assert "auto" not in run.closing_line()

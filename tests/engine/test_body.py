@@ -61,13 +61,13 @@ class OpenGate:
         self.admitted += size
 
 
-def read(answer, *, method="GET", max_body=ROOM, gate=None, file=None):
-    return asyncio.run(read_body(answer, head_of(answer), method=method, max_body=max_body, gate=gate or OpenGate(), file=file))
+async def read(answer, *, method="GET", max_body=ROOM, gate=None, file=None):
+    return await read_body(answer, head_of(answer), method=method, max_body=max_body, gate=gate or OpenGate(), file=file)
 
 
-def failure(answer, **more):
+async def failure(answer, **more):
     with pytest.raises(BackendError) as caught:
-        read(answer, **more)
+        await read(answer, **more)
     return caught.value.kind
 
 
@@ -76,59 +76,59 @@ def pieces(data, size):
 
 
 @pytest.mark.parametrize("chunks", [[], [b"one"], [b"one", b"two", b"three"]])
-def test_plain_body_is_kept_whole(chunks):
+async def test_plain_body_is_kept_whole(chunks):
     body = b"".join(chunks)
-    assert read(Answer(*chunks)) == Body(body, len(body))
+    assert await read(Answer(*chunks)) == Body(body, len(body))
 
 
-def test_identity_is_no_coding():
-    assert read(Answer(b"plain", content_encoding="identity")).content == b"plain"
+async def test_identity_is_no_coding():
+    assert (await read(Answer(b"plain", content_encoding="identity"))).content == b"plain"
 
 
 @pytest.mark.parametrize("coding", PACK)
-def test_empty_body_is_empty_whatever_its_coding(coding):
-    assert read(Answer(content_encoding=coding)) == Body(b"", 0)
+async def test_empty_body_is_empty_whatever_its_coding(coding):
+    assert await read(Answer(content_encoding=coding)) == Body(b"", 0)
 
 
 @pytest.mark.parametrize(("method", "status"), [("HEAD", 200), ("GET", 204), ("GET", 304), ("POST", 204)])
-def test_answer_without_body_has_none_whatever_the_header_says(method, status):
+async def test_answer_without_body_has_none_whatever_the_header_says(method, status):
     answer = Answer(b"unasked", status=status, content_encoding="gzip", content_length="5000")
-    assert read(answer, method=method) == Body(b"", 0)
+    assert await read(answer, method=method) == Body(b"", 0)
 
 
-def test_answer_without_body_does_not_fail_for_what_comes_in_its_place():
-    assert read(Answer(BackendError("protocol", "x"), status=204)) == Body(b"", 0)
+async def test_answer_without_body_does_not_fail_for_what_comes_in_its_place():
+    assert await read(Answer(BackendError("protocol", "x"), status=204)) == Body(b"", 0)
 
 
-def test_body_of_the_largest_size_is_kept():
-    assert read(Answer(b"x" * 60, b"x" * 40), max_body=100).size_bytes == 100
+async def test_body_of_the_largest_size_is_kept():
+    assert (await read(Answer(b"x" * 60, b"x" * 40), max_body=100)).size_bytes == 100
 
 
 @pytest.mark.parametrize("chunks", [[b"x" * 101], [b"x" * 60, b"x" * 41]])
-def test_body_beyond_the_largest_size_is_an_error(chunks):
-    assert failure(Answer(*chunks), max_body=100) == "too large"
+async def test_body_beyond_the_largest_size_is_an_error(chunks):
+    assert await failure(Answer(*chunks), max_body=100) == "too large"
 
 
-def test_announced_size_beyond_the_largest_is_refused_without_reading():
+async def test_announced_size_beyond_the_largest_is_refused_without_reading():
     answer = Answer(b"x", content_length="101")
-    assert failure(answer, max_body=100) == "too large"
+    assert await failure(answer, max_body=100) == "too large"
     assert answer.reads == 0
 
 
 @pytest.mark.parametrize("coding", PACK)
-def test_size_counts_after_decompression(coding):
+async def test_size_counts_after_decompression(coding):
     packed = PACK[coding](TEXT)
     assert len(packed) < 200_000 < len(TEXT)
-    assert failure(Answer(*pieces(packed, 1000), content_encoding=coding), max_body=200_000) == "too large"
+    assert await failure(Answer(*pieces(packed, 1000), content_encoding=coding), max_body=200_000) == "too large"
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("coding", PACK)
-def test_bomb_takes_no_more_memory_than_the_cap(coding):
+async def test_bomb_takes_no_more_memory_than_the_cap(coding):
     packed = PACK[coding](bytes(256 * 2**20))
     tracemalloc.start()
     try:
-        kind = failure(Answer(packed, content_encoding=coding), max_body=2**20)
+        kind = await failure(Answer(packed, content_encoding=coding), max_body=2**20)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -137,11 +137,11 @@ def test_bomb_takes_no_more_memory_than_the_cap(coding):
 
 
 @pytest.mark.slow
-def test_bomb_within_a_bomb_takes_no_more_memory_than_the_cap():
+async def test_bomb_within_a_bomb_takes_no_more_memory_than_the_cap():
     packed = gzip.compress(gzip.compress(bytes(256 * 2**20)))
     tracemalloc.start()
     try:
-        kind = failure(Answer(packed, content_encoding="gzip, gzip"), max_body=2**20)
+        kind = await failure(Answer(packed, content_encoding="gzip, gzip"), max_body=2**20)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -149,68 +149,65 @@ def test_bomb_within_a_bomb_takes_no_more_memory_than_the_cap():
     assert peak < 2 * 2**20 + 1_000_000
 
 
-def test_coded_stream_that_gives_nothing_is_ended_by_the_cap():
+async def test_coded_stream_that_gives_nothing_is_ended_by_the_cap():
     empty_block = b"\x00\x00\x00\xff\xff" * 10_000
     head = gzip.compress(b"")[:10]
-    assert failure(Answer(head, *[empty_block] * 1000, content_encoding="gzip"), max_body=1000) == "too large"
+    assert await failure(Answer(head, *[empty_block] * 1000, content_encoding="gzip"), max_body=1000) == "too large"
 
 
-def test_kept_bytes_are_asked_for_at_the_gate():
+async def test_kept_bytes_are_asked_for_at_the_gate():
     for answer in (Answer(TEXT), Answer(TEXT[:5], TEXT[5:]), Answer(gzip.compress(TEXT), content_encoding="gzip")):
         gate = OpenGate()
-        read(answer, gate=gate)
+        await read(answer, gate=gate)
         assert gate.admitted == len(TEXT)
 
 
 @pytest.mark.parametrize("headers", [{}, {"content_encoding": "gzip"}])
-def test_body_goes_to_a_file_in_place_of_memory(headers):
+async def test_body_goes_to_a_file_in_place_of_memory(headers):
     file, gate = io.BytesIO(), OpenGate()
     packed = gzip.compress(TEXT) if headers else TEXT
-    assert read(Answer(*pieces(packed, 999), **headers), file=file, gate=gate) == Body(None, len(TEXT))
+    assert await read(Answer(*pieces(packed, 999), **headers), file=file, gate=gate) == Body(None, len(TEXT))
     assert file.getvalue() == TEXT
     assert gate.admitted == 0
 
 
-def test_error_of_the_stream_is_passed_on():
-    assert failure(Answer(b"half", BackendError("protocol", "broke off"))) == "protocol"
-    assert failure(Answer(gzip.compress(TEXT), BackendError("timeout", "x"), content_encoding="gzip")) == "timeout"
+async def test_error_of_the_stream_is_passed_on():
+    assert await failure(Answer(b"half", BackendError("protocol", "broke off"))) == "protocol"
+    assert await failure(Answer(gzip.compress(TEXT), BackendError("timeout", "x"), content_encoding="gzip")) == "timeout"
 
 
-def test_body_comes_in_pieces_to_who_iterates():
+async def test_body_comes_in_pieces_to_who_iterates():
     async def collect():
         async with aclosing(
             iter_body(Answer(gzip.compress(TEXT), content_encoding="gzip"), Head(codings=("gzip",)), method="GET", max_body=ROOM)
         ) as body:
             return [len(piece) async for piece in body]
 
-    sizes = asyncio.run(collect())
+    sizes = await collect()
     assert sum(sizes) == len(TEXT)
     assert max(sizes) <= 65_536
 
 
-def test_other_tasks_run_while_one_chunk_decodes():
-    async def measure():
-        turns = 0
+async def test_other_tasks_run_while_one_chunk_decodes():
+    turns = 0
 
-        async def count():
-            nonlocal turns
-            while True:
-                turns += 1
-                await asyncio.sleep(0)
+    async def count():
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
 
-        task = asyncio.create_task(count())
-        await read_body(
-            Answer(gzip.compress(bytes(20 * 2**20)), content_encoding="gzip"),
-            Head(codings=("gzip",)),
-            method="GET",
-            max_body=ROOM,
-            gate=OpenGate(),
-        )
-        task.cancel()
-        return turns
-
-    assert asyncio.run(measure()) >= 15
+    task = asyncio.create_task(count())
+    await read_body(
+        Answer(gzip.compress(bytes(20 * 2**20)), content_encoding="gzip"),
+        Head(codings=("gzip",)),
+        method="GET",
+        max_body=ROOM,
+        gate=OpenGate(),
+    )
+    task.cancel()
+    assert turns >= 15
 
 
-def test_cut_off_coded_body_is_an_error():
-    assert failure(Answer(gzip.compress(TEXT)[:-1], content_encoding="gzip")) == "decoding"
+async def test_cut_off_coded_body_is_an_error():
+    assert await failure(Answer(gzip.compress(TEXT)[:-1], content_encoding="gzip")) == "decoding"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import sys
 import threading
 from importlib.util import find_spec
@@ -45,7 +44,7 @@ class Counter:
         threading.setprofile(None)
 
 
-def calls_a_request(url: str, backend: str, concurrency: int) -> tuple[float, float]:
+async def calls_a_request(url: str, backend: str, concurrency: int) -> tuple[float, float]:
     """Return what a further request costs, ours and all; what a run, a connection or an import costs falls out."""
 
     async def marks() -> list[tuple[int, int]]:
@@ -58,7 +57,7 @@ def calls_a_request(url: str, backend: str, concurrency: int) -> tuple[float, fl
         return marks
 
     with Counter() as counter:
-        warm, few, many = asyncio.run(marks())
+        warm, few, many = await marks()
     ours, total = (((many[i] - few[i]) - (few[i] - warm[i])) / (MANY - FEW) for i in (0, 1))
     return ours, total
 
@@ -71,9 +70,9 @@ def url():
 
 @pytest.mark.parametrize("concurrency", [1, 50])
 @pytest.mark.parametrize("backend", BUDGETS)
-def test_a_plain_good_request_keeps_to_its_budget_of_calls(url, backend, concurrency, measured):
+async def test_a_plain_good_request_keeps_to_its_budget_of_calls(url, backend, concurrency, measured):
     if find_spec(LIBRARIES.get(backend, backend)) is None or find_spec(f"fastreq_jupyter.backends.{backend}") is None:
         pytest.skip(f"{backend} is not installed")
-    ours, total = calls_a_request(url, backend, concurrency)
+    ours, total = await calls_a_request(url, backend, concurrency)
     measured("Python calls a request", f"{backend}, {concurrency} at a time", f"{ours:.1f} ours, {total:.1f} with the libraries'")
     assert ours <= BUDGETS[backend][0 if concurrency == 1 else 1]

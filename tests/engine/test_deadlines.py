@@ -46,60 +46,53 @@ async def until_cut(seconds, *, block=0.0, busy=False):
     return job, time.perf_counter() - start, lags
 
 
-def test_a_deadline_fires_in_its_time():
-    job, seconds, _ = asyncio.run(until_cut(0.1))
+async def test_a_deadline_fires_in_its_time():
+    job, seconds, _ = await until_cut(0.1)
     assert job.expired
     assert seconds >= 0.1
 
 
-def test_a_loop_blocked_beyond_the_deadline_gives_back_what_it_took_and_then_the_deadline_fires():
-    job, seconds, lags = asyncio.run(until_cut(0.1, block=0.6))
+async def test_a_loop_blocked_beyond_the_deadline_gives_back_what_it_took_and_then_the_deadline_fires():
+    job, seconds, lags = await until_cut(0.1, block=0.6)
     assert lags[0] >= 0.4
     assert job.delays >= 1
     assert seconds >= 0.6 + lags[0]
 
 
-def test_a_loop_that_is_always_late_does_not_put_the_deadline_off_for_ever():
-    job, _, _ = asyncio.run(until_cut(0.05, busy=True))
+async def test_a_loop_that_is_always_late_does_not_put_the_deadline_off_for_ever():
+    job, _, _ = await until_cut(0.05, busy=True)
     assert job.delays <= 3
 
 
-def test_a_stopped_watch_cancels_nobody():
-    async def run():
-        job = job_at(asyncio.get_running_loop())
-        deadlines = Deadlines(0.01, {job: asyncio.current_task()}, lambda _: None)
+async def test_a_stopped_watch_cancels_nobody():
+    job = job_at(asyncio.get_running_loop())
+    deadlines = Deadlines(0.01, {job: asyncio.current_task()}, lambda _: None)
+    deadlines.watch(job.begun)
+    deadlines.stop()
+    deadlines.stop()
+    await asyncio.sleep(0.05)
+    assert job.expired is False
+
+
+async def test_each_attempt_is_cut_at_its_own_time_though_one_timer_serves_all():
+    loop = asyncio.get_running_loop()
+    under_way = {}
+    deadlines = Deadlines(0.3, under_way, lambda _: None)
+    ends = []
+
+    async def attempt(delay):
+        await asyncio.sleep(delay)
+        job, task = job_at(loop), asyncio.current_task()
+        under_way[job] = task
         deadlines.watch(job.begun)
-        deadlines.stop()
-        deadlines.stop()
-        await asyncio.sleep(0.05)
-        return job.expired
+        try:
+            await asyncio.sleep(100)
+        except asyncio.CancelledError:
+            assert absorb(job, task)
+        del under_way[job]
+        ends.append((delay, loop.time() - job.begun))
 
-    assert asyncio.run(run()) is False
-
-
-def test_each_attempt_is_cut_at_its_own_time_though_one_timer_serves_all():
-    async def run():
-        loop = asyncio.get_running_loop()
-        under_way = {}
-        deadlines = Deadlines(0.3, under_way, lambda _: None)
-        ends = []
-
-        async def attempt(delay):
-            await asyncio.sleep(delay)
-            job, task = job_at(loop), asyncio.current_task()
-            under_way[job] = task
-            deadlines.watch(job.begun)
-            try:
-                await asyncio.sleep(100)
-            except asyncio.CancelledError:
-                assert absorb(job, task)
-            del under_way[job]
-            ends.append((delay, loop.time() - job.begun))
-
-        await asyncio.gather(*map(attempt, (0.2, 0.0, 0.1)))
-        deadlines.stop()
-        return ends
-
-    ends = asyncio.run(run())
+    await asyncio.gather(*map(attempt, (0.2, 0.0, 0.1)))
+    deadlines.stop()
     assert [delay for delay, _ in ends] == [0.0, 0.1, 0.2]
     assert all(seconds == pytest.approx(0.3, abs=1e-3) or seconds > 0.3 for _, seconds in ends)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from datetime import UTC, datetime
 from math import nan
 
@@ -142,32 +141,29 @@ def test_the_closing_line_has_the_advice_where_it_saves_something(gain, elapsed,
     assert ("-c 60 would" in line) is shown
 
 
-def finished(start, server: KneeServer, count: int, **options):
-    async def main():
-        run = start([f"{server.url}/{i}" for i in range(count)], **options)
-        assert run.summary()["advice"] is None
-        await run
-        return run
-
-    return asyncio.run(main())
+async def finished(start, server: KneeServer, count: int, **options):
+    run = start([f"{server.url}/{i}" for i in range(count)], **options)
+    assert run.summary()["advice"] is None
+    await run
+    return run
 
 
-def test_a_run_that_does_what_was_advised_has_that_many_in_flight(start):
+async def test_a_run_that_does_what_was_advised_has_that_many_in_flight(start):
     with KneeServer(delay=0.05) as server:
-        advice = finished(start, server, 45, concurrency=3).summary()["advice"]
+        advice = (await finished(start, server, 45, concurrency=3)).summary()["advice"]
         assert (advice["option"], advice["value"]) == ("concurrency", 9)
         server.reset()
-        finished(start, server, 45, concurrency=advice["value"])
+        await finished(start, server, 45, concurrency=advice["value"])
     assert server.peak == 9
 
 
-def test_a_run_at_a_rate_names_it(start):
+async def test_a_run_at_a_rate_names_it(start):
     with KneeServer() as server:
-        summary = finished(start, server, 20, rate_limit=20, rate_limit_burst=1).summary()
+        summary = (await finished(start, server, 20, rate_limit=20, rate_limit_burst=1)).summary()
     assert summary["advice"]["option"] == "rate_limit"
 
 
-def test_it_is_worked_out_once(start):
+async def test_it_is_worked_out_once(start):
     with KneeServer() as server:
-        run = finished(start, server, 3)
+        run = await finished(start, server, 3)
     assert run.summary()["time"] is run.summary()["time"]

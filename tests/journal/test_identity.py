@@ -107,37 +107,37 @@ def by_token(request, position):
     return answer(request, position, body=body), body
 
 
-def test_requests_that_differ_in_credentials_alone_keep_their_own_answers(notebook):
-    notebook.run(tokens("ann", "bob", "eve"), reply=by_token)
-    rows = notebook.run(tokens("eve", "ann"), reply=by_token)
+async def test_requests_that_differ_in_credentials_alone_keep_their_own_answers(notebook):
+    await notebook.run(tokens("ann", "bob", "eve"), reply=by_token)
+    rows = await notebook.run(tokens("eve", "ann"), reply=by_token)
     assert [row.data for row in rows] == [request.url for request in tokens("eve", "ann")]
     assert len(notebook.sent) == 3
 
 
-def test_new_credentials_beside_others_are_a_new_request(notebook):
-    notebook.run(tokens("ann", "bob"), reply=by_token)
-    notebook.run(tokens("ann", "kim"), reply=by_token)
+async def test_new_credentials_beside_others_are_a_new_request(notebook):
+    await notebook.run(tokens("ann", "bob"), reply=by_token)
+    await notebook.run(tokens("ann", "kim"), reply=by_token)
     assert notebook.sent == [request.url for request in tokens("ann", "bob", "kim")]
 
 
-def test_renewed_token_finds_the_old_answers(notebook):
+async def test_renewed_token_finds_the_old_answers(notebook):
     old = [Request("POST", f"http://h.example/{n}", headers={"Authorization": "old"}) for n in (1, 1, 2)]
     new = [Request("POST", f"http://h.example/{n}", headers={"Authorization": "new"}) for n in (1, 1, 2)]
     newest = [Request("POST", f"http://h.example/{n}", headers={"Authorization": "newest"}) for n in (1, 1, 2)]
-    notebook.run(old)
-    notebook.run(new)
-    notebook.run(newest)
+    await notebook.run(old)
+    await notebook.run(new)
+    await notebook.run(newest)
     assert len(notebook.sent) == 3
 
 
-def test_order_of_requests_does_not_matter(notebook):
-    notebook.run([get(n) for n in range(10)])
-    notebook.run([get(n) for n in reversed(range(10))])
+async def test_order_of_requests_does_not_matter(notebook):
+    await notebook.run([get(n) for n in range(10)])
+    await notebook.run([get(n) for n in reversed(range(10))])
     assert len(notebook.sent) == 10
 
 
-def test_equal_requests_each_have_their_row(notebook):
-    notebook.run([get(1)] * 3)
+async def test_equal_requests_each_have_their_row(notebook):
+    await notebook.run([get(1)] * 3)
     assert len(notebook.sent) == 3
-    notebook.run([get(1)] * 4)
+    await notebook.run([get(1)] * 4)
     assert len(notebook.sent) == 4

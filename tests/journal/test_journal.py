@@ -10,29 +10,29 @@ from fastreq_jupyter.options import Options
 from fastreq_jupyter.redact import MASK
 
 
-def test_rerun_sends_nothing_again(notebook):
+async def test_rerun_sends_nothing_again(notebook):
     requests = [get(n) for n in range(20)] + [post(n) for n in range(5)]
-    notebook.run(requests)
+    await notebook.run(requests)
     assert len(notebook.sent) == 25
-    rows = notebook.run(requests)
+    rows = await notebook.run(requests)
     assert len(notebook.sent) == 25
     assert all(row.ok and row.data == {"a": 1} for row in rows)
 
 
-def test_rerun_sends_what_is_missing(notebook):
-    notebook.run([get(n) for n in range(0, 20, 2)])
+async def test_rerun_sends_what_is_missing(notebook):
+    await notebook.run([get(n) for n in range(0, 20, 2)])
     notebook.sent.clear()
-    rows = notebook.run([get(n) for n in range(20)])
+    rows = await notebook.run([get(n) for n in range(20)])
     assert notebook.sent == [get(n).url for n in range(1, 20, 2)]
     assert [row.request.url for row in rows] == [get(n).url for n in range(20)]
 
 
-def test_outcome_comes_back_as_it_was(notebook):
+async def test_outcome_comes_back_as_it_was(notebook):
     request = Request("GET", "http://h.example/x")
     headers = (("Content-Type", "application/json"), ("X-A", "1"), ("x-a", "2"))
     first = answer(request, body=b'{"a": [1, "\xc3\xa4"]}', headers=headers)
-    notebook.run([request], reply=lambda *_: (first, b'{"a": [1, "\xc3\xa4"]}'))
-    [row] = notebook.run([request])
+    await notebook.run([request], reply=lambda *_: (first, b'{"a": [1, "\xc3\xa4"]}'))
+    [row] = await notebook.run([request])
     assert (row.ok, row.status, row.data, row.request) == (True, 200, {"a": [1, "ä"]}, request)
     assert (row.response.headers, row.response.final_url, row.response.reason, row.response.size_bytes) == (
         headers,
@@ -52,24 +52,24 @@ def test_outcome_comes_back_as_it_was(notebook):
 @pytest.mark.parametrize(
     ("return_type", "data"), [("dataframe", {"a": 1}), ("text", '{"a": 1}'), ("content", b'{"a": 1}'), ("json", {"a": 1})]
 )
-def test_body_is_read_as_the_rerun_asks(notebook, return_type, data):
-    notebook.run([get(1)])
-    [row] = notebook.run([get(1)], return_type=return_type)
+async def test_body_is_read_as_the_rerun_asks(notebook, return_type, data):
+    await notebook.run([get(1)])
+    [row] = await notebook.run([get(1)], return_type=return_type)
     assert row.data == data
     assert row.response.content is None
 
 
-def test_response_comes_back_with_its_body(notebook):
-    notebook.run([get(1)])
-    [row] = notebook.run([get(1)], return_type="response")
+async def test_response_comes_back_with_its_body(notebook):
+    await notebook.run([get(1)])
+    [row] = await notebook.run([get(1)], return_type="response")
     assert row.data.content == b'{"a": 1}'
 
 
-def test_any_bytes_come_back(notebook):
+async def test_any_bytes_come_back(notebook):
     body = bytes(range(256)) * 100
     request = get(1)
-    notebook.run([request], reply=lambda *_: (answer(request, body=body, headers=()), body))
-    [row] = notebook.run([request], return_type="content")
+    await notebook.run([request], reply=lambda *_: (answer(request, body=body, headers=()), body))
+    [row] = await notebook.run([request], return_type="content")
     assert row.data == body
 
 
@@ -91,33 +91,33 @@ def test_any_bytes_come_back(notebook):
         ((200, None), post(1), {"fresh": True}, True),
     ],
 )
-def test_what_the_retry_policy_may_resend_is_sent_again(notebook, said, request_, options, sent_again):
+async def test_what_the_retry_policy_may_resend_is_sent_again(notebook, said, request_, options, sent_again):
     status, error = said
     body = b"{" if error == "invalid JSON" else b"{}"
     reply = (answer(request_, status=status, error=error, body=body), None if status is None else body)
-    notebook.run([request_], reply=lambda *_: reply)
+    await notebook.run([request_], reply=lambda *_: reply)
     notebook.sent.clear()
-    [row] = notebook.run([request_], reply=lambda *_: reply, **options)
+    [row] = await notebook.run([request_], reply=lambda *_: reply, **options)
     assert bool(notebook.sent) is sent_again
     assert row.error == error
 
 
-def test_unsafe_request_that_certainly_never_left_is_sent_again(notebook):
-    notebook.run([post(1)], reply=lambda request, _: (answer(request, status=None, error="connect", sent=False), None))
-    notebook.run([post(1)])
+async def test_unsafe_request_that_certainly_never_left_is_sent_again(notebook):
+    await notebook.run([post(1)], reply=lambda request, _: (answer(request, status=None, error="connect", sent=False), None))
+    await notebook.run([post(1)])
     assert len(notebook.sent) == 2
 
 
 @pytest.mark.parametrize("error", ["cancelled", "deadline", "stopped", "skipped"])
-def test_what_was_not_finished_is_not_kept(notebook, error):
-    notebook.run([get(1)], reply=lambda request, _: (answer(request, status=None, error=error), None))
+async def test_what_was_not_finished_is_not_kept(notebook, error):
+    await notebook.run([get(1)], reply=lambda request, _: (answer(request, status=None, error=error), None))
     assert rows_in(notebook.path) == []
 
 
-def test_unsafe_request_under_way_at_the_end_comes_back_as_unknown(notebook):
-    notebook.run([post(1), get(2)], reply=lambda *_: None)
+async def test_unsafe_request_under_way_at_the_end_comes_back_as_unknown(notebook):
+    await notebook.run([post(1), get(2)], reply=lambda *_: None)
     notebook.sent.clear()
-    first, _ = notebook.run([post(1), get(2)])
+    first, _ = await notebook.run([post(1), get(2)])
     assert first.error == "unknown"
     assert "retry_unsafe=True" in first.error_detail
     assert notebook.sent == [get(2).url]
@@ -125,92 +125,86 @@ def test_unsafe_request_under_way_at_the_end_comes_back_as_unknown(notebook):
 
 
 @pytest.mark.parametrize("options", [{"retry_unsafe": True}, {"fresh": True}])
-def test_unknown_request_is_sent_again_when_allowed(notebook, options):
-    notebook.run([post(1)], reply=lambda *_: None)
-    [row] = notebook.run([post(1)], **options)
+async def test_unknown_request_is_sent_again_when_allowed(notebook, options):
+    await notebook.run([post(1)], reply=lambda *_: None)
+    [row] = await notebook.run([post(1)], **options)
     assert row.ok
-    assert notebook.run([post(1)])[0].ok
+    assert (await notebook.run([post(1)]))[0].ok
     assert len(notebook.sent) == 2
 
 
-def test_good_answer_never_gives_way_to_a_failure(notebook):
-    notebook.run([get(1)])
-    notebook.run([get(1)], reply=lambda request, _: (answer(request, status=None, error="timeout"), None), fresh=True)
-    assert notebook.run([get(1)])[0].ok
+async def test_good_answer_never_gives_way_to_a_failure(notebook):
+    await notebook.run([get(1)])
+    await notebook.run([get(1)], reply=lambda request, _: (answer(request, status=None, error="timeout"), None), fresh=True)
+    assert (await notebook.run([get(1)]))[0].ok
 
 
-def test_max_age_limits_what_is_used(notebook):
-    notebook.run([get(1)], clock=lambda: 1000.0)
-    notebook.run([get(1)], clock=lambda: 1060.0, max_age=60)
+async def test_max_age_limits_what_is_used(notebook):
+    await notebook.run([get(1)], clock=lambda: 1000.0)
+    await notebook.run([get(1)], clock=lambda: 1060.0, max_age=60)
     assert len(notebook.sent) == 1
-    notebook.run([get(1)], clock=lambda: 1061.0, max_age=60)
+    await notebook.run([get(1)], clock=lambda: 1061.0, max_age=60)
     assert len(notebook.sent) == 2
 
 
-def test_run_says_what_came_from_the_journal(notebook):
-    notebook.run([get(n) for n in range(5)])
+async def test_run_says_what_came_from_the_journal(notebook):
+    await notebook.run([get(n) for n in range(5)])
     assert notebook.notes == []
-    notebook.run([get(n) for n in range(7)])
+    await notebook.run([get(n) for n in range(7)])
     [note] = notebook.notes
     assert note.startswith("5 of 7 from runs.db (20")
     assert note.endswith("), 2 sent")
 
 
-def test_mark_of_an_unsafe_request_is_committed_before_it_leaves(notebook):
+async def test_mark_of_an_unsafe_request_is_committed_before_it_leaves(notebook):
     def reply(request, position):
         assert rows_in(notebook.path) == [(request.url, 0)]
         return answer(request, position), b"{}"
 
-    notebook.run([post(1)], reply=reply)
+    await notebook.run([post(1)], reply=reply)
 
 
-def test_answer_to_an_unsafe_request_is_committed_at_once(notebook):
-    async def go():
-        journal = open_journal(Options.of(journal=str(notebook.path)))
-        await notebook.one(journal, post(1), 0, lambda request, position: (answer(request, position), b"{}"))
-        assert rows_in(notebook.path) == [(post(1).url, 1)]
-        await journal.close()
-
-    asyncio.run(go())
+async def test_answer_to_an_unsafe_request_is_committed_at_once(notebook):
+    journal = open_journal(Options.of(journal=str(notebook.path)))
+    await notebook.one(journal, post(1), 0, lambda request, position: (answer(request, position), b"{}"))
+    assert rows_in(notebook.path) == [(post(1).url, 1)]
+    await journal.close()
 
 
-def test_safe_answers_are_committed_soon(notebook):
-    async def go():
-        journal = open_journal(Options.of(journal=str(notebook.path)))
-        await notebook.one(journal, get(1), 0, lambda request, position: (answer(request, position), b"{}"))
-        while not rows_in(notebook.path):  # noqa: ASYNC110 - another thread writes
-            await asyncio.sleep(0.02)
-        await journal.close()
-
-    asyncio.run(go())
+async def test_safe_answers_are_committed_soon(notebook):
+    journal = open_journal(Options.of(journal=str(notebook.path)))
+    await notebook.one(journal, get(1), 0, lambda request, position: (answer(request, position), b"{}"))
+    while not rows_in(notebook.path):  # noqa: ASYNC110 - another thread writes
+        await asyncio.sleep(0.02)
+    await journal.close()
 
 
 def test_journal_never_closed_keeps_what_it_has_got(notebook):
-    async def go():
+    async def left_open():
         journal = open_journal(Options.of(journal=str(notebook.path)))
         await notebook.one(journal, get(1), 0, lambda request, position: (answer(request, position), b"{}"))
 
-    asyncio.run(go())
+    asyncio.run(left_open())
     assert rows_in(notebook.path) == [(get(1).url, 1)]
 
 
-def test_saved_file_is_known_while_it_is_there(notebook, tmp_path):
+async def test_saved_file_is_known_while_it_is_there(notebook, tmp_path):
     path = tmp_path / "saved.bin"
     request = Request("GET", "http://h.example/file", save_as=str(path))
     said = (answer(request, body=b"12345", headers=(), path=str(path)), None)
     path.write_bytes(b"12345")
-    notebook.run([request], reply=lambda *_: said)
-    [row] = notebook.run([request])
+    await notebook.run([request], reply=lambda *_: said)
+    [row] = await notebook.run([request])
     assert (row.data, row.response.path, len(notebook.sent)) == (str(path), str(path), 1)
     path.write_bytes(b"123")
-    notebook.run([request], reply=lambda *_: said)
+    await notebook.run([request], reply=lambda *_: said)
     assert len(notebook.sent) == 2
 
 
-def test_kept_body_is_written_where_a_rerun_wants_it(notebook, tmp_path):
-    notebook.run([get(1)])
+async def test_kept_body_is_written_where_a_rerun_wants_it(notebook, tmp_path):
+    await notebook.run([get(1)])
     wanted = Request("GET", get(1).url, save_as=str(tmp_path / "out" / "1.json"))
-    [row] = notebook.run([wanted])
+    [row] = await notebook.run([wanted])
     assert row.data == wanted.save_as
     assert (tmp_path / "out" / "1.json").read_bytes() == b'{"a": 1}'
     assert len(notebook.sent) == 1
@@ -228,7 +222,7 @@ CANARIES = [
 ]
 
 
-def test_no_secret_lies_in_the_file_or_beside_it(notebook, tmp_path):
+async def test_no_secret_lies_in_the_file_or_beside_it(notebook, tmp_path):
     request = Request(
         "POST",
         "http://me:canary-user@h.example/x?token=canary-query&a=canary-value",
@@ -246,27 +240,27 @@ def test_no_secret_lies_in_the_file_or_beside_it(notebook, tmp_path):
         await journal.close()
         return while_open
 
-    everything = asyncio.run(go()) + b"".join(path.read_bytes() for path in tmp_path.iterdir())
+    everything = await go() + b"".join(path.read_bytes() for path in tmp_path.iterdir())
     assert [canary for canary in CANARIES if canary.encode() in everything] == []
     assert b"http://***@h.example/x?token=***&a=***" in everything
 
 
-def test_set_cookie_comes_back_masked(notebook):
+async def test_set_cookie_comes_back_masked(notebook):
     request = get(1)
-    notebook.run([request], reply=lambda *_: (answer(request, headers=(("Set-Cookie", "s=v"),)), b"{}"))
-    assert notebook.run([request])[0].response.headers == (("Set-Cookie", MASK),)
+    await notebook.run([request], reply=lambda *_: (answer(request, headers=(("Set-Cookie", "s=v"),)), b"{}"))
+    assert (await notebook.run([request]))[0].response.headers == (("Set-Cookie", MASK),)
 
 
-def test_two_notebooks_in_turn_share_a_journal(notebook):
-    notebook.run([get(1)])
+async def test_two_notebooks_in_turn_share_a_journal(notebook):
+    await notebook.run([get(1)])
     other = Notebook(notebook.path)
-    assert other.run([get(1), get(2)])[0].ok
+    assert (await other.run([get(1), get(2)]))[0].ok
     assert other.sent == [get(2).url]
 
 
 @pytest.mark.slow
-def test_many_rows_are_kept(notebook):
+async def test_many_rows_are_kept(notebook):
     requests = [get(n) for n in range(3000)]
-    notebook.run(requests)
-    notebook.run(requests)
+    await notebook.run(requests)
+    await notebook.run(requests)
     assert len(notebook.sent) == 3000

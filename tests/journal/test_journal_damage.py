@@ -16,10 +16,10 @@ def reply(request, position):
     return answer(request, position, body=body_of(position)), body_of(position)
 
 
-def check_rerun(notebook, *, damaged_told):
+async def check_rerun(notebook, *, damaged_told):
     """Run all again over a damaged journal: whatever was lost, no row is wrong, and no POST leaves a second time."""
     notebook.sent.clear()
-    rows = notebook.run(REQUESTS, reply=reply)
+    rows = await notebook.run(REQUESTS, reply=reply)
     for position, row in enumerate(rows):
         if row.error == "unknown":
             assert row.request.method == "POST"
@@ -34,55 +34,55 @@ def check_rerun(notebook, *, damaged_told):
 
 
 @pytest.fixture
-def whole(notebook):
-    notebook.run(REQUESTS, reply=reply)
+async def whole(notebook):
+    await notebook.run(REQUESTS, reply=reply)
     return notebook.path.read_bytes()
 
 
-def test_sound_journal_is_not_called_damaged(notebook, whole):
+async def test_sound_journal_is_not_called_damaged(notebook, whole):
     notebook.sent.clear()
-    notebook.run(REQUESTS, reply=reply)
+    await notebook.run(REQUESTS, reply=reply)
     assert notebook.sent == []
     assert notebook.news == []
 
 
 @pytest.mark.parametrize("part", range(25))
-def test_file_torn_anywhere_gives_no_wrong_row(notebook, whole, part):
+async def test_file_torn_anywhere_gives_no_wrong_row(notebook, whole, part):
     length = 1 + (len(whole) - 2) * part // 24
     notebook.path.write_bytes(whole[:length])
-    check_rerun(notebook, damaged_told=True)
-    check_rerun(notebook, damaged_told=None)
+    await check_rerun(notebook, damaged_told=True)
+    await check_rerun(notebook, damaged_told=None)
 
 
 @pytest.mark.parametrize("length", [1, 15, 16, 17, 72, 99, 100, 101, 511])
-def test_file_torn_in_its_head_is_moved_aside(notebook, whole, length, tmp_path):
+async def test_file_torn_in_its_head_is_moved_aside(notebook, whole, length, tmp_path):
     notebook.path.write_bytes(whole[:length])
-    check_rerun(notebook, damaged_told=True)
+    await check_rerun(notebook, damaged_told=True)
     [aside] = [path for path in tmp_path.iterdir() if path != notebook.path]
     assert aside.read_bytes() == whole[:length]
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(60))
-def test_flipped_byte_anywhere_gives_no_wrong_row(notebook, whole, seed):
+async def test_flipped_byte_anywhere_gives_no_wrong_row(notebook, whole, seed):
     place = (len(whole) * seed // 60 + seed * 37) % (len(whole) - 110) + 110
     notebook.path.write_bytes(whole[:place] + bytes([whole[place] ^ 0x41]) + whole[place + 1 :])
-    check_rerun(notebook, damaged_told=None)
+    await check_rerun(notebook, damaged_told=None)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("seed", range(20))
-def test_page_of_zeros_gives_no_wrong_row(notebook, whole, seed):
+async def test_page_of_zeros_gives_no_wrong_row(notebook, whole, seed):
     pages = len(whole) // 4096
     start = 4096 * (1 + seed % (pages - 1))
     notebook.path.write_bytes(whole[:start] + bytes(4096) + whole[start + 4096 :])
-    check_rerun(notebook, damaged_told=None)
+    await check_rerun(notebook, damaged_told=None)
 
 
-def test_most_rows_of_a_torn_file_are_rescued(notebook, whole):
+async def test_most_rows_of_a_torn_file_are_rescued(notebook, whole):
     notebook.path.write_bytes(whole[: len(whole) * 4 // 5])
     notebook.sent.clear()
-    notebook.run(REQUESTS, reply=reply)
+    await notebook.run(REQUESTS, reply=reply)
     assert len(notebook.sent) < 30
     assert any("of its rows could be read" in note for note in notebook.notes)
 
@@ -126,8 +126,8 @@ def test_full_disk_is_told_at_once_and_loses_no_result(tmp_path):
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="limits of POSIX")
-def test_journal_of_a_full_disk_can_be_used_again(notebook, tmp_path):
+async def test_journal_of_a_full_disk_can_be_used_again(notebook, tmp_path):
     test_full_disk_is_told_at_once_and_loses_no_result(tmp_path)
-    rows = notebook.run([get(1), get(2)], reply=reply)
+    rows = await notebook.run([get(1), get(2)], reply=reply)
     assert all(row.ok for row in rows)
     assert not any("damaged" in note for note in notebook.notes)

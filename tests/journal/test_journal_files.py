@@ -45,16 +45,16 @@ def test_all_files_are_for_their_owner_only(tmp_path, umask):
     assert done.stdout.strip() == str([(name, "0o600") for name in names])
 
 
-def test_nothing_is_left_beside_a_closed_journal(notebook, tmp_path):
-    notebook.run([get(1)])
+async def test_nothing_is_left_beside_a_closed_journal(notebook, tmp_path):
+    await notebook.run([get(1)])
     assert [path.name for path in tmp_path.iterdir()] == ["runs.db"]
 
 
 @POSIX
-def test_wider_permissions_are_taken_back(notebook, tmp_path):
-    notebook.run([get(1)])
+async def test_wider_permissions_are_taken_back(notebook, tmp_path):
+    await notebook.run([get(1)])
     notebook.path.chmod(0o644)
-    notebook.run([get(1)])
+    await notebook.run([get(1)])
     assert modes(tmp_path) == {"runs.db": 0o600}
 
 
@@ -112,8 +112,8 @@ def test_foreign_database_is_refused_untouched(tmp_path):
     assert [name.name for name in tmp_path.iterdir()] == ["runs.db"]
 
 
-def test_newer_version_is_refused_untouched(notebook):
-    notebook.run([get(1)])
+async def test_newer_version_is_refused_untouched(notebook):
+    await notebook.run([get(1)])
     content = bytearray(notebook.path.read_bytes())
     content[60:64] = (2).to_bytes(4)
     notebook.path.write_bytes(content)
@@ -121,21 +121,21 @@ def test_newer_version_is_refused_untouched(notebook):
     assert notebook.path.read_bytes() == content
 
 
-def test_empty_file_becomes_a_journal(notebook):
+async def test_empty_file_becomes_a_journal(notebook):
     notebook.path.touch()
-    assert notebook.run([get(1)])[0].ok
+    assert (await notebook.run([get(1)]))[0].ok
     assert notebook.notes == []
 
 
-def test_second_run_of_a_process_is_told(notebook):
+async def test_second_run_of_a_process_is_told(notebook):
     journal = open_journal(Options.of(journal=str(notebook.path)))
     assert "another run of this process" in refusal(notebook.path)
     journal._stop()
-    assert notebook.run([get(1)])[0].ok
+    assert (await notebook.run([get(1)]))[0].ok
 
 
 @POSIX
-def test_second_process_is_told_who_holds_the_journal(notebook, tmp_path):
+async def test_second_process_is_told_who_holds_the_journal(notebook, tmp_path):
     script = textwrap.dedent("""
         import sys
         from fastreq_jupyter.options import Options
@@ -151,7 +151,7 @@ def test_second_process_is_told_who_holds_the_journal(notebook, tmp_path):
         holder.kill()
         holder.wait()
     # Its lock ended with it.
-    assert notebook.run([get(1)])[0].ok
+    assert (await notebook.run([get(1)]))[0].ok
 
 
 @pytest.mark.slow
@@ -178,19 +178,19 @@ def test_of_many_processes_that_come_and_go_only_one_holds_the_journal(tmp_path)
     assert (tmp_path / "log").read_bytes() == b"+-" * 200
 
 
-def test_strange_names_are_plain_names(tmp_path, monkeypatch):
+async def test_strange_names_are_plain_names(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in (":memory:", "file:x?mode=memory", "a b%20#?.db", "ä'\".db"):
         book = Notebook(name)
-        book.run([get(1)])
-        book.run([get(1)])
+        await book.run([get(1)])
+        await book.run([get(1)])
         assert len(book.sent) == 1
         assert (tmp_path / name).exists()
 
 
-def test_home_directory_is_understood(tmp_path, monkeypatch):
+async def test_home_directory_is_understood(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
-    Notebook("~/runs.db").run([get(1)])
+    await Notebook("~/runs.db").run([get(1)])
     assert (tmp_path / "runs.db").exists()
 
 

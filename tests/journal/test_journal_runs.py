@@ -85,7 +85,7 @@ def test_failed_rows_are_tried_again_when_asked_for(demo_server, journal):
     assert again.summary()["attempts"] == 2
 
 
-def test_equal_requests_keep_their_places_when_some_are_tried_again(tmp_path):
+async def test_equal_requests_keep_their_places_when_some_are_tried_again(tmp_path):
     def reply(request, position):
         return (
             (answer(request, position, status=None, error="timeout"), None)
@@ -94,8 +94,8 @@ def test_equal_requests_keep_their_places_when_some_are_tried_again(tmp_path):
         )
 
     book = Notebook(tmp_path / "runs.db")
-    first = book.run([get(1), get(1)], reply=reply)
-    book.run([get(1)], reply=lambda request, _: (answer(request, 1), b"[99]"), again=[first[0], get(1)], positions=[1])
-    rows = book.run([get(1), get(1)])
+    first = await book.run([get(1), get(1)], reply=reply)
+    await book.run([get(1)], reply=lambda request, _: (answer(request, 1), b"[99]"), again=[first[0], get(1)], positions=[1])
+    rows = await book.run([get(1), get(1)])
     assert [row.data for row in rows] == [[0], [99]]
     assert len(book.sent) == 3

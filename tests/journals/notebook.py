@@ -1,6 +1,5 @@
 """A journal in use: requests, answers, and who plays the engine."""
 
-import asyncio
 import sqlite3
 from datetime import UTC, datetime
 from functools import partial
@@ -35,10 +34,10 @@ class Notebook:
         self.notes = []
         self.news = []
 
-    def run(self, requests, *, reply=None, clock=time, again=None, positions=None, **options):
+    async def run(self, requests, *, reply=None, clock=time, again=None, positions=None, **options):
         journal = partial(open_journal, Options.of(journal=str(self.path), **options), clock, again=again)
         reply = reply or (lambda request, position: (answer(request, position), b'{"a": 1}'))
-        return asyncio.run(self.go(journal, zip(positions or range(len(requests)), requests, strict=True), reply))
+        return await self.go(journal, zip(positions or range(len(requests)), requests, strict=True), reply)
 
     async def go(self, opened, numbered, reply):
         journal = opened()

@@ -22,7 +22,7 @@ from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Collection, Iterable
 
     from fastreq_jupyter.backends.base import Exchange, SessionKey
     from fastreq_jupyter.backends.wire import ProxyServer
@@ -56,12 +56,13 @@ def open_session(key: SessionKey) -> CurlBackend:
     return CurlBackend(key)
 
 
-def why_poor(*, http2: bool = False, http3: bool = False) -> str | None:
+def why_poor(*, http2: bool = False, http3: bool = False, schemes: Collection[str] = ()) -> str | None:
     """Return in one line why this libcurl cannot be used, None where it can.
 
     Args:
         http2: HTTP/2 is required.
         http3: HTTP/3 is required.
+        schemes: Of credentials that are required.
     """
     words = pycurl.version_info()
     features, release = words[4], tuple(int(part) for part in words[1].split("-")[0].split(".")[:2])
@@ -70,6 +71,9 @@ def why_poor(*, http2: bool = False, http3: bool = False) -> str | None:
     for wanted, feature, option in ((http2, pycurl.VERSION_HTTP2, "http2=True"), (http3, pycurl.VERSION_HTTP3, "http3=True")):
         if wanted and not features & feature:
             return f"{option} is not possible with this build of libcurl, {words[1]}: give backend='niquests'"
+    for scheme, name, feature in (("ntlm", "NTLM", pycurl.VERSION_NTLM), ("negotiate", "Negotiate", pycurl.VERSION_SPNEGO)):
+        if scheme in schemes and not features & feature:
+            return f"auth={name}(...) is not possible with this build of libcurl, {words[1]}: no backend here has it"
     return None
 
 
@@ -368,6 +372,10 @@ class CurlBackend:
         except pycurl.error:
             # It never came in: an interrupt made libcurl give up its work.
             return
+        if handle.personal:
+            # It remembers whose it was, and what a server asked of that one.
+            handle.curl.close()
+            return
         self._free.append(handle)
 
     def _finished(self, handle: Handle, code: int, words: str) -> None:
@@ -399,7 +407,9 @@ class CurlBackend:
         self._looking = False
         for handle in list(self._active):
             stream = handle.stream
-            if stream is not None and stream.asked and not stream.has_head and handle.lines and handle.lines[-1] in BLANK and stream.look():
+            if stream is None or not stream.asked or stream.has_head or handle.personal:
+                continue
+            if handle.lines and handle.lines[-1] in BLANK and stream.look():
                 stream.end(0, "")
                 self.release(handle)
 

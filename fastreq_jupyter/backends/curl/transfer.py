@@ -18,7 +18,7 @@ from fastreq_jupyter.redact import one_line
 from fastreq_jupyter.upload import Upload
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.backends.base import Exchange
+    from fastreq_jupyter.backends.base import Credential, Exchange
     from fastreq_jupyter.backends.curl.session import CurlBackend, Server
     from fastreq_jupyter.errors import ErrorKind
     from fastreq_jupyter.response import Headers
@@ -36,6 +36,8 @@ _UNASKED = ("Accept", "User-Agent", "Expect", "Content-Type", "Proxy-Connection"
 """Field lines that libcurl adds unless it is told not to."""
 _MOST_KNOWN = 256
 BLANK = (b"\r\n", b"\n")
+_UNAUTHORIZED = 401
+_HTTPAUTH = {"digest": pycurl.HTTPAUTH_DIGEST, "negotiate": pycurl.HTTPAUTH_NEGOTIATE, "ntlm": pycurl.HTTPAUTH_NTLM}
 _KNOWN: dict[tuple[Headers, str, bool], tuple[bytes, ...]] = {}
 
 
@@ -162,15 +164,17 @@ class Handle:
     Attributes:
         stream: The answer in the making, None while the handle is free.
         lines: What has come of its heads; libcurl adds to it without a line of Python.
+        personal: It was given credentials, and serves no other exchange.
     """
 
-    __slots__ = ("_backend", "_told", "curl", "lines", "stream")
+    __slots__ = ("_backend", "_told", "curl", "lines", "personal", "stream")
 
     def __init__(self, backend: CurlBackend) -> None:
         self.curl: Any = pycurl.Curl()
         self.curl.handle = self
         self.stream: CurlStream | None = None
         self.lines: list[bytes] = []
+        self.personal = False
         self._backend = backend
         self._told: dict[int, Any] = {}
         for option, value in (
@@ -206,6 +210,26 @@ class Handle:
             self._tell(pycurl.CONNECTTIMEOUT_MS, FOREVER_MS if limit is None else max(1, round(limit * 1000)))
         if server.line and not server.loaded:
             self.curl.setopt(pycurl.RESOLVE, [server.line])
+        if exchange.auth is not None:
+            self._authenticate(exchange.auth, exchange.target.url)
+
+    def _authenticate(self, auth: Credential, url: str) -> None:
+        """Let libcurl make the credentials: of the whole URL, path and query included."""
+        self.personal = True
+        self.curl.setopt(pycurl.URL, url)
+        self.curl.setopt(pycurl.USERNAME, auth.user.encode())
+        self.curl.setopt(pycurl.PASSWORD, auth.password.encode())
+        if auth.signed_for:
+            # libcurl signs only paths that it has read itself; ours have no dot segments any more.
+            self.curl.setopt(pycurl.PATH_AS_IS, 0)
+            self.curl.setopt(pycurl.AWS_SIGV4, auth.signed_for)
+        else:
+            self.curl.setopt(pycurl.HTTPAUTH, _HTTPAUTH[auth.scheme])
+
+    def _was_challenged(self) -> bool:
+        """Tell whether libcurl sends again because a server asked for credentials that it can make."""
+        head = HEADS[tuple(self.lines)] if self.personal and self.lines else None
+        return head is not None and head.status == _UNAUTHORIZED
 
     def _tell(self, option: int, value: Any) -> None:
         if self._told.get(option) != value:
@@ -269,6 +293,7 @@ class Handle:
         if stream.asked:
             # libcurl's own second try, after a kept connection that died.
             good = stream.idempotent and stream.asked == 1 and (descriptor is None or stream.server.multiplexed)
+            good = good or self._was_challenged()
         else:
             # libcurl looks at a kept connection only after a second: an answer that nobody asked for may wait there.
             good = descriptor is None or stream.server.multiplexed or not self._backend.drive.spoiled(descriptor)

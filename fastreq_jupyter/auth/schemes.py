@@ -1,0 +1,188 @@
+"""Credentials that need no token: an API key, and what the backend's library works out for each exchange."""
+
+from __future__ import annotations
+
+import os
+import re
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from fastreq_jupyter.errors import OptionError
+
+__all__ = ["NTLM", "ApiKey", "Digest", "Native", "Negotiate", "SigV4"]
+
+_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_WORD = re.compile(r"[A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True, slots=True)
+class ApiKey:
+    """A key that goes with each request, in a header or in the query.
+
+    Args:
+        name: Of the header or of the query parameter.
+        value: The key.
+        where: "header" or "query".
+
+    Raises:
+        OptionError: The name or the key cannot be sent; the key is not shown.
+    """
+
+    name: str
+    value: str = field(repr=False)
+    where: Literal["header", "query"] = "header"
+    fastreq_auth: ClassVar[str] = "key"
+
+    def __post_init__(self) -> None:
+        if self.where not in ("header", "query"):
+            raise OptionError("ApiKey: where is header or query", option="auth")
+        if not isinstance(self.name, str) or not self.name or (self.where == "header" and not _TOKEN.fullmatch(self.name)):
+            raise OptionError(f"ApiKey: the name is no name of a {self.where} field", option="auth")
+        _check_text("ApiKey", "value", self.value)
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Return what must not be shown."""
+        return frozenset({self.value})
+
+
+class Native:
+    """Credentials of which the backend's library makes what goes on the wire.
+
+    Attributes:
+        scheme: One of digest, sigv4, negotiate, ntlm; also the feature that a backend must have.
+        user, password: What the library is given.
+        signed_for: Provider, region and service of a signature, "" for schemes without one.
+        lines: Field lines that belong to it.
+    """
+
+    __slots__ = ()
+
+    fastreq_auth: ClassVar[str] = "native"
+    scheme: ClassVar[str]
+    signed_for = ""
+    lines: tuple[tuple[str, str], ...] = ()
+    user: str
+    password: str
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """Return what must not be shown."""
+        return frozenset({self.password, *(value for _, value in self.lines)} - {""})
+
+
+@dataclass(frozen=True, slots=True)
+class Digest(Native):
+    """User and password, sent as a digest of the server's challenge (RFC 7616), for which each exchange asks anew.
+
+    Args:
+        user: Name.
+        password: Never sent itself.
+
+    Raises:
+        OptionError: One of them is no text.
+    """
+
+    scheme: ClassVar[str] = "digest"
+    user: str
+    password: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _check_text("Digest", "user", self.user)
+        _check_text("Digest", "password", self.password)
+
+
+@dataclass(frozen=True, slots=True)
+class NTLM(Native):
+    r"""User (``DOMAIN\user``) and password for NTLM, where libcurl was built with it.
+
+    Args:
+        user: Name, with or without its domain.
+        password: Never sent itself.
+
+    Raises:
+        OptionError: One of them is no text.
+    """
+
+    scheme: ClassVar[str] = "ntlm"
+    user: str
+    password: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        _check_text("NTLM", "user", self.user)
+        _check_text("NTLM", "password", self.password)
+
+
+@dataclass(frozen=True, slots=True)
+class Negotiate(Native):
+    """The ticket of a Kerberos login (``kinit``), where libcurl was built with it."""
+
+    scheme: ClassVar[str] = "negotiate"
+    user: ClassVar[str] = ""  # type: ignore[misc]
+    password: ClassVar[str] = ""  # type: ignore[misc]
+
+
+@dataclass(frozen=True, slots=True)
+class SigV4(Native):
+    """An AWS signature, version 4.
+
+    Args:
+        service: As in "execute-api", "es", "s3".
+        region: As in "eu-central-1".
+        access_key: Access key id; AWS_ACCESS_KEY_ID by default, read when this is made.
+        secret_key: Secret access key; AWS_SECRET_ACCESS_KEY by default.
+        session_token: Of temporary credentials; AWS_SESSION_TOKEN by default, where the keys come from there, too.
+
+    Raises:
+        OptionError: There are no keys, or a name cannot be sent.
+    """
+
+    scheme: ClassVar[str] = "sigv4"
+    service: str
+    region: str
+    access_key: str | None = field(default=None, repr=False)
+    secret_key: str | None = field(default=None, repr=False)
+    session_token: str | None = field(default=None, repr=False)
+
+    def __post_init__(self) -> None:
+        for name in ("service", "region"):
+            if not isinstance(value := getattr(self, name), str) or not _WORD.fullmatch(value):
+                raise OptionError(
+                    f"SigV4: {name} is a word such as {'execute-api' if name == 'service' else 'eu-central-1'}", option="auth"
+                )
+        if self.access_key is None and self.secret_key is None:
+            for name in ("access_key", "secret_key", "session_token"):
+                key = {"access_key": "AWS_ACCESS_KEY_ID", "secret_key": "AWS_SECRET_ACCESS_KEY"}.get(name, "AWS_SESSION_TOKEN")
+                object.__setattr__(self, name, getattr(self, name) or os.environ.get(key) or None)
+        if self.access_key is None or self.secret_key is None:
+            raise OptionError("SigV4 needs access_key and secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", option="auth")
+        for name in ("access_key", "secret_key", "session_token"):
+            if getattr(self, name) is not None:
+                _check_text("SigV4", name, getattr(self, name))
+
+    @property
+    def user(self) -> str:  # type: ignore[override]
+        """Return the access key."""
+        return self.access_key or ""
+
+    @property
+    def password(self) -> str:  # type: ignore[override]
+        """Return the secret key."""
+        return self.secret_key or ""
+
+    @property
+    def signed_for(self) -> str:  # type: ignore[override]
+        """Return provider, region and service."""
+        return f"aws:amz:{self.region}:{self.service}"
+
+    @property
+    def lines(self) -> tuple[tuple[str, str], ...]:  # type: ignore[override]
+        """Return the line of a session token."""
+        return (("X-Amz-Security-Token", self.session_token),) if self.session_token else ()
+
+
+def _check_text(what: str, part: str, value: object) -> None:
+    if not isinstance(value, str) or not value:
+        raise OptionError(f"{what}: {part} is {'empty' if value == '' else f'a {type(value).__name__}'}, give a text", option="auth")
+    if not value.isprintable():
+        raise OptionError(f"{what}: {part} has a control character", option="auth")

@@ -1,0 +1,223 @@
+"""Option `until` of a run: which answers are not yet what is waited for, and where and when their jobs are looked at again.
+
+A look is an attempt like any other: it takes a slot and a token of the rate, has its deadline and its retries. Between two
+looks a request waits parked, without a slot. Of its attempts those of the first and of the last look are kept.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+from time import perf_counter
+from typing import TYPE_CHECKING, Any
+
+from fastreq_jupyter.engine.judging import json_of
+from fastreq_jupyter.errors import BackendError
+from fastreq_jupyter.options import show_seconds
+from fastreq_jupyter.policy.polling import Standing, next_wait, place_of, standing_of, status_exchange, status_url
+from fastreq_jupyter.policy.redirect import next_exchange
+from fastreq_jupyter.policy.retry import parse_retry_after
+from fastreq_jupyter.redact import one_line, redact_text
+from fastreq_jupyter.selection import Selection
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from fastreq_jupyter.backends.base import Exchange
+    from fastreq_jupyter.engine.attempt import Job
+    from fastreq_jupyter.engine.source import Source
+    from fastreq_jupyter.engine.store import Store
+    from fastreq_jupyter.model import Look, Outcome, Response
+    from fastreq_jupyter.options import Options
+
+__all__ = ["NEGATIVE_TEXTS", "Polling"]
+
+NEGATIVE_TEXTS = frozenset({"false", "no", "0", "null", "none", "off"})
+"""Texts that mean no, and are true all the same, as every text that is not empty."""
+_PARSED = frozenset({"dataframe", "json"})
+# What asks again changes nothing.
+_ASKING = frozenset({"GET", "HEAD", "OPTIONS"})
+_GONE = frozenset({404, 410})
+_UNSAFE_ONCE = "{} is sent once, and its answer names no place to look at: Operation-Location, Azure-AsyncOperation or, with 202, Location"
+
+
+class Polling:
+    """What a run waits for.
+
+    Args:
+        options: `until`, `every`, `patience`; and `return_type`, which says what a body was read as.
+        store: Keeps status URLs, so that another process goes on looking; or None.
+
+    Attributes:
+        jobs: Position -> status URL of the jobs that are not known to be over.
+    """
+
+    def __init__(self, options: Options, store: Store | None) -> None:
+        self._options = options
+        self._store = store
+        text = options.until
+        self._expression = None if text is None or text == "ready" else Selection(text, "until")
+        self.jobs: dict[int, str] = {}
+        self._newcomer = False
+
+    @classmethod
+    def of(cls, options: Options, store: Store | None) -> Polling | None:
+        """Return what the run waits for, None where it waits for nothing."""
+        return None if options.until is None else cls(options, store)
+
+    def exchange_for(self, begun: Look, exchange: Exchange, position: int) -> Exchange:
+        """Return the GET that goes on with a job of an earlier run.
+
+        Args:
+            begun: The job.
+            exchange: That of the request that began it.
+            position: Its place in the plan.
+
+        Raises:
+            BackendError: The status URL cannot be asked.
+        """
+        self.jobs[position] = begun.url
+        return status_exchange(exchange, begun.url, secrets=begun.shown.secrets)
+
+    def turns(self, source: Source, room: int) -> bool:
+        """Tell whether it is a new request's turn: they alternate with looks, whose number would else keep them out.
+
+        Args:
+            source: Of new requests.
+            room: How many more may wait.
+        """
+        self._newcomer = not self._newcomer and source.ready and room > 0
+        return self._newcomer
+
+    async def wait_after(self, job: Job, outcome: Outcome) -> float | None:
+        """Return seconds until the next look at what an attempt came to, None where its outcome stands, which is completed then."""
+        job.looks += 1
+        standing = self._standing(job, outcome)
+        if standing is None or standing.state != "waiting":
+            self._conclude(job, outcome, standing)
+            return self._end(job, outcome)
+        try:
+            await self._follow(job)
+        except BackendError as error:
+            return self._end(job, outcome, error.kind, error.detail)
+        if not job.looking and job.request.method not in _ASKING:
+            return self._end(job, outcome, "not ready", _with_word(_UNSAFE_ONCE.format(job.request.method), standing.word))
+        asked = None if job.response is None else parse_retry_after(job.response.header("retry-after"), datetime.now(UTC))
+        spent = perf_counter() - job.attempts[0].start
+        wait = next_wait(job.looks, every=self._options.every, asked=asked, left=self._options.patience - spent)
+        if wait is None:
+            return self._end(job, outcome, "not ready", self._why_over(job, standing.word, asked, spent))
+        self._park(job, wait)
+        return wait
+
+    def is_met(self, response: Response, data: Any) -> bool:
+        """Tell whether an answer known from before is what is waited for."""
+        return self._search(response, data)[0].state == "ready"
+
+    def _standing(self, job: Job, outcome: Outcome) -> Standing | None:
+        """Return what the answer says, None where it is a failure; notes go to the job."""
+        response = job.response
+        if response is None or job.failure is not None or (outcome.error is not None and outcome.error != "http 202"):
+            return None
+        standing, note = self._search(response, outcome.data)
+        if note is not None:
+            job.notes = (*job.notes, note)
+        word = standing.word
+        if word is not None:
+            word = None if job.request.hide_data else one_line(redact_text(word, job.secrets), 100)
+        return Standing(standing.state, word)
+
+    def _search(self, response: Response, data: Any) -> tuple[Standing, str | None]:
+        body = data if self._options.return_type in _PARSED else json_of(response.content, response.header("content-type"))
+        expression = self._expression
+        if expression is None:
+            return standing_of(response.status, body), None
+        try:
+            found = expression.search(body, dict(response.headers) if expression.reads_headers else None)
+        except ValueError as error:
+            return Standing("waiting"), f"to which until could not be applied: {one_line(str(error), 200)}"
+        if isinstance(found, str) and found.strip().lower() in NEGATIVE_TEXTS:
+            return Standing("ready"), f"in which until found the text {one_line(found, 20)!r}, which is true as every text: compare it"
+        if found:
+            return Standing("ready"), None
+        note = "without JSON for until to look into" if isinstance(body, (str, bytes)) else None
+        return Standing("waiting", standing_of(response.status, body).word), note
+
+    async def _follow(self, job: Job) -> None:
+        """Turn to the status URL that an answer names, and keep it; the request's own URL is asked again where there is none."""
+        response = job.response
+        own = self._expression is not None and not job.looking and job.request.method in _ASKING
+        reference = None if response is None or own else status_url(response.status, response.headers)
+        if response is None or reference is None:
+            return
+        try:
+            url = place_of(reference, response.final_url)
+        except ValueError as error:
+            message = f"the status URL: {one_line(redact_text(str(error), job.secrets), 120)}"
+            raise BackendError("redirect refused", message) from None
+        secrets = job.request.secrets
+        sent = job.exchange
+        if response.final_url != sent.target.url:
+            # Where a redirect led elsewhere, secrets were left behind, and stay there.
+            sent = next_exchange(sent, 303, (("Location", response.final_url),), secrets=secrets) or sent
+        job.exchange = status_exchange(sent, url, secrets=secrets)
+        job.looking = True
+        if self.jobs.get(job.position) != url:
+            self.jobs[job.position] = url
+            if self._store is not None:
+                await self._store.look(job.request, job.position, url)
+
+    def _conclude(self, job: Job, outcome: Outcome, standing: Standing | None) -> None:
+        """Take note of how the waiting ended."""
+        if standing is not None and standing.state == "failed":
+            outcome.error, outcome.error_detail = "body", f"status: {standing.word}" if standing.word else "its status says so"
+            job.attempts[-1].error, job.attempts[-1].error_detail = outcome.error, outcome.error_detail
+        if standing is not None or outcome.error == "body" or (outcome.status in _GONE and job.failure is None):
+            self.jobs.pop(job.position, None)
+
+    def _why_over(self, job: Job, word: str | None, asked: float | None, spent: float) -> str:
+        count = "1 look" if job.looks == 1 else f"{job.looks:,} looks"
+        why = f"after {count} in {show_seconds(spent)}"
+        if asked is not None and asked > self._options.patience - spent:
+            why = f"{why}; the server asks to look again in {show_seconds(asked)}"
+        return _with_word(f"{why}; patience is {show_seconds(self._options.patience)}", word)
+
+    @staticmethod
+    def _end(job: Job, outcome: Outcome, error: str | None = None, detail: str | None = None) -> None:
+        """Complete an outcome that stands."""
+        if error is not None:
+            outcome.error, outcome.error_detail = error, detail
+        outcome.looks = job.looks
+        outcome.attempts = _kept(job)
+
+    @staticmethod
+    def _park(job: Job, wait: float) -> None:
+        """Make a request ready for its next look."""
+        job.first = job.first or len(job.attempts)
+        attempts = _kept(job)
+        job.attempts = (*attempts[:-1], replace(attempts[-1], retry_wait=wait))
+        job.base = len(job.attempts)
+        job.renewed = False
+        if job.response is not None:
+            job.response.content = None
+
+
+def _kept(job: Job) -> tuple[Any, ...]:
+    """Return the attempts of the first and of the last look."""
+    first, base = job.first, job.base
+    attempts = job.attempts
+    if not 0 < first < base:
+        return attempts
+    head, tail = attempts[:first], attempts[base:]
+    gap = max(0.0, tail[0].start - tail[0].queued - head[-1].end)
+    head = (*head[:-1], replace(head[-1], retry_wait=gap))
+    return (*head, *(replace(attempt, number=first + number) for number, attempt in enumerate(tail, 1)))
+
+
+def _with_word(text: str, word: str | None) -> str:
+    return text if word is None else f"{text}; the body's status is {word}"
+
+
+def jobs_of(polling: Polling | None) -> Mapping[int, str]:
+    """Return the status URLs of jobs that are not known to be over."""
+    return {} if polling is None else polling.jobs

@@ -1,0 +1,160 @@
+"""Credentials that the engine puts on exchanges: tokens of a run, how they are waited for, refused and renewed.
+
+A token is waited for before an attempt begins, so that no deadline of a request counts the time for which a person signs in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from functools import lru_cache
+from time import perf_counter
+from typing import TYPE_CHECKING
+
+from fastreq_jupyter.auth import Answer, AuthError, Native, Token, keeper_of
+from fastreq_jupyter.engine.prepare import UnsendableError, prepare
+from fastreq_jupyter.errors import BackendError
+from fastreq_jupyter.model import copy_request
+from fastreq_jupyter.redact import one_line, redact_text, secret_values
+from fastreq_jupyter.url import parse_target
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection
+
+    from fastreq_jupyter.auth import Keeper
+    from fastreq_jupyter.backends.base import Exchange
+    from fastreq_jupyter.engine.attempt import Job, Transport
+    from fastreq_jupyter.model import Authority, Headers, Request, Response
+    from fastreq_jupyter.options import Options
+
+__all__ = ["Tokens", "Wallet", "authorized"]
+
+_MOST_FRUITLESS = 3
+"""Renewals in a row that did not help, after which each refusal is final for the run."""
+
+
+def authorized(exchange: Exchange) -> Exchange:
+    """Return the exchange with the field lines of its credentials; what it has itself stays."""
+    auth = exchange.auth
+    assert auth is not None  # noqa: S101 - asked for by the caller
+    headers = _with_lines(exchange.headers, tuple(auth.lines)) if auth.lines else exchange.headers
+    return replace(exchange, headers=headers, auth=auth if auth.scheme else None)
+
+
+# Equal field lines stay one object: backends make their bytes once.
+@lru_cache(maxsize=64)
+def _with_lines(headers: Headers, lines: Headers) -> Headers:
+    own = {name.lower() for name, _ in headers}
+    return (*headers, *(line for line in lines if line[0].lower() not in own))
+
+
+class Tokens:
+    """The tokens of one auth for one origin, as a run uses them."""
+
+    def __init__(self, keeper: Keeper, wallet: Wallet, refresh_on: Collection[int]) -> None:
+        self._keeper = keeper
+        self._wallet = wallet
+        self._refresh_on = refresh_on
+        self._fruitless = 0
+
+    async def grant(self, job: Job) -> None:
+        """Return when the job has a token.
+
+        Raises:
+            AuthError: There is none.
+        """
+        token = self._keeper.ready or await self._keeper.token(self._wallet, self._wallet.tasks)
+        if job.exchange.auth is not token:
+            job.exchange.auth = token
+            job.request = copy_request(job.request, secrets=token.secrets)
+
+    def renews(self, job: Job) -> bool:
+        """Tell whether a job whose attempt has ended goes out once more, with another token; the refused one is forgotten."""
+        response = job.response
+        if response is None or job.failure is not None:
+            return False
+        if response.status not in self._refresh_on or not _went_home(job, response):
+            if job.renewed:
+                self._fruitless = 0
+            return False
+        if job.renewed:
+            self._fruitless += 1
+        if job.renewed or self._fruitless >= _MOST_FRUITLESS:
+            return False
+        job.renewed = True
+        job.ready_at = perf_counter()
+        if isinstance(job.exchange.auth, Token):
+            self._keeper.refuse(job.exchange.auth)
+        return True
+
+
+class Wallet:
+    """The credentials of a run; lends its backend to those who get tokens.
+
+    Args:
+        authority: Tells which origin gets which credentials.
+        transport: Of the run.
+        options: Of the run.
+        notice: Shows a line beside the progress.
+
+    Attributes:
+        tasks: Those that ask for tokens now.
+    """
+
+    def __init__(self, authority: Authority, transport: Transport, options: Options, notice: Callable[[str | None], None]) -> None:
+        self.tasks: set[asyncio.Task[None]] = set()
+        self._authority = authority
+        self._transport = transport
+        self._options = options
+        self._notice = notice
+        self._tokens: dict[Keeper, Tokens] = {}
+
+    def attach(self, job: Job) -> Job:
+        """Return the job with what it gets; nothing in place of credentials of its own."""
+        target = job.exchange.target
+        if target.user is not None or job.request.header("authorization") is not None:
+            return job
+        auth = self._authority.auth_for(target.origin)
+        if isinstance(auth, Native):
+            job.exchange.auth = auth
+            job.request = copy_request(job.request, secrets=auth.secrets)
+        elif auth is not None:
+            keeper = keeper_of(auth, target.origin)
+            job.tokens = self._tokens.get(keeper)
+            if job.tokens is None:
+                job.tokens = self._tokens[keeper] = Tokens(keeper, self, self._options.refresh_on)
+        return job
+
+    async def close(self) -> None:
+        """End what still asks for tokens."""
+        for task in self.tasks:
+            task.cancel()
+        if self.tasks:
+            await asyncio.wait(self.tasks)
+
+    async def send(self, request: Request) -> Answer:
+        """Send a request for a token (see `auth.Door.send`): on a new connection, so that no kept one fails it."""
+        secrets = request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
+        seconds = self._options.attempt_timeout
+        where = "the token endpoint"
+        try:
+            exchange = replace(prepare(request, self._options.connect_timeout), fresh=True)
+            where = str(exchange.target.origin)
+            async with asyncio.timeout(seconds):
+                return Answer(*await self._transport.fetch(exchange))
+        except TimeoutError:
+            why = f"no complete answer within {seconds:g} s"
+        except (BackendError, UnsendableError) as error:
+            why = f"{error.kind}, {error}"
+        raise AuthError(one_line(redact_text(f"no token from {where}: {why}", secrets)))
+
+    def tell(self, line: str | None) -> None:
+        """Show a line to the person who waits, in the output and beside the progress (see `auth.Door.tell`)."""
+        if line is not None:
+            print(line, flush=True)  # noqa: T201 - a person has to act on it
+        self._notice(line)
+
+
+def _went_home(job: Job, response: Response) -> bool:
+    """Tell whether the answer is of the origin that the token is for."""
+    return not job.redirects or parse_target(response.final_url).origin == job.host.origin

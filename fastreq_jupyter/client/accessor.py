@@ -20,10 +20,12 @@ from fastreq_jupyter.client.preview import preview
 from fastreq_jupyter.client.results import conclude
 from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.engine.engine import find_run
+from fastreq_jupyter.engine.prepare import USER_AGENT, field_lines_of
 from fastreq_jupyter.errors import UsageError, sealed
 from fastreq_jupyter.frame.build import to_frame
 from fastreq_jupyter.frame.columns import floats, instants, integers, texts
-from fastreq_jupyter.frame.files import save
+from fastreq_jupyter.frame.files import save, write_file
+from fastreq_jupyter.frame.har import har_pieces
 from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
 from fastreq_jupyter.model import Plan
 from fastreq_jupyter.options import TABLE, Options
@@ -184,15 +186,19 @@ class FastreqAccessor:
         """Write the frame; the file appears whole or not at all.
 
         Args:
-            path: Ends in ``.parquet`` (needs pyarrow; `fastreq_jupyter.load` gives it back exactly), or in ``.csv`` or
-                ``.jsonl`` or ``.xlsx`` (needs openpyxl), which are plain exports for other programs.
+            path: Ends in ``.parquet`` (needs pyarrow; `fastreq_jupyter.load` gives it back exactly); in ``.csv``, ``.jsonl`` or
+                ``.xlsx`` (needs openpyxl), which are plain exports for other programs; or in ``.har`` (HAR 1.2, for browsers'
+                developer tools): one entry per attempt and redirect hop of these rows, secrets as ``***``.
 
         Returns:
             The path.
 
         Raises:
-            UsageError: Another ending, or a value that Parquet cannot give back; one line.
+            UsageError: Another ending, a value that Parquet cannot give back, or for ``.har`` outcomes that are gone; one line.
         """
+        if str(path).lower().endswith(".har"):
+            rows = outcomes_of(self._frame, "save")
+            return write_file(path, har_pieces(rows, version=USER_AGENT.partition("/")[2], sent=field_lines_of))
         return save(self._frame, path)
 
     def __repr__(self) -> str:

@@ -24,9 +24,9 @@ from fastreq_jupyter.frame.columns import clean_text, objects
 from fastreq_jupyter.frame.values import decode_value, dump_json, encode_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["load", "save"]
+__all__ = ["load", "save", "write_file"]
 
 _VERSION = 2
 _KEY = b"fastreq"
@@ -54,15 +54,24 @@ def save(frame: pd.DataFrame, path: str | Path) -> Path:
     writers: dict[str, Callable[[pd.DataFrame], bytes]] = {".parquet": _parquet, ".csv": _csv, ".jsonl": _json_lines, ".xlsx": _excel}
     writer = writers.get(path.suffix.lower())
     if writer is None:
-        raise UsageError(f"{path.name!r}: give a file name that ends in .parquet, .csv, .jsonl or .xlsx")
-    content = writer(frame)
+        raise UsageError(f"{path.name!r}: give a file name that ends in .parquet, .csv, .jsonl, .xlsx or .har")
+    return write_file(path, (writer(frame),))
+
+
+def write_file(path: str | Path, pieces: Iterable[bytes]) -> Path:
+    """Write a file of these pieces; it appears whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+    """
     file = AtomicFile(path)
     try:
-        file.write(content)
+        for piece in pieces:
+            file.write(piece)
         file.commit()
     finally:
         file.discard()
-    return path
+    return Path(path)
 
 
 def load(path: str | Path) -> pd.DataFrame:

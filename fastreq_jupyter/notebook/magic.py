@@ -13,6 +13,7 @@ from fastreq_jupyter.bridge import beside, start
 from fastreq_jupyter.cell import Line, examples_text, help_text, parse_line
 from fastreq_jupyter.client.call import run_awaiting, run_blocking, settings_with
 from fastreq_jupyter.errors import JournalError, UsageError
+from fastreq_jupyter.notebook.commands import carried_out
 from fastreq_jupyter.notebook.complete import complete_fastreq
 from fastreq_jupyter.notebook.config import forget_wrong_settings, option_traits, settings
 from fastreq_jupyter.notebook.order import Draft, Order, deliver, deliver_background, deliver_preview, draft
@@ -110,6 +111,9 @@ class _Fastreq(Magics):
     def fastreq(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
         """Send HTTP requests."""
         try:
+            if cell is None and (told := carried_out(line)) is not None:
+                print(told.line)  # noqa: T201 - a magic's line
+                return told.value
             parsed, quiet = self._parsed(line, cell)
             if (said := self._without_requests(parsed, cell)) is not None:
                 return said.value
@@ -121,6 +125,9 @@ class _Fastreq(Magics):
     async def awaited(self, line: str, cell: str | None = None) -> Any:
         """Do as the magic, natively awaited; a cell at top level is rewritten to this."""
         try:
+            if cell is None and (told := carried_out(line)) is not None:
+                print(told.line)  # noqa: T201 - a magic's line
+                return told.value
             parsed, quiet = self._parsed(line, cell)
             if (said := self._without_requests(parsed, cell)) is not None:
                 return said.value

@@ -1,0 +1,69 @@
+"""Lines of ``%fastreq`` that send nothing: a word in place of a URL."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fastreq_jupyter.cell import read_har, secrets_of, split_line, to_http
+from fastreq_jupyter.errors import OptionError, UsageError
+from fastreq_jupyter.notebook.display import shell
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+    from fastreq_jupyter.cell import Recorded
+
+__all__ = ["Said", "carried_out"]
+
+_HAR_USAGE = "%fastreq har FILE [PATTERN] puts a cell of the file's xhr and fetch requests; PATTERN is a part of the URL, or a glob"
+_NO_CREDENTIALS = (
+    "the file has no cookies and no Authorization: browsers leave them out unless asked (Export HAR with sensitive data), "
+    "so that what needs a login answers 401"
+)
+
+
+class Said(NamedTuple):
+    """A line to print, and what the magic returns."""
+
+    line: str
+    value: Any = None
+
+
+def carried_out(text: str) -> Said | None:
+    """Do what a line asks for, None where its first word is no command.
+
+    Raises:
+        FastreqError: One line.
+    """
+    word, _, rest = text.strip().partition(" ")
+    command = _COMMANDS.get(word)
+    return None if command is None else command(split_line(rest))
+
+
+def _har(words: list[str]) -> Said:
+    if not words or len(words) > 2:  # noqa: PLR2004 - a file and a pattern
+        raise OptionError(_HAR_USAGE)
+    recorded = read_har(*words)
+    if not recorded.requests:
+        fitting = f" whose URL has {words[1]!r}" if len(words) > 1 else ""
+        raise UsageError(f"{words[0]} has {recorded.entries:,} entries, but no xhr or fetch request{fitting}")
+    shell().set_next_input(f"%%fastreq answers\n{to_http(recorded.requests)}".rstrip("\n"))
+    return Said(_told(recorded))
+
+
+def _told(recorded: Recorded) -> str:
+    count = len(recorded.requests)
+    parts = [f"{count:,} request{'' if count == 1 else 's'} of {recorded.entries:,} entries"]
+    if recorded.equal:
+        parts.append(f"{recorded.equal:,} equal to an earlier one left out")
+    if recorded.more:
+        parts.append(f"{recorded.more:,} more left out: give a PATTERN")
+    names = list(secrets_of(recorded.requests))
+    if names:
+        parts.append(f"secrets are read from the environment: set {', '.join(names)}")
+    if recorded.sanitized:
+        parts.append(_NO_CREDENTIALS)
+    return "; ".join(parts)
+
+
+_COMMANDS: Mapping[str, Callable[[list[str]], Said]] = {"har": _har}

@@ -56,7 +56,7 @@ TABLE = {
     ),
     "journal": Room(("journal", "journal.*"), on=("engine",), door="journal", foreign=("filelock",)),
     "cell": Room(("cell", "cell.*"), on=("model", "files"), door="cell", foreign=("dotenv", "keyring", "google")),
-    "frame": Room(("frame", "frame.*"), on=("model", "files", "selection"), foreign=("pandas", "numpy", "pyarrow")),
+    "frame": Room(("frame", "frame.*"), on=("model", "files", "selection"), foreign=("pandas", "numpy", "pyarrow", "polars")),
     "picture": Room(("picture", "picture.*"), on=("model", "files"), door="picture"),
     "bridge": Room(("bridge",), on=("errors",), foreign=("nest_asyncio2",)),
     "client": Room(("client", "client.*"), on=("engine", "cell", "frame", "journal", "picture", "bridge")),

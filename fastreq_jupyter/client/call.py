@@ -6,6 +6,7 @@ import asyncio
 import warnings
 from collections.abc import AsyncIterable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -17,7 +18,7 @@ from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.engine.engine import engine_here
 from fastreq_jupyter.engine.reading import load_readers
 from fastreq_jupyter.errors import OptionError, UsageError
-from fastreq_jupyter.options import TABLE, Door, Options
+from fastreq_jupyter.options import FRAMES, TABLE, Door, Options
 from fastreq_jupyter.redact import one_line
 from fastreq_jupyter.selection import check_expression
 
@@ -122,7 +123,7 @@ class Call:
     def __post_init__(self) -> None:
         """Import what the run's end needs while there is something to import it with: a run may take the last file descriptor."""
         load_readers(self.options)
-        if self.options.return_type == "dataframe":
+        if self.options.return_type in FRAMES:
             import fastreq_jupyter.frame.build  # noqa: F401, PLC0415 - pandas is paid for by whoever wants a frame
 
     @property
@@ -225,7 +226,8 @@ def check_options(options: Options) -> None:
     Raises:
         OptionError: One line.
     """
-    lists = options.return_type != "dataframe"
+    lists = options.return_type not in FRAMES
+    _check_installed(options.return_type)
     for name in _FRAME_ONLY if lists else _LIST_ONLY:
         if getattr(options, name) != TABLE[name].default:
             reason = f"needs return_type {'dataframe' if lists else 'json, text, content or response'}"
@@ -234,6 +236,13 @@ def check_options(options: Options) -> None:
         expression = getattr(options, name)
         if isinstance(expression, str) and (name, expression) != ("until", "ready"):
             check_expression(expression, option=name)
+
+
+def _check_installed(return_type: str) -> None:
+    for module in {"polars": ("polars", "pyarrow"), "arrow": ("pyarrow",)}.get(return_type, ()):
+        if find_spec(module) is None:
+            reason = f"needs {module}: pip install 'fastreq-jupyter[{return_type}]'"
+            raise OptionError(f"return_type={return_type!r} {reason}", option="return_type", value=return_type, reason=reason)
 
 
 def refuse(given: Collection[str], names: Any, why: str) -> None:

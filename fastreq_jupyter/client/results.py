@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
 from fastreq_jupyter.errors import PartialFailureError, RunError
+from fastreq_jupyter.options import FRAMES
 from fastreq_jupyter.redact import one_line, redact_text, redact_url
 
 if TYPE_CHECKING:
@@ -14,8 +15,9 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.engine.run import Run
     from fastreq_jupyter.model import Outcome
+    from fastreq_jupyter.options import Options
 
-__all__ = ["check_failures", "check_shape", "conclude", "parse", "parse_again", "present", "value_of"]
+__all__ = ["as_asked", "check_failures", "check_shape", "conclude", "parse", "parse_again", "present", "value_of"]
 
 _PARSED: WeakKeyDictionary[Run, set[int]] = WeakKeyDictionary()
 _KINDS_SHOWN = 3
@@ -32,7 +34,7 @@ def present(run: Run) -> Any:
 
 def value_of(run: Run) -> Any:
     """Return what a cell's variable holds: the frame, or the list of values, None where a request failed."""
-    if run.options.return_type == "dataframe":
+    if run.options.return_type in FRAMES:
         return present(run)
     parse(run)
     return [row.data if row.ok else None for row in run.rows]
@@ -49,11 +51,11 @@ def conclude(run: Run) -> Any:
     parse(run)
     run.raise_error()
     options = run.options
-    if options.return_type == "dataframe":
+    if options.return_type in FRAMES:
         frame = present(run)
         check_shape(frame, run)
         check_failures(run)
-        return frame
+        return as_asked(frame, options)
     rows = run.rows
     if not options.return_none_on_failure and any(not row.ok for row in rows):
         raise _partial(run, rows)
@@ -64,6 +66,16 @@ def conclude(run: Run) -> Any:
     # The index of a Series labels the rows of a frame, it does not ask for a dict.
     keys = run.plan.keys
     return values if options.keys is None or keys is None else dict(zip(keys, values, strict=False))
+
+
+def as_asked(frame: Any, options: Options) -> Any:
+    """Return a frame of pandas as option `return_type` says."""
+    if options.return_type == "dataframe":
+        return frame
+    # an extra
+    from fastreq_jupyter.frame.arrow import as_asked as converted  # noqa: PLC0415
+
+    return converted(frame, options.return_type)
 
 
 def check_shape(frame: Any, run: Run) -> None:

@@ -6,6 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.engine.reading import parse_json
+from fastreq_jupyter.options import PARSED
 from fastreq_jupyter.redact import one_line
 from fastreq_jupyter.selection import Selection
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 __all__ = ["Conditions", "Judgement", "json_of"]
 
 _SHOWN = 300
-_PARSED = frozenset({"dataframe", "json"})
 
 
 class Judgement(NamedTuple):
@@ -46,7 +46,7 @@ class Conditions:
     def __init__(self, options: Options) -> None:
         named = (("retry_when", options.retry_when), ("fail_when", options.fail_when))
         self._expressions = [(name, Selection(text, name)) for name, text in named if text is not None]
-        self._parsed = options.return_type in _PARSED
+        self._parsed = options.return_type in PARSED
 
     @classmethod
     def of(cls, options: Options) -> Conditions | None:

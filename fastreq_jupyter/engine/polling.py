@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.judging import json_of
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.options import show_seconds
+from fastreq_jupyter.options import PARSED, show_seconds
 from fastreq_jupyter.policy.polling import Standing, next_wait, place_of, standing_of, status_exchange, status_url
 from fastreq_jupyter.policy.redirect import next_exchange
 from fastreq_jupyter.policy.retry import parse_retry_after
@@ -34,7 +34,6 @@ __all__ = ["NEGATIVE_TEXTS", "Polling"]
 
 NEGATIVE_TEXTS = frozenset({"false", "no", "0", "null", "none", "off"})
 """Texts that mean no, and are true all the same, as every text that is not empty."""
-_PARSED = frozenset({"dataframe", "json"})
 # What asks again changes nothing.
 _ASKING = frozenset({"GET", "HEAD", "OPTIONS"})
 _GONE = frozenset({404, 410})
@@ -128,7 +127,7 @@ class Polling:
         return Standing(standing.state, word)
 
     def _search(self, response: Response, data: Any) -> tuple[Standing, str | None]:
-        body = data if self._options.return_type in _PARSED else json_of(response.content, response.header("content-type"))
+        body = data if self._options.return_type in PARSED else json_of(response.content, response.header("content-type"))
         expression = self._expression
         if expression is None:
             return standing_of(response.status, body), None

@@ -260,7 +260,7 @@ def where_all_is(again: Run, place: str) -> str:
 
 def remember(run: Run, value: Any) -> None:
     """Note what a run's variable was given, so that it is known again."""
-    if hasattr(value, "columns"):
+    if hasattr(value, "attrs"):
         _GIVEN[run] = (ref(value), _shape(value))
 
 

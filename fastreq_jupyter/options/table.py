@@ -43,10 +43,14 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.options.quantity import Rate, Share
 
-__all__ = ["BACKENDS", "METHODS", "RETURN_TYPES", "TABLE", "Options"]
+__all__ = ["BACKENDS", "FRAMES", "METHODS", "PARSED", "RETURN_TYPES", "TABLE", "Options"]
 
 BACKENDS = ("auto", "curl", "aiohttp", "niquests", "requests")
-RETURN_TYPES = ("dataframe", "json", "text", "content", "response")
+RETURN_TYPES = ("dataframe", "polars", "arrow", "json", "text", "content", "response")
+FRAMES = frozenset({"dataframe", "polars", "arrow"})
+"""Those that are tables."""
+PARSED = FRAMES | {"json"}
+"""Those whose bodies are read as what they are."""
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 """Those that are offered; any token is a method."""
 
@@ -198,7 +202,7 @@ class Options:
         help="index of the frame, keys of the dict", doors=IN_CODE, secret=True,
     )
     return_type: str = option(
-        "dataframe", choices=RETURN_TYPES, takes="str", allowed="dataframe, json, text, content or response", help="what a result is",
+        "dataframe", choices=RETURN_TYPES, takes="str", allowed="dataframe, polars, arrow, json, text, content or response", help="what a result is",
         flags=("--as",), metavar="TYPE", group="Results",
     )
     parse: str = option(
@@ -406,7 +410,7 @@ def _check_saving(options: Options) -> None:
 
 def _check_reading(options: Options) -> None:
     parse, kept = options.parse, options.return_type
-    if parse != "auto" and (kept not in ("dataframe", "json") or (kept == "json" and parse in ("text", "bytes"))):
+    if parse != "auto" and (kept not in PARSED or (kept == "json" and parse in ("text", "bytes"))):
         reason = f"not possible with return_type {kept}: leave one of them out"
         raise OptionError(f"parse={parse} is {reason}", option="parse", value=parse, reason=reason)
     looking = ("fail_when", "retry_when") if options.until == "ready" else ("fail_when", "retry_when", "until")

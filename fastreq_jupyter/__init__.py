@@ -8,26 +8,31 @@ Names are imported when they are first used: importing this package brings in ne
 
 from __future__ import annotations
 
+import sys
 from importlib import import_module
+from importlib.abc import MetaPathFinder
+from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.client.pandas_hook import register as _register
-
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from importlib.machinery import ModuleSpec
+    from types import ModuleType
+
     from fastreq_jupyter.auth import NTLM as NTLM
     from fastreq_jupyter.auth import ApiKey as ApiKey
     from fastreq_jupyter.auth import Digest as Digest
     from fastreq_jupyter.auth import Negotiate as Negotiate
     from fastreq_jupyter.auth import OAuth2 as OAuth2
     from fastreq_jupyter.auth import SigV4 as SigV4
-    from fastreq_jupyter.client.api import FastRequests as FastRequests
-    from fastreq_jupyter.client.api import fastreq as fastreq
-    from fastreq_jupyter.client.api import fastreq_async as fastreq_async
-    from fastreq_jupyter.client.api import fastreq_stream as fastreq_stream
-    from fastreq_jupyter.client.api import last_run as last_run
-    from fastreq_jupyter.client.api import submit as submit
-    from fastreq_jupyter.engine.run import Run as Run
-    from fastreq_jupyter.engine.streaming import StreamedOutcome as StreamedOutcome
+    from fastreq_jupyter.client import FastRequests as FastRequests
+    from fastreq_jupyter.client import fastreq as fastreq
+    from fastreq_jupyter.client import fastreq_async as fastreq_async
+    from fastreq_jupyter.client import fastreq_stream as fastreq_stream
+    from fastreq_jupyter.client import last_run as last_run
+    from fastreq_jupyter.client import submit as submit
+    from fastreq_jupyter.engine import Run as Run
+    from fastreq_jupyter.engine import StreamedOutcome as StreamedOutcome
     from fastreq_jupyter.errors import BackendError as BackendError
     from fastreq_jupyter.errors import CellSyntaxError as CellSyntaxError
     from fastreq_jupyter.errors import FastreqError as FastreqError
@@ -38,29 +43,29 @@ if TYPE_CHECKING:
     from fastreq_jupyter.errors import RunError as RunError
     from fastreq_jupyter.errors import SourceError as SourceError
     from fastreq_jupyter.errors import UsageError as UsageError
-    from fastreq_jupyter.frame.files import load as load
+    from fastreq_jupyter.exchange import Response as Response
+    from fastreq_jupyter.frame import load as load
     from fastreq_jupyter.model import Outcome as Outcome
     from fastreq_jupyter.model import Request as Request
-    from fastreq_jupyter.model import Response as Response
-    from fastreq_jupyter.notebook.form.panel import Panel as Panel
-    from fastreq_jupyter.notebook.monitor.widget import Monitor as Monitor
+    from fastreq_jupyter.notebook import Monitor as Monitor
+    from fastreq_jupyter.notebook import Panel as Panel
     from fastreq_jupyter.options import ReturnType as ReturnType
 
 _HOMES = {
     "auth": ("NTLM", "ApiKey", "Digest", "Negotiate", "OAuth2", "SigV4"),
-    "options": ("ReturnType",),
-    "client.api": ("FastRequests", "fastreq", "fastreq_async", "fastreq_stream", "last_run", "submit"),
-    "engine.run": ("Run",),
-    "engine.streaming": ("StreamedOutcome",),
+    "client": ("FastRequests", "fastreq", "fastreq_async", "fastreq_stream", "last_run", "submit"),
+    "engine": ("Run", "StreamedOutcome"),
     "errors": (
         "BackendError", "CellSyntaxError", "FastreqError", "InsecureWarning", "JournalError", "OptionError", "PartialFailureError",
         "RunError", "SourceError", "UsageError",
     ),
-    "frame.files": ("load",),
-    "model": ("Outcome", "Request", "Response"),
-    "notebook.monitor.widget": ("Monitor",),
-    "notebook.form.panel": ("Panel",),
+    "exchange": ("Response",),
+    "frame": ("load",),
+    "model": ("Outcome", "Request"),
+    "notebook": ("Monitor", "Panel"),
+    "options": ("ReturnType",),
 }  # fmt: skip
+_ACCESSOR = "fastreq"
 _PUBLIC = {name: home for home, names in _HOMES.items() for name in names}
 
 __version__ = "0.1.0"
@@ -74,7 +79,7 @@ def __getattr__(name: str) -> Any:
     if home is None:
         message = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(message)
-    if home == "client.api":
+    if home == "client":
         _show_runs()
     value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)
     return value
@@ -88,19 +93,62 @@ def __dir__() -> list[str]:
 def load_ipython_extension(ipython: Any) -> None:
     """Do what ``%load_ext fastreq_jupyter`` asks for: magics, completion, live views."""
     _show_runs()
-    import_module(f"{__name__}.notebook.magic").load(ipython)
+    import_module(f"{__name__}.notebook").load(ipython)
 
 
 def unload_ipython_extension(ipython: Any) -> None:
     """Take back what ``%load_ext`` did; runs under way go on."""
-    import_module(f"{__name__}.notebook.magic").unload(ipython)
+    import_module(f"{__name__}.notebook").unload(ipython)
 
 
 def _show_runs() -> None:
     """Let whoever waits for a run show it; how is found out when there is one to show."""
-    call = import_module(f"{__name__}.client.call")
-    call.show_with(lambda options: import_module(f"{__name__}.notebook.display").open_display(options))
+    client = import_module(f"{__name__}.client")
+    client.show_with(lambda options: import_module(f"{__name__}.notebook").open_display(options))
 
 
-# df.fastreq is there wherever pandas is, whichever was imported first; this imports nothing
-_register()
+def _offer_accessor() -> None:
+    """Put ``df.fastreq`` onto pandas: now if it is there, else as soon as it is imported, which is not done here."""
+    pandas = sys.modules.get("pandas")
+    if pandas is not None and hasattr(pandas, "DataFrame"):
+        _attach()
+    elif not any(isinstance(finder, _WaitForPandas) for finder in sys.meta_path):
+        sys.meta_path.insert(0, _WaitForPandas())
+
+
+class _WaitForPandas(MetaPathFinder):
+    """A finder that waits for the import of pandas, lets the usual finders do it, and leaves."""
+
+    def find_spec(self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None) -> ModuleSpec | None:  # noqa: ARG002 - the protocol
+        if fullname != "pandas":
+            return None
+        sys.meta_path.remove(self)
+        spec = find_spec(fullname)
+        loader: Any = None if spec is None else spec.loader
+        if loader is None:
+            # not installed: perhaps it is later
+            sys.meta_path.insert(0, self)
+            return None
+        execute = loader.exec_module
+
+        def exec_module(module: ModuleType) -> None:
+            execute(module)
+            _attach()
+
+        loader.exec_module = exec_module
+        return spec
+
+
+def _attach() -> None:
+    pandas = import_module("pandas")
+    if _ACCESSOR not in vars(pandas.DataFrame):
+        pandas.api.extensions.register_dataframe_accessor(_ACCESSOR)(_open)
+
+
+def _open(frame: Any) -> Any:
+    """Requests made from the rows of a frame, and what can be done with the frame of a run."""
+    # The rest of the package is loaded when it is used, not with pandas.
+    return import_module(f"{__name__}.client.accessor").FastreqAccessor(frame)
+
+
+_offer_accessor()

@@ -60,7 +60,7 @@ EXIT = 2.0
 
 
 class Handle(Protocol):
-    """Be as much of a run as waiting needs; safe from any thread."""
+    """As much of a run as waiting needs; safe from any thread."""
 
     finished: Future[None]
 
@@ -73,7 +73,7 @@ T = TypeVar("T")
 
 
 class Waited(NamedTuple, Generic[H]):
-    """Hold a run that has drained, and whether an interrupt ended it."""
+    """A run that has drained, and whether an interrupt ended it."""
 
     run: H
     interrupted: bool
@@ -169,7 +169,7 @@ def in_ipython() -> bool:
 
 
 class _Service:
-    """Run one loop on one daemon thread, started when first needed."""
+    """One loop on one daemon thread, started when first needed."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -208,7 +208,7 @@ class _Service:
 
 
 class _Owner:
-    """Keep the runner of one thread; it is closed when the thread ends, or at exit."""
+    """The runner of one thread; it is closed when the thread ends, or at exit."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
@@ -371,7 +371,7 @@ async def _wind_up() -> None:
 
 
 class Mark:
-    """Remember that an interrupt came.
+    """Whether an interrupt came.
 
     Attributes:
         hit: True once it did.
@@ -381,7 +381,7 @@ class Mark:
 
 
 class _Interrupts:
-    """Own SIGINT while somebody waits in the main thread, and mark every waiter.
+    """The owner of SIGINT while somebody waits in the main thread; it marks every waiter.
 
     The default handler raises KeyboardInterrupt wherever the interpreter happens to be, which may be inside a task of the
     engine. Handlers that are a user's own are left alone.

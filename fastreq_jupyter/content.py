@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote, urlencode
 
-from fastreq_jupyter.upload import FilePart, Upload, file_part, joined, part_of_open_file
+from fastreq_jupyter.files import FilePart, Upload, file_part, joined, part_of_open_file
 from fastreq_jupyter.values import NoPlaceError, fields_of, is_missing, items_of, json_of, plain, text_of, type_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = [
+    "Headers",
     "charset_of",
     "decode_fitting",
     "decode_text",
@@ -28,6 +29,9 @@ __all__ = [
     "read_text",
     "with_params",
 ]
+
+Headers = tuple[tuple[str, str], ...]
+"""Field lines in order, names as given; values latin-1 text."""
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),

@@ -42,10 +42,12 @@ __all__ = [
     "UsageError",
     "outside",
     "sealed",
+    "sealed_init",
 ]
 
 F = TypeVar("F", bound="Callable[..., Any]")
 E = TypeVar("E", bound=BaseException)
+T = TypeVar("T")
 
 ErrorKind = Literal[
     "timeout",
@@ -74,6 +76,7 @@ ErrorKind = Literal[
     "unknown",
     "auth",
     "not ready",
+    "offline",
 ]
 """Every value of the ``error`` column but ``http NNN``, which is made from the status."""
 
@@ -81,7 +84,7 @@ ERROR_KINDS: tuple[str, ...] = get_args(ErrorKind)
 
 
 class FastreqError(Exception):
-    """Be the root of all errors raised by this package; they can be copied and pickled (a pool of processes does)."""
+    """The root of all errors raised by this package; they can be copied and pickled (a pool of processes does)."""
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _revive, (type(self), self.args, self._state())
@@ -91,7 +94,7 @@ class FastreqError(Exception):
 
 
 class UsageError(FastreqError, ValueError):
-    """Report misuse in one line, before anything is sent."""
+    """Misuse, told in one line, before anything is sent."""
 
 
 class OptionError(UsageError):
@@ -122,7 +125,7 @@ class OptionError(UsageError):
 
 
 class CellSyntaxError(UsageError):
-    """Report a cell that cannot be read.
+    """A cell that cannot be read.
 
     Args:
         message: What is wrong and what to do, one line.
@@ -140,7 +143,7 @@ class CellSyntaxError(UsageError):
 
 
 class RunError(FastreqError):
-    """Be the root of errors that a finished run can raise.
+    """The root of errors that a finished run can raise.
 
     Attributes:
         df: The frame of all rows, finished or not; built when first read.
@@ -162,7 +165,7 @@ class RunError(FastreqError):
 
 
 class PartialFailureError(RunError):
-    """Report that some requests failed, and carry what arrived.
+    """Some requests failed; carries what arrived.
 
     Attributes:
         failures: Position (or key) of each failed request -> its `Outcome`.
@@ -197,11 +200,11 @@ class PartialFailureError(RunError):
 
 
 class SourceError(RunError):
-    """Report that the iterable of requests raised; its exception is ``__cause__``, the finished rows are in ``df``."""
+    """The iterable of requests raised; its exception is ``__cause__``, the finished rows are in ``df``."""
 
 
 class BackendError(FastreqError):
-    """Report why one exchange failed.
+    """One exchange failed, and why.
 
     Args:
         kind: What goes into the ``error`` column.
@@ -222,11 +225,11 @@ class BackendError(FastreqError):
 
 
 class InsecureWarning(UserWarning):
-    """Warn, once per run, that TLS certificates are not verified."""
+    """TLS certificates are not verified; warned of once per run."""
 
 
 class JournalError(FastreqError):
-    """Report a journal file that cannot be opened, is foreign, newer, torn beyond use, or held by another kernel."""
+    """A journal file that cannot be opened, is foreign, newer, torn beyond use, or held by another kernel."""
 
 
 def _revive(kind: type[FastreqError], args: tuple[Any, ...], state: dict[str, Any]) -> FastreqError:
@@ -246,6 +249,12 @@ def sealed(function: F) -> F:
     if inspect.iscoroutinefunction(function):
         return cast("F", functools.wraps(function)(_coroutine(function)))
     return cast("F", functools.wraps(function)(_plain(function)))
+
+
+def sealed_init(kind: type[T]) -> type[T]:
+    """Let the constructor of a class that is given secrets raise our errors without its frames and arguments."""
+    kind.__init__ = sealed(kind.__init__)  # type: ignore[method-assign]
+    return kind
 
 
 def outside(error: E) -> E:

@@ -5,6 +5,7 @@
     Unsendable  a row that cannot become a request  Look      a request that began a job earlier
     Response  what the server said                 Attempt     one try
     Outcome   what became of one request, always one per request
+    Link      a page's place in the chain of its request    Page    a page that is to be sent again
 
 None is changed once it is made; all are slotted and made of the standard library alone. Inside, time is seconds; a 404 is an Outcome with a
 response and ``ok == False``.
@@ -16,44 +17,49 @@ from dataclasses import dataclass, field
 from math import nan
 from typing import TYPE_CHECKING, Any, Protocol
 
-from fastreq_jupyter.content import encode_content, field_lines, with_params
+from fastreq_jupyter.content import Headers, encode_content, field_lines, with_params
 from fastreq_jupyter.errors import CellSyntaxError
-from fastreq_jupyter.graphql import DocumentError, read_operation
+from fastreq_jupyter.exchange import MARKS, Attempt, Response, SingleAttempt, instant_of, phases_of
+from fastreq_jupyter.options import DocumentError, read_operation
 from fastreq_jupyter.redact import redact_text, redact_url
-from fastreq_jupyter.response import Headers, Response
-from fastreq_jupyter.timing import Timing, phases_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping, Sequence
-    from datetime import datetime
 
+    from fastreq_jupyter.files import Upload
     from fastreq_jupyter.options import Options
-    from fastreq_jupyter.upload import Upload
     from fastreq_jupyter.url import Origin
 
 __all__ = [
+    "MARKS",
     "Attempt",
     "Authority",
     "Deferred",
     "Headers",
     "Item",
     "Join",
+    "Link",
     "Look",
     "Outcome",
+    "Page",
     "Plan",
     "Request",
     "Response",
+    "SingleAttempt",
     "Unsendable",
     "copy_request",
+    "instant_of",
 ]
 
 # RFC 9110, 9.2.2
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+_put = object.__setattr__
+_ASKING = frozenset({"GET", "HEAD"})
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=True)
 class Request:
-    """Describe one request.
+    """One request.
 
     Args:
         method: Method token; upper-cased.
@@ -73,6 +79,7 @@ class Request:
         operation: Of a GraphQL body, "query" or "mutation"; set by `Request.graphql`.
         identity: URL and body as they would be if nothing in them were made anew each time (``$uuid``); by them a journal
             knows the request again. None where they are `url` and `content`.
+        cache: It only asks, though its method may change something: its answer may be cached (``# @cache``).
 
     Raises:
         TypeError: `json`, `data` and `files` exclude each other (but a form with files), or a value has a wrong type.
@@ -89,6 +96,7 @@ class Request:
     save_as: str | None
     operation: str | None
     identity: tuple[str, bytes | Upload | None] | None
+    cache: bool
 
     def __init__(  # noqa: PLR0913 - the public constructor of a request, as every HTTP client has it
         self,
@@ -107,6 +115,7 @@ class Request:
         save_as: str | None = None,
         operation: str | None = None,
         identity: tuple[str, bytes | Upload | None] | None = None,
+        cache: bool = False,
     ) -> None:
         pairs = tuple(field_lines(headers))
         content: bytes | Upload | None = None
@@ -116,37 +125,38 @@ class Request:
                 # A traceback that shows local variables must not show what was to be sent.
                 del self, method, url, headers, pairs, params, json, data, files, secrets
                 raise encoded
-            content, content_type = encoded
-            pairs = _with_type(pairs, content_type)
-        put = object.__setattr__
-        put(self, "method", method.upper())
-        put(self, "url", url if params is None else with_params(url, params))
-        put(self, "headers", pairs)
-        put(self, "content", content)
-        put(self, "key", key)
-        put(self, "label", label)
-        put(self, "secrets", secrets if isinstance(secrets, frozenset) else frozenset(secrets))
-        put(self, "hide_data", hide_data)
-        put(self, "save_as", save_as)
-        put(self, "operation", operation)
-        put(self, "identity", identity)
+            content, pairs = encoded[0], _with_type(pairs, encoded[1])
+        _put(self, "method", method.upper())
+        _put(self, "url", url if params is None else with_params(url, params))
+        _put(self, "headers", pairs)
+        _put(self, "content", content)
+        _put(self, "key", key)
+        _put(self, "label", label)
+        _put(self, "secrets", secrets if isinstance(secrets, frozenset) else frozenset(secrets))
+        _put(self, "hide_data", hide_data)
+        _put(self, "save_as", save_as)
+        _put(self, "operation", operation)
+        _put(self, "identity", identity)
+        _put(self, "cache", cache)
 
     def at(self, url: str) -> Request:
         """Return the same request for another URL; many requests of a run differ in nothing else."""
-        made = object.__new__(Request)
-        put = object.__setattr__
-        put(made, "method", self.method)
-        put(made, "url", url)
-        put(made, "headers", self.headers)
-        put(made, "content", self.content)
-        put(made, "key", self.key)
-        put(made, "label", self.label)
-        put(made, "secrets", self.secrets)
-        put(made, "hide_data", self.hide_data)
-        put(made, "save_as", self.save_as)
-        put(made, "operation", self.operation)
-        put(made, "identity", self.identity)
-        return made
+        made: Any = _Unfrozen()
+        made.url = url
+        made.method = self.method
+        made.headers = self.headers
+        made.content = self.content
+        made.key = self.key
+        made.label = self.label
+        made.secrets = self.secrets
+        made.hide_data = self.hide_data
+        made.save_as = self.save_as
+        made.operation = self.operation
+        made.identity = self.identity
+        made.cache = self.cache
+        made.__class__ = Request
+        request: Request = made
+        return request
 
     @classmethod
     def graphql(
@@ -179,6 +189,11 @@ class Request:
         """Tell whether the method is idempotent (RFC 9110, 9.2.2), a GraphQL query, or made so by an Idempotency-Key."""
         return self.method in IDEMPOTENT or self.operation == "query" or self.header("idempotency-key") is not None
 
+    @property
+    def is_query(self) -> bool:
+        """Tell whether it only asks, so that its answer may serve again: GET, HEAD, a GraphQL query, what says so (``# @cache``)."""
+        return self.cache or self.method in _ASKING or self.operation == "query"
+
     def header(self, name: str) -> str | None:
         """Return the first field value of that name, any case, or None."""
         wanted = name.lower()
@@ -187,6 +202,12 @@ class Request:
     def __repr__(self) -> str:
         label = f" # {self.label}" if self.label else ""
         return f"<Request {self.method} {redact_text(redact_url(self.url, self.secrets), self.secrets)}{label}>"
+
+
+class _Unfrozen:
+    """A request in the making: to set what is frozen takes four times as long, and this is done for each URL of a run."""
+
+    __slots__ = Request.__slots__
 
 
 def copy_request(
@@ -210,6 +231,7 @@ def copy_request(
         save_as=save_as or request.save_as,
         operation=request.operation,
         identity=request.identity,
+        cache=request.cache,
     )
 
 
@@ -228,7 +250,7 @@ def _encoded(json: Any, data: Any, files: Any) -> tuple[bytes | Upload, str | No
 
 @dataclass(frozen=True, slots=True)
 class Deferred:
-    """Stand for a request that needs the outcomes of earlier ones (chaining).
+    """A request that needs the outcomes of earlier ones (chaining).
 
     Attributes:
         needs: Positions, in the plan, of the requests it waits for; each smaller than its own.
@@ -244,7 +266,7 @@ class Deferred:
 
 @dataclass(frozen=True, slots=True)
 class Unsendable:
-    """Stand for a row that cannot become a request (NaN in a URL, a failed parent): it ends as an error row."""
+    """A row that cannot become a request (NaN in a URL, a failed parent): it ends as an error row."""
 
     shown: Request
     error: str
@@ -253,7 +275,7 @@ class Unsendable:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """Stand for a request that began a job earlier: it is not sent again, its job is looked at.
+    """A request that began a job earlier: it is not sent again, its job is looked at.
 
     Attributes:
         shown: The request that began it.
@@ -264,37 +286,29 @@ class Look:
     url: str
 
 
-@dataclass(slots=True)
-class Attempt:
-    """One try; not changed once it has ended.
+@dataclass(frozen=True, slots=True)
+class Link:
+    """A page's place in the chain of its request (option `pages`).
 
     Attributes:
-        number: From 1.
-        started_at: Wall clock, UTC; for people, never for durations.
-        start: When slot and rate token were had, seconds of `time.perf_counter`.
-        end: When the last byte was read or the cause of failure known, same clock.
-        queued: Seconds spent waiting for slot and rate before it.
-        hops: Timing of each redirect hop, in order.
-        redirects: Status and target of each redirect that was followed, in order.
-        status: Status code of the final hop, or None.
-        error: Value of the ``error`` column as if this attempt were the last; None when good.
-        error_detail: Its cause in one line.
-        retry_wait: Seconds from the end of this attempt to the time the next may start; 0 for the last.
-        sent: False where it is certain that the request never left.
+        parent: Position of page 1 of the same request.
+        place: The request's place in what the user gave, from 0.
+        page: Number of the page, from 1.
+        template: The request as it was given, with ``{{next}}`` in it or without.
     """
 
-    number: int
-    started_at: datetime
-    start: float
-    end: float = nan
-    queued: float = 0.0
-    hops: tuple[Timing, ...] = ()
-    status: int | None = None
-    error: str | None = None
-    error_detail: str | None = None
-    retry_wait: float = 0.0
-    sent: bool = True
-    redirects: tuple[tuple[int, str], ...] = ()
+    parent: int
+    place: int
+    page: int
+    template: Request
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page that failed and is to be sent again."""
+
+    shown: Request
+    link: Link
 
 
 @dataclass(slots=True)
@@ -302,7 +316,7 @@ class Outcome:
     """What became of one request; there is exactly one per request, and it is not changed.
 
     Attributes:
-        position: Place in the plan, from 0.
+        position: Place in the plan, from 0; pages behind the first of their request have numbers of their own.
         request: The real request, unredacted, behind a safe repr.
         attempts: Tries in order; empty where nothing was sent.
         response: What the server said last, or None.
@@ -310,16 +324,33 @@ class Outcome:
         error: Kind of failure (`errors.ERROR_KINDS` or ``http NNN``), None when good.
         error_detail: The cause in one line.
         looks: Answers looked at with option `until`, the first one too; 0 without it.
+        cached: "fresh" where it is the cache's and nothing was sent, "revalidated" where the server said that nothing has
+            changed, else None.
+        changed: With a cache: the body is new, or other than the stored one. None without, and where it failed.
+        link: Which page of which request it is, where pages are followed, else None.
     """
 
     position: int
     request: Request
-    attempts: tuple[Attempt, ...] = ()
+    attempts: Sequence[Attempt] = ()
     response: Response | None = None
     data: Any = None
     error: str | None = None
     error_detail: str | None = None
     looks: int = 0
+    cached: str | None = None
+    changed: bool | None = None
+    link: Link | None = None
+
+    @property
+    def page(self) -> int | None:
+        """Return the number of the page, from 1, where pages are followed."""
+        return None if self.link is None else self.link.page
+
+    @property
+    def place(self) -> int:
+        """Return the place of its request in what the user gave, from 0."""
+        return self.position if self.link is None else self.link.place
 
     @property
     def ok(self) -> bool:
@@ -334,7 +365,8 @@ class Outcome:
     @property
     def elapsed(self) -> float:
         """Return seconds from the first attempt's start to the last byte, retry waits included; NaN without attempt."""
-        return self.attempts[-1].end - self.attempts[0].start if self.attempts else nan
+        attempts = tuple(self.attempts)
+        return attempts[-1].end - attempts[0].start if attempts else nan
 
     @property
     def queued(self) -> float:
@@ -351,12 +383,12 @@ class Outcome:
         return f"<Outcome {self.position} {said} {self.request!r}>"
 
 
-Item = Request | Deferred | Unsendable | Look | Outcome
+Item = Request | Deferred | Unsendable | Look | Outcome | Page
 """What a source of requests may give."""
 
 
 class Join(Protocol):
-    """Put the columns and the index of a source table (``--each``) onto the frame, by position."""
+    """The columns and the index of a source table (``--each``), for the frame, by position."""
 
     def attach(self, frame: Any, positions: Sequence[int], own: Collection[str]) -> Any:
         """Return the frame with index and input columns.
@@ -384,7 +416,7 @@ class Authority(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """Hold what a run is to do.
+    """What a run is to do.
 
     Attributes:
         requests: Items in order; may be lazy, may be asynchronous. An `Outcome` among them is a row known already

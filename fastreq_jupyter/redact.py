@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus, unquote, unquote_plus
 
 from fastreq_jupyter.content import decode_text
-from fastreq_jupyter.upload import Upload
+from fastreq_jupyter.files import Upload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
-    from fastreq_jupyter.response import Headers
+    from fastreq_jupyter.content import Headers
 
 __all__ = [
     "MASK",
@@ -31,6 +31,7 @@ __all__ = [
     "SECRET_NAMES",
     "SHORTEST",
     "NameTest",
+    "are_plain_urls",
     "is_secret_header",
     "is_secret_name",
     "one_line",
@@ -61,6 +62,8 @@ _STRING = re.compile(r'"(?:[^"\\]|\\.)*(?:"|\\?\Z)', re.DOTALL)
 _SCALAR = re.compile(r"[^,\]}\s\"]*")
 _STRUCTURE = re.compile(r'["\[\]{}]')
 _PART = re.compile(r'name="([^"\r\n]{1,100})"[^\r\n]*(?:\r?\n[^\r\n]+){0,5}\r?\n\r?\n(.*?)(?=\r?\n--|\Z)', re.DOTALL)
+_QUERY_NAME = re.compile("[?&]([^=&?\n]*)=")
+_NAMES_KEPT = 30
 _HEX = re.compile(r"%[0-9A-F]{2}|\\u[0-9a-f]{4}")
 # Characters that some encoder leaves as they are: none, a path's, those of RFC 3986, those of `encodeURIComponent`.
 _SAFE_SETS = ("", "/", "/%:@!$&'()*+,;=~-._|", "/%:@!$&'()*+,;=~-._|?[]{}", "!'()*~-._")
@@ -196,6 +199,30 @@ def one_line(text: str, limit: int = 300) -> str:
         text = _ESCAPES.sub("", text[: 20 * limit])
         text = _HARMFUL.sub("\ufffd", _SPACES.sub(" ", text)).strip()
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+def are_plain_urls(urls: Sequence[str], names: set[str]) -> bool:
+    """Tell cheaply that nothing in these URLs needs a mask or cleaning; False where that takes a closer look.
+
+    Args:
+        urls: A block of URLs, into which no secret was inserted.
+        names: Query names known to be no secrets; grows.
+    """
+    text = "\n".join(urls)
+    if not text.isascii() or "@" in text or "#" in text or "%" in text or ";" in text:
+        return False
+    unknown = text.count("=")
+    for name in names:
+        unknown -= text.count(f"?{name}=")
+        unknown -= text.count(f"&{name}=") if unknown else 0
+    if not unknown:
+        return True
+    met = set(_QUERY_NAME.findall(text))
+    if any(is_secret_name(name) for name in met):
+        return False
+    if len(names) + len(met) < _NAMES_KEPT:
+        names |= met
+    return True
 
 
 def _redact_userinfo(url: str) -> str:

@@ -36,11 +36,11 @@ _EXACT = 2**53
 
 
 class NoPlaceError(Exception):
-    """Report a value that fits no place; the text says why."""
+    """A value that fits no place; the text says why."""
 
 
 class _TooDeepError(NoPlaceError):
-    """Report a value that holds values that hold values, and no end to it."""
+    """A value that holds values that hold values, and no end to it."""
 
 
 def plain(value: Any) -> Any:

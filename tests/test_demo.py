@@ -55,7 +55,7 @@ def test_every_order_names_a_customer_and_products_that_exist():
 
 
 def test_every_listed_path_answers(server):
-    examples = {"{id}": "1", "{sku}": "L01", "{name}": "x", "{n}": "1", "{seconds}": "0", "{code}": "200"}
+    examples = {"{id}": "1", "{sku}": "L01", "{name}": "x", "{n}": "1", "{seconds}": "0", "{code}": "200", "{kind}": "page"}
     for path in ask_json(server.url)["paths"]:
         target = path
         for name, value in examples.items():
@@ -110,9 +110,27 @@ def test_the_limited_path_says_when_to_come_back(server):
     assert set(refused) == {"1"}
 
 
+FORM = b"client_id=demo&client_secret=demo"
+AS_FORM = {"Content-Type": "application/x-www-form-urlencoded"}
+
+
 def test_a_token_opens_me(server):
     token = ask_json(f"{server.url}/login", method="POST", body=b'{"user": "demo", "password": "demo"}')["token"]
     assert ask_json(f"{server.url}/me", headers={"Authorization": f"Bearer {token}"})["user"] == "demo"
+
+
+def test_a_granted_token_opens_what_is_private_and_its_refresh_token_is_good_once(server):
+    first = ask_json(f"{server.url}/token", method="POST", body=FORM + b"&grant_type=client_credentials", headers=AS_FORM)
+    refresh = f"&grant_type=refresh_token&refresh_token={first['refresh_token']}".encode()
+    second = ask_json(f"{server.url}/token", method="POST", body=FORM + refresh, headers=AS_FORM)
+    for granted in (first, second):
+        assert ask_json(f"{server.url}/private/orders/1", headers={"Authorization": f"Bearer {granted['access_token']}"})["id"] == 1
+    assert ask(f"{server.url}/token", method="POST", body=FORM + refresh, headers=AS_FORM)[0] == 400
+
+
+def test_an_unknown_client_gets_no_token(server):
+    body = b"client_id=demo&client_secret=x&grant_type=client_credentials"
+    assert ask(f"{server.url}/token", method="POST", body=body, headers=AS_FORM)[0] == 401
 
 
 @pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer ü"}, {"Authorization": "Bearer no"}])

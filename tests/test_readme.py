@@ -43,8 +43,9 @@ def test_it_opens_with_the_two_commands():
 
 @pytest.mark.kernel
 @pytest.mark.slow
-def test_every_block_of_code_runs_in_one_kernel_from_top_to_bottom():
+def test_every_block_of_code_runs_in_one_kernel_from_top_to_bottom(tmp_path):
     with Kernel(sys.executable) as kernel:
+        kernel.run(f"import os; os.chdir({str(tmp_path)!r})").good()
         for language, code in BLOCKS:
             if language == "python":
                 ran = kernel.run(code, timeout=240)

@@ -17,8 +17,8 @@ from serving.transfers import TransferServer
 from fastreq_jupyter import Request, fastreq
 from fastreq_jupyter.cell import build, to_http
 from fastreq_jupyter.errors import BackendError
+from fastreq_jupyter.files import STREAMED_FROM, FilePart, Upload, file_part, joined
 from fastreq_jupyter.options import Options
-from fastreq_jupyter.upload import STREAMED_FROM, FilePart, Upload, file_part, joined
 
 CONTENT = bytes(range(256)) * (STREAMED_FROM // 256 + 1)
 MD5 = hashlib.md5(CONTENT).hexdigest()

@@ -99,7 +99,7 @@ class Keeper:
 
 
 class _GivenUpError(Exception):
-    """Tell those who wait that nobody asks any more."""
+    """What those who wait get when nobody asks any more."""
 
 
 _KEPT: OrderedDict[Hashable, tuple[Any, Keeper]] = OrderedDict()

@@ -204,7 +204,7 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
 
 
 class _StrangeError(Exception):
-    """Stand for what no task may raise: an exit, a cancellation."""
+    """What no task may raise: an exit, a cancellation."""
 
 
 def _takes_one(function: Callable[..., Any]) -> bool:

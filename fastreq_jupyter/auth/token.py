@@ -24,7 +24,7 @@ _SHARE = 0.1
 
 
 class AuthError(BackendError):
-    """Report that there are no credentials; it ends the run."""
+    """There are no credentials; it ends the run."""
 
     def __init__(self, detail: str) -> None:
         super().__init__("auth", detail, sent=False, lasting=True)

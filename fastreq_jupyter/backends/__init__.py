@@ -1,1 +1,15 @@
-"""One file per HTTP library, behind one narrow door (base)."""
+"""One file per HTTP library, behind one narrow door (base); none is imported before it is asked for."""
+
+from __future__ import annotations
+
+from fastreq_jupyter.backends.base import NAMES, Backend, SessionKey, Stream, detect, open_backend, watches_sockets
+
+__all__ = [
+    "NAMES",
+    "Backend",
+    "SessionKey",
+    "Stream",
+    "detect",
+    "open_backend",
+    "watches_sockets",
+]

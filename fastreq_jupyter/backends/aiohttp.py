@@ -25,8 +25,8 @@ from fastreq_jupyter.backends.names import Resolver, watch
 from fastreq_jupyter.backends.trust import NamedContext, client_context
 from fastreq_jupyter.backends.wire import ProxyServer, proxy_error, read_proxy
 from fastreq_jupyter.errors import BackendError, OptionError
+from fastreq_jupyter.files import Upload
 from fastreq_jupyter.redact import one_line
-from fastreq_jupyter.upload import Upload
 
 if TYPE_CHECKING:
     import ssl
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from aiohttp.abc import ResolveResult
 
-    from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
-    from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.backends.base import Backend, SessionKey
+    from fastreq_jupyter.exchange import Exchange, Timing
     from fastreq_jupyter.url import Origin, Target
 
 __all__ = ["open_session"]

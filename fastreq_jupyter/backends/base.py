@@ -24,14 +24,12 @@ if sys.platform != "win32":
     import resource
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping, Sequence
+    from collections.abc import Collection, Mapping
 
-    from fastreq_jupyter.response import Headers
-    from fastreq_jupyter.timing import Timing
-    from fastreq_jupyter.upload import Upload
-    from fastreq_jupyter.url import Target
+    from fastreq_jupyter.content import Headers
+    from fastreq_jupyter.exchange import Exchange, Timing
 
-__all__ = ["NAMES", "Backend", "Credential", "Exchange", "SessionKey", "Stream", "detect", "most_idle", "open_backend", "watches_sockets"]
+__all__ = ["NAMES", "Backend", "SessionKey", "Stream", "detect", "most_idle", "open_backend", "watches_sockets"]
 
 NAMES = ("curl", "aiohttp", "niquests", "requests")
 """Order of auto-detection."""
@@ -84,67 +82,6 @@ class SessionKey:
     http3: bool = False
 
 
-class Credential(Protocol):
-    """What goes with the exchanges of one origin.
-
-    Attributes:
-        scheme: "" for a token, whose field lines are all; digest, sigv4, negotiate or ntlm where the backend's library
-            is given user and password.
-        signed_for: Provider, region and service of a signature, as libcurl spells them.
-    """
-
-    @property
-    def scheme(self) -> str:
-        """Return "" for a token, else digest, sigv4, negotiate or ntlm."""
-        ...
-
-    @property
-    def lines(self) -> Headers:
-        """Return the field lines that go along."""
-        ...
-
-    @property
-    def user(self) -> str:
-        """Return the user."""
-        ...
-
-    @property
-    def password(self) -> str:
-        """Return the password."""
-        ...
-
-    @property
-    def signed_for(self) -> str:
-        """Return what a signature is for, "" where there is none."""
-        ...
-
-
-@dataclass(slots=True)
-class Exchange:
-    """One request as it goes on the wire; the engine has added cookies, credentials and default field lines.
-
-    Attributes:
-        method: Token.
-        target: Where to; `target.url` has no userinfo and no fragment, and must be sent as it is.
-        headers: All field lines, User-Agent, Accept, Accept-Encoding included; the backend adds only Host,
-            Content-Length and Connection. An explicit Host is passed on. Plain URLs of a run share one tuple, so that a
-            backend can keep what it makes of it.
-        content: Body or None; one that stands in files is opened when it is sent.
-        fresh: Use a new connection: a kept one has just been found dead.
-        connect_timeout: Seconds for name, connection and TLS, None for no limit but the engine's deadline.
-        auth: Credentials for this origin: for the engine a token; what a backend gets is None, or what its library makes
-            credentials of.
-    """
-
-    method: str
-    target: Target
-    headers: Headers
-    content: bytes | Upload | None = None
-    fresh: bool = False
-    connect_timeout: float | None = None
-    auth: Credential | None = field(default=None, repr=False)
-
-
 class Stream:
     """The response of one exchange: its head is read, its body still to come. Each backend derives its own.
 
@@ -160,7 +97,7 @@ class Stream:
     status: int
     reason: str
     http_version: str
-    fields: Sequence[tuple[bytes, bytes]]
+    fields: tuple[tuple[bytes, bytes], ...]
 
     @property
     def headers(self) -> Headers:

@@ -50,7 +50,7 @@ def on_thread(name: str, work: Callable[[], T]) -> asyncio.Future[T]:
 
 
 class Address(NamedTuple):
-    """Hold one answer of `socket.getaddrinfo`."""
+    """One answer of `socket.getaddrinfo`."""
 
     family: int
     host: str
@@ -66,7 +66,7 @@ def _resolve(host: str) -> list[Address]:
 
 
 class Resolver:
-    """Resolve names for one event loop; equal lookups at the same time are one, answers are kept for ten seconds.
+    """The resolver of one event loop; equal lookups at the same time are one, answers are kept for ten seconds.
 
     Args:
         resolve: What answers, in a thread, blocking.

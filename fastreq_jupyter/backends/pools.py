@@ -31,14 +31,14 @@ from fastreq_jupyter.backends.wire import (
     tls_error,
 )
 from fastreq_jupyter.errors import BackendError, OptionError
+from fastreq_jupyter.files import Upload
 from fastreq_jupyter.redact import one_line
-from fastreq_jupyter.upload import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fastreq_jupyter.backends.base import Exchange, SessionKey
-    from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.backends.base import SessionKey
+    from fastreq_jupyter.exchange import Exchange, Timing
 
 __all__ = ["PIECE_BYTES", "TRIP", "AdapterRules", "NotingConnection", "PoolBackend", "Trip", "fields_of", "note", "prepare", "strict"]
 

@@ -34,8 +34,8 @@ from fastreq_jupyter.errors import BackendError, OptionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fastreq_jupyter.backends.base import Backend, Exchange, SessionKey
-    from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.backends.base import Backend, SessionKey
+    from fastreq_jupyter.exchange import Exchange, Timing
 
 __all__ = ["open_session"]
 

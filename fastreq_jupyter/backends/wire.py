@@ -20,8 +20,8 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastreq_jupyter.backends.base import Exchange
-    from fastreq_jupyter.response import Headers
+    from fastreq_jupyter.content import Headers
+    from fastreq_jupyter.exchange import Exchange
 
 __all__ = [
     "BODYLESS", "FIELDS", "MAX_FIELD_BYTES", "MAX_INTERIM", "PIECE_BYTES", "SWITCHING", "Lines", "Memo", "ProxyServer", "connect_error",
@@ -77,7 +77,7 @@ FIELDS = Memo(lambda field: field)
 
 
 class Lines(NamedTuple):
-    """Hold the field lines of a request, checked: without Host, Content-Length included where one belongs.
+    """The field lines of a request, checked: without Host, Content-Length included where one belongs.
 
     Attributes:
         fields: Name and value, in order.
@@ -140,7 +140,7 @@ def _is_method(method: str) -> bool:
 
 
 class ProxyServer(NamedTuple):
-    """Hold where an explicit proxy is and how we authenticate there; there is never a direct connection in its place."""
+    """Where an explicit proxy is and how we authenticate there; there is never a direct connection in its place."""
 
     scheme: str
     host: str

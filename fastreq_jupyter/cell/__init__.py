@@ -1,6 +1,6 @@
 """The text of a cell becomes a plan, and requests become text again; nothing here knows IPython."""
 
-from fastreq_jupyter.cell.each.rows import EachSpec, Source
+from fastreq_jupyter.cell.each import EachSpec, Source
 from fastreq_jupyter.cell.grammar import Body, content_type_of, parse, read_body, read_file_line
 from fastreq_jupyter.cell.har import Recorded, read_har
 from fastreq_jupyter.cell.help import examples_text, help_text

@@ -27,10 +27,10 @@ from fastreq_jupyter.cell.syntax import (
 from fastreq_jupyter.cell.template import count_items, expand_ranges, read_text, with_query
 from fastreq_jupyter.content import encode_content, with_params
 from fastreq_jupyter.errors import CellSyntaxError, OptionError
+from fastreq_jupyter.files import FilePart, Upload
 from fastreq_jupyter.model import Request, Unsendable
 from fastreq_jupyter.options import Options
 from fastreq_jupyter.redact import one_line
-from fastreq_jupyter.upload import FilePart, Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -103,6 +103,7 @@ class RequestPlan:
         return Request(
             self.template.method, url, headers=headers, data=content, label=self.template.label,
             secrets=frozenset(env.secrets), hide_data=self.hide_data, save_as=save_as, identity=identity, operation=self.template.operation,
+            cache=self.template.cache,
         )  # fmt: skip
 
     def _identity(self, parts: BoundParts, env: Env) -> tuple[str, bytes | Upload | None]:

@@ -23,7 +23,7 @@ from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from fastreq_jupyter.cell.syntax import Part, Parts
 
@@ -58,13 +58,15 @@ _SWALLOWED = re.compile(
     r"(?:GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS|TRACE|GRAPHQL)[ \t]+(?:https?://|\{\{)|curl(?:\.exe)?(?=[ \t])[^\n]*['\"\^ \t](?:https?://|\{\{)",
     re.IGNORECASE,
 )
-_SWALLOWED_NAME = re.compile(r"(?:#|//)\s*@(?:name|keep)\b")
+_SWALLOWED_NAME = re.compile(r"(?:#|//)\s*@(?:name|keep|cache)\b")
+_MARKS = frozenset({"keep", "cache"})
 _PUT_SEPARATOR = "put ### before it"
 # Directives that change nothing about what is sent; a prompted value is the notebook's variable of that name.
 _COSMETIC = frozenset({"title", "description", "no-log", "no-cookie-jar", "prompt"})
 # What editors read after "# @": anything else with "=" is a variable that was commented out.
 _DIRECTIVES = frozenset({
-    "delay", "disabled", "extension", "forceRef", "grpc-reflection", "import", "jwt", "keep", "lang", "loop", "name", "no-auto-encoding",
+    "cache", "delay", "disabled", "extension", "forceRef", "grpc-reflection", "import", "jwt", "keep", "lang", "loop", "name",
+    "no-auto-encoding",
     "note", "no-client-cert", "no-redirect", "no-reject-unauthorized", "no-response-view", "openWith", "proto", "ratelimit", "ref",
     "response",
     "responseRef", "save", "sleep", "timeout", "use-os-credentials", "connection-timeout",
@@ -242,7 +244,8 @@ class _Reader:
         self._line: RequestLine | None = None
         self._headers: list[HeaderTemplate] = []
         self._label: tuple[str, int] | None = None
-        self._keep: int | None = None
+        # Each mark (``# @keep``) with its line.
+        self._marks: dict[str, int] = {}
 
     def span(self) -> Span:
         """Return the current line without the white space around it, and its place."""
@@ -252,7 +255,7 @@ class _Reader:
     def read(self) -> None:
         """Read all lines."""
         while self.number < len(self.lines):
-            if self._line is None and self._label is None and self._keep is None and self._read_plain():
+            if self._line is None and self._label is None and not self._marks and self._read_plain():
                 continue
             span = self.span()
             if self._line is None:
@@ -370,28 +373,28 @@ class _Reader:
             headers, pieces, operation = read_graphql(line, body, headers)
         else:
             pieces = read_body(body, headers, self._content_type) if body else None
-        label, keep = self._take_label()
-        entry: Entry = line.template(headers, pieces, label=label, keep=keep, operation=operation)
+        label, marks = self._take_label()
+        entry: Entry = line.template(headers, pieces, label=label, marks=marks, operation=operation)
         self.cell.entries.append(entry)
         self._line, self._headers = None, []
 
-    def _take_label(self) -> tuple[str | None, bool]:
+    def _take_label(self) -> tuple[str | None, Collection[str]]:
         label = self._label[0] if self._label else None
-        keep = self._keep is not None
-        self._label = self._keep = None
-        return label, keep
+        marks = self._marks
+        self._label, self._marks = None, {}
+        return label, marks
 
     def _read_comment(self, span: Span) -> None:
         self.number += 1
         match = _DIRECTIVE.fullmatch(span.text)
         if match is None or match[1] in _COSMETIC or (match[1] not in _DIRECTIVES and _COMMENTED_OUT.match(span.text)):
             return
-        if match[1] == "keep":
-            self._keep = span.line
+        if match[1] in _MARKS:
+            self._marks[match[1]] = span.line
         elif match[1] == "name":
             self._read_name(span, match[2] or "")
         else:
-            known = "@name and @keep are known; write a plain comment without @"
+            known = "@name, @keep and @cache are known; write a plain comment without @"
             raise span.error(span.text.index("@"), f"@{match[1]} is not supported: {known}")
 
     def _read_name(self, span: Span, name: str) -> None:
@@ -406,9 +409,9 @@ class _Reader:
         self._label = (name, span.line)
 
     def _refuse_idle_name(self, what: str) -> None:
-        line = self._label[1] if self._label else self._keep
+        mark, line = self._label or next(iter(self._marks.items()), (None, None))
         if line is not None:
-            what_for = f"# @name {self._label[0]}" if self._label else "# @keep"
+            what_for = f"# @name {mark}" if self._label else f"# @{mark}"
             message = f"{what_for} stands before {what}: put it above its request line"
             raise CellSyntaxError(message, line)
 
@@ -426,11 +429,11 @@ class _Reader:
     def _read_curl(self, span: Span) -> None:
         templates, taken, notes = read_curl(self.lines, self.number, self.first_line)
         self.cell.notes += notes
-        label, keep = self._take_label()
+        label, marks = self._take_label()
         if label and len(templates) > 1:
             raise span.error(0, f"{label} names one request, this command makes {len(templates)}")
         for template in templates:
-            self.cell.entries.append(_named(template, label, keep=keep))
+            self.cell.entries.append(_named(template, label, marks))
         self.number += taken
 
     def _refuse_foreign(self, span: Span) -> None:
@@ -447,5 +450,5 @@ def _refuse_surrogates(text: str, first_line: int) -> None:
         raise Span(text, first_line).error(error.start, "half a character (a lone surrogate): no request can hold it") from None
 
 
-def _named(template: RequestTemplate, label: str | None, *, keep: bool) -> RequestTemplate:
-    return replace(template, label=label, keep=keep) if label or keep else template
+def _named(template: RequestTemplate, label: str | None, marks: Collection[str]) -> RequestTemplate:
+    return replace(template, label=label, keep="keep" in marks, cache="cache" in marks) if label or marks else template

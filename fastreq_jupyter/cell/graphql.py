@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from fastreq_jupyter.cell.syntax import HeaderTemplate, Placeholder, Span, TextPiece
 from fastreq_jupyter.cell.template import read_text
-from fastreq_jupyter.graphql import Document, DocumentError, choose, read_document
+from fastreq_jupyter.options import Document, DocumentError, choose, read_document
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

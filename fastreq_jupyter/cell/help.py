@@ -16,6 +16,7 @@ _USAGE = """\
 %fastreq                       open the panel
 %fastreq URL [options]         send one URL (or a range, or --each), show the frame
 %%fastreq [NAME] [options]     send the requests of the cell; the frame goes to NAME, or is shown
+%fastreq cache                 list what is cached; %fastreq cache clear [PATTERN] empties
 %fastreq --examples            the grammar of a cell, by example
 """
 

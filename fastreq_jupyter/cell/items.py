@@ -14,7 +14,7 @@ from fastreq_jupyter.cell.syntax import Parts, Span, VarText
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.files import FILENAME, file_name_of, safe_segment
-from fastreq_jupyter.model import Deferred, Item, Outcome, Request, Unsendable, copy_request
+from fastreq_jupyter.model import Deferred, Item, Outcome, Page, Request, Unsendable, copy_request
 from fastreq_jupyter.redact import redact_url
 from fastreq_jupyter.values import comes_from
 
@@ -284,7 +284,10 @@ def in_directory(items: Iterable[Item], directory: str) -> Iterator[Item]:
         return Deferred(item.needs, resolve, item.shown)
 
     for position, item in enumerate(items):
-        yield later(item, position) if isinstance(item, Deferred) else named(item, position)
+        if isinstance(item, Page):
+            yield item
+        else:
+            yield later(item, position) if isinstance(item, Deferred) else named(item, position)
 
 
 def equal_names(names: Iterable[str | None]) -> tuple[str, int, int] | None:

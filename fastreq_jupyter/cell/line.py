@@ -31,6 +31,8 @@ _DOLLAR = re.compile(r"\\?\{\{.*?\}\}|[?&]\$\w+=|(\$\{?[A-Za-z_]\w*\}?)")
 _SHARE = re.compile(r"[0-9.]+%?")
 _NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
+# Ways to follow pages that are no expressions.
+_PAGES = frozenset({"auto", "link", "page", "offset"})
 _LATER = frozenset({"headers", "data", "save_to"})
 """Options that are filled for each row."""
 
@@ -166,12 +168,16 @@ class _Reader:
         self._set(option, value, flag)
 
     def _optional_value(self, option: str) -> str | None:
-        """Take the next word for ``--check 5%`` and ``--expand items`` where it can be nothing else."""
+        """Take the next word for ``--check 5%``, ``--expand items`` and ``--pages link`` where it can be nothing else."""
         if not self.words or self.words[0].startswith("-"):
             return None
         following = self.words[0]
         free = self._positional is not None or not self._may_be_positional(following)
-        fits = (option == "expand" and free) or (option == "check" and _SHARE.fullmatch(following) is not None)
+        fits = (
+            (option in ("expand", "pages") and free)
+            or (option == "pages" and following.lower() in _PAGES)
+            or (option == "check" and _SHARE.fullmatch(following) is not None)
+        )
         return self.words.pop(0) if fits else None
 
     def _may_be_positional(self, word: str) -> bool:

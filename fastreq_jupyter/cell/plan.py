@@ -5,6 +5,7 @@ Order: row, request, item of its ranges. Whatever can be known before sending is
 
 from __future__ import annotations
 
+from collections import ChainMap
 from dataclasses import dataclass
 from itertools import islice
 from types import MappingProxyType
@@ -16,7 +17,7 @@ from fastreq_jupyter.cell.fill import Binder, Surroundings
 from fastreq_jupyter.cell.grammar import parse
 from fastreq_jupyter.cell.items import Dedup, Duplicates, Rendering, check_constants, check_rows, check_used, in_directory, save_names_of
 from fastreq_jupyter.cell.meant import told_names
-from fastreq_jupyter.cell.syntax import ParsedCell, RequestTemplate
+from fastreq_jupyter.cell.syntax import Entry, ParsedCell, RequestTemplate
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.model import Unsendable
 from fastreq_jupyter.options import own_columns
@@ -89,6 +90,9 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
     Raises:
         CellSyntaxError: The only exception that a text can cause.
     """
+    if options.pages is not None:
+        # Filled for each page when it is known.
+        namespace = ChainMap({"next": "{{next}}"}, dict(namespace))
     rows = Rows(sources, in_step=options.zip)
     kind = next((value for name, value in options.headers or () if name.lower() == "content-type"), None)
     known = None if rows.tables else lambda name: _text(namespace, name)
@@ -101,6 +105,7 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
     lifted = lift(parsed.entries, options, set_by_user)
     names = save_names_of(options.save_to, binder.bind)
     compiled = compile_requests(parsed, binder, options, names=names, base_url=base_url, first_line=first_line)
+    parsed.notes += _idle_marks(parsed.entries, options)
     parsed.notes += told_names(parsed.entries, lambda name: rows.has(name) or name in parsed.variables or _has_text(namespace.get(name)))
     rendering = Rendering(compiled, rows)
     check_used(compiled, rows, first_line=first_line)
@@ -111,6 +116,11 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
     if options.save_to is not None and plan.total is not None:
         _check_files(plan.items, first_line)
     return plan
+
+
+def _idle_marks(entries: Sequence[Entry], options: Options) -> list[str]:
+    marked = [entry for entry in entries if isinstance(entry, RequestTemplate) and entry.cache]
+    return [f"line {marked[0].line}: # @cache marks what --cache may keep, and this run has none"] if marked and not options.caches else []
 
 
 def _has_text(value: Any) -> bool:

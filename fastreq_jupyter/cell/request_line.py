@@ -15,7 +15,7 @@ from fastreq_jupyter.cell.syntax import HeaderTemplate, Part, RequestTemplate, S
 from fastreq_jupyter.cell.template import read_text, read_url
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Collection, Mapping
 
     from fastreq_jupyter.cell.syntax import Entry, FilePiece, TextPiece, Variable
     from fastreq_jupyter.errors import CellSyntaxError
@@ -147,7 +147,7 @@ class RequestLine:
         body: tuple[TextPiece | FilePiece, ...] | None,
         *,
         label: str | None,
-        keep: bool,
+        marks: Collection[str],
         operation: str | None = None,
     ) -> RequestTemplate:
         """Return the whole request."""
@@ -156,7 +156,7 @@ class RequestLine:
             url += read_url(span)
         return RequestTemplate(
             self.method, tuple(url), self.line, self.column, headers, body,
-            label=label, keep=keep, plain=self.plain, lifted=self.lifted, operation=operation,
+            label=label, keep="keep" in marks, cache="cache" in marks, plain=self.plain, lifted=self.lifted, operation=operation,
         )  # fmt: skip
 
 

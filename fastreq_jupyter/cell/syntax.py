@@ -202,6 +202,7 @@ class RequestTemplate:
         body: Pieces of the body, None where there is none.
         label: Its ``# @name``.
         keep: ``# @keep``: show its answer although it feeds a secret place.
+        cache: ``# @cache``: it only asks, its answer may be cached whatever its method.
         plain: Written as a URL alone: the options method, data, json and params apply.
         lifted: Options of the run that it asks for (``HTTP/2``, curl's -k) -> value.
         no_default: Lower-case names of headers that no default may add.
@@ -216,6 +217,7 @@ class RequestTemplate:
     body: tuple[TextPiece | FilePiece, ...] | None = None
     label: str | None = None
     keep: bool = False
+    cache: bool = False
     plain: bool = False
     lifted: Mapping[str, Any] = field(default_factory=dict)
     no_default: frozenset[str] = frozenset()

@@ -17,10 +17,10 @@ from urllib.parse import quote, unquote
 from fastreq_jupyter.cell.fill import Surroundings
 from fastreq_jupyter.cell.plan import build
 from fastreq_jupyter.errors import CellSyntaxError
+from fastreq_jupyter.files import FilePart, Upload
 from fastreq_jupyter.model import Request
 from fastreq_jupyter.options import Options
 from fastreq_jupyter.redact import is_secret_header, is_secret_name, secret_values
-from fastreq_jupyter.upload import FilePart, Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -212,6 +212,7 @@ def _written(requests: Request | Iterable[Request], forms: tuple[Callable[[Reque
         if label and label not in labels and _NAME.fullmatch(label):
             labels.add(label)
             text = f"# @name {label}\n{text}"
+        text = f"# @cache\n{text}" if request.cache else text
         texts.append(text)
     return between.join(texts) + "\n" if texts else ""
 

@@ -1,1 +1,51 @@
-"""The doors of Python code: functions, sessions and `df.fastreq`; importing this folder alone loads nothing heavy."""
+"""The doors of Python code: functions, sessions, what notebooks share with them, and `df.fastreq`."""
+
+from __future__ import annotations
+
+from fastreq_jupyter.client.api import FastRequests, fastreq, fastreq_async, fastreq_stream, last_run, submit
+from fastreq_jupyter.client.caches import cached_answers, clear_cache
+from fastreq_jupyter.client.call import (
+    Call,
+    Display,
+    Session,
+    check_options,
+    layered,
+    run_awaiting,
+    run_blocking,
+    settings_with,
+    show_with,
+    where_it_stopped,
+)
+from fastreq_jupyter.client.plan import outfitted
+from fastreq_jupyter.client.preview import preview_frame, preview_line
+from fastreq_jupyter.client.results import as_asked, check_failures, check_shape, conclude, present, value_of
+
+__all__ = [
+    "Call",
+    "Display",
+    "FastRequests",
+    "Session",
+    "as_asked",
+    "cached_answers",
+    "check_failures",
+    "check_options",
+    "check_shape",
+    "clear_cache",
+    "conclude",
+    "fastreq",
+    "fastreq_async",
+    "fastreq_stream",
+    "last_run",
+    "layered",
+    "outfitted",
+    "present",
+    "preview_frame",
+    "preview_line",
+    "run_awaiting",
+    "run_blocking",
+    "settings_with",
+    "show_with",
+    "submit",
+    "value_of",
+    "where_it_stopped",
+]

@@ -16,35 +16,42 @@ from fastreq_jupyter.bridge import interruption, wait_blocking
 from fastreq_jupyter.cell import EachSpec, Source, build, to_curl, to_http
 from fastreq_jupyter.client.call import Call, check_options, layered, refuse, run_blocking, session_of, where_it_stopped
 from fastreq_jupyter.client.plan import outfitted
-from fastreq_jupyter.client.preview import preview
+from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
-from fastreq_jupyter.engine.cookies import Jar
-from fastreq_jupyter.engine.engine import find_run
-from fastreq_jupyter.engine.prepare import USER_AGENT, field_lines_of
+from fastreq_jupyter.engine import USER_AGENT, Jar, field_lines_of, find_run
 from fastreq_jupyter.errors import UsageError, sealed
-from fastreq_jupyter.frame.build import to_frame
-from fastreq_jupyter.frame.columns import floats, instants, integers, texts
-from fastreq_jupyter.frame.files import save, write_file
-from fastreq_jupyter.frame.har import har_pieces
-from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
+from fastreq_jupyter.exchange import phases_of
+from fastreq_jupyter.frame import (
+    Bodies,
+    expand_frame,
+    explode_frame,
+    floats,
+    har_pieces,
+    instants,
+    integers,
+    read_json,
+    save,
+    select_frame,
+    texts,
+    to_frame,
+    write_file,
+)
 from fastreq_jupyter.model import Plan
-from fastreq_jupyter.options import TABLE, Options
+from fastreq_jupyter.options import TABLE, Options, Selection
 from fastreq_jupyter.picture import Waterfall, lay_out, shown_url
-from fastreq_jupyter.selection import Selection
-from fastreq_jupyter.timing import phases_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine import Run
     from fastreq_jupyter.model import Attempt, Outcome
 
 __all__ = ["FastreqAccessor", "again", "json_template", "outcomes_of", "run_of", "send_rows", "summary_of", "timings_frame"]
 
 
 class FastreqAccessor:
-    """Send one request per row of a frame, and work with the frame of a run.
+    """Requests made from the rows of a frame, and what can be done with the frame of a run.
 
     Args:
         frame: Any DataFrame for `get`, `post`, `request` and `save`; the frame of a run for the rest.
@@ -99,6 +106,24 @@ class FastreqAccessor:
         """Return the rows that are not ok."""
         self._need("error")
         return self._frame[self._frame["error"].notna()]
+
+    @property
+    def changed(self) -> pd.DataFrame:
+        """Return the rows whose bodies are new, or other than those that the cache had.
+
+        Raises:
+            UsageError: The run had no cache, or its outcomes are gone; one line.
+        """
+        run = run_of(self._frame, "changed")
+        if not run.options.caches:
+            raise UsageError("changed tells what is other than in the cache, and this run had none: give cache='revalidate'")
+        labels, rows = labels_of(run), run.rows
+        marks = [bool(row.changed) for row in rows]
+        if self._frame.index.equals(labels):
+            return self._frame[marks]
+        if not labels.is_unique:
+            raise UsageError("changed cannot tell which requests these rows are: their labels repeat; call it on the run's own frame")
+        return self._frame[self._frame.index.isin(labels[marks])]
 
     @sealed
     def retry_failed(self) -> pd.DataFrame:
@@ -202,7 +227,7 @@ class FastreqAccessor:
         return save(self._frame, path)
 
     def __repr__(self) -> str:
-        able = "get, post, request, failed, retry_failed, summary, expand, timings, waterfall, to_http, to_curl, save"
+        able = "get, post, request, failed, changed, retry_failed, summary, expand, timings, waterfall, to_http, to_curl, save"
         return f"<df.fastreq of {len(self._frame):,} rows: {able}>"
 
     def _need(self, *columns: str) -> None:
@@ -238,9 +263,7 @@ def outcomes_of(frame: pd.DataFrame, asking: str) -> list[Outcome]:
         UsageError: They are gone, or rows of the same label cannot be told apart; one line.
     """
     run = run_of(frame, asking)
-    rows = run.rows
-    # without select and expand: one row per outcome, whose label tells which
-    labels = to_frame(rows, Options(columns="data"), keys=run.plan.keys, join=run.plan.join).index
+    rows, labels = run.rows, labels_of(run)
     if frame.index.equals(labels):
         return list(rows)
     if labels.is_unique:
@@ -252,6 +275,12 @@ def outcomes_of(frame: pd.DataFrame, asking: str) -> list[Outcome]:
     raise UsageError(
         f"{asking}() cannot tell which requests these rows are: their labels repeat or were changed; call it on the run's own frame"
     )
+
+
+def labels_of(run: Run) -> pd.Index[Any]:
+    """Return the label of each request of a run."""
+    # without select and expand: one row per outcome, whose label tells which
+    return to_frame(run.rows, Options(columns="data"), keys=run.plan.keys, join=run.plan.join).index
 
 
 def again(run: Run) -> Any:
@@ -340,7 +369,7 @@ def send_rows(frame: pd.DataFrame, template: str, given: Mapping[str, Any]) -> A
     items, auth = outfitted(cell.items, final, jar=jar, home=home, total=cell.total)
     plan = Plan(items, final, total=cell.total, join=cell.join, auth=auth, notes=cell.notes)
     if final.dry_run:
-        return preview(plan)
+        return preview_frame(plan)
     waited, _ = run_blocking(Call(plan, jar, session))
     if waited.interrupted:
         raise interruption(where_it_stopped(waited.run, "last_run().df"))

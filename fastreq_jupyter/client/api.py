@@ -9,10 +9,9 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from fastreq_jupyter.bridge import interruption, start
 from fastreq_jupyter.client.call import Session, call_of, refuse, run_awaiting, run_blocking, where_it_stopped
 from fastreq_jupyter.client.credentials import Home
-from fastreq_jupyter.client.preview import preview
+from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
-from fastreq_jupyter.engine.engine import last_run
-from fastreq_jupyter.engine.streaming import Handoffs, StreamedOutcome
+from fastreq_jupyter.engine import Handoffs, StreamedOutcome, last_run
 from fastreq_jupyter.errors import OptionError, sealed
 from fastreq_jupyter.options import OptionArguments, Options, document_options
 from fastreq_jupyter.url import parse_target
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from fastreq_jupyter.bridge import Waited
-    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine import Run
     from fastreq_jupyter.url import Origin
 
 __all__ = ["FastRequests", "fastreq", "fastreq_async", "fastreq_stream", "last_run", "submit"]
@@ -31,6 +30,7 @@ _NOT_STREAMED = (
     "return_type", "return_none_on_failure", "parse_func", "keys", "check", "save_to", "skip_existing", "journal", "fresh", "max_age",
     "dry_run", "select", "expand", "explode", "columns", "timings", "response_headers", "progress", "loop",
     "parse", "fail_when", "retry_when", "until", "every", "patience",
+    "cache", "cache_file", "offline",
 )  # fmt: skip
 
 
@@ -55,7 +55,7 @@ def fastreq(urls: Any, **options: Unpack[OptionArguments]) -> Any:
     """
     call = call_of(urls, options)
     if call.options.dry_run:
-        return preview(call.plan)
+        return preview_frame(call.plan)
     return _ended(run_blocking(call)[0])
 
 
@@ -77,7 +77,7 @@ async def fastreq_async(urls: Any, **options: Unpack[OptionArguments]) -> Any:
     """
     call = call_of(urls, options)
     if call.options.dry_run:
-        return preview(call.plan)
+        return preview_frame(call.plan)
     return _ended((await run_awaiting(call))[0])
 
 
@@ -142,7 +142,7 @@ def submit(urls: Any, **options: Unpack[OptionArguments]) -> Run:
 
 
 class FastRequests(Session):
-    """Keep cookies, headers, auth and options over several calls; headers and auth go to the origin of `base_url` alone.
+    """Cookies, headers, auth and options that several calls share; headers and auth go to the origin of `base_url` alone.
 
     It belongs to the event loop it is first used on, and raises at once on any other. Use it with ``async with``, or give it
     as option `session` and as ``--session NAME``.
@@ -195,7 +195,7 @@ class FastRequests(Session):
         refuse(options, ("session",), "is the object itself")
         call = call_of(urls, options, session=self)
         if call.options.dry_run:
-            return preview(call.plan)
+            return preview_frame(call.plan)
         return _ended((await run_awaiting(call))[0])
 
     @sealed

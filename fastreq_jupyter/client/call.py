@@ -10,25 +10,21 @@ from importlib.util import find_spec
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
-from fastreq_jupyter.backends.base import watches_sockets
+from fastreq_jupyter.backends import watches_sockets
 from fastreq_jupyter.bridge import Waited, interruption, is_service, start, start_beside, wait_awaiting, wait_blocking
 from fastreq_jupyter.client.plan import make_plan
 from fastreq_jupyter.client.results import conclude, parse, parse_again, present
-from fastreq_jupyter.engine.cookies import Jar
-from fastreq_jupyter.engine.engine import engine_here
-from fastreq_jupyter.engine.reading import load_readers
+from fastreq_jupyter.engine import Jar, engine_here, load_readers
 from fastreq_jupyter.errors import OptionError, UsageError
-from fastreq_jupyter.options import FRAMES, TABLE, Door, Options
+from fastreq_jupyter.options import FRAMES, TABLE, Door, Options, check_expression
+from fastreq_jupyter.policy import read_how, read_total
 from fastreq_jupyter.redact import one_line
-from fastreq_jupyter.selection import check_expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
     from fastreq_jupyter.client.credentials import Home
-    from fastreq_jupyter.engine.run import Run
-    from fastreq_jupyter.engine.store import Store
-    from fastreq_jupyter.engine.streaming import Handoffs
+    from fastreq_jupyter.engine import Handoffs, Run, Store
     from fastreq_jupyter.model import Item, Plan
 
 __all__ = [
@@ -50,7 +46,7 @@ _LIST_ONLY = ("return_none_on_failure",)
 
 
 class Display(Protocol):
-    """Show one run while its caller waits; called on the thread that waits only.
+    """What shows one run while its caller waits; called on the thread that waits only.
 
     Attributes:
         said: The closing line was shown, too.
@@ -68,7 +64,7 @@ class Display(Protocol):
 
 
 class Session:
-    """Hold what several calls share: cookies, defaults, headers and auth for one origin. Bound to the first loop it is used on.
+    """What several calls share: cookies, defaults, headers and auth for one origin. Bound to the first loop it is used on.
 
     Attributes:
         home: Base URL, headers, auth.
@@ -106,7 +102,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """Hold what one call will do.
+    """What one call will do.
 
     Attributes:
         plan: Requests and options.
@@ -124,7 +120,7 @@ class Call:
         """Import what the run's end needs while there is something to import it with: a run may take the last file descriptor."""
         load_readers(self.options)
         if self.options.return_type in FRAMES:
-            import fastreq_jupyter.frame.build  # noqa: F401, PLC0415 - pandas is paid for by whoever wants a frame
+            import fastreq_jupyter.frame  # noqa: F401, PLC0415 - pandas is paid for by whoever wants a frame
 
     @property
     def options(self) -> Options:
@@ -154,7 +150,7 @@ class Call:
         """
         if self.session is not None:
             self.session.bind()
-        store = _open_store(self.plan, again=self.again)
+        store = _open_store(self.plan, self.jar, again=self.again)
         run = engine_here().submit(self.plan, present=present, jar=self.jar, store=store, handoffs=handoffs, again=self._again)
         run.ending = ended
         return run
@@ -236,6 +232,9 @@ def check_options(options: Options) -> None:
         expression = getattr(options, name)
         if isinstance(expression, str) and (name, expression) != ("until", "ready"):
             check_expression(expression, option=name)
+    if options.pages is not None:
+        read_how(options.pages)
+        read_total(options.total)
 
 
 def _check_installed(return_type: str) -> None:
@@ -282,7 +281,7 @@ async def run_awaiting(call: Call) -> tuple[Waited[Run], bool]:
 
 
 class _Shown:
-    """Guard a display: one that fails is dropped with a warning, it must not cost the run."""
+    """A display under guard: one that fails is dropped with a warning, it must not cost the run."""
 
     def __init__(self, display: Display | None) -> None:
         self._display = display
@@ -354,10 +353,18 @@ def _open_display(options: Options) -> Display | None:
     return None if options.progress == "none" or _hooks.display is None else _hooks.display(options)
 
 
-def _open_store(plan: Plan, *, again: bool) -> Store | None:
-    if plan.options.journal is None:
-        return None
+def _open_store(plan: Plan, jar: Jar, *, again: bool) -> Store | None:
+    options = plan.options
+    if not options.caches:
+        # Cookies that come now may stand for anybody.
+        jar.unseen = True
+        if options.journal is None:
+            return None
     # sqlite3 is needed by few
-    from fastreq_jupyter.journal import open_journal  # noqa: PLC0415
+    from fastreq_jupyter.journal import Both, open_cache, open_journal  # noqa: PLC0415
 
-    return open_journal(plan.options, again=cast("Iterable[Item]", plan.requests) if again else None)
+    cache = open_cache(options, jar) if options.caches else None
+    if options.journal is None:
+        return cache
+    journal = open_journal(options, again=cast("Iterable[Item]", plan.requests) if again else None)
+    return journal if cache is None else Both(journal, cache)

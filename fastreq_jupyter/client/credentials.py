@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 
 from fastreq_jupyter.auth import ApiKey, Native, bearer_line, gives_tokens
 from fastreq_jupyter.content import with_params
-from fastreq_jupyter.engine.cookies import read_cookies
+from fastreq_jupyter.engine import read_cookies
 from fastreq_jupyter.errors import OptionError
 from fastreq_jupyter.model import Deferred, Item, Outcome, Request, Unsendable, copy_request
 from fastreq_jupyter.redact import is_secret_header
@@ -23,19 +23,19 @@ from fastreq_jupyter.url import Origin, Target, parse_target
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from fastreq_jupyter.engine.cookies import Jar
+    from fastreq_jupyter.content import Headers
+    from fastreq_jupyter.engine import Jar
     from fastreq_jupyter.options import Options
-    from fastreq_jupyter.response import Headers
 
 __all__ = ["Credentials", "Home", "Outfit", "SeveralOriginsError"]
 
 
 class SeveralOriginsError(OptionError):
-    """Report that one auth was given for several origins."""
+    """One auth was given for several origins."""
 
 
 class Credentials:
-    """Tell what each target gets: a value for Authorization, an `ApiKey`, what gives tokens, or a `Native` scheme.
+    """What each target gets: a value for Authorization, an `ApiKey`, what gives tokens, or a `Native` scheme.
 
     Args:
         auth: Checked option `auth`: one of these, (user, password), a bearer token, or a mapping of origins to all these.
@@ -89,7 +89,7 @@ class Credentials:
 
 
 class Home:
-    """Hold what a `FastRequests` adds to requests: headers and auth for its origin alone.
+    """What a `FastRequests` adds to requests: headers and auth for its origin alone.
 
     Args:
         base_url: URL that relative ones are joined to; its origin is where headers and auth go.
@@ -151,7 +151,7 @@ def _base_target(base_url: str) -> Target:
 
 
 class Outfit:
-    """Dress requests with what a run's options and its session add, each origin with its own.
+    """What a run's options and its session add to requests, to each origin its own.
 
     Args:
         options: `auth` goes to its origin, or by a mapping to several.

@@ -23,7 +23,7 @@ from fastreq_jupyter.redact import one_line, redact_url
 
 if TYPE_CHECKING:
     from fastreq_jupyter.client.credentials import Home
-    from fastreq_jupyter.engine.cookies import Jar
+    from fastreq_jupyter.engine import Jar
     from fastreq_jupyter.model import Authority
     from fastreq_jupyter.options import Options
 
@@ -92,7 +92,7 @@ class _Outfitted:
 
 @dataclass(frozen=True, slots=True)
 class _Drawn:
-    """Make items one at a time from a synchronous source."""
+    """The items of a synchronous source, made one at a time."""
 
     source: Iterable[Any]
     maker: ItemMaker
@@ -166,7 +166,7 @@ _PLACEHOLDERS = ("index", "key", "name", "$filename")
 
 
 class ItemMaker:
-    """Make items from elements, in order.
+    """What makes items from elements, in order.
 
     Args:
         options: What plain URLs get, where files go, whether equal requests are sent once.
@@ -270,7 +270,7 @@ class ItemMaker:
 
 
 class _Files:
-    """Name files, and remember which names are taken.
+    """The names of files, and which of them are taken.
 
     Args:
         save_to: A directory, or a template of ``{{index}}``, ``{{key}}``, ``{{name}}`` and ``{{$filename}}``.

@@ -9,24 +9,24 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.model import Deferred, Item, Look, Outcome, Plan, Request, Unsendable
-from fastreq_jupyter.options import show_seconds
-from fastreq_jupyter.policy.rate import interval_of
-from fastreq_jupyter.redact import one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
-from fastreq_jupyter.selection import Selection
+from fastreq_jupyter.options import Selection, show_seconds
+from fastreq_jupyter.policy import first_of, interval_of
+from fastreq_jupyter.redact import MASK, one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
 from fastreq_jupyter.url import parse_target
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fastreq_jupyter.model import Authority
     from fastreq_jupyter.options import Options, Rate
 
-__all__ = ["preview", "preview_line"]
+__all__ = ["preview_frame", "preview_line"]
 
 _SHOWN_OF_UNKNOWN = 1000
 _BODY_SHOWN = 500
 
 
-def preview(plan: Plan) -> Any:
+def preview_frame(plan: Plan) -> Any:
     """Return the frame of what would be sent: method, url, headers, body, request, problem; figures in ``attrs["fastreq"]``.
 
     A source that cannot tell its length is shown up to 1000 requests.
@@ -40,7 +40,9 @@ def preview(plan: Plan) -> Any:
     if isinstance(plan.requests, AsyncIterable):
         raise UsageError("dry_run is not possible for an asynchronous source: give a list")
     items = list(islice(plan.requests, _SHOWN_OF_UNKNOWN if plan.total is None else None))
-    frame = pd.DataFrame([_row(item) for item in items], columns=["method", "url", "headers", "body", "request", "problem"])
+    if plan.options.pages is not None:
+        items = [first_of(item, plan.options) if isinstance(item, Request) else item for item in items]
+    frame = pd.DataFrame([_row(item, plan.auth) for item in items], columns=["method", "url", "headers", "body", "request", "problem"])
     frame = frame.astype(dict.fromkeys(("method", "url", "body", "request", "problem"), "string"))
     if plan.keys is not None:
         frame.index = pd.Index(list(islice(plan.keys, len(items))))
@@ -76,7 +78,7 @@ def preview_line(summary: Mapping[str, Any], name: str | None = None) -> str:
     return f"{name + ': ' if name else ''}{count}{where}{least}; nothing was sent"
 
 
-def _row(item: Item) -> dict[str, Any]:
+def _row(item: Item, authority: Authority | None) -> dict[str, Any]:
     problem = None
     if isinstance(item, Unsendable):
         problem = one_line(f"{item.error}: {item.detail}")
@@ -90,14 +92,27 @@ def _row(item: Item) -> dict[str, Any]:
     kind = request.header("content-type")
     secrets = request.secrets | secret_values(request.url, request.headers, request.content, kind)
     body = None if request.content is None else one_line(redact_body(request.content, kind, secrets), _BODY_SHOWN)
+    headers = {name: redact_text(value, secrets) for name, value in redact_headers(request.headers)}
+    if authority is not None and request.header("authorization") is None and _is_authorized(item, authority):
+        headers["Authorization"] = f"{MASK} (asked for when it is sent)"
     return {
         "method": request.method,
         "url": redact_text(redact_url(request.url, request.secrets), secrets),
-        "headers": {name: redact_text(value, secrets) for name, value in redact_headers(request.headers)},
+        "headers": headers,
         "body": body,
         "request": request.label or (None if request.key is None else str(request.key)),
         "problem": problem,
     }
+
+
+def _is_authorized(item: Item, authority: Authority) -> bool:
+    if not isinstance(item, Request):
+        return False
+    try:
+        target = parse_target(item.url)
+    except ValueError:
+        return False
+    return target.user is None and authority.auth_for(target.origin) is not None
 
 
 def _origin(item: Item) -> str | None:

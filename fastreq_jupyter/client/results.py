@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 from weakref import WeakKeyDictionary
 
+from fastreq_jupyter.engine import proof
 from fastreq_jupyter.errors import PartialFailureError, RunError
 from fastreq_jupyter.options import FRAMES
 from fastreq_jupyter.redact import one_line, redact_text, redact_url
@@ -13,9 +14,10 @@ from fastreq_jupyter.redact import one_line, redact_text, redact_url
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine import Run
     from fastreq_jupyter.model import Outcome
     from fastreq_jupyter.options import Options
+    from fastreq_jupyter.policy import Chain
 
 __all__ = ["as_asked", "check_failures", "check_shape", "conclude", "parse", "parse_again", "present", "value_of"]
 
@@ -26,7 +28,7 @@ _KINDS_SHOWN = 3
 def present(run: Run) -> Any:
     """Return the frame of a run as it is now, `parse_func` applied; imports pandas."""
     # pandas is paid for by whoever wants a frame
-    from fastreq_jupyter.frame.build import present as frame_of  # noqa: PLC0415
+    from fastreq_jupyter.frame import present as frame_of  # noqa: PLC0415
 
     parse(run)
     return frame_of(run)
@@ -61,11 +63,21 @@ def conclude(run: Run) -> Any:
         raise _partial(run, rows)
     check_failures(run)
     values = [row.data if row.ok else None for row in rows]
+    # The index of a Series labels the rows of a frame, it does not ask for a dict.
+    keys = None if options.keys is None else run.plan.keys
+    if options.pages is not None:
+        # One value per page; under each key a list of them.
+        return values if keys is None else _by_key(keys, rows, values)
     if run.plan.single:
         return values[0] if values else None
-    # The index of a Series labels the rows of a frame, it does not ask for a dict.
-    keys = run.plan.keys
-    return values if options.keys is None or keys is None else dict(zip(keys, values, strict=False))
+    return values if keys is None else dict(zip(keys, values, strict=False))
+
+
+def _by_key(keys: Sequence[Any], rows: Sequence[Outcome], values: Sequence[Any]) -> dict[Any, list[Any]]:
+    found: dict[Any, list[Any]] = {key: [] for key in keys}
+    for row, value in zip(rows, values, strict=True):
+        found[keys[row.place]].append(value)
+    return found
 
 
 def as_asked(frame: Any, options: Options) -> Any:
@@ -73,7 +85,7 @@ def as_asked(frame: Any, options: Options) -> Any:
     if options.return_type == "dataframe":
         return frame
     # an extra
-    from fastreq_jupyter.frame.arrow import as_asked as converted  # noqa: PLC0415
+    from fastreq_jupyter.frame import as_asked as converted  # noqa: PLC0415
 
     return converted(frame, options.return_type)
 
@@ -99,10 +111,11 @@ def check_failures(run: Run) -> None:
     if bound is None:
         return
     rows = run.rows
-    failed = sum(not row.ok for row in rows)
+    short = run.short()
+    failed = sum(not row.ok for row in rows) + len(short)
     allowed = bound.count if bound.count is not None else (bound.fraction or 0.0) * len(rows)
     if failed > allowed:
-        raise _partial(run, rows)
+        raise _partial(run, rows, short)
 
 
 def parse_again(again: Run, earlier: Run) -> Run:
@@ -129,18 +142,24 @@ def parse(run: Run) -> None:
             run.amend([changed])
 
 
-def _partial(run: Run, rows: Sequence[Outcome]) -> PartialFailureError:
-    keys = None if run.options.keys is None else run.plan.keys
-    failures = {_label(row, keys): row for row in rows if not row.ok}
-    results = {_label(row, keys): row.data for row in rows if row.ok}
+def _partial(run: Run, rows: Sequence[Outcome], short: Sequence[Chain] = ()) -> PartialFailureError:
+    labels = [_label(number, row, run) for number, row in enumerate(rows)]
+    failures = {label: row for label, row in zip(labels, rows, strict=True) if not row.ok}
+    results = {label: row.data for label, row in zip(labels, rows, strict=True) if row.ok}
     kinds: dict[str, int] = {}
     for row in failures.values():
         kinds[row.error or ""] = kinds.get(row.error or "", 0) + 1
     shown = ", ".join(f"{kind} x{count:,}" for kind, count in sorted(kinds.items(), key=lambda pair: -pair[1])[:_KINDS_SHOWN])
     urls = [redact_text(redact_url(row.request.url, row.request.secrets), row.request.secrets) for row in failures.values()]
-    message = f"{len(failures):,} of {len(rows):,} requests failed ({shown}); .results, .failures and .df hold what arrived"
+    parts = [f"{len(failures):,} of {len(rows):,} requests failed ({shown})"] if failures or not short else []
+    parts += [f"pages are missing: {', '.join(proof(run.summary()['pages']))}"] if short else []
+    message = f"{'; '.join(parts)}; .results, .failures and .df hold what arrived"
     return PartialFailureError(message, run=run, failures=failures, results=results, failed_urls=urls)
 
 
-def _label(row: Outcome, keys: Sequence[Any] | None) -> Any:
+def _label(number: int, row: Outcome, run: Run) -> Any:
+    """Return a row's key, else its place in the list of results."""
+    keys = None if run.options.keys is None else run.plan.keys
+    if row.link is not None:
+        return number if keys is None else (keys[row.place], row.page)
     return row.position if keys is None else keys[row.position]

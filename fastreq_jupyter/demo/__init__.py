@@ -35,7 +35,7 @@ LONGEST_STOP = 5.0
 
 
 class DemoServer:
-    """Serve the shop from a daemon thread with an event loop of its own.
+    """The shop, served from a daemon thread with an event loop of its own.
 
     Attributes:
         url: `http://127.0.0.1:PORT`, without a slash at the end.

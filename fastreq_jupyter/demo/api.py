@@ -19,6 +19,7 @@ from zlib import crc32
 
 from aiohttp import web
 
+from fastreq_jupyter.demo.feeds import KINDS, QUOTA, UNKIND, Feeds, Quota
 from fastreq_jupyter.demo.graphql import answer
 from fastreq_jupyter.demo.tokens import TOKEN_SECONDS, Tokens
 
@@ -44,6 +45,8 @@ PATHS = {
     "/products/{sku}": "one product",
     "/products/{sku}/image": "its picture, PNG",
     "/limited/{n}": f"more than {LIMITED_PER_SECOND} requests a second answer 429 with Retry-After",
+    "/feed/{kind}": f"orders in pages: {', '.join(KINDS)}; ?limit=20, and ?unkind={'|'.join(UNKIND)}",
+    "/quota/{n}": f"{QUOTA} requests a second; tells what is left and when there is more, never Retry-After",
     "/delay/{seconds}": f"answers after that time, at most {LONGEST_DELAY:.0f} s",
     "/status/{code}": "answers with that status code",
     "/headers": "the request's headers",
@@ -64,7 +67,7 @@ PATHS = {
 
 
 class Api:
-    """Answer requests and count them; lives on the server's loop."""
+    """What answers requests and counts them; lives on the server's loop."""
 
     def __init__(self, shop: Shop, jitter: tuple[float, float]) -> None:
         self.shop = shop
@@ -75,6 +78,7 @@ class Api:
         self.limited_until = 0.0
         self.limited_left = 0
         self.visits: Counter[str] = Counter()
+        self.feeds, self.quotas = Feeds(), Quota()
         self.forget()
 
     def forget(self) -> None:
@@ -100,6 +104,8 @@ class Api:
         get("/products/{sku}/image", self.image)
         get("/invoices/{id:[0-9]+}", self.invoice)
         get("/limited/{n}", self.limited)
+        get("/feed/{kind}", self.feed)
+        get("/quota/{n}", self.quota)
         get("/delay/{seconds}", self.delay)
         route("*", "/status/{code:[2-5][0-9][0-9]}", self.status)
         get("/headers", self.headers)
@@ -228,6 +234,14 @@ class Api:
             return web.json_response({"error": "too many requests"}, status=429, headers={"Retry-After": "1"})
         self.limited_left -= 1
         return web.json_response({"n": request.match_info["n"]})
+
+    async def feed(self, request: web.Request) -> web.Response:
+        """Answer a page of orders, of the kind asked for."""
+        return self.feeds.answer(request, list(self.shop.orders.values()))
+
+    async def quota(self, request: web.Request) -> web.Response:
+        """Answer within a limit that only says what is left."""
+        return self.quotas.answer(request)
 
     async def delay(self, request: web.Request) -> web.Response:
         """Answer after the time asked for."""

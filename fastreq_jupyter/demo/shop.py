@@ -39,7 +39,7 @@ MEAN_PAUSE_HOURS = 14
 
 @dataclass(frozen=True, slots=True)
 class Shop:
-    """Hold the records of the demo server.
+    """The records of the demo server.
 
     Attributes:
         customers: By id, from 1.

@@ -36,7 +36,9 @@ class Tokens:
         grant = form.get("grant_type")
         if grant == _DEVICE_GRANT:
             return self._grant_device(str(form.get("device_code")))
-        if _client_of(request, form) != _CLIENT:
+        client = _client_of(request, form)
+        # A sign-in was asked for without a secret, and so is what follows it.
+        if client != _CLIENT and (grant != "refresh_token" or client[0] != _CLIENT[0]):
             return _refused("invalid_client", 401)
         if grant == "refresh_token":
             if form.get("refresh_token") not in self._refresh:

@@ -1,1 +1,46 @@
-"""All awaiting: attempts, limits, the run."""
+"""All awaiting of a run: workers, attempts, hops, bodies, limits, progress."""
+
+from __future__ import annotations
+
+from fastreq_jupyter.engine.autolimits import AutoLimit
+from fastreq_jupyter.engine.cookies import Jar, read_cookies
+from fastreq_jupyter.engine.engine import engine_here, find_run, last_run
+from fastreq_jupyter.engine.graphql import read_graphql, was_limited
+from fastreq_jupyter.engine.judging import Conditions
+from fastreq_jupyter.engine.polling import Polling
+from fastreq_jupyter.engine.prepare import USER_AGENT, field_lines_of
+from fastreq_jupyter.engine.progress import FileProgress, Progress, UnderWay
+from fastreq_jupyter.engine.reading import UNREADABLE, Reading, load_readers, read_data
+from fastreq_jupyter.engine.run import Run
+from fastreq_jupyter.engine.store import Store
+from fastreq_jupyter.engine.streaming import Handoffs, StreamedOutcome
+from fastreq_jupyter.engine.summary import SHARES, proof, quantiles
+
+__all__ = [
+    "SHARES",
+    "UNREADABLE",
+    "USER_AGENT",
+    "AutoLimit",
+    "Conditions",
+    "FileProgress",
+    "Handoffs",
+    "Jar",
+    "Polling",
+    "Progress",
+    "Reading",
+    "Run",
+    "Store",
+    "StreamedOutcome",
+    "UnderWay",
+    "engine_here",
+    "field_lines_of",
+    "find_run",
+    "last_run",
+    "load_readers",
+    "proof",
+    "quantiles",
+    "read_cookies",
+    "read_data",
+    "read_graphql",
+    "was_limited",
+]

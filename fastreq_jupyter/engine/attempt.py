@@ -12,32 +12,29 @@ from math import isnan, nan
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from fastreq_jupyter.backends.base import SessionKey
+from fastreq_jupyter.backends import SessionKey
 from fastreq_jupyter.engine.body import Body, read_body, whole_body
 from fastreq_jupyter.engine.limits import MemoryGate, Ticket
 from fastreq_jupyter.engine.progress import UnderWay
 from fastreq_jupyter.engine.saving import Begun, Saver, find_begun, refuse_range
 from fastreq_jupyter.engine.tokens import authorized
 from fastreq_jupyter.errors import BackendError, OptionError
+from fastreq_jupyter.exchange import Timing
 from fastreq_jupyter.model import IDEMPOTENT, Outcome, Response
-from fastreq_jupyter.policy.framing import is_unasked_part, read_head
-from fastreq_jupyter.policy.partial import asking_for_rest
-from fastreq_jupyter.policy.proxy import proxy_for
-from fastreq_jupyter.policy.redirect import REDIRECTS, next_exchange
+from fastreq_jupyter.policy import REDIRECTS, asking_for_rest, is_unasked_part, next_exchange, proxy_for, read_head
 from fastreq_jupyter.redact import one_line, redact_text, secret_values
-from fastreq_jupyter.timing import Timing
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Mapping
-    from datetime import datetime
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
-    from fastreq_jupyter.backends.base import Backend, Exchange, Stream
+    from fastreq_jupyter.backends import Backend, Stream
     from fastreq_jupyter.engine.cookies import Jar
     from fastreq_jupyter.engine.limits import HostQueue
     from fastreq_jupyter.engine.tokens import Tokens
+    from fastreq_jupyter.exchange import Exchange
     from fastreq_jupyter.model import Attempt, Headers, Request
     from fastreq_jupyter.options import Options
-    from fastreq_jupyter.policy.framing import Head
+    from fastreq_jupyter.policy import Head
     from fastreq_jupyter.url import Origin
 
 __all__ = ["Handoff", "Job", "Transport"]
@@ -65,7 +62,7 @@ class Job:
         looks: Answers that were looked at (option `until`).
         looking: What is sent is the GET of a status URL.
         first, base: How many of the attempts are those of the first look, and how many there were before the present one.
-        start, started_at: When the present attempt began: `perf_counter`, and the wall clock, UTC.
+        start, started_us: When the present attempt began: `perf_counter`, and the wall clock, microseconds since 1970.
         begun: The same on the loop's clock; infinite once the attempt has no deadline any more.
         hops: Timing of each exchange, in order.
         redirects: Status and target of each redirect that was followed.
@@ -73,6 +70,7 @@ class Job:
         failure: Why there is no usable answer.
         handed: The body was given to the user while it arrived: there is no second try.
         head_at: When the head of the final response was read, `perf_counter`; NaN before.
+        left: How many requests the server says are left before a limit, or None.
         unasked_part: The answer is a part of a body, though no Range was asked for.
         begun_file: What an earlier attempt left of the file that is to be saved, whose rest is asked for.
         resumed: Bytes of the file that earlier attempts had brought.
@@ -81,12 +79,12 @@ class Job:
 
     __slots__ = (
         "attempts", "base", "begun", "begun_file", "delay", "delays", "exchange", "expired", "failure", "first", "handed", "head_at",
-        "hops", "host", "looking", "looks", "marked", "notes", "position", "ready_at", "redirects", "released", "renewed", "request",
-        "response", "resumed", "start", "started_at", "tokens", "unasked_part",
+        "hops", "host", "left", "looking", "looks", "marked", "notes", "position", "ready_at", "redirects", "released", "renewed",
+        "request", "response", "resumed", "start", "started_us", "tokens", "unasked_part",
     )  # fmt: skip
 
     start: float
-    started_at: datetime
+    started_us: int
     begun: float
     hops: tuple[Timing, ...]
     redirects: tuple[tuple[int, str], ...]
@@ -94,6 +92,7 @@ class Job:
     failure: BackendError | None
     notes: tuple[str, ...]
     begun_file: Begun | None
+    left: int | None
 
     def __init__(self, position: int, request: Request, exchange: Exchange, host: HostQueue, ready_at: float) -> None:
         self.position = position
@@ -101,19 +100,19 @@ class Job:
         self.exchange = exchange
         self.host = host
         self.ready_at = ready_at
-        self.attempts: tuple[Attempt, ...] = ()
+        self.attempts: Sequence[Attempt] = ()
         self.released = False
         self.marked = self.looking = self.renewed = False
         self.tokens: Tokens | None = None
         self.looks = self.first = self.base = 0
 
-    def begin(self, now: float, wall: datetime, loop_time: float) -> None:
+    def begin(self, now: float, wall_us: int, loop_time: float) -> None:
         """Forget the attempt before; a new one starts."""
         self.start = now
-        self.started_at = wall
+        self.started_us = wall_us
         self.begun = loop_time
         self.hops = self.redirects = ()
-        self.response = self.failure = None
+        self.response = self.failure = self.left = None
         self.handed = self.expired = self.unasked_part = False
         self.notes = ()
         self.begun_file = None
@@ -254,6 +253,7 @@ class Transport:
     def _take_head(self, stream: Stream, sent: Exchange, job: Job) -> tuple[Head, Response]:
         head = read_head(stream.status, stream.fields)
         target = sent.target
+        job.left = head.left
         if stream.status == _PARTIAL:
             job.unasked_part = is_unasked_part(stream.status, sent.headers)
         job.notes = () if head.unknown is None else (f"with the unknown Content-Encoding {head.unknown!a}, kept as they came",)

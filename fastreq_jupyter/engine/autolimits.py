@@ -7,7 +7,7 @@ from math import isnan
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from fastreq_jupyter.policy.adaptive import MOST, START, Adaptive
+from fastreq_jupyter.policy import MOST, START, Adaptive
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -19,8 +19,8 @@ from fastreq_jupyter.options import show_bytes
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
-    from fastreq_jupyter.backends.base import Stream
-    from fastreq_jupyter.policy.framing import Head
+    from fastreq_jupyter.backends import Stream
+    from fastreq_jupyter.policy import Head
 
 __all__ = ["ACCEPT_ENCODING", "Body", "Destination", "Gate", "Source", "as_file", "iter_body", "read_body", "whole_body"]
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from publicsuffixlist import PublicSuffixList
 
-    from fastreq_jupyter.response import Headers
+    from fastreq_jupyter.content import Headers
     from fastreq_jupyter.url import Origin, Target
 
 __all__ = ["Jar", "read_cookies"]
@@ -59,7 +59,7 @@ class _Cookie:
 
 
 class Jar:
-    """Keep cookies; all methods may be called from any thread.
+    """A cookie jar; all methods may be called from any thread.
 
     Args:
         clock: Wall clock in seconds, as `time.time`.
@@ -72,6 +72,11 @@ class Jar:
         self._stored: dict[str, dict[tuple[str, str], _Cookie]] = {}
         self._count = 0
         self._order = 0
+        # A server may have replaced some of them since.
+        self._once_given: dict[Origin, dict[str, str]] = {}
+        # By whom the requests were sent that may have changed what these cookies stand for; a cache keeps it.
+        self.senders: set[bytes] = set()
+        self.unseen = False
 
     def set(self, cookies: Mapping[str, Any] | Iterable[tuple[str, Any]], origin: Origin) -> None:
         """Keep what the user gave, for one origin alone; a server's cookie of the same name takes its place.
@@ -82,16 +87,30 @@ class Jar:
         checked = read_cookies(cookies)
         with self._lock:
             self._given.setdefault(origin, {}).update(checked)
+            self._once_given.setdefault(origin, {}).update(checked)
 
     @property
     def empty(self) -> bool:
         """Tell whether there is no cookie to send anywhere."""
         return not (self._given or self._stored)
 
+    @property
+    def received(self) -> bool:
+        """Tell whether a server has set a cookie."""
+        return bool(self._stored)
+
+    def given_for(self, target: Target) -> str:
+        """Return what the user gave for the target's origin, replaced since or not; empty where there is nothing."""
+        with self._lock:
+            return "; ".join(f"{name}={value}" for name, value in sorted(self._once_given.get(target.origin, {}).items()))
+
     def clear(self) -> None:
         """Forget all cookies."""
         with self._lock:
+            self.senders.clear()
+            self.unseen = False
             self._given.clear()
+            self._once_given.clear()
             self._stored.clear()
             self._count = 0
 

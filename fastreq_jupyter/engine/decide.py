@@ -3,28 +3,33 @@
 from __future__ import annotations
 
 import random
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.graphql import read_graphql
 from fastreq_jupyter.engine.reading import read_data
-from fastreq_jupyter.model import Attempt, Outcome
-from fastreq_jupyter.policy.retry import RETRIED, Failure, Verdict, decide
+from fastreq_jupyter.model import Attempt, Outcome, SingleAttempt, instant_of
+from fastreq_jupyter.policy import RETRIED, Failure, Verdict, decide, reset_after
 from fastreq_jupyter.redact import one_line, redact_text
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.judging import Conditions
     from fastreq_jupyter.model import Response
     from fastreq_jupyter.options import Options
 
-__all__ = ["RENEWAL", "conclude", "cut_off", "got_answer"]
+__all__ = ["RENEWAL", "conclude", "cut_off", "got_answer", "heed"]
 
 _OK = 200
 _ACCEPTED = 202
+_NOT_MODIFIED = 304
 _BAD = 400
+_FORBIDDEN = 403
 _TOO_MANY = 429
+_LIMITED = (_FORBIDDEN, _TOO_MANY)
 _UNAVAILABLE = 503
 _UNAVAILABLE_IN_ROW = 5
 _FINAL = Verdict(retry=False)
@@ -64,7 +69,7 @@ def conclude(  # noqa: C901, PLR0912 - each kind of end once, without calls that
                 job.notes = (*job.notes, note)
         if response.status > _OK:
             error, detail = _refusal(job, response) or (error, detail)
-        if conditions is not None and error is None:
+        if conditions is not None and error is None and response.status != _NOT_MODIFIED:
             error, detail, counts_as = _judge(job, response, data, conditions)
     if error is None:
         verdict = _FINAL
@@ -118,11 +123,41 @@ def got_answer(job: Job) -> bool:
     return job.failure is None and job.response is not None and job.response.status not in RETRIED
 
 
+def heed(job: Job, verdict: Verdict, *, slots: int, notice: Callable[[str, float], None]) -> str | None:
+    """Draw from an attempt what concerns its whole host: breaker, pauses, what its limit leaves.
+
+    Args:
+        job: Its attempt has ended.
+        verdict: What was decided of it.
+        slots: Requests of the run in flight at most.
+        notice: Shows a line for some seconds, for 0 until there is another one.
+
+    Returns:
+        Why nothing more should be sent there, or None.
+    """
+    host = job.host
+    status = None if job.failure is not None or job.response is None else job.response.status
+    if status != _UNAVAILABLE:
+        host.unavailable_in_row = 0
+    if host.health.record(status, success=got_answer(job)):
+        notice(f"{host.origin} fails: single attempts until one succeeds", 0.0)
+    pause = host.heed(job, slots, verdict.pause)
+    if pause:
+        asks = "asks to wait" if verdict.pause else "gives no more for"
+        notice(f"{host.origin} {asks} {pause:.0f} s, until {datetime.now().astimezone() + timedelta(seconds=pause):%H:%M:%S}", pause)
+    refusal = host.health.refusing
+    stop = f"the first 20 answers of {host.origin} were all {refusal} (max_failures=none turns this stop off)"
+    return None if refusal is None else stop
+
+
 def _record(job: Job, error: str | None, detail: str | None, retry_wait: float) -> None:
     response, failure = job.response, job.failure
+    if error is None and response is not None and not job.attempts and len(job.hops) == 1:
+        job.attempts = SingleAttempt(job.started_us, job.start, job.start - job.ready_at, job.hops[0], response.status)
+        return
     attempt = Attempt(
         len(job.attempts) + 1,
-        job.started_at,
+        instant_of(job.started_us),
         job.start,
         # The moment at which the last byte had come, where nothing had to be decided after it.
         job.hops[-1].response_end if error is None and job.hops else perf_counter(),
@@ -161,6 +196,7 @@ def _verdict(job: Job, options: Options, counts_as: int | None) -> Verdict:
             status=status,
             error=None if failure is None else failure.kind,
             retry_after=response.header("retry-after") if status is not None and response is not None else None,
+            reset=_reset(job, status),
         ),
         max_retries=options.max_retries,
         jitter=random.random(),  # noqa: S311 - not for secrets: it only spreads retries
@@ -172,4 +208,12 @@ def _verdict(job: Job, options: Options, counts_as: int | None) -> Verdict:
 def _concerns_host(job: Job, status: int | None) -> bool:
     host = job.host
     host.unavailable_in_row = host.unavailable_in_row + 1 if status == _UNAVAILABLE else 0
-    return status == _TOO_MANY or host.unavailable_in_row >= _UNAVAILABLE_IN_ROW
+    return status in _LIMITED or (status is not None and job.left == 0) or host.unavailable_in_row >= _UNAVAILABLE_IN_ROW
+
+
+def _reset(job: Job, status: int | None) -> tuple[float, str] | None:
+    """Return when the limit that an answer speaks of is given anew: of a 429, and of a 403 or 503 with nothing left."""
+    response = job.response
+    if response is None or not (status == _TOO_MANY or (job.left == 0 and status in (_FORBIDDEN, _UNAVAILABLE))):
+        return None
+    return reset_after(response.header, datetime.now(UTC))

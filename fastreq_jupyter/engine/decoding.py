@@ -45,7 +45,7 @@ _ZSTD_WINDOW_LOG = 23
 
 
 class Decoder(Protocol):
-    """Undo one content coding."""
+    """The decoder of one content coding."""
 
     def decode(self, data: bytes) -> Iterator[bytes]:
         """Give what `data` decodes to, step by step; must be read to its end before the next call.
@@ -91,7 +91,7 @@ def _broken(coding: str, error: Exception) -> BackendError:
 
 
 class _Chain:
-    """Undo several codings, the last applied first."""
+    """The decoder of several codings, the last applied first."""
 
     def __init__(self, decoders: list[Decoder]) -> None:
         self._decoders = decoders

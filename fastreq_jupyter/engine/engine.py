@@ -14,7 +14,7 @@ from contextlib import suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.backends.base import Backend, SessionKey, detect, open_backend
+from fastreq_jupyter.backends import Backend, SessionKey, detect, open_backend
 from fastreq_jupyter.engine.attempt import Transport
 from fastreq_jupyter.engine.autolimits import most_in_flight
 from fastreq_jupyter.engine.cookies import Jar
@@ -37,7 +37,7 @@ _LOCK = Lock()
 
 
 class Engine:
-    """Start runs on one loop and keep its backend sessions warm. Made by `engine_here`.
+    """What starts runs on one loop and keeps its backend sessions warm. Made by `engine_here`.
 
     Attributes:
         loop: The loop it belongs to.

@@ -6,9 +6,8 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.engine.reading import parse_json
-from fastreq_jupyter.options import PARSED
+from fastreq_jupyter.options import PARSED, Selection
 from fastreq_jupyter.redact import one_line
-from fastreq_jupyter.selection import Selection
 
 if TYPE_CHECKING:
     from fastreq_jupyter.model import Response

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from datetime import UTC, datetime
 from threading import Lock
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.policy.rate import Gcra, interval_of
+from fastreq_jupyter.policy import LONGEST_ASKED, Gcra, interval_of, reset_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,10 +21,14 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.progress import Tally
     from fastreq_jupyter.options import Rate
-    from fastreq_jupyter.policy.health import Health
+    from fastreq_jupyter.policy import Health
     from fastreq_jupyter.url import Origin
 
 __all__ = ["Host", "HostQueue", "MemoryGate", "RateLimiter", "Ticket", "host_at"]
+
+
+_PROBE = 1.0
+"""Seconds after which one more attempt goes ahead where the one before told nothing."""
 
 
 class Host:
@@ -34,6 +39,10 @@ class Host:
         self._limits: dict[object, tuple[Rate, int]] = {}
         self._bucket: Gcra | None = None
         self.paused_until = 0.0
+        # What the server itself says is left, until when that holds, and the least it said so far.
+        self._left: int | None = None
+        self._left_until = 0.0
+        self._least: int | None = None
         self.limited = False
         # There is a rate or a pause: attempts must `take` their right.
         self.gated = False
@@ -46,7 +55,7 @@ class Host:
             else:
                 self._limits[owner] = (rate, burst)
             self.limited = bool(self._limits)
-            self.gated = self.limited or self.paused_until > 0
+            self.gated = self.limited or self.paused_until > 0 or self._left is not None
             if not self.limited:
                 return
             lowest = max(self._limits.values(), key=lambda limit: interval_of(*limit))
@@ -61,13 +70,53 @@ class Host:
             self.paused_until = max(self.paused_until, until)
             self.gated = True
 
+    def meter(self, left: int, in_flight: int, now: float, until: float) -> None:
+        """Let start no more than the server has left for us.
+
+        Args:
+            left: What its last answer said.
+            in_flight: Attempts under way: each may still take one.
+            now: The present, seconds of `perf_counter`.
+            until: When it gives anew, same clock.
+        """
+        with self._lock:
+            # Answers overtake each other: within a window what is left only falls.
+            self._least = left if self._least is None or now >= self._left_until else min(self._least, left)
+            self._left, self._left_until = self._least - in_flight, until
+            self.gated = True
+
+    def unmeter(self) -> None:
+        """Forget what the server said is left: it does not say so any more, or there is plenty."""
+        with self._lock:
+            self._left = self._least = None
+            self.gated = self.limited or self.paused_until > 0
+
+    @property
+    def metered(self) -> bool:
+        """Tell whether attempts go one by one: at a rate, or by what the server has left."""
+        return self.limited or self._left is not None
+
     def peek(self, now: float) -> float:
         """Return seconds until an attempt may start, 0.0 when it may now."""
-        return self._pause_left(now) or (self._bucket.peek(now) if self._bucket is not None and self.limited else 0.0)
+        return self._pause_left(now) or self._spent(now) or (self._bucket.peek(now) if self._bucket is not None and self.limited else 0.0)
 
     def take(self, now: float) -> float:
         """Take the right to start one attempt, or return seconds to wait."""
-        return self._pause_left(now) or (self._bucket.take(now) if self._bucket is not None and self.limited else 0.0)
+        wait = self._pause_left(now) or self._spent(now) or (self._bucket.take(now) if self._bucket is not None and self.limited else 0.0)
+        if wait == 0.0 and self._left is not None:
+            with self._lock:
+                self._left = None if self._left is None else self._left - 1
+        return wait
+
+    def _spent(self, now: float) -> float:
+        """Return seconds until the server gives anew, 0.0 where something is left."""
+        if self._left is None:
+            return 0.0
+        with self._lock:
+            if self._left is not None and now >= self._left_until:
+                # Its clock may be behind: one attempt goes ahead, and its answer tells what is left.
+                self._left, self._left_until, self._least = 1, now + _PROBE, None
+            return 0.0 if self._left is None or self._left > 0 else self._left_until - now
 
     def _pause_left(self, now: float) -> float:
         if not self.paused_until:
@@ -76,7 +125,7 @@ class Host:
             left = self.paused_until - now
             if left <= 0:
                 self.paused_until = left = 0.0
-                self.gated = self.limited
+                self.gated = self.limited or self._left is not None
         return left
 
 
@@ -151,7 +200,7 @@ class HostQueue:
         """Let the next waiting job go if it may; called whenever something changed."""
         while self.waiting and self._room(self._released):
             # At a host's rate one goes at a time and calls the next when it has its token: first come, first served.
-            if self._released and self.host.limited:
+            if self._released and self.host.metered:
                 return
             wait = self.host.peek(perf_counter())
             if wait > 0:
@@ -162,6 +211,35 @@ class HostQueue:
             job.released = True
             self._released += 1
             self._ready(job)
+
+    def heed(self, job: Job, slots: int, pause: float) -> float:
+        """Heed what an answer says of the server's limit.
+
+        Args:
+            job: Its attempt has ended, and still counts as active.
+            slots: Requests of the run in flight at most.
+            pause: Seconds for which the answer asks to stay away, 0 where it does not ask.
+
+        Returns:
+            Seconds for which nothing may start.
+        """
+        host, left, response = self.host, job.left, job.response
+        if left is None or response is None or job.failure is not None:
+            if host.metered and response is not None and job.failure is None and not pause:
+                host.unmeter()
+            if pause:
+                host.pause(perf_counter() + pause)
+            return pause
+        others = self.active - 1
+        reset = None if left > others + slots and not pause else reset_after(response.header, datetime.now(UTC))
+        until = pause or (reset[0] if reset is not None and reset[0] <= LONGEST_ASKED else 0.0)
+        if not until:
+            host.unmeter()
+            return 0.0
+        now = perf_counter()
+        host.meter(0 if pause else left, others, now, now + until)
+        self.pump()
+        return until if pause or left == 0 else 0.0
 
     def empty(self) -> list[Job]:
         """Return, and forget, what waits here."""
@@ -248,7 +326,7 @@ class RateLimiter:
 
 
 class MemoryGate:
-    """Bound the bytes of bodies in flight: reading waits beyond the limit.
+    """A bound on the bytes of bodies in flight: reading waits beyond the limit.
 
     One reader, the first that had to wait, is always let through, so that full memory never stops a run; the others
     share what its largest possible body leaves.
@@ -293,7 +371,7 @@ class MemoryGate:
 
 
 class Ticket:
-    """Account for the bytes one attempt holds in memory."""
+    """The account of the bytes one attempt holds in memory."""
 
     __slots__ = ("_gate", "held")
 

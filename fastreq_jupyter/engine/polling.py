@@ -13,24 +13,21 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.judging import json_of
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.options import PARSED, show_seconds
-from fastreq_jupyter.policy.polling import Standing, next_wait, place_of, standing_of, status_exchange, status_url
-from fastreq_jupyter.policy.redirect import next_exchange
-from fastreq_jupyter.policy.retry import parse_retry_after
+from fastreq_jupyter.options import PARSED, Selection, show_seconds
+from fastreq_jupyter.policy import Standing, next_exchange, next_wait, parse_retry_after, place_of, standing_of, status_exchange, status_url
 from fastreq_jupyter.redact import one_line, redact_text
-from fastreq_jupyter.selection import Selection
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-    from fastreq_jupyter.backends.base import Exchange
     from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.source import Source
     from fastreq_jupyter.engine.store import Store
-    from fastreq_jupyter.model import Look, Outcome, Response
+    from fastreq_jupyter.exchange import Exchange
+    from fastreq_jupyter.model import Attempt, Look, Outcome, Response
     from fastreq_jupyter.options import Options
 
-__all__ = ["NEGATIVE_TEXTS", "Polling"]
+__all__ = ["NEGATIVE_TEXTS", "Polling", "jobs_of"]
 
 NEGATIVE_TEXTS = frozenset({"false", "no", "0", "null", "none", "off"})
 """Texts that mean no, and are true all the same, as every text that is not empty."""
@@ -109,16 +106,16 @@ class Polling:
         self._park(job, wait)
         return wait
 
-    def is_met(self, response: Response, data: Any) -> bool:
+    def is_met(self, response: Response, data: Any, content: bytes) -> bool:
         """Tell whether an answer known from before is what is waited for."""
-        return self._search(response, data)[0].state == "ready"
+        return self._search(response, data, content)[0].state == "ready"
 
     def _standing(self, job: Job, outcome: Outcome) -> Standing | None:
         """Return what the answer says, None where it is a failure; notes go to the job."""
         response = job.response
         if response is None or job.failure is not None or (outcome.error is not None and outcome.error != "http 202"):
             return None
-        standing, note = self._search(response, outcome.data)
+        standing, note = self._search(response, outcome.data, response.content)
         if note is not None:
             job.notes = (*job.notes, note)
         word = standing.word
@@ -126,8 +123,8 @@ class Polling:
             word = None if job.request.hide_data else one_line(redact_text(word, job.secrets), 100)
         return Standing(standing.state, word)
 
-    def _search(self, response: Response, data: Any) -> tuple[Standing, str | None]:
-        body = data if self._options.return_type in PARSED else json_of(response.content, response.header("content-type"))
+    def _search(self, response: Response, data: Any, content: bytes | None) -> tuple[Standing, str | None]:
+        body = data if self._options.return_type in PARSED else json_of(content, response.header("content-type"))
         expression = self._expression
         if expression is None:
             return standing_of(response.status, body), None
@@ -170,7 +167,8 @@ class Polling:
         """Take note of how the waiting ended."""
         if standing is not None and standing.state == "failed":
             outcome.error, outcome.error_detail = "body", f"status: {standing.word}" if standing.word else "its status says so"
-            job.attempts[-1].error, job.attempts[-1].error_detail = outcome.error, outcome.error_detail
+            last = replace(job.attempts[-1], error=outcome.error, error_detail=outcome.error_detail)
+            job.attempts = (*job.attempts[:-1], last)
         if standing is not None or outcome.error == "body" or (outcome.status in _GONE and job.failure is None):
             self.jobs.pop(job.position, None)
 
@@ -201,7 +199,7 @@ class Polling:
             job.response.content = None
 
 
-def _kept(job: Job) -> tuple[Any, ...]:
+def _kept(job: Job) -> Sequence[Attempt]:
     """Return the attempts of the first and of the last look."""
     first, base = job.first, job.base
     attempts = job.attempts

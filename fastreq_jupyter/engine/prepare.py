@@ -7,8 +7,8 @@ from base64 import b64encode
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.backends.base import Exchange
 from fastreq_jupyter.engine.decoding import ACCEPT_ENCODING
+from fastreq_jupyter.exchange import Exchange
 from fastreq_jupyter.model import IDEMPOTENT
 from fastreq_jupyter.url import parse_target
 
@@ -29,7 +29,7 @@ _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class UnsendableError(ValueError):
-    """Report that a request cannot go on the wire; `kind` is the row's error."""
+    """A request cannot go on the wire; `kind` is the row's error."""
 
     def __init__(self, kind: str, detail: str) -> None:
         super().__init__(detail)

@@ -25,7 +25,7 @@ _FEWEST_FOR_SHARE = 20
 
 
 class FileProgress(NamedTuple):
-    """Show a large file on its way.
+    """A large file on its way.
 
     Attributes:
         position: Place of its request in the plan.
@@ -46,7 +46,7 @@ class FileProgress(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """Show a run at one moment.
+    """A run at one moment.
 
     Attributes:
         total: Number of requests, None where the source cannot tell.
@@ -90,7 +90,7 @@ def show_files(under_way: Mapping[int, Transfer]) -> tuple[FileProgress, ...]:
 
 
 class UnderWay(NamedTuple):
-    """Show a request that was tried and has no outcome yet; times are seconds of `time.perf_counter`.
+    """A request that was tried and has no outcome yet; times are seconds of `time.perf_counter`.
 
     Attributes:
         position: Its place in the plan.
@@ -113,7 +113,7 @@ class UnderWay(NamedTuple):
 
 @dataclass(slots=True)
 class Tally:
-    """Count while a run goes on; written on its loop alone."""
+    """The counters of a run; written on its loop alone."""
 
     total: int | None = None
     ok: int = 0
@@ -219,8 +219,8 @@ class Outcomes:
     def __init__(self, plan: Plan) -> None:
         limit = plan.options.limit
         self.tally = Tally(total=plan.total if plan.total is None or limit is None else min(plan.total, limit))
-        # What is not finished yet stands here as its request.
-        self._rows: list[Outcome | Request] = []
+        # What is not finished yet stands here as its request; None is no row.
+        self._rows: list[Outcome | Request | None] = []
         self._order = array("L")
         self._amended: dict[int, Outcome] = {}
 
@@ -259,6 +259,10 @@ class Outcomes:
         row = self._rows[position] if position < len(self._rows) else None
         return row if isinstance(row, Outcome) else None
 
+    def first(self, most: int) -> list[Outcome]:
+        """Return the outcomes among the first so many rows."""
+        return [row for row in self._rows[:most] if isinstance(row, Outcome)]
+
     def completed(self, since: int, most: int | None) -> list[Outcome]:
         """Return outcomes in order of completion, from the `since`-th on, `most` of them; an amended one comes again."""
         positions = self._order[since : None if most is None else since + most]
@@ -270,6 +274,6 @@ class Outcomes:
         for position, row in enumerate(list(self._rows)):
             if isinstance(row, Outcome):
                 found.append(self._amended.get(position, row) if self._amended else row)
-            elif unfinished:
+            elif unfinished and row is not None:
                 found.append(Outcome(position, row, error="cancelled", error_detail="not finished"))
         return found

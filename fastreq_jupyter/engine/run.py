@@ -23,22 +23,25 @@ from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.explanation import Circumstances, explain
+from fastreq_jupyter.engine.paging import HINTING, PagedOutcomes, hint
+from fastreq_jupyter.engine.polling import jobs_of
 from fastreq_jupyter.engine.progress import Outcomes, show_files
 from fastreq_jupyter.engine.scheduler import Scheduler
 from fastreq_jupyter.engine.summary import closing_line, figures
 from fastreq_jupyter.errors import OptionError, SourceError, UsageError
-from fastreq_jupyter.model import Look, Outcome, Request
+from fastreq_jupyter.model import Look, Outcome, Page, Request
 from fastreq_jupyter.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator
+    from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping
 
     from fastreq_jupyter.engine.attempt import Transport
     from fastreq_jupyter.engine.autolimits import AutoLimit
     from fastreq_jupyter.engine.progress import Progress, UnderWay
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
-    from fastreq_jupyter.model import Item, Plan
+    from fastreq_jupyter.model import Item, Link, Plan
+    from fastreq_jupyter.policy import Chain
 
 __all__ = ["Run"]
 
@@ -46,11 +49,12 @@ _SLICE = 0.1
 _BEAT = 0.5
 _ROWS_A_STEP = 2000
 _OBJECTS_A_PASS = 100_000
+_BROKEN = frozenset({"loop", "invalid value", "invalid URL"})
 _ADJUSTABLE = frozenset({"concurrency", "rate_limit", "rate_limit_burst", "concurrency_per_host", "rate_limit_per_host", "max_retries"})
 
 
 class Run:
-    """Follow, steer and read a run.
+    """A run: what it has come to, and how it is steered.
 
     Await it for the DataFrame. Interrupting the wait cancels the run, waits until it has drained, and ends the wait as
     interrupted; the finished rows stay in `df`.
@@ -86,10 +90,13 @@ class Run:
         self._started_at = datetime.now(UTC)
         self._store = store
         self._handoffs = handoffs
-        self._outcomes = Outcomes(plan)
+        self._outcomes = Outcomes(plan) if plan.options.pages is None else PagedOutcomes(plan)
         self._scheduler = Scheduler(plan, transport, self._outcomes, store=store, handoffs=handoffs)
+        if handoffs is not None:
+            handoffs.links = self.links
         self._torn_down = False
         self._explained: dict[str, Any] | None = None
+        self._hinted: list[str] | None = None
         self._transport = transport
 
     @property
@@ -124,7 +131,7 @@ class Run:
         scheduler = self._scheduler
         saving = self._transport.saver.under_way
         files = show_files(saving) if saving else ()
-        return self._outcomes.tally.progress(in_flight=scheduler.in_flight, at_rate=scheduler.rate.waiting, files=files)
+        return self._outcomes.tally.progress(in_flight=len(scheduler.attempts), at_rate=scheduler.rate.waiting, files=files)
 
     @property
     def began(self) -> float:
@@ -154,7 +161,7 @@ class Run:
 
     def summary(self) -> dict[str, Any]:
         """Return what the run came to so far: small, JSON, free of secrets."""
-        notes = [*self.plan.notes, *(() if self._store is None else self._store.notes())]
+        notes = [*self.plan.notes, *(() if self._store is None else self._store.notes()), *self._hint()]
         found = figures(self._outcomes.tally, self._scheduler, self.options, notes)
         return {
             "run_id": self.id,
@@ -162,12 +169,31 @@ class Run:
             "state": self._state,
             "backend": self._transport.backend,
             **found,
+            "cache": None if self._store is None else self._store.figures(),
             **self._explanation(),
         } | {"started_at": self._started_at.isoformat(timespec="milliseconds")}
+
+    @property
+    def links(self) -> Mapping[int, Link]:
+        """Return which page of which request a row is, by position; empty where pages are not followed."""
+        return self._outcomes.links if isinstance(self._outcomes, PagedOutcomes) else {}
+
+    def short(self) -> list[Chain]:
+        """Return the requests of whose pages less came than the server said there is."""
+        return [] if self._scheduler.paging is None else self._scheduler.paging.short()
 
     def closing_line(self) -> str:
         """Return the summary in one line."""
         return closing_line(self.summary())
+
+    def _hint(self) -> list[str]:
+        """Return the line for answers that have more pages, once the run has ended; worked out at the first question."""
+        if self._scheduler.paging is not None or self._handoffs is not None or self._outcomes.tally.ended is None:
+            return []
+        if self._hinted is None:
+            said = hint(self._outcomes.first(HINTING), "--pages" if self.name else "--pages (pages='auto')")
+            self._hinted = [] if said is None else [said]
+        return self._hinted
 
     def _explanation(self) -> dict[str, Any]:
         """Return where the time went, once the run has ended; worked out at the first question."""
@@ -214,7 +240,12 @@ class Run:
 
     def retry_failed(self) -> Run:
         """Start a new run of the same plan that sends only what failed; good rows are taken over."""
-        jobs = self._scheduler.jobs
+        if self._scheduler.paging is not None:
+            pages: list[Item] = [row if row.ok or _is_last_word(row) else _page_of(row) for row in self.rows]
+            # What was limited were the requests.
+            options = Options.of(self.plan.options, limit=None)
+            return self._again(self, replace(self.plan, requests=pages, total=len(pages), options=options))
+        jobs = jobs_of(self._scheduler.polling)
         # A job that was begun is looked at again, not begun again.
         again = [o if o.ok else Look(o.request, jobs[o.position]) if o.position in jobs else o.request for o in self.rows]
         return self._again(self, replace(self.plan, requests=again, total=len(again)))
@@ -370,6 +401,15 @@ class Run:
         # A closed loop has cancelled the run already.
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(command, *args)
+
+
+def _is_last_word(row: Outcome) -> bool:
+    """Tell whether a page would be refused again before it is sent: it stands where a chain broke."""
+    return (row.page or 1) > 1 and not row.attempts and row.error in _BROKEN
+
+
+def _page_of(row: Outcome) -> Item:
+    return row.request if row.link is None else Page(row.request, row.link)
 
 
 def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:

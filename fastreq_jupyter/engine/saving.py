@@ -18,14 +18,15 @@ from fastreq_jupyter.engine.body import Body, as_file, read_body
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.files import FILENAME, AtomicFile, file_name_of, name_said, numbered
 from fastreq_jupyter.options import show_bytes
-from fastreq_jupyter.policy.partial import Beginning, may_ask_for_rest, validator_of, why_no_rest
+from fastreq_jupyter.policy import Beginning, may_ask_for_rest, validator_of, why_no_rest
 from fastreq_jupyter.redact import redact_url
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.backends.base import Exchange, Stream
+    from fastreq_jupyter.backends import Stream
     from fastreq_jupyter.engine.attempt import Job
+    from fastreq_jupyter.exchange import Exchange
     from fastreq_jupyter.model import Request, Response
-    from fastreq_jupyter.policy.framing import Head
+    from fastreq_jupyter.policy import Head
 
 __all__ = ["Begun", "Saver", "Transfer", "find_begun", "refuse_range"]
 

@@ -10,9 +10,7 @@ import asyncio
 import logging
 from collections import deque
 from dataclasses import replace
-from datetime import UTC, datetime
-from pathlib import Path
-from time import perf_counter
+from time import perf_counter, time_ns
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.auth import AuthError
@@ -20,28 +18,27 @@ from fastreq_jupyter.engine.attempt import Job, Transport
 from fastreq_jupyter.engine.autolimits import AutoLimits
 from fastreq_jupyter.engine.chaining import Chain
 from fastreq_jupyter.engine.deadlines import Deadlines, absorb
-from fastreq_jupyter.engine.decide import RENEWAL, conclude, cut_off, got_answer
+from fastreq_jupyter.engine.decide import RENEWAL, conclude, cut_off, heed
+from fastreq_jupyter.engine.idle import Idle
 from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.limits import HostQueue, MemoryGate, RateLimiter
-from fastreq_jupyter.engine.polling import Polling, jobs_of
+from fastreq_jupyter.engine.paging import Paging
+from fastreq_jupyter.engine.polling import Polling
 from fastreq_jupyter.engine.prepare import UnsendableError, prepare
 from fastreq_jupyter.engine.source import Source
+from fastreq_jupyter.engine.store import Store, known_outcome, mark
 from fastreq_jupyter.engine.tokens import Wallet
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import Deferred, Look, Outcome, Request, Unsendable
-from fastreq_jupyter.policy.adaptive import START
-from fastreq_jupyter.policy.health import Health
+from fastreq_jupyter.policy import START, Health
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from fastreq_jupyter.engine.progress import Outcomes, UnderWay
-    from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
     from fastreq_jupyter.model import Item, Plan
     from fastreq_jupyter.options import Options
-    from fastreq_jupyter.policy.retry import Verdict
+    from fastreq_jupyter.policy import Verdict
     from fastreq_jupyter.url import Origin
 
 __all__ = ["MAX_INFLIGHT_BYTES", "Scheduler"]
@@ -49,13 +46,12 @@ __all__ = ["MAX_INFLIGHT_BYTES", "Scheduler"]
 MAX_INFLIGHT_BYTES = 256 * 2**20
 _LEAST_PARKED = 1000
 _ITEMS_A_STEP = 256
-_UNAVAILABLE = 503
 
 _log = logging.getLogger("fastreq_jupyter")
 
 
 class Scheduler:
-    """Brings every item of a plan to its outcome.
+    """The workers of a run: they bring every item of a plan to its outcome.
 
     Args:
         plan: What to do.
@@ -69,9 +65,12 @@ class Scheduler:
         source: What is drawn from.
         rate: The run's rate.
         hosts: What the run knows of each host it met.
+        polling: What it waits for (option `until`), or None.
         auto: Sets the limits where `concurrency` is "auto", else None.
         stop: Kind and detail of the error that all unfinished rows get, once everything was halted.
         crash: A defect that ended the run.
+        attempts: Under way, with the workers that make them.
+        paging: Follows the pages of requests, or None.
     """
 
     def __init__(
@@ -85,7 +84,10 @@ class Scheduler:
         self.auto: AutoLimits | None = None
         self.stop: tuple[str, str] | None = None
         self.crash: Exception | None = None
-        self._total = plan.total
+        self.paging = Paging.of(plan, self.source, outcomes, handed=handoffs is not None)
+        # Of pages nobody knows the number: they need all workers.
+        self._total = outcomes.tally.total
+        self._due: deque[tuple[int, Request | Outcome]] = deque() if self.paging is None else self.paging.due
         self._outcomes = outcomes
         self._tally = outcomes.tally
         self._transport = transport
@@ -93,13 +95,14 @@ class Scheduler:
         self._handoffs = handoffs
         self._conditions = Conditions.of(options)
         self._wallet = None if plan.auth is None else Wallet(plan.auth, transport, options, self._notice)
-        self._polling = Polling.of(options, store)
+        self.polling = Polling.of(options, store)
         self._memory = MemoryGate(MAX_INFLIGHT_BYTES, options.max_body)
-        self._under_way: dict[Job, asyncio.Task[None]] = {}
+        self.attempts: dict[Job, asyncio.Task[None]] = {}
         self._ready: deque[Job] = deque()
         self._parked: dict[Job, asyncio.TimerHandle] = {}
         self._chain = Chain(self._tally, outcomes.at, self._go_on)
-        self._idle: deque[asyncio.Future[None]] = deque()
+        self._idle = Idle()
+        self._sleepers, self._wake = self._idle.futures, self._idle.wake
         self._workers: set[asyncio.Task[None]] = set()
         self._active = 0
         # So many workers are wanted.
@@ -112,7 +115,7 @@ class Scheduler:
     async def run(self) -> None:
         """Return when every item has its outcome, or everything was halted and has ended."""
         self._loop = asyncio.get_running_loop()
-        self._deadlines = Deadlines(self.options.attempt_timeout, self._under_way, self._tally.lagged)
+        self._deadlines = Deadlines(self.options.attempt_timeout, self.attempts, self._tally.lagged)
         self._share_out()
         try:
             while self._workers:
@@ -155,19 +158,9 @@ class Scheduler:
             for worker in list(self._workers):
                 worker.cancel()
 
-    @property
-    def in_flight(self) -> int:
-        """Return how many attempts are under way."""
-        return len(self._under_way)
-
-    @property
-    def jobs(self) -> Mapping[int, str]:
-        """Return position -> status URL of the jobs that are not known to be over."""
-        return jobs_of(self._polling)
-
     def under_way(self) -> list[UnderWay]:
         """Return what was tried and has no outcome yet; on the run's loop."""
-        return [job.view(flying=False) for job in self._parked] + [job.view(flying=True) for job in self._under_way]
+        return [job.view(flying=False) for job in self._parked] + [job.view(flying=True) for job in self.attempts]
 
     def settle(self) -> None:
         """Give every request that was drawn but not finished its end, and forget it."""
@@ -181,8 +174,8 @@ class Scheduler:
         self._parked.clear()
         for job in jobs:
             self.finish(job.given_up(kind, detail))
-        for position, request in self._chain.clear():
-            self.finish(Outcome(position, request, error=kind, error_detail=detail))
+        for position, item in (*self._chain.clear(), *self._due):
+            self.finish(item if isinstance(item, Outcome) else Outcome(position, item, error=kind, error_detail=detail))
 
     # Workers and what they take
 
@@ -222,10 +215,13 @@ class Scheduler:
             if job is not None:
                 return job
             source = self.source
-            if source.exhausted and not (self._active or self._ready or self._tally.waiting):
+            if source.exhausted and not (self._active or self._ready or self._due or self._tally.waiting):
                 return None
-            if self._paused or not self._may_draw():
-                await self._sleep()
+            if self._due and self._flowing:
+                # So many pages were finished without being sent that others must have their turn.
+                await asyncio.sleep(0)
+            elif self._paused or not self._may_draw():
+                await self._idle.sleep()
             elif source.ready:
                 # So many items were finished without being sent that others must have their turn.
                 await asyncio.sleep(0)
@@ -240,8 +236,10 @@ class Scheduler:
         items = 0
         while items < _ITEMS_A_STEP:
             items += 1
-            if self._ready and (self._polling is None or not self._polling.turns(self.source, self._most_waiting - self._tally.waiting)):
+            if self._ready and (self.polling is None or not self.polling.turns(self.source, self._most_waiting - self._tally.waiting)):
                 job: Job | None = self._ready.popleft()
+            elif self._due:
+                job = self._accept(*self._due.popleft())
             elif self.source.ready and self._tally.waiting < self._most_waiting:
                 drawn = self.source.pull()
                 job = None if drawn is None else self._accept(*drawn)
@@ -255,7 +253,7 @@ class Scheduler:
             elif not host.admit(job):
                 continue
             self._active += 1
-            if self._idle and (self._ready or self._may_draw()):
+            if self._sleepers and (self._ready or self._due or self._may_draw()):
                 # There is more to do than this worker took.
                 self._wake()
             return job
@@ -273,15 +271,21 @@ class Scheduler:
     def _may_draw(self) -> bool:
         return not self.source.exhausted and self._tally.waiting < self._most_waiting
 
-    def _notice(self, text: str | None) -> None:
+    def _notice(self, text: str | None, seconds: float = 0.0) -> None:
+        """Show a line; for some seconds, or until there is another one."""
         self._tally.notice = text
+        if seconds:
+            self._loop.call_later(seconds, self._notice, None)
 
     def _accept(self, position: int, item: Item) -> Job | None:
         """Turn an item into a job, or finish it at once."""
+        if self.paging is not None:
+            item = self.paging.meet(position, item)
         if type(item) is Request or isinstance(item, Look):
             request = item if isinstance(item, Request) else item.shown
             self._outcomes.expect(position, request)
-            known = self._known(position, request) if self._store is not None or self.options.skip_existing else None
+            nothing_known = self._store is None and not self.options.skip_existing
+            known = None if nothing_known else known_outcome(request, position, self._store, self.options, self.paging)
             if not isinstance(known, Outcome):
                 return self._job(position, request, known or (item if isinstance(item, Look) else None))
             outcome = known
@@ -297,17 +301,13 @@ class Scheduler:
         self.finish(outcome if outcome.position == position else replace(outcome, position=position))
         return None
 
-    def _known(self, position: int, request: Request) -> Outcome | Look | None:
-        """Return the outcome of a request that need not be sent, the job that it began earlier, or None."""
-        if self.options.skip_existing and request.save_as is not None and Path(request.save_as).exists():
-            return Outcome(position, request, data=request.save_as)
-        return None if self._store is None else self._store.find(request, position)
-
     def _job(self, position: int, request: Request, begun: Look | None = None) -> Job | None:
         try:
             exchange = prepare(request, self.options.connect_timeout)
-            if begun is not None and self._polling is not None:
-                exchange = self._polling.exchange_for(begun, exchange, position)
+            if self._store is not None:
+                exchange = self._store.dress(exchange, position)
+            if begun is not None and self.polling is not None:
+                exchange = self.polling.exchange_for(begun, exchange, position)
         except (UnsendableError, BackendError) as error:
             self.finish(Outcome(position, request, error=error.kind, error_detail=str(error)))
             return None
@@ -337,11 +337,10 @@ class Scheduler:
         """Make one attempt: exchange by exchange, under its deadline."""
         transport = self._transport
         if self._store is not None and not job.marked and not job.request.idempotent:
-            await self._store.begin(job.request, job.position)
-            job.marked = True
-        job.begin(perf_counter(), datetime.now(UTC), self._loop.time())
+            await mark(self._store, job)
+        job.begin(perf_counter(), time_ns() // 1000, self._loop.time())
         self._tally.attempts += 1
-        self._under_way[job] = task
+        self.attempts[job] = task
         self._deadlines.watch(job.begun)
         try:
             exchange = await transport.exchange(job.exchange, job, self._memory, self._handoffs)
@@ -358,26 +357,27 @@ class Scheduler:
             _log.exception("unexpected error in the %s backend, request %s", transport.backend, job.position)
             job.failure = BackendError("protocol", one_line(f"{type(error).__name__} in the {transport.backend} backend"))
         finally:
-            del self._under_way[job]
+            del self.attempts[job]
         outcome, verdict = conclude(job, self.options, self._conditions)
         if outcome is None:
             self._tally.retried += 1
             self._park(job, verdict.wait)
-        elif self._store is None and self._polling is None:
+        elif self._store is None and self.polling is None:
             self._close(job, outcome)
         else:
             await self._keep(job, outcome)
-        if self.auto is not None or job.failure is not None or outcome is None or outcome.error is not None or not job.host.health.settled:
+        settled = job.host.health.settled and self.auto is None and job.left is None and not job.host.host.gated
+        if outcome is None or outcome.error is not None or not settled:
             self._heed(job, verdict)
 
     async def _keep(self, job: Job, outcome: Outcome) -> None:
-        """Wait on where the outcome is not the one waited for, else let the store have it, and close it."""
-        if self._polling is not None and (wait := await self._polling.wait_after(job, outcome)) is not None:
+        """Wait on where the outcome is not the one waited for, else store and close it."""
+        if self.polling is not None and (wait := await self.polling.wait_after(job, outcome)) is not None:
             self._park(job, wait)
             return
         try:
             if self._store is not None:
-                await self._store.finish(outcome, None if job.response is None else job.response.content)
+                outcome = await self._store.finish(outcome, None if job.response is None else job.response.content)
         finally:
             self._close(job, outcome)
 
@@ -395,6 +395,13 @@ class Scheduler:
 
     def finish(self, outcome: Outcome) -> None:
         """Keep an outcome, count it, tell who waits for it."""
+        if self.paging is not None:
+            seen = self.paging.see(outcome)
+            if self._due:
+                self._wake()
+            if seen is None:
+                return
+            outcome = seen
         self._outcomes.keep(outcome)
         if self._handoffs is not None:
             self._handoffs.keep(outcome)
@@ -407,21 +414,11 @@ class Scheduler:
         """Draw conclusions for the whole host; a refused token says nothing of it."""
         if verdict is RENEWAL:
             return
-        host = job.host
         if self.auto is not None:
             self.auto.heed(job)
-        status = None if job.failure is not None or job.response is None else job.response.status
-        if status != _UNAVAILABLE:
-            host.unavailable_in_row = 0
-        if host.health.record(status, success=got_answer(job)):
-            self._notice(f"{host.origin} fails: single attempts until one succeeds")
-        if verdict.pause:
-            host.host.pause(perf_counter() + verdict.pause)
-            self._notice(f"{host.origin} asks to wait {verdict.pause:.0f} s")
-            self._loop.call_later(verdict.pause, self._notice, None)
-        refusal = host.health.refusing
-        if refusal is not None and host.stopped is None and self.options.max_failures != "none":
-            self._stop_host(host, f"the first 20 answers of {host.origin} were all {refusal} (max_failures=none turns this stop off)")
+        refusal = heed(job, verdict, slots=self._slots, notice=self._notice)
+        if refusal is not None and job.host.stopped is None and self.options.max_failures != "none":
+            self._stop_host(job.host, refusal)
 
     def _stop_host(self, host: HostQueue, why: str) -> None:
         host.stopped = why
@@ -473,8 +470,7 @@ class Scheduler:
     def _look_again(self) -> None:
         """Find out anew whether attempts may start, and let all sleeping workers look."""
         self._flowing = not self._paused and self.stop is None and len(self._workers) <= self._slots
-        while self._idle:
-            self._wake()
+        self._idle.wake_all()
 
     def _go_on(self, position: int, item: Item) -> None:
         if (job := self._accept(position, item)) is not None:
@@ -496,15 +492,3 @@ class Scheduler:
     def _make_ready(self, job: Job) -> None:
         self._ready.append(job)
         self._wake()
-
-    async def _sleep(self) -> None:
-        future = self._loop.create_future()
-        self._idle.append(future)
-        await future
-
-    def _wake(self) -> None:
-        while self._idle:
-            future = self._idle.popleft()
-            if not future.done():
-                future.set_result(None)
-                return

@@ -27,6 +27,7 @@ class Source:
 
     Attributes:
         drawn: Items drawn so far.
+        taken: Numbers that were given out between the items' own (`reserve`).
         exhausted: Nothing more will come.
         ready: The source is a plain iterable that does not keep the loop waiting: `pull` gives the next item.
         error: What the source raised; drawing ended there.
@@ -38,7 +39,8 @@ class Source:
         self._plain = self._iterator if isinstance(self._iterator, Iterator) else None
         self._limit = limit
         self._turn = asyncio.Lock()
-        self.drawn = 0
+        self.drawn = self.taken = 0
+        self._pages_from: int | None = None
         self.exhausted = limit == 0
         self.ready = self._plain is not None and limit != 0
         self.error: BaseException | None = None
@@ -78,6 +80,15 @@ class Source:
             if numbered is not None:
                 yield numbered
 
+    def reserve(self) -> int:
+        """Return a number for a row that is drawn from nowhere: a page behind the first one of its request."""
+        self.taken += 1
+        return self.taken - 1 + (self.drawn if self._pages_from is None else self._pages_from)
+
+    def reserve_from(self, number: int) -> None:
+        """Number such rows from here on, so that the items keep the numbers of their places."""
+        self._pages_from = number
+
     async def close(self) -> None:
         """Close the user's generator; what it raises then is remembered, not thrown."""
         self.exhausted, self.ready = True, False
@@ -104,7 +115,7 @@ class Source:
         if item is None:
             self.exhausted, self.ready = True, False
             return None
-        position = self.drawn
+        position = self.drawn if self._pages_from is not None else self.drawn + self.taken
         self.drawn += 1
         if self._limit is not None and self.drawn >= self._limit:
             self.exhausted, self.ready = True, False

@@ -2,22 +2,37 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+from fastreq_jupyter.model import Outcome
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.model import Look, Outcome, Request
+    from fastreq_jupyter.engine.attempt import Job
+    from fastreq_jupyter.engine.paging import Paging
+    from fastreq_jupyter.exchange import Exchange
+    from fastreq_jupyter.model import Look, Request
+    from fastreq_jupyter.options import Options
 
-__all__ = ["Store"]
+__all__ = ["Store", "known_outcome", "mark"]
 
 
 class Store(Protocol):
-    """Keep outcomes. All methods are called on the run's loop; none may block it."""
+    """Where outcomes are kept. All methods are called on the run's loop; none may block it."""
 
     def find(self, request: Request, position: int) -> Outcome | Look | None:
         """Return the known outcome, or None when the request is to be sent. Called once per request, in order of the plan.
 
         With option `until` a job that was begun earlier and is not over comes back as a `Look`.
         """
+        ...
+
+    def dress(self, exchange: Exchange, position: int) -> Exchange:
+        """Return what is sent, with the lines that ask whether anything has changed since the last time."""
+        ...
+
+    def renew(self, request: Request, position: int) -> None:
+        """Take note that a request is sent whatever is known of it: its outcome takes the place of the known one."""
         ...
 
     async def begin(self, request: Request, position: int) -> None:
@@ -28,13 +43,19 @@ class Store(Protocol):
         """Return once it is committed that a request began a job, which is looked at by this URL."""
         ...
 
-    async def finish(self, outcome: Outcome, content: bytes | None) -> None:
+    async def finish(self, outcome: Outcome, content: bytes | None) -> Outcome:
         """Keep an outcome. Returns at once for safe requests (batched), after the commit for unsafe ones; never raises.
+
+        What it returns is the outcome of the request: that which was given, or the known one that a 304 stands for.
 
         Args:
             outcome: The outcome, its `data` included.
             content: The body's bytes, None where it was saved to a file or never came.
         """
+        ...
+
+    def figures(self) -> dict[str, Any] | None:
+        """Return what a cache did, small JSON, None where there is none."""
         ...
 
     def notes(self) -> list[str]:
@@ -48,3 +69,21 @@ class Store(Protocol):
     async def close(self) -> None:
         """Commit all that is left and let go of the file; never raises."""
         ...
+
+
+def known_outcome(request: Request, position: int, store: Store | None, options: Options, paging: Paging | None) -> Outcome | Look | None:
+    """Return the outcome of a request that need not be sent, the job that it began earlier, or None."""
+    if options.skip_existing and request.save_as is not None and Path(request.save_as).exists():
+        return Outcome(position, request, data=request.save_as)
+    if store is None:
+        return None
+    if paging is not None and paging.is_fresh(position):
+        store.renew(request, position)
+        return None
+    return store.find(request, position)
+
+
+async def mark(store: Store, job: Job) -> None:
+    """Return once the mark of an unsafe request is committed that is about to be sent for the first time."""
+    await store.begin(job.request, job.position)
+    job.marked = True

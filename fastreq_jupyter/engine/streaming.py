@@ -20,14 +20,14 @@ from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator
+    from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 
-    from fastreq_jupyter.backends.base import Stream
+    from fastreq_jupyter.backends import Stream
     from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.run import Run
-    from fastreq_jupyter.model import Attempt, Request, Response
+    from fastreq_jupyter.model import Attempt, Link, Request, Response
     from fastreq_jupyter.options import Options
-    from fastreq_jupyter.policy.framing import Head
+    from fastreq_jupyter.policy import Head
 
 __all__ = ["Handoffs", "StreamedOutcome"]
 
@@ -37,7 +37,7 @@ _LOOK = 0.2
 
 
 class _Held:
-    """Hold the body of one response between the worker, who keeps the slot, and the outcome that the user has."""
+    """The body of one response between the worker, who keeps the slot, and the outcome that the user has."""
 
     def __init__(self, body: AsyncGenerator[bytes, None]) -> None:
         self.body = body
@@ -53,8 +53,29 @@ class _Held:
             self.closed.set()
 
 
+class _Read:
+    """What a reader has read of a body, for whoever must know which page follows it.
+
+    Attributes:
+        chunks: In order.
+        whole: It was read to its end.
+    """
+
+    def __init__(self) -> None:
+        self.chunks: list[bytes] = []
+        self.whole = False
+
+    async def through(self, body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
+        """Give the chunks of a body on."""
+        async with aclosing(body) as chunks:  # type: ignore[type-var]
+            async for chunk in chunks:
+                self.chunks.append(chunk)
+                yield chunk
+        self.whole = True
+
+
 class StreamedOutcome:
-    """Hold one request of a streaming run: its head at once, its body as it arrives.
+    """One request of a streaming run: its head at once, its body as it arrives.
 
     Attributes:
         position: Place in the input, from 0.
@@ -62,6 +83,7 @@ class StreamedOutcome:
         response: The head, without a body; None where no response came.
         error, error_detail: Why there is no body; None when good.
         attempts: Earlier tries of this request.
+        link: Which page of which request it is, where pages are followed, else None.
     """
 
     def __init__(self, outcome: Outcome, held: _Held | None = None) -> None:
@@ -70,7 +92,8 @@ class StreamedOutcome:
         self.response: Response | None = outcome.response
         self.error: str | None = outcome.error
         self.error_detail: str | None = outcome.error_detail
-        self.attempts: tuple[Attempt, ...] = outcome.attempts
+        self.attempts: Sequence[Attempt] = outcome.attempts
+        self.link: Link | None = outcome.link
         self._held = held
 
     @property
@@ -82,6 +105,11 @@ class StreamedOutcome:
     def status(self) -> int | None:
         """Return the status code, or None where no response came."""
         return None if self.response is None else self.response.status
+
+    @property
+    def page(self) -> int | None:
+        """Return the number of the page, from 1, where pages are followed."""
+        return None if self.link is None else self.link.page
 
     @property
     def size_bytes(self) -> int:
@@ -132,17 +160,19 @@ class StreamedOutcome:
 
 
 class Handoffs:
-    """Queue what a streaming run gives out, in order of completion.
+    """The queue of what a streaming run gives out, in order of completion.
 
     Args:
         options: Of the run.
 
     Attributes:
         left: The reader came to the end while it has outcomes that it may yet read: the run goes on for these.
+        links: Which page of which request a row is, by position.
     """
 
     def __init__(self, options: Options) -> None:
         self.left = False
+        self.links: Mapping[int, Link] = {}
         self._options = options
         self._queue: asyncio.Queue[StreamedOutcome | None] = asyncio.Queue()
         self._given: set[int] = set()
@@ -154,8 +184,11 @@ class Handoffs:
         job.begun = inf
         job.handed = True
         body = iter_body(stream, head, method=job.request.method, max_body=self._options.max_body)
+        read = _Read() if self._options.pages is not None else None
+        if read is not None:
+            body = read.through(body)
         held = _Held(_timed(body, self._options.attempt_timeout))
-        outcome = Outcome(job.position, job.request, attempts=job.attempts, response=job.response)
+        outcome = Outcome(job.position, job.request, attempts=job.attempts, response=job.response, link=self.links.get(job.position))
         self._given.add(job.position)
         self._open.add(held)
         self._queue.put_nowait(_watched(StreamedOutcome(outcome, held), held))
@@ -167,7 +200,11 @@ class Handoffs:
             await held.body.aclose()
         if held.failure is not None:
             raise BackendError(held.failure.kind, held.failure.detail)
-        return Body(None, held.size_bytes)
+        if read is None:
+            return Body(None, held.size_bytes)
+        if not read.whole:
+            job.notes = (*job.notes, "not read to the end: which pages follow is not known")
+        return Body(b"".join(read.chunks) if read.whole else None, held.size_bytes)
 
     def keep(self, outcome: Outcome) -> None:
         """Queue the outcome of a request whose body was not given out."""
@@ -196,7 +233,7 @@ class Handoffs:
                 continue
             if any(held.begun for held in self._open) or not self._open:
                 since = monotonic()
-            elif _complete(run, len(self._open)):
+            elif self._options.pages is None and _complete(run, len(self._open)):
                 self.left = True
                 asyncio.get_running_loop().call_later(patience, self._expire)
                 return None

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.scheduler import Scheduler
     from fastreq_jupyter.options import Options
 
-__all__ = ["KEPT_MUCH", "SHARES", "closing_line", "figures", "quantiles"]
+__all__ = ["KEPT_MUCH", "SHARES", "closing_line", "figures", "proof", "quantiles"]
 
 KEPT_MUCH = 2**30
 """Bytes of kept bodies from which the summary names save_to."""
@@ -39,10 +39,15 @@ def figures(tally: Tally, scheduler: Scheduler, options: Options, notes: list[st
     """
     source = scheduler.source
     notes = [*notes, *(f"{count:,} {'body' if count == 1 else 'bodies'} {remark}" for remark, count in list(tally.remarks.items()))]
+    if scheduler.stop is not None and scheduler.stop[0] == "auth":
+        notes = [*notes, scheduler.stop[1]]
     if tally.kept_bytes > KEPT_MUCH:
         notes = [*notes, "more than 1 GiB of bodies is kept in memory: save_to writes them to files"]
     if options.verify_ssl is False:
         notes = [*notes, "TLS certificates were not verified (verify_ssl=False)"]
+    paging = scheduler.paging
+    if paging is not None:
+        notes = [*notes, *paging.notes()]
     return {
         "total": tally.total,
         "done": tally.done,
@@ -60,8 +65,27 @@ def figures(tally: Tally, scheduler: Scheduler, options: Options, notes: list[st
         "source_exhausted": source.exhausted and source.error is None and scheduler.stop is None,
         "breaker": {str(origin): host.health.trips for origin, host in list(scheduler.hosts.items()) if host.health.trips},
         "loop_lag_ms": round(tally.lag_s * 1000, 1),
+        **({} if paging is None else {"pages": paging.figures()}),
         "notes": notes,
     }
+
+
+def proof(pages: Mapping[str, Any]) -> list[str]:
+    """Return the parts of the closing line that tell whether all pages came.
+
+    Args:
+        pages: ``summary["pages"]``.
+    """
+    parts = [] if pages["requests"] == 1 else [f"{pages['requests']:,} requests"]
+    parts += [f"{pages['pages']:,} {'page' if pages['pages'] == 1 else 'pages'}", f"{pages['items']:,} items"]
+    if pages["total"] is not None:
+        parts.append(f"total said {pages['total']:,}")
+    if pages["distinct"] is not None and pages["distinct"] < pages["items"]:
+        why = ": the server's order is not stable, sort by a unique key" if pages["unstable"] else ""
+        parts.append(f"{pages['distinct']:,} distinct{why}")
+    if pages["short"] and pages["requests"] > 1:
+        parts.append(f"{pages['short']:,} short")
+    return parts
 
 
 def quantiles(durations: Iterable[float]) -> list[float]:
@@ -85,7 +109,8 @@ def closing_line(summary: Mapping[str, Any]) -> str:
     """
     name = f"{summary['name']}: " if summary.get("name") else ""
     known = summary["total"] if summary["total"] is not None else summary["done"]
-    parts = [f"{summary['ok']:,} of {known:,} ok"]
+    pages = summary.get("pages")
+    parts = [f"{summary['ok']:,} of {known:,} ok"] if pages is None else proof(pages)
     kinds = sorted(summary["errors"].items(), key=lambda item: -item[1])
     parts += [f"{kind} x{count:,}" for kind, count in kinds[:_KINDS_SHOWN]]
     if len(kinds) > _KINDS_SHOWN:

@@ -22,10 +22,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection
 
     from fastreq_jupyter.auth import Keeper
-    from fastreq_jupyter.backends.base import Exchange
     from fastreq_jupyter.engine.attempt import Job, Transport
+    from fastreq_jupyter.exchange import Exchange
     from fastreq_jupyter.model import Authority, Headers, Request, Response
     from fastreq_jupyter.options import Options
+    from fastreq_jupyter.url import Origin
 
 __all__ = ["Tokens", "Wallet", "authorized"]
 
@@ -51,18 +52,22 @@ def _with_lines(headers: Headers, lines: Headers) -> Headers:
 class Tokens:
     """The tokens of one auth for one origin, as a run uses them."""
 
-    def __init__(self, keeper: Keeper, wallet: Wallet, refresh_on: Collection[int]) -> None:
+    def __init__(self, keeper: Keeper, origin: Origin, wallet: Wallet, refresh_on: Collection[int]) -> None:
+        self._origin = origin
         self._keeper = keeper
         self._wallet = wallet
         self._refresh_on = refresh_on
         self._fruitless = 0
 
     async def grant(self, job: Job) -> None:
-        """Return when the job has a token.
+        """Return when the job has a token; one that has left its origin (for a status URL elsewhere) gets none any more.
 
         Raises:
             AuthError: There is none.
         """
+        if job.exchange.target.origin != self._origin:
+            job.tokens = None
+            return
         token = self._keeper.ready or await self._keeper.token(self._wallet, self._wallet.tasks)
         if job.exchange.auth is not token:
             job.exchange.auth = token
@@ -107,11 +112,14 @@ class Wallet:
         self._transport = transport
         self._options = options
         self._notice = notice
-        self._tokens: dict[Keeper, Tokens] = {}
+        self._closed = False
+        self._tokens: dict[tuple[Keeper, Origin], Tokens] = {}
 
     def attach(self, job: Job) -> Job:
         """Return the job with what it gets; nothing in place of credentials of its own."""
         target = job.exchange.target
+        if job.looking and parse_target(job.request.url).origin != target.origin:
+            return job
         if target.user is not None or job.request.header("authorization") is not None:
             return job
         auth = self._authority.auth_for(target.origin)
@@ -119,14 +127,15 @@ class Wallet:
             job.exchange.auth = auth
             job.request = copy_request(job.request, secrets=auth.secrets)
         elif auth is not None:
-            keeper = keeper_of(auth, target.origin)
-            job.tokens = self._tokens.get(keeper)
+            key = keeper_of(auth, target.origin), target.origin
+            job.tokens = self._tokens.get(key)
             if job.tokens is None:
-                job.tokens = self._tokens[keeper] = Tokens(keeper, self, self._options.refresh_on)
+                job.tokens = self._tokens[key] = Tokens(*key, self, self._options.refresh_on)
         return job
 
     async def close(self) -> None:
-        """End what still asks for tokens."""
+        """End what still asks for tokens; whoever asks later gets nothing."""
+        self._closed = True
         for task in self.tasks:
             task.cancel()
         if self.tasks:
@@ -137,6 +146,12 @@ class Wallet:
         secrets = request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
         seconds = self._options.attempt_timeout
         where = "the token endpoint"
+        # Those who get tokens may send from a thread, in a task of its own.
+        task = asyncio.current_task()
+        if self._closed or task is None:
+            raise AuthError("the run has ended")
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
         try:
             exchange = replace(prepare(request, self._options.connect_timeout), fresh=True)
             where = str(exchange.target.origin)

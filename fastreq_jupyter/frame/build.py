@@ -7,7 +7,6 @@ whoever must not pay for that imports them late.
 
 from __future__ import annotations
 
-import re
 from functools import cached_property, lru_cache
 from math import nan
 from typing import TYPE_CHECKING, Any
@@ -16,13 +15,15 @@ import numpy as np
 import pandas as pd
 
 from fastreq_jupyter.errors import UsageError
+from fastreq_jupyter.exchange import phases_of
 from fastreq_jupyter.frame.columns import (
+    CACHED,
     HTTP_VERSION,
+    INSTANT,
     METHOD,
     OTHER_METHOD,
     categories,
     clean_text,
-    floats,
     instants,
     integers,
     objects,
@@ -30,9 +31,9 @@ from fastreq_jupyter.frame.columns import (
     texts,
 )
 from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
+from fastreq_jupyter.model import MARKS, SingleAttempt
 from fastreq_jupyter.options import COLUMN_SETS, own_columns
-from fastreq_jupyter.redact import MASK, is_secret_header, is_secret_name, one_line, redact_text, redact_url, secret_values
-from fastreq_jupyter.timing import Phases, phases_of
+from fastreq_jupyter.redact import MASK, are_plain_urls, is_secret_header, one_line, redact_text, redact_url, secret_values
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -42,8 +43,8 @@ if TYPE_CHECKING:
 
 __all__ = ["api_reason", "attrs_of", "final_urls", "header_mapping", "present", "secrets_of", "shown_urls", "to_frame"]
 
-_NO_PHASES = Phases()
 _BAD = 400
+_MOST_COUNTED = 255
 
 
 def to_frame(  # noqa: PLR0913 - what a run knows about its frame
@@ -68,15 +69,15 @@ def to_frame(  # noqa: PLR0913 - what a run knows about its frame
     rows = list(outcomes)
     went = _how_it_went(rows, options)
     frame = pd.DataFrame({"data": objects(_data(rows)), **went}, copy=False)
-    positions = _positions(rows)
-    frame.index = _index(positions, keys)
+    positions = _positions(rows) if options.pages is None else [row.place for row in rows]
+    frame.index = _index(positions if options.pages is None or keys is not None else range(len(rows)), keys)
     notes: list[str] = []
     problem: str | None = None
     if options.select is not None or options.expand is not None:
         frame, taken = _reshape(frame, rows, options, notes)
         if options.explode and any(row.ok for row in rows):
             frame, taken, problem = _exploded(frame, taken, options.explode, notes)
-        positions = [rows[row].position for row in taken]
+        positions = [rows[row].place for row in taken]
     if join is not None:
         frame = join.attach(frame, positions, own_columns(options))
     frame.attrs["fastreq"] = attrs_of(summary, run_id, notes)
@@ -113,18 +114,25 @@ def header_mapping(headers: Headers, secrets: frozenset[str] = frozenset()) -> d
 def _how_it_went(rows: list[Outcome], options: Options) -> dict[str, Any]:
     """Return the columns that option `columns` shows, made one by one: what is not shown costs nothing."""
     known = _Rows(rows)
-    columns = {name: _MAKERS[name](known) for name in COLUMN_SETS[options.columns]}
+    columns = {"page": integers([row.page for row in rows], "Int32")} if options.pages is not None else {}
+    columns |= {name: _MAKERS[name](known) for name in COLUMN_SETS[options.columns]}
     if options.until is not None:
         columns["looks"] = integers([row.looks for row in rows], "Int32")
+    if options.caches:
+        columns["cached"] = categories([row.cached for row in rows], CACHED)
     if options.timings:
-        columns |= _timing_columns(rows)
+        columns |= _timing_columns(known)
     if options.response_headers:
         columns["headers"] = objects([_headers(row) for row in rows])
     return columns
 
 
 class _Rows:
-    """What several columns are made of."""
+    """What several columns are made of.
+
+    Attributes:
+        others: Places of rows of which more must be told than `marks` holds: tried again, redirected, failed or never sent.
+    """
 
     def __init__(self, rows: list[Outcome]) -> None:
         self.rows = rows
@@ -133,49 +141,104 @@ class _Rows:
         self.tries = [row.attempts for row in rows]
         self.ok = np.fromiter([row.error for row in rows], object, len(rows)) == None  # noqa: E711 - compares element by element
         self.bad = np.flatnonzero(~self.ok)
+        self.others = [at for at, tries in enumerate(self.tries) if type(tries) is not SingleAttempt]
 
     @cached_property
     def urls(self) -> list[str]:
         """URLs as asked, secrets as ``***``."""
         return shown_urls(self.requests)
 
+    @property
+    def told(self) -> Any:
+        """Places of rows with a detail: those that are not ok, and pages of which something is to be said."""
+        if not self.rows or self.rows[0].link is None:
+            return self.bad
+        return np.flatnonzero([row.error_detail is not None for row in self.rows])
+
     @cached_property
     def status(self) -> Any:
         """Status codes, 0 where no response came."""
         return np.array([0 if response is None else response.status for response in self.responses], dtype=np.int16)
+
+    @cached_property
+    def marks(self) -> Any:
+        """What `MARKS` names, by name; all 0 in `others`."""
+        return np.frombuffer(b"".join([tries.packed if type(tries) is SingleAttempt else _BLANK for tries in self.tries]), _PACKED)
+
+    def measured(self, plain: Any, of: Callable[[Sequence[Attempt]], float]) -> Any:
+        """Return a column in milliseconds.
+
+        Args:
+            plain: Its values in seconds, right in all rows but `others`.
+            of: Returns the value of one of these, in seconds, from its attempts, of which there are some.
+        """
+        column = plain * 1e3
+        for at in self.others:
+            tries = self.tries[at]
+            column[at] = of(tries) * 1e3 if tries else nan
+        return column
+
+    def started_at(self) -> Any:
+        """Return when the first attempts began; NaT where there was none."""
+        moments = self.marks["started_us"].astype("M8[us]")
+        if self.others:
+            firsts = [self.tries[at] for at in self.others]
+            moments[self.others] = instants([tries[0].started_at if tries else None for tries in firsts]).tz_localize(None)
+        return pd.array(moments, dtype=INSTANT)
+
+    def numbers_of_attempts(self) -> Any:
+        """Return how many attempts were made."""
+        numbers = np.ones(len(self.rows), dtype=np.uint8)
+        numbers[self.others] = [min(len(self.tries[at]), _MOST_COUNTED) for at in self.others]
+        return integers(numbers, "UInt8", np.zeros(len(self.rows), dtype=bool))
+
+
+# What a row holds of which `SingleAttempt` does not tell all.
+_PACKED = np.dtype(list(MARKS.items()))
+_BLANK = bytes(_PACKED.itemsize)
 
 
 _MAKERS: dict[str, Callable[[_Rows], Any]] = {
     "status": lambda known: integers(known.status, "Int16", known.status == 0),
     "ok": lambda known: known.ok,
     "error": lambda known: sparse_texts(known.bad, [known.rows[at].error or "" for at in known.bad], len(known.rows)),
-    "error_detail": lambda known: sparse_texts(known.bad, [_detail(known.rows[at], known.urls[at]) for at in known.bad], len(known.rows)),
-    "elapsed_ms": lambda known: floats([tries[-1].end - tries[0].start if tries else nan for tries in known.tries], 1e3),
-    "attempts": lambda known: integers(list(map(len, known.tries)), "UInt8", np.zeros(len(known.rows), dtype=bool)),
+    "error_detail": lambda known: sparse_texts(known.told, [_detail(known.rows[at], known.urls[at]) for at in known.told], len(known.rows)),
+    "elapsed_ms": lambda known: known.measured(
+        known.marks["response_end"] - known.marks["start"], lambda tries: tries[-1].end - tries[0].start
+    ),
+    "attempts": _Rows.numbers_of_attempts,
     "url": lambda known: texts(known.urls, clean=True, whole=True),
     "method": lambda known: categories([request.method for request in known.requests], METHOD, OTHER_METHOD),
-    "queued_ms": lambda known: floats([tries[0].queued if len(tries) == 1 else _queued(tries) for tries in known.tries], 1e3),
-    "wait_ms": lambda known: floats(_waits(known.tries), 1e3),
+    "queued_ms": lambda known: known.measured(known.marks["queued"], lambda tries: sum(attempt.queued for attempt in tries)),
+    "wait_ms": lambda known: known.measured(
+        known.marks["response_start"] - known.marks["request_start"], lambda tries: phases_of(tries[-1].hops).wait
+    ),
     "size_bytes": lambda known: integers(
         [0 if response is None else response.size_bytes for response in known.responses], "Int64", known.status == 0
     ),
     "content_type": lambda known: texts(_media_types(known.responses), clean=True),
     "final_url": lambda known: texts(final_urls(known.responses, known.requests, known.urls), clean=True),
     "request": lambda known: _names(known.requests),
-    "started_at": lambda known: instants([tries[0].started_at if tries else None for tries in known.tries]),
+    "started_at": _Rows.started_at,
 }
 
 
-def _timing_columns(rows: list[Outcome]) -> dict[str, Any]:
-    phases = [phases_of(row.attempts[-1].hops) if row.attempts else _NO_PHASES for row in rows]
-    waits = [sum(attempt.retry_wait for attempt in row.attempts) if row.attempts else nan for row in rows]
-    versions = [None if row.response is None else row.response.http_version for row in rows]
+def _timing_columns(known: _Rows) -> dict[str, Any]:
+    marks, zeros = known.marks, np.zeros(len(known.rows))
+    versions = [None if response is None else response.http_version for response in known.responses]
+    # As `Timing.phases`.
+    reused, plain = marks["reused"] == 1, marks["encrypted"] == 0
+    secured = marks["secure_connection_start"]
+    connected = np.where(np.isnan(secured), marks["connect_end"], secured)
+    dns = np.where(reused, 0.0, marks["domain_lookup_end"] - marks["domain_lookup_start"])
+    connect = np.where(reused, 0.0, connected - marks["connect_start"])
+    tls = np.where(reused | plain, 0.0, marks["connect_end"] - secured)
     return {
-        "retry_wait_ms": floats(waits, 1e3),
-        "dns_ms": floats([phase.dns for phase in phases], 1e3),
-        "connect_ms": floats([phase.connect for phase in phases], 1e3),
-        "tls_ms": floats([phase.tls for phase in phases], 1e3),
-        "receive_ms": floats([phase.receive for phase in phases], 1e3),
+        "retry_wait_ms": known.measured(zeros, lambda tries: sum(attempt.retry_wait for attempt in tries)),
+        "dns_ms": known.measured(dns, lambda tries: phases_of(tries[-1].hops).dns),
+        "connect_ms": known.measured(connect, lambda tries: phases_of(tries[-1].hops).connect),
+        "tls_ms": known.measured(tls, lambda tries: phases_of(tries[-1].hops).tls),
+        "receive_ms": known.measured(marks["response_end"] - marks["response_start"], lambda tries: phases_of(tries[-1].hops).receive),
         "http_version": categories(versions, HTTP_VERSION),
     }
 
@@ -267,21 +330,12 @@ def _data(rows: list[Outcome]) -> list[Any]:
     return shown
 
 
-def _waits(tries: list[tuple[Attempt, ...]]) -> list[float]:
-    return [
-        (last := hops[-1]).response_start - last.request_start if attempts and (hops := attempts[-1].hops) else nan for attempts in tries
-    ]
-
-
-def _queued(attempts: Sequence[Attempt]) -> float:
-    return sum(attempt.queued for attempt in attempts) if attempts else nan
-
-
 def _media_types(responses: list[Response | None]) -> list[str | None]:
-    return [None if said is None or (value := said.header("content-type")) is None else _bare_type(value) for said in responses]
+    fields = [None if response is None else response.header("content-type") for response in responses]
+    kinds = {field: None if field is None else _bare_type(field) for field in set(fields)}
+    return list(map(kinds.__getitem__, fields))
 
 
-@lru_cache(maxsize=512)
 def _bare_type(value: str) -> str | None:
     return clean_text(value.partition(";")[0].strip().lower()) or None
 
@@ -298,8 +352,6 @@ def _field_name(name: str) -> tuple[str, bool]:
 
 # URLs looked at together: small, so that one odd URL costs little
 _BLOCK = 500
-_NAMES_KEPT = 30
-_QUERY_NAME = re.compile("[?&]([^=&?\n]*)=")
 
 
 def shown_urls(requests: list[Request]) -> list[str]:
@@ -309,34 +361,10 @@ def shown_urls(requests: list[Request]) -> list[str]:
     for start in range(0, len(requests), _BLOCK):
         block = requests[start : start + _BLOCK]
         urls = [request.url for request in block]
-        if any([request.secrets for request in block]) or not _are_plain(urls, names):  # noqa: C419 - a list is faster, this runs per row
+        if any([request.secrets for request in block]) or not are_plain_urls(urls, names):  # noqa: C419 - a list is faster, this runs per row
             urls = [clean_text(redact_url(request.url, request.secrets)) for request in block]
         shown += urls
     return shown
-
-
-def _are_plain(urls: list[str], names: set[str]) -> bool:
-    """Tell cheaply that nothing in these URLs needs a mask or cleaning; False where that takes a closer look.
-
-    Args:
-        urls: A block of URLs.
-        names: Query names known to be no secrets; grows.
-    """
-    text = "\n".join(urls)
-    if not text.isascii() or "@" in text or "#" in text or "%" in text or ";" in text:
-        return False
-    unknown = text.count("=")
-    for name in names:
-        unknown -= text.count(f"?{name}=")
-        unknown -= text.count(f"&{name}=") if unknown else 0
-    if not unknown:
-        return True
-    found = set(_QUERY_NAME.findall(text))
-    if any(is_secret_name(name) for name in found):
-        return False
-    if len(names) + len(found) < _NAMES_KEPT:
-        names |= found
-    return True
 
 
 def final_urls(responses: list[Response | None], requests: list[Request], urls: list[str]) -> list[str | None]:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 __all__ = [
+    "CACHED",
     "HTTP_VERSION",
     "INSTANT",
     "METHOD",
@@ -43,6 +44,7 @@ OTHER_METHOD = "other"
 _METHODS = "GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT QUERY PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT SEARCH PURGE"
 METHOD = pd.CategoricalDtype([*_METHODS.split(" "), OTHER_METHOD])
 HTTP_VERSION = pd.CategoricalDtype(["1.0", "1.1", "2", "3"])
+CACHED = pd.CategoricalDtype(["fresh", "revalidated"])
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

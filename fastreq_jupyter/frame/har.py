@@ -15,17 +15,17 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import parse_qsl, urlsplit
 
 from fastreq_jupyter.content import read_text
+from fastreq_jupyter.files import Upload
 from fastreq_jupyter.frame.build import secrets_of
 from fastreq_jupyter.redact import MASK, is_secret_header, redact_body, redact_headers, redact_text, redact_url
-from fastreq_jupyter.upload import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
-    from fastreq_jupyter.model import Attempt, Outcome
-    from fastreq_jupyter.response import Headers, Response
-    from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.content import Headers
+    from fastreq_jupyter.exchange import Timing
+    from fastreq_jupyter.model import Attempt, Outcome, Response
 
 __all__ = ["har_pieces"]
 
@@ -77,7 +77,7 @@ def _hops(row: Outcome, attempt: Attempt) -> Iterator[_Hop]:
     queued = 0.0 if isnan(attempt.queued) else attempt.queued
     for number, timing in enumerate(attempt.hops or (None,)):
         leads_to = attempt.redirects[number] if number < len(attempt.redirects) else None
-        late = 0.0 if timing is None or not number else timing.fetch_start - attempt.start
+        late = 0.0 if timing is None or isnan(timing.fetch_start) else timing.fetch_start - attempt.start
         # Where the first hop waited before its attempt began.
         began = attempt.started_at + timedelta(seconds=late if number else -queued)
         yield _Hop(row, attempt, began, 0.0 if number else queued, timing, method, url, leads_to)
@@ -96,7 +96,7 @@ def _entry(hop: _Hop, sent: Callable[[Headers], Headers]) -> dict[str, Any]:
     # Without the quotes of JSON texts: a body stays JSON.
     secrets = frozenset(secret for secret in secrets_of(row.request) if not (secret.startswith('"') and secret.endswith('"')))
     timings = _timings(hop)
-    last = hop.leads_to is None and hop.attempt is row.attempts[-1]
+    last = hop.leads_to is None and hop.attempt.number == row.attempts[-1].number
     response = row.response if last else None
     version = _VERSIONS.get(response.http_version, "unknown") if response is not None else "unknown"
     entry: dict[str, Any] = {

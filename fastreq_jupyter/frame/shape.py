@@ -16,8 +16,8 @@ import pandas as pd
 
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.frame.columns import OWN, clean_text, integers, objects, texts
+from fastreq_jupyter.options import Selection
 from fastreq_jupyter.redact import one_line
-from fastreq_jupyter.selection import Selection
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence

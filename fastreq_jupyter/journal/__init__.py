@@ -1,7 +1,9 @@
-"""Answers that survive the process; imported late, since few need sqlite3."""
+"""Answers that survive the process, in a journal and in a cache; imported late, since few need sqlite3."""
 
 from __future__ import annotations
 
+from fastreq_jupyter.journal.cache import Cache, open_cache, open_shelf
 from fastreq_jupyter.journal.journal import Journal, open_journal
+from fastreq_jupyter.journal.stores import Both
 
-__all__ = ["Journal", "open_journal"]
+__all__ = ["Both", "Cache", "Journal", "open_cache", "open_journal", "open_shelf"]

@@ -37,7 +37,10 @@ __all__ = [
     "open_database",
     "prepare",
     "put",
+    "read_head",
     "read_key",
+    "refuse_foreign",
+    "refuse_strange",
     "rescue",
     "write_key",
 ]
@@ -259,7 +262,7 @@ _SOON_SEARCHED = 32 * 2**20
 
 @dataclass(slots=True)
 class Database:
-    """Hold an open journal file and its lock.
+    """An open journal file and its lock.
 
     Attributes:
         path: The file.
@@ -306,7 +309,7 @@ def open_database(path: Path) -> Database:
     Raises:
         JournalError: One line: it is no journal, newer, in use, or cannot be read or made there.
     """
-    _refuse_strange(path)
+    refuse_strange(path)
     lock = JournalLock(path)
     try:
         try:
@@ -323,12 +326,12 @@ def open_database(path: Path) -> Database:
 
 
 def _open(path: Path, lock: JournalLock) -> Database:
-    head = _read_head(path)
+    head = read_head(path)
     notes: list[str] = []
     if head is not None and _is_torn_head(head):
         notes = rescue(path)
     elif head:
-        _refuse_foreign(path, head)
+        refuse_foreign(path, head)
     else:
         create_empty(path)
     try:
@@ -354,7 +357,12 @@ def _open(path: Path, lock: JournalLock) -> Database:
     return Database(path, connection, lock, key, rows, damaged, notes)
 
 
-def _refuse_strange(path: Path) -> None:
+def refuse_strange(path: Path, use: str = "journal") -> None:
+    """Refuse what is no regular file, or has no directory.
+
+    Raises:
+        JournalError: One line; `use` names what the file was to be.
+    """
     if not path.parent.is_dir():
         message = f"{path}: there is no directory {path.parent}"
         raise JournalError(message)
@@ -364,15 +372,15 @@ def _refuse_strange(path: Path) -> None:
         except FileNotFoundError:
             continue
         except OSError as error:
-            message = f"{name} cannot be used as a journal: {error.strerror}"
+            message = f"{name} cannot be used as a {use}: {error.strerror}"
             raise JournalError(message) from None
         if not stat.S_ISREG(mode):
             kind = "a symbolic link" if stat.S_ISLNK(mode) else "a directory" if stat.S_ISDIR(mode) else "no regular file"
-            message = f"{name} is {kind}: a journal needs a file of its own"
+            message = f"{name} is {kind}: a {use} needs a file of its own"
             raise JournalError(message)
 
 
-def _read_head(path: Path) -> bytes | None:
+def read_head(path: Path) -> bytes | None:
     """Return the first bytes of the file as it lies there, None where there is none; SQLite would write to look."""
     try:
         descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
@@ -387,13 +395,25 @@ def _is_torn_head(head: bytes) -> bool:
     return 0 < len(head) < _SMALLEST and head.startswith(_MAGIC[: len(head)])
 
 
-def _refuse_foreign(path: Path, head: bytes) -> None:
-    if not head.startswith(_MAGIC) or int.from_bytes(head[68:72]) != APPLICATION_ID:
-        message = f"{path} is a file of something else, not a journal: name another one"
+def refuse_foreign(path: Path, head: bytes, *, application: int = APPLICATION_ID, version: int = VERSION, use: str = "journal") -> None:
+    """Refuse a file that is not ours, or newer than we are.
+
+    Args:
+        path: The file.
+        head: Its first bytes.
+        application: What SQLite calls the application id.
+        version: The newest format that is known.
+        use: What the file was to be.
+
+    Raises:
+        JournalError: One line.
+    """
+    if not head.startswith(_MAGIC) or int.from_bytes(head[68:72]) != application:
+        message = f"{path} is a file of something else, not a {use}: name another one"
         raise JournalError(message)
-    version = int.from_bytes(head[60:64])
-    if version > VERSION:
-        message = f"{path} was written by a newer version of fastreq-jupyter (format {version}, this one reads {VERSION})"
+    found = int.from_bytes(head[60:64])
+    if found > version:
+        message = f"{path} was written by a newer version of fastreq-jupyter (format {found}, this one reads {version})"
         raise JournalError(message)
 
 

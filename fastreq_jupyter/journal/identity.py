@@ -14,13 +14,13 @@ import re
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
+from fastreq_jupyter.files import Upload
 from fastreq_jupyter.redact import MASK, SHORTEST, is_secret_name, redact_url, secret_spans, secret_values
-from fastreq_jupyter.upload import Upload
 
 if TYPE_CHECKING:
     from fastreq_jupyter.model import Request
 
-__all__ = ["Identities", "Identity"]
+__all__ = ["Identities", "Identity", "guise_of"]
 
 # Fields that are shown as *** to be safe, but as often as not say what is asked for.
 _ALSO_PLAIN = frozenset({"key", "pass"})
@@ -31,7 +31,7 @@ _BOUNDARY = re.compile(r"boundary=\"?([^\s\";]+)", re.IGNORECASE)
 
 
 class Identity(NamedTuple):
-    """Name a request: hash of what it asks, hash of its credentials (empty without any), and its number among equal ones."""
+    """The name of a request: hash of what it asks, hash of its credentials (empty without any), and its number among equal ones."""
 
     base: bytes
     guise: bytes
@@ -39,7 +39,7 @@ class Identity(NamedTuple):
 
 
 class Identities:
-    """Name the requests of one run, in the order they come.
+    """The names of the requests of one run, in the order they come.
 
     Args:
         key: Random bytes of the journal.
@@ -50,8 +50,8 @@ class Identities:
         self._counts: dict[int, int] = {}
         self._guises: dict[int, bytes] = {}
 
-    def of(self, request: Request) -> Identity:
-        """Return the identity of the next request."""
+    def of(self, request: Request, *, again: bool = False) -> Identity:
+        """Return the identity of the next request; `again` of one that is the same as the last equal one."""
         url, content = request.identity or (request.url, request.content)
         secrets = request.secrets
         hashed = blake2b(digest_size=16, key=self._key)
@@ -67,7 +67,7 @@ class Identities:
         guise = self._guise(request, url, content, kind)
         # Eight bytes are enough within one run, and a million of them take half the memory.
         short = int.from_bytes(base[:8]) ^ int.from_bytes(guise[:8])
-        occurrence = self._counts[short] = self._counts.get(short, 0) + 1
+        occurrence = self._counts[short] = max(1, self._counts.get(short, 0) + (not again))
         return Identity(base, guise, occurrence)
 
     def is_first_guise(self, identity: Identity) -> bool:
@@ -75,16 +75,21 @@ class Identities:
         return self._guises.setdefault(int.from_bytes(identity.base[:8]), identity.guise) == identity.guise
 
     def _guise(self, request: Request, url: str, content: bytes | Upload | None, kind: str | None) -> bytes:
-        if not (request.headers or content or request.secrets or "?" in url or "@" in url or "#" in url):
-            return b""
-        searched = content if content and len(content) <= _LARGEST_SEARCHED else None
-        values = secret_values(url, request.headers, searched, kind) | request.secrets
-        if not values:
-            return b""
-        hashed = blake2b(digest_size=16, key=self._key)
-        for value in sorted(values):
-            _add(hashed, value.encode("utf-8", "surrogatepass"))
-        return hashed.digest()
+        return guise_of(request, url, content, kind, self._key)
+
+
+def guise_of(request: Request, url: str, content: bytes | Upload | None, kind: str | None, key: bytes) -> bytes:
+    """Return the keyed hash of a request's credentials, empty where it has none."""
+    if not (request.headers or content or request.secrets or "?" in url or "@" in url or "#" in url):
+        return b""
+    searched = content if content and len(content) <= _LARGEST_SEARCHED else None
+    values = secret_values(url, request.headers, searched, kind) | request.secrets
+    if not values:
+        return b""
+    hashed = blake2b(digest_size=16, key=key)
+    for value in sorted(values):
+        _add(hashed, value.encode("utf-8", "surrogatepass"))
+    return hashed.digest()
 
 
 def _add(hashed: blake2b, part: bytes) -> None:

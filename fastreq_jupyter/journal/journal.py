@@ -16,7 +16,7 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
 from fastreq_jupyter.journal.file import INSERT, Database, open_database
@@ -28,6 +28,7 @@ from fastreq_jupyter.model import Outcome, Request
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
+    from fastreq_jupyter.exchange import Exchange
     from fastreq_jupyter.model import Item, Look
     from fastreq_jupyter.options import Options
 
@@ -60,7 +61,7 @@ def open_journal(options: Options, clock: Callable[[], float] = time, *, again: 
 
 
 class Journal:
-    """Keep the outcomes of one run, and know those of earlier ones. An `engine.store.Store`.
+    """The outcomes of one run, and those of earlier ones; an `engine.Store`.
 
     Args:
         database: The open file; the journal's writer owns it from here on.
@@ -84,7 +85,7 @@ class Journal:
         self._writer = Writer(database)
         self._told: set[str] = set()
         self._trouble: str | None = None
-        self._asked = self._reused = self._unknown = self._resumed = 0
+        self._asked = self._reused = self._unknown = self._resumed = self._elsewhere = 0
         self._jobs: dict[int, str] = {}
         self._first, self._last = float("inf"), float("-inf")
         self._stop = finalize(self, _let_go, self._writer, self._reader)
@@ -110,6 +111,11 @@ class Journal:
         self._first, self._last = min(self._first, row.at), max(self._last, row.at)
         return outcome_of(row, request, position, self._options)
 
+    def renew(self, request: Request, position: int) -> None:
+        """Take note that a request is sent anew: its outcome takes the place of the known one."""
+        self._asked += 1
+        self._places[position] = self._identities.of(request, again=True)
+
     async def begin(self, request: Request, position: int) -> None:
         """Return once the mark of an unsafe request is committed."""
         identity = self._place(request, position)
@@ -127,12 +133,31 @@ class Journal:
         self._writer.put(lambda connection: _insert(connection, INSERT, begun_row(request, identity, at, key, place)), done=done)
         await committed
 
-    async def finish(self, outcome: Outcome, content: bytes | None) -> None:
-        """Keep an outcome; return at once for safe requests, after the commit for unsafe ones."""
+    def dress(self, exchange: Exchange, position: int) -> Exchange:  # noqa: ARG002 - the signature of a store
+        """Return the exchange as it is."""
+        return exchange
+
+    def figures(self) -> dict[str, Any] | None:
+        """Return None: there is no cache here."""
+        return None
+
+    def take(self, outcome: Outcome, content: bytes | None) -> None:
+        """Keep an outcome that came from elsewhere, which `find` did not know."""
+        identity = self._places.pop(outcome.position, None)
+        self._elsewhere += 1
+        if identity is None or outcome.error is not None:
+            return
+        at, key = self._clock(), self._database.key
+        self._writer.put(
+            lambda connection: _insert(connection, _KEEP, kept_row(outcome, content, identity, at, key)), size=len(content or b"")
+        )
+
+    async def finish(self, outcome: Outcome, content: bytes | None) -> Outcome:
+        """Keep an outcome, and return it; at once for safe requests, after the commit for unsafe ones."""
         identity = self._places.pop(outcome.position, None)
         place = self._jobs.pop(outcome.position, None)
         if identity is None or not outcome.attempts or outcome.error in _UNFINISHED:
-            return
+            return outcome
         at, key = self._clock(), self._database.key
         size = len(content or b"")
 
@@ -141,10 +166,11 @@ class Journal:
 
         if outcome.request.idempotent and self._writer.pending_bytes < _MOST_PENDING_BYTES:
             self._writer.put(keep, size=size)
-            return
+            return outcome
         committed, done = _future()
         self._writer.put(keep, size=size, done=done)
         await committed
+        return outcome
 
     def notes(self) -> list[str]:
         """Return lines a person should read: what was reused, or why nothing can be kept any more."""
@@ -152,7 +178,7 @@ class Journal:
         lines = list(self._database.notes)
         if self._reused:
             span = _span(self._first, self._last)
-            sent = self._asked - self._reused - self._unknown
+            sent = self._asked - self._reused - self._unknown - self._elsewhere
             lines.append(f"{self._reused:,} of {self._asked:,} from {name} ({span}), {sent:,} sent")
         if self._resumed:
             lines.append(f"{self._resumed:,} {'job' if self._resumed == 1 else 'jobs'} begun earlier: looked at, not begun again")

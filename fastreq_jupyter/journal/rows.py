@@ -17,23 +17,22 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
-from fastreq_jupyter.engine.graphql import read_graphql, was_limited
-from fastreq_jupyter.engine.judging import Conditions
-from fastreq_jupyter.engine.reading import UNREADABLE, Reading, read_data
+from fastreq_jupyter.engine import UNREADABLE, Conditions, Reading, read_data, read_graphql, was_limited
+from fastreq_jupyter.exchange import Timing
 from fastreq_jupyter.files import FILENAME, AtomicFile
 from fastreq_jupyter.model import Attempt, Look, Outcome, Request, Response
-from fastreq_jupyter.policy.retry import RETRIED
+from fastreq_jupyter.policy import RETRIED
 from fastreq_jupyter.redact import MASK, SHORTEST, one_line, redact_text, redact_url, secret_values
-from fastreq_jupyter.timing import Timing
 
 if TYPE_CHECKING:
     from fastreq_jupyter.journal.identity import Identity
     from fastreq_jupyter.options import Options
 
-__all__ = ["COLUMNS", "Row", "begun_row", "is_final", "job_of", "kept_row", "outcome_of", "seal_of", "veiled"]
+__all__ = ["COLUMNS", "Row", "begun_row", "head_of", "is_final", "job_of", "kept_row", "outcome_of", "seal_of", "veiled"]
 
 COLUMNS = ("base", "guise", "occurrence", "done", "at", "method", "url", "status", "error", "record", "body", "seal")
 _BAD = 400
+_REFUSED = frozenset({401, 403, 407})
 _GONE = frozenset({404, 410})
 # Kinds of error that the options of a rerun may do away with.
 _GRAPHQL = frozenset({"graphql", "graphql partial"})
@@ -44,7 +43,7 @@ _COOKIES = frozenset({"set-cookie", "set-cookie2"})
 
 
 class Row(NamedTuple):
-    """Hold one row of the table of answers.
+    """One row of the table of answers.
 
     Attributes:
         base, guise, occurrence: Identity.
@@ -110,17 +109,20 @@ def kept_row(  # noqa: PLR0913, PLR0917 - the parts of a row
     if place is not None:
         record["status_url"] = place
     if response is not None:
-        record["response"] = {
-            "headers": [[name, MASK if name.lower() in _COOKIES else redact_text(value, secrets)] for name, value in response.headers],
-            "final_url": redact_text(redact_url(response.final_url), secrets),
-            "http_version": response.http_version,
-            "reason": redact_text(response.reason, secrets),
-            "size_bytes": response.size_bytes,
-            "path": response.path,
-        }
+        record["response"] = {**head_of(response, secrets), "size_bytes": response.size_bytes, "path": response.path}
     url = one_line(redact_text(redact_url(request.url, request.secrets), secrets), 2000)
     row = Row(*identity, 1, at, request.method, url, outcome.status, outcome.error, json.dumps(record, allow_nan=False), content, b"")
     return row._replace(seal=seal_of(row, key))
+
+
+def head_of(response: Response, secrets: frozenset[str]) -> dict[str, Any]:
+    """Return what is kept of a response besides status and body, JSON; our secrets and its cookies as ``***``."""
+    return {
+        "headers": [[name, MASK if name.lower() in _COOKIES else redact_text(value, secrets)] for name, value in response.headers],
+        "final_url": redact_text(redact_url(response.final_url), secrets),
+        "http_version": response.http_version,
+        "reason": redact_text(response.reason, secrets),
+    }
 
 
 def veiled(url: str, request: Request, key: bytes) -> str:
@@ -153,11 +155,14 @@ def _signs(request: Request, key: bytes) -> dict[str, str]:
 def is_final(row: Row, request: Request, options: Options) -> bool:
     """Tell whether the outcome in a row stands: it is an answer that the retry policy would not ask for again.
 
+    What was refused for want of credentials is asked for anew, whatever its method: nothing was done.
     An unsafe request that left without an answer stands too, unless the user allows resending.
     """
     repeatable = request.idempotent or options.retry_unsafe
     if row.status is not None and row.error is not None and row.error.startswith("http "):
         # Below 400 it was not there yet (202), or not whole (206).
+        if row.status in _REFUSED:
+            return False
         return (row.status >= _BAD and row.status not in RETRIED) or not repeatable
     if row.error in _GRAPHQL and was_limited(json.loads(row.record)["detail"]):
         return not repeatable

@@ -7,14 +7,13 @@ from contextlib import suppress
 from queue import Empty, SimpleQueue
 from threading import Thread
 from time import monotonic
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-
-    from fastreq_jupyter.journal.file import Database
+    from pathlib import Path
 
 __all__ = ["Writer"]
 
@@ -30,15 +29,31 @@ class _Job(NamedTuple):
     done: Callable[[], None] | None
 
 
+class Writable(Protocol):
+    """An open file that a thread writes.
+
+    Attributes:
+        path: The file.
+        connection: For the writer's thread.
+    """
+
+    path: Path
+    connection: sqlite3.Connection
+
+    def close(self, *, clean: bool) -> None:
+        """Close it; never raises. `clean` says that all went well."""
+        ...
+
+
 class Writer:
-    """Write to a journal from a daemon thread of its own.
+    """A daemon thread that writes to a journal or cache.
 
     Attributes:
         trouble: Why nothing is written any more, in one line; None while all is well.
         skipped: Rows that alone could not be written.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Writable) -> None:
         self._database = database
         self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
         self._put_bytes = 0

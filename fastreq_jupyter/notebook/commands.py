@@ -5,8 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.cell import read_har, secrets_of, split_line, to_http
+from fastreq_jupyter.client import cached_answers, clear_cache
 from fastreq_jupyter.errors import OptionError, UsageError
+from fastreq_jupyter.notebook.config import settings
 from fastreq_jupyter.notebook.display import shell
+from fastreq_jupyter.options import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -20,6 +23,7 @@ _NO_CREDENTIALS = (
     "the file has no cookies and no Authorization: browsers leave them out unless asked (Export HAR with sensitive data), "
     "so that what needs a login answers 401"
 )
+_CACHE_USAGE = "%fastreq cache lists what is kept, %fastreq cache clear [PATTERN] takes it out; --cache-file FILE names another one"
 
 
 class Said(NamedTuple):
@@ -66,4 +70,24 @@ def _told(recorded: Recorded) -> str:
     return "; ".join(parts)
 
 
-_COMMANDS: Mapping[str, Callable[[list[str]], Said]] = {"har": _har}
+def _cache(words: list[str]) -> Said:
+    file = str(settings().get("cache_file", TABLE["cache_file"].default))
+    rest: list[str] = []
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.partition("=")
+        if name != "--cache-file":
+            rest.append(word)
+        elif equals or words:
+            file = value if equals else words.pop(0)
+        else:
+            raise OptionError(_CACHE_USAGE)
+    if not rest:
+        frame, line = cached_answers(file)
+        return Said(line, frame)
+    if rest[0] != "clear" or len(rest) > 2:  # noqa: PLR2004 - the word and a pattern
+        raise OptionError(_CACHE_USAGE)
+    return Said(clear_cache(file, *rest[1:]))
+
+
+_COMMANDS: Mapping[str, Callable[[list[str]], Said]] = {"cache": _cache, "har": _har}

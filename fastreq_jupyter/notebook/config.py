@@ -19,7 +19,7 @@ __all__ = ["OptionTrait", "changed_options", "forget_wrong_settings", "option_tr
 
 
 class OptionTrait(TraitType[Any, Any]):
-    """Check a value as the option of that name does.
+    """A setting that is checked as the option of that name is.
 
     Args:
         row: The option.

@@ -10,7 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO, cast
 from weakref import WeakKeyDictionary, ref
 
-from fastreq_jupyter.client.results import present
+from fastreq_jupyter.client import present
 from fastreq_jupyter.model import Outcome
 from fastreq_jupyter.options import show_bytes, show_seconds
 from fastreq_jupyter.redact import one_line
@@ -18,10 +18,8 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from fastreq_jupyter.client.call import Display
-    from fastreq_jupyter.engine.autolimits import AutoLimit
-    from fastreq_jupyter.engine.progress import FileProgress, Progress
-    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.client import Display
+    from fastreq_jupyter.engine import AutoLimit, FileProgress, Progress, Run
     from fastreq_jupyter.model import Item
     from fastreq_jupyter.options import Options
 
@@ -82,7 +80,7 @@ def _file_on_its_way(files: Sequence[FileProgress]) -> str:
 
 
 class _Line:
-    """Decide when the line is drawn: not for short runs, at most ten times a second, only when it changed.
+    """When the line is drawn: not for short runs, at most ten times a second, only when it changed.
 
     Attributes:
         said: The closing line was shown here.
@@ -111,7 +109,7 @@ class _Line:
 
 
 class TerminalText(_Line):
-    """Keep one line of a terminal up to date, and clear it at the end.
+    """One line of a terminal, kept up to date and cleared at the end.
 
     Args:
         stream: Where to write; stderr by default, so that piped output stays clean.
@@ -186,7 +184,7 @@ def show_monitor(run: Run, *, on_retry: Callable[[Run], str] | None = None, othe
     # widgets are paid for where they are shown
     from IPython.display import display  # noqa: PLC0415
 
-    from fastreq_jupyter.notebook.monitor.widget import Monitor  # noqa: PLC0415
+    from fastreq_jupyter.notebook.monitor import Monitor  # noqa: PLC0415
 
     monitor = Monitor(run, on_retry=on_retry)
     bundle = monitor._repr_mimebundle_()[0]
@@ -290,7 +288,7 @@ def variables() -> dict[str, Any]:
 def _widgets_work() -> bool:
     """Import what the live view needs before the run starts: it takes a while, and the run's clock would see it."""
     try:
-        import_module("fastreq_jupyter.notebook.monitor.widget")
+        import_module("fastreq_jupyter.notebook.monitor")
     except ImportError:
         return False
     return True

@@ -12,7 +12,7 @@ from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
-from fastreq_jupyter.engine.summary import SHARES, quantiles
+from fastreq_jupyter.engine import SHARES, quantiles
 from fastreq_jupyter.options import show_bytes, show_seconds
 from fastreq_jupyter.picture import FAILED, ROW, draw_svg, lay_out, show_ms, shown_detail, shown_url
 from fastreq_jupyter.redact import one_line
@@ -20,7 +20,7 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine import Run
     from fastreq_jupyter.model import Outcome
 
 __all__ = ["beginning", "html_summary", "summary", "text_summary"]
@@ -40,7 +40,7 @@ _LINE = "border-bottom:1px solid rgba(128,128,128,.35)"
 
 
 class _Kind(NamedTuple):
-    """Hold the failures of one kind."""
+    """The failures of one kind."""
 
     name: str
     number: int

@@ -11,7 +11,7 @@ from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_loca
 
 from fastreq_jupyter.bridge import beside, start
 from fastreq_jupyter.cell import Line, examples_text, help_text, parse_line
-from fastreq_jupyter.client.call import run_awaiting, run_blocking, settings_with
+from fastreq_jupyter.client import run_awaiting, run_blocking, settings_with
 from fastreq_jupyter.errors import JournalError, UsageError
 from fastreq_jupyter.notebook.commands import carried_out
 from fastreq_jupyter.notebook.complete import complete_fastreq
@@ -185,7 +185,7 @@ class _Fastreq(Magics):
 
 
 class _Said:
-    """Hold a result that needed no run; it may be None."""
+    """A result that needed no run; it may be None."""
 
     def __init__(self, value: Any) -> None:
         self.value = value
@@ -248,6 +248,6 @@ def _greeting(shell: Any) -> str:
 
 def _open_panel() -> Any:
     # Widgets are paid for where they are shown.
-    from fastreq_jupyter.notebook.form.panel import Panel  # noqa: PLC0415
+    from fastreq_jupyter.notebook.form import Panel  # noqa: PLC0415
 
     return Panel()

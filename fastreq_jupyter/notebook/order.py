@@ -9,11 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.bridge import interruption
 from fastreq_jupyter.cell import Source, build, fill_options
-from fastreq_jupyter.client.call import Call, Session, check_options, layered, where_it_stopped
-from fastreq_jupyter.client.plan import outfitted
-from fastreq_jupyter.client.preview import preview, preview_line
-from fastreq_jupyter.client.results import as_asked, check_failures, check_shape, conclude, value_of
-from fastreq_jupyter.engine.cookies import Jar
+from fastreq_jupyter.client import (
+    Call,
+    Session,
+    as_asked,
+    check_failures,
+    check_options,
+    check_shape,
+    conclude,
+    layered,
+    outfitted,
+    preview_frame,
+    preview_line,
+    value_of,
+    where_it_stopped,
+)
+from fastreq_jupyter.engine import Jar
 from fastreq_jupyter.errors import OptionError, RunError
 from fastreq_jupyter.model import Plan
 from fastreq_jupyter.notebook.display import in_kernel, remember, show_monitor, where_all_is
@@ -25,7 +36,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.bridge import Waited
     from fastreq_jupyter.cell import EachSpec, Line
-    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine import Run
 
 __all__ = ["Draft", "Order", "deliver", "deliver_background", "deliver_preview", "draft"]
 
@@ -37,7 +48,7 @@ LARGE_TABLE = 20_000
 
 @dataclass(frozen=True, slots=True)
 class Order:
-    """Hold what a cell or line asks for.
+    """What a cell or line asks for.
 
     Attributes:
         line: The magic's line, parsed.
@@ -182,7 +193,7 @@ def deliver(order: Order, waited: Waited[Run], said: bool, variables: MutableMap
 
 def deliver_preview(order: Order, variables: MutableMapping[str, Any]) -> Any:
     """Assign or return the frame of a dry run."""
-    frame = preview(order.call.plan)
+    frame = preview_frame(order.call.plan)
     print(preview_line(frame.attrs["fastreq"]["summary"], order.line.name))  # noqa: T201 - a cell's line
     for note in frame.attrs["fastreq"]["notes"]:
         print(note)  # noqa: T201

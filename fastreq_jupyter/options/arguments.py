@@ -19,7 +19,7 @@ F = TypeVar("F", bound="Callable[..., Any]")
 
 
 class ReturnType(StrEnum):
-    """Name what a result is; each is equal to its text."""
+    """What a result is; each is equal to its text."""
 
     DATAFRAME = "dataframe"
     POLARS = "polars"
@@ -78,6 +78,12 @@ class OptionArguments(TypedDict, total=False):
     journal: str | Path | None
     fresh: bool
     max_age: float | str | None
+    cache: float | str | None
+    cache_file: str | Path
+    offline: bool
+    pages: bool | str | None
+    max_pages: int
+    total: str | None
     limit: int | None
     dedup: bool
     session: Any

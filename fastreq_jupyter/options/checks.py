@@ -129,6 +129,14 @@ def strict_bool(value: Any) -> bool:
     raise ValueError
 
 
+def cache_value(value: Any) -> float | str | None:
+    """Accept an age, or one of the words "forever" and "revalidate"."""
+    if isinstance(value, str) and value.strip().lower() in ("forever", "revalidate"):
+        return value.strip().lower()
+    age: float | None = duration_value(0, 3650 * 86_400, none=True)(value)
+    return age
+
+
 def until_value(value: Any) -> str | None:
     """Accept an expression, or the word "ready" in any case."""
     text: str | None = text_value()(value)
@@ -148,6 +156,12 @@ def text_value(*, flag: bool = False) -> Check:
         return str(value)
 
     return check
+
+
+def pages_value(value: Any) -> str | None:
+    """Accept how pages are followed; True is "auto", False and None are not at all."""
+    text = text_value(flag=True)(value)
+    return "auto" if text is True else text
 
 
 def method_value(value: Any) -> str:

@@ -1,7 +1,7 @@
 """The names of the frame's own columns, and which of them option `columns` shows.
 
 A frame has three groups: what was asked (input columns), what came (`item`, `data`, expanded fields), how it went. The sets
-below are of the last; columns that an option asks for (`TIMING_COLUMNS`, `headers`, `item`) are in every set.
+below are of the last; columns that an option asks for (`TIMING_COLUMNS`, `headers`, `item`, `page`) are in every set.
 """
 
 from __future__ import annotations
@@ -27,6 +27,8 @@ def own_columns(options: Options) -> frozenset[str]:
         *(TIMING_COLUMNS if options.timings else ()),
         *(("headers",) if options.response_headers else ()),
         *(("item",) if options.select is not None else ()),
+        *(("page",) if options.pages is not None else ()),
         *(("looks",) if options.until is not None else ()),
+        *(("cached",) if options.caches else ()),
     )
     return frozenset({"data", *_ALL, *asked})

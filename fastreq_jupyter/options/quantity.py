@@ -18,7 +18,7 @@ _SECONDS = {"ms": 0.001, "": 1.0, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0
 
 @dataclass(frozen=True, slots=True)
 class Rate:
-    """Hold a rate limit: `count` requests per `per` seconds; `whole` where it was written "N/unit" (a strict window)."""
+    """A rate limit: `count` requests per `per` seconds; `whole` where it was written "N/unit" (a strict window)."""
 
     count: float
     per: float = 1.0
@@ -31,7 +31,7 @@ class Rate:
 
 @dataclass(frozen=True, slots=True)
 class Share:
-    """Hold a bound on failures: a `count` of requests, or a `fraction` (0..1) of those finished."""
+    """A bound on failures: a `count` of requests, or a `fraction` (0..1) of those finished."""
 
     count: int | None = None
     fraction: float | None = None

@@ -15,6 +15,7 @@ from fastreq_jupyter.options.checks import (
     CONCURRENCY,
     anything,
     auth_value,
+    cache_value,
     callable_value,
     cert_value,
     concurrency_value,
@@ -25,6 +26,7 @@ from fastreq_jupyter.options.checks import (
     mapping_value,
     method_value,
     names_value,
+    pages_value,
     proxy_value,
     rate_value,
     share_value,
@@ -253,12 +255,40 @@ class Options:
         help="record answers; a rerun sends only what is missing", metavar="FILE", group="Results",
     )
     fresh: bool = option(
-        False, strict_bool, takes="bool", allowed="True or False", help="ignore what the journal holds", switches={"--fresh": True},
+        False, strict_bool, takes="bool", allowed="True or False", help="ignore what journal and cache hold", switches={"--fresh": True},
         group="Results",
     )
     max_age: float | None = option(
         None, duration_value(0, 3650 * 86_400, none=True), examples=("12h",), takes="float | str | None", allowed='seconds, or "12h"',
         help="use only answers of the journal younger than this", metavar="TIME", group="Results",
+    )
+    cache: float | str | None = option(
+        None, cache_value, examples=("12h", "forever", "revalidate"), takes="float | str | None",
+        allowed='"12h" or seconds, "forever", or "revalidate"',
+        help="keep good answers, and send nothing for those younger than this; revalidate asks whether they changed", metavar="AGE",
+        group="Results",
+    )
+    cache_file: str = option(
+        ".fastreq/cache.db", text_value(), takes="str | Path", allowed="a file name; one that ends in .jsonl can be committed",
+        help="where they are kept", metavar="FILE", group="Results",
+    )
+    offline: bool = option(
+        False, strict_bool, takes="bool", allowed="True or False", help="send nothing: what the cache does not have is an error row `offline`",
+        switches={"--offline": True}, group="Results",
+    )
+    pages: str | None = option(
+        None, pages_value, examples=("auto", "link", "cursor=next_cursor", "page", "offset=0:100"), takes="bool | str | None",
+        allowed="auto, link, a JMESPath expression, NAME=EXPR, or a count: page, page=0, offset=0:100",
+        help="follow the pages of each request, a row per page; auto follows what request and answer prove",
+        switches={"--pages": "auto"}, metavar="HOW",
+    )
+    max_pages: int = option(
+        1000, integer(1, 10**9), takes="int", allowed="a whole number from 1", help="pages of one request", metavar="N",
+    )
+    total: str | None = option(
+        None, text_value(), examples=("meta.total", "pages:meta.last", "none"), takes="str | None",
+        allowed="a JMESPath expression, pages:EXPR, or none",
+        help="where an answer says how many items or pages there are; looked for when not given", metavar="EXPR",
     )
     limit: int | None = option(
         None, integer(0, 10**12, none=True), examples=("5",), takes="int | None", allowed="a whole number from 0",
@@ -355,6 +385,11 @@ class Options:
         return 30.0 if self.save_to is None else 300.0
 
     @property
+    def caches(self) -> bool:
+        """Tell whether answers are kept in a cache, or taken from one."""
+        return self.cache is not None or self.offline
+
+    @property
     def looks_into_bodies(self) -> bool:
         """Tell whether an option says that bodies are JSON, whatever their type says."""
         until = None if self.until == "ready" else self.until
@@ -386,15 +421,28 @@ def _check_together(options: Options) -> None:
         raise OptionError(reason, option="http3", reason=reason)
     _check_reading(options)
     _check_saving(options)
+    _check_pages(options)
     for name in ("every", "patience"):
         if name in options.given and options.until is None:
             raise OptionError(f"{name} needs until", option=name, reason="needs until")
     if options.json is not None and options.data is not None:
         reason = "json and data exclude each other: give one of them"
         raise OptionError(reason, option="data", reason=reason)
-    for name, needed in (("skip_existing", "save_to"), ("fresh", "journal"), ("max_age", "journal"), ("explode", "expand")):
+    for name, needed in (("skip_existing", "save_to"), ("max_age", "journal"), ("explode", "expand")):
         if getattr(options, name) not in (False, None, ()) and getattr(options, needed) is None:
             raise OptionError(f"{name} needs {needed}", option=name, reason=f"needs {needed}")
+    _check_keeping(options)
+
+
+def _check_keeping(options: Options) -> None:
+    if options.fresh and options.journal is None and options.cache is None:
+        raise OptionError("fresh needs journal or cache", option="fresh", reason="needs journal or cache")
+    if options.fresh and options.offline:
+        raise OptionError("fresh and offline exclude each other: give one of them", option="fresh")
+    if options.caches and options.save_to is not None:
+        name = "offline" if options.cache is None else "cache"
+        reason = "not possible with save_to, whose files stay anyway: skip_existing sends nothing for those that are there"
+        raise OptionError(f"{name} is {reason}", option=name, reason=reason)
 
 
 def _check_saving(options: Options) -> None:
@@ -418,6 +466,17 @@ def _check_reading(options: Options) -> None:
         if getattr(options, name) is not None and options.save_to is not None:
             reason = "not possible with save_to, which keeps no body to look into: leave one of them out"
             raise OptionError(f"{name} is {reason}", option=name, reason=reason)
+
+
+def _check_pages(options: Options) -> None:
+    if options.total is not None and options.pages is None:
+        raise OptionError("total needs pages", option="total", reason="needs pages")
+    if options.pages is None:
+        return
+    for name, why in (("save_to", "which keeps no body to look into"), ("dedup", "for each request has pages of its own")):
+        if getattr(options, name):
+            reason = f"not possible with {name}, {why}: leave one of them out"
+            raise OptionError(f"pages is {reason}", option="pages", reason=reason)
 
 
 def _lookup(name: str) -> Option:

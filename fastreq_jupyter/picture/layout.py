@@ -8,16 +8,16 @@ from math import isfinite, isnan
 from typing import TYPE_CHECKING
 from unicodedata import east_asian_width
 
+from fastreq_jupyter.exchange import phases_of
 from fastreq_jupyter.options import show_seconds
 from fastreq_jupyter.redact import one_line, redact_text, redact_url, secret_values
-from fastreq_jupyter.timing import phases_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
 
+    from fastreq_jupyter.exchange import Timing
     from fastreq_jupyter.model import Attempt, Outcome
-    from fastreq_jupyter.timing import Timing
 
 __all__ = [
     "PHASES",
@@ -61,7 +61,7 @@ _GRACE = timedelta(seconds=1)
 
 @dataclass(frozen=True, slots=True)
 class Rect:
-    """Hold one bar: upper left corner and size in pixels, and which phase it shows."""
+    """One bar: upper left corner and size in pixels, and which phase it shows."""
 
     x: float
     y: float
@@ -72,7 +72,7 @@ class Rect:
 
 @dataclass(frozen=True, slots=True)
 class Label:
-    """Hold one text: `y` is its base line, `anchor` start, middle or end, `tone` text, dim, bad or strong."""
+    """One text: `y` is its base line, `anchor` start, middle or end, `tone` text, dim, bad or strong."""
 
     x: float
     y: float
@@ -83,7 +83,7 @@ class Label:
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """Hold one upright line of the grid."""
+    """One upright line of the grid."""
 
     x: float
     top: float
@@ -92,7 +92,7 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """Hold all that is to be drawn.
+    """All that is to be drawn.
 
     Attributes:
         width, height: Of the whole, pixels.
@@ -122,7 +122,7 @@ class Layout:
 
 @dataclass(frozen=True, slots=True)
 class _Page:
-    """Turn seconds and row numbers into pixels."""
+    """The scale that turns seconds and row numbers into pixels."""
 
     zero: float
     seconds: float

@@ -1,1 +1,57 @@
 """Decisions without await, clock or randomness of their own."""
+
+from __future__ import annotations
+
+from fastreq_jupyter.policy.adaptive import MOST, START, Adaptive
+from fastreq_jupyter.policy.framing import Head, is_unasked_part, read_head
+from fastreq_jupyter.policy.health import Health
+from fastreq_jupyter.policy.pages import Answer, Chain, How, Step, Total, first_of, hint_of, read_how, read_total
+from fastreq_jupyter.policy.partial import Beginning, asking_for_rest, may_ask_for_rest, validator_of, why_no_rest
+from fastreq_jupyter.policy.polling import Standing, next_wait, place_of, standing_of, status_exchange, status_url
+from fastreq_jupyter.policy.proxy import proxy_for
+from fastreq_jupyter.policy.rate import Gcra, interval_of
+from fastreq_jupyter.policy.redirect import REDIRECTS, next_exchange
+from fastreq_jupyter.policy.reset import reset_after
+from fastreq_jupyter.policy.retry import LONGEST_ASKED, RETRIED, Failure, Verdict, decide, parse_retry_after
+
+__all__ = [
+    "LONGEST_ASKED",
+    "MOST",
+    "REDIRECTS",
+    "RETRIED",
+    "START",
+    "Adaptive",
+    "Answer",
+    "Beginning",
+    "Chain",
+    "Failure",
+    "Gcra",
+    "Head",
+    "Health",
+    "How",
+    "Standing",
+    "Step",
+    "Total",
+    "Verdict",
+    "asking_for_rest",
+    "decide",
+    "first_of",
+    "hint_of",
+    "interval_of",
+    "is_unasked_part",
+    "may_ask_for_rest",
+    "next_exchange",
+    "next_wait",
+    "parse_retry_after",
+    "place_of",
+    "proxy_for",
+    "read_head",
+    "read_how",
+    "read_total",
+    "reset_after",
+    "standing_of",
+    "status_exchange",
+    "status_url",
+    "validator_of",
+    "why_no_rest",
+]

@@ -10,11 +10,10 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastreq_jupyter.errors import BackendError
+from fastreq_jupyter.policy.reset import REMAINING, left_in
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
-    from fastreq_jupyter.response import Headers
+    from fastreq_jupyter.content import Headers
 
 __all__ = ["Head", "is_unasked_part", "read_head"]
 
@@ -27,12 +26,14 @@ _LONGEST_NAME = 40
 # Longer ones do not fit 64 bits.
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_READ = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"content-type", b"set-cookie"})
+_READ = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"content-type", b"set-cookie"}) | REMAINING
 # Names as they were met, with what they mean in lower case; b"" for those that are not read here.
 _KNOWN_NAMES: dict[bytes, bytes] = {}
-# What was read of equal heads: most of a run differ in their Date alone.
+# What was read of heads before: of one server's answers those of a second are often equal, the others differ in their Date alone.
+_KNOWN_FIELDS: dict[tuple[tuple[bytes, bytes], ...], Head] = {}
 _KNOWN_HEADS: dict[tuple[bytes, ...], Head] = {}
 _MOST_KNOWN = 4096
+_MOST_FIELDS_KNOWN, _LONGEST_KNOWN = 256, 2048
 
 
 class Head(NamedTuple):
@@ -45,6 +46,7 @@ class Head(NamedTuple):
         cookies: There is a Set-Cookie.
         unknown: What Content-Encoding names and nobody knows ("utf-8", "none", "aws-chunked"), or None. Servers that send this
             mean no coding: the body is taken as it comes.
+        left: Requests that the server has left for us, None where it does not say.
     """
 
     content_type: str | None = None
@@ -52,9 +54,10 @@ class Head(NamedTuple):
     codings: tuple[str, ...] = ()
     cookies: bool = False
     unknown: str | None = None
+    left: int | None = None
 
 
-def read_head(status: int, fields: Sequence[tuple[bytes, bytes]]) -> Head:
+def read_head(status: int, fields: tuple[tuple[bytes, bytes], ...]) -> Head:
     """Read the head of an answer, and refuse one that leaves open where its body ends, or what it is.
 
     Args:
@@ -66,21 +69,7 @@ def read_head(status: int, fields: Sequence[tuple[bytes, bytes]]) -> Head:
     """
     if not _FIRST_FINAL <= status < _BEYOND:
         raise BackendError("protocol", f"status {status} is no final answer")
-    if len(fields) > _MOST_FIELDS:
-        raise BackendError("protocol", f"more than {_MOST_FIELDS} field lines in the answer")
-    known = _KNOWN_NAMES
-    read: list[bytes] = []
-    for name, value in fields:
-        meaning = known.get(name)
-        if meaning is None:
-            meaning = _learn(name)
-        if meaning:
-            read += meaning, value
-    values = b"".join([value for _, value in fields])
-    if b"\n" in values or b"\r" in values or b"\0" in values:
-        raise BackendError("protocol", "malformed field line in the answer")
-    key = tuple(read)
-    return _KNOWN_HEADS.get(key) or _learn_head(key)
+    return _KNOWN_FIELDS.get(fields) or _read_fields(fields)
 
 
 def is_unasked_part(status: int, asked: Headers) -> bool:
@@ -91,6 +80,36 @@ def is_unasked_part(status: int, asked: Headers) -> bool:
         asked: Field lines of the request.
     """
     return status == _PARTIAL and not any(name.lower() == "range" for name, _ in asked)
+
+
+def _read_fields(fields: tuple[tuple[bytes, bytes], ...]) -> Head:
+    if len(fields) > _MOST_FIELDS:
+        raise BackendError("protocol", f"more than {_MOST_FIELDS} field lines in the answer")
+    known = _KNOWN_NAMES
+    read: list[bytes] = []
+    left: int | None = None
+    for name, value in fields:
+        meaning = known.get(name)
+        if meaning is None:
+            meaning = _learn(name)
+        if meaning:
+            if meaning in REMAINING:
+                # Never the same, so that it stays out of the key of equal heads.
+                left = left_in(meaning, value) if left is None else left
+            else:
+                read += meaning, value
+    values = b"".join([value for _, value in fields])
+    if b"\n" in values or b"\r" in values or b"\0" in values:
+        raise BackendError("protocol", "malformed field line in the answer")
+    key = tuple(read)
+    head = _KNOWN_HEADS.get(key) or _learn_head(key)
+    head = head if left is None else head._replace(left=left)
+    # What a server sets is a secret, and never the same.
+    if not head.cookies and len(values) <= _LONGEST_KNOWN:
+        if len(_KNOWN_FIELDS) >= _MOST_FIELDS_KNOWN:
+            _KNOWN_FIELDS.clear()
+        _KNOWN_FIELDS[fields] = head
+    return head
 
 
 def _learn(name: bytes) -> bytes:

@@ -11,7 +11,8 @@ from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.response import Headers, Response
+    from fastreq_jupyter.content import Headers
+    from fastreq_jupyter.exchange import Response
 
 __all__ = ["Beginning", "asking_for_rest", "may_ask_for_rest", "validator_of", "why_no_rest"]
 

@@ -19,8 +19,8 @@ from fastreq_jupyter.policy.redirect import next_exchange
 from fastreq_jupyter.url import parse_target, resolve_reference
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.backends.base import Exchange
-    from fastreq_jupyter.response import Headers
+    from fastreq_jupyter.content import Headers
+    from fastreq_jupyter.exchange import Exchange
 
 __all__ = ["DONE", "FAILED", "Standing", "next_wait", "place_of", "standing_of", "status_exchange", "status_url"]
 

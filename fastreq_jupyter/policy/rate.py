@@ -34,7 +34,7 @@ def interval_of(rate: Rate, burst: int) -> float:
 
 
 class Gcra:
-    """Give out tokens; arithmetic under a lock, so loops in several threads can share one.
+    """A bucket that gives out tokens; arithmetic under a lock, so loops in several threads can share one.
 
     Args:
         rate: The limit.

@@ -17,15 +17,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.errors import BackendError
+from fastreq_jupyter.files import Upload
 from fastreq_jupyter.redact import is_secret_header, one_line, redact_text, redact_url, secret_values
-from fastreq_jupyter.upload import Upload
 from fastreq_jupyter.url import Target, resolve_reference
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.backends.base import Exchange
-    from fastreq_jupyter.response import Headers
+    from fastreq_jupyter.content import Headers
+    from fastreq_jupyter.exchange import Exchange
 
-__all__ = ["REDIRECTS", "next_exchange"]
+__all__ = ["REDIRECTS", "carries_secret", "next_exchange", "stays_home"]
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _OF_CONTENT = frozenset({"digest", "expect", "last-modified", "repr-digest", "te", "trailer", "transfer-encoding", "want-digest"})
@@ -70,10 +70,10 @@ def next_exchange(  # noqa: PLR0913 - one keyword for each thing the decision re
     kept = exchange.headers if keeps_body else tuple(line for line in exchange.headers if not _is_of_content(line[0]))
     content = exchange.content if keeps_body else None
     if target.origin != exchange.target.origin:
-        if content and _carries_secret(content, exchange.headers, secrets):
+        if content and carries_secret(content, exchange.headers, secrets):
             message = f"{status} would send secrets of the body to another origin, {target.origin}"
             raise BackendError("redirect refused", message)
-        kept = tuple(line for line in kept if not _stays_home(*line, secrets))
+        kept = tuple(line for line in kept if not stays_home(*line, secrets))
     auth = exchange.auth if target.origin == exchange.target.origin else None
     fresh = exchange.fresh and method == exchange.method
     return replace(exchange, method=method, target=target, headers=kept, content=content, fresh=fresh, auth=auth)
@@ -129,7 +129,7 @@ def _is_of_content(name: str) -> bool:
     return lower.startswith("content-") or lower in _OF_CONTENT
 
 
-def _stays_home(name: str, value: str, secrets: frozenset[str]) -> bool:
+def stays_home(name: str, value: str, secrets: frozenset[str]) -> bool:
     """Tell whether a field line is bound to its origin: Host, and whatever carries a secret by name or by value."""
     if name.lower() == "host" or is_secret_header(name):
         return True
@@ -138,7 +138,8 @@ def _stays_home(name: str, value: str, secrets: frozenset[str]) -> bool:
     return not secrets.isdisjoint(_BETWEEN_WORDS.split(value))
 
 
-def _carries_secret(content: bytes | Upload, headers: Headers, secrets: frozenset[str]) -> bool:
+def carries_secret(content: bytes | Upload, headers: Headers, secrets: frozenset[str]) -> bool:
+    """Tell whether a body has a secret in it, by the names of its fields or by value."""
     kind = next((value for name, value in headers if name.lower() == "content-type"), None)
     if secret_values("", (), content, kind):
         return True

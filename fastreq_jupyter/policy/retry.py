@@ -3,7 +3,8 @@
 Retried are connection failures, timeouts and the statuses of `RETRIED`, for idempotent requests (RFC 9110, 9.2.2) or
 where the request certainly never left. The wait before retry k is uniform in [d, 1.5 d], d = min(60, 2^(k-1)) seconds:
 at least the 1, 2, 4 s that users expect, spread so that many failures do not come back in step. A Retry-After
-(RFC 9110, 10.2.3) up to `LONGEST_ASKED` is obeyed; a longer one ends the request at once.
+(RFC 9110, 10.2.3) up to `LONGEST_ASKED` is obeyed; a longer one ends the request at once. Where it is absent, what the answer
+says of its limit counts instead (`policy.reset`). A 403 with either is a 429 by another name.
 """
 
 from __future__ import annotations
@@ -17,12 +18,13 @@ __all__ = ["LONGEST_ASKED", "RETRIED", "Failure", "Verdict", "backoff", "decide"
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 LONGEST_ASKED = 120.0
 _LONGEST_BACKOFF = 60.0
+_FORBIDDEN = 403
 _PASSING = frozenset({"timeout", "connect", "protocol", "proxy"})
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Hold what is known of a failed attempt.
+    """What is known of a failed attempt.
 
     Attributes:
         number: Which attempt it was, from 1.
@@ -31,6 +33,7 @@ class Failure:
         status: Status code, None where no response came.
         error: Kind of error where no usable response came.
         retry_after: Field value of Retry-After.
+        reset: Seconds until the limit that was hit is given anew, and the field that says so; None where none does.
     """
 
     number: int
@@ -39,11 +42,12 @@ class Failure:
     status: int | None = None
     error: str | None = None
     retry_after: str | None = None
+    reset: tuple[float, str] | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """Hold the decision.
+    """What is done about a failed attempt.
 
     Attributes:
         retry: Try again after `wait` seconds.
@@ -103,13 +107,16 @@ def decide(failure: Failure, *, max_retries: int, jitter: float, now: datetime) 
         jitter: Uniform in [0, 1), drawn by the caller.
         now: The present, aware, to read a Retry-After date.
     """
-    passing = failure.status in RETRIED if failure.status is not None else failure.error in _PASSING
+    asked, field = parse_retry_after(failure.retry_after, now), "Retry-After"
+    if failure.retry_after is None and failure.reset is not None:
+        asked, field = failure.reset
+    limited = failure.status == _FORBIDDEN and asked is not None
+    passing = limited or failure.status in RETRIED if failure.status is not None else failure.error in _PASSING
     if not passing:
         return Verdict(retry=False)
-    asked = parse_retry_after(failure.retry_after, now)
     pause = asked if asked is not None and asked <= LONGEST_ASKED else 0.0
     if asked is not None and asked > LONGEST_ASKED:
-        return Verdict(retry=False, detail=f"the server asks to wait {asked:.0f} s (Retry-After), longer than {LONGEST_ASKED:.0f} s")
+        return Verdict(retry=False, detail=f"the server asks to wait {asked:.0f} s ({field}), longer than {LONGEST_ASKED:.0f} s")
     if failure.number > max_retries or (failure.sent and not failure.repeatable):
         return Verdict(retry=False, pause=pause)
     wait = backoff(failure.number, jitter)

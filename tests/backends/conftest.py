@@ -10,10 +10,10 @@ from importlib.util import find_spec
 import pytest
 import trustme
 
-from fastreq_jupyter.backends.base import Exchange, SessionKey, open_backend
+from fastreq_jupyter.backends.base import SessionKey, open_backend
 from fastreq_jupyter.errors import BackendError
+from fastreq_jupyter.exchange import Exchange, Timing
 from fastreq_jupyter.model import IDEMPOTENT
-from fastreq_jupyter.timing import Timing
 from fastreq_jupyter.url import parse_target
 
 BACKENDS = ("curl", "aiohttp", "niquests", "requests")

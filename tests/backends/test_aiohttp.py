@@ -12,7 +12,7 @@ import pytest
 from fastreq_jupyter.backends.base import SessionKey, open_backend
 from fastreq_jupyter.backends.wire import MAX_INTERIM
 from fastreq_jupyter.errors import OptionError
-from fastreq_jupyter.timing import Timing
+from fastreq_jupyter.exchange import Timing
 
 aiohttp = pytest.importorskip("aiohttp")
 SOURCE = Path(__file__).parents[2] / "fastreq_jupyter" / "backends" / "aiohttp.py"

@@ -9,7 +9,7 @@ from math import isnan
 import pytest
 
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.timing import Timing
+from fastreq_jupyter.exchange import Timing
 
 
 async def test_connection_is_reused(wire, name):

@@ -12,9 +12,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
-from fastreq_jupyter.backends.base import Exchange, SessionKey, detect, open_backend
+from fastreq_jupyter.backends.base import SessionKey, detect, open_backend
 from fastreq_jupyter.errors import BackendError, OptionError
-from fastreq_jupyter.timing import Timing
+from fastreq_jupyter.exchange import Exchange, Timing
 from fastreq_jupyter.url import parse_target
 
 pycurl = pytest.importorskip("pycurl")
@@ -169,8 +169,9 @@ def test_two_loops_in_two_threads_do_not_meet(wire, name):
 
 FORGOTTEN = """
 import asyncio, gc, sys
-from fastreq_jupyter.backends.base import Exchange, SessionKey, open_backend
-from fastreq_jupyter.timing import Timing
+from fastreq_jupyter.backends.base import SessionKey, open_backend
+from fastreq_jupyter.exchange import Exchange
+from fastreq_jupyter.exchange import Timing
 from fastreq_jupyter.url import parse_target
 
 async def main():

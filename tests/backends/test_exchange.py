@@ -4,9 +4,8 @@ import asyncio
 
 import pytest
 
-from fastreq_jupyter.backends.base import Exchange
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.timing import Timing
+from fastreq_jupyter.exchange import Exchange, Timing
 from fastreq_jupyter.url import Origin, Target
 
 ODD = [

@@ -5,7 +5,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from fastreq_jupyter.timing import Timing
+from fastreq_jupyter.exchange import Timing
 
 jh2_connection = pytest.importorskip("jh2.connection")
 jh2_config = pytest.importorskip("jh2.config")

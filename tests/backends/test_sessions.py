@@ -7,7 +7,7 @@ import pytest
 
 from fastreq_jupyter.backends.base import SessionKey, open_backend
 from fastreq_jupyter.errors import OptionError
-from fastreq_jupyter.timing import Timing
+from fastreq_jupyter.exchange import Timing
 
 
 @pytest.fixture(params=["niquests", "requests"])

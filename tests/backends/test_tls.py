@@ -8,7 +8,7 @@ import trustme
 
 from fastreq_jupyter.backends.base import SessionKey, open_backend
 from fastreq_jupyter.errors import OptionError
-from fastreq_jupyter.timing import Timing
+from fastreq_jupyter.exchange import Timing
 
 
 async def test_own_ca_is_trusted_and_marks_tell_the_handshake(wire, name, server_tls, bundle):

@@ -28,7 +28,8 @@ pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 ROOT = Path(__file__).parents[2]
 PLACES = ("authorization", "proxy_authorization", "cookie", "api_key_header", "auth_option", "bearer_option", "cookies_option", "userinfo", "query",
           "query_env", "query_dotenv", "path_env", "json_field", "form_field", "header_env", "proxy_url", "set_cookie", "chained", "session_header",
-          "echoed", "bad_header", "bad_url")  # fmt: skip
+          "echoed", "bad_header", "bad_url", "client_secret", "refresh_token", "access_token", "device_code", "function_token", "query_key",
+          "header_key", "digest_password", "sigv4_session_token", "bad_token")  # fmt: skip
 
 
 def core(place):
@@ -63,6 +64,35 @@ def echoes_in_reason(call: Call) -> Any:
     return call.send(said.encode("latin-1"))
 
 
+def echoes_credentials(call: Call) -> Any:
+    """Say what was sent back in the reason phrase and in a header."""
+    query, sent = call.request.target.partition("?")[2], call.request.header("authorization") or call.request.header("odd") or ""
+    return call.send(f"HTTP/1.1 400 bad {sent} {query}\r\nX-Echo: {query} {sent}\r\nContent-Length: 2\r\n\r\nno".encode("latin-1"))
+
+
+def grants(call: Call) -> Any:
+    """Grant what is asked for, but to one client, who gets what cannot be sent, and one whose error is said with its secret."""
+    form = call.request.body.decode()
+    said = {"access_token": canary("access_token"), "refresh_token": canary("refresh_token"), "expires_in": 3600}
+    if "client_id=torn" in form:
+        said["access_token"] = canary("bad_token") + "\n"
+    refused = {"error": "invalid_client", "error_description": f"{form} {call.request.header('authorization')}"}
+    good = "client_id=rude" not in form
+    body = json.dumps(said if good else refused).encode()
+    return call.send(scripts.whole(200 if good else 400, body, ("Content-Type", "application/json")))
+
+
+def signs_in(call: Call) -> Any:
+    """Begin a sign-in."""
+    said = {"device_code": canary("device_code"), "user_code": "CODE", "verification_uri": "https://sign.in/", "interval": 0.05}
+    return call.send(scripts.whole(200, json.dumps(said).encode()))
+
+
+def challenges(call: Call) -> Any:
+    """Ask for a digest."""
+    return call.send(scripts.whole(401, b"no", ("WWW-Authenticate", 'Digest realm="r", nonce="n", qop="auth"')))
+
+
 def echoes_in_location(call: Call) -> Any:
     """Send the query back as a Location that is refused."""
     return call.send(scripts.head(302, ("Location", f"ftp://there/{call.request.target}"), ("Content-Length", "0")))
@@ -76,7 +106,7 @@ warnings.simplefilter("always")
 asyncio.get_running_loop().set_debug(True)
 %xmode Verbose
 %load_ext fastreq_jupyter
-from fastreq_jupyter import FastRequests, Request, fastreq, fastreq_async, fastreq_stream, last_run, submit
+from fastreq_jupyter import ApiKey, Digest, OAuth2, SigV4, FastRequests, Request, fastreq, fastreq_async, fastreq_stream, last_run, submit
 import json
 def secret(place): return os.environ["CANARY_" + place.upper()]
 def urls(): return json.loads(os.environ["ENDS"])
@@ -89,6 +119,10 @@ authorization, api, cookie, query, js, form, echoed = (
     secret(place) for place in ("authorization", "api_key_header", "cookie", "query", "json_field", "form_field", "echoed"))
 pair = {url[:url.index("/", 8)]: ("user", secret("auth_option")) for url in urls()}
 bearer = secret("bearer_option")
+account = OAuth2(os.environ["BASE"] + "/token", "client", secret("client_secret"), refresh_token=secret("refresh_token"))
+person = OAuth2.device(os.environ["BASE"] + "/device", os.environ["BASE"] + "/token", "client")
+every = {url[:url.index("/", 8)]: account for url in urls()}
+def function_token(): return secret("function_token")
 ends, base, chain = urls(), os.environ["BASE"], os.environ["BASE"]
 """
 
@@ -203,6 +237,40 @@ async for outcome in fastreq_stream(asked(), **{k: v for k, v in everything().it
     raise ValueError("in the middle of the stream")
 """
 
+TOKENS = """
+from fastreq_jupyter import Panel
+fastreq(asked(), **everything(headers=None, auth=every))
+---
+%%fastreq tokens --each ends --retries 0 -t 1 --max-body 1MB --timings --response-headers --auth every --journal runs.db
+GET {{ item }}
+---
+for auth in (account, person, function_token, ApiKey("odd", secret("header_key")), ApiKey("odd", secret("query_key"), "query")):
+    frame = fastreq([base + "/says", base + "/location"], max_retries=0, response_headers=True, columns="all", auth=auth)
+    display(frame, auth, last_run().outcomes, last_run().summary(), frame.fastreq.timings(), frame.fastreq.waterfall())
+    print(frame.to_string(), frame.fastreq.to_http(), frame.fastreq.to_curl())
+---
+for auth in (OAuth2(base + "/token", "torn", secret("client_secret"), in_body=True), OAuth2(base + "/token", "rude", secret("client_secret"), in_body=True)):
+    frame = fastreq([base + "/says"] * 2, auth=auth)
+    display(frame, last_run().outcomes)
+---
+for auth in (Digest("user", secret("digest_password")), SigV4("s3", "eu", access_key="AKID", secret_key=secret("sigv4_session_token"), session_token=secret("sigv4_session_token"))):
+    display(fastreq([base + "/digest", base + "/says"], auth=auth, backend="curl", response_headers=True), auth, last_run().outcomes)
+---
+fastreq([base + "/says"], auth=lambda: {"X-Odd": secret("bad_token") + chr(10)})
+---
+fastreq([base + "/says"], auth=lambda: 1 / 0 if secret("bad_token") else None, check=True)
+---
+fastreq([base + "/says"], auth=function_token, headers={"Authorization": secret("function_token")})
+---
+OAuth2(base + "/token", "client", secret("client_secret") + chr(10))
+---
+panel = Panel("GET {{ base }}/says", auth="account", name="from_panel")
+panel
+---
+await panel.start()
+last_run().summary()
+"""
+
 DRAWN = """
 df.drop(columns="data")
 ---
@@ -257,6 +325,10 @@ def _server(server: FaultServer) -> dict[str, str]:
             {
                 "/reason": echoes_in_reason,
                 "/location": echoes_in_location,
+                "/says": echoes_credentials,
+                "/token": grants,
+                "/device": signs_in,
+                "/digest": challenges,
                 "/login": scripts.reply(200, token, ("Content-Type", "application/json")),
             },
             scripts.reply(200, b"good", ("Set-Cookie", f"s={canary('set_cookie')}")),
@@ -279,7 +351,7 @@ def artefacts_of(folder: Path) -> dict[str, str]:
         env = {f"CANARY_{place.upper()}": canary(place) for place in PLACES} | _server(server)
         env["CANARY_BAD_HEADER_WITH_NEWLINE"] = canary("bad_header") + "\nx"
         env |= {"PYTHONPATH": str(ROOT), "IPYTHONDIR": str(folder / "ipython")}
-        cells = [SETUP, *(cell for block in (MAGICS, FUNCTIONS, DRAWN) for cell in block.split("---\n"))]
+        cells = [SETUP, *(cell for block in (MAGICS, FUNCTIONS, DRAWN, TOKENS) for cell in block.split("---\n"))]
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell.strip()) for cell in cells])
         with TemporaryDirectory(prefix="k") as sockets:
             manager = AsyncKernelManager(transport="ipc", connection_file=f"{sockets}/c.json")
@@ -309,7 +381,7 @@ def forms(place):
     return (core(place), *in_base64(core(place)))
 
 
-SENT = tuple(place for place in PLACES if place not in {"set_cookie", "bad_header", "bad_url", "proxy_url"})
+SENT = tuple(place for place in PLACES if place not in {"set_cookie", "bad_header", "bad_url", "proxy_url", "bad_token", "digest_password"})
 
 
 def test_every_canary_is_sent_and_none_comes_out_anywhere(tmp_path):

@@ -15,7 +15,8 @@ from test_upload import MOST_MB, grown
 
 from fastreq_jupyter import OptionError, UsageError, fastreq, submit
 from fastreq_jupyter.cell import build
-from fastreq_jupyter.engine.progress import FileProgress, Progress
+from fastreq_jupyter.engine import Progress
+from fastreq_jupyter.engine.progress import FileProgress
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.files import name_said, numbered
 from fastreq_jupyter.notebook.display import progress_line

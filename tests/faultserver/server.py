@@ -163,8 +163,11 @@ class Door:
                 await self.raw(self, link, reader, writer)
             else:
                 await self._serve(link, reader, writer)
-        except (OSError, ssl.SSLError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        except (OSError, ssl.SSLError, asyncio.IncompleteReadError):
             pass
+        except asyncio.CancelledError:
+            # The server ends: nobody waits for what a closing would still have to write.
+            writer.transport.abort()
         finally:
             link.closed_at = time.monotonic()
             with contextlib.suppress(OSError, RuntimeError):
@@ -242,6 +245,9 @@ class FaultServer:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        # What is closed by call_soon is gone after a turn or two.
+        for _ in range(3):
+            await asyncio.sleep(0)
 
     def open(
         self, script: Script | None = None, *, raw: RawScript | None = None, name: str = "", tls: str | ssl.SSLContext | None = None, seed: int = 1, host: str = "127.0.0.1",

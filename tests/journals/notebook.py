@@ -6,10 +6,10 @@ from functools import partial
 from pathlib import Path
 from time import time
 
+from fastreq_jupyter.exchange import Timing
 from fastreq_jupyter.journal.journal import open_journal
 from fastreq_jupyter.model import Attempt, Outcome, Request, Response
 from fastreq_jupyter.options import Options
-from fastreq_jupyter.timing import Timing
 
 NOON = datetime(2026, 11, 3, 12, 0, tzinfo=UTC)
 

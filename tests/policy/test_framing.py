@@ -5,7 +5,7 @@ from fastreq_jupyter.policy.framing import is_unasked_part, read_head
 
 
 def as_sent(lines):
-    return [(name.encode("latin-1"), value.encode("utf-8")) for name, value in lines]
+    return tuple((name.encode("latin-1"), value.encode("utf-8")) for name, value in lines)
 
 
 @pytest.mark.parametrize("status", [0, 20, 99, 100, 101, 199, 1000, 2000])

@@ -2,8 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastreq_jupyter.backends.base import Exchange
 from fastreq_jupyter.errors import BackendError
+from fastreq_jupyter.exchange import Exchange
 from fastreq_jupyter.policy.polling import DONE, FAILED, next_wait, standing_of, status_exchange, status_url
 from fastreq_jupyter.url import parse_target
 

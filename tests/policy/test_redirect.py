@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastreq_jupyter.backends.base import Exchange
 from fastreq_jupyter.errors import BackendError
+from fastreq_jupyter.exchange import Exchange
 from fastreq_jupyter.policy.redirect import REDIRECTS, next_exchange
 from fastreq_jupyter.redact import SECRET_HEADERS
 from fastreq_jupyter.url import parse_target

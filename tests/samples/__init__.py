@@ -7,8 +7,8 @@ from datetime import UTC, datetime, timedelta
 from math import nan
 from typing import Any
 
+from fastreq_jupyter.exchange import Timing
 from fastreq_jupyter.model import Attempt, Outcome, Request, Response
-from fastreq_jupyter.timing import Timing
 
 START = datetime(2026, 11, 3, 9, 12, 0, 123456, tzinfo=UTC)
 JSON_TYPE = ("Content-Type", "application/json; charset=utf-8")

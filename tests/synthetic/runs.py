@@ -8,9 +8,9 @@ from math import isnan, nan
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.engine.progress import Progress, UnderWay
+from fastreq_jupyter.exchange import Timing
 from fastreq_jupyter.model import Attempt, Outcome, Request, Response
 from fastreq_jupyter.notebook.monitor.feed import Feed, Status
-from fastreq_jupyter.timing import Timing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

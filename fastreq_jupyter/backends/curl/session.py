@@ -24,9 +24,9 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable
 
-    from fastreq_jupyter.backends.base import Exchange, SessionKey
+    from fastreq_jupyter.backends.base import SessionKey
     from fastreq_jupyter.backends.wire import ProxyServer
-    from fastreq_jupyter.timing import Timing
+    from fastreq_jupyter.exchange import Exchange, Timing
     from fastreq_jupyter.url import Origin
 
 __all__ = ["open_session", "why_poor"]
@@ -317,7 +317,8 @@ class CurlBackend:
             await server.scout.wait()
         if self._closed:
             raise BackendError("connect", f"{server.where}: the session is closed", sent=False)
-        handle = self._free.pop() if self._free else Handle(self)
+        # One that has been used remembers what it was asked for.
+        handle = self._free.pop() if self._free and exchange.auth is None else Handle(self)
         self._active.add(handle)
         stream = CurlStream(self, handle, server, exchange, timing)
         try:

@@ -13,17 +13,16 @@ import pycurl
 
 from fastreq_jupyter.backends import base, wire
 from fastreq_jupyter.errors import BackendError
+from fastreq_jupyter.files import Upload
 from fastreq_jupyter.model import IDEMPOTENT
 from fastreq_jupyter.redact import one_line
-from fastreq_jupyter.upload import Upload
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.backends.base import Credential, Exchange
     from fastreq_jupyter.backends.curl.session import CurlBackend, Server
+    from fastreq_jupyter.content import Headers
     from fastreq_jupyter.errors import ErrorKind
-    from fastreq_jupyter.response import Headers
-    from fastreq_jupyter.timing import Timing
-    from fastreq_jupyter.upload import UploadReader
+    from fastreq_jupyter.exchange import Credential, Exchange, Timing
+    from fastreq_jupyter.files import UploadReader
 
 __all__ = ["BLANK", "FOREVER_MS", "CurlStream", "Handle", "request_lines"]
 

@@ -16,8 +16,8 @@ from fastreq_jupyter.cell.grammar import Body, content_type_of, is_json_lines
 from fastreq_jupyter.cell.syntax import FilePiece, HeaderTemplate, Parts, Span, TextPiece, VarText
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
+from fastreq_jupyter.files import FilePart, Upload, file_part, joined
 from fastreq_jupyter.redact import is_secret_name
-from fastreq_jupyter.upload import FilePart, Upload, file_part, joined
 from fastreq_jupyter.values import is_record
 
 if TYPE_CHECKING:

@@ -73,7 +73,7 @@ class BodyError(UsageError):
 
 @dataclass(frozen=True, slots=True)
 class CellText:
-    """Hold the text of a cell.
+    """The text of a cell, part by part.
 
     Attributes:
         lines: As in the cell.

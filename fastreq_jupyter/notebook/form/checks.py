@@ -17,9 +17,8 @@ from typing import TYPE_CHECKING
 
 from fastreq_jupyter.cell import EachSpec, Placeholder, Ref, RequestTemplate, TextPiece, content_type_of, parse
 from fastreq_jupyter.errors import CellSyntaxError, OptionError, UsageError
-from fastreq_jupyter.options import TABLE, verify_value
+from fastreq_jupyter.options import TABLE, check_expression, verify_value
 from fastreq_jupyter.redact import is_secret_header, is_secret_name, one_line, redact_url, secret_part, secret_spans
-from fastreq_jupyter.selection import check_expression
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence

@@ -25,7 +25,7 @@ from fastreq_jupyter.notebook.form.checks import (
     check_variable,
     label_of,
 )
-from fastreq_jupyter.notebook.monitor.widget import built
+from fastreq_jupyter.notebook.monitor import built
 from fastreq_jupyter.options import TABLE, Rate
 from fastreq_jupyter.redact import one_line
 

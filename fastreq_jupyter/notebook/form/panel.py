@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from fastreq_jupyter.bridge import start
-from fastreq_jupyter.client.preview import preview, preview_line
-from fastreq_jupyter.client.results import value_of
+from fastreq_jupyter.client import preview_frame, preview_line, value_of
 from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.config import settings
 from fastreq_jupyter.notebook.display import variables, where_all_is
@@ -32,14 +31,14 @@ from fastreq_jupyter.notebook.form.values import (
     written_requests,
 )
 from fastreq_jupyter.notebook.html import summary
-from fastreq_jupyter.notebook.monitor.widget import Monitor
+from fastreq_jupyter.notebook.monitor import Monitor
 from fastreq_jupyter.options import TABLE
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, MutableMapping
 
-    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine import Run
     from fastreq_jupyter.notebook.form.fields import Field
     from fastreq_jupyter.notebook.order import Order
 
@@ -52,7 +51,7 @@ _NO_NOTEBOOK = "a form for requests: it needs a notebook that shows widgets; %fa
 
 
 class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
-    """Send requests from a form; below it the run is shown live.
+    """A form that sends requests; below it the run is shown live.
 
     Args:
         requests: URLs, one a line or several, or the text of a ``%%fastreq`` cell.
@@ -252,7 +251,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         if order is None:
             return
         try:
-            frame = preview(order.call.plan)
+            frame = preview_frame(order.call.plan)
         except FastreqError as error:
             self._refuse(str(error))
             return

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.client.results import check_failures
+from fastreq_jupyter.client import check_failures
 from fastreq_jupyter.errors import OptionError, PartialFailureError, RunError, UsageError
 from fastreq_jupyter.notebook.form.checks import label_of
 from fastreq_jupyter.options import FRAMES, TABLE, header_pairs, refuse_unknown
@@ -17,7 +17,7 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from collections.abc import Collection, Sequence
 
-    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine import Run
     from fastreq_jupyter.notebook.form.fields import Field
 
 __all__ = ["attention", "cell_html", "ended_line", "first_contents", "preview_html", "what_failed", "written_requests"]

@@ -1,1 +1,7 @@
 """The live view of a run."""
+
+from __future__ import annotations
+
+from fastreq_jupyter.notebook.monitor.widget import Monitor, built
+
+__all__ = ["Monitor", "built"]

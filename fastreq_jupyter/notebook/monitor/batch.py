@@ -53,7 +53,7 @@ ATTEMPT_COLUMNS: Mapping[str, str] = {
 
 
 class Table:
-    """Hold columns of equal length.
+    """Columns of equal length.
 
     Args:
         columns: Name -> type code. Numbers start as NaN or 0.

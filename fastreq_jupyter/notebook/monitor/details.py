@@ -7,10 +7,10 @@ from json import JSONEncoder
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
+from fastreq_jupyter.exchange import phases_of
+from fastreq_jupyter.files import Upload
 from fastreq_jupyter.options import show_bytes, show_seconds
 from fastreq_jupyter.redact import MASK, one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
-from fastreq_jupyter.timing import phases_of
-from fastreq_jupyter.upload import Upload
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

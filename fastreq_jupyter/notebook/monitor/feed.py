@@ -12,7 +12,7 @@ from itertools import chain, islice, repeat
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastreq_jupyter.engine.summary import quantiles
+from fastreq_jupyter.engine import quantiles
 from fastreq_jupyter.notebook.monitor.batch import ATTEMPT_COLUMNS, ROW_COLUMNS, Words, column, joined
 from fastreq_jupyter.notebook.monitor.ledger import FAILED, Ledger
 from fastreq_jupyter.redact import one_line
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from array import array
     from collections.abc import Iterable, Sequence
 
-    from fastreq_jupyter.engine.progress import Progress, UnderWay
+    from fastreq_jupyter.engine import Progress, UnderWay
     from fastreq_jupyter.model import Outcome
 
 __all__ = ["ROW_LIMIT", "Feed", "Message", "Status"]
@@ -32,7 +32,7 @@ ROW_LIMIT = 200_000
 
 
 class Message(NamedTuple):
-    """Hold what is sent to the page: JSON and buffers."""
+    """What is sent to the page: JSON and buffers."""
 
     content: dict[str, Any]
     buffers: list[bytes]
@@ -43,7 +43,7 @@ class Message(NamedTuple):
 
 
 class Status(NamedTuple):
-    """Hold what is said about the run as a whole.
+    """What is said about the run as a whole.
 
     Attributes:
         state: State of the run.
@@ -65,7 +65,7 @@ class Status(NamedTuple):
 
 
 class Feed:
-    """Turn what happens in one run into messages.
+    """The messages made of what happens in one run.
 
     Args:
         run_id: Which run this is.

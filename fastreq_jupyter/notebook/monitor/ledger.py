@@ -11,14 +11,15 @@ from functools import lru_cache
 from math import nan
 from typing import TYPE_CHECKING
 
+from fastreq_jupyter.exchange import phases_of
+from fastreq_jupyter.model import SingleAttempt
 from fastreq_jupyter.notebook.monitor.batch import ATTEMPT_COLUMNS, ROW_COLUMNS, Table
-from fastreq_jupyter.redact import one_line, redact_text, redact_url, secret_values
-from fastreq_jupyter.timing import phases_of
+from fastreq_jupyter.redact import are_plain_urls, one_line, redact_text, redact_url, secret_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from fastreq_jupyter.engine.progress import UnderWay
+    from fastreq_jupyter.engine import UnderWay
     from fastreq_jupyter.model import Attempt, Outcome, Request
 
 __all__ = ["FAILED", "IN_FLIGHT", "OK", "WAITING", "Ledger"]
@@ -28,10 +29,12 @@ IN_FLIGHT, WAITING, OK, FAILED = 1, 2, 3, 4
 _ROW_TEXTS = ("url", "host", "method", "error", "type", "name", "detail")
 _ORIGIN = re.compile(r"(\w+://)([^/?#]*)")
 _MS = 1000.0
+# Behind it is a host: "http://x".
+_AUTHORITY = 8
 
 
 class Ledger:
-    """Keep what is shown of each row and each attempt.
+    """What is shown of each row and each attempt.
 
     Args:
         row_limit: Rows listed at most; of those beyond nothing is kept.
@@ -57,15 +60,22 @@ class Ledger:
         self._state, self._tries, self._first = row("state"), row("tries"), row("first")
         self._elapsed, self._status, self._size = row("elapsed"), row("status"), row("size")
         self._urls, self._types = self.rows.texts("url"), self.rows.texts("type")
+        self._hosts, self._methods = self.rows.texts("host"), self.rows.texts("method")
+        # Query names that were met and are no secrets.
+        self._names: set[str] = set()
         self._start, self._total, self._wait = attempt("start"), attempt("total"), attempt("wait")
         self._phases = [attempt(name) for name in ("queued", "dns", "connect", "tls", "receive", "retry_wait")]
         self._tried, self._number = attempt("status"), attempt("number")
 
     def enter(self, outcomes: Sequence[Outcome]) -> None:
         """Enter requests that have their outcome."""
+        outcomes = [outcome for outcome in outcomes if outcome.position < self.row_limit]
+        requests = [outcome.request for outcome in outcomes]
+        urls = [request.url for request in requests]
+        # Looked at together: most URLs of most runs have nothing to hide.
+        plain = "".join(urls).isprintable() and not any([request.secrets for request in requests]) and are_plain_urls(urls, self._names)  # noqa: C419
         for outcome in outcomes:
-            if outcome.position < self.row_limit:
-                self._finish(outcome)
+            self._finish(outcome, plain=plain)
 
     def observe(self, under_way: Iterable[UnderWay]) -> None:
         """Enter how those are that have none yet; what is as it was when last looked at does not count as changed."""
@@ -82,7 +92,7 @@ class Ledger:
 
     def _show(self, one: UnderWay) -> None:
         row = one.position
-        self._describe(row, one.request)
+        self._describe(row, one.request, plain=False)
         tries = len(one.attempts)
         at = self._write_attempts(row, one.attempts, tries + (one.start is not None))
         if one.start is None:
@@ -96,11 +106,10 @@ class Ledger:
             self._tried[at] = one.status
             self._wait[at] = (one.head_at - one.start) * _MS
 
-    def _finish(self, outcome: Outcome) -> None:
-        row, response, error = outcome.position, outcome.response, outcome.error
-        self._describe(row, outcome.request)
+    def _finish(self, outcome: Outcome, *, plain: bool) -> None:
+        row, response, error, attempts = outcome.position, outcome.response, outcome.error, outcome.attempts
+        self._describe(row, outcome.request, plain=plain)
         self._state[row] = OK if error is None else FAILED
-        self._elapsed[row] = outcome.elapsed * _MS
         if response is not None:
             self._status[row] = response.status
             self._size[row] = response.size_bytes
@@ -108,21 +117,26 @@ class Ledger:
         if error is not None:
             self.rows.texts("error")[row] = error
             self.rows.texts("detail")[row] = _cause(outcome)
-        self._write_attempts(row, outcome.attempts, len(outcome.attempts))
+        if type(attempts) is SingleAttempt:
+            self._write_single(row, attempts)
+        else:
+            self._elapsed[row] = outcome.elapsed * _MS
+            self._write_attempts(row, attempts, len(attempts))
         self._told.pop(row, None)
 
-    def _describe(self, row: int, request: Request) -> None:
-        """Enter what was asked, the first time a row is heard of."""
+    def _describe(self, row: int, request: Request, *, plain: bool) -> None:
+        """Enter what was asked, the first time a row is heard of; a `plain` URL needs neither mask nor cleaning."""
         self.changed[row] = None
         rows = self.rows
         if row >= rows.length:
             rows.grow(row + 1)
         if self._urls[row]:
             return
-        url = one_line(redact_url(request.url, request.secrets), URL_LIMIT)
+        url = request.url if plain and len(request.url) <= URL_LIMIT else one_line(redact_url(request.url, request.secrets), URL_LIMIT)
         self._urls[row] = url or "(no URL)"
-        rows.texts("host")[row] = _origin(url)
-        rows.texts("method")[row] = one_line(request.method, 20)
+        path = url.find("/", _AUTHORITY)
+        self._hosts[row] = _origin(url if path < 0 else url[:path])
+        self._methods[row] = one_line(request.method, 20)
         name = request.label or ("" if request.key is None else str(request.key))
         if name:
             rows.texts("name")[row] = one_line(redact_text(name, request.secrets), 80)
@@ -139,6 +153,24 @@ class Ledger:
         for place, attempt in enumerate(attempts, at):
             self._write(place, attempt)
         return at
+
+    def _write_single(self, row: int, attempts: SingleAttempt) -> None:
+        """Write what `_write_attempts` would, without making the records: most rows are such."""
+        _, start, queued, _, _, _, _, _, _, sent, answered, end, status, reused, _ = attempts.unpack()
+        self._elapsed[row] = (end - start) * _MS
+        if reused != 1:
+            self._write_attempts(row, attempts, 1)
+            return
+        at = self._write_attempts(row, (), 1)
+        self._number[at] = 1
+        self._start[at] = self._since(start)
+        waited, dns, connect, tls, receive, retry_wait = self._phases
+        waited[at] = queued * _MS
+        dns[at] = connect[at] = tls[at] = retry_wait[at] = 0.0
+        self._wait[at] = (answered - sent) * _MS
+        receive[at] = (end - answered) * _MS
+        self._total[at] = (end - start) * _MS
+        self._tried[at] = status
 
     def _write(self, at: int, attempt: Attempt) -> None:
         phases = phases_of(attempt.hops)
@@ -170,6 +202,7 @@ def _cause(outcome: Outcome) -> str:
     return one_line(redact_text(outcome.error_detail or "", secrets))
 
 
+@lru_cache(maxsize=1024)
 def _origin(url: str) -> str:
     """Return scheme and authority of a URL that is fit to be shown."""
     found = _ORIGIN.match(url)

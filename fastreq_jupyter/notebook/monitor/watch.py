@@ -19,7 +19,7 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine import Run
     from fastreq_jupyter.options import Rate
 
 __all__ = ["HEARTBEAT", "INTERVAL", "SNAPSHOT_ROWS", "Watch"]
@@ -37,7 +37,7 @@ _REPEAT_ROWS = 20_000
 
 
 class Watch:
-    """Watch one run, on its loop.
+    """A watcher of one run, on its loop.
 
     Args:
         run: The run. It is held weakly: a panel left open must not keep the bodies of a run that the process has forgotten.

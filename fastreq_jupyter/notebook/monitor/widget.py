@@ -22,7 +22,7 @@ from fastreq_jupyter.options import TABLE
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from fastreq_jupyter.engine.run import Run
+    from fastreq_jupyter.engine import Run
     from fastreq_jupyter.model import Outcome
     from fastreq_jupyter.notebook.monitor.feed import Message
 
@@ -39,7 +39,7 @@ def built(name: str, otherwise: str) -> Path | str:
 
 
 class Monitor(anywidget.AnyWidget):
-    """Show one run while it goes on and afterwards.
+    """The live view of one run, while it goes on and afterwards.
 
     Args:
         run: The run; it may be finished already.

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from math import nan
 from time import perf_counter
 
-from fastreq_jupyter.backends.base import Exchange, SessionKey, open_backend
+from fastreq_jupyter.backends.base import SessionKey, open_backend
+from fastreq_jupyter.exchange import Exchange, Timing
 from fastreq_jupyter.frame.build import to_frame
-from fastreq_jupyter.model import Attempt, Outcome, Request, Response
+from fastreq_jupyter.model import Attempt, Outcome, Request, Response, SingleAttempt
 from fastreq_jupyter.options import Options
-from fastreq_jupyter.timing import Timing
 from fastreq_jupyter.url import parse_target
 
 HEADERS = (("User-Agent", "fastreq-jupyter"), ("Accept", "*/*"), ("Accept-Encoding", "gzip, deflate"))
@@ -65,7 +65,10 @@ def _outcome(i: int) -> Outcome:
     request = Request("GET", f"http://127.0.0.1:8000/items/{i}?page={i % 7}")
     start = i * 0.001
     marks = Timing(start, nan, nan, nan, nan, nan, start + 0.0001, start + 0.015, start + 0.02, reused=True, encrypted=False)
-    attempt = Attempt(1, START + timedelta(microseconds=137 * i), start, start + 0.02, 0.001, (marks,), 200)
+    started_at = START + timedelta(microseconds=137 * i)
     if i % 20 == 0:
+        attempt = Attempt(1, started_at, start, start + 0.02, 0.001, (marks,), 200)
         return Outcome(i, request, (attempt,), None, None, "timeout", "no answer in 30 s")
-    return Outcome(i, request, (attempt,), Response(200, FIELDS, request.url, b"", 200), {"id": i, "tags": ["a", "b"]})
+    single = SingleAttempt(int(started_at.timestamp()) * 1_000_000 + started_at.microsecond, start, 0.001, marks, 200)
+    response = Response(200, FIELDS, request.url, None, 200, content_type="application/json; charset=utf-8")
+    return Outcome(i, request, single, response, {"id": i, "tags": ["a", "b"]})

@@ -35,7 +35,7 @@ Node = dict[str, Any]
 
 
 class Selection:
-    """Search bodies with one expression.
+    """One expression, with which bodies are searched.
 
     Args:
         text: JMESPath.
@@ -94,7 +94,7 @@ def check_expression(text: str, option: str = "select") -> None:
 
 
 class _Fields(dict[str, str]):
-    """Look field names up in any case."""
+    """A mapping of field names, in any case."""
 
     def __init__(self, fields: Mapping[str, str]) -> None:
         super().__init__({name.lower(): value for name, value in fields.items()})
@@ -141,7 +141,7 @@ class _Functions(Functions):  # type: ignore[misc] # the library has no types
 
 
 class _Interpreter(TreeInterpreter):  # type: ignore[misc] # the library has no types
-    """Know one node more: the fields of the response."""
+    """JMESPath with one node more: the fields of the response."""
 
     def __init__(self) -> None:
         super().__init__(jmespath.Options(custom_functions=_Functions()))

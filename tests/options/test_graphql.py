@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from fastreq_jupyter import Request, fastreq
 from fastreq_jupyter.cell import build, to_http
 from fastreq_jupyter.errors import CellSyntaxError
-from fastreq_jupyter.graphql import DocumentError, read_document
 from fastreq_jupyter.options import Options
+from fastreq_jupyter.options.graphql import DocumentError, read_document
 
 URL = "http://h/graphql"
 

@@ -28,7 +28,7 @@ _VARIABLES = re.compile(r'\{\s*["}]|\{\{')
 
 
 class DocumentError(ValueError):
-    """Report a document that cannot be read; `offset` is the place of what is wrong."""
+    """A document that cannot be read; `offset` is the place of what is wrong."""
 
     def __init__(self, message: str, offset: int) -> None:
         super().__init__(message)

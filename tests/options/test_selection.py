@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from fastreq_jupyter.errors import OptionError
-from fastreq_jupyter.selection import Selection, check_expression
+from fastreq_jupyter.options.selection import Selection, check_expression
 
 
 @pytest.mark.parametrize("text", ["items", "items[].{id: id}", "headers.etag", "sort_by(items, &id)[0]", "merge(a, b, c)", "@", "a || b"])

@@ -1,0 +1,357 @@
+"""The pages of a run: each request is a chain, each page a row of its own that goes through the ordinary scheduler.
+
+`policy.pages` decides what follows an answer; here the rows of pages are numbered, kept in order and counted.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from contextlib import suppress
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+from fastreq_jupyter.engine.progress import Outcomes
+from fastreq_jupyter.engine.reading import parse_json
+from fastreq_jupyter.model import Deferred, Link, Outcome, Page, Request, Response
+from fastreq_jupyter.policy import Answer, Chain, Step, hint_of, read_how, read_total
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastreq_jupyter.engine.source import Source
+    from fastreq_jupyter.model import Item, Plan
+
+__all__ = ["HINTING", "PagedOutcomes", "Paging", "hint"]
+
+HINTING = 20
+"""Answers of a run that are looked at for more pages."""
+
+
+class Paging:
+    """The follower of the pages of a run's requests.
+
+    Args:
+        plan: What to do; its options say how pages are followed.
+        source: Numbers the rows.
+        outcomes: Where they are kept.
+        handed: Bodies are given to the user while they arrive, and not kept.
+
+    Attributes:
+        due: Pages that are to be sent next, or cannot be: position and request, or outcome.
+        links: Which page of which request a row is, by position.
+    """
+
+    def __init__(self, plan: Plan, source: Source, outcomes: PagedOutcomes, *, handed: bool = False) -> None:
+        options = plan.options
+        self._options = options
+        self._how = read_how(str(options.pages))
+        self._total = read_total(options.total)
+        # Credentials that come with each attempt, and to their own origin alone.
+        self._tokens = plan.auth is not None
+        self._handed = handed
+        self._source = source
+        self._outcomes = outcomes
+        self.due: deque[tuple[int, Request | Outcome]] = deque()
+        self.links = outcomes.links
+        self._requests = outcomes.tally.total
+        outcomes.tally.total = None
+        self._chains: dict[int, _Pages] = {}
+        self._counted = 0
+        self._places: list[int] = []
+        # A retry of failures brings the pages that are known: they are not asked for twice.
+        items = plan.requests if isinstance(plan.requests, list) else ()
+        linked = [item.link for item in items if isinstance(item, (Outcome, Page)) and item.link is not None]
+        self._known = {(link.place, link.page) for link in linked}
+        if self._requests is not None:
+            # Their rows come behind those of the items, whose numbers are their places then.
+            source.reserve_from(self._requests)
+            outcomes.make_room(self._requests)
+        if linked:
+            self._requests = len({link.place for link in linked})
+
+    @classmethod
+    def of(cls, plan: Plan, source: Source, outcomes: Outcomes, *, handed: bool) -> Paging | None:
+        """Return what follows the pages of a run, None where none are followed."""
+        return cls(plan, source, outcomes, handed=handed) if isinstance(outcomes, PagedOutcomes) else None
+
+    @property
+    def chains(self) -> list[Chain]:
+        """Return the chains in order of their requests."""
+        return [pages.chain for _, pages in sorted(self._chains.items()) if pages.chain is not None]
+
+    def meet(self, position: int, item: Item) -> Item:
+        """Return what is to be done for an item that was drawn, or a page that is due; its row gets its place."""
+        if position in self.links:
+            return self._first(position, item) if isinstance(item, Request) else item
+        link = item.link if isinstance(item, (Page, Outcome)) else None
+        place = len(self._places) if link is None else link.place
+        self._places.append(position)
+        shown = item.request if isinstance(item, Outcome) else item if isinstance(item, Request) else item.shown
+        pages = self._chains.setdefault(place, _Pages())
+        if link is not None:
+            page, template = link.page, link.template
+        else:
+            page, template = 1, shown
+        pages.rows[page] = position
+        self.links[position] = Link(pages.rows.get(1, position), place, page, template)
+        if isinstance(item, Page):
+            self._begin(pages, template)
+            return item.shown
+        if isinstance(item, Deferred):
+            return replace(item, needs=tuple(self._places[need] for need in item.needs))
+        return self._first(position, item) if isinstance(item, Request) else item
+
+    def see(self, outcome: Outcome) -> Outcome | None:
+        """Return the outcome as a row keeps it, None where it is no row; what follows it is due now."""
+        position = outcome.position
+        if position not in self.links:
+            self.meet(position, outcome)
+        link = self.links[position]
+        if outcome.link != link:
+            outcome = replace(outcome, link=link)
+        pages = self._chains[link.place]
+        chain = self._begin(pages, link.template)
+        if outcome.error is None:
+            step = chain.step(link.page, outcome.request, _answer_of(outcome))
+        else:
+            status = outcome.status if outcome.error.startswith("http ") else None
+            step = chain.failed(link.page, status, sent=bool(outcome.attempts))
+        if step.anew:
+            self._start_anew(pages, link)
+            return None
+        for page, request in step.pages:
+            self._ask(pages, link, page, request)
+        if step.broken is not None:
+            page, kind, detail = step.broken
+            self._ask(pages, link, page, Outcome(-1, outcome.request, error=kind, error_detail=detail))
+        if step.drop:
+            self._outcomes.take_out(position)
+        self._recount(pages)
+        return None if step.drop else self._told(outcome, chain, step, link.page)
+
+    def _told(self, outcome: Outcome, chain: Chain, step: Step, page: int) -> Outcome:
+        """Return the outcome with what is to be said of this page."""
+        if step.loop is not None:
+            outcome = replace(outcome, error="loop", error_detail=step.loop)
+        if page in self._bare(chain):
+            said = "sent without credentials: another origin than that of page 1"
+            outcome = replace(outcome, error_detail=said if outcome.error_detail is None else f"{outcome.error_detail}; {said}")
+        return replace(outcome, data=None) if self._handed else outcome
+
+    def _bare(self, chain: Chain) -> set[int]:
+        """Return the pages that were sent without credentials."""
+        return chain.elsewhere if self._tokens else chain.dropped
+
+    def is_fresh(self, position: int) -> bool:
+        """Tell whether a page must be asked for whatever a journal knows: its chain started anew."""
+        chain = self._chains[self.links[position].place].chain
+        return chain is not None and chain.restarted
+
+    # Rows
+
+    def _first(self, position: int, request: Request) -> Request:
+        """Return a request as its first page asks; a page that is due already stays as it is."""
+        link = self.links[position]
+        pages = self._chains[link.place]
+        if link.page > 1 or pages.chain is not None:
+            return request
+        if link.template is not request:
+            # A request that waited for another one's answer is known only now.
+            self.links[position] = replace(link, template=request)
+        return self._begin(pages, request).first
+
+    def _begin(self, pages: _Pages, template: Request) -> Chain:
+        if pages.chain is None:
+            pages.chain = Chain(template, self._how, self._total, self._options.max_pages)
+        return pages.chain
+
+    def _ask(self, pages: _Pages, link: Link, page: int, item: Request | Outcome) -> None:
+        """Put a page into the queue: what is to be sent, or the error row of one that cannot be asked for."""
+        if (link.place, page) in self._known:
+            return
+        position = self._row(pages, link, page)
+        self._outcomes.expect(position, item.request if isinstance(item, Outcome) else item)
+        self.due.append((position, item if isinstance(item, Request) else replace(item, position=position)))
+
+    def _row(self, pages: _Pages, link: Link, page: int) -> int:
+        position = pages.rows.get(page)
+        if position is None:
+            position = pages.rows[page] = self._source.reserve()
+            self.links[position] = Link(link.parent, link.place, page, link.template)
+        return position
+
+    def _start_anew(self, pages: _Pages, link: Link) -> None:
+        """Begin a chain again whose cursor had expired; the rows that it had are replaced."""
+        chain = Chain(link.template, self._how, self._total, self._options.max_pages, restarted=True)
+        pages.chain, pages.expired = chain, link.page
+        for page, position in pages.rows.items():
+            self._known.discard((link.place, page))
+            self._outcomes.take_out(position)
+        first = pages.rows[1]
+        self._outcomes.expect(first, chain.first)
+        self.due.append((first, chain.first))
+        self._recount(pages)
+
+    def _recount(self, pages: _Pages) -> None:
+        """Tell how many rows there will be, once that is known of every request."""
+        counted = pages.chain is not None and pages.chain.pages_known is not None
+        self._counted += counted - pages.counted
+        pages.counted = counted
+        self._outcomes.tally.total = self._outcomes.live if self._counted == self._requests else None
+
+    # What came of it
+
+    def figures(self) -> dict[str, Any]:
+        """Return what ``summary["pages"]`` says: requests, pages, items, total, distinct, short, truncated, anew, unstable."""
+        chains = self.chains
+        said = [chain.said for chain in chains]
+        distinct = [chain.distinct for chain in chains]
+        return {
+            "requests": len(chains),
+            "pages": sum(chain.pages for chain in chains),
+            "items": sum(chain.items for chain in chains),
+            "total": None if not said or None in said else sum(filter(None, said)),
+            "distinct": None if None in distinct else sum(filter(None, distinct)),
+            "unstable": any(chain.unstable for chain in chains),
+            "short": len(self.short()),
+            "truncated": sum(chain.truncated for chain in chains),
+            "anew": sum(pages.expired is not None for pages in self._chains.values()),
+        }
+
+    def short(self) -> list[Chain]:
+        """Return the chains of which less came than the server said there is, or than `max_pages` let through unasked."""
+        own = "max_pages" in self._options.given
+        return [chain for chain in self.chains if (not own if chain.truncated else chain.short)]
+
+    def notes(self) -> list[str]:
+        """Return lines a person should read."""
+        lines = []
+        truncated = [place for place, pages in self._chains.items() if pages.chain is not None and pages.chain.truncated]
+        if truncated:
+            more = f" and {len(truncated) - 1:,} more" if len(truncated) > 1 else ""
+            lines.append(f"request {truncated[0]}{more} has more pages than max_pages={self._options.max_pages:,}: they were not fetched")
+        for place, pages in self._chains.items():
+            if pages.expired is not None:
+                lines.append(f"request {place}: the cursor of page {pages.expired} had expired, its pages were fetched anew")
+        dropped = sum(len(self._bare(chain)) for chain in self.chains)
+        if dropped:
+            lines.append(f"{dropped:,} {'page was' if dropped == 1 else 'pages were'} sent without credentials: another origin than page 1")
+        return lines
+
+
+class PagedOutcomes(Outcomes):
+    """The outcomes of a run whose pages are followed: rows come in between, and may be replaced.
+
+    Attributes:
+        links: Which page of which request a row is, by position.
+        live: Rows that there are.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        self.links: dict[int, Link] = {}
+        self.live = 0
+        self._replaced: dict[int, Outcome] = {}
+
+    def make_room(self, number: int) -> None:
+        """Keep the first places for rows that are drawn later than others come."""
+        self._rows += [None] * number
+
+    def expect(self, position: int, request: Request) -> None:
+        """Take note of a request that is to be sent."""
+        if position == len(self._rows):
+            self._rows.append(None)
+        if self._rows[position] is None:
+            self._rows[position] = request
+            self.live += 1
+
+    def keep(self, outcome: Outcome) -> None:
+        """Keep an outcome and count it."""
+        position = outcome.position
+        if position == len(self._rows) or self._rows[position] is None:
+            self.live += 1
+        super().keep(outcome)
+
+    def take_out(self, position: int) -> None:
+        """Forget a row: it is none, or another one will take its place."""
+        row = self._rows[position]
+        if row is None:
+            return
+        self._rows[position] = None
+        self.live -= 1
+        if isinstance(row, Outcome):
+            self._replaced[position] = row
+            self._uncount(row)
+
+    def completed(self, since: int, most: int | None) -> list[Outcome]:
+        """Return outcomes in order of completion; of a row that was taken out what it was."""
+        positions = self._order[since : None if most is None else since + most]
+        return [self._amended.get(at) or self.at(at) or self._replaced[at] for at in positions]
+
+    def rows(self, *, unfinished: bool) -> list[Outcome]:
+        """Return one outcome per page, in order of the requests and, within each, of its pages."""
+        rows = super().rows(unfinished=unfinished)
+        for row in rows:
+            row.link = self.links.get(row.position)
+        return sorted(rows, key=_order_of)
+
+    def _uncount(self, row: Outcome) -> None:
+        tally = self.tally
+        if row.error is None:
+            tally.ok -= 1
+        else:
+            tally.failed -= 1
+            tally.errors[row.error] -= 1
+        if row.response is not None and row.response.path is None:
+            tally.kept_bytes -= row.response.size_bytes
+
+
+def _order_of(row: Outcome) -> tuple[int, int]:
+    return (row.position, 1) if row.link is None else (row.link.place, row.link.page)
+
+
+class _Pages:
+    """The rows of one request's pages.
+
+    Attributes:
+        chain: What its pages are, None before its request is known.
+        rows: Position by number of page.
+        counted: How many pages there are is known.
+        expired: The page whose cursor had expired, or None.
+    """
+
+    __slots__ = ("chain", "counted", "expired", "rows")
+
+    def __init__(self) -> None:
+        self.chain: Chain | None = None
+        self.rows: dict[int, int] = {}
+        self.counted = False
+        self.expired: int | None = None
+
+
+def hint(outcomes: Sequence[Outcome], flag: str) -> str | None:
+    """Return ``page 1 of 25: add --pages`` where answers to a run that did not follow pages have more, else None.
+
+    Args:
+        outcomes: The first ones of the run; good answers to GET tell.
+        flag: What is to be added.
+    """
+    good = [row for row in outcomes if row.ok and row.response is not None and row.request.method == "GET" and not row.request.hide_data]
+    asked = {row.request.url for row in outcomes}
+    found = [said for row in good if (said := hint_of(_answer_of(row), row.request.url, asked)) is not None]
+    if not found:
+        return None
+    more = "" if len(found) == 1 else f" ({len(found)} of the first {len(outcomes)} answers have more)"
+    return f"page {found[0]}: add {flag}{more}"
+
+
+def _answer_of(outcome: Outcome) -> Answer:
+    """Return an answer with its body as JSON where it is that, whatever results are asked for."""
+    data, response = outcome.data, outcome.response
+    content_type = None if response is None else response.header("content-type")
+    if isinstance(data, Response):
+        data = data.content
+    if isinstance(data, (str, bytes)) and data and (response is None or response.path is None):
+        with suppress(ValueError):
+            data = parse_json(data.encode() if isinstance(data, str) else data, content_type)
+    return Answer(data, response or Response(200))

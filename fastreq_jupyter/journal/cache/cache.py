@@ -1,0 +1,281 @@
+"""The cache: good answers of requests that only ask, for the next run of the same cell. An `engine.store.Store`.
+
+find      young enough, or offline? then nothing is sent
+dress     older: the request asks whether anything has changed
+finish    304: the stored answer is this one's; a new one takes the place of the old
+"""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from math import inf
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING, Any
+from weakref import finalize
+
+from fastreq_jupyter.engine import Conditions, Polling
+from fastreq_jupyter.errors import JournalError
+from fastreq_jupyter.journal.cache.answer import KEPT, Answer, answer_of, conditions_of, echoes_secret, outcome_of
+from fastreq_jupyter.journal.cache.database import DatabaseShelf
+from fastreq_jupyter.journal.cache.keys import Keys
+from fastreq_jupyter.journal.cache.lines import LinesShelf
+from fastreq_jupyter.journal.file import refuse_strange
+from fastreq_jupyter.model import Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastreq_jupyter.engine import Jar
+    from fastreq_jupyter.exchange import Exchange
+    from fastreq_jupyter.model import Request
+    from fastreq_jupyter.options import Options
+
+__all__ = ["Cache", "open_cache", "open_shelf"]
+
+_NOT_MODIFIED = 304
+_OURS = "*\n"
+
+
+def open_shelf(name: str, *, read_only: bool = False) -> DatabaseShelf | LinesShelf:
+    """Open the file of a cache, by its ending: lines for ``.jsonl``, else SQLite.
+
+    Args:
+        name: The file. A missing directory is made where its name is ``.fastreq``, and kept out of git.
+        read_only: Nothing will be put into it.
+
+    Raises:
+        JournalError: One line; the file was not touched.
+    """
+    path = Path(name).expanduser()
+    folder = path.parent
+    if folder.name == ".fastreq" and not folder.exists() and not read_only:
+        try:
+            folder.mkdir(mode=0o700)
+            (folder / ".gitignore").write_text(_OURS, encoding="utf-8")
+        except OSError as error:
+            message = f"{folder} cannot be made: {error.strerror or error}"
+            raise JournalError(message) from error
+    refuse_strange(path, "cache")
+    return LinesShelf(path, read_only=read_only) if path.suffix.lower() == ".jsonl" else DatabaseShelf(path, read_only=read_only)
+
+
+def open_cache(options: Options, jar: Jar, clock: Callable[[], float] = time) -> Cache:
+    """Open the cache that the options name, for one run; must be called on its loop.
+
+    Args:
+        options: Of the run.
+        jar: Its cookies.
+        clock: Wall clock in seconds.
+
+    Raises:
+        JournalError: One line: it is no cache, newer, or cannot be read or made there.
+    """
+    return Cache(open_shelf(options.cache_file), options, jar, clock)
+
+
+class Cache:
+    """The answers of one run, and those of earlier ones.
+
+    Args:
+        shelf: The open file.
+        options: Of the run.
+        jar: Its cookies.
+        clock: Wall clock in seconds.
+    """
+
+    def __init__(self, shelf: DatabaseShelf | LinesShelf, options: Options, jar: Jar, clock: Callable[[], float] = time) -> None:
+        self._shelf = shelf
+        self._options = options
+        self._clock = clock
+        kind = "" if options.follow_redirects else "no redirects"
+        self._keys = Keys(shelf.secret, jar, kind)
+        self._longest = _longest_age(options)
+        self._conditions = Conditions.of(options)
+        self._polling = Polling.of(options, None)
+        self._places: dict[int, bytes] = {}
+        self._old: dict[int, Answer] = {}
+        self._counts = dict.fromkeys(("rows", "fresh", "unchanged", "changed", "new", "sent", "secret"), 0)
+        self._since = {"fresh": inf, "unchanged": inf}
+        self._told: set[str] = set()
+        self._stop = finalize(self, _let_go, shelf)
+
+    def find(self, request: Request, position: int) -> Outcome | None:
+        """Return the known outcome, or None when the request is to be sent."""
+        known = self.found(request, position)
+        return None if known is None else known[0]
+
+    def found(self, request: Request, position: int) -> tuple[Outcome, bytes | None] | None:
+        """Return the known outcome and its body, or None when the request is to be sent."""
+        counts = self._counts
+        counts["rows"] += 1
+        asks = request.is_query and not request.hide_data
+        key = self._keys.of(request) if asks else None
+        answer = None if key is None else self._shelf.find(key)
+        if answer is not None:
+            outcome = self._outcome(answer, request, position, "fresh")
+            if outcome is not None and self._clock() - answer.at <= self._longest:
+                counts["fresh"] += 1
+                self._since["fresh"] = min(self._since["fresh"], answer.at)
+                return outcome, answer.body
+            if outcome is not None:
+                self._old[position] = answer
+        if self._options.offline:
+            return Outcome(position, request, error="offline", error_detail=self._why_offline(asks=asks)), None
+        self._expect(request, position, key)
+        return None
+
+    def renew(self, request: Request, position: int) -> None:
+        """Take note that a request is sent anew: its answer takes the place of the stored one."""
+        self._counts["rows"] += 1
+        self._expect(request, position, self._keys.of(request) if request.is_query and not request.hide_data else None)
+
+    def _expect(self, request: Request, position: int, key: bytes | None) -> None:
+        if key is not None:
+            self._places[position] = key
+        self.note_sender(request)
+        self._counts["sent"] += 1
+
+    def note_sender(self, request: Request) -> None:
+        """Take note that a request is sent, by whom."""
+        self._keys.sent(request)
+
+    def dress(self, exchange: Exchange, position: int) -> Exchange:
+        """Return the exchange with the lines that ask whether anything has changed since."""
+        old = self._old.get(position)
+        # While it is looked at again and again a 304 would tell nothing.
+        lines = () if old is None or self._polling is not None or self._options.fresh else conditions_of(old)
+        return replace(exchange, headers=(*exchange.headers, *lines)) if lines else exchange
+
+    async def begin(self, request: Request, position: int) -> None:
+        """Do nothing: a cache keeps no marks."""
+
+    async def look(self, request: Request, position: int, url: str) -> None:
+        """Do nothing: a cache keeps no jobs."""
+
+    async def finish(self, outcome: Outcome, content: bytes | None) -> Outcome:
+        """Keep a good outcome; return it, or the stored one that a 304 stands for."""
+        return self.settled(outcome, content)[0]
+
+    def settled(self, outcome: Outcome, content: bytes | None) -> tuple[Outcome, bytes | None]:
+        """Keep a good outcome; return it and its body, or those of the stored one that a 304 stands for."""
+        position = outcome.position
+        key, old = self._places.pop(position, None), self._old.pop(position, None)
+        if key is None:
+            return outcome, content
+        if old is not None and outcome.status == _NOT_MODIFIED:
+            stored = self._outcome(old, outcome.request, position, "revalidated")
+            if stored is not None:
+                self._confirm(old)
+                stored.attempts, stored.looks = outcome.attempts, outcome.looks
+                for attempt in outcome.attempts[-1:]:
+                    attempt.error = attempt.error_detail = None
+                return stored, old.body
+        # Cookies that came meanwhile may have made it another's answer.
+        if outcome.ok and outcome.status in KEPT and self._keys.of(outcome.request) == key:
+            self._keep(outcome, content or b"", key, old)
+        return outcome, content
+
+    def figures(self) -> dict[str, Any]:
+        """Return what came from where, small JSON."""
+        return {name: count for name, count in self._counts.items() if name != "secret"} | {"file": str(self._options.cache_file)}
+
+    def notes(self) -> list[str]:
+        """Return lines a person should read: what was reused, what changed, or why nothing can be kept any more."""
+        counts, now = self._counts, self._clock()
+        parts = []
+        if counts["fresh"]:
+            parts.append(f"{counts['fresh']:,} from {_when(self._since['fresh'], now)}")
+        if counts["unchanged"]:
+            parts.append(f"{counts['unchanged']:,} unchanged since {_when(self._since['unchanged'], now)}")
+        if counts["changed"]:
+            parts.append(f"{counts['changed']:,} changed")
+        if counts["new"] and parts:
+            parts.append(f"{counts['new']:,} new")
+        parts.append(f"{counts['sent']:,} sent" if parts or not counts["new"] else f"{counts['sent']:,} sent, kept in {self._shelf.path}")
+        lines = [f"{counts['rows']:,} {'row' if counts['rows'] == 1 else 'rows'}: {', '.join(parts)}"] if counts["rows"] else []
+        if counts["secret"]:
+            say = "answer says a secret of its" if counts["secret"] == 1 else "answers say a secret of their"
+            lines.append(f"{counts['secret']:,} {say} request back: not kept in {self._shelf.path.name}")
+        return [*lines, *self._shelf.troubles()]
+
+    def news(self) -> list[str]:
+        """Return the lines that should be shown at once, each one time."""
+        fresh = [line for line in self._shelf.troubles() if line not in self._told]
+        self._told.update(fresh)
+        return fresh
+
+    async def close(self) -> None:
+        """Commit all that is left and let go of the file; never raises."""
+        if self._stop.detach() is None:
+            return
+        loop = asyncio.get_running_loop()
+        closed = asyncio.Event()
+
+        def done() -> None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(closed.set)
+
+        self._shelf.stop(done)
+        await closed.wait()
+
+    def _outcome(self, answer: Answer, request: Request, position: int, how: str) -> Outcome | None:
+        """Return the row of a stored answer, None where the options of this run would not take it for good."""
+        outcome = outcome_of(answer, request, position, self._options, self._conditions)
+        if outcome is None:
+            return None
+        response = outcome.response
+        if self._polling is not None and (response is None or not self._polling.is_met(response, outcome.data, answer.body)):
+            return None
+        outcome.cached, outcome.changed = how, False
+        return outcome
+
+    def _confirm(self, old: Answer) -> None:
+        self._counts["unchanged"] += 1
+        self._since["unchanged"] = min(self._since["unchanged"], old.at)
+        self._shelf.put(old._replace(at=self._clock()))
+
+    def _keep(self, outcome: Outcome, content: bytes, key: bytes, old: Answer | None) -> None:
+        outcome.changed = old is None or old.body != content
+        self._counts["new" if old is None else "changed" if outcome.changed else "unchanged"] += 1
+        if old is not None and not outcome.changed:
+            self._since["unchanged"] = min(self._since["unchanged"], old.at)
+        request = outcome.request
+        if echoes_secret(request, content, self._keys.cookie_values(request, received=False)):
+            self._counts["secret"] += 1
+            return
+        self._shelf.put(answer_of(outcome, content, key, self._clock(), self._keys.cookie_values(request, received=True)))
+
+    def _why_offline(self, *, asks: bool) -> str:
+        if not asks:
+            return "only answers of GET and HEAD, and of what is marked # @cache, are stored"
+        return f"not in {self._shelf.path}, and nothing is sent"
+
+
+def _longest_age(options: Options) -> float:
+    """Return how old an answer may be that is taken without asking, seconds."""
+    if options.fresh:
+        return -inf
+    if options.offline or options.cache in ("forever", None):
+        return inf
+    return -inf if options.cache == "revalidate" else float(options.cache)
+
+
+def _when(at: float, now: float) -> str:
+    """Return a moment of the past as people say it."""
+    then, today = (datetime.fromtimestamp(seconds, UTC).astimezone() for seconds in (at, now))
+    if then.date() == today.date():
+        return f"today {then:%H:%M}"
+    if then.date() == (today - timedelta(days=1)).date():
+        return f"yesterday {then:%H:%M}"
+    return f"{then:%Y-%m-%d %H:%M}"
+
+
+def _let_go(shelf: DatabaseShelf | LinesShelf) -> None:
+    """End what a cache holds that was never closed."""
+    with suppress(Exception):
+        shelf.stop()
+    shelf.join(5.0)

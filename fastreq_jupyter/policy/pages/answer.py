@@ -1,0 +1,275 @@
+"""What an answer says of its items, of the whole, and of what comes next."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from fastreq_jupyter.policy.pages.how import Total
+from fastreq_jupyter.url import parse_target, resolve_reference
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+    from fastreq_jupyter.exchange import Response
+
+__all__ = [
+    "CURSORS",
+    "Answer",
+    "Said",
+    "hint_of",
+    "is_url",
+    "items_at",
+    "items_path",
+    "link_next",
+    "lists_mark",
+    "next_cursor",
+    "next_url",
+    "page_info",
+    "total_said",
+]  # fmt: skip
+
+CURSORS = (
+    "cursor", "page_token", "pageToken", "page_cursor", "pageCursor", "after", "starting_after", "start_cursor", "startCursor",
+    "continuation", "continuation_token", "continuationToken", "marker", "bookmark", "next_token", "nextToken", "pagination_token",
+    "paginationToken", "scroll_id", "scrollId", "resume_token", "resumeToken",
+)  # fmt: skip
+"""Names of parameters that `auto` takes for cursors, as X, nextX or next_x of the answer; never id or version."""
+
+_ITEMS = (
+    "items",
+    "results",
+    "data",
+    "value",
+    "values",
+    "records",
+    "rows",
+    "entries",
+    "hits",
+    "objects",
+    "nodes",
+    "edges",
+    "list",
+    "elements",
+)
+_TOTALS = ("total", "total_count", "totalCount", "count")
+_PAGES = ("total_pages", "totalPages", "pages", "last_page")
+_MORE = frozenset({"has_more", "hasmore", "has_next", "hasnext", "has_next_page", "hasnextpage"})
+_DEEPEST = 3
+_MOST_MEMBERS = 200
+_LINK = re.compile(r"<([^<>]*)>((?:\s*;\s*[\w!#$&+.^`|~*-]+(?:\s*=\s*(?:\"[^\"]*\"|[^\s;,\"]*))?)*)")
+_REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,\"]+))", re.IGNORECASE)
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+_FOUND = Total()
+# A URL that asks for a later page already.
+_LATER = re.compile(rf"[?&](?:page|p|page_?number|offset|skip|start|{'|'.join(CURSORS)})=(?![01]?(?:[&#]|$))", re.IGNORECASE)
+_WEB = re.compile(r"https?://", re.IGNORECASE)
+
+
+class Answer(NamedTuple):
+    """A good answer: its body as it was parsed, and the response's head."""
+
+    body: Any
+    response: Response
+
+    def header(self, name: str) -> str | None:
+        """Return a field value, or None."""
+        return self.response.header(name)
+
+
+class Said(NamedTuple):
+    """How much there is, in items or in pages; None where the answer does not say."""
+
+    items: int | None = None
+    pages: int | None = None
+
+
+def is_url(text: str) -> bool:
+    """Tell whether a text is meant as a URL: absolute, or beginning with ``/`` or ``?``."""
+    return text.startswith(("/", "?")) or _SCHEME.match(text) is not None
+
+
+def link_next(answer: Answer) -> str | None:
+    """Return the target of Link rel=next (RFC 8288), None where there is none."""
+    for target, parameters in _LINK.findall(answer.header("link") or ""):
+        rel = _REL.search(parameters)
+        if rel is not None and "next" in (rel[1] or rel[2] or "").lower().split():
+            return str(target)
+    return None
+
+
+def next_url(body: Any) -> str | None:
+    """Return a URL that stands under a key that begins with next, or in an object there (``{"next": {"href": ...}}``)."""
+    for mapping in _mappings(body):
+        for key, value in mapping.items():
+            if str(key).lower().startswith("next") or key == "@odata.nextLink":
+                found = value.get("href") if isinstance(value, Mapping) else value
+                if isinstance(found, str) and (found.startswith(("/", "?")) or _WEB.match(found)):
+                    return found
+    return None
+
+
+def next_cursor(body: Any, name: str | None = None) -> tuple[str, str | int] | None:
+    """Return name and value of a cursor under X, nextX or next_x, for X of `CURSORS`; None where there is none or nothing more.
+
+    Args:
+        body: Of the answer.
+        name: The one that earlier pages had.
+    """
+    wanted = CURSORS if name is None else (name,)
+    if _more(body) is False:
+        return None
+    mappings = list(_mappings(body))
+    for spell in range(3):
+        for cursor in wanted:
+            spelled = (f"next_{cursor}", f"next{cursor[0].upper()}{cursor[1:]}", cursor)[spell]
+            for mapping in mappings:
+                value = mapping.get(spelled)
+                if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
+                    return cursor, value
+    return None
+
+
+def page_info(body: Any) -> tuple[bool, str | None] | None:
+    """Return hasNextPage and endCursor of the first ``pageInfo`` (GraphQL connections), None where there is none."""
+    for mapping in _mappings(body, deepest=6):
+        info = mapping.get("pageInfo")
+        if isinstance(info, Mapping) and "hasNextPage" in info:
+            cursor = info.get("endCursor")
+            return bool(info["hasNextPage"]), cursor if isinstance(cursor, str) else None
+    return None
+
+
+def items_path(body: Any) -> tuple[str, ...] | None:
+    """Return the keys that lead to the list of items, empty where the body is that list; None where there is no list."""
+    if isinstance(body, list):
+        return ()
+    found = [(_rank(path, value), path) for path, value in _lists(body)]
+    return min(found)[1] if found else None
+
+
+def items_at(body: Any, path: tuple[str, ...] | None) -> list[Any] | None:
+    """Return the list of items, None where there is none."""
+    if path is None:
+        return None
+    for key in path:
+        body = body.get(key) if isinstance(body, Mapping) else None
+    return body if isinstance(body, list) else None
+
+
+def lists_mark(body: Any) -> int | None:
+    """Return a number that is the same for bodies whose lists are equal, None where they hold nothing.
+
+    All lists count: beside the items there may be one that never changes.
+    """
+    lists = [body] if isinstance(body, list) else [values for _, values in _lists(body)]
+    return hash(repr(lists)) if any(lists) else None
+
+
+def total_said(answer: Answer, total: Total, came: int | None) -> Said:
+    """Return what an answer says of the whole.
+
+    Args:
+        answer: Of a page.
+        total: Where it stands.
+        came: Items of this page; a ``count`` of just as many counts the page, as likely as not.
+    """
+    if total.ignored:
+        return Said()
+    if total.find is not None:
+        try:
+            number = _number(total.find.search(answer.body, dict(answer.response.headers) if total.find.reads_headers else None))
+        except ValueError:
+            number = None
+        return Said(pages=number) if total.pages else Said(items=number)
+    mappings = list(_mappings(answer.body, deepest=2))
+    items = _first_number(mappings, _TOTALS, lambda key, number: key != "count" or number != came)
+    pages = _first_number(mappings, _PAGES, lambda _, number: number > 0)
+    items = _number(answer.header("x-total-count")) if items is None else items
+    pages = _number(answer.header("x-total-pages")) if pages is None else pages
+    if items is not None and pages is not None and came and not (pages - 1) * came < max(items, 1):
+        # What counts pages would need more items than there are: it counts something else.
+        pages = None
+    return Said(items, pages)
+
+
+def hint_of(answer: Answer, url: str, asked: Collection[str] = ()) -> str | None:
+    """Return ``1 of 25`` or ``1 of more`` for an answer that is the first of several pages, None where nothing says so.
+
+    Args:
+        answer: To a GET that was not followed.
+        url: What was asked.
+        asked: All URLs of the run: whose next one is among them is followed already.
+    """
+    if not isinstance(answer.body, (list, dict)):
+        return None
+    items = items_at(answer.body, items_path(answer.body))
+    came = None if items is None else len(items)
+    following = link_next(answer) or next_url(answer.body)
+    said = Said() if came is None else total_said(answer, _FOUND, came)
+    more = bool(came and said.items is not None and said.items > came)
+    if (following is None and not more) or _LATER.search(url) or (following is not None and _resolved(url, following) in asked):
+        return None
+    pages = said.pages if said.pages is not None else -(-said.items // came) if came and said.items is not None else None
+    return f"1 of {pages:,}" if pages is not None and pages > 1 else "1 of more"
+
+
+def _resolved(url: str, following: str) -> str | None:
+    try:
+        return resolve_reference(parse_target(url), following).url
+    except ValueError:
+        return None
+
+
+def _more(body: Any) -> bool | None:
+    for mapping in _mappings(body):
+        for key, value in mapping.items():
+            if isinstance(value, bool) and str(key).lower() in _MORE:
+                return value
+    return None
+
+
+def _mappings(body: Any, *, deepest: int = _DEEPEST) -> Iterator[Mapping[str, Any]]:
+    """Give the objects of a body, outer ones first, lists left out."""
+    level = [body] if isinstance(body, Mapping) else []
+    for _ in range(deepest):
+        yield from level
+        level = [inner for outer in level for inner in list(outer.values())[:_MOST_MEMBERS] if isinstance(inner, Mapping)]
+
+
+def _lists(body: Any) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
+    level: list[tuple[tuple[str, ...], Any]] = [((), body)] if isinstance(body, Mapping) else []
+    for _ in range(_DEEPEST + 1):
+        following: list[tuple[tuple[str, ...], Any]] = []
+        for path, outer in level:
+            for key, inner in list(outer.items())[:_MOST_MEMBERS]:
+                if isinstance(inner, list):
+                    yield (*path, str(key)), inner
+                elif isinstance(inner, Mapping):
+                    following.append(((*path, str(key)), inner))
+        level = following
+
+
+def _rank(path: tuple[str, ...], values: list[Any]) -> tuple[bool, int, int, int]:
+    """Return what the list of items has least of: no known name with nothing in it, depth, strangeness, shortness."""
+    known = _ITEMS.index(path[-1]) if path[-1] in _ITEMS else len(_ITEMS)
+    records = bool(values) and isinstance(values[0], (Mapping, list))
+    return not (records or known < len(_ITEMS)), len(path), known, -len(values)
+
+
+def _first_number(mappings: list[Mapping[str, Any]], names: tuple[str, ...], fits: Any) -> int | None:
+    for name in names:
+        for mapping in mappings:
+            number = _number(mapping.get(name))
+            if number is not None and fits(name, number):
+                return number
+    return None
+
+
+def _number(value: Any) -> int | None:
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 20:  # noqa: PLR2004 - more digits count nothing
+        return int(value)
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None

@@ -1,0 +1,421 @@
+"""The pages of one request: what is asked for next, and whether all came.
+
+    sequential    each answer leads to the next page: by a URL, a cursor, or a count without a total
+    counted       page 1 tells a total: all other pages are asked for at once
+
+A count ends at the total, or at the first page without items, never at a short page: servers clamp limits.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+from fastreq_jupyter.policy.pages.answer import (
+    CURSORS,
+    Answer,
+    Said,
+    is_url,
+    items_at,
+    items_path,
+    link_next,
+    lists_mark,
+    next_cursor,
+    next_url,
+    page_info,
+    total_said,
+)
+from fastreq_jupyter.policy.pages.how import OFFSETS, How, Total, read_how, read_total
+from fastreq_jupyter.policy.pages.placing import (
+    Cursor,
+    at_url,
+    first_page,
+    has_place,
+    parameter_of,
+    variable_of,
+    with_cursor,
+    with_parameter,
+    with_variable,
+)
+from fastreq_jupyter.redact import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from fastreq_jupyter.model import Request
+    from fastreq_jupyter.options import Options
+
+__all__ = ["MOST_KEPT", "Chain", "Step", "first_of"]
+
+MOST_KEPT = 1_000_000
+"""Items of one chain that are told apart; of more it is not said how many are distinct."""
+
+_EXPIRED = frozenset({400, 404, 410})
+_COUNTS = ("page", "page_number", "pageNumber", "page[number]", "offset", "skip", "$skip", "page[offset]")
+
+
+class Step(NamedTuple):
+    """What follows the answer to a page.
+
+    Attributes:
+        pages: Pages to be asked for, with their numbers.
+        loop: Why this answer is an error row `loop`.
+        broken: Number, kind of error and cause of a page that cannot be asked for.
+        drop: This page is no row: it is empty, and only ended the count.
+        anew: The chain starts again at its first page.
+    """
+
+    pages: tuple[tuple[int, Request], ...] = ()
+    loop: str | None = None
+    broken: tuple[int, str, str] | None = None
+    drop: bool = False
+    anew: bool = False
+
+
+class _Next(NamedTuple):
+    """Where the next page is: a URL or a cursor; or why it cannot be told."""
+
+    kind: Literal["url", "cursor", "bad"]
+    value: Any
+    name: str | None = None
+
+
+class Chain:
+    """The pages of one request.
+
+    Args:
+        template: The request, with ``{{next}}`` in it or without.
+        how: How its pages are followed.
+        total: Where the total stands.
+        max_pages: Pages at most, >= 1.
+        restarted: It starts anew after its cursor had expired.
+
+    Attributes:
+        first: The request of page 1.
+        pages, items: How many came.
+        ended: Nothing more will be asked for.
+        truncated: There is more than `max_pages`.
+        dropped: Pages that were sent without credentials, to another origin.
+        elsewhere: Pages that were sent to another origin.
+    """
+
+    def __init__(self, template: Request, how: How, total: Total, max_pages: int, *, restarted: bool = False) -> None:
+        self._template = template
+        self._how = how
+        self._total = total
+        self._most = max_pages
+        self._marked = has_place(template)
+        # Where a count starts, what it grows by, and what lies before: pages, and items.
+        self._start, self._step, self._by_items, self._pages_before, self._items_before = 0, how.step, False, 0, 0
+        self._parameter = how.name
+        self._follow: Callable[[Request, Answer], _Next | None] | None = None
+        self._counting = how.kind == "count"
+        self.restarted = restarted
+        self.pages = self.items = 0
+        self.ended = self.truncated = False
+        self.dropped: set[int] = set()
+        self.elsewhere: set[int] = set()
+        self._said = Said()
+        self._size = 0
+        self._path: tuple[str, ...] | None = None
+        self._asked, self._done, self._failed, self._empty = 1, 0, 0, 0
+        self._marks: dict[int, int] = {}
+        self._distinct: set[int] | None = set()
+        self._repeats_within = False
+        self.first = self._counted_first(how.name or "") if self._counting else first_page(template)
+        self._seen = {hash(self.first.url)} if self.first.method in ("GET", "HEAD") else set()
+
+    # What came of it
+
+    @property
+    def said(self) -> int | None:
+        """Return how many items the server said there are from page 1 on, None where it did not."""
+        if self._said.items is None:
+            return None
+        return max(0, self._said.items - self._items_before - self._pages_before * self._size)
+
+    @property
+    def pages_known(self) -> int | None:
+        """Return how many pages there are, None while that is not known."""
+        if self.ended:
+            return self.pages
+        return self._asked if self._counting and self._needed() is not None else None
+
+    @property
+    def distinct(self) -> int | None:
+        """Return how many different items came, None where that was not counted."""
+        return None if self._distinct is None else len(self._distinct)
+
+    @property
+    def unstable(self) -> bool:
+        """Tell whether items came again on another page, though they are different within each: the order changed meanwhile."""
+        return self._distinct is not None and not self._repeats_within and len(self._distinct) < self.items
+
+    @property
+    def short(self) -> bool:
+        """Tell whether less came than the server said there is."""
+        said = self.said
+        if said is None:
+            return self._said.pages is not None and self.pages < self._said.pages - self._pages_before
+        came = len(self._distinct) if self.unstable and self._distinct is not None else self.items
+        return came < said
+
+    # Decisions
+
+    def step(self, page: int, request: Request, answer: Answer) -> Step:
+        """Return what follows a good answer.
+
+        Args:
+            page: Its number, from 1.
+            request: What was asked.
+            answer: What came.
+        """
+        self._done += 1
+        if page == 1:
+            self._path = items_path(answer.body)
+        items = items_at(answer.body, self._path)
+        repeated = self._repeated(page, answer)
+        if repeated is not None:
+            self._end_of_bad()
+            return Step(loop=repeated)
+        self._said = self._newer(total_said(answer, self._total, None if items is None else len(items)))
+        if page == 1:
+            self._size = len(items or ())
+            self._choose(request, answer)
+        if self._counting and page > 1 and self._is_empty(answer, items):
+            self._empty = min(self._empty or page, page)
+            return self._after_count(drop=True)
+        self.pages += 1
+        self._keep(items or [])
+        if self._counting:
+            if page == 1 and self._is_empty(answer, items):
+                self.ended = True
+                return Step()
+            return self._after_count(drop=False)
+        return self._after_sequence(page, request, answer)
+
+    def failed(self, page: int, status: int | None, *, sent: bool) -> Step:
+        """Return what follows a page that failed: nothing, unless its cursor had expired.
+
+        Args:
+            page: Its number.
+            status: Of its answer, or None.
+            sent: It was tried; False where it was given up before.
+        """
+        if sent and page > 1 and not self._counting and not self.restarted and status in _EXPIRED:
+            return Step(anew=True)
+        self._done += 1
+        self._end_of_bad(sent=sent)
+        return Step()
+
+    def _end_of_bad(self, *, sent: bool = True) -> None:
+        """Count a page that is an error row; what was asked for beside it still comes."""
+        self._failed += 1
+        self.pages += sent
+        self.ended = self._done >= self._asked
+
+    # Sequences: by URL or cursor
+
+    def _choose(self, request: Request, answer: Answer) -> None:
+        """Settle at page 1 how this chain goes on."""
+        how = self._how
+        if how.kind == "link":
+            self._follow = _by_link
+        elif how.kind == "expression":
+            self._follow = self._by_expression
+        elif how.kind == "auto":
+            self._follow = self._proved(request, answer)
+
+    def _proved(self, request: Request, answer: Answer) -> Callable[[Request, Answer], _Next | None] | None:
+        """Return how an automatic chain goes on: what request and answer prove."""
+        body = answer.body
+        if link_next(answer) is not None:
+            return _by_link
+        if next_url(body) is not None:
+            return _by_next_url
+        if page_info(body) is not None and (self._marked or self._cursor_of(request) is not None):
+            return self._by_page_info
+        name = next((name for name in _COUNTS if (parameter_of(request.url, name) or "").isdecimal()), None)
+        if name is not None and (self._said.items or self._said.pages):
+            self._counting = True
+            self._step = None if name.lower() in OFFSETS else 1
+            self._counted_first(name)
+            return None
+        found = next_cursor(body)
+        if found is None:
+            return None
+        name = found[0]
+        return lambda _, answer: None if (at := next_cursor(answer.body, name)) is None else _Next("cursor", at[1], name)
+
+    def _after_sequence(self, page: int, request: Request, answer: Answer) -> Step:
+        following = None if self._follow is None else self._follow(request, answer)
+        if following is None:
+            self.ended = True
+            return Step()
+        if page >= self._most:
+            self.ended = self.truncated = True
+            return Step()
+        made = self._made(following, page + 1, answer.response.final_url or request.url)
+        if isinstance(made, tuple):
+            self.ended = True
+            return Step(broken=(page + 1, *made))
+        self._asked = page + 1
+        return Step(((page + 1, made),))
+
+    def _made(self, following: _Next, page: int, base: str) -> Request | tuple[str, str]:
+        """Return the request of the next page, or kind and cause of the error that it is."""
+        if following.kind == "bad":
+            return "invalid value", f"pages: {following.value}"
+        if following.kind == "url":
+            try:
+                made, at_home, dropped = at_url(self.first, following.value, base)
+            except ValueError as error:
+                return "invalid URL", f"pages: the next page cannot be asked for: {one_line(str(error), 120)}"
+            mark, shown = hash(made.url), "its URL"
+            self.elsewhere |= set() if at_home else {page}
+            self.dropped |= {page} if dropped else set()
+        else:
+            made = self._with(following.value, following.name)
+            mark, shown = hash((type(following.value), following.value)), f"cursor {one_line(str(following.value), 60)}"
+        if mark in self._seen:
+            return "loop", f"page {page} would be one that was there before: {shown} came again"
+        self._seen.add(mark)
+        return made
+
+    def _with(self, cursor: Cursor, name: str | None) -> Request:
+        if self._marked:
+            return with_cursor(self._template, cursor)
+        self._parameter = name
+        if name is not None and variable_of(self.first, (name,)) is not None:
+            return with_variable(self.first, name, cursor)
+        return with_parameter(self.first, name or "", cursor)
+
+    def _by_expression(self, _: Request, answer: Answer) -> _Next | None:
+        find = self._how.find
+        assert find is not None  # noqa: S101 - that kind has one
+        try:
+            value = find.search(answer.body, dict(answer.response.headers) if find.reads_headers else None)
+        except ValueError as error:
+            return _Next("bad", f"{find.text} could not be applied: {error}")
+        if value is None or value is False or value == "":
+            return None
+        if value is True or not isinstance(value, (str, int, float)):
+            kind = "an object" if isinstance(value, dict) else "a list" if isinstance(value, list) else "true"
+            return _Next("bad", f"{find.text} gave {kind}, no URL and no cursor")
+        name = self._how.name
+        if name is not None or self._marked:
+            return _Next("cursor", value, name)
+        if isinstance(value, str) and is_url(value):
+            return _Next("url", value)
+        shown = one_line(str(value), 60)
+        return _Next("bad", f"{find.text} gave {shown}, no URL: for a cursor give NAME={find.text}, or put {{{{next}}}} into the request")
+
+    def _by_page_info(self, request: Request, answer: Answer) -> _Next | None:
+        more, cursor = page_info(answer.body) or (False, None)
+        return _Next("cursor", cursor, self._cursor_of(request)) if more and cursor is not None else None
+
+    def _cursor_of(self, request: Request) -> str | None:
+        """Return the GraphQL variable, or the query parameter, that takes a cursor."""
+        return variable_of(request, CURSORS) or next((name for name in CURSORS if parameter_of(request.url, name) is not None), None)
+
+    # Counts
+
+    def _counted_first(self, name: str) -> Request:
+        """Return the request of page 1 of a count, and note where it starts."""
+        own = parameter_of(self._template.url, name)
+        self._by_items = self._step is None or self._step > 1 or name.lower() in OFFSETS
+        start = self._how.start if self._counting and self._how.start is not None else None
+        if start is None:
+            start = int(own) if own and own.isdecimal() else 0 if self._by_items else 1
+        before = start if start > 1 else 0
+        self._start, self._parameter = start, name
+        self._items_before, self._pages_before = (before, 0) if self._by_items else (0, max(0, before - 1))
+        return with_cursor(self._template, start) if self._marked else with_parameter(self._template, name, start)
+
+    def _needed(self) -> int | None:
+        """Return how many pages there are by what the server said last, None where it did not or was wrong."""
+        if self._said.pages is not None:
+            return max(1, self._said.pages - self._pages_before)
+        said = self.said
+        if said is None or not self._size or self.items > said:
+            return None
+        return max(1, -(-said // self._size))
+
+    def _after_count(self, *, drop: bool) -> Step:
+        """Ask for all pages that the total tells of; without one, or where less came than it tells, for the next one."""
+        needed = self._needed()
+        last = self._asked if needed is None else min(max(needed, self._asked), self._most)
+        if self._empty:
+            last = self._asked
+        if last == self._asked and self._done >= self._asked:
+            if self._is_complete(needed):
+                self.ended = True
+            elif self._asked >= self._most:
+                self.ended = self.truncated = True
+            else:
+                last += 1
+        pages = tuple((number, self._page(number)) for number in range(self._asked + 1, last + 1))
+        self._asked = max(self._asked, last)
+        return Step(pages, drop=drop)
+
+    def _is_complete(self, needed: int | None) -> bool:
+        if self._empty or self._failed:
+            return True
+        if self._said.pages is not None:
+            return needed is not None and self._asked >= needed
+        return self.items == self.said
+
+    def _page(self, number: int) -> Request:
+        step = self._step or self._size
+        if self._by_items and self._size:
+            # A server that gives less than was asked for counts on from what it gave.
+            step = min(step, self._size)
+        value = self._start + (number - 1) * step
+        if self._marked:
+            return with_cursor(self._template, value)
+        return with_parameter(self._template, self._parameter or "", value)
+
+    # What came
+
+    def _repeated(self, page: int, answer: Answer) -> str | None:
+        """Return why a page is no new one: its lists are those of page 1, or of the page before."""
+        mark = lists_mark(answer.body)
+        earlier = next((at for at in (1, page - 1) if page > 1 and mark is not None and self._marks.get(at) == mark), None)
+        if page == 1 or not self._counting or self._asked == page:
+            self._marks = {1: self._marks.get(1, 0), page: mark or 0}
+        if earlier is None:
+            return None
+        ignored = f"{self._parameter}=" if self._parameter else "{{next}}" if self._marked else "its own next URL"
+        return f"page {page} has the items of page {earlier} again: the server ignored {ignored}"
+
+    def _newer(self, said: Said) -> Said:
+        return Said(*(old if new is None else new for old, new in zip(self._said, said, strict=True)))
+
+    @staticmethod
+    def _is_empty(answer: Answer, items: list[Any] | None) -> bool:
+        return not answer.body if items is None else not items
+
+    def _keep(self, items: list[Any]) -> None:
+        """Count the items of a page, and tell them apart."""
+        self.items += len(items)
+        if self._distinct is None:
+            return
+        marks = {hash(repr(item)) for item in items}
+        self._repeats_within = self._repeats_within or len(marks) < len(items)
+        self._distinct |= marks
+        if len(self._distinct) > MOST_KEPT:
+            self._distinct = None
+
+
+def first_of(request: Request, options: Options) -> Request:
+    """Return page 1 of a request, as the options say its pages are followed."""
+    return Chain(request, read_how(str(options.pages)), read_total(options.total), options.max_pages).first
+
+
+def _by_link(_: Request, answer: Answer) -> _Next | None:
+    target = link_next(answer)
+    return None if target is None else _Next("url", target)
+
+
+def _by_next_url(_: Request, answer: Answer) -> _Next | None:
+    target = next_url(answer.body)
+    return None if target is None else _Next("url", target)

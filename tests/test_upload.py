@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from serving.transfers import TransferServer
 
-from fastreq_jupyter import Request, fastreq
+from fastreq_jupyter import Request, UsageError, fastreq
 from fastreq_jupyter.cell import build, to_http
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.files import STREAMED_FROM, FilePart, Upload, file_part, joined
@@ -167,7 +167,7 @@ IN_LITTLE_MEMORY = """
 import sys
 from pathlib import Path
 from pathlib import Path
-from fastreq_jupyter import Request, fastreq
+from fastreq_jupyter import Request, UsageError, fastreq
 
 def peak_mb():
     return int(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")).split()[1]) // 1024
@@ -201,3 +201,9 @@ def test_200_mb_are_sent_in_little_memory(server, backend, tmp_path, measured):
     growth = grown(server, backend, path, tmp_path)
     measured("memory beyond the start, 200 MB up", backend, f"{growth} MB")
     assert growth < MOST_MB
+
+
+@pytest.mark.parametrize("path", [Path("no/such/file"), Path(__file__).parent])
+def test_a_file_that_is_not_there_is_refused_in_one_line(path):
+    with pytest.raises(UsageError, match=r"data cannot be sent: .*(No such file|Is a directory)"):
+        fastreq("http://h/", method="PUT", data=path, headers={"Authorization": "Bearer secret"})

@@ -333,6 +333,6 @@ def _pattern(options: Options) -> Request:
             json=options.json,
             data=options.data,
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OSError) as error:
         name = "json" if options.json is not None else "data"
         raise UsageError(f"{name} cannot be sent: {one_line(str(error), 120)}") from None

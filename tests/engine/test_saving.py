@@ -279,3 +279,19 @@ def test_200_mb_are_received_in_little_memory(server, backend, tmp_path, measure
     growth = grown(server, backend, "", tmp_path)
     measured("memory beyond the start, 200 MB down", backend, f"{growth} MB")
     assert growth < MOST_MB
+
+
+def test_a_cancelled_download_is_gone_on_with_by_the_next_run(server, tmp_path):
+    server.files["a.bin"], server.held = Served(4 << 20, TAG), True
+    run = submit(f"{server.url}/files/a.bin", save_to=str(tmp_path))
+    assert server.halfway.wait(60)
+    while not run.progress.files or run.progress.files[0].received_bytes < 2 << 20:
+        pass
+    run.cancel()
+    run.finished.result(60)
+    assert not (tmp_path / "a.bin").exists()
+    server.held = False
+    server.go_on.set()
+    row = fastreq(f"{server.url}/files/a.bin", save_to=str(tmp_path)).iloc[0]
+    assert (row["ok"], server.heads[-1]["range"]) == (True, f"bytes={2 << 20}-")
+    assert (tmp_path / "a.bin").stat().st_size == 4 << 20

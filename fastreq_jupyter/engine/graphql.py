@@ -5,14 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.content import read_text
-from fastreq_jupyter.engine.reading import Reading, parse_json
+from fastreq_jupyter.engine.reading import Reading, parse_json, read_data
 from fastreq_jupyter.options import PARSED
-from fastreq_jupyter.redact import one_line
+from fastreq_jupyter.redact import one_line, redact_text
 
 if TYPE_CHECKING:
+    from fastreq_jupyter.model import Request
     from fastreq_jupyter.options import Options
 
-__all__ = ["LIMITS", "Answer", "read_graphql", "was_limited"]
+__all__ = ["LIMITS", "Answer", "read_graphql", "read_stored", "was_limited"]
 
 LIMITS = frozenset({"RATE_LIMITED", "RATELIMITED", "THROTTLED"})
 """Codes (``extensions.code``, GitHub's ``type``) of servers that ask to go slower."""
@@ -61,6 +62,14 @@ def read_graphql(content: bytes, content_type: str | None, options: Options, sta
     if data is None:
         return Answer(Reading(whole, "graphql", detail), _TOO_MANY if limited else None)
     return Answer(Reading(data if kept in PARSED else whole, "graphql partial", detail), _TOO_MANY if limited else None)
+
+
+def read_stored(request: Request, content: bytes, content_type: str | None, options: Options, status: int) -> Reading:
+    """Read a body that was kept as the answer to a request: of GraphQL, or by its type; the detail is redacted."""
+    if request.operation is None:
+        return read_data(content, content_type, options, status)
+    reading = read_graphql(content, content_type, options, status, hidden=request.hide_data).reading
+    return reading if reading.detail is None else reading._replace(detail=redact_text(reading.detail, request.secrets))
 
 
 def was_limited(detail: str | None) -> bool:

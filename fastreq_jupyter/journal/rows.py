@@ -17,7 +17,7 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
-from fastreq_jupyter.engine import UNREADABLE, Conditions, Reading, read_data, read_graphql, was_limited
+from fastreq_jupyter.engine import UNREADABLE, Conditions, Reading, read_stored, was_limited
 from fastreq_jupyter.exchange import Timing
 from fastreq_jupyter.files import FILENAME, AtomicFile
 from fastreq_jupyter.model import Attempt, Look, Outcome, Request, Response
@@ -186,11 +186,7 @@ def outcome_of(row: Row, request: Request, position: int, options: Options) -> O
     reading = Reading(None)
     if row.body is not None:
         content_type = response.header("content-type")
-        if request.operation is None:
-            reading = read_data(row.body, content_type, options, row.status)
-        else:
-            reading = read_graphql(row.body, content_type, options, row.status, hidden=request.hide_data).reading
-            reading = reading._replace(detail=None if reading.detail is None else redact_text(reading.detail, request.secrets))
+        reading = read_stored(request, row.body, content_type, options, row.status)
         conditions = Conditions.of(options)
         if conditions is not None and reading.error is None and row.status < _BAD:
             judged = conditions.judge(response, reading.data, content_type, hidden=request.hide_data)

@@ -114,9 +114,15 @@ class Timing:
     """True over TLS: a plain connection has a tls phase of 0."""
 
     @property
+    def wait(self) -> float:
+        """Return seconds from the request sent to the first byte, or to the end where none came: that time was waited, too."""
+        first = self.response_start
+        return (first if first == first else self.response_end) - self.request_start  # noqa: PLR0124 - NaN is not itself
+
+    @property
     def phases(self) -> Phases:
         """Return the HAR durations of this hop in seconds."""
-        wait, receive = self.response_start - self.request_start, self.response_end - self.response_start
+        wait, receive = self.wait, self.response_end - self.response_start
         if self.reused:
             return Phases(0.0, 0.0, 0.0, wait, receive)
         tls = 0.0 if self.encrypted is False else self.connect_end - self.secure_connection_start
@@ -299,6 +305,7 @@ MARKS = {
 }  # fmt: skip
 """Names and codes (`struct`) of what a `SingleAttempt` holds, in order; `started_us` is the wall clock in microseconds since 1970."""
 _PACKED = Struct("=" + "".join(MARKS.values()))
+_START, _END = (list(MARKS).index(name) for name in ("start", "response_end"))
 # None, False and True as they are packed.
 _CODES = {None: -1, False: 0, True: 1}
 _MEANINGS = {code: value for value, code in _CODES.items()}
@@ -339,6 +346,13 @@ class SingleAttempt(Sequence[Attempt]):
     def unpack(self) -> tuple[Any, ...]:
         """Return what `MARKS` names."""
         return _PACKED.unpack(self.packed)
+
+    @property
+    def elapsed(self) -> float:
+        """Return seconds from the start to the last byte."""
+        marks = _PACKED.unpack(self.packed)
+        elapsed: float = marks[_END] - marks[_START]
+        return elapsed
 
     def __len__(self) -> int:
         return 1

@@ -48,6 +48,7 @@ __all__ = [
     "SingleAttempt",
     "Unsendable",
     "copy_request",
+    "elapsed_of",
     "instant_of",
 ]
 
@@ -364,9 +365,21 @@ class Outcome:
 
     @property
     def elapsed(self) -> float:
-        """Return seconds from the first attempt's start to the last byte, retry waits included; NaN without attempt."""
-        attempts = tuple(self.attempts)
-        return attempts[-1].end - attempts[0].start if attempts else nan
+        """Return seconds from the first attempt's start to the last byte; NaN without attempt.
+
+        Retry waits are included; what a later attempt waited for slot, rate or the end of a pause is `queued`.
+        """
+        attempts = self.attempts
+        return attempts.elapsed if type(attempts) is SingleAttempt else elapsed_of(attempts)
+
+    @property
+    def started_us(self) -> int | None:
+        """Return when the first attempt began, microseconds since 1970 began, UTC; None without attempt."""
+        attempts = self.attempts
+        if type(attempts) is SingleAttempt:
+            started_us: int = attempts.unpack()[0]
+            return started_us
+        return round(attempts[0].started_at.timestamp() * 1e6) if attempts else None
 
     @property
     def queued(self) -> float:
@@ -385,6 +398,13 @@ class Outcome:
 
 Item = Request | Deferred | Unsendable | Look | Outcome | Page
 """What a source of requests may give."""
+
+
+def elapsed_of(attempts: Sequence[Attempt]) -> float:
+    """Return what `Outcome.elapsed` is for these attempts."""
+    if not attempts:
+        return nan
+    return attempts[-1].end - attempts[0].start - sum(attempt.queued for attempt in attempts[1:])
 
 
 class Join(Protocol):

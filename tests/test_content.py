@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fastreq_jupyter.content import charset_of, decode_text, encode_content, encode_multipart, field_lines, read_text, with_params
-from fastreq_jupyter.engine.prepare import prepare
+from fastreq_jupyter.engine.preparing import prepare
 from fastreq_jupyter.model import Request
 
 

@@ -68,6 +68,8 @@ LIBRARIES = {
     # the tables that dry_run and %fastreq cache give back
     "client.preview": ("pandas",),
     "client.caches": ("pandas",),
+    # the head of a frame below the form
+    "notebook.form.values": ("pandas",),
 }
 
 

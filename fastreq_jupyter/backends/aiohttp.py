@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import io
+import os
 import socket
+from contextlib import suppress
 from contextvars import ContextVar
 from functools import lru_cache
 from math import inf, isnan, nan
@@ -24,7 +26,7 @@ from fastreq_jupyter.backends import base, wire
 from fastreq_jupyter.backends.names import Resolver, watch
 from fastreq_jupyter.backends.trust import NamedContext, client_context
 from fastreq_jupyter.backends.wire import ProxyServer, proxy_error, read_proxy
-from fastreq_jupyter.errors import BackendError, OptionError
+from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.files import Upload
 from fastreq_jupyter.redact import one_line
 
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
 
     from aiohttp.abc import ResolveResult
 
-    from fastreq_jupyter.backends.base import Backend, SessionKey
+    from fastreq_jupyter.backends.base import SessionKey
     from fastreq_jupyter.exchange import Exchange, Timing
     from fastreq_jupyter.url import Origin, Target
 
@@ -52,23 +54,6 @@ TYPED = frozenset({"POST", "PUT", "PATCH"})
 INTERIM = (b"HTTP/1.1 1", b"HTTP/1.0 1")
 BODILESS = frozenset({204, 304})
 FAILURES = (aiohttp.ClientError, OSError, ValueError, RuntimeError)
-
-
-def open_session(key: SessionKey) -> Backend:
-    """Open a session on the running loop.
-
-    Raises:
-        OptionError: HTTP/2 is required, the proxy cannot be used or read, or a certificate cannot be read.
-    """
-    proxy = read_proxy(key.proxy)
-    for asked, words in (
-        (key.http3, "http3=True"),
-        (key.http2 is True, "http2=True"),
-        (proxy and proxy.scheme == "socks5", "proxy=socks5://"),
-    ):
-        if asked:
-            raise OptionError(f"{words} is not possible with backend aiohttp, which speaks HTTP/1.1 and no SOCKS: use backend curl")
-    return AiohttpBackend(key, proxy)
 
 
 CURRENT: ContextVar[Stream] = ContextVar("fastreq_aiohttp_exchange")
@@ -145,8 +130,18 @@ class Link(asyncio.Protocol):
             content.set_exception(aiohttp.ClientPayloadError("nothing but framing"))
             self.abort()
 
+    def _hear_out(self) -> None:
+        """Read what came before the connection broke under our writing: asyncio leaves it, and it may be the answer, say a 413."""
+        sock = self.transport.get_extra_info("socket")
+        if sock is not None and self.transport.get_extra_info("sslcontext") is None:
+            with suppress(OSError), socket.socket(fileno=os.dup(sock.fileno())) as waiting:
+                while data := waiting.recv(wire.MAX_FIELD_BYTES):
+                    self.data_received(data)
+
     def connection_lost(self, exc: Exception | None) -> None:
         """Note how it ended."""
+        if exc is not None and self.stream is not None and isnan(self.stream.timing.response_start):
+            self._hear_out()
         self.ended, self.failed = True, exc is not None
         self._connector.idle.pop(self, None)
         content = None if self.stream is None else self.stream.content
@@ -231,8 +226,8 @@ class AiohttpBackend:
     name = "aiohttp"
     phases = frozenset({"dns", "connect", "tls", "wait", "receive"})
 
-    def __init__(self, key: SessionKey, proxy: ProxyServer | None) -> None:
-        self._proxy = proxy
+    def __init__(self, key: SessionKey) -> None:
+        self._proxy = read_proxy(key.proxy)
         self._reserved = 0
         context, resolver = client_context(key, make=TimedContext), Resolver()
         self._kept = Connector(resolver, context, force_close=False)
@@ -322,7 +317,7 @@ class Stream(base.Stream):
     def start(self, response: aiohttp.ClientResponse) -> None:
         """Read the head."""
         self._response, self.content = response, response.content
-        self.status, self.fields, reason = response.status, tuple(map(wire.FIELDS.__getitem__, response.raw_headers)), response.reason or ""
+        self.status, self.fields, reason = response.status, tuple(map(wire.shared, response.raw_headers)), response.reason or ""
         self.reason = reason if reason.isascii() else reason.encode("utf-8", "surrogateescape").decode("latin-1")
         self.http_version = "1.1" if response.version is None else f"{response.version.major}.{response.version.minor}"
 
@@ -494,3 +489,6 @@ def _used(error: Any, stream: Stream) -> BackendError:
         return BackendError("protocol", f"{stream.where()}: malformed answer: {words}")
     told.stale = told.kind == "connect" and silent and stream.timing.reused is True
     return told
+
+
+open_session = AiohttpBackend

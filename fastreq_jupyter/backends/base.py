@@ -11,7 +11,6 @@ An idempotent request whose *kept* connection was closed before any byte of the 
 from __future__ import annotations
 
 import asyncio
-import socket
 import sys
 from dataclasses import dataclass, field
 from importlib import import_module
@@ -49,7 +48,7 @@ LIBRARIES = {
     "curl": Library("pycurl", "'fastreq-jupyter[curl]'", _ALL | _AUTH | {"http2", "http3", "https", "socks4", "socks5"}),
     "aiohttp": Library("aiohttp", "aiohttp", _ALL | {"https"}),
     "niquests": Library("niquests", "niquests", _ALL | {"http2", "http3", "https", "socks5"}),
-    "requests": Library("requests", "'fastreq-jupyter[requests]'", _ALL | {"socks5"}),
+    "requests": Library("requests", "'fastreq-jupyter[requests]'", _ALL | {"https", "socks5"}),
 }
 """One row per backend, in the order of `NAMES`: options, schemes of proxies and of credentials that it can be asked for."""
 
@@ -209,7 +208,9 @@ def detect(  # noqa: PLR0913 - what a library can be asked for
     if proxy is not None:
         scheme = proxy.partition(":")[0].lower()
         scheme = {"socks5h": "socks5", "socks4a": "socks4"}.get(scheme, scheme)
-        wanted[scheme] = f"a {scheme} proxy"
+        # What no library knows is told by whoever reads the URL.
+        if any(scheme in library.can for library in LIBRARIES.values()):
+            wanted[scheme] = f"a {scheme} proxy"
     wanted |= {scheme: f"auth={_SPELLED[scheme]}(...)" for scheme in sorted(schemes)}
     if name != "auto":
         if why := _why_not(name, wanted):
@@ -250,13 +251,7 @@ def watches_sockets() -> bool:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         return True
-    with socket.socket() as probe:
-        try:
-            loop.add_reader(probe, int)
-        except NotImplementedError:
-            return False
-        loop.remove_reader(probe)
-    return True
+    return type(loop).add_reader is not asyncio.AbstractEventLoop.add_reader
 
 
 def open_backend(key: SessionKey) -> Backend:
@@ -265,6 +260,7 @@ def open_backend(key: SessionKey) -> Backend:
     Raises:
         OptionError: The library cannot do what the key asks for, or a proxy or certificate cannot be read.
     """
+    detect(key.backend, http2=key.http2, http3=key.http3, proxy=key.proxy)
     module = import_module(f"fastreq_jupyter.backends.{key.backend}")
     backend: Backend = module.open_session(key)
     return backend

@@ -28,22 +28,13 @@ from fastreq_jupyter.backends.wire import MAX_INTERIM, too_many_interim
 from fastreq_jupyter.errors import BackendError, OptionError
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.backends.base import Backend, SessionKey
+    from fastreq_jupyter.backends.base import SessionKey
     from fastreq_jupyter.exchange import Exchange, Timing
 
 __all__ = ["open_session"]
 
 _HTTP_1 = 11
 _VERSIONS = {_HTTP_1: "1.1", 20: "2", 30: "3"}
-
-
-def open_session(key: SessionKey) -> Backend:
-    """Open a session on the running loop.
-
-    Raises:
-        OptionError: A package for HTTP/3 or the proxy is missing, or the proxy or a certificate cannot be read.
-    """
-    return NiquestsBackend(key)
 
 
 class NiquestsBackend(pools.PoolBackend):
@@ -99,10 +90,10 @@ class NiquestsBackend(pools.PoolBackend):
     async def aclose(self) -> None:
         """Close all connections; can be called twice."""
         self._closed = True
-        self._idle.clear()
-        await self._session.close()
+        self.close_idle(0)
         if self._closing:
             await asyncio.wait(self._closing, timeout=2)
+        await self._session.close()
 
     def discard(self, connection: Any) -> None:
         """Close an idle connection."""
@@ -249,10 +240,10 @@ class _Resolver(AsyncBaseResolver):  # type: ignore[misc] # the alias hides its 
         super().__init__(None, None)
         self._resolver = Resolver()
 
-    async def getaddrinfo(self, host: Any, port: Any, family: Any, *_: Any, **__: Any) -> list[Any]:
+    async def getaddrinfo(self, host: Any, port: Any, family: Any, kind: Any, *_: Any, **__: Any) -> list[Any]:
         """Return addresses as the standard library does."""
         return [
-            (address.family, socket.SOCK_STREAM, socket.IPPROTO_TCP, "", (address.host, port))
+            (address.family, kind, 0, "", (address.host, port))
             for address in await self._resolver.lookup(host)
             if family in (socket.AF_UNSPEC, address.family)
         ]
@@ -311,3 +302,6 @@ async def _shut_down(descriptor: int) -> None:
         sock.shutdown(socket.SHUT_RDWR)
     for _ in range(3):
         await asyncio.sleep(0)
+
+
+open_session = NiquestsBackend

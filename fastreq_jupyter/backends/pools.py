@@ -18,9 +18,7 @@ from urllib.parse import quote
 
 from fastreq_jupyter.backends import base
 from fastreq_jupyter.backends.wire import (
-    FIELDS,
     PIECE_BYTES,
-    Memo,
     ProxyServer,
     connect_error,
     framed,
@@ -28,6 +26,7 @@ from fastreq_jupyter.backends.wire import (
     place,
     proxy_error,
     read_proxy,
+    shared,
     tls_error,
 )
 from fastreq_jupyter.errors import BackendError, OptionError
@@ -43,7 +42,6 @@ if TYPE_CHECKING:
 __all__ = ["PIECE_BYTES", "TRIP", "AdapterRules", "NotingConnection", "PoolBackend", "Trip", "fields_of", "note", "prepare", "strict"]
 
 _CLOSED = "Remote end closed connection without response"
-_LINES = Memo(lambda line: FIELDS[line[0].encode("latin-1"), line[1].strip(" \t").encode("latin-1")])
 
 TRIP: ContextVar[Trip] = ContextVar("fastreq_pools")
 """What the running task or thread is busy with."""
@@ -159,7 +157,8 @@ class Trip:
         return reason
 
     def _meaning(self, cause: BaseException) -> BackendError | None:
-        if isinstance(cause, ssl.SSLError) and not self.connected:
+        # HTTP/3 has no errors of the ssl module.
+        if not self.connected and (isinstance(cause, ssl.SSLError) or "error TLS_" in str(cause)):
             return tls_error(cause, self.where)
         if isinstance(cause, socket.gaierror | UnicodeError):
             return lookup_error(cause, self.exchange.target.origin.host)
@@ -249,7 +248,7 @@ def prepare(exchange: Exchange, request: Any, headers: Any, skip: str) -> Any:
 
 def fields_of(lines: Iterable[tuple[str, str]]) -> tuple[tuple[bytes, bytes], ...]:
     """Return the field lines of an answer, equal ones the same objects."""
-    return tuple(map(_LINES.__getitem__, lines))
+    return tuple([shared((name.encode("latin-1"), value.strip(" \t").encode("latin-1"))) for name, value in lines])
 
 
 def _causes(error: BaseException) -> list[BaseException]:

@@ -12,7 +12,6 @@ import http.client
 import socket
 import ssl
 import threading
-from collections import deque
 from contextlib import suppress
 from http import HTTPStatus
 from http.cookiejar import DefaultCookiePolicy
@@ -26,23 +25,23 @@ import urllib3
 from urllib3.util import SKIP_HEADER
 
 from fastreq_jupyter.backends import base, pools
-from fastreq_jupyter.backends.names import on_thread
+from fastreq_jupyter.backends.names import on_thread, watch
 from fastreq_jupyter.backends.trust import client_context
 from fastreq_jupyter.backends.wire import MAX_INTERIM, SWITCHING, too_many_interim
-from fastreq_jupyter.errors import BackendError, OptionError
+from fastreq_jupyter.errors import BackendError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from fastreq_jupyter.backends.base import Backend, SessionKey
+    from fastreq_jupyter.backends.base import SessionKey
     from fastreq_jupyter.exchange import Exchange, Timing
 
 __all__ = ["open_session"]
 
 T = TypeVar("T")
 
-# Of a body, before its reader has taken them.
-HELD_BYTES = 512 * 1024
+# Read in one go.
+MOST_PIECES = 8
 # About as long as a kernel tries to connect; our own deadlines end before.
 CONNECT_SECONDS = 120.0
 # Beside niquests urllib3 is another library of the same name. It would move to HTTP/2 where an answer offers that, and watch
@@ -52,18 +51,6 @@ _BESIDE_NIQUESTS: dict[str, Any] = (
     if hasattr(urllib3, "HttpVersion")
     else {}
 )
-
-
-def open_session(key: SessionKey) -> Backend:
-    """Open a session on the running loop.
-
-    Raises:
-        OptionError: HTTP/2 or HTTP/3 is required, a package for the proxy is missing, or a certificate cannot be read.
-    """
-    for name in ("http2", "http3"):
-        if getattr(key, name) is True:
-            raise OptionError(f"{name}=True is not possible with backend requests, which speaks HTTP/1.1: use backend curl or niquests")
-    return RequestsBackend(key)
 
 
 class RequestsBackend(pools.PoolBackend):
@@ -125,7 +112,6 @@ class Job(pools.Trip):
         handshake: The socket while TLS shakes hands on it.
         body: A short body, or its beginning, that came with the head.
         error: Why the rest of it never comes.
-        reading: The thread that reads the rest, once it was asked for.
         ended: The connection is not ours any more.
     """
 
@@ -140,12 +126,7 @@ class Job(pools.Trip):
     def __init__(self, backend: RequestsBackend, exchange: Exchange, timing: Timing) -> None:
         super().__init__(backend, exchange, timing)
         self.request = pools.prepare(exchange, requests.PreparedRequest(), urllib3.HTTPHeaderDict(), SKIP_HEADER)
-        self._loop = asyncio.get_running_loop()
-        self._alone, self._room = threading.Lock(), threading.Condition()
-        self._parts: deque[bytes] = deque()
-        self._held = 0
-        self._news = asyncio.Event()
-        self.reading: asyncio.Future[None] | None = None
+        self._alone = threading.Lock()
         backend.jobs.add(self)
 
     def perform(self) -> Any:
@@ -157,35 +138,16 @@ class Job(pools.Trip):
             pools.TRIP.reset(token)
 
     async def more(self) -> bytes:
-        """Return what has come of a longer body, b"" at its end; a thread reads on meanwhile, a few hundred KiB ahead."""
-        if self.reading is None:
-            self.reading = on_thread("requests", lambda: self._guarded(self._read_on, self.broken_off))
-            self.reading.add_done_callback(self._tell)
-        while not self._parts and not self.reading.done():
-            self._news.clear()
-            await self._news.wait()
-        data = b"".join([self._parts.popleft() for _ in range(len(self._parts))])
-        if not data:
-            self.reading.result()
-        with self._room:
-            self._held -= len(data)
-            self._room.notify()
-        return data
+        """Return what has come of a longer body, b"" at its end."""
+        return await on_thread("requests", lambda: self._guarded(self._pieces, self.broken_off))
 
-    def _tell(self, reading: asyncio.Future[None]) -> None:
-        # Looked at, or asyncio would say that nobody did.
-        reading.exception()
-        self._news.set()
-
-    def _read_on(self) -> None:
-        while piece := self._piece():
-            with self._room:
-                self._held += len(piece)
-            self._parts.append(piece)
-            self._loop.call_soon_threadsafe(self._news.set)
-            with self._room:
-                self._room.wait_for(lambda: self._held <= HELD_BYTES or self.is_cut)
-            self.stop_if_cut()
+    def _pieces(self) -> bytes:
+        """Read all that is there: a thread for each piece would cost more than the reading."""
+        pieces, sock = [self._piece()], self.connection.sock
+        ready = bool if sock is None else watch(sock.fileno())
+        while len(pieces) < MOST_PIECES and not self.ended and ready():
+            pieces.append(self._piece())
+        return b"".join(pieces)
 
     def cut(self) -> None:
         """End the exchange at once, its socket included; called on the loop."""
@@ -200,8 +162,6 @@ class Job(pools.Trip):
                         # Not SSLSocket's own shutdown, which would pull the TLS state from under the thread.
                         with suppress(OSError):
                             socket.socket.shutdown(sock, socket.SHUT_RDWR)
-        with self._room:
-            self._room.notify()
         if self.raw is not None:
             threading.Thread(target=self._drop, daemon=True).start()
 
@@ -286,12 +246,12 @@ class Stream(base.Stream):
 
     def take(self) -> bytes | None:
         """Return the whole raw body if it has arrived (see `base.Stream.take`)."""
-        return self._arrived() if self._job.ended and self._job.reading is None else None
+        return self._arrived() if self._job.ended else None
 
     async def read(self) -> bytes:
         """Return the next raw bytes of the body, b"" at its end (see `base.Stream.read`)."""
         job = self._job
-        return self._arrived() if job.reading is None and (job.body or job.ended) else await job.more()
+        return self._arrived() if job.body or job.ended else await job.more()
 
     def _arrived(self) -> bytes:
         body, self._job.body = self._job.body, b""
@@ -390,3 +350,6 @@ class _TlsSocket(ssl.SSLSocket):
 
 def _job() -> Any:
     return pools.TRIP.get()
+
+
+open_session = RequestsBackend

@@ -11,21 +11,19 @@ import socket
 import ssl
 from base64 import b64encode
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from fastreq_jupyter.content import Headers
     from fastreq_jupyter.exchange import Exchange
 
 __all__ = [
-    "BODYLESS", "FIELDS", "MAX_FIELD_BYTES", "MAX_INTERIM", "PIECE_BYTES", "SWITCHING", "Lines", "Memo", "ProxyServer", "connect_error",
-    "framed", "lookup_error", "place", "proxy_error", "read_proxy", "switched_protocols", "tls_error", "too_many_interim",
+    "BODYLESS", "MAX_FIELD_BYTES", "MAX_INTERIM", "PIECE_BYTES", "SWITCHING", "Lines", "ProxyServer", "check_fields", "connect_error",
+    "framed", "lookup_error", "place", "proxy_error", "read_proxy", "shared", "switched_protocols", "tls_error", "too_many_interim",
 ]  # fmt: skip
 
 MAX_INTERIM = 32
@@ -51,29 +49,10 @@ _PROXY_PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks5": 1080}
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}")
 
 
-class Memo(dict[Any, Any]):
-    """What was made of keys before, so that equal ones have one object: a bounded number of them, and short ones only.
-
-    Args:
-        make: Makes a value of a key, which is a row of bytes or texts.
-        longest: Of a key that is kept, in bytes.
-    """
-
-    def __init__(self, make: Callable[[Any], Any], most: int = 2048, longest: int = 2048) -> None:
-        super().__init__()
-        self._make, self._most, self._longest = make, most, longest
-
-    def __missing__(self, key: Any) -> Any:
-        value = self._make(key)
-        if (len(key) if isinstance(key, bytes) else sum(map(len, key))) <= self._longest:
-            if len(self) >= self._most:
-                self.clear()
-            self[key] = value
-        return value
-
-
-FIELDS = Memo(lambda field: field)
-"""Field lines of answers, taken apart: rows that have them in common share them."""
+@lru_cache(maxsize=1024)
+def shared(field: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+    """Return a field line of an answer, the same object for equal ones: rows that have it in common share it."""
+    return field
 
 
 class Lines(NamedTuple):
@@ -101,9 +80,9 @@ def framed(exchange: Exchange) -> Lines:
     method, host = exchange.method, exchange.target.origin.host
     if not _is_method(method):
         raise _refused(f"method {method[:40]!r} cannot be sent")
-    if host[0] in "0123456789" and _NUMERIC_HOST.fullmatch(host) and not _IPV4.fullmatch(host):
+    if host[0] in "0123456789" and _is_old_form(host):
         raise BackendError("invalid URL", f"host {host!r} is no IPv4 address in its usual form", sent=False)
-    lines = _check_fields(exchange.headers)
+    lines = check_fields(exchange.headers)
     length = str(len(exchange.content or b""))
     if lines.length not in (None, length):
         raise _refused(f"header Content-Length {str(lines.length)[:20]!r} is not the body's length, {length}")
@@ -112,9 +91,15 @@ def framed(exchange: Exchange) -> Lines:
     return lines
 
 
+@lru_cache(maxsize=256)
+def _is_old_form(host: str) -> bool:
+    return _NUMERIC_HOST.fullmatch(host) is not None and not _IPV4.fullmatch(host)
+
+
 # Most requests of a run have the same field lines.
 @lru_cache(maxsize=64)
-def _check_fields(headers: Headers) -> Lines:
+def check_fields(headers: Headers) -> Lines:
+    """Return the field lines of a request, without framing; see `framed`."""
     fields: list[tuple[str, str]] = []
     special: dict[str, str] = {}
     for name, given in headers:

@@ -6,7 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
-from math import isnan
+from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
 
@@ -18,7 +18,7 @@ from fastreq_jupyter.client.call import Call, check_options, layered, refuse, ru
 from fastreq_jupyter.client.plan import outfitted
 from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
-from fastreq_jupyter.engine import USER_AGENT, Jar, field_lines_of, find_run
+from fastreq_jupyter.engine import SHARES, USER_AGENT, Jar, field_lines_of, find_run, quantiles
 from fastreq_jupyter.errors import UsageError, sealed
 from fastreq_jupyter.exchange import phases_of
 from fastreq_jupyter.frame import (
@@ -309,7 +309,7 @@ def summary_of(frame: pd.DataFrame) -> dict[str, Any]:
     if "size_bytes" in frame:
         found["bytes"] = int(frame["size_bytes"].sum())
     if "elapsed_ms" in frame:
-        times = {percent: float(frame["elapsed_ms"].quantile(percent / 100)) for percent in (50, 95, 99)}
+        times = dict(zip(SHARES, quantiles(frame["elapsed_ms"].astype(float)) or [nan] * len(SHARES), strict=True))
         found |= {f"p{percent}_ms": None if isnan(value) else round(value, 3) for percent, value in times.items()}
     return {**found, "run": dict(known["summary"]) if isinstance(known, dict) and "summary" in known else {}}
 

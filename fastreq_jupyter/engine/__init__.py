@@ -8,7 +8,7 @@ from fastreq_jupyter.engine.engine import engine_here, find_run, last_run
 from fastreq_jupyter.engine.graphql import read_stored, was_limited
 from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.polling import Polling
-from fastreq_jupyter.engine.prepare import USER_AGENT, field_lines_of
+from fastreq_jupyter.engine.preparing import USER_AGENT, UnsendableError, field_lines_of, prepare
 from fastreq_jupyter.engine.progress import FileProgress, Progress, UnderWay
 from fastreq_jupyter.engine.reading import UNREADABLE, Reading, load_readers
 from fastreq_jupyter.engine.run import Run
@@ -32,11 +32,13 @@ __all__ = [
     "Store",
     "StreamedOutcome",
     "UnderWay",
+    "UnsendableError",
     "engine_here",
     "field_lines_of",
     "find_run",
     "last_run",
     "load_readers",
+    "prepare",
     "proof",
     "quantiles",
     "read_cookies",

@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
 from fastreq_jupyter.backends import SessionKey
+from fastreq_jupyter.engine.autolimits import most_in_flight
 from fastreq_jupyter.engine.body import Body, read_body, whole_body
 from fastreq_jupyter.engine.limits import MemoryGate, Ticket
 from fastreq_jupyter.engine.progress import UnderWay
@@ -180,6 +181,13 @@ class Transport:
         self.saver = Saver(options.max_body, spare_existing=options.journal is not None)
         self._unconnected = False
         self._sessions: dict[Origin, Backend] = {}
+        self._most = most_in_flight(options)
+
+    def adjust(self, options: Options) -> None:
+        """Have the sessions, those in use and those to come, hold as many connections as the run may use from now on."""
+        self._most = most_in_flight(options)
+        for session in set(self._sessions.values()):
+            session.reserve(self._most)
 
     async def exchange(self, exchange: Exchange, job: Job, memory: MemoryGate, handoff: Handoff | None) -> Exchange | None:
         """Send one request and read its answer; write into `job` what comes of it.
@@ -327,6 +335,7 @@ class Transport:
             proxy = proxy_for(origin, options.proxy, self._environ)
             key = SessionKey(self.backend, options.verify_ssl, options.cert, proxy, options.http2, options.http3)
             session = self._sessions[origin] = self._open_session(key)
+            session.reserve(self._most)
         except OptionError as error:
             # Only a proxy of the environment can come up as late as this.
             raise BackendError("proxy", str(error), sent=False, lasting=True) from error
@@ -355,12 +364,12 @@ def _going_on(exchange: Exchange, job: Job) -> Exchange:
 
 
 async def _send_afresh(backend: Backend, exchange: Exchange, timing: Timing, error: BackendError) -> Stream:
-    """Send on a new connection what a server did not read that closed an idle one (RFC 9112, 9.3.1), once.
+    """Send on a new connection what found a dead one (RFC 9112, 9.3.1), once; an unsafe request only if nothing of it left.
 
     Raises:
         BackendError: The error given, where that was no such case; or what sending raises.
     """
-    if not error.stale or exchange.method not in IDEMPOTENT:
+    if not error.stale or (error.sent and exchange.method not in IDEMPOTENT):
         raise error
     return await backend.send(replace(exchange, fresh=True), timing)
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from math import isnan
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple
 
-from fastreq_jupyter.policy import MOST, START, Adaptive
+from fastreq_jupyter.options import Rate
+from fastreq_jupyter.policy import MOST, START, Adaptive, Pace, reset_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.limits import HostQueue
+    from fastreq_jupyter.exchange import Response
     from fastreq_jupyter.options import Options
 
 __all__ = ["AutoLimit", "AutoLimits", "most_in_flight"]
@@ -51,6 +54,7 @@ class AutoLimits:
         self._resize = resize
         self._per_host = per_host
         self._policies: dict[HostQueue, Adaptive] = {}
+        self._paces: dict[HostQueue, Pace] = {}
         self._loop = asyncio.get_running_loop()
         self._timer = self._loop.call_later(_TICK, self._tick, self._loop.time() + _TICK)
 
@@ -62,7 +66,9 @@ class AutoLimits:
             return AutoLimit(START, Adaptive().reason, None)
         highest = max(policies, key=lambda policy: policy.limit)
         advice = sum(policy.advice or 0 for policy in policies)
-        return AutoLimit(self._slots(), highest.reason, min(advice, MOST) or None)
+        rates = [pace.rate for pace in list(self._paces.values()) if pace.rate is not None]
+        reason = f"{highest.reason}; http 429: {min(rates):.3g}/s a host" if rates else highest.reason
+        return AutoLimit(self._slots(), reason, min(advice, MOST) or None)
 
     def meet(self, host: HostQueue) -> None:
         """Begin with a host."""
@@ -82,6 +88,9 @@ class AutoLimits:
         status = None if failure is not None or response is None else response.status
         if status == _TOO_MANY:
             policy.disturbed()
+            # Where the answer says when to come again, the host pauses until then.
+            if response is not None and not _tells_when(response) and self._pace(host).refused(perf_counter(), began=job.start):
+                self._apply_rate(host)
         elif status == _UNAVAILABLE or (failure is not None and failure.kind == "timeout"):
             why = "timeout" if status is None else f"http {status}"
             if policy.refused(perf_counter(), began=job.start, why=why):
@@ -93,6 +102,8 @@ class AutoLimits:
             wait = job.head_at - job.start if isnan(wait) else wait
             if policy.answered(perf_counter(), began=job.start, wait=wait, in_flight=host.active):
                 self._apply(host)
+            if self._pace(host).answered(perf_counter()):
+                self._apply_rate(host)
 
     def disturbed(self) -> None:
         """Begin all windows anew: the run was paused or goes on."""
@@ -100,8 +111,11 @@ class AutoLimits:
             policy.disturbed()
 
     def stop(self) -> None:
-        """End the timer; can be called twice."""
+        """End the timer, lift the rates; can be called twice."""
         self._timer.cancel()
+        for host in self._paces:
+            host.host.limit(self, None, 1)
+            host.pump()
 
     def _slots(self) -> int:
         return min(MOST, sum(policy.limit if host.cap is None else host.cap for host, policy in self._policies.items())) or START
@@ -112,6 +126,14 @@ class AutoLimits:
         host.health.concurrency = host.cap
         host.pump()
         self._resize(self._slots())
+
+    def _pace(self, host: HostQueue) -> Pace:
+        return self._paces.get(host) or self._paces.setdefault(host, Pace())
+
+    def _apply_rate(self, host: HostQueue) -> None:
+        rate = self._paces[host].rate
+        if rate is not None:
+            host.host.limit(self, Rate(rate), 1)
 
     def _tick(self, due: float) -> None:
         now = self._loop.time()
@@ -124,3 +146,7 @@ class AutoLimits:
 def most_in_flight(options: Options) -> int:
     """Return how many requests of a run may be in flight at any time."""
     return MOST if options.concurrency == "auto" else options.concurrency
+
+
+def _tells_when(response: Response) -> bool:
+    return response.header("retry-after") is not None or reset_after(response.header, datetime.now(UTC)) is not None

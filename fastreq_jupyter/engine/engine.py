@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.backends import Backend, SessionKey, detect, open_backend
 from fastreq_jupyter.engine.attempt import Transport
-from fastreq_jupyter.engine.autolimits import most_in_flight
 from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.engine.run import Run
 from fastreq_jupyter.errors import InsecureWarning
@@ -79,16 +78,11 @@ class Engine:
         proxy = None if options.proxy in ("env", "none") else options.proxy
         backend = _backend_for(plan, proxy)
 
-        def open_session(key: SessionKey) -> Backend:
-            session = self.session(key)
-            session.reserve(most_in_flight(options))
-            return session
-
         # Whatever the backend must refuse is refused now, before anything is drawn.
-        open_session(SessionKey(backend, options.verify_ssl, options.cert, proxy, options.http2, options.http3))
+        self.session(SessionKey(backend, options.verify_ssl, options.cert, proxy, options.http2, options.http3))
         cookies = Jar() if jar is None else jar
         transport = Transport(
-            backend, options, cookies, dict(os.environ), open_session=open_session, close_sessions=self._close_unless_shared
+            backend, options, cookies, dict(os.environ), open_session=self.session, close_sessions=self._close_unless_shared
         )
         if options.verify_ssl is False:
             message = "TLS certificates are not verified (verify_ssl=False)"

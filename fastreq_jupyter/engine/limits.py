@@ -285,6 +285,11 @@ class RateLimiter:
         """Return how many attempts wait for their token."""
         return len(self._queue)
 
+    def least_seconds(self, count: int) -> float:
+        """Return how long so many attempts take at least to be let through."""
+        bucket = self._bucket
+        return 0.0 if bucket is None or count < 1 else bucket.peek(perf_counter(), count)
+
     async def acquire(self) -> None:
         """Return when one attempt may start."""
         if self._bucket is None or (not self._queue and self._bucket.take(perf_counter()) == 0.0):

@@ -17,8 +17,10 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Attempt, Plan, Request
     from fastreq_jupyter.options import Share
 
-__all__ = ["FileProgress", "Outcomes", "Progress", "Tally", "UnderWay", "show_files"]
+__all__ = ["GIVEN_UP", "FileProgress", "Outcomes", "Progress", "Tally", "UnderWay", "show_files"]
 
+GIVEN_UP = frozenset({"cancelled", "deadline", "stopped"})
+"""Errors of requests that the run gave up, at its end or for a host: nothing is said of the server by them."""
 _WINDOW = 5.0
 _LARGE = 2**20
 _FEWEST_FOR_SHARE = 20
@@ -51,6 +53,7 @@ class Progress:
     Attributes:
         total: Number of requests, None where the source cannot tell.
         done, ok, failed: Requests finished, of these good and not.
+        cut_off, unsent: Of the failed ones, those that the end of the run cut off, and those that were never sent because of it.
         retried: Retries scheduled so far.
         in_flight: Attempts under way.
         waiting: Requests that wait for the rate, a retry, a host or another request's answer.
@@ -58,7 +61,7 @@ class Progress:
         elapsed_s: Seconds since the start, or of the whole run.
         per_second: Requests brought to their end by an attempt, per second over the last 5 s, or over the whole run once it
             ended; rows known before, or given up, do not count.
-        eta_s: Seconds left at that pace, no less than the longest wait for a retry; None where unknown.
+        eta_s: Seconds left at that pace, no less than the rate allows and the longest wait for a retry; None where unknown.
         notice: What a person should know now (a host asked to wait), or None.
         files: Large files on their way (`save_to`).
     """
@@ -75,6 +78,8 @@ class Progress:
     per_second: float
     eta_s: float | None
     notice: str | None
+    cut_off: int = 0
+    unsent: int = 0
     files: tuple[FileProgress, ...] = ()
 
 
@@ -125,6 +130,8 @@ class Tally:
     bytes: int = 0
     kept_bytes: int = 0
     errors: Counter[str] = field(default_factory=Counter)
+    cut_off: Counter[str] = field(default_factory=Counter)
+    unsent: Counter[str] = field(default_factory=Counter)
     remarks: Counter[str] = field(default_factory=Counter)
     lag_s: float = 0.0
     late_s: float = 0.0
@@ -134,6 +141,7 @@ class Tally:
     started: float | None = None
     ended: float | None = None
     _samples: deque[tuple[float, int]] = field(default_factory=deque)
+    _resumed: tuple[float, int] | None = None
 
     @property
     def done(self) -> int:
@@ -168,35 +176,51 @@ class Tally:
         while self._samples and self._samples[0][0] < now - _WINDOW:
             self._samples.popleft()
 
+    def resumed(self) -> None:
+        """Count the pace anew: the pause says nothing of what comes."""
+        self._samples.clear()
+        self._resumed = (perf_counter(), self.answered)
+
     def lagged(self, seconds: float) -> None:
         """Remember how late the loop was, at the worst and in all."""
         self.late_s += max(0.0, seconds)
         self.lag_s = max(self.lag_s, seconds)
 
-    def progress(self, *, in_flight: int = 0, at_rate: int = 0, files: tuple[FileProgress, ...] = ()) -> Progress:
-        """Return the present state; `in_flight` attempts are under way, `at_rate` wait for the run's rate, `files` come."""
+    def progress(self, *, in_flight: int = 0, held: int = 0, least_s: float = 0.0, files: tuple[FileProgress, ...] = ()) -> Progress:
+        """Return the present state.
+
+        Args:
+            in_flight: Attempts under way.
+            held: Requests that wait for the run's rate or the end of a pause.
+            least_s: Seconds that the rate makes the rest take at least.
+            files: Large files on their way.
+        """
         pace = self._pace()
+        over = self.ended is not None
         return Progress(
             total=self.total,
             done=self.done,
             ok=self.ok,
             failed=self.failed,
             retried=self.retried,
-            in_flight=in_flight,
-            waiting=self.waiting + at_rate,
+            # Workers that were cancelled may still be on their way out when the run has ended.
+            in_flight=0 if over else in_flight,
+            waiting=0 if over else self.waiting + held,
             bytes=self.bytes,
             elapsed_s=self.elapsed,
             per_second=pace,
-            eta_s=self._left(pace),
+            eta_s=self._left(pace, least_s),
             notice=self.notice,
+            cut_off=self.cut_off.total(),
+            unsent=self.unsent.total(),
             files=files,
         )
 
-    def _left(self, pace: float) -> float | None:
+    def _left(self, pace: float, least: float) -> float | None:
         if self.total is None or pace <= 0:
             return None
         left = max(0, self.total - self.done)
-        return max(left / pace, self.due - perf_counter()) if left else 0.0
+        return max(left / pace, least, self.due - perf_counter()) if left else 0.0
 
     def _pace(self) -> float:
         if self.started is None:
@@ -205,7 +229,8 @@ class Tally:
             return self.answered / max(self.elapsed, 1e-9)
         samples = list(self._samples)
         now = perf_counter()
-        at, answered = samples[0] if samples and now - self.started > _WINDOW else (self.started, 0)
+        since = self._resumed or (self.started, 0)
+        at, answered = samples[0] if samples and now - since[0] > _WINDOW else since
         return (self.answered - answered) / max(now - at, 0.05)
 
 
@@ -243,6 +268,8 @@ class Outcomes:
         else:
             tally.failed += 1
             tally.errors[outcome.error] += 1
+            if outcome.error in GIVEN_UP:
+                (tally.cut_off if outcome.attempts else tally.unsent)[outcome.error] += 1
         response = outcome.response
         if response is not None and response.path is None:
             tally.kept_bytes += response.size_bytes

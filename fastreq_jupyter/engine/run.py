@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from fastreq_jupyter.engine.explanation import Circumstances, explain
 from fastreq_jupyter.engine.paging import HINTING, PagedOutcomes, hint
 from fastreq_jupyter.engine.polling import jobs_of
-from fastreq_jupyter.engine.progress import Outcomes, show_files
+from fastreq_jupyter.engine.progress import GIVEN_UP, Outcomes, show_files
 from fastreq_jupyter.engine.scheduler import Scheduler
 from fastreq_jupyter.engine.summary import closing_line, figures
 from fastreq_jupyter.errors import OptionError, SourceError, UsageError
@@ -65,6 +65,7 @@ class Run:
         loop: The loop it lives on.
         finished: Done once the run has drained; holds None, is never cancelled.
         ending: Waits for it and makes what awaiting gives, where that is more than waiting and the frame.
+        before: The run that this one took the variable of while it went on (a background cell that was run again).
     """
 
     def __init__(  # noqa: PLR0913 - what a run is made of, given once by the engine
@@ -84,6 +85,7 @@ class Run:
         self.finished: Future[None] = Future()
         self.finished.set_running_or_notify_cancel()
         self.ending: Callable[[Run], Coroutine[Any, Any, Any]] | None = None
+        self.before: Run | None = None
         self._present = present
         self._again = again
         self._state = "PENDING"
@@ -128,10 +130,12 @@ class Run:
     @property
     def progress(self) -> Progress:
         """Return how far it is."""
-        scheduler = self._scheduler
+        scheduler, tally = self._scheduler, self._outcomes.tally
+        left = 0 if tally.total is None else tally.total - tally.done - len(scheduler.attempts)
         saving = self._transport.saver.under_way
         files = show_files(saving) if saving else ()
-        return self._outcomes.tally.progress(in_flight=len(scheduler.attempts), at_rate=scheduler.rate.waiting, files=files)
+        least = scheduler.rate.least_seconds(left)
+        return tally.progress(in_flight=len(scheduler.attempts), held=scheduler.held, least_s=least, files=files)
 
     @property
     def began(self) -> float:
@@ -238,16 +242,25 @@ class Run:
         Options.of(self.options, **changes)
         self._post(self._adjust, changes)
 
-    def retry_failed(self) -> Run:
-        """Start a new run of the same plan that sends only what failed; good rows are taken over."""
+    def retry_failed(self, only: str = "all") -> Run:
+        """Start a new run of the same plan that sends only what failed; the other rows are taken over.
+
+        Args:
+            only: "all" of these, those that were "sent", or those that were never sent ("unsent") because the run ended.
+        """
+        if only not in _AGAIN:
+            message = f"retry_failed(only={only!r}) is not possible: give all, sent or unsent"
+            raise UsageError(message)
         if self._scheduler.paging is not None:
-            pages: list[Item] = [row if row.ok or _is_last_word(row) else _page_of(row) for row in self.rows]
+            pages: list[Item] = [row if row.ok or not _AGAIN[only](row) or _is_last_word(row) else _page_of(row) for row in self.rows]
             # What was limited were the requests.
             options = Options.of(self.plan.options, limit=None)
             return self._again(self, replace(self.plan, requests=pages, total=len(pages), options=options))
         jobs = jobs_of(self._scheduler.polling)
         # A job that was begun is looked at again, not begun again.
-        again = [o if o.ok else Look(o.request, jobs[o.position]) if o.position in jobs else o.request for o in self.rows]
+        again = [
+            o if o.ok or not _AGAIN[only](o) else Look(o.request, jobs[o.position]) if o.position in jobs else o.request for o in self.rows
+        ]
         return self._again(self, replace(self.plan, requests=again, total=len(again)))
 
     def amend(self, outcomes: Iterable[Outcome]) -> None:
@@ -390,12 +403,15 @@ class Run:
     def _resume(self) -> None:
         if self._state == "PAUSED":
             self._state = "RUNNING"
+            self._outcomes.tally.resumed()
             self._scheduler.set_paused(paused=False)
 
     def _adjust(self, changes: dict[str, Any]) -> None:
         # Laid over what is in force now: another change may have come in between.
         with suppress(OptionError):
-            self._scheduler.adjust(Options.of(self.options, **changes))
+            options = Options.of(self.options, **changes)
+            self._transport.adjust(options)
+            self._scheduler.adjust(options)
 
     def _post(self, command: Callable[..., None], *args: Any) -> None:
         # A closed loop has cancelled the run already.
@@ -412,6 +428,17 @@ def _page_of(row: Outcome) -> Item:
     return row.request if row.link is None else Page(row.request, row.link)
 
 
+def _is_unsent(outcome: Outcome) -> bool:
+    return outcome.error in GIVEN_UP and not outcome.attempts
+
+
+_AGAIN: dict[str, Callable[[Outcome], bool]] = {
+    "all": lambda _: True,
+    "sent": lambda outcome: not _is_unsent(outcome),
+    "unsent": _is_unsent,
+}
+
+
 def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(event.set)
@@ -421,7 +448,7 @@ def _unsent(position: int, item: Item, kind: str, detail: str) -> Outcome:
     if isinstance(item, Outcome):
         return item
     request = item if isinstance(item, Request) else item.shown
-    return Outcome(position, request, error=kind, error_detail=detail)
+    return Outcome(position, request, error=kind, error_detail=f"not sent: {detail}")
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.limits import HostQueue, MemoryGate, RateLimiter
 from fastreq_jupyter.engine.paging import Paging
 from fastreq_jupyter.engine.polling import Polling
-from fastreq_jupyter.engine.prepare import UnsendableError, prepare
+from fastreq_jupyter.engine.preparing import UnsendableError, prepare
 from fastreq_jupyter.engine.source import Source
 from fastreq_jupyter.engine.store import Store, known_outcome, mark
 from fastreq_jupyter.engine.tokens import Wallet
@@ -158,9 +158,15 @@ class Scheduler:
             for worker in list(self._workers):
                 worker.cancel()
 
+    @property
+    def held(self) -> int:
+        """Return how many requests wait for the run's rate or the end of a pause."""
+        return self.rate.waiting + (len(self._ready) if self._paused else 0)
+
     def under_way(self) -> list[UnderWay]:
         """Return what was tried and has no outcome yet; on the run's loop."""
-        return [job.view(flying=False) for job in self._parked] + [job.view(flying=True) for job in self.attempts]
+        again = [*self._parked, *(job for job in self._ready if job.attempts)]
+        return [job.view(flying=False) for job in again] + [job.view(flying=True) for job in self.attempts]
 
     def settle(self) -> None:
         """Give every request that was drawn but not finished its end, and forget it."""
@@ -173,9 +179,9 @@ class Scheduler:
         self._ready.clear()
         self._parked.clear()
         for job in jobs:
-            self.finish(job.given_up(kind, detail))
+            self.finish(job.given_up(kind, f"{'cut off' if job.attempts else 'not sent'}: {detail}"))
         for position, item in (*self._chain.clear(), *self._due):
-            self.finish(item if isinstance(item, Outcome) else Outcome(position, item, error=kind, error_detail=detail))
+            self.finish(item if isinstance(item, Outcome) else Outcome(position, item, error=kind, error_detail=f"not sent: {detail}"))
 
     # Workers and what they take
 

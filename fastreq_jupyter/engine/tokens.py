@@ -12,7 +12,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.auth import Answer, AuthError, Native, Token, keeper_of
-from fastreq_jupyter.engine.prepare import UnsendableError, prepare
+from fastreq_jupyter.engine.preparing import UnsendableError, prepare
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import copy_request
 from fastreq_jupyter.redact import one_line, redact_text, secret_values

@@ -31,7 +31,7 @@ from fastreq_jupyter.frame.columns import (
     texts,
 )
 from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
-from fastreq_jupyter.model import MARKS, SingleAttempt
+from fastreq_jupyter.model import MARKS, SingleAttempt, elapsed_of
 from fastreq_jupyter.options import COLUMN_SETS, own_columns
 from fastreq_jupyter.redact import MASK, are_plain_urls, is_secret_header, one_line, redact_text, redact_url, secret_values
 
@@ -203,9 +203,7 @@ _MAKERS: dict[str, Callable[[_Rows], Any]] = {
     "ok": lambda known: known.ok,
     "error": lambda known: sparse_texts(known.bad, [known.rows[at].error or "" for at in known.bad], len(known.rows)),
     "error_detail": lambda known: sparse_texts(known.told, [_detail(known.rows[at], known.urls[at]) for at in known.told], len(known.rows)),
-    "elapsed_ms": lambda known: known.measured(
-        known.marks["response_end"] - known.marks["start"], lambda tries: tries[-1].end - tries[0].start
-    ),
+    "elapsed_ms": lambda known: known.measured(known.marks["response_end"] - known.marks["start"], elapsed_of),
     "attempts": _Rows.numbers_of_attempts,
     "url": lambda known: texts(known.urls, clean=True, whole=True),
     "method": lambda known: categories([request.method for request in known.requests], METHOD, OTHER_METHOD),

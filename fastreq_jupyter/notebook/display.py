@@ -27,6 +27,7 @@ __all__ = [
     "MonitorDisplay",
     "NotebookText",
     "TerminalText",
+    "holds",
     "in_kernel",
     "open_display",
     "progress_line",
@@ -237,7 +238,7 @@ class MonitorDisplay:
     def _retried(self, again: Run) -> str:
         """Have summary and variable follow when failed requests are sent again; return what the panel says of it."""
         earlier, self._run = self._run, again
-        name = again.name if earlier is not None and _holds(again.name, earlier) else None
+        name = again.name if earlier is not None and holds(again.name, earlier) else None
 
         def follow() -> None:
             if name is not None:
@@ -262,7 +263,7 @@ def remember(run: Run, value: Any) -> None:
         _GIVEN[run] = (ref(value), _shape(value))
 
 
-def _holds(name: str | None, run: Run) -> bool:
+def holds(name: str | None, run: Run) -> bool:
     """Tell whether a variable holds the very frame it was given; what the user made of it since is theirs."""
     value = variables().get(name) if name else None
     given, shape = _GIVEN.get(run, (lambda: None, None))

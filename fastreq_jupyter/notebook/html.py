@@ -1,20 +1,19 @@
 """The static summary of a run: what a reopened, exported or untrusted notebook still shows.
 
-Figures, failures by kind, and a small waterfall. Plain HTML with inline attributes: no script, no style sheet, nothing from
-elsewhere, readable on light and dark pages, and where a site strips every style. Whatever came from outside is escaped, and
-made one harmless line before.
+Figures, failures by kind, and a small waterfall, in some 2 kB. Plain HTML with inline attributes: no script, nothing from
+elsewhere, readable on light and dark pages, at any width, and where a site strips every style. Whatever came from outside is
+escaped, and made one harmless line before.
 """
 
 from __future__ import annotations
 
-from base64 import b64encode
-from datetime import datetime
+from datetime import datetime, timedelta
 from html import escape
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastreq_jupyter.engine import SHARES, quantiles
-from fastreq_jupyter.options import show_bytes, show_seconds
-from fastreq_jupyter.picture import FAILED, ROW, draw_svg, lay_out, show_ms, shown_detail, shown_url
+from fastreq_jupyter.options import show_seconds
+from fastreq_jupyter.picture import COLOURS, FAILED, choose_rows, phase_bars, show_ms, shown_detail, shown_url
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -27,16 +26,18 @@ __all__ = ["beginning", "html_summary", "summary", "text_summary"]
 
 _KINDS = 8
 _NOTES = 8
-_SHORT = 30
-_LABELLED = 24
 _ROWS = 200
-_COMPACT = 400.0
-_LEAST_ROW, _MOST_ROW = 2.0, 8.0
-_WIDTH = 860.0
-# An image does not know the page's colours; this grey is read on light and on dark.
-_GREY = "#757b84"
-_CELL = "text-align:left;vertical-align:top;padding:2px 14px 2px 0;border:0;background:none"
-_LINE = "border-bottom:1px solid rgba(128,128,128,.35)"
+_HEIGHT = 400
+_LEAST_ROW, _MOST_ROW = 2, 8
+_ACROSS = 1000
+_CELL = "text-align:left;vertical-align:top;padding:1px 14px 1px 0"
+_QUIET = "margin:2px 0;opacity:.75"
+# Above it stands, in a notebook without a kernel, a widget that cannot be shown: its error is one text and nothing else.
+_NO_ERROR = (
+    "<style>.jp-OutputArea-child:has(>.jupyter-widgets:not(:has(*))):has(+.jp-OutputArea-child .fastreq-summary){display:none}</style>"
+)
+# Rows that a run took over from an earlier one began before it; clocks are read a moment apart.
+_GRACE = timedelta(seconds=1)
 
 
 class _Kind(NamedTuple):
@@ -60,12 +61,12 @@ def beginning(run: Run) -> str:
 
 
 def html_summary(run: Run) -> str:
-    """Return the summary of a run as a fragment of HTML, some 5 to 40 kB."""
+    """Return the summary of a run as a fragment of HTML, some 2 to 20 kB."""
     rows = run.rows
     parts = [
-        f'<div class="fastreq-summary" style="font-size:13px;line-height:1.45;max-width:{_WIDTH:g}px">',
-        f'<p style="margin:4px 0 6px"><strong>{_text(run.closing_line(), 400)}</strong></p>',
-        _table([_figures(run, rows)]),
+        f'<div class="fastreq-summary" style="font-size:13px;max-width:860px">{_NO_ERROR}',
+        f'<p style="margin:4px 0"><strong>{_text(run.closing_line(), 400)}</strong></p>',
+        f'<p style="{_QUIET}">{_text(_figures(run, rows))}</p>',
         _failures(rows),
         _notes(run),
         _picture(run, rows),
@@ -87,20 +88,11 @@ def text_summary(run: Run) -> str:
     return "\n".join(lines)
 
 
-def _figures(run: Run, rows: Sequence[Outcome]) -> list[tuple[str, str]]:
+def _figures(run: Run, rows: Sequence[Outcome]) -> str:
+    """Return what the closing line does not say: state, pace and latencies."""
     summary = run.summary()
-    elapsed = summary["elapsed_s"]
-    answered = summary["answered"]
-    return [
-        ("state", run.state.lower()),
-        ("ok", f"{summary['ok']:,}"),
-        ("failed", f"{summary['failed']:,}"),
-        ("retries", f"{summary['retried']:,}"),
-        ("time", show_seconds(elapsed)),
-        ("requests/s", _rate(answered / elapsed) if elapsed > 0 else ""),
-        ("bytes", show_bytes(summary["bytes"])),
-        *_latencies(rows),
-    ]
+    pace = f"{_rate(summary['answered'] / summary['elapsed_s'])} requests/s" if summary["elapsed_s"] > 0 else ""
+    return ", ".join(filter(None, (run.state.lower(), pace, *(f"{name} {value}" for name, value in _latencies(rows)))))
 
 
 def _rate(value: float) -> str:
@@ -145,34 +137,50 @@ def _notes(run: Run) -> str:
 
 
 def _picture(run: Run, rows: Sequence[Outcome]) -> str:
-    since = datetime.fromisoformat(run.summary()["started_at"])
-    sent = min(_ROWS, sum(bool(row.attempts) for row in rows))
-    if not sent:
-        return ""
-    height = ROW if sent <= _LABELLED else min(_MOST_ROW, max(_LEAST_ROW, _COMPACT / sent))
-    picture = lay_out(rows, title="", since=since, limit=_ROWS, width=_WIDTH, row_height=height)
-    # As an image: where a page takes the drawing out of what it does not trust, the words of the drawing would stay behind.
-    drawn = b64encode(draw_svg(picture, ink=_GREY, tips=False).encode()).decode("ascii")
-    return (
-        f'<img src="data:image/svg+xml;base64,{drawn}" alt="{escape(picture.summary or "waterfall")}" '
-        f'width="{picture.width:g}" style="display:block;max-width:100%;height:auto;margin-top:8px"/>'
+    """Draw the phases of each request as lines, without words: it may be stretched to any width."""
+    earliest = (datetime.fromisoformat(run.summary()["started_at"]) - _GRACE).timestamp() * 1e6
+    new = [row for row in rows if (started := row.started_us) is not None and started >= earliest]
+    drawn, note = choose_rows(rows, new, _ROWS)
+    bars = [(number, *bar) for number, row in enumerate(drawn) for bar in phase_bars(row.attempts)]
+    if not bars:
+        return f'<p style="{_QUIET}">{_text(note)}</p>' if note else ""
+    zero = min(start for _, _, start, _ in bars)
+    seconds = max(max(end for *_, end in bars) - zero, 1e-6)
+    paths: dict[str, list[str]] = {}
+    for number, phase, start, end in bars:
+        left, right = (round((at - zero) / seconds * _ACROSS) for at in (start, end))
+        # What failed is marked where it ended, at the foot of its line.
+        y, left = (number * 4 + 3.5, max(0, right - 6)) if phase == "failed" else (number * 4 + 2, left)
+        paths.setdefault(phase, []).append(f"M{left} {y:g}h{max(1, right - left)}")
+    order = sorted(paths, key=lambda phase: (phase != "other", phase == "failed"))
+    drawing = "".join(
+        f"<path d='{''.join(paths[phase])}' stroke='{COLOURS[phase].replace('#', '%23')}' stroke-width='{_THICK.get(phase, 3)}'/>"
+        for phase in order
     )
+    height = len(drawn) * min(_MOST_ROW, max(_LEAST_ROW, _HEIGHT // len(drawn)))
+    words = " ".join(f'<span style="color:{COLOURS[phase]}">{phase}</span>' for phase in order)
+    said = f"{len(drawn):,} request{'' if len(drawn) == 1 else 's'} over {show_seconds(seconds)}"
+    return (
+        f"<img src=\"data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {_ACROSS} {len(drawn) * 4}' "
+        f'preserveAspectRatio=\'none\'>{drawing}</svg>" alt="{said}" style="display:block;width:100%;height:{height}px"/>'
+        f'<p style="{_QUIET}">{said}: {words}{f"; {_text(note)}" if note else ""}</p>'
+    )
+
+
+_THICK = {"queued": 1, "retry wait": 1, "failed": 1}
 
 
 def _table(rows: Sequence[Sequence[tuple[str, str]]], first: str = "") -> str:
     """Return a table; each row has the same names, they are the heads."""
-    heads = "".join(f'<th style="{_CELL};{_LINE};font-weight:normal;opacity:.7">{_text(name)}</th>' for name, _ in rows[0])
+    heads = "".join(f'<th style="{_CELL};font-weight:normal;opacity:.75">{_text(name)}</th>' for name, _ in rows[0])
     body = "".join(
-        f'<tr style="background:none">{"".join(_cell(value, first if number == 0 else "") for number, (_, value) in enumerate(row))}</tr>'
-        for row in rows
+        f"<tr>{''.join(_cell(value, first if number == 0 else '') for number, (_, value) in enumerate(row))}</tr>" for row in rows
     )
-    opening = '<table style="border-collapse:collapse;border:0;margin:4px 0 8px;font-size:13px;font-variant-numeric:tabular-nums">'
-    return f'{opening}<thead><tr style="background:none">{heads}</tr></thead><tbody>{body}</tbody></table>'
+    return f'<table style="border:0;margin:4px 0;font-size:13px"><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table>'
 
 
 def _cell(value: str, style: str) -> str:
-    whole = "" if len(value) > _SHORT else ";white-space:nowrap"
-    return f'<td style="{_CELL}{whole}{";" + style if style else ""}">{_text(value)}</td>'
+    return f'<td style="{_CELL}{";" + style if style else ""}">{_text(value)}</td>'
 
 
 def _text(value: str, limit: int = 200) -> str:

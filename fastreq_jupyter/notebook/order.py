@@ -204,6 +204,7 @@ def deliver_background(order: Order, run: Run, variables: MutableMapping[str, An
     """Put the live run into the variable, and show it where widgets are."""
     name = order.line.name
     if name is not None:
+        _say_of_the_run_before(name, run, variables)
         variables[name] = run
     handle = name or "last_run()"
     total = run.plan.total
@@ -219,6 +220,16 @@ def deliver_background(order: Order, run: Run, variables: MutableMapping[str, An
             return where_all_is(again, f"{handle}.df")
 
         show_monitor(run, on_retry=follow)
+
+
+def _say_of_the_run_before(name: str, run: Run, variables: Mapping[str, Any]) -> None:
+    """Tell that the run whose variable this one takes goes on, and how it is stopped."""
+    earlier = variables.get(name)
+    if not isinstance(earlier, type(run)) or earlier.done:
+        return
+    run.before, p = earlier, earlier.progress
+    count = f"{p.done:,} done" if p.total is None else f"{p.done:,} of {p.total:,} done"
+    print(f"{name}: the run before goes on, {count}; {name}.before.cancel() stops it, {name}.before.df has its rows")  # noqa: T201
 
 
 def _assigned(order: Order, value: Any, variables: MutableMapping[str, Any]) -> Any:

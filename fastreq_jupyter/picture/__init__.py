@@ -3,7 +3,18 @@
 from __future__ import annotations
 
 from fastreq_jupyter.picture.figure import Waterfall
-from fastreq_jupyter.picture.layout import ROW, lay_out, show_ms, shown_detail, shown_url
-from fastreq_jupyter.picture.svg import FAILED, draw_svg
+from fastreq_jupyter.picture.layout import choose_rows, lay_out, phase_bars, show_ms, shown_detail, shown_url
+from fastreq_jupyter.picture.svg import COLOURS, FAILED, draw_svg
 
-__all__ = ["FAILED", "ROW", "Waterfall", "draw_svg", "lay_out", "show_ms", "shown_detail", "shown_url"]
+__all__ = [
+    "COLOURS",
+    "FAILED",
+    "Waterfall",
+    "choose_rows",
+    "draw_svg",
+    "lay_out",
+    "phase_bars",
+    "show_ms",
+    "shown_detail",
+    "shown_url",
+]

@@ -8,7 +8,7 @@ from math import isfinite, isnan
 from typing import TYPE_CHECKING
 from unicodedata import east_asian_width
 
-from fastreq_jupyter.exchange import phases_of
+from fastreq_jupyter.exchange import SingleAttempt, phases_of
 from fastreq_jupyter.options import show_seconds
 from fastreq_jupyter.redact import one_line, redact_text, redact_url, secret_values
 
@@ -165,7 +165,8 @@ def lay_out(  # noqa: PLR0913 - what shapes a picture
         row_height: Pixels; rows under 14 have no text of their own.
     """
     title = one_line(title)
-    new = [row for row in outcomes if row.attempts and (since is None or row.attempts[0].started_at >= since - _GRACE)]
+    earliest = 0 if since is None else round((since - _GRACE).timestamp() * 1e6)
+    new = [row for row in outcomes if (began := row.started_us) is not None and began >= earliest]
     drawn, note = choose_rows(outcomes, new, limit)
     bars = [list(phase_bars(row.attempts)) for row in drawn]
     page = _page([bar for row in bars for bar in row], width, _HEAD + (_TITLE if title else 0.0), row_height)
@@ -213,7 +214,7 @@ def _hop_bars(hop: Timing) -> Iterator[tuple[str, float, float]]:
         ("dns", hop.domain_lookup_start, hop.domain_lookup_end, fresh),
         ("connect", hop.connect_start, tcp_end, fresh),
         ("tls", hop.secure_connection_start, hop.connect_end, fresh and hop.encrypted is not False),
-        ("wait", hop.request_start, hop.response_start, True),
+        ("wait", hop.request_start, hop.request_start + hop.wait, True),
         ("receive", hop.response_start, hop.response_end, True),
     )
     for name, start, end, took_place in marks:
@@ -316,7 +317,7 @@ def choose_rows(every: Sequence[Outcome], new: Sequence[Outcome], limit: int) ->
         limit: How many are drawn at most.
     """
     left_out = []
-    unsent = sum(not row.attempts for row in every)
+    unsent = sum(not row.attempts for row in every) if len(every) > len(new) else 0
     if unsent:
         left_out.append(f"{unsent:,} never sent")
     if earlier := len(every) - unsent - len(new):
@@ -324,7 +325,7 @@ def choose_rows(every: Sequence[Outcome], new: Sequence[Outcome], limit: int) ->
     rest = f"; not drawn: {', '.join(left_out)}" if left_out else ""
     if len(new) <= limit:
         return list(new), rest.removeprefix("; ") or ("" if new else "no request was sent")
-    troubled = [row for row in new if not row.ok or len(row.attempts) > 1]
+    troubled = [row for row in new if row.error is not None or (type(row.attempts) is not SingleAttempt and len(row.attempts) > 1)]
     chosen = {id(row): row for row in _spread(troubled, int(limit * _TROUBLED))}
     first = len(chosen)
     slow = sorted((row for row in new if id(row) not in chosen), key=_slowness)[: int(limit * _SLOWEST)]
@@ -420,4 +421,5 @@ def _spread(rows: Sequence[Outcome], count: int) -> list[Outcome]:
 
 
 def _slowness(row: Outcome) -> float:
-    return -row.elapsed if isfinite(row.elapsed) else 0.0
+    elapsed = row.elapsed
+    return -elapsed if isfinite(elapsed) else 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastreq_jupyter.policy.adaptive import MOST, START, Adaptive
 from fastreq_jupyter.policy.framing import Head, is_unasked_part, read_head
 from fastreq_jupyter.policy.health import Health
+from fastreq_jupyter.policy.pace import Pace
 from fastreq_jupyter.policy.pages import Answer, Chain, How, Step, Total, first_of, hint_of, read_how, read_total
 from fastreq_jupyter.policy.partial import Beginning, asking_for_rest, may_ask_for_rest, validator_of, why_no_rest
 from fastreq_jupyter.policy.polling import Standing, next_wait, place_of, standing_of, status_exchange, status_url
@@ -29,6 +30,7 @@ __all__ = [
     "Head",
     "Health",
     "How",
+    "Pace",
     "Standing",
     "Step",
     "Total",

@@ -68,10 +68,10 @@ class Gcra:
             self._arrival = max(self._arrival, now) + self._interval
             return 0.0
 
-    def peek(self, now: float) -> float:
-        """Tell how long to wait for the next token without taking it; 0.0 when there is one."""
+    def peek(self, now: float, tokens: int = 1) -> float:
+        """Tell how long to wait for the next token, or the last of so many, without taking any; 0.0 when they are there."""
         with self._lock:
-            return max(0.0, self._arrival - self._tolerance - now)
+            return max(0.0, max(self._arrival, now) + (tokens - 1) * self._interval - self._tolerance - now)
 
     def retune(self, rate: Rate, burst: int) -> None:
         """Change the limit; what was given out under the old one still counts."""

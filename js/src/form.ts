@@ -1,15 +1,16 @@
 // Stands in the form, whose controls are widgets of others: keeps its keys from the notebook, ties words to controls for a
 // screen reader, copies the cell, and says when it is dead.
 
+import { uniqueId } from "./view/dom";
+
 const GONE = "Not connected to a kernel: this form cannot send. Run its cell again for a new one.";
-let tied = 0;
 
 /** Ties what stands below a control to it, and tells whether the options are unfolded. */
 function describe(control: Element): void {
   const field = control.closest(".fastreq-field");
   const said = field?.querySelector(".fastreq-said");
   if (field && said) {
-    said.id ||= `fastreq-said-${++tied}`;
+    said.id ||= uniqueId("fastreq-said");
     control.setAttribute("aria-describedby", said.id);
     control.setAttribute("aria-invalid", String(field.classList.contains("fastreq-wrong")));
   }
@@ -30,8 +31,49 @@ async function copy(button: HTMLElement): Promise<void> {
   }
 }
 
+/** What JupyterLab and Notebook 7 do when something with this on it is clicked. */
+function command(name: string, args: Record<string, string> = {}): void {
+  const link = document.createElement("a");
+  link.dataset.commandlinkerCommand = name;
+  link.dataset.commandlinkerArgs = JSON.stringify(args);
+  document.body.append(link);
+  link.click();
+  link.remove();
+}
+
+const cellsOf = (notebook: Element): number => notebook.querySelectorAll(".jp-Cell").length;
+const soon = (): Promise<unknown> => new Promise((resume) => setTimeout(resume, 100));
+
+/** Puts a cell below the one in which the form stands; tells whether that was possible. */
+async function inserted(el: HTMLElement, text: string): Promise<boolean> {
+  const notebook = el.closest(".jp-Notebook");
+  // The button made its cell the active one; in an output view, or another notebook in front, nothing is put anywhere.
+  if (!notebook || !el.closest(".jp-Cell.jp-mod-active")) return false;
+  const before = cellsOf(notebook);
+  command("notebook:insert-cell-below");
+  for (let i = 0; i < 20 && cellsOf(notebook) === before; i++) await soon();
+  if (cellsOf(notebook) === before) return false;
+  command("notebook:replace-selection", { text });
+  return true;
+}
+
+interface Channel {
+  on(event: string, listener: (content: { kind?: string; text?: string }) => void): void;
+  off(event: string, listener: unknown): void;
+}
+
 export default {
-  render({ el }: { el: HTMLElement }): () => void {
+  render({ el, model }: { el: HTMLElement; model: Channel }): () => void {
+    // All views of a form hear it: only the one whose button was pressed acts.
+    let asked = false;
+    const told = async ({ kind, text }: { kind?: string; text?: string }): Promise<void> => {
+      if (kind !== "cell" || !asked) return;
+      asked = false;
+      if (!(await inserted(el, text ?? ""))) return;
+      const place = el.closest(".fastreq-panel")?.querySelector(".fastreq-aside");
+      place?.classList.add("fastreq-below");
+    };
+    model.on("msg:custom", told);
     const gone = document.createElement("p");
     gone.className = "fastreq-gone";
     gone.textContent = GONE;
@@ -45,8 +87,12 @@ export default {
       }
     };
     const pressed = ({ target }: Event): void => {
-      const button = (target as Element).closest<HTMLElement>(".fastreq-copy, .fastreq-more");
+      const button = (target as Element).closest<HTMLElement>(
+        ".fastreq-copy, .fastreq-more, .fastreq-tocell",
+      );
       if (!button?.closest(".fastreq-panel")?.contains(el)) return;
+      button.closest(".fastreq-panel")?.querySelector(".fastreq-aside")?.classList.remove("fastreq-below");
+      if (button.matches(".fastreq-tocell")) asked = true;
       if (button.matches(".fastreq-copy")) void copy(button);
       // The widget changes its class in its own listener.
       else setTimeout(() => describe(button));
@@ -55,6 +101,7 @@ export default {
     document.addEventListener("focusin", keep);
     document.addEventListener("click", pressed);
     return () => {
+      model.off("msg:custom", told);
       document.removeEventListener("focusin", keep);
       document.removeEventListener("click", pressed);
     };

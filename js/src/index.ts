@@ -3,16 +3,29 @@
 import { type Channel, Store } from "./data/store";
 import { View } from "./view/view";
 
-export default () => {
+let sheet: CSSStyleSheet | null = null;
+
+/** Puts the styles, once, into the document or shadow root that the element stands in. */
+function styled(element: HTMLElement, styles: string): void {
+  const root = element.getRootNode();
+  if (!(root instanceof Document || root instanceof ShadowRoot)) return;
+  if (!sheet) {
+    sheet = new CSSStyleSheet();
+    sheet.replaceSync(styles);
+  }
+  if (!root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets.push(sheet);
+}
+
+export default (styles = "") => {
   let store: Store | undefined;
   return {
     initialize({ model }: { model: Channel }): void {
       store = new Store(model);
-      store.start();
+      void store.start();
     },
     render({ el }: { el: HTMLElement }): (() => void) | undefined {
       if (!store) return undefined;
-      const view = new View(store, el);
+      const view = new View(store, el, (element) => styled(element, styles));
       return () => view.dispose();
     },
   };

@@ -1,6 +1,6 @@
 // @vitest-environment jsdom
 import { beforeEach, expect, test, vi } from "vitest";
-import type { Reply, Section } from "../src/data/protocol";
+import type { Details, Reply } from "../src/data/protocol";
 import { type Channel, Store } from "../src/data/store";
 import { Controls } from "../src/view/controls";
 import { DetailsPane } from "../src/view/details";
@@ -54,7 +54,7 @@ function shownTable(actions: Partial<TableActions> = {}): RowTable {
 }
 
 test("at the end the figures are the kernel's own", () => {
-  const controls = new Controls(store);
+  const controls = new Controls(store, { fold: () => {}, more: () => {} });
   document.body.append(controls.element);
   tell({ state: "DONE", latency: [12.3, 45.6, 78.9], closing: "done" });
   controls.draw(0);
@@ -63,7 +63,7 @@ test("at the end the figures are the kernel's own", () => {
 });
 
 test("of a run whose kernel is gone nothing is said to go on", () => {
-  const controls = new Controls(store);
+  const controls = new Controls(store, { fold: () => {}, more: () => {} });
   document.body.append(controls.element);
   tell();
   store.run.alive = false;
@@ -128,45 +128,56 @@ test("arrows choose rows, Enter opens one", () => {
 
 test("details show what came from the network as text, and say what a backend cannot see", async () => {
   tell();
-  const pane = new DetailsPane(store, () => {});
+  const pane = new DetailsPane(store, { closed: () => {}, step: () => {} });
   document.body.append(pane.element);
   const shown = pane.show(0);
   const id = line.sent[0]?.id ?? 0;
-  const details: Section[] = [
-    { title: "", facts: [["URL", "https://a.example/"]] },
-    {
-      title: "Attempts (1)",
-      attempts: [
+  const details: Details = {
+    line: `200 OK ${HOSTILE}`,
+    failed: false,
+    place: "orders.iloc[0]",
+    tabs: {
+      response: [{ title: "", text: `${HOSTILE}<script>alert(1)</script>`, note: null }],
+      request: [{ title: "Query", facts: [["q", HOSTILE]] }],
+      headers: [{ title: "Response headers", facts: [["X-Evil", HOSTILE]] }],
+      timing: [
         {
-          title: "1. 200",
-          failed: false,
-          notes: ["2026-11-03 12:00:00.000 UTC"],
-          phases: [
-            ["queued", 1],
-            ["dns", null],
-            ["attempt", 12.5],
+          title: "",
+          attempts: [
+            {
+              title: "1. 200",
+              failed: false,
+              notes: ["2026-11-03 12:00:00.000 UTC"],
+              phases: [
+                ["queued", 1],
+                ["dns", null],
+                ["attempt", 12.5],
+              ],
+            },
           ],
         },
       ],
     },
-    { title: "Response headers", facts: [["X-Evil", HOSTILE]] },
-    { title: "Body", text: `${HOSTILE}<script>alert(1)</script>`, note: null },
-  ];
+  };
   line.say({ kind: "reply", id, ok: true, details } satisfies Reply);
   await shown;
-  expect(document.querySelector("img, script")).toBeNull();
   expect(document.querySelector("pre")?.textContent).toContain("<script>alert(1)</script>");
-  expect(pane.element.textContent).toContain("not seen");
-  expect(pane.element.textContent).not.toContain("\u202e");
+  const seen: string[] = [];
+  for (const tab of document.querySelectorAll<HTMLElement>("[role=tab]")) {
+    tab.click();
+    expect(document.querySelector("img, script")).toBeNull();
+    seen.push(pane.element.textContent ?? "");
+  }
+  expect(seen[3]).toContain("not seen");
+  for (const text of seen) for (const mark of ["\u202e", "\u001b"]) expect(text).not.toContain(mark);
 });
 
 test("buttons send commands, and a refused setting is said beside its field", async () => {
   tell({ state: "RUNNING" });
-  const controls = new Controls(store);
+  const controls = new Controls(store, { fold: () => {}, more: () => {} });
   document.body.append(controls.element);
   controls.draw(0);
-  const [pause] = document.querySelectorAll<HTMLButtonElement>("button");
-  pause?.click();
+  document.querySelector<HTMLButtonElement>(".fr-button")?.click();
   expect(line.sent[0]).toMatchObject({ do: "pause" });
   const field = document.querySelector<HTMLInputElement>(".fr-settings input");
   if (!field) throw new Error("no field");
@@ -191,7 +202,7 @@ test("what auto has come to stands in the note while the run goes on", () => {
     state: "RUNNING",
     settings: { concurrency: "auto", auto: "auto 24: 48 brought no more", rate_limit: "" },
   });
-  const controls = new Controls(store);
+  const controls = new Controls(store, { fold: () => {}, more: () => {} });
   document.body.append(controls.element);
   controls.draw(0);
   const told = document.querySelector<HTMLElement>(".fr-note");
@@ -204,21 +215,21 @@ test("what auto has come to stands in the note while the run goes on", () => {
 
 test("a finished run offers to send its failures again, and nothing else", () => {
   tell({ state: "DONE", closing: "orders: 3 of 4 ok" });
-  const controls = new Controls(store);
+  const controls = new Controls(store, { fold: () => {}, more: () => {} });
   document.body.append(controls.element);
   controls.draw(0);
   const buttons = [...document.querySelectorAll<HTMLButtonElement>("button")].filter(({ hidden }) => !hidden);
-  expect(buttons.map(({ textContent }) => textContent)).toEqual(["Retry 1 failed"]);
+  expect(buttons.map(({ textContent }) => textContent)).toEqual(["▾", "Retry 1 failed"]);
   expect(document.querySelector(".fr-note")?.textContent).toBe("orders: 3 of 4 ok");
 });
 
 test("a kernel that is gone leaves a panel that says so, without anything to press", () => {
   tell({ state: "RUNNING" });
   store.connection = "stopped";
-  const controls = new Controls(store);
+  const controls = new Controls(store, { fold: () => {}, more: () => {} });
   document.body.append(controls.element);
   controls.draw(0);
-  const enabled = [...document.querySelectorAll<HTMLButtonElement>("button")].filter(
+  const enabled = [...document.querySelectorAll<HTMLButtonElement>(".fr-button")].filter(
     ({ hidden, disabled }) => !hidden && !disabled,
   );
   expect(enabled).toEqual([]);

@@ -150,7 +150,7 @@ async def fetch(backend, url, method="GET", headers=(), content=None, *, fresh=F
     try:
         stream = await backend.send(exchange(url, method, headers, content, fresh=fresh), marks or Timing())
     except BackendError as error:
-        if not error.stale or method not in IDEMPOTENT:
+        if not error.stale or (error.sent and method not in IDEMPOTENT):
             raise
         stream = await backend.send(exchange(url, method, headers, content, fresh=True), marks or Timing())
     try:

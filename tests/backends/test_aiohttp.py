@@ -3,6 +3,7 @@
 import asyncio
 import json
 import re
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -166,22 +167,23 @@ async def test_as_many_interim_answers_as_are_allowed_and_no_more(wire, apart):
 
 @pytest.mark.parametrize("lingering", [False, True])
 async def test_answer_that_comes_before_the_upload_is_over_is_the_answer(wire, lingering):
-    async def too_large(reader, writer):
-        await reader.read(65_536)
-        writer.write(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 7\r\n\r\ntoo big")
-        if lingering:
-            writer.write_eof()
-            while await reader.read(65_536):
-                pass
-        writer.close()
+    def too_large(connection):
+        with connection:
+            connection.recv(65_536)
+            connection.sendall(b"HTTP/1.1 413 Too Large\r\nConnection: close\r\nContent-Length: 7\r\n\r\ntoo big")
+            if lingering:
+                connection.shutdown(socket.SHUT_WR)
+                while connection.recv(65_536):
+                    pass
 
-    listener = await asyncio.start_server(too_large, "127.0.0.1", 0)
-    async with wire.session("aiohttp") as backend:
-        url = f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}/"
-        for _ in range(10):
-            stream, body = await wire.fetch(backend, url, method="POST", content=b"x" * 20_000_000)
-            assert (stream.status, body) == (413, b"too big")
-    listener.close()
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        async with wire.session("aiohttp") as backend:
+            for _ in range(10):
+                answering = asyncio.create_task(asyncio.to_thread(lambda: too_large(listener.accept()[0])))
+                stream, body = await wire.fetch(backend, url, method="POST", content=b"x" * 20_000_000)
+                assert (stream.status, body) == (413, b"too big")
+                await answering
 
 
 async def test_whole_body_that_is_there_is_taken_at_once(wire):
@@ -218,6 +220,6 @@ async def test_header_bytes_that_are_no_utf_8_are_refused_unsent(wire):
 
 @pytest.mark.parametrize("key", [{"proxy": "socks5://user:s3cr3t@127.0.0.1:1"}, {"http2": True}, {"http3": True}])
 async def test_what_aiohttp_cannot_do_is_refused_naming_the_backend_that_can(wire, key):
-    with pytest.raises(OptionError, match="use backend curl") as caught:
+    with pytest.raises(OptionError, match="give backend='curl'") as caught:
         open_backend(SessionKey("aiohttp", **key))
     assert "s3cr3t" not in str(caught.value)

@@ -90,10 +90,8 @@ def test_run_that_cannot_be_done_is_refused_before_anything_is_sent(options, wor
 class _WithoutSockets(asyncio.SelectorEventLoop):
     """As Windows' default loop is."""
 
-    def add_reader(self, *_):
-        raise NotImplementedError
-
-    remove_reader = add_writer = remove_writer = add_reader
+    add_reader, remove_reader = asyncio.AbstractEventLoop.add_reader, asyncio.AbstractEventLoop.remove_reader
+    add_writer, remove_writer = asyncio.AbstractEventLoop.add_writer, asyncio.AbstractEventLoop.remove_writer
 
 
 def _run(scenario):

@@ -33,7 +33,7 @@ def details(notebook: NotebookPage) -> None:
     """Open the details of request 0."""
     notebook.page.locator(".fr-scroll").evaluate("element => { element.scrollTop = 0 }")
     notebook.page.locator("tbody tr", has_text="n=0").first.click()
-    notebook.page.locator(".fr-details pre").wait_for()
+    notebook.page.locator(".fr-details-line:not(:empty)").wait_for()
 
 
 def shown(notebook: NotebookPage) -> tuple[float, float]:
@@ -110,7 +110,7 @@ def test_the_tip_tells_the_figures_of_the_row_and_goes_away(lab: Jupyter, counti
 def test_buttons_and_keys_zoom_and_move_the_time_axis(lab: Jupyter, counting_server: CountingServer):
     notebook = finished(lab, f"{counting_server.url}/delay/0.03")
     page = notebook.page
-    page.locator(".fr-joined button", has_text="Run").click()
+    page.get_by_role("button", name="Whole run").click()
     until(lambda: shown(notebook)[0] == 0)
     whole = length(notebook)
     page.get_by_role("button", name="Zoom in (+)").click()
@@ -132,7 +132,7 @@ def test_buttons_and_keys_zoom_and_move_the_time_axis(lab: Jupyter, counting_ser
 def test_the_stretch_of_time_shown_is_chosen_by_keyboard(lab: Jupyter, counting_server: CountingServer):
     notebook = finished(lab, f"{counting_server.url}/delay/0.03")
     page = notebook.page
-    page.locator(".fr-joined button", has_text="Run").click()
+    page.get_by_role("button", name="Whole run").click()
     page.locator(".fr-frame table").focus()
     page.keyboard.press("+")
     page.keyboard.press("w")
@@ -146,7 +146,7 @@ def test_the_stretch_of_time_shown_is_chosen_by_keyboard(lab: Jupyter, counting_
 def test_wheel_and_drag_zoom_and_move_the_time_axis(lab: Jupyter, counting_server: CountingServer):
     notebook = finished(lab, f"{counting_server.url}/delay/0.03")
     page = notebook.page
-    page.locator(".fr-joined button", has_text="Run").click()
+    page.get_by_role("button", name="Whole run").click()
     until(lambda: shown(notebook)[0] == 0)
     whole = length(notebook)
     left, width, top = lane(notebook)
@@ -170,7 +170,7 @@ def test_wheel_and_drag_zoom_and_move_the_time_axis(lab: Jupyter, counting_serve
 def test_a_drag_on_the_chart_chooses_a_stretch_and_a_double_click_all(lab: Jupyter, counting_server: CountingServer):
     notebook = finished(lab, f"{counting_server.url}/delay/0.03")
     page = notebook.page
-    page.locator(".fr-joined button", has_text="Run").click()
+    page.get_by_role("button", name="Whole run").click()
     until(lambda: shown(notebook)[0] == 0)
     end = int(float(notebook.value(2, "print(run.progress.elapsed_s * 1000)")))
     chart = page.locator(".fr-chart canvas").bounding_box()
@@ -183,3 +183,16 @@ def test_a_drag_on_the_chart_chooses_a_stretch_and_a_double_click_all(lab: Jupyt
     assert re.fullmatch(r"\d+ ms . \d+ ms ✕", page.get_by_title("All times (0)").inner_text())
     page.mouse.dblclick(chart["x"] + chart["width"] * 0.75, chart["y"] + 40)
     until(lambda: page.locator(".fr-count").inner_text() == "40 requests")
+
+
+@BOTH
+def test_the_wheel_over_a_table_moves_the_notebook(app: str, request: pytest.FixtureRequest, counting_server: CountingServer):
+    notebook = opened(request.getfixturevalue(app), background(counting_server.url, 5), *["x = 1"] * 40)
+    notebook.run(1)
+    state(notebook, "DONE")
+    page = notebook.page
+    row = page.locator(".fr-frame tbody tr").nth(1)
+    row.hover()
+    before = row.bounding_box()["y"]
+    page.mouse.wheel(0, 200)
+    until(lambda: row.bounding_box()["y"] < before - 100)

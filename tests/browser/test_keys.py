@@ -55,8 +55,8 @@ def test_no_key_in_the_panel_is_a_shortcut_of_the_notebook(app: str, request: py
     )
     heard = {place: pressed(notebook, place) for place in places}
     page.locator(".fr-frame tbody tr").first.click()
-    page.locator(".fr-details pre").wait_for()
-    places = (".fr-details", ".fr-details pre", ".fr-details .fr-button")
+    page.locator(".fr-details-line:not(:empty)").wait_for()
+    places = (".fr-details", ".fr-tab[aria-selected=true]", ".fr-tree, .fr-details pre", ".fr-details .fr-button")
     for place in places:
         heard[place] = pressed(notebook, place)
         page.locator(".fr-frame tbody tr").first.click()

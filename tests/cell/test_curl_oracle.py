@@ -10,7 +10,7 @@ from threading import Thread
 import pytest
 from samples.cells import ENVIRON, items
 
-from fastreq_jupyter.engine.prepare import prepare
+from fastreq_jupyter.engine.preparing import prepare
 
 pytestmark = pytest.mark.skipif(not (shutil.which("curl") and shutil.which("bash")), reason="curl or bash is not installed")
 

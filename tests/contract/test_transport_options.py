@@ -1,13 +1,15 @@
 """TLS on every backend does what its options say, and no traffic happens that nobody asked for."""
 
+import asyncio
 import socket
+import threading
 
 import pytest
 from faultserver import scripts
 from faultserver.certificates import ca_file, client_files, watched_context
 from faultserver.measure import BACKENDS
 
-from fastreq_jupyter import fastreq_async
+from fastreq_jupyter import fastreq_async, submit
 from fastreq_jupyter.errors import OptionError
 
 ALL = pytest.mark.parametrize("backend", BACKENDS)
@@ -139,3 +141,30 @@ async def test_user_agent_and_encodings_are_the_same_on_each_backend(faultserver
     mine, reference = (door.arrivals[0] for door in doors)
     for name in ("user-agent", "accept", "accept-encoding"):
         assert mine.header(name) == reference.header(name)
+
+
+@ALL
+async def test_raised_concurrency_raises_how_many_connections_are_kept(faultserver, backend):
+    most, waiting = 150, []
+    two, whole = threading.Event(), scripts.whole(200, b"hi")
+
+    async def in_bursts(call):
+        waiting.append(turn := asyncio.Event())
+        if len(waiting) == 2:
+            two.set()
+        if len(waiting) == most:
+            # All at once: a library that keeps fewer closes the rest now, and opens others for the next burst.
+            for other in waiting:
+                other.set()
+            waiting.clear()
+        await turn.wait()
+        await call.send(whole)
+
+    door = faultserver.open(in_bursts)
+
+    run = submit([door.url(f"/{number}") for number in range(4 * most)], backend=backend, concurrency=2, max_retries=0)
+    await asyncio.to_thread(two.wait, 60)
+    run.update(concurrency=most)
+    assert (await run)["ok"].all()
+    # Those in flight when it was raised may end on a pool that is left behind.
+    assert len(door.links) <= most + 2

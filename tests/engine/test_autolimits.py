@@ -95,6 +95,14 @@ async def test_429_is_a_matter_of_the_rate_and_lowers_no_limit(start) -> None:
         assert run.auto.limit == START
 
 
+async def test_429_that_names_no_time_lowers_the_rate_of_its_host(start) -> None:
+    with KneeServer(delay=0.01) as server:
+        urls = [f"{server.url}/status/200"] * 30 + [f"{server.url}/status/429"] * 8 + [f"{server.url}/status/200"] * 8
+        run = start(urls, concurrency="auto", max_retries=0)
+        await run
+        assert "http 429" in run.auto.reason
+
+
 async def test_a_timeout_halves_the_limit(start) -> None:
     with KneeServer(delay=0) as server:
         run = start([f"{server.url}/delay/30"] * 8, concurrency="auto", timeout=0.2, max_retries=0)

@@ -8,7 +8,7 @@ import pytest
 
 from fastreq_jupyter.engine.attempt import Job
 from fastreq_jupyter.engine.deadlines import Deadlines, absorb
-from fastreq_jupyter.engine.prepare import prepare
+from fastreq_jupyter.engine.preparing import prepare
 from fastreq_jupyter.model import Request
 
 

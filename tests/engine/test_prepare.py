@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from fastreq_jupyter.engine.prepare import UnsendableError, prepare
+from fastreq_jupyter.engine.preparing import UnsendableError, prepare
 from fastreq_jupyter.model import Request
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+from collections import Counter
 from math import isnan
 from typing import TYPE_CHECKING, Any
 
@@ -453,6 +454,60 @@ async def test_outcomes_are_listed_in_the_order_in_which_they_came(counting_serv
     await run
     assert [outcome.position for outcome in run.completed(0)] == [1, 2, 0]
     assert [outcome.position for outcome in run.completed(1, 1)] == [2]
+
+
+async def test_of_a_cancelled_run_nothing_waits_and_what_was_not_sent_is_told_from_what_was_cut_off(counting_server, start) -> None:
+    run = start([f"{counting_server.url}/delay/3600?n={i}" for i in range(40)], rate_limit=1, rate_limit_burst=2, concurrency=10)
+    await until(lambda: run.progress.in_flight >= 2)
+    run.cancel()
+    told = []
+    run.finished.add_done_callback(lambda _: told.append(run.progress))
+    await run
+    assert (told[0].done, told[0].in_flight, told[0].waiting, told[0].cut_off, told[0].unsent) == (40, 0, 0, 2, 38)
+    assert "0 of 40 ok, cancelled: 2 cut off, 38 not sent" in run.closing_line()
+    assert Counter(row.error_detail.partition(":")[0] for row in run.rows) == {"not sent": 38, "cut off": 2}
+
+
+async def test_the_rest_of_a_cancelled_run_is_sent_alone(counting_server, start) -> None:
+    run = start([f"{counting_server.url}/status/404", *[counting_server.url] * 9], rate_limit=0.01, rate_limit_burst=1, max_retries=0)
+    await until(lambda: run.progress.done >= 1)
+    run.cancel()
+    await run
+    again = run.retry_failed(only="unsent")
+    again.update(rate_limit=None)
+    await again
+    assert [row.error for row in again.rows] == ["http 404", *[None] * 9]
+    assert len(counting_server.arrivals) == 10
+
+
+async def test_the_time_left_knows_the_rate_from_the_start(counting_server, start) -> None:
+    run = start([counting_server.url] * 30, rate_limit=1, rate_limit_burst=5)
+    await until(lambda: run.progress.done >= 5)
+    assert 20 < run.progress.eta_s <= 25
+    run.cancel()
+    await run
+
+
+async def test_while_paused_what_is_ready_waits_and_the_pause_is_no_latency(counting_server, start) -> None:
+    run = start([f"{counting_server.url}/flaky/1"], max_retries=1)
+    await until(lambda: run.progress.retried >= 1)
+    run.pause()
+    # Its retry is due after 1 to 1.5 s.
+    await until(lambda: run.progress.waiting and not run._scheduler._parked)
+    assert run.progress.waiting == 1
+    assert len(run.under_way()) == 1
+    await asyncio.sleep(0.3)
+    run.resume()
+    await run
+    row = run.rows[0]
+    assert row.elapsed == pytest.approx(row.attempts[-1].end - row.attempts[0].start - row.attempts[1].queued)
+    assert row.attempts[1].queued >= 0.3
+
+
+async def test_what_timed_out_waiting_was_waited(counting_server, start) -> None:
+    run = start([f"{counting_server.url}/delay/3600"], timeout=0.3, max_retries=0)
+    await run
+    assert 0 < run.rows[0].wait <= run.rows[0].elapsed
 
 
 async def test_the_closing_line_counts_what_happened(counting_server, start) -> None:

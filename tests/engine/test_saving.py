@@ -167,7 +167,7 @@ def test_the_progress_tells_of_large_files(server, tmp_path):
 
 def test_the_line_tells_how_much_of_the_file_is_there_how_fast_and_how_long():
     file = FileProgress(0, "in/film.iso", 1_200_000_000, 4_000_000_000, 35_000_000.0, 80.0)
-    line = progress_line(Progress(1, 0, 0, 0, 0, 1, 0, 0, 1.0, 0.0, None, None, (file, file)))
+    line = progress_line(Progress(1, 0, 0, 0, 0, 1, 0, 0, 1.0, 0.0, None, None, files=(file, file)))
     assert "film.iso" in line
     assert line.endswith("/s, 80 s left and 1 more")
 

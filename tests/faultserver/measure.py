@@ -77,6 +77,8 @@ def _judge(fault: Fault | None, row: Mapping[str, Any]) -> Finding:
 def _verdict(fault: Fault | None, error: Any, data: Any, status: Any) -> str:
     expected, wanted = (None, "fine") if fault is None else (fault.error, fault.data)
     if expected is not ANY and error != expected:
+        if fault is not None and error is not None and error == fault.refusal:
+            return "other"
         return "hang" if error == "timeout" else "accepted" if error is None else "lost" if expected is None else "other"
     if wanted is not ANY:
         return "right" if data == wanted else "accepted"
@@ -92,7 +94,7 @@ def _may_keep(error: Any) -> bool:
 
 async def _run(backend: str, pairs: list[tuple[Fault | None, str]], options: Mapping[str, Any]) -> list[Finding]:
     requests = [
-        Request("GET" if fault is None else fault.method, url, data="payload" if fault and fault.method == "POST" else None)
+        Request("GET" if fault is None else fault.method, url, data=fault.content if fault and fault.method == "POST" else None)
         for fault, url in pairs
     ]
     async with asyncio.timeout(BOUND):

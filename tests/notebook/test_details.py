@@ -9,7 +9,7 @@ import pytest
 from synthetic import runs
 
 from fastreq_jupyter.model import Request, Response
-from fastreq_jupyter.notebook.monitor.details import BODY_LIMIT, details_of, sections_of
+from fastreq_jupyter.notebook.monitor.details import BODY_LIMIT, details_of, tabs_of
 
 SECRET = "s3cr3t-value-of-mine"
 
@@ -47,14 +47,14 @@ def test_the_phases_add_up_to_the_attempt_whatever_went_on_besides():
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_body_that_was_empty_is_called_so(method):
     empty = answered(None, request=Request(method, "https://a.example/"))
-    assert details_of(replace(empty, response=changed_response(empty.response, status=204)))["body_note"] == "empty"
+    assert details_of(replace(empty, response=changed_response(empty.response, status=204)))["body"] == {"note": "empty"}
 
 
 def test_redirects_are_listed_without_their_secrets():
     moved = replace(runs.attempt(1, 0.1), redirects=((302, f"https://a.example/next?token={SECRET}"), (301, "https://b.example/")))
     told = details_of(runs.outcome(0, Request("GET", "https://a.example/"), (moved,)))
     assert told["attempts"][0]["redirects"] == ["302 to https://a.example/next?token=***", "301 to https://b.example/"]
-    assert "302 to https://a.example/next?token=***" in json.dumps(sections_of(told))
+    assert "302 to https://a.example/next?token=***" in json.dumps(tabs_of(told))
 
 
 def test_a_phase_nobody_saw_is_none():
@@ -83,25 +83,55 @@ def test_no_secret_of_the_request_is_shown_wherever_it_stands():
     assert "another-secret" not in text
 
 
-def test_a_large_body_is_cut_and_says_so():
-    told = details_of(answered(b"x" * 1_000_000, "text/plain"))
-    assert len(told["body"]) == BODY_LIMIT
-    assert told["body_note"] == "the first 1,024 characters of 1,000,000 bytes"
+def test_a_large_body_is_cut_and_says_how_to_get_the_whole():
+    told = details_of(answered(b"x" * 1_000_000, "text/plain"), "orders.iloc[0]")
+    assert len(told["body"]["text"]) == BODY_LIMIT
+    assert told["body"]["note"] == "The first 64 kB of 1.0 MB: orders.iloc[0].data is the whole."
 
 
-def test_a_picture_is_named_not_shown():
-    told = details_of(answered(b"\x89PNG\r\n\x1a\n" + bytes(500), "image/png"))
-    assert (told["body"], told["body_note"]) == (None, "508 bytes of image/png")
+def test_a_picture_is_shown_and_other_bytes_are_named():
+    picture = b"\x89PNG\r\n\x1a\n" + bytes(500)
+    assert details_of(answered(picture, "image/png"))["body"]["picture"].startswith("data:image/png;base64,iVBOR")
+    assert details_of(answered(bytes(2_000_000), "image/png"), "o.iloc[0]")["body"] == {"note": "2.0 MB of image/png: see o.iloc[0].data"}
+    kept = replace(answered(None, "application/zip", size_bytes=9), data=bytes(9))
+    assert details_of(kept)["body"] == {"note": "9 B of application/zip: see the frame's data column"}
+
+
+def test_a_picture_with_a_secret_in_it_is_text():
+    request = Request("GET", f"https://a.example/?token={SECRET}")
+    told = details_of(answered(f"<svg><text>{SECRET}</text></svg>".encode(), "image/svg+xml", request=request))
+    assert "picture" not in told["body"]
+    assert SECRET not in json.dumps(told)
 
 
 def test_a_body_kept_only_as_what_was_made_of_it_is_shown_from_that():
-    told = details_of(replace(answered(None, size_bytes=9), data={"id": 1, "password": "hidden-from-all"}))
-    assert json.loads(told["body"]) == {"id": 1, "password": "***"}
+    data = {"id": 1, "password": "hidden-from-all", "more": [], "list": [1.5, None, True, 'a"b']}
+    told = details_of(replace(answered(None, size_bytes=9), data=data))
+    assert json.loads(told["body"]["json"]) == data | {"password": "***"}
+
+
+@pytest.mark.parametrize("many", [100_000, 1])
+def test_a_document_of_any_size_and_depth_is_cut(many):
+    data = [["x" * 30] * many]
+    for _ in range(5000):
+        data = [data]
+    told = details_of(replace(answered(None, size_bytes=10_000_000), data=data))
+    assert told["body"]["json"].startswith("[" * 5000)
+    assert len(told["body"]["json"]) <= BODY_LIMIT
+
+
+def test_the_request_is_shown_as_it_was_sent_its_query_as_a_table():
+    request = Request("POST", f"https://a.example/x?q=a+b&token={SECRET}&empty=", json={"password": SECRET, "n": 1})
+    told = tabs_of(details_of(answered(b"{}", request=request)))["tabs"]["request"]
+    assert told[1]["facts"] == [["q", "a b"], ["token", "***"], ["empty", ""]]
+    names = [name for name, _ in told[2]["facts"]]
+    assert names[:2] == ["Host", "User-Agent"]
+    assert json.loads(told[3]["json"]) == {"password": "***", "n": 1}
 
 
 def test_a_body_that_feeds_a_secret_is_hidden():
     request = Request("POST", "https://a.example/login", hide_data=True)
-    assert details_of(answered(b'{"t": "x"}', request=request))["body"] == "***"
+    assert details_of(answered(b'{"t": "x"}', request=request))["body"]["text"] == "***"
 
 
 def test_hostile_headers_are_neutral_and_cut():

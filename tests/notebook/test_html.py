@@ -3,21 +3,21 @@
 from __future__ import annotations
 
 import re
-from base64 import b64decode
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
+from urllib.parse import unquote
 
 import pytest
 from samples import failed, good, unsent
 
 from fastreq_jupyter import fastreq, last_run
 from fastreq_jupyter.model import Request
-from fastreq_jupyter.notebook.html import beginning, html_summary, text_summary
+from fastreq_jupyter.notebook.html import _NO_ERROR, beginning, html_summary, text_summary
 
 RUDE = "<script>alert(1)</script><img src=x onerror=alert(1)>\x1b[31m\u202e&\"'\n</div>"
-ALLOWED = {"div", "p", "strong", "table", "thead", "tbody", "tr", "th", "td", "img", "svg", "path", "text"}
+ALLOWED = {"div", "p", "strong", "table", "thead", "tbody", "tr", "th", "td", "img", "svg", "path", "span", "style"}
 VOID = {"path", "img"}
-DRAWN = "data:image/svg+xml;base64,"
+DRAWN = "data:image/svg+xml,"
 
 
 @dataclass
@@ -72,7 +72,7 @@ class Reader(HTMLParser):
 
 
 def drawing(source):
-    return b64decode(source.removeprefix(DRAWN)).decode()
+    return unquote(source.removeprefix(DRAWN))
 
 
 def plain(page):
@@ -99,19 +99,21 @@ def test_it_tells_figures_failures_and_draws_the_waterfall():
         "p95",
         "66 ms",
         "https://api.test/items/3",
-        "/items/0",
+        "4 requests over",
     ):
         assert said in text, said
     assert "svg" in reader.tags
 
 
-def test_there_is_no_script_no_style_sheet_and_nothing_from_elsewhere():
+def test_there_is_no_script_and_nothing_from_elsewhere():
     reader = _read(html_summary(Run([good(i) for i in range(30)] + [failed(30)])))
     assert reader.tags <= ALLOWED
     assert not [name for name, _ in reader.attributes if name.startswith("on") or name in ("src", "href", "id")]
     # Its one class is for the live view, which hides this beside itself.
     assert {value for name, value in reader.attributes if name == "class"} == {"fastreq-summary"}
     assert not [value for _, value in reader.attributes if "url(" in (value or "")]
+    # Its one rule hides the error of a widget that a page without a kernel cannot show.
+    assert [text for text in reader.text if "{" in text] == [_NO_ERROR.removeprefix("<style>").removesuffix("</style>")]
 
 
 def test_whatever_comes_from_outside_is_escaped_and_made_neutral():
@@ -124,10 +126,8 @@ def test_whatever_comes_from_outside_is_escaped_and_made_neutral():
     assert not [name for name, _ in reader.attributes if name == "onerror"]
 
 
-def test_a_page_that_takes_drawings_out_shows_no_words_of_them():
-    page = re.sub("<img[^>]*>", "", html_summary(Run([good(i) for i in range(60)])))
-    assert "queued" not in page
-    assert "/items/" not in page
+def test_twenty_good_requests_take_two_kilobytes_at_most():
+    assert len(html_summary(Run([good(i) for i in range(20)]))) < 2_300
 
 
 def test_pages_without_widgets_are_told_that_a_run_began_in_words_that_stay_true(counting_server):
@@ -147,7 +147,7 @@ def test_secrets_do_not_get_into_it():
 def test_it_stays_small(count):
     rows = [failed(i, f"http {500 + i % 90}", error_detail="x" * 5000) if i % 7 == 0 else good(i) for i in range(count)]
     text = html_summary(Run(rows))
-    assert len(text) < 60_000
+    assert len(text) < 20_000
     assert len(text_summary(Run(rows))) < 5_000
     _read(text)
 
@@ -155,7 +155,7 @@ def test_it_stays_small(count):
 def test_a_megabyte_in_every_text_stays_small_too():
     request = Request("GET", "http://a.test/" + "é" * 2**20, label="l" * 2**20)
     run = Run([failed(i, "timeout", request=request, error_detail="d" * 2**20) for i in range(30)], ["n" * 2**20] * 20)
-    assert len(html_summary(run)) < 60_000
+    assert len(html_summary(run)) < 20_000
 
 
 @pytest.mark.parametrize("rows", [[], [unsent()]], ids=["none", "unsent"])

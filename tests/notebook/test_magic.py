@@ -249,6 +249,17 @@ def test_a_dry_run_shows_and_sends_nothing(shell, run, server):
     assert len(shell.user_ns["plan"]) == 5
 
 
+def test_a_background_cell_run_again_says_what_becomes_of_the_first_run(shell, run):
+    cell = "%%fastreq orders --background\n{{base}}/delay/3600"
+    run(cell)
+    first = shell.user_ns["orders"]
+    _, printed = run(cell)
+    assert "orders: the run before goes on, 0 of 1 done; orders.before.cancel() stops it" in printed
+    shell.user_ns["orders"].before.cancel()
+    shell.user_ns["orders"].cancel()
+    assert first.wait(10)
+
+
 def test_a_run_in_the_background_is_in_its_variable_at_once(shell, run):
     _, printed = run("%%fastreq later --background\n{{base}}/delay/0.3")
     later = shell.user_ns["later"]
@@ -394,7 +405,7 @@ def test_a_cancelled_run_ends_its_cell_normally_and_says_so(shell, run):
     when_one_is_done(lambda: last_run().cancel())
     done, printed = run("%%fastreq orders\n{{base}}/1\n{{base}}/delay/3600")
     assert done.success
-    assert "cancelled x1" in printed
+    assert "1 of 2 ok, cancelled: 1 cut off" in printed
     assert len(shell.user_ns["orders"]) == 2
 
 

@@ -18,7 +18,7 @@ from fastreq_jupyter.backends.curl.transfer import BLANK, FOREVER_MS, CurlStream
 from fastreq_jupyter.backends.names import Resolver, watch
 from fastreq_jupyter.backends.trust import authorities, client_context
 from fastreq_jupyter.backends.wire import framed, lookup_error, place, proxy_error, read_proxy
-from fastreq_jupyter.errors import BackendError, OptionError
+from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -37,23 +37,10 @@ _WANTED = {pycurl.POLL_NONE: 0, pycurl.POLL_IN: 1, pycurl.POLL_OUT: 4, pycurl.PO
 _CAME = {1: pycurl.CSELECT_IN, 4: pycurl.CSELECT_OUT}
 _CLOCK = ((pycurl.SOCKET_TIMEOUT, 0),)
 OLDEST = (7, 85)
-MOST_DEAD = 10
-"""Kept connections found dead, one after the other, before a request fails for it."""
 KEPT_SECONDS = 60.0
 LOOK_SECONDS = 0.02
 KEPT_SERVERS = 4096
 _LITERAL = re.compile(r"[0-9.]+|.*:.*")
-
-
-def open_session(key: SessionKey) -> CurlBackend:
-    """Open a session on the running loop.
-
-    Raises:
-        OptionError: libcurl is too old or poor, or cannot do what the key asks for; a proxy or certificate cannot be read.
-    """
-    if why := why_poor(http2=key.http2 is True, http3=key.http3):
-        raise OptionError(why)
-    return CurlBackend(key)
 
 
 def why_poor(*, http2: bool = False, http3: bool = False, schemes: Collection[str] = ()) -> str | None:
@@ -308,8 +295,9 @@ class CurlBackend:
 
     async def send(self, exchange: Exchange, timing: Timing) -> CurlStream:
         """Send one request, return when the final head is read (see `Backend.send`)."""
+        framed(exchange)
+        fields = request_lines(exchange.headers)
         server = self._servers.get(exchange.target.origin) or self._server(exchange)
-        fields = request_lines(exchange)
         if server.name is not None and server.expires < monotonic():
             await self._resolve(server, server.name, exchange.connect_timeout, timing)
         while server.multiplexed is None and server.scout is not None:
@@ -383,12 +371,6 @@ class CurlBackend:
         stream = handle.stream
         if stream is None:
             return
-        if code == pycurl.E_ABORTED_BY_CALLBACK and not stream.asked and stream.failure is None and stream.dead < MOST_DEAD:
-            # Nothing was sent: the kept connection was dead, and is closed now. The next may be better.
-            stream.dead += 1
-            self._multi.remove_handle(handle.curl)
-            self._multi.add_handle(handle.curl)
-            return
         stream.end(code, words)
         if not stream.reused and stream.port and not stream.server.multiplexed:
             descriptor = handle.curl.getinfo(pycurl.ACTIVESOCKET)
@@ -415,7 +397,6 @@ class CurlBackend:
                 self.release(handle)
 
     def _server(self, exchange: Exchange) -> Server:
-        framed(exchange)
         origin = exchange.target.origin
         if self.http2 is True and origin.scheme == "http":
             raise BackendError("protocol", f"{place(origin.host, origin.port)}: http2=True needs https", sent=False)
@@ -494,3 +475,6 @@ def _route(proxy: ProxyServer | None) -> list[tuple[int, Any]]:
             (pycurl.PROXYAUTH, pycurl.HTTPAUTH_BASIC),
         ]
     return settings
+
+
+open_session = CurlBackend

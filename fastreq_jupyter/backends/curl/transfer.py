@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
+from functools import lru_cache
 from math import isnan, nan
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -33,34 +34,20 @@ FOREVER_MS = 2**31 - 1
 _VERSIONS = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2": "2", b"HTTP/3": "3"}
 _UNASKED = ("Accept", "User-Agent", "Expect", "Content-Type", "Proxy-Connection")
 """Field lines that libcurl adds unless it is told not to."""
-_MOST_KNOWN = 256
 BLANK = (b"\r\n", b"\n")
 _UNAUTHORIZED = 401
 _HTTPAUTH = {"digest": pycurl.HTTPAUTH_DIGEST, "negotiate": pycurl.HTTPAUTH_NEGOTIATE, "ntlm": pycurl.HTTPAUTH_NTLM}
-_KNOWN: dict[tuple[Headers, str, bool], tuple[bytes, ...]] = {}
 
 
-def request_lines(exchange: Exchange) -> tuple[bytes, ...]:
-    """Return the field lines in libcurl's words, the same object for equal requests.
-
-    Raises:
-        BackendError: See `wire.framed`.
-    """
-    key = exchange.headers, exchange.method, not exchange.content
-    known = _KNOWN.get(key)
-    if known is not None:
-        return known
-    checked = wire.framed(exchange)
+@lru_cache(maxsize=256)
+def request_lines(headers: Headers) -> tuple[bytes, ...]:
+    """Return the field lines in libcurl's words."""
+    checked = wire.check_fields(headers)
     lines = checked.fields if checked.host is None else (("Host", checked.host), *checked.fields)
     names = {name.lower() for name, _ in lines}
     # libcurl counts the body itself; a value of nothing needs the semicolon.
-    spelled = [(f"{name}: {value}" if value else f"{name};").encode("latin-1") for name, value in lines if name != "Content-Length"]
-    fields = (*spelled, *[f"{name}:".encode() for name in _UNASKED if name.lower() not in names])
-    if checked.length is None:
-        if len(_KNOWN) >= _MOST_KNOWN:
-            _KNOWN.clear()
-        _KNOWN[key] = fields
-    return fields
+    spelled = [(f"{name}: {value}" if value else f"{name};").encode("latin-1") for name, value in lines]
+    return (*spelled, *[f"{name}:".encode() for name in _UNASKED if name.lower() not in names])
 
 
 class Head(NamedTuple):
@@ -73,7 +60,9 @@ class Head(NamedTuple):
     fields: tuple[tuple[bytes, bytes], ...]
 
 
-def _head(lines: tuple[bytes, ...]) -> Head | None:
+# Most answers of a run have most of their lines in common, those of the same second all.
+@lru_cache(maxsize=128)
+def read_lines(lines: tuple[bytes, ...]) -> Head | None:
     """Take the lines of heads apart: up to the final one, None where that has begun and not ended."""
     interim = start = 0
     for end, line in enumerate(lines):
@@ -85,19 +74,15 @@ def _head(lines: tuple[bytes, ...]) -> Head | None:
         if 100 <= status < 200 and status != wire.SWITCHING:  # noqa: PLR2004 - RFC 9110, 15.2
             interim, start = interim + 1, end + 1
             continue
-        fields = tuple(map(_FIELDS.__getitem__, lines[start + 1 : end]))
+        fields = tuple(map(_field, lines[start + 1 : end]))
         return Head(interim, _VERSIONS.get(version, "1.1"), status, reason.decode("latin-1"), fields)
     return Head(interim, "", 0, "", ()) if interim else None
 
 
-def _field(line: bytes) -> Any:
+@lru_cache(maxsize=1024)
+def _field(line: bytes) -> tuple[bytes, bytes]:
     name, _, value = line.partition(b":")
-    return wire.FIELDS[name, value.strip(b" \t\r\n")]
-
-
-# Most answers of a run have most of their lines in common, those of the same second all.
-_FIELDS = wire.Memo(_field)
-HEADS = wire.Memo(_head)
+    return wire.shared((name, value.strip(b" \t\r\n")))
 
 
 # What libcurl's codes mean; those not named are violations of the protocol. 97 and 98 have no name in pycurl.
@@ -144,7 +129,7 @@ def failure_of(stream: CurlStream, code: int, words: str, number: int) -> Backen
     elif code == pycurl.E_RECV_ERROR and sent and not number and not _DEAD.search(words):
         kind = "protocol"
     elif kind == "connect":
-        stale = sent and (stream.reused or code == pycurl.E_ABORTED_BY_CALLBACK)
+        stale = (sent and stream.reused) or code == pycurl.E_ABORTED_BY_CALLBACK
         words = "connection closed before an answer" if code in _CLOSED else os.strerror(number) if number else words
     return BackendError(kind, f"{stream.server.where}: {words}", sent=sent, stale=stale)
 
@@ -227,7 +212,7 @@ class Handle:
 
     def _was_challenged(self) -> bool:
         """Tell whether libcurl sends again because a server asked for credentials that it can make."""
-        head = HEADS[tuple(self.lines)] if self.personal and self.lines else None
+        head = read_lines(tuple(self.lines)) if self.personal and self.lines else None
         return head is not None and head.status == _UNAUTHORIZED
 
     def _tell(self, option: int, value: Any) -> None:
@@ -323,7 +308,6 @@ class CurlStream(base.Stream):
 
     Attributes:
         asked: How often libcurl asked whether it may send, and was told yes.
-        dead: Kept connections that were found dead meanwhile.
         agreed: HTTP/2 was, by the first connection to a server; None where it had no choice.
         scout: Set when `agreed` is known; None where others have found out.
         port: Local port of the connection.
@@ -331,7 +315,7 @@ class CurlStream(base.Stream):
         upload: What it sends, where that stands in files.
     """
 
-    asked = dead = port = size = 0
+    asked = port = size = 0
     sent_at = nan
     has_head = paused = done = reused = False
     agreed: bool | None = None
@@ -402,7 +386,7 @@ class CurlStream(base.Stream):
     def look(self) -> bool:
         """Read the head if all of it has come; True where the transfer ends with it."""
         handle = self._handle
-        if handle is None or (head := HEADS[tuple(handle.lines)]) is None:
+        if handle is None or (head := read_lines(tuple(handle.lines))) is None:
             return False
         if head.interim > wire.MAX_INTERIM or head.status == wire.SWITCHING:
             self.failure = wire.switched_protocols() if head.status == wire.SWITCHING else wire.too_many_interim()

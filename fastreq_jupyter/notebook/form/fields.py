@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.options import Option
 
-__all__ = ["Field", "classed", "is_folded", "lay_out", "make_fields"]
+__all__ = ["Field", "Page", "classed", "is_folded", "lay_out", "make_fields"]
 
 _GROUPS: Mapping[str, tuple[str, ...]] = {
     "Requests": ("Requests",),
@@ -208,12 +208,12 @@ def _check(name: str, namespace: Mapping[str, Any], fields: Mapping[str, Field])
     return check_lookup(name, namespace) if name in ("auth", "session") else check_option(name, namespace)
 
 
-def lay_out(fields: Mapping[str, Field], buttons: Sequence[Any], note: Any) -> Any:
-    """Return the card: request and Run, headers and body, source and variable, the usual options, and all others."""
+def lay_out(fields: Mapping[str, Field], buttons: Sequence[Any], note: Any, page: Any) -> Any:
+    """Return the card: the form's part in the page, request and Run, headers and body, source and variable, options."""
     top = [fields["method"].box, fields["requests"].box, classed(widgets.VBox(buttons), "fastreq-buttons")]
     more = classed(widgets.ToggleButton(description="All options", icon="sliders"), "fastreq-more")
     parts = [
-        _Page(),
+        page,
         classed(widgets.Box(top), "fastreq-top"),
         note,
         _row(fields[name] for name in ("headers", "data")),
@@ -255,8 +255,8 @@ def _group(title: str, fields: Iterable[Field]) -> Any:
     return classed(widgets.VBox([head, *(classed(widgets.Box(part), "fastreq-fields") for part in parts if part)]), "fastreq-group")
 
 
-class _Page(anywidget.AnyWidget):
-    """The form's part in the page: its keys stay its own, and without a kernel it says so."""
+class Page(anywidget.AnyWidget):
+    """The form's part in the page: its keys stay its own, it puts cells into the notebook, and without a kernel it says so."""
 
     _esm = built("form.js", "export default {}")
     _css = built("form.css", "")

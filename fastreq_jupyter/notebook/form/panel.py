@@ -17,15 +17,16 @@ from fastreq_jupyter.bridge import start
 from fastreq_jupyter.client import preview_frame, preview_line, value_of
 from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.config import settings
-from fastreq_jupyter.notebook.display import variables, where_all_is
+from fastreq_jupyter.notebook.display import remember, variables, where_all_is
 from fastreq_jupyter.notebook.form.cell import blamed, cell_of, make_order, wrong_of
 from fastreq_jupyter.notebook.form.checks import refuse_secrets
-from fastreq_jupyter.notebook.form.fields import classed, lay_out, make_fields
+from fastreq_jupyter.notebook.form.fields import Page, classed, lay_out, make_fields
 from fastreq_jupyter.notebook.form.values import (
     attention,
     cell_html,
     ended_line,
     first_contents,
+    head_html,
     preview_html,
     what_failed,
     written_requests,
@@ -86,6 +87,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._note = classed(widgets.HTML(), "fastreq-note")
         self._aside = classed(widgets.VBox(), "fastreq-aside")
         self._below = widgets.VBox()
+        self._page = Page()
         self._summaries: list[Any] = []
         self._attending = False
         self._buttons = self._make_buttons()
@@ -93,7 +95,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             if field.given:
                 field.check()
             field.control.observe(lambda _, field=field: self._changed(field), names="value")
-        super().__init__([lay_out(self.fields, self._buttons, self._note), self._aside, self._below])
+        super().__init__([lay_out(self.fields, self._buttons, self._note, self._page), self._aside, self._below])
         self.add_class("fastreq-panel")
 
     def _ipython_display_(self) -> None:
@@ -154,6 +156,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._adopt(run)
         if self._below.children:
             # One view for all runs of a form: each would stay in the notebook's widget state.
+            self._below.children = self._below.children[:1]
             self._below.children[0].follow(run)
         else:
             self._below.children = (Monitor(run, on_retry=self._retried),)
@@ -182,8 +185,12 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
                     return
                 if run.name is not None:
                     self._namespace[run.name] = value
+                    remember(run, value)
             notes = () if self._order is None else self._order.late_notes()
             self._say(ended_line(run, run.name), *([problem] if problem else ()), *notes, wrong=problem is not None)
+            if hasattr(value, "columns") and len(value):
+                head = classed(widgets.HTML(head_html(value, run.name)), "fastreq-preview")
+                self._below.children = (*self._below.children[:1], classed(head, "fastreq-head"))
             for place in self._summaries:
                 place.update(summary(run), raw=True)
         except Exception as error:  # noqa: BLE001 - on this thread nobody else would be told
@@ -265,6 +272,8 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._say("")
         copy = classed(widgets.Button(description="Copy", icon="copy", tooltip="Copy the cell"), "fastreq-copy")
         self._aside.children = (copy, widgets.HTML(cell_html(self.cell)))
+        # Where the page can, it puts the cell below this one; elsewhere it is copied by hand.
+        self._page.send({"kind": "cell", "text": self.cell})
 
     def _say(self, *lines: str, wrong: bool = False) -> None:
         self._attending = False
@@ -278,6 +287,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             widgets.Button(description="Dry run", icon="eye", tooltip="Show what would be sent; nothing is sent"),
             widgets.Button(description="To cell", icon="code", tooltip="Show the cell that does the same"),
         ]
+        buttons[2].add_class("fastreq-tocell")
         for button, action in zip(buttons, (self._press, self._preview, self._show_cell), strict=True):
             button.on_click(lambda _, act=action: act())
         return buttons

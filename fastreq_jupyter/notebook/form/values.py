@@ -116,6 +116,8 @@ def _json_body(value: Any, options: Mapping[str, Any]) -> dict[str, str | bool]:
 
 
 _SHOWN_ROWS = 10
+_HEAD_ROWS = 5
+_HEAD_COLUMNS = 12
 _SHOWN_CHARACTERS = 200
 _NAMED_FIELDS = 6
 
@@ -164,6 +166,13 @@ def preview_html(frame: Any, caption: str) -> str:
     return f"{said}<table><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>{rest}"
 
 
+def head_html(frame: Any, name: str | None) -> str:
+    """Return the first rows of a run's frame as a table."""
+    rows = len(frame)
+    shown = min(rows, _HEAD_ROWS)
+    return preview_html(frame.iloc[:shown, :_HEAD_COLUMNS], f"{name or 'last_run().df'}: the first {shown} of {rows:,} rows")
+
+
 def cell_html(text: str) -> str:
     """Return the text of a cell, to be read and copied."""
     return f'<pre class="fastreq-cell" tabindex="0" aria-label="The same as a cell">{html.escape(text)}</pre>'
@@ -175,6 +184,10 @@ def _row(label: object, values: Iterable[Any]) -> str:
 
 
 def _cell(value: Any) -> str:
+    # pandas is there: it made the frame.
+    from pandas import NA  # noqa: PLC0415
+
     if isinstance(value, dict):
         value = ", ".join(f"{name}: {text}" for name, text in value.items())
-    return one_line(value, _SHOWN_CHARACTERS) if isinstance(value, str) else ""
+    # What is missing says nothing: None, NA, NaN.
+    return "" if value is None or value is NA or value != value else one_line(str(value), _SHOWN_CHARACTERS)  # noqa: PLR0124 - NaN is not itself

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
-from fastreq_jupyter.notebook.monitor.widget import Monitor, built
+from fastreq_jupyter.notebook.monitor.front import built
+from fastreq_jupyter.notebook.monitor.widget import Monitor
 
 __all__ = ["Monitor", "built"]

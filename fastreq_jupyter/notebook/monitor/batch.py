@@ -23,16 +23,21 @@ ROW_COLUMNS: Mapping[str, str] = {
     "size": "d",
     "elapsed": "f",
     "position": "I",
+    "chain": "I",
     "status": "H",
     "error": "H",
     "method": "H",
     "host": "H",
     "type": "H",
+    "cached": "H",
+    "page": "H",
+    "looks": "H",
     "tries": "B",
     "state": "B",
 }
 """Column -> type code of `array`. `size` in bytes, `elapsed` in ms, NaN where unknown; `status` 0 where none came; `error`,
-`method`, `host` and `type` are places in the batch's `words`."""
+`method`, `host`, `type` and `cached` are places in the batch's `words`; `chain` is the position of its first page from 1, `page` the
+number in it, `looks` at a job, 0 where there is none."""
 
 ATTEMPT_COLUMNS: Mapping[str, str] = {
     "start": "d",

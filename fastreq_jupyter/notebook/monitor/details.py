@@ -1,41 +1,57 @@
-"""One row in full, as the panel shows it after a click: redacted, neutral, cut."""
+"""One row in full, as the panel shows it after a click: redacted, neutral, cut.
+
+Four tabs: the answer, what was sent, the headers of both, where the time went. The page shows every text as text, never as HTML.
+"""
 
 from __future__ import annotations
 
+import json
+from base64 import b64encode
 from itertools import islice
-from json import JSONEncoder
 from math import isnan
 from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl, urlsplit
 
+from fastreq_jupyter.engine import UnsendableError, prepare
 from fastreq_jupyter.exchange import phases_of
 from fastreq_jupyter.files import Upload
 from fastreq_jupyter.options import show_bytes, show_seconds
+from fastreq_jupyter.picture import show_ms
 from fastreq_jupyter.redact import MASK, one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from fastreq_jupyter.model import Attempt, Headers, Outcome
+    from fastreq_jupyter.model import Attempt, Headers, Outcome, Request
 
-__all__ = ["details_of", "sections_of"]
+__all__ = ["details_of", "tabs_of"]
 
-BODY_LIMIT = 1024
+BODY_LIMIT = 64_000
+"""Characters of a body that are shown."""
+PICTURE_LIMIT = 1_000_000
+"""Bytes of a picture that is shown: a part of it is none."""
 URL_LIMIT = 2000
 HEADER_LIMIT = 100
 _TEXTUAL = ("text/", "json", "xml", "javascript", "x-www-form-urlencoded", "multipart/form-data")
+_PICTURES = frozenset(f"image/{kind}" for kind in ("png", "jpeg", "gif", "webp", "avif", "bmp", "x-icon", "svg+xml"))
 
 
-def details_of(outcome: Outcome) -> dict[str, Any]:
+def details_of(outcome: Outcome, place: str | None = None) -> dict[str, Any]:
     """Return what is known of one finished request, as JSON.
 
-    Every text is free of the request's secrets and at most some kilobytes long; the page shows it as text, never as HTML.
+    Every text is free of the request's secrets and cut; a body to 64,000 characters.
+
+    Args:
+        outcome: The request.
+        place: Python expression for its row; named where the body is cut.
     """
     request, response = outcome.request, outcome.response
     secrets = request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
-    body, note = _body(outcome, secrets)
+    url = _url(request.url, request.secrets, secrets)
     return {
         "position": outcome.position,
-        "url": _url(request.url, request.secrets, secrets),
+        "url": url,
+        "query": [[one_line(name, 100), one_line(value, 1000)] for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True)],
         "method": one_line(request.method, 20),
         "name": one_line(redact_text(request.label, secrets), 80) if request.label else None,
         "final_url": None if response is None else _url(response.final_url, request.secrets, secrets),
@@ -43,13 +59,17 @@ def details_of(outcome: Outcome) -> dict[str, Any]:
         "http_version": None if response is None else response.http_version,
         "error": outcome.error,
         "detail": one_line(redact_text(outcome.error_detail, secrets), 600) if outcome.error_detail else None,
+        "elapsed_ms": _ms(outcome.elapsed),
         "size": None if response is None else response.size_bytes,
         "content_type": None if response is None else one_line(response.content_type or "", 100) or None,
-        "request_headers": _headers(request.headers, secrets),
-        "request_body": _preview(_shown(request.content), request.header("content-type"), secrets)[0] if request.content else None,
+        "place": place,
+        "page": getattr(outcome, "page", None),
+        "looks": getattr(outcome, "looks", 0) or None,
+        "cached": getattr(outcome, "cached", None),
+        "request_headers": _sent_headers(request, secrets),
+        "request_body": _preview(_shown(request.content), request.header("content-type"), secrets) if request.content else None,
         "response_headers": [] if response is None else _headers(response.headers, secrets),
-        "body": body,
-        "body_note": note,
+        "body": _body(outcome, secrets, place),
         "attempts": [_attempt(attempt, request.secrets, secrets) for attempt in outcome.attempts],
     }
 
@@ -58,29 +78,34 @@ def _shown(content: bytes | Upload) -> bytes:
     return content.shown if isinstance(content, Upload) else content
 
 
-def sections_of(details: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the same in the order in which the page shows it: titled sections of facts, attempts, text and notes."""
+def tabs_of(details: dict[str, Any]) -> dict[str, Any]:
+    """Return the same as the page shows it: a line about the whole, and for each tab titled sections of facts, bodies and attempts."""
     moved = details["final_url"] if details["final_url"] != details["url"] else None
-    version = details["http_version"] and f"HTTP/{details['http_version']}"
     size = None if details["size"] is None else show_bytes(details["size"])
-    facts = [
-        ["URL", details["url"]],
-        ["Final URL", moved],
-        ["Name", details["name"]],
-        ["Method", details["method"]],
-        ["Status", _joined("  ·  ", details["status"], version)],
-        ["Error", _joined(": ", details["error"], details["detail"])],
-        ["Body", _joined("  ·  ", size, details["content_type"])],
-    ]
-    made: list[dict[str, Any]] = [
-        {"title": "", "facts": [fact for fact in facts if fact[1]]},
-        {"title": f"Attempts ({len(details['attempts'])})", "attempts": [_shown_attempt(one) for one in details["attempts"]]},
-        {"title": "Response headers", "facts": details["response_headers"]},
-        {"title": "Body", "text": details["body"], "note": details["body_note"]},
-        {"title": "Request headers", "facts": details["request_headers"]},
-        {"title": "Request body", "text": details["request_body"]},
-    ]
-    return [section for section in made if any(section[key] for key in section if key != "title")]
+    error = _joined(": ", details["error"], details["detail"])
+    version = details["http_version"] and f"HTTP/{details['http_version']}"
+    took = None if details["elapsed_ms"] is None else show_ms(details["elapsed_ms"])
+    kept = details["cached"] and f"from the cache: {details['cached']}"
+    asked = [["URL", details["url"]], ["Final URL", moved], ["Method", details["method"]], ["Name", details["name"]]]
+    asked += [["Page", details["page"] and str(details["page"])], ["Looks", details["looks"] and str(details["looks"])], ["Cached", kept]]
+    sent = {"title": "Headers, as sent", "facts": details["request_headers"]}
+    tabs = {
+        "response": [{"title": "", "facts": [["Error", error]] if error else []}, {"title": "", **(details["body"] or {})}],
+        "request": [
+            {"title": "", "facts": [fact for fact in asked if fact[1]]},
+            {"title": "Query", "facts": details["query"]},
+            sent,
+            {"title": "Body", **(details["request_body"] or {})},
+        ],
+        "headers": [{"title": "Response headers", "facts": details["response_headers"]}, {**sent, "title": "Request headers, as sent"}],
+        "timing": [{"title": "", "attempts": [_shown_attempt(attempt) for attempt in details["attempts"]]}],
+    }
+    return {
+        "line": _joined("  ·  ", details["status"] or details["error"], took, size, details["content_type"], version),
+        "failed": details["error"] is not None,
+        "place": details["place"],
+        "tabs": {name: [part for part in parts if any(part[key] for key in part if key != "title")] for name, parts in tabs.items()},
+    }
 
 
 def _shown_attempt(attempt: dict[str, Any]) -> dict[str, Any]:
@@ -107,48 +132,94 @@ def _headers(headers: Headers, secrets: Iterable[str]) -> list[list[str]]:
     return [[one_line(name, 100), one_line(value, 1000)] for name, value in shown]
 
 
-def _body(outcome: Outcome, secrets: Iterable[str]) -> tuple[str | None, str | None]:
-    """Return the first part of the body as text, and a note on what is not shown."""
+def _sent_headers(request: Request, secrets: Iterable[str]) -> list[list[str]]:
+    """Return the field lines of the first exchange, ours beside those that were given."""
+    try:
+        exchange = prepare(request)
+    except UnsendableError:
+        return _headers(request.headers, secrets)
+    return _headers((("Host", exchange.target.origin.authority), *exchange.headers), secrets)
+
+
+def _body(outcome: Outcome, secrets: Iterable[str], place: str | None) -> dict[str, Any] | None:
+    """Return the answer's body as JSON, text or picture, and a note on what is not shown."""
     response = outcome.response
     if response is None:
-        return None, None
+        return None
     if outcome.request.hide_data:
-        return MASK, "hidden: it feeds a secret of another request"
+        return {"text": MASK, "note": "hidden: it feeds a secret of another request"}
     if response.path is not None:
-        return None, one_line(f"saved to {response.path}", 300)
-    if response.content is None:
-        return _parsed(outcome.data, secrets, response.size_bytes)
-    if not response.content:
-        return None, "empty"
-    return _preview(response.content, response.header("content-type"), secrets)
+        return {"note": one_line(f"saved to {response.path}", 300)}
+    whole = f"{place}.data" if place else "the frame's data column"
+    kind = response.header("content-type")
+    if response.content:
+        return _preview(response.content, kind, secrets, whole=whole)
+    if response.content is not None or not response.size_bytes:
+        return {"note": "empty"}
+    return _parsed(outcome.data, kind, secrets, size=response.size_bytes, whole=whole)
 
 
-def _parsed(data: Any, secrets: Iterable[str], size: int) -> tuple[str | None, str | None]:
-    """Show a body that is kept only as what was made of it: text, or the document of a JSON body."""
-    if not size:
-        return None, "empty"
+def _parsed(data: Any, kind: str | None, secrets: Iterable[str], *, size: int, whole: str) -> dict[str, Any]:
+    """Show a body that is kept only as what was made of it: text, bytes, or the document of a JSON body."""
     if data is None:
-        return None, "not kept"
+        return {"note": "not kept"}
     if isinstance(data, bytes):
-        return _preview(data, None, secrets, size=size)
+        return _preview(data, kind, secrets, whole=whole)
+    if isinstance(data, str):
+        return _preview(data[: 4 * BODY_LIMIT].encode("utf-8", "replace"), "text/plain; charset=utf-8", secrets, size=size, whole=whole)
     try:
-        pieces = data if isinstance(data, str) else "".join(islice(JSONEncoder(ensure_ascii=False).iterencode(data), 4 * BODY_LIMIT))
+        start = _json_text(data, 2 * BODY_LIMIT).encode("utf-8", "replace")
     except (TypeError, ValueError):
-        return None, f"kept as {type(data).__name__}: see the frame's data column"
-    content_type = None if isinstance(data, str) else "application/json"
-    start = pieces[: 4 * BODY_LIMIT].encode("utf-8", "replace")
-    return _preview(start, content_type or "text/plain; charset=utf-8", secrets, size=size)
+        return {"note": f"kept as {type(data).__name__}: see {whole}"}
+    return _preview(start, "application/json", secrets, size=size, whole=whole)
 
 
-def _preview(content: bytes, content_type: str | None, secrets: Iterable[str], *, size: int | None = None) -> tuple[str | None, str | None]:
-    """Return the beginning of a text, or what else it is; `size` where `content` is cut already."""
+def _json_text(data: Any, limit: int) -> str:
+    """Return the beginning of a document as JSON; by a list of work in place of recursion, for it may be of any depth.
+
+    Raises:
+        TypeError: It holds what JSON has not.
+    """
+    parts: list[str] = []
+    size = 0
+    # What is to be written, the next one last: a pair of (text, None) or (None, value).
+    work: list[tuple[str | None, Any]] = [(None, data)]
+    while work and size <= limit:
+        text, value = work.pop()
+        if text is None and isinstance(value, (dict, list, tuple)):
+            keyed = isinstance(value, dict)
+            # Each takes two characters at least, more of them will never be reached.
+            members = islice(value.items() if isinstance(value, dict) else ((None, member) for member in value), limit // 2 + 1)
+            work.append(("}" if keyed else "]", None))
+            first = len(work)
+            for key, member in reversed([*members]):
+                name = f"{json.dumps(str(key), ensure_ascii=False)}: " if keyed else ""
+                work += [(None, member), (f", {name}", None)]
+            if len(work) > first:
+                work[-1] = ((work[-1][0] or "").removeprefix(", "), None)
+            text = "{" if keyed else "["
+        elif text is None:
+            text = json.dumps(value, ensure_ascii=False)
+        parts.append(text)
+        size += len(text)
+    return "".join(parts)
+
+
+def _preview(
+    content: bytes, content_type: str | None, secrets: Iterable[str], *, size: int | None = None, whole: str | None = None
+) -> dict[str, Any]:
+    """Return a text, a JSON text or a picture, or a note that says what else it is; `size` where `content` is cut already."""
     size = len(content) if size is None else size
-    kind = (content_type or "").lower()
-    textual = any(part in kind for part in _TEXTUAL) if kind else b"\x00" not in content[:BODY_LIMIT]
+    kind = (content_type or "").partition(";")[0].strip().lower()
+    if kind in _PICTURES and size <= PICTURE_LIMIT and not any(secret.encode() in content for secret in secrets):
+        return {"picture": f"data:{kind};base64,{b64encode(content).decode('ascii')}"}
+    textual = any(part in kind for part in _TEXTUAL) if kind else b"\x00" not in content[:1024]
     if not textual:
-        return None, f"{size:,} bytes of {one_line(kind, 60) or 'binary data'}"
+        return {"note": f"{show_bytes(size)} of {one_line(kind, 60) or 'binary data'}" + (f": see {whole}" if whole else "")}
     text = redact_body(content, content_type, secrets, limit=BODY_LIMIT)
-    return text, f"the first {BODY_LIMIT:,} characters of {size:,} bytes" if size > BODY_LIMIT else None
+    cut = f"The first 64 kB of {show_bytes(size)}" + (f": {whole} is the whole." if whole else ".") if size > BODY_LIMIT else None
+    form = "json" if "json" in kind or text.lstrip()[:1] in {"{", "["} else "text"
+    return {form: text, "note": cut}
 
 
 def _attempt(attempt: Attempt, inserted: Iterable[str], secrets: Iterable[str]) -> dict[str, Any]:

@@ -6,11 +6,13 @@ message are those of ``js/src/protocol.ts``; ``tests/contract`` holds both sides
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from dataclasses import asdict
 from itertools import chain, islice, repeat
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
+from zlib import compress
 
 from fastreq_jupyter.engine import quantiles
 from fastreq_jupyter.notebook.monitor.batch import ATTEMPT_COLUMNS, ROW_COLUMNS, Words, column, joined
@@ -38,8 +40,13 @@ class Message(NamedTuple):
     buffers: list[bytes]
 
     def as_json(self) -> dict[str, Any]:
-        """Return all of it as JSON, buffers in base64: for a trait that a notebook keeps."""
+        """Return all of it as JSON, buffers in base64."""
         return {**self.content, "buffers": [b64encode(buffer).decode("ascii") for buffer in self.buffers]}
+
+    def packed(self) -> str:
+        """Return the same in small, for a trait that a notebook keeps: JSON, a newline, the buffers; zlib (RFC 1950), base64."""
+        head = json.dumps(self.content, separators=(",", ":")).encode()
+        return b64encode(compress(b"\n".join((head, b"".join(self.buffers))), 9)).decode("ascii")
 
 
 class Status(NamedTuple):

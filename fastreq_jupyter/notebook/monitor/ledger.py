@@ -26,7 +26,7 @@ __all__ = ["FAILED", "IN_FLIGHT", "OK", "WAITING", "Ledger"]
 
 URL_LIMIT = 300
 IN_FLIGHT, WAITING, OK, FAILED = 1, 2, 3, 4
-_ROW_TEXTS = ("url", "host", "method", "error", "type", "name", "detail")
+_ROW_TEXTS = ("url", "host", "method", "error", "type", "cached", "name", "detail")
 _ORIGIN = re.compile(r"(\w+://)([^/?#]*)")
 _MS = 1000.0
 # Behind it is a host: "http://x".
@@ -117,12 +117,22 @@ class Ledger:
         if error is not None:
             self.rows.texts("error")[row] = error
             self.rows.texts("detail")[row] = _cause(outcome)
+        if outcome.link is not None or outcome.looks or outcome.cached:
+            self._write_origin(row, outcome)
         if type(attempts) is SingleAttempt:
             self._write_single(row, attempts)
         else:
             self._elapsed[row] = outcome.elapsed * _MS
             self._write_attempts(row, attempts, len(attempts))
         self._told.pop(row, None)
+
+    def _write_origin(self, row: int, outcome: Outcome) -> None:
+        """Enter which page of a chain a row is, how often a job was looked at, and that an answer was kept."""
+        rows, link = self.rows, outcome.link
+        rows.numbers("chain")[row] = 0 if link is None else link.parent + 1
+        rows.numbers("page")[row] = min(outcome.page or 0, 65_535)
+        rows.numbers("looks")[row] = min(outcome.looks, 65_535)
+        rows.texts("cached")[row] = one_line(outcome.cached or "", 40)
 
     def _describe(self, row: int, request: Request, *, plain: bool) -> None:
         """Enter what was asked, the first time a row is heard of; a `plain` URL needs neither mask nor cleaning."""

@@ -11,7 +11,7 @@ from contextlib import suppress
 from math import inf
 from threading import Lock
 from time import monotonic
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fastreq_jupyter.notebook.monitor.feed import Feed, Message, Status
 from fastreq_jupyter.redact import one_line
@@ -30,7 +30,7 @@ HEARTBEAT = 1.0
 """Seconds between two messages at most while the run goes on: clock, pace and time left move, and silence means a dead kernel."""
 SNAPSHOT_ROWS = 300
 _BATCH_ROWS = 4000
-_LAST_BATCH_ROWS = 50_000
+_LAST_BATCH_ROWS = 10_000
 _STEP_ROWS = 100
 _REPEAT_AFTER = (0.5, 2.0)
 _REPEAT_ROWS = 20_000
@@ -106,16 +106,17 @@ class Watch:
                 self._status = _status_of(run, self._said)
             self._post(self._feed.answer(request, start, self._status, _BATCH_ROWS))
 
-    def finish(self, run: Run) -> dict[str, Any]:
-        """Send what is left of a run that has ended, with its closing line; return a bounded picture of it, as JSON."""
+    def finish(self, run: Run) -> str:
+        """Send what is left of a run that has ended, with its closing line; return a bounded picture of it, packed."""
         with self._lock:
             self.over = True
             self._enter(run, None)
             self._status = _status_of(run, self._said)
-            self._post(self._feed.message(self._status, _LAST_BATCH_ROWS))
+            # The end first, alone: behind a slow link thousands of rows would keep it from the reader.
+            self._post(self._feed.message(self._status, 0))
             while self._feed.pending:
                 self._post(self._feed.message(self._status, _LAST_BATCH_ROWS))
-            return self._feed.snapshot(self._status, SNAPSHOT_ROWS).as_json()
+            return self._feed.snapshot(self._status, SNAPSHOT_ROWS).packed()
 
     def _look(self) -> None:
         run = self._run()

@@ -7,7 +7,6 @@ written once at the end, is a bounded picture without secrets, for a notebook th
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
@@ -15,7 +14,9 @@ import traitlets
 
 from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.html import text_summary
-from fastreq_jupyter.notebook.monitor.details import details_of, sections_of
+from fastreq_jupyter.notebook.monitor.code import row_of, rows_of
+from fastreq_jupyter.notebook.monitor.details import details_of, tabs_of
+from fastreq_jupyter.notebook.monitor.front import NOT_BUILT, built, needs_own_code, shared
 from fastreq_jupyter.notebook.monitor.watch import Watch
 from fastreq_jupyter.options import TABLE
 
@@ -26,16 +27,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Outcome
     from fastreq_jupyter.notebook.monitor.feed import Message
 
-__all__ = ["Monitor", "built"]
-
-_STATIC = Path(__file__).parents[1] / "static"
-_NOT_BUILT = "export default { render({ el }) { el.textContent = 'fastreq: the panel was not built: npm run build in js/' } }"
-
-
-def built(name: str, otherwise: str) -> Path | str:
-    """Return a file of the front end, or what stands for it where that was not built."""
-    path = _STATIC / name
-    return path if path.exists() else otherwise
+__all__ = ["Monitor"]
 
 
 class Monitor(anywidget.AnyWidget):
@@ -46,12 +38,16 @@ class Monitor(anywidget.AnyWidget):
         on_retry: Called with the new run when the failed requests are sent again from the panel; returns what is said of it.
     """
 
-    _esm = built("monitor.js", _NOT_BUILT)
-    _css = built("monitor.css", "")
-    snapshot = traitlets.Dict().tag(sync=True)
+    _esm = built("front.js", NOT_BUILT)
+    front = traitlets.Unicode().tag(sync=True)
+    snapshot = traitlets.Unicode().tag(sync=True)
 
     def __init__(self, run: Run, *, on_retry: Callable[[Run], str] | None = None) -> None:
-        super().__init__()
+        if needs_own_code():
+            self._esm, self._css = built("monitor.js", NOT_BUILT), built("monitor.css", "")
+            super().__init__()
+        else:
+            super().__init__(**shared())
         _keep_subshells(self.comm)
         self._on_retry = on_retry
         self._watch = self._follow(run)
@@ -130,24 +126,38 @@ class Monitor(anywidget.AnyWidget):
             case "resume":
                 run.resume()
             case "retry":
-                self._retry(run)
+                self._retry(run, "unsent" if content.get("only") == "unsent" else "sent")
             case "update":
                 return _update(run, content)
-            case "details":
-                return {"details": sections_of(details_of(_outcome(run, content)))}
-            case "copy":
-                return {"text": _copied(_outcome(run, content), str(content.get("as")))}
-            case unknown:
-                message = f"the panel asked for {unknown!r}, which this version does not know"
-                raise UsageError(message)
+            case _:
+                return _answer(run, content)
         return {}
 
-    def _retry(self, run: Run) -> None:
+    def _retry(self, run: Run, only: str) -> None:
         if not run.done:
             message = "retry failed: wait until the run has ended, or cancel it"
             raise UsageError(message)
-        again = run.retry_failed()
+        again = run.retry_failed(only)
         self.follow(again, "" if self._on_retry is None else self._on_retry(again))
+
+
+def _answer(run: Run, content: Mapping[str, Any]) -> dict[str, Any]:
+    """Answer what the page asks about rows.
+
+    Raises:
+        FastreqError: There is no answer; one line.
+    """
+    match content.get("do"):
+        case "details":
+            outcome = _outcome(run, content)
+            return {"details": tabs_of(details_of(outcome, row_of(run, outcome.position)))}
+        case "code":
+            return {"text": _code(run, content)}
+        case "copy":
+            return {"text": _copied(_outcome(run, content), str(content.get("as")))}
+        case unknown:
+            message = f"the panel asked for {unknown!r}, which this version does not know"
+            raise UsageError(message)
 
 
 def _update(run: Run, content: Mapping[str, Any]) -> dict[str, Any]:
@@ -173,6 +183,19 @@ def _outcome(run: Run, content: Mapping[str, Any]) -> Outcome:
         message = f"request {position} has no outcome yet"
         raise UsageError(message)
     return found
+
+
+def _rows(content: Mapping[str, Any]) -> list[int]:
+    return [row for row in content.get("rows", ()) if isinstance(row, int)]
+
+
+def _code(run: Run, content: Mapping[str, Any]) -> str:
+    error = content.get("error")
+    code = rows_of(run, _rows(content), error=error if isinstance(error, str) else None, ok=content.get("ok") is True)
+    if code is None:
+        message = "no variable leads to these rows: give the cell a name (%%fastreq NAME), or use last_run().rows"
+        raise UsageError(message)
+    return code
 
 
 def _copied(outcome: Outcome, form: str) -> str:

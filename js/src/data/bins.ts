@@ -1,7 +1,15 @@
-// Throughput and latency over time, in at most MOST bins: when a run outlasts them, two neighbours become one.
+// Throughput and latency over time, in at most MOST bins: when a run outlasts them, ten neighbours become one, so that
+// widths stay round.
 
-const MOST = 240;
+const MOST = 2400;
+const TOGETHER = 10;
 const FIRST_WIDTH_MS = 10;
+
+/** 1, 2 or 5 times a power of ten, at least so much. */
+export function roundNumber(least: number): number {
+  const power = 10 ** Math.floor(Math.log10(least) + 1e-9);
+  return ([1, 2, 5].find((k) => k * power >= least * (1 - 1e-9)) ?? 10) * power;
+}
 
 /** What ended in a stretch of time. */
 interface Bin {
@@ -11,7 +19,7 @@ interface Bin {
 }
 
 export interface Point {
-  /** Requests per second. */
+  /** Requests that ended in this stretch. */
   ok: number;
   failed: number;
   /** 95th percentile (nearest rank) of latency; NaN where nothing ended. */
@@ -32,8 +40,8 @@ export class TimeBins {
   add(endMs: number, latencyMs: number, ok: boolean): void {
     if (!(endMs >= 0)) return;
     while (endMs / this.width >= MOST) {
-      this.width *= 2;
-      this.bins = this.#grouped(2);
+      this.width *= TOGETHER;
+      this.bins = this.#grouped(TOGETHER);
     }
     const at = Math.floor(endMs / this.width);
     while (this.bins.length <= at) this.bins.push({ failed: 0, latencies: [] });
@@ -43,15 +51,15 @@ export class TimeBins {
     bin.latencies.push(latencyMs);
   }
 
-  /** Points for drawing: neighbours joined until each stands for at least `widthMs`. */
+  /** Points for drawing: neighbours joined until each stands for at least `widthMs`, and for a round time: 10, 20, 50 ms ... */
   series(widthMs: number): { width: number; points: Point[] } {
-    const many = Math.max(1, Math.ceil(widthMs / this.width));
+    const many = Math.round(roundNumber(Math.max(widthMs, this.width) / this.width));
     const width = this.width * many;
     const points = this.#grouped(many).map(({ failed, latencies }) => {
       const sorted = Float64Array.from(latencies).sort();
       return {
-        ok: ((sorted.length - failed) * 1000) / width,
-        failed: (failed * 1000) / width,
+        ok: sorted.length - failed,
+        failed,
         p95: sorted[Math.ceil(sorted.length * 0.95) - 1] ?? Number.NaN,
       };
     });

@@ -6,6 +6,11 @@ type Kind = keyof typeof ARRAYS;
 export type Schema = Readonly<Record<string, Kind>>;
 export type Columns<S extends Schema> = { [Name in keyof S]: InstanceType<(typeof ARRAYS)[S[Name]]> };
 
+/** Bytes of a row. */
+export function widthOf(schema: Schema): number {
+  return Object.values(schema).reduce((sum, kind) => sum + ARRAYS[kind].BYTES_PER_ELEMENT, 0);
+}
+
 /** Makes columns one by one; `make` gets the type of array of each. */
 function columns<S extends Schema>(
   schema: S,

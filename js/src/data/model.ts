@@ -7,10 +7,21 @@ import { blank, grown } from "./columns";
 import { Histogram } from "./histogram";
 import { type Batch, NOTHING, ROW, ROWS } from "./protocol";
 
-const WORDS = ["error", "method", "host", "type"] as const;
+const WORDS = ["error", "method", "host", "type", "cached"] as const;
 /** Given up, not answered: such ends say nothing of the server. */
 const CUT = ["cancelled", "deadline", "stopped"];
-const NUMBERS = ["size", "elapsed", "status", "tries", "state"] as const;
+const NUMBERS = ["size", "elapsed", "status", "tries", "state", "chain", "page", "looks"] as const;
+
+/** How many rows have ended how. */
+export interface Counts {
+  ok: number;
+  retried: number;
+  cached: number;
+  cut: number;
+  unsent: number;
+  /** By the word of their error; not those that the run gave up. */
+  failed: Map<number, number>;
+}
 
 export class RunModel {
   /** What was last said about the run as a whole. */
@@ -28,6 +39,7 @@ export class RunModel {
   readonly hosts = new Set<number>();
   readonly latency = new Histogram();
   readonly bins = new TimeBins();
+  readonly counts: Counts = { ok: 0, retried: 0, cached: 0, cut: 0, unsent: 0, failed: new Map() };
   readonly #places = new Map<string, number>([["", 0]]);
   readonly #pool = new AttemptPool();
   readonly #urls: string[] = [];
@@ -89,6 +101,12 @@ export class RunModel {
     return this.state(row) >= ROW.ok && !!this.rows.tries[row] && Number.isNaN(this.span(row, 0)[0]);
   }
 
+  /** The run gave it up: "cut" while it was under way, "unsent" before it was ever tried. */
+  givenUp(row: number): "cut" | "unsent" | null {
+    if (this.state(row) !== ROW.failed || !CUT.includes(this.word("error", row))) return null;
+    return this.rows.tries[row] ? "cut" : "unsent";
+  }
+
   attempts(row: number): Attempt[] {
     return this.#pool.of(row);
   }
@@ -113,12 +131,27 @@ export class RunModel {
       const ended = this.state(row) >= ROW.ok;
       // What has ended stays so, whatever a late message says.
       if (ended && (rows.state[i] ?? 0) < ROW.ok) continue;
+      if (ended) this.#count(row, -1);
       for (const column of NUMBERS) this.rows[column][row] = rows[column][i] ?? 0;
       for (const column of WORDS) this.rows[column][row] = words[rows[column][i] ?? 0] ?? 0;
       const host = this.rows.host[row];
       if (host) this.hosts.add(host);
+      if (this.state(row) >= ROW.ok) this.#count(row, 1);
       if (!ended) this.#measure(row);
     }
+  }
+
+  #count(row: number, by: 1 | -1): void {
+    const { counts } = this;
+    const givenUp = this.givenUp(row);
+    if (this.state(row) === ROW.ok) counts.ok += by;
+    else if (givenUp) counts[givenUp] += by;
+    else {
+      const word = this.rows.error[row] ?? 0;
+      counts.failed.set(word, (counts.failed.get(word) ?? 0) + by);
+    }
+    if (this.word("cached", row)) counts.cached += by;
+    if ((this.rows.tries[row] ?? 0) > 1 && !this.earlier(row)) counts.retried += by;
   }
 
   #describe(row: number, url?: string, name?: string, cause?: string): void {

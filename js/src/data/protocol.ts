@@ -1,7 +1,7 @@
 // What travels between kernel and page. The same words stand in fastreq_jupyter/notebook/monitor/feed.py; both sides are held
 // together by tests/contract/*.json, written by a Python test and read by ours.
 
-import { type Columns, read } from "./columns";
+import { type Columns, read, widthOf } from "./columns";
 
 export const VERSION = 1;
 
@@ -18,6 +18,9 @@ export interface Progress {
   retried: number;
   in_flight: number;
   waiting: number;
+  /** Of the failed ones: those that the end of the run cut off, those never sent because of it. */
+  cut_off: number;
+  unsent: number;
   bytes: number;
   elapsed_s: number;
   per_second: number;
@@ -66,13 +69,28 @@ export interface RowsMessage {
   next: number | null;
 }
 
-/** One request in full, ready to be laid out. */
+/** A part of what is told of one request, ready to be laid out. */
 export interface Section {
   title: string;
   facts?: [name: string, value: string][];
   attempts?: DetailAttempt[];
   text?: string | null;
+  /** JSON as it came; it may be cut anywhere. */
+  json?: string | null;
+  /** A data: URL. */
+  picture?: string | null;
   note?: string | null;
+}
+
+export type TabName = "response" | "request" | "headers" | "timing";
+
+/** One request in full. */
+export interface Details {
+  line: string;
+  failed: boolean;
+  /** Python for the row, null where the frame cannot be named. */
+  place: string | null;
+  tabs: Record<TabName, Section[]>;
 }
 
 export interface DetailAttempt {
@@ -89,13 +107,15 @@ export interface Reply {
   ok: boolean;
   said?: string;
   field?: string;
-  details?: Section[];
+  details?: Details;
   text?: string;
 }
 
 export type Command =
   | { do: "state"; from: number }
-  | { do: "cancel" | "pause" | "resume" | "retry" }
+  | { do: "cancel" | "pause" | "resume" }
+  | { do: "retry"; only: "sent" | "unsent" }
+  | { do: "code"; rows: number[]; error: string | null; ok: boolean }
   | { do: "update"; concurrency?: string; rate_limit?: string }
   | { do: "details"; position: number }
   | { do: "copy"; position: number; as: "curl" | "cell" };
@@ -105,11 +125,15 @@ export const ROWS = {
   size: "f8",
   elapsed: "f4",
   position: "u4",
+  chain: "u4",
   status: "u2",
   error: "u2",
   method: "u2",
   host: "u2",
   type: "u2",
+  cached: "u2",
+  page: "u2",
+  looks: "u2",
   tries: "u1",
   state: "u1",
 } as const;
@@ -166,7 +190,22 @@ export function fromBase64(text: string): DataView {
   return new DataView(bytes.buffer);
 }
 
-const COUNTS = "done ok failed retried in_flight waiting bytes elapsed_s per_second".split(" ");
+/** Unpacks a snapshot: base64 of what zlib made of its JSON, a newline, and its buffers. Null for what is none of ours. */
+export async function unpacked(packed: string): Promise<Batch | null> {
+  const stream = new Blob([fromBase64(packed) as DataView<ArrayBuffer>]).stream();
+  const bytes = new Uint8Array(
+    await new Response(stream.pipeThrough(new DecompressionStream("deflate"))).arrayBuffer(),
+  );
+  const end = bytes.indexOf(10);
+  const head: unknown = JSON.parse(new TextDecoder().decode(bytes.subarray(0, end)));
+  if (!isRows(head)) return null;
+  const buffers = new DataView(bytes.buffer, end + 1);
+  return decode(head, [buffers, new DataView(bytes.buffer, end + 1 + head.count * widthOf(ROWS))]);
+}
+
+const COUNTS = "done ok failed cut_off unsent retried in_flight waiting bytes elapsed_s per_second".split(
+  " ",
+);
 const zeros = Object.fromEntries(COUNTS.map((name) => [name, 0]));
 
 /** What a page knows before it has heard anything. */

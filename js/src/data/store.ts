@@ -1,7 +1,7 @@
 // One per widget model, shared by its views: takes what the kernel sends, asks for what is missing, sends commands.
 
 import { RunModel } from "./model";
-import { type Command, decode, fromBase64, isReply, isRows, type Reply, type RowsMessage } from "./protocol";
+import { type Command, decode, isReply, isRows, type Reply, type RowsMessage, unpacked } from "./protocol";
 
 /** As much of anywidget's model as is used here. */
 export interface Channel {
@@ -59,13 +59,12 @@ export class Store {
     // The widget manager lost or found the kernel; sending tells which.
     channel.on("comm_live_update", () => clock.after(PROBE_MS, () => this.#probe()));
     channel.on("comm:close", () => this.#stopped());
-    channel.on("change:snapshot", () => this.#readSnapshot(false));
   }
 
   /** Shows what the notebook kept, and asks the kernel, if there is one, for the state of the run. */
-  start(): void {
-    this.#readSnapshot(true);
+  async start(): Promise<void> {
     this.#ask(0);
+    await this.#readSnapshot();
   }
 
   subscribe(listener: () => void): () => void {
@@ -159,11 +158,14 @@ export class Store {
     this.#changed();
   }
 
-  #readSnapshot(atStart: boolean): void {
-    const kept = this.#channel.get("snapshot") as (RowsMessage & { buffers?: string[] }) | undefined;
-    if (!atStart || !isRows(kept) || !kept.buffers) return;
+  /** What the notebook kept: unpacked meanwhile, so that a kernel that answers is heard first. */
+  async #readSnapshot(): Promise<void> {
+    const packed = this.#channel.get("snapshot");
+    if (typeof packed !== "string" || !packed) return;
+    const kept = await unpacked(packed);
+    if (!kept || this.#heard) return;
     this.run = new RunModel();
-    this.run.apply(decode(kept, kept.buffers.map(fromBase64)), this.#clock.now());
+    this.run.apply(kept, this.#clock.now());
     this.connection = "saved";
     this.#changed();
   }

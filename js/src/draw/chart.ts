@@ -2,13 +2,13 @@
 
 import type { RunModel } from "../data/model";
 import { h, on, surface } from "../view/dom";
-import { ms, rate, tick } from "../view/format";
-import { type Domain, type Scale, ticks, toTime, toX } from "./layout";
+import { count, ms, rate, tick } from "../view/format";
+import { axisTop, type Domain, type Scale, ticks, toTime, toX } from "./layout";
 import type { Theme } from "./theme";
 
-const LEAST_BAR = 15;
+const LEAST_BAR = 12;
 const SECOND = 1000;
-const HEIGHT = 74;
+const HEIGHT = 84;
 const AXIS = 14;
 const TOP = 14;
 
@@ -36,6 +36,10 @@ export class Chart {
     on(this.#canvas, "pointerdown", (event) => this.#begin(event));
     on(this.#canvas, "pointermove", (event) => this.#move(event));
     on(this.#canvas, "pointerup", () => this.#release());
+    // The browser took the gesture over, for scrolling by touch.
+    on(this.#canvas, "pointercancel", () => {
+      this.#drag = this.#dragFrom = null;
+    });
     on(this.#canvas, "pointerleave", (event) => this.#actions.tip(null, event));
     on(this.#canvas, "dblclick", () => this.#actions.choose(null));
   }
@@ -46,12 +50,14 @@ export class Chart {
     if (!ink || width < 20) return;
     this.#scale = { domain: { from: 0, to: Math.max(end, 1) }, width };
     this.#shown = model.bins.series((LEAST_BAR * end) / width);
-    this.#drawThroughput(ink, theme, model.finished ? Number.POSITIVE_INFINITY : end);
-    const slowest = this.#drawLatency(ink, theme);
+    const { points } = this.#shown;
+    const most = axisTop(Math.max(1, ...points.map(({ ok, failed }) => ok + failed)));
+    const slowest = axisTop(Math.max(1, ...points.map(({ p95 }) => p95 || 0)));
+    this.#drawGrid(ink, theme);
+    this.#drawThroughput(ink, theme, most, model.finished ? Number.POSITIVE_INFINITY : end);
+    this.#drawLatency(ink, theme, slowest);
     this.#drawAxis(ink, theme);
-    const busiest = Math.max(...model.bins.series(SECOND).points.map(({ ok, failed }) => ok + failed));
-    // In less than a second there is no such number, and of one bar it would say nothing.
-    this.#drawScales(ink, theme, end < SECOND ? "requests" : `up to ${rate(busiest)} requests/s`, slowest);
+    this.#drawScales(ink, theme, most, slowest);
     if (window) this.#drawWindow(ink, theme, window);
     if (this.#drag) this.#drawDrag(ink, theme, this.#drag);
   }
@@ -60,9 +66,14 @@ export class Chart {
     return HEIGHT - AXIS - share * (HEIGHT - AXIS - TOP);
   }
 
-  #drawThroughput(ink: CanvasRenderingContext2D, theme: Theme, until: number): void {
+  /** Both axes share two lines: the top and the half. */
+  #drawGrid(ink: CanvasRenderingContext2D, theme: Theme): void {
+    ink.fillStyle = theme.line;
+    for (const share of [0.5, 1]) ink.fillRect(0, Math.round(this.#y(share)), this.#scale.width, 1);
+  }
+
+  #drawThroughput(ink: CanvasRenderingContext2D, theme: Theme, most: number, until: number): void {
     const { width, points } = this.#shown;
-    const most = Math.max(1e-9, ...points.map((point) => point.ok + point.failed));
     points.forEach((point, i) => {
       // The last bin of a running run is not full yet and would look like a slump.
       if ((i + 1) * width > until && i > 0) return;
@@ -71,20 +82,19 @@ export class Chart {
       const [good, all] = [this.#y(point.ok / most), this.#y((point.ok + point.failed) / most)];
       ink.fillStyle = theme.ok;
       ink.fillRect(x, good, w, this.#y(0) - good);
-      ink.fillStyle = theme.failed;
-      ink.fillRect(x, all, w, good - all);
+      // Told apart by shape as well as by colour.
+      if (good > all) hatched(ink, x, all, w, good - all, theme);
     });
   }
 
-  #drawLatency(ink: CanvasRenderingContext2D, theme: Theme): number {
+  #drawLatency(ink: CanvasRenderingContext2D, theme: Theme, slowest: number): void {
     const { width, points } = this.#shown;
-    const slowest = Math.max(0, ...points.map((point) => point.p95 || 0));
-    ink.strokeStyle = theme.tls;
+    ink.strokeStyle = theme.text;
     ink.lineWidth = 1.5;
     ink.lineJoin = "round";
     ink.beginPath();
     points.forEach((point, i) => {
-      const [x, y] = [toX(this.#scale, (i + 0.5) * width), this.#y(point.p95 / (slowest || 1))];
+      const [x, y] = [toX(this.#scale, (i + 0.5) * width), this.#y(point.p95 / slowest)];
       // Where nothing ended there is no latency: the line stops, and a lone point is a dash.
       if (i && !Number.isNaN(points[i - 1]?.p95)) ink.lineTo(x, y);
       else ink.moveTo(x - 2, y);
@@ -92,7 +102,6 @@ export class Chart {
     });
     ink.stroke();
     ink.lineWidth = 1;
-    return slowest;
   }
 
   #drawAxis(ink: CanvasRenderingContext2D, theme: Theme): void {
@@ -109,15 +118,35 @@ export class Chart {
     }
   }
 
-  #drawScales(ink: CanvasRenderingContext2D, theme: Theme, throughput: string, slowest: number): void {
+  /** What the upper line and the half one stand for: requests at the left, latency at the right. */
+  #drawScales(ink: CanvasRenderingContext2D, theme: Theme, most: number, slowest: number): void {
+    const { width, points } = this.#shown;
     ink.fillStyle = theme.dim;
-    ink.fillText(this.#shown.points.length ? throughput : "no finished requests", 2, TOP / 2);
-    if (!slowest) return;
-    const text = `p95 up to ${ms(slowest)}`;
+    if (!points.length) {
+      ink.fillText("no finished requests", 2, TOP / 2);
+      return;
+    }
+    const per = width === SECOND ? "requests/s" : `requests in ${ms(width)}`;
+    ink.fillText(`${count(most)} ${per}`, 2, TOP / 2);
+    const text = `p95 ${ms(slowest)}`;
     const length = ink.measureText(text).width;
     ink.fillText(text, this.#scale.width - length - 2, TOP / 2);
-    ink.fillStyle = theme.tls;
+    ink.fillStyle = theme.text;
     ink.fillRect(this.#scale.width - length - 18, TOP / 2 - 1, 12, 2);
+    if (most % 2 === 0) this.#written(ink, theme, count(most / 2), 2);
+    const half = ms(slowest / 2);
+    this.#written(ink, theme, half, this.#scale.width - ink.measureText(half).width - 2);
+  }
+
+  /** A figure on the half line, with a rim, so that it is read over bars as well. */
+  #written(ink: CanvasRenderingContext2D, theme: Theme, text: string, x: number): void {
+    const y = this.#y(0.5);
+    ink.strokeStyle = theme.bg;
+    ink.lineWidth = 3;
+    ink.strokeText(text, x, y);
+    ink.lineWidth = 1;
+    ink.fillStyle = theme.dim;
+    ink.fillText(text, x, y);
   }
 
   /** Where in the run the waterfall below is: a bracket on the time line. */
@@ -173,9 +202,34 @@ export class Chart {
       this.#actions.tip(null, event);
       return;
     }
-    const lines = [`${ms(at * width)} to ${ms((at + 1) * width)}`, `${rate(point.ok)} ok/s`];
-    if (point.failed) lines.push(`${rate(point.failed)} failed/s`);
+    const lines = [`${ms(at * width)} to ${ms((at + 1) * width)}`, `${count(point.ok)} ok`];
+    if (point.failed) lines.push(`${count(point.failed)} failed`);
+    if (width !== SECOND) lines.push(`${rate(((point.ok + point.failed) * SECOND) / width)} requests/s`);
     if (!Number.isNaN(point.p95)) lines.push(`p95 ${ms(point.p95)}`);
     this.#actions.tip(lines, event);
   }
+}
+
+function hatched(
+  ink: CanvasRenderingContext2D,
+  x: number,
+  y: number,
+  width: number,
+  height: number,
+  theme: Theme,
+): void {
+  ink.fillStyle = theme.failed;
+  ink.fillRect(x, y, width, height);
+  ink.save();
+  ink.beginPath();
+  ink.rect(x, y, width, height);
+  ink.clip();
+  ink.strokeStyle = theme.bg;
+  ink.beginPath();
+  for (let at = x - height - ((x - height) % 5); at < x + width; at += 5) {
+    ink.moveTo(at, y + height);
+    ink.lineTo(at + height, y);
+  }
+  ink.stroke();
+  ink.restore();
 }

@@ -1,9 +1,10 @@
 // The waterfall's column: a canvas over the table, and the stretch of time that it shows.
 
 import type { RunModel } from "../data/model";
+import { isGroup } from "../data/order";
 import { ROW } from "../data/protocol";
 import { attribute, h, surface } from "../view/dom";
-import { ms } from "../view/format";
+import { ms, oneLine } from "../view/format";
 import { HEAD_HEIGHT, ROW_HEIGHT, type RowTable } from "../view/table";
 import { aligned, type Domain, moved, type Scale, zoomed } from "./layout";
 import type { Theme } from "./theme";
@@ -105,14 +106,22 @@ export class Lane {
     const bars: Bar[] = [];
     for (let at = first; at < last; at++) {
       const row = this.#rows[at] ?? 0;
+      if (isGroup(row)) continue;
       const attempts = model.attempts(row);
       const align = this.mode === "align";
-      const bare = model.earlier(row);
+      const kept = model.word("cached", row);
+      const bare = model.earlier(row) || (kept !== "" && !attempts.length);
       bars.push({
         y: HEAD_HEIGHT + this.#table.offset() + (at - first) * ROW_HEIGHT,
         attempts: align ? aligned(attempts) : attempts,
         bare,
-        label: bare ? EARLIER : model.state(row) < ROW.ok ? "" : ms(model.number("elapsed", row)),
+        label: bare
+          ? kept
+            ? `from the cache: ${oneLine(kept, 20)}`
+            : EARLIER
+          : model.state(row) < ROW.ok
+            ? ""
+            : ms(model.number("elapsed", row)),
         now: this.#clock - (align ? model.span(row, this.#clock)[0] : 0),
       });
     }
@@ -129,7 +138,9 @@ export class Lane {
       // A row of which no more than an edge is seen must not stretch the axis of the others.
       const middle = top + (at - first) * ROW_HEIGHT;
       if (middle < 0 || middle > height) continue;
-      const [begin, end] = this.#model.span(this.#rows[at] ?? 0, this.#clock);
+      const row = this.#rows[at] ?? 0;
+      if (isGroup(row)) continue;
+      const [begin, end] = this.#model.span(row, this.#clock);
       if (Number.isNaN(begin)) continue;
       from = Math.min(from, begin);
       to = Math.max(to, end);

@@ -1,6 +1,7 @@
 // Data -> geometry, without ink: where bars, ticks and rows lie. Times are milliseconds since the run began.
 
 import type { Attempt } from "../data/attempts";
+import { roundNumber } from "../data/bins";
 
 export type Phase = "queued" | "dns" | "connect" | "tls" | "other" | "wait" | "receive" | "retry" | "live";
 
@@ -119,8 +120,15 @@ export function ticks(scale: Scale, apart = 60): { time: number; x: number }[] {
 
 export function roundStep(least: number): number {
   if (least > 10_000) return (LONG_STEPS_S.find((step) => step * 1000 >= least) ?? 604_800) * 1000;
-  const power = 10 ** Math.floor(Math.log10(least));
-  return ([1, 2, 5].find((k) => k * power >= least * (1 - 1e-9)) ?? 10) * power;
+  return roundNumber(least);
+}
+
+const TOPS = [1, 2, 3, 4, 5, 6, 8, 10];
+
+/** Where an axis ends that shall hold this value: a number that is read at a glance, little above it. */
+export function axisTop(value: number): number {
+  const power = 10 ** Math.floor(Math.log10(Math.max(value, 1e-9)) + 1e-9);
+  return (TOPS.find((k) => k * power >= value * (1 - 1e-9)) ?? 10) * power;
 }
 
 /** Zooms by a factor around a moment, within [0, most] and never nearer than `closest`. */

@@ -19,15 +19,22 @@ const NO_ANSWER_MS = 1200;
 const KEPT = 300;
 const INTERRUPT = "The kernel is busy in the cell: use Interrupt (■).";
 
+/** Up to so many requests need neither chart nor filters. */
+const LOW = 8;
+
 type Named = readonly [key: string, label: string, hint: string];
 
 const FIGURES: readonly Named[] = [
   ["done", "done", ""],
   ["ok", "ok", "status below 400 and the body usable"],
   ["failed", "failed", ""],
+  ["cut_off", "cut off", "under way when the run ended"],
+  ["unsent", "not sent", "never tried: the run ended before"],
   ["retried", "retries", "attempts made again"],
   ["in_flight", "in flight", "attempts under way"],
   ["waiting", "waiting", "for the rate, a retry, a host, or another request"],
+];
+const SPEEDS: readonly Named[] = [
   ["pace", "req/s", "requests answered a second; over the whole run once it has ended"],
   ["bytes", "received", ""],
   ...[50, 95, 99].map((share): Named => {
@@ -37,7 +44,15 @@ const FIGURES: readonly Named[] = [
   ["time", "elapsed", ""],
   ["eta", "left", ""],
 ];
-const SEGMENTS = ["ok", "failed", "flight", "waiting"] as const;
+const SEGMENTS = ["ok", "failed", "unsent", "flight", "waiting"] as const;
+const HIDDEN_AT_ZERO = ["cut_off", "unsent"];
+
+export interface ControlActions {
+  /** Shows title, bar and figures alone, or all. */
+  fold(): void;
+  /** Shows chart and filters of a run so short that it needs none. */
+  more(): void;
+}
 
 export class Controls {
   readonly element = h("header", { class: "fr-top" });
@@ -50,8 +65,13 @@ export class Controls {
     this.#command({ do: "cancel" }),
   );
   readonly #retry = button("button", "Retry failed", "Send the failed requests again, as a new run", () =>
-    this.#command({ do: "retry" }),
+    this.#command({ do: "retry", only: "sent" }),
   );
+  readonly #rest = button("button", "Send the rest", "Send what was never sent, as a new run", () =>
+    this.#command({ do: "retry", only: "unsent" }),
+  );
+  readonly #fold: HTMLButtonElement;
+  readonly #more: HTMLButtonElement;
   readonly #fields: Record<"concurrency" | "rate_limit", Field>;
   readonly #bar = h("div", {
     class: "fr-progress",
@@ -59,16 +79,20 @@ export class Controls {
     "aria-label": "Requests finished",
   });
   readonly #segments = new Map(SEGMENTS.map((name) => [name, h("span", { class: `fr-seg fr-seg-${name}` })]));
-  readonly #figures = new Map(FIGURES.map(([key]) => [key, h("dd")]));
+  readonly #figures = new Map([...FIGURES, ...SPEEDS].map(([key]) => [key, h("dd")]));
   readonly #note = h("p", { class: "fr-note", role: "status", hidden: true });
   readonly #spoken = h("p", { class: "fr-spoken", "aria-live": "polite" });
   #said = "";
+  /** The run that a click on Cancel was meant for, until it says so itself. */
+  #cancelling: string | null = null;
   #spokenAt = -1e9;
 
   readonly #store: Store;
 
-  constructor(store: Store) {
+  constructor(store: Store, actions: ControlActions) {
     this.#store = store;
+    this.#fold = button("fold", "", "Fold", actions.fold);
+    this.#more = button("tool", "More", "Chart, filters and time axis", actions.more);
     this.#fields = {
       concurrency: new Field("Concurrency", { type: "text", size: 5 }, (value) =>
         this.#command({ do: "update", concurrency: value }),
@@ -80,13 +104,20 @@ export class Controls {
     this.#assemble();
   }
 
-  draw(now: number): void {
+  draw(now: number, shut = false, low: boolean | null = null): void {
     const { run: model, connection } = this.#store;
+    const { state } = model.head;
+    if (model.finished || this.#cancelling !== model.head.run) this.#cancelling = null;
     say(this.#title, oneLine(model.head.name) || "Requests");
-    say(this.#state, stateText(model, connection));
-    const mark = connection === "stopped" && !model.finished ? "STOPPED" : model.head.state;
+    say(this.#state, stateText(model, connection, this.#cancelling ? "CANCELLING" : state));
+    const mark =
+      connection === "stopped" && !model.finished ? "STOPPED" : this.#cancelling ? "CANCELLING" : state;
     attribute(this.#state, "data-state", mark);
-    attribute(this.#state, "data-failed", model.head.progress.failed ? "" : null);
+    attribute(this.#state, "data-failed", failures(model) ? "" : null);
+    say(this.#fold, shut ? "▸" : "▾");
+    attribute(this.#fold, "aria-expanded", !shut);
+    this.#more.hidden = low === null || shut;
+    attribute(this.#more, "aria-pressed", low === false);
     this.#drawButtons(model, connection);
     this.#drawBar(model);
     this.#drawFigures(model, now);
@@ -103,33 +134,45 @@ export class Controls {
       this.#pause,
       this.#cancel,
       this.#retry,
+      this.#rest,
     );
     this.#bar.append(...this.#segments.values());
-    const list = h("dl", { class: "fr-figures" });
-    for (const [key, label, hint] of FIGURES) {
-      list.append(
-        h(
-          "div",
-          { title: hint || false, class: `fr-f-${key}` },
-          h("dt", {}, label),
-          this.#figures.get(key) ?? null,
-        ),
-      );
-    }
-    const line = h("div", { class: "fr-head" }, this.#title, this.#state, buttons, settings);
+    const list = h("div", { class: "fr-figures" }, this.#listed(FIGURES), this.#listed(SPEEDS));
+    const line = h(
+      "div",
+      { class: "fr-head" },
+      this.#fold,
+      this.#title,
+      this.#state,
+      buttons,
+      settings,
+      this.#more,
+    );
     this.element.append(line, this.#bar, list, this.#note, this.#spoken);
   }
 
+  #listed(named: readonly Named[]): HTMLElement {
+    const list = h("dl");
+    for (const [key, label, hint] of named) {
+      const figure = this.#figures.get(key) ?? null;
+      list.append(h("div", { title: hint || false, class: `fr-f-${key}` }, h("dt", {}, label), figure));
+    }
+    return list;
+  }
+
   #drawButtons(model: RunModel, connection: Connection): void {
-    const reachable = connection === "live" || connection === "new";
-    const active = reachable && !model.finished;
+    const reachable = connection === "live";
+    const active = reachable && !model.finished && !this.#cancelling;
     say(this.#pause, model.head.state === "PAUSED" ? "Resume" : "Pause");
     this.#pause.hidden = this.#cancel.hidden = model.finished;
     this.#pause.disabled = !active || model.head.state === "CANCELLING" || model.head.state === "PENDING";
     this.#cancel.disabled = !active || model.head.state === "CANCELLING";
-    this.#retry.hidden = !(model.finished && model.head.progress.failed > 0);
-    this.#retry.disabled = !reachable;
-    say(this.#retry, `Retry ${count(model.head.progress.failed)} failed`);
+    const { failed, cut_off: cut, unsent } = model.head.progress;
+    this.#retry.hidden = !(model.finished && failed > unsent);
+    this.#rest.hidden = !(model.finished && unsent > 0);
+    this.#retry.disabled = this.#rest.disabled = !reachable;
+    say(this.#retry, `Retry ${count(failed - unsent)} ${failed - unsent > cut ? "failed" : "cut off"}`);
+    say(this.#rest, `Send the other ${count(unsent)}`);
     this.#fields.concurrency.draw(`${model.head.settings.concurrency || ""}`, active);
     this.#fields.rate_limit.draw(model.head.settings.rate_limit, active);
     for (const field of Object.values(this.#fields)) field.element.hidden = model.finished;
@@ -137,8 +180,9 @@ export class Controls {
 
   #drawBar(model: RunModel): void {
     const p = model.head.progress;
-    const whole = Math.max(p.total ?? p.done + p.in_flight + p.waiting, 1);
-    const parts = { ok: p.ok, failed: p.failed, flight: p.in_flight, waiting: p.waiting };
+    const whole = Math.max(p.total ?? 0, p.done + p.in_flight + p.waiting, 1);
+    const unsent = p.cut_off + p.unsent;
+    const parts = { ok: p.ok, failed: failures(model), unsent, flight: p.in_flight, waiting: p.waiting };
     if (!model.alive) parts.flight = parts.waiting = 0;
     for (const name of SEGMENTS) {
       const segment = this.#segments.get(name);
@@ -158,7 +202,9 @@ export class Controls {
     const texts: Record<string, string> = {
       done: p.total === null ? count(p.done) : `${count(p.done)} / ${count(p.total)}`,
       ok: count(p.ok),
-      failed: count(p.failed),
+      failed: count(failures(model)),
+      cut_off: count(p.cut_off),
+      unsent: count(p.unsent),
       retried: count(p.retried),
       in_flight: active(p.in_flight),
       waiting: active(p.waiting),
@@ -167,12 +213,16 @@ export class Controls {
       p50: ms(p50) || "–",
       p95: ms(p95) || "–",
       p99: ms(p99) || "–",
-      time: clock < 1000 ? ms(clock) : seconds(clock / 1000),
+      time: ms(clock),
       eta: going && p.eta_s !== null ? seconds(p.eta_s) : "–",
     };
     for (const [key, node] of this.#figures) say(node, texts[key] ?? "");
     const left = this.#figures.get("eta")?.parentElement;
     if (left) left.hidden = model.finished;
+    for (const key of HIDDEN_AT_ZERO) {
+      const place = this.#figures.get(key)?.parentElement;
+      if (place) place.hidden = texts[key] === "0";
+    }
     for (const key of ["ok", "failed", "retried"]) {
       this.#figures.get(key)?.parentElement?.classList.toggle("fr-zero", texts[key] === "0");
     }
@@ -206,15 +256,18 @@ export class Controls {
     const p = model.head.progress;
     say(
       this.#spoken,
-      `${stateText(model, connection)}: ${count(p.done)} of ${p.total ?? "unknown"} requests, ${count(p.failed)} failed`,
+      `${stateText(model, connection, model.head.state)}: ${count(p.done)} of ${p.total ?? "unknown"} requests, ${count(failures(model))} failed`,
     );
   }
 
   async #command(command: Command): Promise<void> {
     this.#said = "";
+    // Said at once: the kernel's own word may stand behind thousands of rows.
+    if (command.do === "cancel") this.#cancelling = this.#store.run.head.run;
     const late = setTimeout(() => this.#tell(INTERRUPT), NO_ANSWER_MS);
     const reply = await this.#store.command(command);
     clearTimeout(late);
+    if (command.do === "cancel" && !reply.ok) this.#cancelling = null;
     this.#tell(reply.ok || reply.field ? "" : (reply.said ?? "refused"));
     if (command.do === "update") this.#showField(command, reply);
   }
@@ -260,8 +313,22 @@ class Field {
   }
 }
 
-function stateText(model: RunModel, connection: Connection): string {
+/** Requests that an answer, or the want of one, made fail; not those that the run gave up. */
+export function failures({ head: { progress: p } }: RunModel): number {
+  return p.failed - (p.cut_off ?? 0) - (p.unsent ?? 0);
+}
+
+/** A run so short that it needs neither chart nor filters. */
+export function isShort(model: RunModel): boolean {
+  return (model.head.progress.total ?? (model.finished ? model.known : LOW + 1)) <= LOW;
+}
+
+function stateText(model: RunModel, connection: Connection, state: RunState): string {
   if (connection === "stopped" && !model.finished) return "Stopped: the kernel is gone";
-  if (connection === "saved") return `${STATES[model.head.state]} (saved)`;
-  return STATES[model.head.state];
+  if (connection === "new") return "Connecting";
+  const said =
+    model.finished && state === "DONE" && failures(model)
+      ? `Done, ${count(failures(model))} failed`
+      : STATES[state];
+  return connection === "saved" ? `${said} (saved)` : said;
 }

@@ -1,12 +1,33 @@
-// One request in full: attempts with their phases, headers, the beginning of the body; copied as cURL or as a cell.
+// One request in full, in tabs: the answer, what was sent, the headers, where the time went. The tab stays from row to row.
 
-import type { Command, DetailAttempt, Reply, Section } from "../data/protocol";
+import type { Command, DetailAttempt, Details, Reply, Section, TabName } from "../data/protocol";
 import type { Store } from "../data/store";
-import { button, h, on, say } from "./dom";
+import { attribute, button, h, on, say, uniqueId } from "./dom";
 import { ms, neutral, oneLine } from "./format";
 import { rowFigures } from "./tip";
+import { type TreeView, treeOf } from "./tree";
 
 const NO_ANSWER_MS = 1200;
+const TABS: readonly [TabName, string][] = [
+  ["response", "Response"],
+  ["request", "Request"],
+  ["headers", "Headers"],
+  ["timing", "Timing"],
+];
+const EMPTY: Record<TabName, string> = {
+  response: "No answer came.",
+  request: "",
+  headers: "No headers.",
+  timing: "It was never sent.",
+};
+/** Characters of a body, as notebook/monitor/details.py cuts it. */
+const BODY = 70_000;
+
+export interface PaneActions {
+  closed(): void;
+  /** Goes to the row before or behind. */
+  step(by: number): void;
+}
 
 export class DetailsPane {
   readonly element = h("aside", {
@@ -16,29 +37,42 @@ export class DetailsPane {
     hidden: true,
   });
   readonly #heading = h("h3");
-  readonly #content = h("div", { class: "fr-details-content" });
+  readonly #line = h("span", { class: "fr-details-line" });
+  readonly #place = button(
+    "place",
+    "",
+    "Copy this expression",
+    () => void this.#put(this.#told?.place ?? ""),
+  );
+  readonly #content = h("div", { class: "fr-details-content", role: "tabpanel", tabindex: -1 });
   readonly #note = h("p", { class: "fr-note", role: "status" });
+  readonly #tabs: HTMLButtonElement[];
+  readonly #id = uniqueId("fr-details");
+  #tab: TabName = "response";
   #row: number | null = null;
+  #told: Details | null = null;
+  #tree: TreeView | null = null;
 
   readonly #store: Store;
-  readonly #closed: () => void;
+  readonly #actions: PaneActions;
 
-  constructor(store: Store, closed: () => void) {
+  constructor(store: Store, actions: PaneActions) {
     this.#store = store;
-    this.#closed = closed;
-    const close = button("close", "✕", "Close details", () => this.close());
-    const bar = h(
-      "div",
-      { class: "fr-details-bar" },
-      this.#heading,
-      this.#copier("curl"),
-      this.#copier("cell"),
-      close,
-    );
-    this.element.append(bar, this.#note, this.#content);
-    on(this.element, "keydown", (event) => {
-      if (event.key === "Escape") this.close();
+    this.#actions = actions;
+    this.#tabs = TABS.map(([name, label], i) => {
+      const tab = button("tab", label, "", () => this.#show(name));
+      for (const [key, value] of [
+        ["role", "tab"],
+        ["id", `${this.#id}-${i}`],
+        ["aria-controls", this.#id],
+      ] as const)
+        tab.setAttribute(key, value);
+      return tab;
     });
+    this.#content.id = this.#id;
+    this.element.append(...this.#bars(), this.#note, this.#content);
+    on(this.element, "keydown", (event) => this.#key(event));
+    this.#mark();
   }
 
   get open(): boolean {
@@ -46,16 +80,15 @@ export class DetailsPane {
   }
 
   async show(row: number): Promise<void> {
+    const opening = this.#row === null;
     this.#row = row;
     this.element.hidden = false;
     say(this.#heading, `Request ${row}`);
-    this.#content.replaceChildren();
+    if (opening) this.#fill(null);
     const reply = await this.#ask({ do: "details", position: row });
     if (this.#row !== row) return;
     say(this.#note, reply.ok ? "" : oneLine(reply.said ?? "no details"));
-    // Without a kernel: what the page knows by itself.
-    const known: Section = { title: "", text: rowFigures(this.#store.run, row).join("\n") };
-    this.#content.replaceChildren(...(reply.details ?? (reply.ok ? [] : [known])).map(laidOut));
+    this.#fill(reply.details ?? (reply.ok ? null : this.#known(row)));
   }
 
   close(): void {
@@ -63,7 +96,105 @@ export class DetailsPane {
     this.#row = null;
     const held = this.element.contains(document.activeElement);
     this.element.hidden = true;
-    if (held) this.#closed();
+    if (held) this.#actions.closed();
+  }
+
+  /** Fits what is drawn to the pane's size. */
+  resized(): void {
+    if (this.open) this.#tree?.draw();
+  }
+
+  #bars(): HTMLElement[] {
+    const steps = h(
+      "span",
+      { class: "fr-joined" },
+      button("tool", "‹", "The row before ([)", () => this.#actions.step(-1)),
+      button("tool", "›", "The row behind (])", () => this.#actions.step(1)),
+    );
+    const close = button("close", "✕", "Close details", () => this.close());
+    const copies = [this.#copier("curl"), this.#copier("cell")];
+    const bar = h("div", { class: "fr-details-bar" }, steps, this.#heading, ...copies, close);
+    const about = h("p", { class: "fr-details-about" }, this.#line, this.#place);
+    const tabs = h(
+      "div",
+      { class: "fr-tabs", role: "tablist", "aria-label": "Request details" },
+      ...this.#tabs,
+    );
+    return [bar, about, tabs];
+  }
+
+  /** Without a kernel: what the page knows by itself. */
+  #known(row: number): Details {
+    const known: Section = { title: "", text: rowFigures(this.#store.run, row).join("\n") };
+    const tabs = { response: [known], request: [known], headers: [], timing: [known] };
+    return { line: "", failed: false, place: null, tabs };
+  }
+
+  #fill(details: Details | null): void {
+    this.#told = details;
+    say(this.#line, oneLine(details?.line ?? ""));
+    attribute(this.#line, "class", `fr-details-line ${details?.failed ? "fr-bad" : ""}`);
+    say(this.#place, details?.place ?? "");
+    this.#place.hidden = !details?.place;
+    this.#drawTab();
+  }
+
+  #show(tab: TabName): void {
+    this.#tab = tab;
+    this.#mark();
+    this.#drawTab();
+  }
+
+  #mark(): void {
+    TABS.forEach(([name], i) => {
+      const tab = this.#tabs[i];
+      if (!tab) return;
+      attribute(tab, "aria-selected", name === this.#tab);
+      attribute(tab, "tabindex", name === this.#tab ? 0 : -1);
+      if (name === this.#tab) attribute(this.#content, "aria-labelledby", tab.id);
+    });
+  }
+
+  #drawTab(): void {
+    this.#tree = null;
+    const sections = this.#told?.tabs[this.#tab] ?? [];
+    const parts = sections.map((section) => this.#laidOut(section));
+    if (this.#told && !parts.length) parts.push(h("p", { class: "fr-dim" }, EMPTY[this.#tab]));
+    this.#content.replaceChildren(...parts);
+    this.#content.scrollTop = 0;
+    this.resized();
+  }
+
+  #laidOut(section: Section): HTMLElement {
+    const { title, facts, attempts, text, json, picture, note } = section;
+    const made = h("section", {}, h("h4", {}, title));
+    if (note) made.append(h("p", { class: "fr-dim" }, oneLine(note)));
+    if (facts) made.append(listed(facts));
+    if (attempts) made.append(...attempts.map(attempt));
+    if (picture) made.append(pictured(picture));
+    if (json) made.append(this.#json(made, json));
+    if (text) made.append(h("pre", { tabindex: 0 }, neutral(text, BODY)));
+    return made;
+  }
+
+  #json(section: HTMLElement, json: string): HTMLElement {
+    const tree = treeOf(json, (copied) => void this.#put(copied));
+    if (!tree) return h("pre", { tabindex: 0 }, neutral(json, BODY));
+    this.#tree = tree;
+    section.classList.add("fr-grows");
+    return tree.element;
+  }
+
+  #key(event: KeyboardEvent): void {
+    const at = this.#tabs.indexOf(event.target as HTMLButtonElement);
+    const by = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
+    if (at >= 0 && by) {
+      const next = (at + by + TABS.length) % TABS.length;
+      this.#show(TABS[next]?.[0] ?? "response");
+      this.#tabs[next]?.focus();
+      event.stopPropagation();
+      event.preventDefault();
+    }
   }
 
   async #ask(command: Command): Promise<Reply> {
@@ -81,38 +212,45 @@ export class DetailsPane {
 
   async #copy(form: "curl" | "cell"): Promise<void> {
     if (this.#row === null) return;
-    this.#content.querySelector(".fr-copy")?.remove();
     const reply = await this.#ask({ do: "copy", position: this.#row, as: form });
-    if (!reply.ok || reply.text === undefined) {
-      say(this.#note, oneLine(reply.said ?? "nothing to copy"));
-      return;
-    }
-    try {
-      await navigator.clipboard.writeText(reply.text);
-      say(this.#note, "Copied.");
-    } catch {
-      this.#offer(reply.text);
-    }
+    if (reply.ok && reply.text !== undefined) await this.#put(reply.text);
+    else say(this.#note, oneLine(reply.said ?? "nothing to copy"));
   }
 
-  /** Where the page may not write to the clipboard, the text is laid out, selected. */
-  #offer(text: string): void {
-    const area = h("textarea", { readonly: true, rows: 6, class: "fr-copy", "aria-label": "Text to copy" });
-    area.value = text;
-    this.#content.prepend(area);
-    area.select();
+  /** Puts a text on the clipboard; where the page may not, it is laid out, selected. */
+  async #put(text: string): Promise<void> {
+    this.#content.querySelector(".fr-copy")?.remove();
+    if (await copied(text)) {
+      say(this.#note, "Copied.");
+      return;
+    }
+    this.#content.prepend(offered(text));
+    this.#content.querySelector<HTMLTextAreaElement>(".fr-copy")?.select();
     say(this.#note, "Press Ctrl+C to copy.");
   }
 }
 
-function laidOut(section: Section): HTMLElement {
-  const { title, facts, attempts, text, note } = section;
-  const made = h("section", {}, h("h4", {}, title));
-  if (facts) made.append(listed(facts));
-  if (attempts) made.append(...attempts.map(attempt));
-  if (text) made.append(h("pre", { tabindex: 0 }, neutral(text)));
-  if (note) made.append(h("p", { class: "fr-dim" }, oneLine(note)));
-  return made;
+export async function copied(text: string): Promise<boolean> {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+export function offered(text: string): HTMLTextAreaElement {
+  const area = h("textarea", { readonly: true, rows: 6, class: "fr-copy", "aria-label": "Text to copy" });
+  area.value = text;
+  return area;
+}
+
+function pictured(source: string): HTMLElement {
+  const image = h("img", { src: source, alt: "The body as a picture", class: "fr-picture" });
+  on(image, "error", () =>
+    image.replaceWith(h("p", { class: "fr-dim" }, "The browser cannot show it as a picture.")),
+  );
+  return image;
 }
 
 function listed(facts: [string, string][]): HTMLElement {

@@ -16,6 +16,16 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
+const PAGE = globalThis as unknown as Record<symbol, number | undefined>;
+const IDS = Symbol.for("fastreq.ids");
+
+/** An id that nothing else in the page has: a module may be loaded once for each widget, so the count is the page's. */
+export function uniqueId(prefix: string): string {
+  const number = (PAGE[IDS] ?? 0) + 1;
+  PAGE[IDS] = number;
+  return `${prefix}-${number}`;
+}
+
 /** Writes a text only where it differs: an untouched node costs no layout. */
 export function say(element: Element, text: string): void {
   if (element.textContent !== text) element.textContent = text;

@@ -13,6 +13,8 @@ export interface Steering {
   /** The row under the pointer, null for none. */
   hover(row: number | null, event: MouseEvent): void;
   search(): void;
+  /** Goes to the row before or behind in the details. */
+  step(by: number): void;
   close(): void;
 }
 
@@ -55,6 +57,8 @@ function drag(lane: Lane, event: PointerEvent): void {
   };
   addEventListener("pointermove", move, { signal: end.signal });
   addEventListener("pointerup", () => setTimeout(() => end.abort()), { signal: end.signal });
+  // The browser took the gesture over, for scrolling by touch: no pointerup will come.
+  addEventListener("pointercancel", () => end.abort(), { signal: end.signal });
   // The click that ends a drag would open a row.
   const click = (last: Event): void => {
     if (moving) last.stopPropagation();
@@ -81,6 +85,8 @@ function key(root: HTMLElement, lane: Lane, view: Steering, event: KeyboardEvent
     ArrowLeft: () => lane.pan(-0.2),
     ArrowRight: () => lane.pan(0.2),
     "/": () => view.search(),
+    "[": () => view.step(-1),
+    "]": () => view.step(1),
     Escape: () => view.close(),
   };
   const action = actions[event.key];

@@ -4,10 +4,10 @@
 // waterfall's canvas lies over its last column and is drawn in the same step, so bars and rows never part.
 
 import type { RunModel } from "../data/model";
-import type { SortKey } from "../data/order";
+import { GROUP, type Group, isGroup, type SortKey } from "../data/order";
 import { ROW } from "../data/protocol";
 import { type Slice, scrollTo, visibleRows } from "../draw/layout";
-import { attribute, button, h, on, say } from "./dom";
+import { attribute, button, h, on, say, uniqueId } from "./dom";
 import { bytes, count, ms, oneLine, shortUrl } from "./format";
 
 export const ROW_HEIGHT = 24;
@@ -42,8 +42,6 @@ interface Line {
 /** By the number that travels. */
 const STATES = ["unknown", "flight", "waiting", "good", "bad"];
 
-let tables = 0;
-
 export class RowTable {
   readonly element = h("div", { class: "fr-scroll" });
   readonly frame = h("div", { class: "fr-frame" });
@@ -54,8 +52,10 @@ export class RowTable {
   readonly #body = h("tbody");
   readonly #sizer = h("div", { class: "fr-sizer" });
   readonly #lines: Line[] = [];
-  readonly #id = `fr-table-${++tables}`;
+  readonly #id = uniqueId("fr-table");
+  /** Rows and lines of groups, from top to bottom. */
   #order: Uint32Array = new Uint32Array(0);
+  #groups: readonly Group[] = [];
   #selected: number | null = null;
   #viewport = 0;
   #settingScroll = false;
@@ -89,8 +89,23 @@ export class RowTable {
   /** The row under a point of the frame, or null. */
   rowAt(y: number): number | null {
     if (y < HEAD_HEIGHT) return null;
-    const at = this.slice.first + Math.floor((y - HEAD_HEIGHT - this.offset()) / ROW_HEIGHT);
-    return this.#order[at] ?? null;
+    const row = this.#order[this.slice.first + Math.floor((y - HEAD_HEIGHT - this.offset()) / ROW_HEIGHT)];
+    return row === undefined || isGroup(row) ? null : row;
+  }
+
+  /** The row so many lines from another one, or null at the ends. */
+  beside(row: number, by: number): number | null {
+    for (let at = this.#order.indexOf(row) + by; at >= 0 && at < this.#order.length; at += by) {
+      const found = this.#order[at] ?? GROUP;
+      if (!isGroup(found)) return found;
+    }
+    return null;
+  }
+
+  /** Brings a row into view. */
+  reveal(row: number): void {
+    const at = this.#order.indexOf(row);
+    if (at >= 0) this.#scroll(scrollTo(at, ROW_HEIGHT, this.element.scrollTop, this.#viewport));
   }
 
   /** Pixels from the frame's top to the first row in view. */
@@ -98,9 +113,14 @@ export class RowTable {
     return this.slice.top - this.element.scrollTop;
   }
 
-  setOrder(order: Uint32Array, sort: SortKey, descending: boolean): void {
+  setOrder(order: Uint32Array, sort: SortKey, descending: boolean, groups: readonly Group[] = []): void {
     this.#order = order;
+    this.#groups = groups;
     attribute(this.table, "aria-rowcount", order.length + 1);
+    this.table.style.setProperty(
+      "--fr-digits",
+      `${count(order.reduce((most, row) => (isGroup(row) ? most : Math.max(most, row)), 0)).length}`,
+    );
     this.#head.forEach((cell, i) => {
       const direction = descending ? "descending" : "ascending";
       attribute(cell, "aria-sort", COLUMNS[i]?.[0] === sort ? direction : "none");
@@ -161,15 +181,24 @@ export class RowTable {
     const { element, cells } = line;
     line.row = row;
     attribute(element, "aria-rowindex", at + 2);
+    const group = isGroup(row) ? this.#groups[row - GROUP] : undefined;
+    attribute(element, "aria-expanded", group ? group.open : null);
+    if (group) {
+      this.#fillGroup(line, group);
+      return;
+    }
     attribute(element, "aria-selected", row === this.#selected ? "true" : "false");
-    attribute(element, "class", `fr-${STATES[model.state(row)]} ${at % 2 ? "fr-odd" : ""}`);
+    const kind = model.givenUp(row) ?? (model.word("cached", row) ? "cached" : STATES[model.state(row)]);
+    attribute(element, "class", `fr-${kind} ${at % 2 ? "fr-odd" : ""}`);
     const url = oneLine(model.url(row));
     const name = oneLine(model.nameOf(row));
     const texts = [
       count(row),
       statusText(model, row),
       oneLine(model.word("method", row)),
-      (name ? `${name}  ` : "") + shortUrl(url, model.word("host", row), model.hosts.size > 1),
+      whence(model, row) +
+        (name ? `${name}  ` : "") +
+        shortUrl(url, model.word("host", row), model.hosts.size > 1),
       `${model.rows.tries[row] || ""}`,
       bytes(model.number("size", row)),
       ms(model.number("elapsed", row)),
@@ -179,8 +208,23 @@ export class RowTable {
       say(cell, texts[i] ?? "");
     });
     const cause = oneLine(model.cause(row));
-    if (cells[3]) attribute(cells[3], "title", url);
-    if (cells[1]) attribute(cells[1], "title", cause || null);
+    const titles = [null, cause || null, null, url, null, null, null, null];
+    cells.forEach((cell, i) => {
+      attribute(cell, "title", titles[i] ?? null);
+    });
+  }
+
+  #fillGroup({ element, cells, row }: Line, group: Group): void {
+    attribute(element, "aria-selected", row === this.#selected ? "true" : "false");
+    attribute(element, "class", "fr-group");
+    const many = group.rows.length;
+    const figures = `${count(many)} ${many === 1 ? "request" : "requests"}${group.failed ? `, ${count(group.failed)} failed` : ""}`;
+    const title = `${group.open ? "▾" : "▸"} ${oneLine(group.key, 200)}`;
+    const texts = ["", "", "", `${title}  ·  ${figures}`, "", bytes(group.bytes), ms(group.p50), ""];
+    cells.forEach((cell, i) => {
+      say(cell, texts[i] ?? "");
+      attribute(cell, "title", i === 6 && texts[i] ? "median" : null);
+    });
   }
 
   #markActive(): void {
@@ -189,6 +233,9 @@ export class RowTable {
   }
 
   #click(event: MouseEvent): void {
+    // A click that ends a selection of text is none: the reader wants to copy it.
+    const chosen = getSelection();
+    if (chosen && !chosen.isCollapsed && chosen.containsNode(event.target as Node, true)) return;
     const target = (event.target as Element).closest("tr");
     const line = this.#lines.find((one) => one.element === target);
     if (line) this.#actions.open(line.row);
@@ -230,6 +277,12 @@ export class RowTable {
   }
 }
 
+/** Which page or how often looked at a row is. */
+function whence(model: RunModel, row: number): string {
+  const [page, looks] = [model.rows.page[row], model.rows.looks[row]];
+  return (page ? `page ${page}  ·  ` : "") + (looks ? `${looks} ${looks === 1 ? "look" : "looks"}  ·  ` : "");
+}
+
 /** What became of a row: the status, or the kind of failure, or what it is doing. */
 export function statusText(model: RunModel, row: number): string {
   const status = model.status(row);
@@ -240,8 +293,9 @@ export function statusText(model: RunModel, row: number): string {
     case ROW.waiting:
       return "retry";
     case ROW.failed:
+      if (model.givenUp(row)) return model.givenUp(row) === "cut" ? "cut off" : "not sent";
       return error === `http ${status}` ? `${status}` : `${status || ""} ${error}`.trim();
     default:
-      return `${status || ""}`;
+      return `${status || ""} ${model.word("cached", row) && "cached"}`.trim();
   }
 }

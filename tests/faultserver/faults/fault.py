@@ -31,10 +31,12 @@ class Fault:
     Attributes:
         name: What the server does.
         error: The row's `error`; None where the answer is good and must be taken.
+        refusal: The error that a client may give in place of a good answer: RFC 9110 and 9112 leave it to the client.
         script: Of its door; or `raw`, or `build` where more than a door is needed.
         status: The row's status where it is certain.
         data: The row's `data` where it is certain.
         method: Of the request.
+        content: Of a POST.
         tls: Kind of certificate of its door.
         options: Of the run; faults with equal ones share a run.
     """
@@ -47,6 +49,8 @@ class Fault:
     status: Any = ANY
     data: Any = ANY
     method: str = "GET"
+    content: str = "payload"
+    refusal: str | None = None
     tls: str | None = None
     options: Mapping[str, Any] = field(default_factory=dict)
 

@@ -43,6 +43,18 @@ async def tears_down(_door: Door, _link: Link, _reader: asyncio.StreamReader, wr
     writer.transport.abort()
 
 
+async def refuses_upload(door: Door, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    """Answer before the upload is over; what more of it comes is neither read nor waited for."""
+    import asyncio
+
+    await reader.readuntil(b"\r\n\r\n")
+    writer.write(head(413, TEXT, length(7), ("Connection", "close")) + b"too big")
+    await writer.drain()
+    # until the client has filled all buffers, and waits
+    await asyncio.sleep(0.3)
+    await tears_down(door, link, reader, writer)
+
+
 async def speaks_ssh(_door: Door, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
     writer.write(b"SSH-2.0-OpenSSH_9.9\r\n")
     link.received += await reader.read(65536)
@@ -71,6 +83,7 @@ CONNECTIONS = table(
     Fault("closes after the status line", BROKEN, closes(b"HTTP/1.1 200 OK\r\n")),
     Fault("resets in mid head", GONE, resets(b"HTTP/1.1 200 OK\r\nContent-Le")),
     Fault("stalls in mid head", "timeout", hangs(b"HTTP/1.1 200 OK\r\nContent-Le")),
+    Fault("413 in mid upload, then resets", "http 413", raw=refuses_upload, method="POST", content="a" * 20_000_000),
     Fault("drips the head", "timeout", drip(b"HTTP/1.1 200 OK\r\n", b"X-More: a\r\n")),
 )
 # fmt: on
@@ -93,6 +106,10 @@ HEADS = table(
     Fault("NUL in a header", BROKEN, raw(b"HTTP/1.1 200 OK\r\nX-A: a\0b\r\nContent-Length: 5\r\n\r\nhello")),
     Fault("bare CR in a header", BROKEN, raw(b"HTTP/1.1 200 OK\r\nX-A: a\rX-B: b\r\nContent-Length: 5\r\n\r\nhello")),
     Fault("byte 0xFF in a header", None, raw(head(200, TEXT, length(5), ("X-A", "\xff")) + b"hello"), data="hello"),
+    Fault("a vertical tab in a header", None, raw(head(200, TEXT, length(5), ("X-A", "a\x0bb")) + b"hello"), data="hello", refusal=BROKEN),
+    Fault("a header of 60 KB", None, raw(head(200, TEXT, ("X-A", "a" * 60_000), length(2)) + b"ok"), data="ok"),
+    Fault("a head of 200 KB", None, raw(head(200, TEXT, *[(f"X-{n}", "a" * 1000) for n in range(200)], length(2)) + b"ok"), data="ok", refusal=BROKEN),
+    Fault("900 headers", None, raw(head(200, TEXT, *[(f"X-{n}", "a") for n in range(900)], length(2)) + b"ok"), data="ok"),
     Fault("a header of 1 MiB", BROKEN, raw(head(200, ("X-A", "a" * 2**20), length(2)) + b"ok")),
     Fault("100,000 headers", BROKEN, raw(head(200, *[(f"X-{n}", "a") for n in range(100_000)], length(2)) + b"ok")),
     Fault("endless header lines", BROKEN, endless(b"HTTP/1.1 200 OK\r\n", b"X-Endless: yes\r\n" * 1000)),
@@ -122,6 +139,9 @@ BODIES = table(
     Fault("endless body without length", "too large", endless(head(200, TEXT), b"a" * 65536)),
     Fault("Content-Length of 1 TB", "too large", endless(head(200, TEXT, length(10**12)), b"a" * 65536)),
     Fault("Content-Length shorter than the body", None, raw(head(200, TEXT, length(3)) + b"hello"), data="hel"),
+    Fault("two Content-Lengths that agree", None, raw(head(200, TEXT, length(5), length(5)) + b"hello"), data="hello", refusal=BROKEN),
+    Fault("a list of Content-Lengths that agree", None, raw(head(200, TEXT, length("5, 5")) + b"hello"), data="hello", refusal=BROKEN),
+    Fault("transfer coding identity", None, raw(head(200, TEXT, ("Transfer-Encoding", "identity")) + b"hello"), data="hello", refusal=BROKEN),
     Fault("negative Content-Length", BROKEN, raw(head(200, TEXT, length(-1)) + b"hello")),
     Fault("Content-Length is no number", BROKEN, raw(head(200, TEXT, length("abc")) + b"hello")),
     Fault("Content-Length with a sign", BROKEN, raw(head(200, TEXT, length("+5")) + b"hello")),

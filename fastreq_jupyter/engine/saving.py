@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from fastreq_jupyter.engine.body import Body, as_file, read_body
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.files import FILENAME, AtomicFile, file_name_of, name_said, numbered
+from fastreq_jupyter.model import Outcome
 from fastreq_jupyter.options import show_bytes
 from fastreq_jupyter.policy import Beginning, may_ask_for_rest, validator_of, why_no_rest
 from fastreq_jupyter.redact import redact_url
@@ -126,6 +127,16 @@ class Saver:
         self.under_way: dict[int, Transfer] = {}
         self._spare_existing = spare_existing
         self._taken: dict[str, int] = {}
+
+    def hold(self, items: object) -> None:
+        """Take note of the files of rows that are known already: no other row gets their names.
+
+        Args:
+            items: What a run is to do; rows of an earlier run stand in a list.
+        """
+        for item in items if isinstance(items, list) else ():
+            if isinstance(item, Outcome) and item.response is not None and item.response.path is not None:
+                self._taken[item.response.path.casefold()] = item.position
 
     async def save(self, stream: Stream, head: Head, exchange: Exchange, job: Job) -> Body:
         """Read a good body to its file; its path goes into the response.

@@ -295,3 +295,12 @@ def test_a_cancelled_download_is_gone_on_with_by_the_next_run(server, tmp_path):
     row = fastreq(f"{server.url}/files/a.bin", save_to=str(tmp_path)).iloc[0]
     assert (row["ok"], server.heads[-1]["range"]) == (True, f"bytes={2 << 20}-")
     assert (tmp_path / "a.bin").stat().st_size == 4 << 20
+
+
+def test_what_is_tried_again_takes_no_file_of_a_good_row(server, tmp_path):
+    said = {"Content-Disposition": "attachment; filename=x.csv"}
+    server.files |= {"1": Served(b"1", said, statuses=[404]), "2": Served(b"2", said)}
+    frame = fastreq([f"{server.url}/files/{name}" for name in ("1", "2")], save_to=f"{tmp_path}/{{{{$filename}}}}", max_retries=0)
+    again = frame.fastreq.retry_failed()
+    assert again["data"].tolist() == [f"{tmp_path}/x (1).csv", f"{tmp_path}/x.csv"]
+    assert [Path(path).read_bytes() for path in again["data"]] == [b"1", b"2"]

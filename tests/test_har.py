@@ -124,6 +124,12 @@ def test_no_secret_is_in_an_archive(server, tmp_path):
     assert json.loads(json.loads(text)["log"]["entries"][0]["response"]["content"]["text"])["head"]["authorization"] == "***"
 
 
+def test_a_binary_body_that_holds_a_secret_is_left_out(server, tmp_path):
+    server.files["a"] = Served(b"\0" + SECRETS[0].encode(), {"Content-Type": "application/x-thing"})
+    log, _ = archive(fastreq([Request("GET", f"{server.url}/files/a", headers={"Authorization": f"Bearer {SECRETS[0]}"})]), tmp_path)
+    assert log["entries"][0]["response"]["content"]["comment"] == "left out: it holds a secret"
+
+
 def test_a_part_of_a_frame_gives_its_own_entries(server, tmp_path):
     server.files |= {"a": Served(b"a"), "b": Served(b"b")}
     frame = fastreq([f"{server.url}/files/{name}" for name in "ab"])
@@ -227,7 +233,7 @@ def test_a_file_that_is_not_there_is_told(tmp_path):
 @given(st.recursive(st.none() | st.integers() | st.text(max_size=5), lambda inner: st.lists(inner, max_size=3) | st.dictionaries(
     st.sampled_from(["request", "response", "method", "url", "headers", "name", "value", "postData", "text", "content", "cookies"]), inner, max_size=4,
 ), max_leaves=12))  # fmt: skip
-@settings(max_examples=60)
+@settings(max_examples=60, deadline=None)
 def test_odd_entries_cost_nothing(tmp_path_factory, value):
     path = Path(tmp_path_factory.getbasetemp()) / "odd.har"
     path.write_text(json.dumps({"log": {"entries": [value, {"request": value, "response": value}, entry_of()]}}))

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from serving.transfers import TransferServer
 
@@ -137,6 +137,7 @@ def test_a_journal_knows_it_again_until_the_file_changes(server, big, tmp_path):
     assert send() == 2
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=20) | st.just("file"), max_size=5), st.integers(1, 50))
 def test_reading_in_any_steps_gives_the_whole(tmp_path_factory, parts, step):
     path = tmp_path_factory.getbasetemp() / "part.bin"

@@ -17,7 +17,7 @@ from urllib.parse import parse_qsl, urlsplit
 from fastreq_jupyter.content import read_text
 from fastreq_jupyter.files import Upload
 from fastreq_jupyter.frame.build import secrets_of
-from fastreq_jupyter.redact import MASK, is_secret_header, redact_body, redact_headers, redact_text, redact_url
+from fastreq_jupyter.redact import MASK, SHORTEST, is_secret_header, redact_body, redact_headers, redact_text, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -196,6 +196,8 @@ def _content(row: Outcome, response: Response, kind: str, secrets: frozenset[str
 def _binary(body: bytes, kind: str, secrets: frozenset[str]) -> dict[str, str]:
     text, note = read_text(body, kind)
     if b"\0" in body or note is not None:
+        if any(secret.encode("utf-8", "replace") in body for secret in secrets if len(secret) >= SHORTEST):
+            return {"comment": "left out: it holds a secret"}
         return {"text": b64encode(body).decode(), "encoding": "base64"}
     return {"text": redact_text(text, secrets)}
 

@@ -8,7 +8,7 @@ import threading
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from serving.transfers import Served, TransferServer
 from test_upload import MOST_MB, grown
@@ -258,6 +258,7 @@ def test_the_name_in_a_content_disposition_is_made_safe(disposition, name):
     assert name_said(disposition) == name
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_no_content_disposition_names_more_than_one_file_in_its_place(text):
     for disposition in (f'attachment; filename="{text}"', f"attachment; filename={text}", text):

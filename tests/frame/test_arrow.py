@@ -9,7 +9,7 @@ import pandas as pd
 import polars as pl
 import pyarrow as pa
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastreq_jupyter import OptionError, fastreq
@@ -50,6 +50,7 @@ def test_an_index_that_says_something_is_the_first_column(demo_server):
     assert (table.columns[0], table["which"].to_list()) == ("which", ["first"])
 
 
+@settings(deadline=None)
 @given(
     st.lists(
         st.none()

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastreq_jupyter import Request, fastreq
@@ -59,6 +59,7 @@ def test_a_document_that_cannot_be_read_is_refused_with_its_place(document, line
     assert words in str(cell.value)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet='{}()[]"\\#/ \nabq$:1.!', max_size=40))
 def test_any_text_is_read_or_refused_with_a_place_in_it(text):
     try:

@@ -5,7 +5,7 @@ from fastreq_jupyter.cell.grammar import Body, content_type_of, parse, read_body
 from fastreq_jupyter.cell.har import Recorded, read_har
 from fastreq_jupyter.cell.help import examples_text, help_text
 from fastreq_jupyter.cell.items import Dedup, equal_names
-from fastreq_jupyter.cell.line import Line, fill_options, parse_line, split_line
+from fastreq_jupyter.cell.line import MagicLine, fill_options, parse_line, split_line
 from fastreq_jupyter.cell.plan import build
 from fastreq_jupyter.cell.request_line import METHODS, PLAIN_URL
 from fastreq_jupyter.cell.syntax import ParsedCell, Part, Parts, Placeholder, Ref, RequestTemplate, Span, TextPiece, Variable
@@ -18,7 +18,7 @@ __all__ = [
     "Body",
     "Dedup",
     "EachSpec",
-    "Line",
+    "MagicLine",
     "ParsedCell",
     "Part",
     "Parts",

@@ -28,7 +28,7 @@ _KINDS_SHOWN = 3
 def present(run: Run) -> Any:
     """Return the frame of a run as it is now, `parse_func` applied; imports pandas."""
     # pandas is paid for by whoever wants a frame
-    from fastreq_jupyter.frame import present as frame_of  # noqa: PLC0415
+    from fastreq_jupyter.frame import present as frame_of  # noqa: PLC0415 - loaded by whoever needs it
 
     parse(run)
     return frame_of(run)
@@ -84,8 +84,7 @@ def as_asked(frame: Any, options: Options) -> Any:
     """Return a frame of pandas as option `return_type` says."""
     if options.return_type == "dataframe":
         return frame
-    # an extra
-    from fastreq_jupyter.frame import as_asked as converted  # noqa: PLC0415
+    from fastreq_jupyter.frame import as_asked as converted  # noqa: PLC0415 - pandas is paid for by whoever wants a frame
 
     return converted(frame, options.return_type)
 

@@ -77,6 +77,9 @@ def write_file(path: str | Path, pieces: Iterable[bytes]) -> Path:
 def load(path: str | Path) -> pd.DataFrame:
     """Return the frame that ``df.fastreq.save("x.parquet")`` wrote, the same in values, dtypes, index, columns and attrs.
 
+    Args:
+        path: The file; its name ends in .parquet.
+
     Raises:
         UsageError: The file is no Parquet, was not written by `save`, or was changed or cut since; one line.
         OSError: It cannot be read.

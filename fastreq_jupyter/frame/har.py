@@ -16,7 +16,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from fastreq_jupyter.content import read_text
 from fastreq_jupyter.files import Upload
-from fastreq_jupyter.frame.build import secrets_of
+from fastreq_jupyter.model import secrets_of
 from fastreq_jupyter.redact import MASK, SHORTEST, is_secret_header, redact_body, redact_headers, redact_text, redact_url
 
 if TYPE_CHECKING:

@@ -45,7 +45,7 @@ def carried_out(text: str) -> Said | None:
 
 
 def _har(words: list[str]) -> Said:
-    if not words or len(words) > 2:  # noqa: PLR2004 - a file and a pattern
+    if not words or len(words) > 2:
         raise OptionError(_HAR_USAGE)
     recorded = read_har(*words)
     if not recorded.requests:
@@ -85,7 +85,7 @@ def _cache(words: list[str]) -> Said:
     if not rest:
         frame, line = cached_answers(file)
         return Said(line, frame)
-    if rest[0] != "clear" or len(rest) > 2:  # noqa: PLR2004 - the word and a pattern
+    if rest[0] != "clear" or len(rest) > 2:
         raise OptionError(_CACHE_USAGE)
     return Said(clear_cache(file, *rest[1:]))
 

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.judging import json_of
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.options import Selection, show_seconds
+from fastreq_jupyter.options import PARSED, Selection, show_seconds
 from fastreq_jupyter.policy import Standing, next_exchange, next_wait, parse_retry_after, place_of, standing_of, status_exchange, status_url
 from fastreq_jupyter.redact import one_line, redact_text
 
@@ -32,6 +32,8 @@ __all__ = ["NEGATIVE_TEXTS", "Polling", "jobs_of"]
 NEGATIVE_TEXTS = frozenset({"false", "no", "0", "null", "none", "off"})
 """Texts that mean no, and are true all the same, as every text that is not empty."""
 _PARSED = frozenset({"dataframe", "json"})
+# What asks again changes nothing.
+_ASKING = frozenset({"GET", "HEAD", "OPTIONS"})
 _GONE = frozenset({404, 410})
 _UNSAFE_ONCE = "{} is sent once, and its answer names no place to look at: Operation-Location, Azure-AsyncOperation or, with 202, Location"
 
@@ -123,7 +125,7 @@ class Polling:
         return Standing(standing.state, word)
 
     def _search(self, response: Response, data: Any, content: bytes | None) -> tuple[Standing, str | None]:
-        body = data if self._options.return_type in _PARSED else json_of(content, response.header("content-type"))
+        body = data if self._options.return_type in PARSED else json_of(content, response.header("content-type"))
         expression = self._expression
         if expression is None:
             return standing_of(response.status, body), None

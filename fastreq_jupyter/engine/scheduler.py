@@ -382,7 +382,7 @@ class Scheduler:
         if job.notes:
             tally.remarks.update(job.notes)
         if response is not None:
-            tally.bytes += response.size_bytes
+            tally.bytes += response.size_bytes - job.resumed
             if outcome.data is not response:
                 response.content = None
         self.finish(outcome)

@@ -237,3 +237,19 @@ def test_a_further_finished_run_adds_six_kilobytes_to_a_notebook_saved_with_its_
     del saved[last]
     del notebook.cells[-1]
     assert whole - len(nbformat.writes(notebook)) <= 6 * 1024
+
+
+def test_rows_are_handed_on_as_code_and_as_an_archive(counting_server):
+    run = submit([f"{counting_server.url}/{i}?token=a-secret-of-mine" for i in range(3)])
+    page = Page(run)
+    ended(run)
+    code = [
+        page.ask(do="code", **asked)[-1]["text"]
+        for asked in ({"rows": [1, 2]}, {"rows": [], "ok": True}, {"rows": [], "error": "http 404"})
+    ]
+    frame = "last_run().df"
+    assert code == [f"{frame}.iloc[[1, 2]]", f"{frame}[{frame}.error.isna()]", f"{frame}[{frame}.error == 'http 404']"]
+    assert page.ask(do="details", position=2)[-1]["details"]["place"] == f"{frame}.iloc[2]"
+    archive = page.ask(do="har", rows=[0, 2])[-1]["text"]
+    assert len(json.loads(archive)["log"]["entries"]) == 2
+    assert "a-secret-of-mine" not in archive

@@ -211,8 +211,8 @@ def _code(run: Run, content: Mapping[str, Any]) -> str:
 def _har(run: Run, content: Mapping[str, Any]) -> str:
     """Return an archive of the rows; a large one is no message for a page."""
     # Lazily: most panels never export.
-    from fastreq_jupyter.engine import USER_AGENT, field_lines_of  # noqa: PLC0415
-    from fastreq_jupyter.frame import har_pieces  # noqa: PLC0415
+    from fastreq_jupyter.engine import USER_AGENT, field_lines_of  # noqa: PLC0415 - for the few who save
+    from fastreq_jupyter.frame import har_pieces  # noqa: PLC0415 - for the few who save
 
     wanted, pieces, size = set(_rows(content)), [], 0
     outcomes = [outcome for outcome in run.outcomes if outcome.position in wanted]

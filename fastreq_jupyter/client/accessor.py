@@ -18,7 +18,7 @@ from fastreq_jupyter.client.call import Call, check_options, layered, refuse, ru
 from fastreq_jupyter.client.plan import outfitted
 from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
-from fastreq_jupyter.engine import SHARES, Jar, find_run, quantiles
+from fastreq_jupyter.engine import SHARES, Jar, find_run, parse_json, quantiles
 from fastreq_jupyter.errors import UsageError, sealed
 from fastreq_jupyter.exchange import phases_of
 from fastreq_jupyter.frame import (
@@ -28,7 +28,6 @@ from fastreq_jupyter.frame import (
     floats,
     instants,
     integers,
-    read_json,
     save,
     select_frame,
     texts,
@@ -153,7 +152,7 @@ class FastreqAccessor:
         notes: list[str] = []
         frame, headers = self._frame, "headers" in self._frame
         bodies = Bodies(
-            read_json(frame["data"], frame["content_type"] if "content_type" in frame else [None] * len(frame)),
+            _read_bodies(frame),
             list(frame["error"].isna()),
             list(frame["headers"]) if headers else [None] * len(frame),
         )
@@ -269,6 +268,46 @@ def outcomes_of(frame: pd.DataFrame, asking: str) -> list[Outcome]:
     raise UsageError(
         f"{asking}() cannot tell which requests these rows are: their labels repeat or were changed; call it on the run's own frame"
     )
+
+
+# What `parse` may be where bodies that are JSON were not read as such.
+_AS_THEY_CAME = frozenset({"auto", "text", "bytes"})
+
+
+def _read_bodies(frame: pd.DataFrame) -> list[Any]:
+    """Return the column `data` with JSON read where its content type did not say so; what is none stays as it is.
+
+    A run that looked into bodies has read them all. Where the content type is not known, a text is read that stands for an object
+    or a list.
+    """
+    known = frame.attrs.get("fastreq")
+    run = find_run(known["run_id"]) if isinstance(known, dict) and known.get("run_id") else None
+    if run is not None and (run.options.looks_into_bodies or run.options.parse not in _AS_THEY_CAME):
+        return list(frame["data"])
+    kinds = frame["content_type"] if "content_type" in frame else _content_types(frame, run)
+    return [
+        _read_body(value) if isinstance(value, (str, bytes)) and not _was_json(kind) else value
+        for value, kind in zip(frame["data"], kinds, strict=True)
+    ]
+
+
+def _content_types(frame: pd.DataFrame, run: Run | None) -> list[str | None]:
+    rows = [] if run is None or len(run.rows) != len(frame) else run.rows
+    return [None if row.response is None else row.response.content_type for row in rows] or [None] * len(frame)
+
+
+def _was_json(kind: Any) -> bool:
+    return isinstance(kind, str) and (kind in ("application/json", "text/json") or kind.endswith("+json"))
+
+
+def _read_body(body: str | bytes) -> Any:
+    content = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
+    if not content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")):
+        return body
+    try:
+        return parse_json(content, None)
+    except ValueError:
+        return body
 
 
 def labels_of(run: Run) -> pd.Index[Any]:

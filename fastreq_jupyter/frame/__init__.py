@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastreq_jupyter.frame.build import present, to_frame
 from fastreq_jupyter.frame.columns import floats, instants, integers, texts
 from fastreq_jupyter.frame.files import load, save
-from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
+from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, select_frame
 
 __all__ = [
     "Bodies",
@@ -16,7 +16,6 @@ __all__ = [
     "integers",
     "load",
     "present",
-    "read_json",
     "save",
     "select_frame",
     "texts",

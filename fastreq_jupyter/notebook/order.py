@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastreq_jupyter.bridge import interruption
 from fastreq_jupyter.cell import Source, build, fill_options
@@ -37,7 +38,9 @@ if TYPE_CHECKING:
     from fastreq_jupyter.cell import EachSpec, Line
     from fastreq_jupyter.engine import Run
 
-__all__ = ["Draft", "Order", "deliver", "deliver_background", "deliver_preview", "draft"]
+__all__ = ["Draft", "Order", "deliver", "deliver_background", "deliver_preview", "draft", "in_one_line"]
+
+E = TypeVar("E", bound=Exception)
 
 LARGE_TEXT = 100_000
 """Characters of a cell that are read in some 50 ms."""
@@ -131,6 +134,13 @@ def draft(line: Line, text: str, *, namespace: Mapping[str, Any], outer: Mapping
     return Draft(line, text, first_line, base, names, tuple(sources), session)
 
 
+def in_one_line(error: E) -> E:
+    """Return an error that IPython shows as its one line, and hands on as such to whoever runs the notebook (papermill, nbclient)."""
+    # IPython's hook; it can be pickled.
+    error._render_traceback_ = partial(list, [f"{type(error).__name__}: {error}"])  # type: ignore[attr-defined]
+    return error.with_traceback(None)
+
+
 def _look_up(option: str, name: str, names: Mapping[str, Any]) -> Any:
     if name in names:
         return names[name]
@@ -179,10 +189,7 @@ def deliver(order: Order, waited: Waited[Run], said: bool, variables: MutableMap
         else:
             value = conclude(run)
     except RunError as error:
-        line = f"{type(error).__name__}: {error}"
-        # IPython's hook for errors that are one line.
-        error._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]
-        raise
+        raise in_one_line(error) from None
     if name is None:
         return value
     variables[name] = value

@@ -245,7 +245,9 @@ ELEMENTS = b"<a>" + b"".join(b"<b><id>%d</id></b>" % i for i in range(20_000)) +
         (ELEMENTS, "text/xml", {"parse": "xml"}, "a.b[].id"),
     ],
 )
-async def test_the_loop_goes_on_while_a_large_body_is_read(faultserver, monkeypatch, body, kind, options, select):
+async def test_the_loop_goes_on_while_a_large_body_is_read(  # noqa: PLR0917 - fixtures and what it is tried with
+    faultserver, monkeypatch, body, kind, options, select
+):
     door = faultserver.open(says(200, body, ("Content-Type", kind)))
     loop = asyncio.get_running_loop()
     threads = []

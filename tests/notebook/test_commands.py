@@ -1,11 +1,10 @@
 """``%fastreq cache``: what is kept, and taking it out."""
 
 import pytest
-from IPython.core.error import UsageError
 from IPython.core.interactiveshell import InteractiveShell
 from traitlets.config import Config
 
-from fastreq_jupyter import fastreq
+from fastreq_jupyter import UsageError, fastreq
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from fastreq_jupyter.content import Headers, encode_content, field_lines, with_p
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.exchange import MARKS, Attempt, Response, SingleAttempt, instant_of, phases_of
 from fastreq_jupyter.options import DocumentError, read_operation
-from fastreq_jupyter.redact import redact_text, redact_url
+from fastreq_jupyter.redact import redact_text, redact_url, secret_values
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping, Sequence
@@ -50,6 +50,7 @@ __all__ = [
     "copy_request",
     "elapsed_of",
     "instant_of",
+    "secrets_of",
 ]
 
 # RFC 9110, 9.2.2
@@ -141,7 +142,11 @@ class Request:
         _put(self, "cache", cache)
 
     def at(self, url: str) -> Request:
-        """Return the same request for another URL; many requests of a run differ in nothing else."""
+        """Return the same request for another URL; many requests of a run differ in nothing else.
+
+        Args:
+            url: Absolute URL; not checked before the run.
+        """
         made: Any = _Unfrozen()
         made.url = url
         made.method = self.method
@@ -196,13 +201,26 @@ class Request:
         return self.cache or self.method in _ASKING or self.operation == "query"
 
     def header(self, name: str) -> str | None:
-        """Return the first field value of that name, any case, or None."""
+        """Return the first field value of that name, or None.
+
+        Args:
+            name: Name of the field, any case.
+        """
         wanted = name.lower()
         return next((value for key, value in self.headers if key.lower() == wanted), None)
 
     def __repr__(self) -> str:
         label = f" # {self.label}" if self.label else ""
         return f"<Request {self.method} {redact_text(redact_url(self.url, self.secrets), self.secrets)}{label}>"
+
+
+def secrets_of(request: Request) -> frozenset[str]:
+    """Return every secret that a request carries: those known by value, and what its URL, field lines and body hold.
+
+    Args:
+        request: As it was made; what the engine adds (cookies, tokens) is not in it.
+    """
+    return request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
 
 
 class _Unfrozen:

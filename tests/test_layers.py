@@ -251,3 +251,9 @@ def test_a_class_says_what_it_is(module):
     documented = {node.name: doc for node in classes if (doc := ast.get_docstring(node))}
     assert not [name for name, doc in documented.items() if re.match(rf"({IMPERATIVES})\b", doc)]
     assert all(node.name.startswith("_") or node.name in documented for node in classes)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_is_silenced_has_a_reason(module):
+    lines = MODULES[module].read_text(encoding="utf-8").splitlines()
+    assert not [line for line in lines if re.search(r"# noqa(: [A-Z0-9, ]+)?$|# type: ignore(\[[a-z, -]+\])?$", line)]

@@ -215,7 +215,7 @@ class NotingConnection:
     def putrequest(self, method: str, url: str, *args: Any, **more: Any) -> None:
         """Send the URL as it is."""
         target = TRIP.get().exchange.target
-        super().putrequest(method, target.path_query if url.startswith("/") else target.url, *args, **more)  # type: ignore[misc]
+        super().putrequest(method, target.path_query if url.startswith("/") else target.url, *args, **more)  # type: ignore[misc] # a mixin: the method is of the class beside it
 
 
 def note(manager: Any, kind: type[NotingConnection], **more: Any) -> None:

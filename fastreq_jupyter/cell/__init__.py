@@ -4,7 +4,7 @@ from fastreq_jupyter.cell.each import EachSpec, Source
 from fastreq_jupyter.cell.grammar import Body, content_type_of, parse, read_body, read_file_line
 from fastreq_jupyter.cell.help import examples_text, help_text
 from fastreq_jupyter.cell.items import Dedup, equal_names, file_name_of, safe_segment
-from fastreq_jupyter.cell.line import Line, fill_options, parse_line, split_line
+from fastreq_jupyter.cell.line import MagicLine, fill_options, parse_line, split_line
 from fastreq_jupyter.cell.plan import build
 from fastreq_jupyter.cell.request_line import METHODS, PLAIN_URL
 from fastreq_jupyter.cell.syntax import ParsedCell, Part, Parts, Placeholder, Ref, RequestTemplate, Span, TextPiece, Variable
@@ -17,7 +17,7 @@ __all__ = [
     "Body",
     "Dedup",
     "EachSpec",
-    "Line",
+    "MagicLine",
     "ParsedCell",
     "Part",
     "Parts",

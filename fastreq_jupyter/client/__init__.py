@@ -16,7 +16,7 @@ from fastreq_jupyter.client.call import (
     show_with,
     where_it_stopped,
 )
-from fastreq_jupyter.client.plan import outfitted
+from fastreq_jupyter.client.plan import with_defaults
 from fastreq_jupyter.client.preview import preview_frame, preview_line
 from fastreq_jupyter.client.results import check_failures, check_shape, conclude, present, value_of
 
@@ -36,7 +36,6 @@ __all__ = [
     "fastreq_stream",
     "last_run",
     "layered",
-    "outfitted",
     "present",
     "preview_frame",
     "preview_line",
@@ -47,4 +46,5 @@ __all__ = [
     "submit",
     "value_of",
     "where_it_stopped",
+    "with_defaults",
 ]

@@ -15,7 +15,7 @@ import pandas as pd
 from fastreq_jupyter.bridge import interruption, wait_blocking
 from fastreq_jupyter.cell import EachSpec, Source, build, to_curl, to_http
 from fastreq_jupyter.client.call import Call, check_options, layered, refuse, run_blocking, session_of, where_it_stopped
-from fastreq_jupyter.client.plan import outfitted
+from fastreq_jupyter.client.plan import with_defaults
 from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
 from fastreq_jupyter.engine import SHARES, Jar, find_run, parse_json, quantiles
@@ -397,9 +397,9 @@ def send_rows(frame: pd.DataFrame, template: str, given: Mapping[str, Any]) -> A
         base_url=None if home is None else home.base_url,
         set_by_user=given,
     )
-    final = Options.of(options, **cell.lifted)
+    final = Options.of(options, **cell.run_options)
     jar = Jar() if session is None else session.jar
-    items, auth = outfitted(cell.items, final, jar=jar, home=home, total=cell.total)
+    items, auth = with_defaults(cell.items, final, jar=jar, home=home, total=cell.total)
     plan = Plan(items, final, total=cell.total, join=cell.join, auth=auth, notes=cell.notes)
     if final.dry_run:
         return preview_frame(plan)

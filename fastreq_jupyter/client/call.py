@@ -22,7 +22,7 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from fastreq_jupyter.client.credentials import Home
+    from fastreq_jupyter.client.credentials import SessionDefaults
     from fastreq_jupyter.engine import Handoffs, Run, Store
     from fastreq_jupyter.model import Item, Plan
 
@@ -71,7 +71,7 @@ class Session:
         defaults: Options under those of each call.
     """
 
-    def __init__(self, home: Home, defaults: Options) -> None:
+    def __init__(self, home: SessionDefaults, defaults: Options) -> None:
         self.home = home
         self.jar = Jar()
         self.defaults = defaults
@@ -352,7 +352,7 @@ def _open_store(plan: Plan, jar: Jar, *, again: bool) -> Store | None:
         if options.journal is None:
             return None
     # sqlite3 is needed by few
-    from fastreq_jupyter.journal import Both, open_cache, open_journal  # noqa: PLC0415
+    from fastreq_jupyter.journal import Both, open_cache, open_journal  # noqa: PLC0415 - loaded by whoever needs it
 
     cache = open_cache(options, jar) if options.caches else None
     if options.journal is None:

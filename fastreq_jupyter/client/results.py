@@ -26,7 +26,7 @@ _KINDS_SHOWN = 3
 def present(run: Run) -> Any:
     """Return the frame of a run as it is now, `parse_func` applied; imports pandas."""
     # pandas is paid for by whoever wants a frame
-    from fastreq_jupyter.frame import present as frame_of  # noqa: PLC0415
+    from fastreq_jupyter.frame import present as frame_of  # noqa: PLC0415 - loaded by whoever needs it
 
     parse(run)
     return frame_of(run)

@@ -141,7 +141,7 @@ def load_readers(options: Options) -> None:
     if options.parse == "csv":
         import pandas as pd  # noqa: F401, PLC0415 - paid for by whoever reads CSV
     elif options.parse == "xml":
-        import xmltodict  # noqa: F401, PLC0415
+        import xmltodict  # noqa: F401, PLC0415 - loaded ahead of its need
 
 
 def reads_slowly(content_type: str | None, options: Options, status: int) -> bool:
@@ -207,7 +207,7 @@ def _read_csv(content: bytes, content_type: str | None) -> Reading:
 def _read_xml(content: bytes, content_type: str | None) -> Reading:
     from xml.parsers.expat import ExpatError  # noqa: PLC0415 - paid for by whoever reads XML
 
-    import xmltodict  # noqa: PLC0415
+    import xmltodict  # noqa: PLC0415 - loaded by whoever needs it
 
     text, note = read_text(content, content_type)
     try:

@@ -207,7 +207,12 @@ class Run:
         return self._explained
 
     def completed(self, since: int, most: int | None = None) -> list[Outcome]:
-        """Return outcomes in the order in which they came to be, from the `since`-th on, `most` of them; an amended one comes again."""
+        """Return outcomes in the order in which they came to be; an amended one comes again.
+
+        Args:
+            since: How many to leave out at the beginning.
+            most: How many to return, None for all.
+        """
         return self._outcomes.completed(since, most)
 
     def under_way(self) -> list[UnderWay]:
@@ -229,6 +234,9 @@ class Run:
     def update(self, **changes: Any) -> None:
         """Change concurrency, rates or max_retries while it runs.
 
+        Args:
+            **changes: New values of options, by name.
+
         Raises:
             OptionError: A wrong value, or an option that cannot be changed any more; one line.
         """
@@ -244,6 +252,9 @@ class Run:
 
         Args:
             only: "all" of these, those that were "sent", or those that were never sent ("unsent") because the run ended.
+
+        Raises:
+            UsageError: `only` is none of these.
         """
         if only not in _AGAIN:
             message = f"retry_failed(only={only!r}) is not possible: give all, sent or unsent"
@@ -261,12 +272,20 @@ class Run:
         return self._again(self, replace(self.plan, requests=again, total=len(again)))
 
     def amend(self, outcomes: Iterable[Outcome]) -> None:
-        """Put outcomes in the place of good ones (what `parse_func` made of them)."""
+        """Put outcomes in the place of good ones.
+
+        Args:
+            outcomes: What `parse_func` made of them; each takes the place of that with its position.
+        """
         for outcome in outcomes:
             self._outcomes.amend(outcome)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block the calling thread, not that of the run's loop, and return whether the run has drained."""
+        """Block the calling thread, not that of the run's loop, and return whether the run has drained.
+
+        Args:
+            timeout: Seconds to wait at most, None for as long as it takes.
+        """
         with suppress(TimeoutError):
             self.finished.result(timeout)
         return self.done

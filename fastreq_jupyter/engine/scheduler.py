@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from fastreq_jupyter.auth import AuthError
 from fastreq_jupyter.engine.attempt import Job, Transport
 from fastreq_jupyter.engine.autolimits import AutoLimits
-from fastreq_jupyter.engine.chaining import Chain
 from fastreq_jupyter.engine.deadlines import Deadlines, absorb
 from fastreq_jupyter.engine.decide import RENEWAL, conclude, cut_off, heed
 from fastreq_jupyter.engine.idle import Idle
@@ -25,7 +24,7 @@ from fastreq_jupyter.engine.limits import HostQueue, MemoryGate, RateLimiter
 from fastreq_jupyter.engine.paging import Paging
 from fastreq_jupyter.engine.polling import Polling
 from fastreq_jupyter.engine.preparing import UnsendableError, prepare
-from fastreq_jupyter.engine.source import Source
+from fastreq_jupyter.engine.source import Chain, Source
 from fastreq_jupyter.engine.store import Store, known_outcome, mark
 from fastreq_jupyter.engine.tokens import Wallet
 from fastreq_jupyter.errors import BackendError
@@ -62,8 +61,6 @@ class Scheduler:
 
     Attributes:
         options: In force, changes while running included.
-        source: What is drawn from.
-        rate: The run's rate.
         hosts: What the run knows of each host it met.
         polling: What it waits for (option `until`), or None.
         auto: Sets the limits where `concurrency` is "auto", else None.
@@ -182,8 +179,6 @@ class Scheduler:
             self.finish(job.given_up(kind, f"{'cut off' if job.attempts else 'not sent'}: {detail}"))
         for position, item in (*self._chain.clear(), *self._due):
             self.finish(item if isinstance(item, Outcome) else Outcome(position, item, error=kind, error_detail=f"not sent: {detail}"))
-
-    # Workers and what they take
 
     async def _worker(self) -> None:
         task = asyncio.current_task()
@@ -337,8 +332,6 @@ class Scheduler:
             self.auto.meet(host)
         return host
 
-    # One attempt and its consequences
-
     async def _attempt(self, job: Job, task: asyncio.Task[None]) -> None:
         """Make one attempt: exchange by exchange, under its deadline."""
         transport = self._transport
@@ -437,8 +430,6 @@ class Scheduler:
                 handle.cancel()
                 self._tally.waiting -= 1
             self.finish(job.given_up("stopped", why))
-
-    # Waiting and waking
 
     def _share_out(self) -> None:
         """Give the run and its hosts the slots that the options ask for."""

@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from fastreq_jupyter.errors import UsageError
-from fastreq_jupyter.files import AtomicFile
+from fastreq_jupyter.files import write_whole
 from fastreq_jupyter.frame.columns import clean_text, objects
 from fastreq_jupyter.frame.values import decode_value, dump_json, encode_value
 
@@ -56,17 +56,15 @@ def save(frame: pd.DataFrame, path: str | Path) -> Path:
     if writer is None:
         raise UsageError(f"{path.name!r}: give a file name that ends in .parquet, .csv, .jsonl or .xlsx")
     content = writer(frame)
-    file = AtomicFile(path)
-    try:
-        file.write(content)
-        file.commit()
-    finally:
-        file.discard()
+    write_whole(path, content)
     return path
 
 
 def load(path: str | Path) -> pd.DataFrame:
     """Return the frame that ``df.fastreq.save("x.parquet")`` wrote, the same in values, dtypes, index, columns and attrs.
+
+    Args:
+        path: The file; its name ends in .parquet.
 
     Raises:
         UsageError: The file is no Parquet, was not written by `save`, or was changed or cut since; one line.

@@ -19,10 +19,10 @@ from urllib.parse import quote, quote_plus
 
 from fastreq_jupyter.engine import UNREADABLE, Conditions, Reading, read_data, read_graphql, was_limited
 from fastreq_jupyter.exchange import Timing
-from fastreq_jupyter.files import AtomicFile
-from fastreq_jupyter.model import Attempt, Look, Outcome, Request, Response
+from fastreq_jupyter.files import write_whole
+from fastreq_jupyter.model import Attempt, Look, Outcome, Request, Response, secrets_of
 from fastreq_jupyter.policy import RETRIED
-from fastreq_jupyter.redact import MASK, SHORTEST, one_line, redact_text, redact_url, secret_values
+from fastreq_jupyter.redact import MASK, SHORTEST, one_line, redact_text, redact_url
 
 if TYPE_CHECKING:
     from fastreq_jupyter.journal.identity import Identity
@@ -101,7 +101,7 @@ def kept_row(  # noqa: PLR0913, PLR0917 - the parts of a row
 ) -> Row:
     """Return the row of an outcome; `place` is as for `begun_row`, where its job may not be over."""
     request, response = outcome.request, outcome.response
-    secrets = request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
+    secrets = secrets_of(request)
     record: dict[str, Any] = {
         "detail": None if outcome.error_detail is None else redact_text(outcome.error_detail, secrets),
         "attempts": [_attempt_to_json(attempt, outcome.attempts[0].start) for attempt in outcome.attempts],
@@ -144,7 +144,7 @@ def job_of(row: Row, request: Request, key: bytes) -> Look | None:
 
 def _signs(request: Request, key: bytes) -> dict[str, str]:
     """Return each spelling of the request's secrets with what stands for it; long ones first."""
-    values = request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
+    values = secrets_of(request)
     spellings = {spelling for value in values for spelling in (value, quote(value, safe=""), quote_plus(value))}
     longest_first = sorted((spelling for spelling in spellings if len(spelling) >= SHORTEST), key=len, reverse=True)
     return {
@@ -221,12 +221,7 @@ def _saved_file(said: dict[str, Any] | None, request: Request) -> str | None:
 def _write_file(body: bytes, path: str) -> tuple[str | None, str | None, str | None]:
     """Write a kept body to where this run wants it; return path, error, detail."""
     try:
-        file = AtomicFile(path)
-        try:
-            file.write(body)
-            file.commit()
-        finally:
-            file.discard()
+        write_whole(path, body)
     except OSError as error:
         return None, "save_to", f"{path}: {error.strerror or error}"
     return path, None, None

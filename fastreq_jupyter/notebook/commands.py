@@ -51,7 +51,7 @@ def _cache(words: list[str]) -> Said:
     if not rest:
         frame, line = cached_answers(file)
         return Said(line, frame)
-    if rest[0] != "clear" or len(rest) > 2:  # noqa: PLR2004 - the word and a pattern
+    if rest[0] != "clear" or len(rest) > 2:
         raise OptionError(_CACHE_USAGE)
     return Said(clear_cache(file, *rest[1:]))
 

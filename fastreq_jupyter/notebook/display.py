@@ -59,7 +59,7 @@ def progress_line(progress: Progress, *, name: str | None = None, state: str = "
     if p.retried:
         parts.append(f"{p.retried:,} retried")
     limit = "" if auto is None else f" of {auto.limit}"
-    parts += [f"{p.in_flight}{limit} in flight", f"{p.per_second:.0f}/s" if p.per_second >= 10 else f"{p.per_second:.1f}/s"]  # noqa: PLR2004 - a tenth tells something below ten
+    parts += [f"{p.in_flight}{limit} in flight", f"{p.per_second:.0f}/s" if p.per_second >= 10 else f"{p.per_second:.1f}/s"]
     parts.append(show_bytes(p.bytes))
     if p.eta_s is not None and p.done != p.total:
         parts.append(f"{show_seconds(p.eta_s)} left")
@@ -140,11 +140,11 @@ class NotebookText(_Line):
 
     def _draw(self, line: str) -> None:
         # IPython is there: only a notebook makes this display.
-        from IPython.display import display  # noqa: PLC0415
+        from IPython.display import display  # noqa: PLC0415 - loaded by whoever needs it
 
         data = {"text/plain": line}
         if self._handle is None:
-            self._handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call] # IPython has no types
         else:
             self._handle.update(data, raw=True)
 
@@ -171,13 +171,13 @@ def in_kernel() -> bool:
 def show_monitor(run: Run, *, on_retry: Callable[[Run], str] | None = None, otherwise: str | None = None) -> Any:
     """Show the live view of a run and return it; pages without widgets show the text `otherwise`."""
     # widgets are paid for where they are shown
-    from IPython.display import display  # noqa: PLC0415
+    from IPython.display import display  # noqa: PLC0415 - loaded by whoever needs it
 
-    from fastreq_jupyter.notebook.monitor import Monitor  # noqa: PLC0415
+    from fastreq_jupyter.notebook.monitor import Monitor  # noqa: PLC0415 - loaded by whoever needs it
 
     monitor = Monitor(run, on_retry=on_retry)
     bundle = monitor._repr_mimebundle_()[0]
-    display(bundle if otherwise is None else {**bundle, "text/plain": otherwise}, raw=True)  # type: ignore[no-untyped-call]
+    display(bundle if otherwise is None else {**bundle, "text/plain": otherwise}, raw=True)  # type: ignore[no-untyped-call] # IPython has no types
     return monitor
 
 
@@ -201,7 +201,7 @@ class MonitorDisplay:
         """Show the view once; it draws itself from then on."""
         if self._monitor is None:
             # widgets are paid for where they are shown
-            from fastreq_jupyter.notebook.html import beginning  # noqa: PLC0415
+            from fastreq_jupyter.notebook.html import beginning  # noqa: PLC0415 - loaded by whoever needs it
 
             self._run = run
             self._monitor = show_monitor(run, on_retry=self._retried, otherwise=beginning(run))
@@ -216,10 +216,10 @@ class MonitorDisplay:
     def _show_summary(self, run: Run) -> None:
         from IPython.display import display  # noqa: PLC0415 - see above
 
-        from fastreq_jupyter.notebook.html import summary  # noqa: PLC0415
+        from fastreq_jupyter.notebook.html import summary  # noqa: PLC0415 - loaded by whoever needs it
 
         if self._summary is None:
-            self._summary = display(summary(run), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._summary = display(summary(run), raw=True, display_id=True)  # type: ignore[no-untyped-call] # IPython has no types
         else:
             self._summary.update(summary(run), raw=True)
 

@@ -185,7 +185,7 @@ def _row(label: object, values: Iterable[Any]) -> str:
 
 def _cell(value: Any) -> str:
     # pandas is there: it made the frame.
-    from pandas import NA  # noqa: PLC0415
+    from pandas import NA  # noqa: PLC0415 - paid for already
 
     if isinstance(value, dict):
         value = ", ".join(f"{name}: {text}" for name, text in value.items())

@@ -268,7 +268,7 @@ def _first_number(mappings: list[Mapping[str, Any]], names: tuple[str, ...], fit
 
 
 def _number(value: Any) -> int | None:
-    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 20:  # noqa: PLR2004 - more digits count nothing
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 20:
         return int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
@@ -31,6 +32,7 @@ from fastreq_jupyter.frame import (
     integers,
     save,
     select_frame,
+    shown_urls,
     texts,
     to_frame,
     write_file,
@@ -40,7 +42,7 @@ from fastreq_jupyter.options import TABLE, Options, Selection
 from fastreq_jupyter.picture import Waterfall, lay_out, shown_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from fastreq_jupyter.engine import Run
@@ -125,14 +127,27 @@ class FastreqAccessor:
         return self._frame[self._frame.index.isin(labels[marks])]
 
     @sealed
-    def retry_failed(self) -> pd.DataFrame:
-        """Send again what failed and return the whole frame of the run; good rows are as they were.
+    def retry_failed(self, **options: Any) -> pd.DataFrame:
+        """Send again what failed and return the frame anew; good rows are as they were, of a filtered frame only its rows are sent.
+
+        The variable of ``--auth`` is looked up again, and a login that they need is sent again.
+
+        Args:
+            **options: New values of options that say how to send: `timeout`, `max_retries`, `rate_limit`, `auth`, `backend` ...
 
         Raises:
-            UsageError: The outcomes are gone; one line.
+            UsageError: The outcomes are gone, or an option would make other requests; one line.
         """
-        frame: pd.DataFrame = again(run_of(self._frame, "retry_failed"))
-        return frame
+        run = run_of(self._frame, "retry_failed")
+        rows = outcomes_of(self._frame, "retry_failed")
+        if len(rows) == len(run.rows):
+            frame: pd.DataFrame = again(run, None, options)
+            return frame
+        chosen = {row.position for row in rows}
+        labels = labels_of(run)[[row.position in chosen for row in run.rows]]
+        whole = again(run, chosen, options)
+        part: pd.DataFrame = whole[whole.index.isin(labels)]
+        return part
 
     def summary(self) -> dict[str, Any]:
         """Return figures of the rows that are here: rows, ok, failed, errors, bytes, p50_ms, p95_ms, p99_ms; as `run` the run's own."""
@@ -267,13 +282,20 @@ def outcomes_of(frame: pd.DataFrame, asking: str) -> list[Outcome]:
         return list(rows)
     if labels.is_unique:
         places = labels.get_indexer(frame.index.unique())
-        if (places >= 0).all():
-            return [rows[place] for place in places]
+        if (places >= 0).all() and _are_theirs(frame, found := [rows[place] for place in places]):
+            return found
     elif set(frame.index) == set(labels) and len(frame) >= len(labels):
         return list(rows)
     raise UsageError(
         f"{asking}() cannot tell which requests these rows are: their labels repeat or were changed; call it on the run's own frame"
     )
+
+
+def _are_theirs(frame: pd.DataFrame, rows: list[Outcome]) -> bool:
+    """Tell whether the column `url` does not speak against it that these outcomes are those of the rows: labels can be made anew."""
+    if "url" not in frame or not frame.index.is_unique:
+        return True
+    return list(frame["url"]) == shown_urls([row.request for row in rows])
 
 
 # What `parse` may be where bodies that are JSON were not read as such.
@@ -322,13 +344,18 @@ def labels_of(run: Run) -> pd.Index[Any]:
     return to_frame(run.rows, Options(columns="data", pages=run.options.pages), keys=run.plan.keys, join=run.plan.join).index
 
 
-def again(run: Run) -> Any:
+def again(run: Run, rows: Collection[int] | None = None, options: Mapping[str, Any] | None = None) -> Any:
     """Send what failed once more, block, and return the frame of all rows.
+
+    Args:
+        run: What failed in it.
+        rows: Positions of the only rows to send, None for all.
+        options: New values of options.
 
     Raises:
         KeyboardInterrupt: Interrupted; the rows are in ``last_run().df``.
     """
-    waited = wait_blocking(run.retry_failed, loop=run.options.loop)
+    waited = wait_blocking(partial(run.retry_failed, rows=rows, **(options or {})), loop=run.options.loop)
     if waited.interrupted:
         raise interruption(where_it_stopped(waited.run, "last_run().df"))
     waited.run.raise_error()

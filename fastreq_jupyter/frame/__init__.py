@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastreq_jupyter.frame.arrow import as_asked
-from fastreq_jupyter.frame.build import present, to_frame
+from fastreq_jupyter.frame.build import present, shown_urls, to_frame
 from fastreq_jupyter.frame.columns import floats, instants, integers, texts
 from fastreq_jupyter.frame.files import load, save, write_file
 from fastreq_jupyter.frame.har import har_pieces
@@ -22,6 +22,7 @@ __all__ = [
     "present",
     "save",
     "select_frame",
+    "shown_urls",
     "texts",
     "to_frame",
     "write_file",

@@ -107,7 +107,10 @@ class Draft:
         jar = Jar() if session is None else session.jar
         items, auth = with_defaults(cell.items, final, jar=jar, home=None if session is None else session.home, total=cell.total)
         plan = Plan(items, final, name=self.line.name, total=cell.total, join=cell.join, auth=auth, notes=cell.notes)
-        return Order(self.line, Call(plan, jar, session), cell.late_notes)
+        variable = self.line.lookups.get("auth")
+        # The variable may hold another token by the time that what failed is sent again.
+        auth_now = None if variable is None else partial(self.names.get, variable)
+        return Order(self.line, Call(plan, jar, session, auth_now=auth_now), cell.late_notes)
 
 
 def draft(line: MagicLine, text: str, *, namespace: Mapping[str, Any], outer: Mapping[str, Any], first_line: int) -> Draft:

@@ -8,7 +8,6 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pandas as pd
 import pytest
-from IPython.core.interactiveshell import InteractiveShell
 
 from fastreq_jupyter import OptionError, UsageError, fastreq, last_run
 from fastreq_jupyter.auth import ApiKey
@@ -77,15 +76,9 @@ def door():
 
 
 @pytest.fixture
-def shell(door, tmp_path, monkeypatch):
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
-    InteractiveShell.clear_instance()
-    made = InteractiveShell.instance()
-    made.run_line_magic("load_ext", "fastreq_jupyter")
-    made.user_ns["base"] = door.url
-    yield made
-    made.run_line_magic("unload_ext", "fastreq_jupyter")
-    InteractiveShell.clear_instance()
+def shell(ipython, door):
+    ipython.user_ns["base"] = door.url
+    return ipython
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ import json
 import re
 from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote_plus
@@ -18,7 +19,7 @@ from fastreq_jupyter.client.call import Call, check_options, layered, refuse, ru
 from fastreq_jupyter.client.plan import with_defaults
 from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
-from fastreq_jupyter.engine import SHARES, USER_AGENT, Jar, field_lines_of, find_run, quantiles
+from fastreq_jupyter.engine import SHARES, USER_AGENT, Jar, field_lines_of, find_run, parse_json, quantiles
 from fastreq_jupyter.errors import UsageError, sealed
 from fastreq_jupyter.exchange import phases_of
 from fastreq_jupyter.frame import (
@@ -29,9 +30,9 @@ from fastreq_jupyter.frame import (
     har_pieces,
     instants,
     integers,
-    read_json,
     save,
     select_frame,
+    shown_urls,
     texts,
     to_frame,
     write_file,
@@ -41,7 +42,7 @@ from fastreq_jupyter.options import TABLE, Options, Selection
 from fastreq_jupyter.picture import Waterfall, lay_out, shown_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
     from pathlib import Path
 
     from fastreq_jupyter.engine import Run
@@ -126,14 +127,27 @@ class FastreqAccessor:
         return self._frame[self._frame.index.isin(labels[marks])]
 
     @sealed
-    def retry_failed(self) -> pd.DataFrame:
-        """Send again what failed and return the whole frame of the run; good rows are as they were.
+    def retry_failed(self, **options: Any) -> pd.DataFrame:
+        """Send again what failed and return the frame anew; good rows are as they were, of a filtered frame only its rows are sent.
+
+        The variable of ``--auth`` is looked up again, and a login that they need is sent again.
+
+        Args:
+            **options: New values of options that say how to send: `timeout`, `max_retries`, `rate_limit`, `auth`, `backend` ...
 
         Raises:
-            UsageError: The outcomes are gone; one line.
+            UsageError: The outcomes are gone, or an option would make other requests; one line.
         """
-        frame: pd.DataFrame = again(run_of(self._frame, "retry_failed"))
-        return frame
+        run = run_of(self._frame, "retry_failed")
+        rows = outcomes_of(self._frame, "retry_failed")
+        if len(rows) == len(run.rows):
+            frame: pd.DataFrame = again(run, None, options)
+            return frame
+        chosen = {row.position for row in rows}
+        labels = labels_of(run)[[row.position in chosen for row in run.rows]]
+        whole = again(run, chosen, options)
+        part: pd.DataFrame = whole[whole.index.isin(labels)]
+        return part
 
     def summary(self) -> dict[str, Any]:
         """Return figures of the rows that are here: rows, ok, failed, errors, bytes, p50_ms, p95_ms, p99_ms; as `run` the run's own."""
@@ -155,7 +169,7 @@ class FastreqAccessor:
         notes: list[str] = []
         frame, headers = self._frame, "headers" in self._frame
         bodies = Bodies(
-            read_json(frame["data"], frame["content_type"] if "content_type" in frame else [None] * len(frame)),
+            _read_bodies(frame),
             list(frame["error"].isna()),
             list(frame["headers"]) if headers else [None] * len(frame),
         )
@@ -268,13 +282,60 @@ def outcomes_of(frame: pd.DataFrame, asking: str) -> list[Outcome]:
         return list(rows)
     if labels.is_unique:
         places = labels.get_indexer(frame.index.unique())
-        if (places >= 0).all():
-            return [rows[place] for place in places]
+        if (places >= 0).all() and _are_theirs(frame, found := [rows[place] for place in places]):
+            return found
     elif set(frame.index) == set(labels) and len(frame) >= len(labels):
         return list(rows)
     raise UsageError(
         f"{asking}() cannot tell which requests these rows are: their labels repeat or were changed; call it on the run's own frame"
     )
+
+
+def _are_theirs(frame: pd.DataFrame, rows: list[Outcome]) -> bool:
+    """Tell whether the column `url` does not speak against it that these outcomes are those of the rows: labels can be made anew."""
+    if "url" not in frame or not frame.index.is_unique:
+        return True
+    return list(frame["url"]) == shown_urls([row.request for row in rows])
+
+
+# What `parse` may be where bodies that are JSON were not read as such.
+_AS_THEY_CAME = frozenset({"auto", "text", "bytes"})
+
+
+def _read_bodies(frame: pd.DataFrame) -> list[Any]:
+    """Return the column `data` with JSON read where its content type did not say so; what is none stays as it is.
+
+    A run that looked into bodies has read them all. Where the content type is not known, a text is read that stands for an object
+    or a list.
+    """
+    known = frame.attrs.get("fastreq")
+    run = find_run(known["run_id"]) if isinstance(known, dict) and known.get("run_id") else None
+    if run is not None and (run.options.looks_into_bodies or run.options.parse not in _AS_THEY_CAME):
+        return list(frame["data"])
+    kinds = frame["content_type"] if "content_type" in frame else _content_types(frame, run)
+    return [
+        _read_body(value) if isinstance(value, (str, bytes)) and not _was_json(kind) else value
+        for value, kind in zip(frame["data"], kinds, strict=True)
+    ]
+
+
+def _content_types(frame: pd.DataFrame, run: Run | None) -> list[str | None]:
+    rows = [] if run is None or len(run.rows) != len(frame) else run.rows
+    return [None if row.response is None else row.response.content_type for row in rows] or [None] * len(frame)
+
+
+def _was_json(kind: Any) -> bool:
+    return isinstance(kind, str) and (kind in ("application/json", "text/json") or kind.endswith("+json"))
+
+
+def _read_body(body: str | bytes) -> Any:
+    content = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
+    if not content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")):
+        return body
+    try:
+        return parse_json(content, None)
+    except ValueError:
+        return body
 
 
 def labels_of(run: Run) -> pd.Index[Any]:
@@ -283,13 +344,18 @@ def labels_of(run: Run) -> pd.Index[Any]:
     return to_frame(run.rows, Options(columns="data", pages=run.options.pages), keys=run.plan.keys, join=run.plan.join).index
 
 
-def again(run: Run) -> Any:
+def again(run: Run, rows: Collection[int] | None = None, options: Mapping[str, Any] | None = None) -> Any:
     """Send what failed once more, block, and return the frame of all rows.
+
+    Args:
+        run: What failed in it.
+        rows: Positions of the only rows to send, None for all.
+        options: New values of options.
 
     Raises:
         KeyboardInterrupt: Interrupted; the rows are in ``last_run().df``.
     """
-    waited = wait_blocking(run.retry_failed, loop=run.options.loop)
+    waited = wait_blocking(partial(run.retry_failed, rows=rows, **(options or {})), loop=run.options.loop)
     if waited.interrupted:
         raise interruption(where_it_stopped(waited.run, "last_run().df"))
     waited.run.raise_error()

@@ -5,13 +5,14 @@ from __future__ import annotations
 import asyncio
 import warnings
 from collections.abc import AsyncIterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from importlib.util import find_spec
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from fastreq_jupyter.backends import watches_sockets
 from fastreq_jupyter.bridge import Waited, interruption, is_service, start, start_beside, wait_awaiting, wait_blocking
+from fastreq_jupyter.client.credentials import reauthorized
 from fastreq_jupyter.client.plan import make_plan
 from fastreq_jupyter.client.results import conclude, parse, parse_again, present
 from fastreq_jupyter.engine import Jar, engine_here, load_readers
@@ -109,12 +110,14 @@ class Call:
         jar: Cookies of the call or its session.
         session: The session, or None.
         again: It tries failed requests of an earlier run again: what a journal knows of them does not count.
+        auth_now: Gives the present value of the variable that option `auth` named, None where there is none.
     """
 
     plan: Plan
     jar: Jar
     session: Session | None = None
     again: bool = False
+    auth_now: Callable[[], Any] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
         """Import what the run's end needs while there is something to import it with: a run may take the last file descriptor."""
@@ -156,12 +159,22 @@ class Call:
         return run
 
     def _again(self, run: Run, plan: Plan) -> Run:
-        again = replace(self, plan=plan, again=True)
+        again = replace(self, plan=self._authorized_anew(run.plan.options, plan), again=True)
         if self.session is not None:
             # A session belongs to its loop.
             return parse_again(start_beside(run.loop, again.launch), run)
         # The kernel's own loop, which the next cell may block, is no place to stay.
         return parse_again(start(again.launch, loop=again.loop if self.options.loop == "auto" else "auto"), run)
+
+    def _authorized_anew(self, before: Options, plan: Plan) -> Plan:
+        """Return the plan with the auth that `retry_failed` was given, else with what the variable of `--auth` holds now."""
+        options = plan.options
+        if options.auth is before.auth and self.auth_now is not None and (auth := self.auth_now()) is not None:
+            options = Options.of(options, auth=auth)
+        if options.auth is before.auth or options.auth == before.auth:
+            return plan
+        home = None if self.session is None else self.session.home
+        return reauthorized(replace(plan, options=options), before, jar=self.jar, home=home)
 
 
 def call_of(urls: Any, given: Mapping[str, Any], *, session: Session | None = None, without: Collection[str] = ()) -> Call:

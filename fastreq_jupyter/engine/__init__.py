@@ -10,7 +10,7 @@ from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.polling import Polling
 from fastreq_jupyter.engine.preparing import USER_AGENT, UnsendableError, field_lines_of, prepare
 from fastreq_jupyter.engine.progress import FileProgress, Progress, UnderWay
-from fastreq_jupyter.engine.reading import UNREADABLE, Reading, load_readers
+from fastreq_jupyter.engine.reading import UNREADABLE, Reading, load_readers, parse_json
 from fastreq_jupyter.engine.run import Run
 from fastreq_jupyter.engine.store import Store
 from fastreq_jupyter.engine.streaming import Handoffs, StreamedOutcome
@@ -38,6 +38,7 @@ __all__ = [
     "find_run",
     "last_run",
     "load_readers",
+    "parse_json",
     "prepare",
     "proof",
     "quantiles",

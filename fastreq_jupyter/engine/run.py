@@ -20,15 +20,16 @@ from math import nan
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
+from fastreq_jupyter.engine.again import AGAIN, changed_options, sent_again
 from fastreq_jupyter.engine.collector import rare_collections
 from fastreq_jupyter.engine.explanation import Circumstances, explain
 from fastreq_jupyter.engine.paging import HINTING, PagedOutcomes, again_of, hint
 from fastreq_jupyter.engine.polling import jobs_of
-from fastreq_jupyter.engine.progress import GIVEN_UP, Outcomes, show_files
+from fastreq_jupyter.engine.progress import Outcomes, show_files
 from fastreq_jupyter.engine.scheduler import Scheduler
 from fastreq_jupyter.engine.summary import closing_line, figures
 from fastreq_jupyter.errors import OptionError, SourceError, UsageError
-from fastreq_jupyter.model import Look, Outcome, Request
+from fastreq_jupyter.model import Outcome, Request
 from fastreq_jupyter.options import Options
 
 if TYPE_CHECKING:
@@ -260,29 +261,31 @@ class Run:
         Options.of(self.options, **changes)
         self._post(self._adjust, changes)
 
-    def retry_failed(self, only: str = "all") -> Run:
+    def retry_failed(self, only: str = "all", *, rows: Collection[int] | None = None, **options: Any) -> Run:
         """Start a new run of the same plan that sends only what failed; the other rows are taken over.
+
+        A login whose answer a failed request needs is sent again, too.
 
         Args:
             only: "all" of these, those that were "sent", or those that were never sent ("unsent") because the run ended.
+            rows: Positions of the only rows to look at, None for all.
+            **options: New values of options that say how to send: transport, speed, failures, `auth` and what is shown.
 
         Raises:
-            UsageError: `only` is none of these.
+            UsageError: `only` is none of these, or an option cannot be changed.
         """
-        if only not in _AGAIN:
+        if only not in AGAIN:
             message = f"retry_failed(only={only!r}) is not possible: give all, sent or unsent"
             raise UsageError(message)
+        changed = self.plan.options if not options else changed_options(self.plan.options, options)
+        chosen = {row.position for row in self.rows if not row.ok and AGAIN[only](row) and (rows is None or row.position in rows)}
         if self._scheduler.paging is not None:
-            pages = [row if row.ok or not _AGAIN[only](row) else again_of(row) for row in self.rows]
+            items = [again_of(row) if row.position in chosen else row for row in self.rows]
             # What was limited were the requests.
-            options = Options.of(self.plan.options, limit=None)
-            return self._again(self, replace(self.plan, requests=pages, total=len(pages), options=options))
-        jobs = jobs_of(self._scheduler.polling)
-        # A job that was begun is looked at again, not begun again.
-        again = [
-            o if o.ok or not _AGAIN[only](o) else Look(o.request, jobs[o.position]) if o.position in jobs else o.request for o in self.rows
-        ]
-        return self._again(self, replace(self.plan, requests=again, total=len(again)))
+            changed = Options.of(changed, limit=None)
+        else:
+            items = sent_again(self.rows, chosen, self._scheduler.chain.items, jobs_of(self._scheduler.polling))
+        return self._again(self, replace(self.plan, requests=items, total=len(items), options=changed))
 
     def amend(self, outcomes: Iterable[Outcome]) -> None:
         """Put outcomes in the place of good ones.
@@ -446,17 +449,6 @@ class Run:
         # A closed loop has cancelled the run already.
         with suppress(RuntimeError):
             self.loop.call_soon_threadsafe(command, *args)
-
-
-def _is_unsent(outcome: Outcome) -> bool:
-    return outcome.error in GIVEN_UP and not outcome.attempts
-
-
-_AGAIN: dict[str, Callable[[Outcome], bool]] = {
-    "all": lambda _: True,
-    "sent": lambda outcome: not _is_unsent(outcome),
-    "unsent": _is_unsent,
-}
 
 
 def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:

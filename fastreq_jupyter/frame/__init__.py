@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from fastreq_jupyter.frame.arrow import as_asked
-from fastreq_jupyter.frame.build import present, to_frame
+from fastreq_jupyter.frame.build import present, shown_urls, to_frame
 from fastreq_jupyter.frame.columns import floats, instants, integers, texts
 from fastreq_jupyter.frame.files import load, save, write_file
 from fastreq_jupyter.frame.har import har_pieces
-from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
+from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, select_frame
 
 __all__ = [
     "Bodies",
@@ -20,9 +20,9 @@ __all__ = [
     "integers",
     "load",
     "present",
-    "read_json",
     "save",
     "select_frame",
+    "shown_urls",
     "texts",
     "to_frame",
     "write_file",

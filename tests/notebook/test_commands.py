@@ -1,9 +1,8 @@
 """``%fastreq cache``: what is kept, and taking it out."""
 
 import pytest
-from IPython.core.error import UsageError
 
-from fastreq_jupyter import fastreq
+from fastreq_jupyter import UsageError, fastreq
 
 
 @pytest.fixture

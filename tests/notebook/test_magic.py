@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pickle
 import signal
 import threading
 import time
@@ -169,9 +170,10 @@ def test_what_is_wrong_is_told_in_one_line_and_nothing_is_sent(run, server, cell
     done, printed = run(cell)
     assert not done.success
     assert said in printed
-    assert printed.startswith("UsageError: ")
+    assert printed.startswith(("OptionError: ", "CellSyntaxError: "))
     assert printed.count("\n") == 1
     assert server.arrivals == []
+    assert pickle.loads(pickle.dumps(done.error_in_exec)).args == done.error_in_exec.args
 
 
 def test_check_assigns_and_then_ends_in_one_line(shell, run):
@@ -218,7 +220,7 @@ def test_a_file_that_is_no_journal_is_refused_in_one_line(run, server, tmp_path)
     (tmp_path / "mine.txt").write_text("mine " * 1000)
     done, printed = run(f"%%fastreq orders --journal {tmp_path}/mine.txt\n{{{{base}}}}/1")
     assert not done.success
-    assert printed.startswith("UsageError: ")
+    assert printed.startswith("JournalError: ")
     assert printed.count("\n") == 1
     assert server.arrivals == []
 

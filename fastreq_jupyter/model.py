@@ -34,6 +34,7 @@ __all__ = [
     "MARKS",
     "Attempt",
     "Authority",
+    "Chained",
     "Deferred",
     "Headers",
     "Item",
@@ -57,6 +58,7 @@ __all__ = [
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 _put = object.__setattr__
 _ASKING = frozenset({"GET", "HEAD"})
+_AS_GIVEN = ("key", "label", "hide_data", "save_as", "operation", "identity", "cache", "chained")
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=True)
@@ -82,6 +84,7 @@ class Request:
         identity: URL and body as they would be if nothing in them were made anew each time (``$uuid``); by them a journal
             knows the request again. None where they are `url` and `content`.
         cache: It only asks, though its method may change something: its answer may be cached (``# @cache``).
+        chained: Its field lines that hold secrets of earlier answers; set by cells.
 
     Raises:
         TypeError: `json`, `data` and `files` exclude each other (but a form with files), or a value has a wrong type.
@@ -99,6 +102,7 @@ class Request:
     operation: str | None
     identity: tuple[str, bytes | Upload | None] | None
     cache: bool
+    chained: Chained | None
 
     def __init__(  # noqa: PLR0913 - the public constructor of a request, as every HTTP client has it
         self,
@@ -118,6 +122,7 @@ class Request:
         operation: str | None = None,
         identity: tuple[str, bytes | Upload | None] | None = None,
         cache: bool = False,
+        chained: Chained | None = None,
     ) -> None:
         pairs = tuple(field_lines(headers))
         content: bytes | Upload | None = None
@@ -132,14 +137,10 @@ class Request:
         _put(self, "url", url if params is None else with_params(url, params))
         _put(self, "headers", pairs)
         _put(self, "content", content)
-        _put(self, "key", key)
-        _put(self, "label", label)
         _put(self, "secrets", secrets if isinstance(secrets, frozenset) else frozenset(secrets))
-        _put(self, "hide_data", hide_data)
-        _put(self, "save_as", save_as)
-        _put(self, "operation", operation)
-        _put(self, "identity", identity)
-        _put(self, "cache", cache)
+        as_given = (key, label, hide_data, save_as, operation, identity, cache, chained)
+        for name, value in zip(_AS_GIVEN, as_given, strict=True):
+            _put(self, name, value)
 
     def at(self, url: str) -> Request:
         """Return the same request for another URL; many requests of a run differ in nothing else.
@@ -160,6 +161,7 @@ class Request:
         made.operation = self.operation
         made.identity = self.identity
         made.cache = self.cache
+        made.chained = self.chained
         made.__class__ = Request
         request: Request = made
         return request
@@ -229,15 +231,16 @@ class _Unfrozen:
     __slots__ = Request.__slots__
 
 
-def copy_request(
+def copy_request(  # noqa: PLR0913 - what may differ
     request: Request,
     *,
     url: str | None = None,
     headers: Headers | None = None,
     save_as: str | None = None,
     secrets: frozenset[str] = frozenset(),
+    chained: Chained | None = None,
 ) -> Request:
-    """Return the request with another URL, field lines or file, and more that must not be shown."""
+    """Return the request with another URL, field lines or file, and more that must not be shown or came from earlier answers."""
     return Request(
         request.method,
         request.url if url is None else url,
@@ -251,6 +254,7 @@ def copy_request(
         operation=request.operation,
         identity=request.identity,
         cache=request.cache,
+        chained=request.chained if chained is None else chained,
     )
 
 
@@ -265,6 +269,19 @@ def _encoded(json: Any, data: Any, files: Any) -> tuple[bytes | Upload, str | No
         return encode_content(json, data, files)
     except (TypeError, ValueError, OSError) as error:
         return error.with_traceback(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Chained:
+    """Where the secrets of a request came from earlier answers (a login's token).
+
+    Attributes:
+        lines: Field lines that hold one, each with its text in the cell (``Bearer {{login.data.token}}``).
+        parents: The requests that were answered.
+    """
+
+    lines: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = field(repr=False)
+    parents: tuple[Request, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -148,6 +148,7 @@ class _Trip(pools.Trip):
 
     def end(self, raw: Any = None, *, whole: bool = False) -> None:
         """Let go of the connection: keep it after a whole answer, else close it, with the response on it if there is one."""
+        self.let_go(self.request)
         connection, self.connection = self.connection, None
         if connection is None or connection.trip is not self:
             return

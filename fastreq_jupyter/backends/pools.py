@@ -30,7 +30,7 @@ from fastreq_jupyter.backends.wire import (
     tls_error,
 )
 from fastreq_jupyter.errors import BackendError, OptionError
-from fastreq_jupyter.files import Upload
+from fastreq_jupyter.files import Upload, UploadReader
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -134,6 +134,11 @@ class Trip:
         self.timing.encrypted = self.exchange.target.origin.scheme == "https"
         connection.served += 1
         self.timing.request_start = perf_counter()
+
+    def let_go(self, request: Any) -> None:
+        """Close the file that a prepared request was being read from."""
+        if isinstance(request.body, UploadReader):
+            request.body.close()
 
     def late(self) -> BackendError:
         """Return the error of an exchange that had no connection in time."""

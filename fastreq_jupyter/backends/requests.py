@@ -224,6 +224,7 @@ class Job(pools.Trip):
         if self.ended:
             return
         self.ended = True
+        self.let_go(self.request)
         self.backend.jobs.discard(self)
         if whole and not self.is_cut:
             self.backend.rest(self.connection, self)

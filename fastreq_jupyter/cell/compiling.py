@@ -351,7 +351,7 @@ def _option_body(options: Options, line: int) -> tuple[TextPiece | FilePiece, st
         return TextPiece(read_text(Span(options.data, line, 1))), None
     try:
         content, kind = encode_content(options.json, options.data, None)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OSError) as error:
         message = f"{'data' if options.json is None else 'json'} cannot be sent: {one_line(str(error), 120)}"
         raise CellSyntaxError(message, line) from None
     if isinstance(content, Upload):

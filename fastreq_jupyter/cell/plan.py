@@ -107,7 +107,7 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
     compiled = compile_requests(parsed, binder, options, names=names, base_url=base_url, first_line=first_line)
     parsed.notes += _idle_marks(parsed.entries, options)
     parsed.notes += told_names(parsed.entries, lambda name: rows.has(name) or name in parsed.variables or _has_text(namespace.get(name)))
-    rendering = Rendering(compiled, rows)
+    rendering = Rendering(compiled, rows, caches=options.caches)
     check_used(compiled, rows, first_line=first_line)
     check_constants(compiled)
     check_rows(compiled, rows)

@@ -18,13 +18,14 @@ from fastreq_jupyter.client.call import (
 )
 from fastreq_jupyter.client.plan import with_defaults
 from fastreq_jupyter.client.preview import preview_frame, preview_line
-from fastreq_jupyter.client.results import check_failures, check_shape, conclude, present, value_of
+from fastreq_jupyter.client.results import as_asked, check_failures, check_shape, conclude, present, value_of
 
 __all__ = [
     "Call",
     "Display",
     "FastRequests",
     "Session",
+    "as_asked",
     "cached_answers",
     "check_failures",
     "check_options",

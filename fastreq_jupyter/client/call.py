@@ -6,6 +6,7 @@ import asyncio
 import warnings
 from collections.abc import AsyncIterable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -15,7 +16,7 @@ from fastreq_jupyter.client.plan import make_plan
 from fastreq_jupyter.client.results import conclude, parse, parse_again, present
 from fastreq_jupyter.engine import Jar, engine_here, load_readers
 from fastreq_jupyter.errors import OptionError, UsageError
-from fastreq_jupyter.options import TABLE, Door, Options, check_expression
+from fastreq_jupyter.options import FRAMES, TABLE, Door, Options, check_expression
 from fastreq_jupyter.policy import read_how, read_total
 from fastreq_jupyter.redact import one_line
 
@@ -118,7 +119,7 @@ class Call:
     def __post_init__(self) -> None:
         """Import what the run's end needs while there is something to import it with: a run may take the last file descriptor."""
         load_readers(self.options)
-        if self.options.return_type == "dataframe":
+        if self.options.return_type in FRAMES:
             import fastreq_jupyter.frame  # noqa: F401, PLC0415 - pandas is paid for by whoever wants a frame
 
     @property
@@ -221,7 +222,8 @@ def check_options(options: Options) -> None:
     Raises:
         OptionError: One line.
     """
-    lists = options.return_type != "dataframe"
+    lists = options.return_type not in FRAMES
+    _check_installed(options.return_type)
     for name in _FRAME_ONLY if lists else _LIST_ONLY:
         if getattr(options, name) != TABLE[name].default:
             reason = f"needs return_type {'dataframe' if lists else 'json, text, content or response'}"
@@ -233,6 +235,13 @@ def check_options(options: Options) -> None:
     if options.pages is not None:
         read_how(options.pages)
         read_total(options.total)
+
+
+def _check_installed(return_type: str) -> None:
+    for module in {"polars": ("polars", "pyarrow"), "arrow": ("pyarrow",)}.get(return_type, ()):
+        if find_spec(module) is None:
+            reason = f"needs {module}: pip install 'fastreq-jupyter[{return_type}]'"
+            raise OptionError(f"return_type={return_type!r} {reason}", option="return_type", value=return_type, reason=reason)
 
 
 def refuse(given: Collection[str], names: Any, why: str) -> None:
@@ -354,7 +363,7 @@ def _open_store(plan: Plan, jar: Jar, *, again: bool) -> Store | None:
     # sqlite3 is needed by few
     from fastreq_jupyter.journal import Both, open_cache, open_journal  # noqa: PLC0415 - loaded by whoever needs it
 
-    cache = open_cache(options, jar) if options.caches else None
+    cache = open_cache(options, jar, plan.auth) if options.caches else None
     if options.journal is None:
         return cache
     journal = open_journal(options, again=cast("Iterable[Item]", plan.requests) if again else None)

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
-from fastreq_jupyter.cell import Dedup, equal_names, file_name_of, safe_segment
+from fastreq_jupyter.cell import Dedup, equal_names
 from fastreq_jupyter.client.credentials import RequestDefaults
 from fastreq_jupyter.content import with_params
 from fastreq_jupyter.errors import UsageError
+from fastreq_jupyter.files import FILENAME, file_name_of, safe_segment
 from fastreq_jupyter.model import Item, Plan, Request, Unsendable, copy_request
 from fastreq_jupyter.redact import one_line, redact_url
 
@@ -161,7 +162,7 @@ def _labels(keys: Any, total: int | None) -> Sequence[Any]:
 
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
-_PLACEHOLDERS = ("index", "key", "name")
+_PLACEHOLDERS = ("index", "key", "name", "$filename")
 
 
 class ItemMaker:
@@ -254,7 +255,7 @@ class ItemMaker:
         requests = [self._request(element) for element in elements]
         items = requests if once is None else [once(item) for item in requests]
         names = [self._files.path(item, at) if isinstance(item, Request) else None for at, item in enumerate(items)]
-        equal = equal_names(names)
+        equal = equal_names(None if name is None or FILENAME in name else name for name in names)
         if equal is not None:
             path, first, second = equal
             raise UsageError(f"save_to: rows {first} and {second} would both be saved as {path}: give a template, 'DIR/{{{{index}}}}.bin'")
@@ -272,7 +273,7 @@ class _Files:
     """The names of files, and which of them are taken.
 
     Args:
-        save_to: A directory, or a template of ``{{index}}``, ``{{key}}`` and ``{{name}}``.
+        save_to: A directory, or a template of ``{{index}}``, ``{{key}}``, ``{{name}}`` and ``{{$filename}}``.
         keys: Labels, or None.
 
     Raises:
@@ -293,6 +294,8 @@ class _Files:
     def take(self, request: Request, position: int) -> tuple[str, int | None]:
         """Return the path for a row, and the row that had it before."""
         path = self.path(request, position)
+        if FILENAME in path:
+            return path, None
         first = self._taken.setdefault(path.casefold(), position)
         return path, None if first == position else first
 
@@ -300,6 +303,8 @@ class _Files:
         """Return the path for a row; no secret of the URL is in it."""
 
         def fill(match: re.Match[str]) -> str:
+            if match[1] == "$filename":
+                return FILENAME
             if match[1] == "name":
                 return file_name_of(redact_url(request.url, request.secrets))
             return safe_segment(str(self._keys[position] if match[1] == "key" and self._keys is not None else position))
@@ -328,6 +333,6 @@ def _pattern(options: Options) -> Request:
             json=options.json,
             data=options.data,
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OSError) as error:
         name = "json" if options.json is not None else "data"
         raise UsageError(f"{name} cannot be sent: {one_line(str(error), 120)}") from None

@@ -6,7 +6,7 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.engine.reading import parse_json
-from fastreq_jupyter.options import Selection
+from fastreq_jupyter.options import PARSED, Selection
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -16,7 +16,6 @@ if TYPE_CHECKING:
 __all__ = ["BodyVerdict", "Conditions", "json_of"]
 
 _SHOWN = 300
-_PARSED = frozenset({"dataframe", "json"})
 
 
 class BodyVerdict(NamedTuple):
@@ -46,7 +45,7 @@ class Conditions:
     def __init__(self, options: Options) -> None:
         named = (("retry_when", options.retry_when), ("fail_when", options.fail_when))
         self._expressions = [(name, Selection(text, name)) for name, text in named if text is not None]
-        self._parsed = options.return_type in _PARSED
+        self._parsed = options.return_type in PARSED
 
     @classmethod
     def of(cls, options: Options) -> Conditions | None:

@@ -15,7 +15,7 @@ from fastreq_jupyter.url import parse_target
 if TYPE_CHECKING:
     from fastreq_jupyter.model import Headers, Request
 
-__all__ = ["UnsendableError", "prepare"]
+__all__ = ["USER_AGENT", "UnsendableError", "field_lines_of", "prepare"]
 
 USER_AGENT = "fastreq-jupyter/0.1"
 _DEFAULTS: Headers = (("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Accept-Encoding", ACCEPT_ENCODING))

@@ -11,17 +11,39 @@ from typing import TYPE_CHECKING, NamedTuple, cast
 from fastreq_jupyter.model import Outcome
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
+    from fastreq_jupyter.engine.saving import Transfer
     from fastreq_jupyter.model import Attempt, Plan, Request
     from fastreq_jupyter.options import Share
 
-__all__ = ["GIVEN_UP", "Outcomes", "Progress", "Tally", "UnderWay"]
+__all__ = ["GIVEN_UP", "FileProgress", "Outcomes", "Progress", "Tally", "UnderWay", "show_files"]
 
 GIVEN_UP = frozenset({"cancelled", "deadline", "stopped"})
 """Errors of requests that the run gave up, at its end or for a host: nothing is said of the server by them."""
 _WINDOW = 5.0
+_LARGE = 2**20
 _FEWEST_FOR_SHARE = 20
+
+
+class FileProgress(NamedTuple):
+    """A large file on its way.
+
+    Attributes:
+        position: Place of its request in the plan.
+        path: Where it will be.
+        received_bytes: Bytes of it that are there, those of earlier attempts included.
+        total_bytes: Its size, None where the server did not say.
+        per_second: Bytes a second, over the last seconds.
+        eta_s: Seconds left at that pace, None where unknown.
+    """
+
+    position: int
+    path: str
+    received_bytes: int
+    total_bytes: int | None
+    per_second: float
+    eta_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +63,7 @@ class Progress:
             ended; rows known before, or given up, do not count.
         eta_s: Seconds left at that pace, no less than the rate allows and the longest wait for a retry; None where unknown.
         notice: What a person should know now (a host asked to wait), or None.
+        files: Large files on their way (`save_to`).
     """
 
     total: int | None
@@ -57,6 +80,18 @@ class Progress:
     notice: str | None
     cut_off: int = 0
     unsent: int = 0
+    files: tuple[FileProgress, ...] = ()
+
+
+def show_files(under_way: Mapping[int, Transfer]) -> tuple[FileProgress, ...]:
+    """Return the large files among those on their way, those with most to come first; called from any thread."""
+    shown = []
+    for position, transfer in list(under_way.items()):
+        received, total, pace = transfer.received, transfer.total, transfer.per_second
+        if (received if total is None else total) >= _LARGE:
+            eta = None if total is None or pace <= 0 else max(0, total - received) / pace
+            shown.append(FileProgress(position, transfer.path, received, total, pace, eta))
+    return tuple(sorted(shown, key=lambda file: file.received_bytes - (file.total_bytes or 0)))
 
 
 class UnderWay(NamedTuple):
@@ -151,13 +186,14 @@ class Tally:
         self.late_s += max(0.0, seconds)
         self.lag_s = max(self.lag_s, seconds)
 
-    def progress(self, *, in_flight: int = 0, held: int = 0, least_s: float = 0.0) -> Progress:
+    def progress(self, *, in_flight: int = 0, held: int = 0, least_s: float = 0.0, files: tuple[FileProgress, ...] = ()) -> Progress:
         """Return the present state.
 
         Args:
             in_flight: Attempts under way.
             held: Requests that wait for the run's rate or the end of a pause.
             least_s: Seconds that the rate makes the rest take at least.
+            files: Large files on their way.
         """
         pace = self._pace()
         over = self.ended is not None
@@ -177,6 +213,7 @@ class Tally:
             notice=self.notice,
             cut_off=self.cut_off.total(),
             unsent=self.unsent.total(),
+            files=files,
         )
 
     def _left(self, pace: float, least: float) -> float | None:

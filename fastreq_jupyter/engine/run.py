@@ -11,29 +11,28 @@ The task belongs to the engine; who waits for it only looks on, so an interrupte
 from __future__ import annotations
 
 import asyncio
-import gc
 import uuid
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import nan
-from threading import Lock
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
+from fastreq_jupyter.engine.collector import rare_collections
 from fastreq_jupyter.engine.explanation import Circumstances, explain
-from fastreq_jupyter.engine.paging import HINTING, PagedOutcomes, hint
+from fastreq_jupyter.engine.paging import HINTING, PagedOutcomes, again_of, hint
 from fastreq_jupyter.engine.polling import jobs_of
-from fastreq_jupyter.engine.progress import GIVEN_UP, Outcomes
+from fastreq_jupyter.engine.progress import GIVEN_UP, Outcomes, show_files
 from fastreq_jupyter.engine.scheduler import Scheduler
 from fastreq_jupyter.engine.summary import closing_line, figures
 from fastreq_jupyter.errors import OptionError, SourceError, UsageError
-from fastreq_jupyter.model import Look, Outcome, Page, Request
+from fastreq_jupyter.model import Look, Outcome, Request
 from fastreq_jupyter.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Coroutine, Generator, Iterable, Mapping
 
     from fastreq_jupyter.engine.attempt import Transport
     from fastreq_jupyter.engine.autolimits import AutoLimit
@@ -48,8 +47,6 @@ __all__ = ["Run"]
 _SLICE = 0.1
 _BEAT = 0.5
 _ROWS_A_STEP = 2000
-_OBJECTS_A_PASS = 100_000
-_BROKEN = frozenset({"loop", "invalid value", "invalid URL"})
 _ADJUSTABLE = frozenset({"concurrency", "rate_limit", "rate_limit_burst", "concurrency_per_host", "rate_limit_per_host", "max_retries"})
 
 
@@ -132,7 +129,10 @@ class Run:
         """Return how far it is."""
         scheduler, tally = self._scheduler, self._outcomes.tally
         left = 0 if tally.total is None else tally.total - tally.done - len(scheduler.attempts)
-        return tally.progress(in_flight=len(scheduler.attempts), held=scheduler.held, least_s=scheduler.rate.least_seconds(left))
+        saving = self._transport.saver.under_way
+        files = show_files(saving) if saving else ()
+        least = scheduler.rate.least_seconds(left)
+        return tally.progress(in_flight=len(scheduler.attempts), held=scheduler.held, least_s=least, files=files)
 
     @property
     def began(self) -> float:
@@ -178,6 +178,19 @@ class Run:
     def links(self) -> Mapping[int, Link]:
         """Return which page of which request a row is, by position; empty where pages are not followed."""
         return self._outcomes.links if isinstance(self._outcomes, PagedOutcomes) else {}
+
+    @property
+    def withdrawn(self) -> Collection[int]:
+        """Return positions that were rows and are none now: the empty page that ended a count, pages of a chain that began anew."""
+        return self._outcomes.withdrawn if isinstance(self._outcomes, PagedOutcomes) else ()
+
+    def pages_expected(self, place: int) -> int | None:
+        """Return how many pages a request has, or will have by what its answers said; None while nobody knows.
+
+        Args:
+            place: The request's place in what the user gave (`Outcome.place`).
+        """
+        return None if self._scheduler.paging is None else self._scheduler.paging.expected(place)
 
     def short(self) -> list[Chain]:
         """Return the requests of whose pages less came than the server said there is."""
@@ -260,7 +273,7 @@ class Run:
             message = f"retry_failed(only={only!r}) is not possible: give all, sent or unsent"
             raise UsageError(message)
         if self._scheduler.paging is not None:
-            pages: list[Item] = [row if row.ok or not _AGAIN[only](row) or _is_last_word(row) else _page_of(row) for row in self.rows]
+            pages = [row if row.ok or not _AGAIN[only](row) else again_of(row) for row in self.rows]
             # What was limited were the requests.
             options = Options.of(self.plan.options, limit=None)
             return self._again(self, replace(self.plan, requests=pages, total=len(pages), options=options))
@@ -361,7 +374,7 @@ class Run:
         deadline = self.options.deadline
         last = None if deadline is None else loop.call_later(deadline, self._halt_late, deadline)
         try:
-            with _rare_collections():
+            with rare_collections():
                 await scheduler.run()
         except asyncio.CancelledError:
             self._torn_down = True
@@ -435,15 +448,6 @@ class Run:
             self.loop.call_soon_threadsafe(command, *args)
 
 
-def _is_last_word(row: Outcome) -> bool:
-    """Tell whether a page would be refused again before it is sent: it stands where a chain broke."""
-    return (row.page or 1) > 1 and not row.attempts and row.error in _BROKEN
-
-
-def _page_of(row: Outcome) -> Item:
-    return row.request if row.link is None else Page(row.request, row.link)
-
-
 def _is_unsent(outcome: Outcome) -> bool:
     return outcome.error in GIVEN_UP and not outcome.attempts
 
@@ -465,31 +469,3 @@ def _unsent(position: int, item: Item, kind: str, detail: str) -> Outcome:
         return item
     request = item if isinstance(item, Request) else item.shown
     return Outcome(position, request, error=kind, error_detail=f"not sent: {detail}")
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Let the garbage collector come seldom: a run keeps what it makes, so that most passes find nothing."""
-    with _collector.lock:
-        _collector.runs += 1
-        if _collector.runs == 1:
-            _collector.usual = gc.get_threshold()
-            gc.set_threshold(max(_OBJECTS_A_PASS, _collector.usual[0]), *_collector.usual[1:])
-    try:
-        yield
-    finally:
-        with _collector.lock:
-            _collector.runs -= 1
-            if not _collector.runs:
-                gc.set_threshold(*_collector.usual)
-
-
-class _Collector:
-    """The garbage collector's usual settings, and how many runs asked for others."""
-
-    lock = Lock()
-    runs = 0
-    usual: tuple[int, ...] = ()
-
-
-_collector = _Collector()

@@ -234,9 +234,7 @@ class Scheduler:
 
     def _next_job(self) -> Job | None:
         """Return a job that may start at once, counted as active; None where there is none at this moment."""
-        items = 0
-        while items < _ITEMS_A_STEP:
-            items += 1
+        for _ in range(_ITEMS_A_STEP):
             if self._ready and (self.polling is None or not self.polling.turns(self.source, self._most_waiting - self._tally.waiting)):
                 job: Job | None = self._ready.popleft()
             elif self._due:
@@ -282,7 +280,7 @@ class Scheduler:
         """Turn an item into a job, or finish it at once."""
         if self.paging is not None:
             item = self.paging.meet(position, item)
-        if type(item) is Request or isinstance(item, Look):
+        if isinstance(item, (Request, Look)):
             request = item if isinstance(item, Request) else item.shown
             self._outcomes.expect(position, request)
             nothing_known = self._store is None and not self.options.skip_existing
@@ -317,10 +315,7 @@ class Scheduler:
         if host.stopped is not None:
             self.finish(Outcome(position, request, error="stopped", error_detail=host.stopped))
             return None
-        job = Job(position, request, exchange, host, perf_counter())
-        if begun is not None:
-            job.looking = job.marked = True
-            job.looks = 1
+        job = Job(position, request, exchange, host, perf_counter(), begun)
         return job if self._wallet is None else self._wallet.attach(job)
 
     def _meet(self, origin: Origin) -> HostQueue:
@@ -387,7 +382,7 @@ class Scheduler:
         if job.notes:
             tally.remarks.update(job.notes)
         if response is not None:
-            tally.bytes += response.size_bytes
+            tally.bytes += response.size_bytes - job.resumed
             if outcome.data is not response:
                 response.content = None
         self.finish(outcome)
@@ -482,8 +477,7 @@ class Scheduler:
         del self._parked[job]
         self._tally.waiting -= 1
         job.ready_at = perf_counter()
-        # A status URL may lead to another host.
-        job.host = self.hosts.get(job.exchange.target.origin) or self._meet(job.exchange.target.origin)
+        job.host = self.hosts.get(job.exchange.target.origin) or self._meet(job.exchange.target.origin)  # a status URL may lead elsewhere
         self._make_ready(job)
 
     def _make_ready(self, job: Job) -> None:

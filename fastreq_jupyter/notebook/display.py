@@ -16,10 +16,10 @@ from fastreq_jupyter.options import show_bytes, show_seconds
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from fastreq_jupyter.client import Display
-    from fastreq_jupyter.engine import AutoLimit, Progress, Run
+    from fastreq_jupyter.engine import AutoLimit, FileProgress, Progress, Run
     from fastreq_jupyter.model import Item
     from fastreq_jupyter.options import Options
 
@@ -63,9 +63,21 @@ def progress_line(progress: Progress, *, name: str | None = None, state: str = "
     parts.append(show_bytes(p.bytes))
     if p.eta_s is not None and p.done != p.total:
         parts.append(f"{show_seconds(p.eta_s)} left")
+    if p.files:
+        parts.append(_file_on_its_way(p.files))
     said = state.lower() if state in ("PAUSED", "CANCELLING") else None
     notices = "".join(f" | {one_line(text, 120)}" for text in (said, p.notice, auto and f"auto: {auto.reason}") if text)
     return f"{name + ': ' if name else ''}{', '.join(parts)}{notices}"
+
+
+def _file_on_its_way(files: Sequence[FileProgress]) -> str:
+    """Return ``film.iso 1.2 GB of 4.0 GB, 35 MB/s, 80 s left`` of the file with most to come."""
+    file = files[0]
+    name = one_line(file.path.replace("\\", "/").rpartition("/")[2], 40)
+    total = "" if file.total_bytes is None else f" of {show_bytes(file.total_bytes)}"
+    left = "" if file.eta_s is None else f", {show_seconds(file.eta_s)} left"
+    more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
+    return f"{name} {show_bytes(file.received_bytes)}{total}, {show_bytes(round(file.per_second))}/s{left}{more}"
 
 
 class _Line:
@@ -247,7 +259,7 @@ def where_all_is(again: Run, place: str) -> str:
 
 def remember(run: Run, value: Any) -> None:
     """Note what a run's variable was given, so that it is known again."""
-    if hasattr(value, "columns"):
+    if hasattr(value, "attrs"):
         _GIVEN[run] = (ref(value), _shape(value))
 
 

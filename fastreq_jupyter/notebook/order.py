@@ -12,6 +12,7 @@ from fastreq_jupyter.cell import Source, build, fill_options
 from fastreq_jupyter.client import (
     Call,
     Session,
+    as_asked,
     check_failures,
     check_options,
     check_shape,
@@ -27,7 +28,7 @@ from fastreq_jupyter.engine import Jar
 from fastreq_jupyter.errors import OptionError, RunError
 from fastreq_jupyter.model import Plan
 from fastreq_jupyter.notebook.display import in_kernel, remember, show_monitor, where_all_is
-from fastreq_jupyter.options import Options
+from fastreq_jupyter.options import FRAMES, Options
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -163,18 +164,19 @@ def deliver(order: Order, waited: Waited[Run], said: bool, variables: MutableMap
         SourceError: A source raised while it was drawn from.
     """
     run, name = waited.run, order.line.name
-    frames = run.options.return_type == "dataframe"
-    value = value_of(run)
+    frames = run.options.return_type in FRAMES
+    kept = value_of(run)
+    value = as_asked(kept, run.options) if frames else kept
     if name is not None:
         variables[name] = value
         remember(run, value)
-    _print_end(order, run, value, said=said)
+    _print_end(order, run, kept, said=said)
     if waited.interrupted:
         raise interruption(where_it_stopped(run, name or "last_run().df"))
     run.raise_error()
     try:
         if frames:
-            check_shape(value, run)
+            check_shape(kept, run)
             check_failures(run)
         else:
             value = conclude(run)

@@ -22,6 +22,8 @@ class ReturnType(StrEnum):
     """What a result is; each is equal to its text."""
 
     DATAFRAME = "dataframe"
+    POLARS = "polars"
+    ARROW = "arrow"
     JSON = "json"
     TEXT = "text"
     CONTENT = "content"

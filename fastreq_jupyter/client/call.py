@@ -15,6 +15,7 @@ from fastreq_jupyter.client.plan import make_plan
 from fastreq_jupyter.client.results import conclude, parse, parse_again, present
 from fastreq_jupyter.engine import Jar, engine_here, load_readers
 from fastreq_jupyter.errors import OptionError, UsageError
+from fastreq_jupyter.model import Outcome
 from fastreq_jupyter.options import TABLE, Door, Options, check_expression
 from fastreq_jupyter.policy import read_how, read_total
 from fastreq_jupyter.redact import one_line
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.client.credentials import Home
     from fastreq_jupyter.engine import Handoffs, Run, Store
-    from fastreq_jupyter.model import Item, Plan
+    from fastreq_jupyter.model import Item, Look, Plan, Request
 
 __all__ = [
     "Call",
@@ -40,7 +41,7 @@ __all__ = [
     "where_it_stopped",
 ]
 
-_FRAME_ONLY = ("select", "expand", "explode", "columns", "timings", "response_headers")
+_FRAME_ONLY = ("select", "expand", "explode", "columns", "to", "timings", "response_headers")
 _LIST_ONLY = ("return_none_on_failure",)
 
 
@@ -149,8 +150,18 @@ class Call:
         """
         if self.session is not None:
             self.session.bind()
-        store = _open_store(self.plan, self.jar, again=self.again)
-        run = engine_here().submit(self.plan, present=present, jar=self.jar, store=store, handoffs=handoffs, again=self._again)
+        sink = None if self.options.to is None else _open_sink(self.plan)
+        try:
+            store = _open_store(self.plan, self.jar, again=self.again)
+            if sink is not None and store is not None:
+                store = cast("Store", _Resumed(store, sink))
+            run = engine_here().submit(
+                self.plan, present=present, jar=self.jar, store=store, handoffs=handoffs, sink=sink, again=self._again
+            )
+        except BaseException:
+            if sink is not None:
+                sink.abandon()
+            raise
         run.ending = ended
         return run
 
@@ -324,7 +335,11 @@ def settings_with(settings: Callable[[], Mapping[str, Any]] | None) -> None:
 
 def where_it_stopped(run: Run, place: str) -> str:
     """Return the line an interrupted call ends with."""
-    known = run.progress.total
+    p = run.progress
+    known = p.total
+    if run.sink is not None:
+        count = f"{p.done - p.cut_off - p.unsent:,}" + ("" if known is None else f" of {known:,}")
+        return f"{count} rows were finished; they are in {run.sink.place}"
     rows = run.rows
     finished = sum(row.error != "cancelled" for row in rows)
     return f"{finished:,} of {len(rows) if known is None else known:,} rows were finished; they are in {place}"
@@ -342,6 +357,31 @@ _hooks = _Hooks()
 
 def _open_display(options: Options) -> Display | None:
     return None if options.progress == "none" or _hooks.display is None else _hooks.display(options)
+
+
+class _Resumed:
+    """A journal beside rows that are there already: nothing is sent for these, whatever the journal knows. An `engine.Store`."""
+
+    def __init__(self, store: Store, sink: Any) -> None:
+        self._store = store
+        self._sink = sink
+
+    def find(self, request: Request, position: int) -> Outcome | Look | None:
+        known = self._store.find(request, position)
+        if not self._sink.holds(position):
+            return known
+        self._sink.check(position, request)
+        return known if isinstance(known, Outcome) and known.ok else Outcome(position, request)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def _open_sink(plan: Plan) -> Any:
+    # pandas is paid for by whoever wants a frame
+    from fastreq_jupyter.frame import open_dataset  # noqa: PLC0415
+
+    return open_dataset(plan)
 
 
 def _open_store(plan: Plan, jar: Jar, *, again: bool) -> Store | None:

@@ -15,18 +15,22 @@ from fastreq_jupyter.engine.run import Run
 from fastreq_jupyter.engine.store import Store
 from fastreq_jupyter.engine.streaming import Handoffs, StreamedOutcome
 from fastreq_jupyter.engine.summary import SHARES, proof, quantiles
+from fastreq_jupyter.engine.written import Gist, Kind, Sink
 
 __all__ = [
     "SHARES",
     "UNREADABLE",
     "AutoLimit",
     "Conditions",
+    "Gist",
     "Handoffs",
     "Jar",
+    "Kind",
     "Polling",
     "Progress",
     "Reading",
     "Run",
+    "Sink",
     "Store",
     "StreamedOutcome",
     "UnderWay",

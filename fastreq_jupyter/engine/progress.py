@@ -113,6 +113,17 @@ class Tally:
         """Return how many requests are finished."""
         return self.ok + self.failed
 
+    def count(self, outcome: Outcome) -> None:
+        """Count an outcome whose body does not stay in memory."""
+        error = outcome.error
+        if error is None:
+            self.ok += 1
+            return
+        self.failed += 1
+        self.errors[error] += 1
+        if error in GIVEN_UP:
+            (self.cut_off if outcome.attempts else self.unsent)[error] += 1
+
     def has_too_many_failures(self, most: Share | str | None) -> bool:
         """Tell whether more requests failed than option `max_failures` allows."""
         if most is None or isinstance(most, str):

@@ -11,35 +11,37 @@ The task belongs to the engine; who waits for it only looks on, so an interrupte
 from __future__ import annotations
 
 import asyncio
-import gc
 import uuid
 from concurrent.futures import Future
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import nan
-from threading import Lock
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.explanation import Circumstances, explain
+from fastreq_jupyter.engine.garbage import rare_collections
 from fastreq_jupyter.engine.paging import HINTING, PagedOutcomes, hint
 from fastreq_jupyter.engine.polling import jobs_of
 from fastreq_jupyter.engine.progress import GIVEN_UP, Outcomes
 from fastreq_jupyter.engine.scheduler import Scheduler
-from fastreq_jupyter.engine.summary import closing_line, figures
-from fastreq_jupyter.errors import OptionError, SourceError, UsageError
+from fastreq_jupyter.engine.summary import closing_line, figures, quantiles
+from fastreq_jupyter.engine.written import Gist, WrittenOutcomes, gist_of
+from fastreq_jupyter.errors import OptionError, RunError, SourceError, UsageError
+from fastreq_jupyter.redact import one_line
 from fastreq_jupyter.model import Look, Outcome, Page, Request
 from fastreq_jupyter.options import Options
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
 
     from fastreq_jupyter.engine.attempt import Transport
     from fastreq_jupyter.engine.autolimits import AutoLimit
     from fastreq_jupyter.engine.progress import Progress, UnderWay
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
+    from fastreq_jupyter.engine.written import Sink
     from fastreq_jupyter.model import Item, Link, Plan
     from fastreq_jupyter.policy import Chain
 
@@ -48,7 +50,6 @@ __all__ = ["Run"]
 _SLICE = 0.1
 _BEAT = 0.5
 _ROWS_A_STEP = 2000
-_OBJECTS_A_PASS = 100_000
 _BROKEN = frozenset({"loop", "invalid value", "invalid URL"})
 _ADJUSTABLE = frozenset({"concurrency", "rate_limit", "rate_limit_burst", "concurrency_per_host", "rate_limit_per_host", "max_retries"})
 
@@ -65,6 +66,7 @@ class Run:
         loop: The loop it lives on.
         finished: Done once the run has drained; holds None, is never cancelled.
         ending: Waits for it and makes what awaiting gives, where that is more than waiting and the frame.
+        sink: Where its rows go in place of memory, or None.
         before: The run that this one took the variable of while it went on (a background cell that was run again).
     """
 
@@ -78,6 +80,7 @@ class Run:
         again: Callable[[Run, Plan], Run],
         store: Store | None = None,
         handoffs: Handoffs | None = None,
+        sink: Sink | None = None,
     ) -> None:
         self.id = uuid.uuid4().hex[:12]
         self.plan = plan
@@ -92,7 +95,12 @@ class Run:
         self._started_at = datetime.now(UTC)
         self._store = store
         self._handoffs = handoffs
-        self._outcomes = Outcomes(plan) if plan.options.pages is None else PagedOutcomes(plan)
+        self.sink = sink
+        # None where rows stay in memory.
+        self._written = None if sink is None else WrittenOutcomes(plan, sink, hold=self._hold, fail=self._give_up)
+        self._outcomes = self._written or (Outcomes(plan) if plan.options.pages is None else PagedOutcomes(plan))
+        self._behind = False
+        self._failure: BaseException | None = None
         self._scheduler = Scheduler(plan, transport, self._outcomes, store=store, handoffs=handoffs)
         if handoffs is not None:
             handoffs.links = self.links
@@ -142,12 +150,12 @@ class Run:
 
     @property
     def error(self) -> BaseException | None:
-        """Return what the source of requests raised, or a defect that ended the run."""
-        return self._scheduler.source.error or self._scheduler.crash
+        """Return what the source of requests raised, what kept rows from being written, or a defect that ended the run."""
+        return self._failure or self._scheduler.source.error or self._scheduler.crash
 
     @property
     def outcomes(self) -> list[Outcome]:
-        """Return the outcomes so far, in order of the requests."""
+        """Return the outcomes so far, in order of the requests; with option `to` those that are not written yet."""
         return self._outcomes.rows(unfinished=False)
 
     @property
@@ -163,6 +171,7 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """Return what the run came to so far: small, JSON, free of secrets."""
         notes = [*self.plan.notes, *(() if self._store is None else self._store.notes()), *self._hint()]
+        notes += () if self.sink is None else self.sink.notes()
         found = figures(self._outcomes.tally, self._scheduler, self.options, notes)
         return {
             "run_id": self.id,
@@ -173,6 +182,15 @@ class Run:
             "cache": None if self._store is None else self._store.figures(),
             **self._explanation(),
         } | {"started_at": self._started_at.isoformat(timespec="milliseconds")}
+
+    @property
+    def forgotten(self) -> int:
+        """Return how many outcomes completed and left memory (option `to`)."""
+        return 0 if self._written is None else self._written.forgotten
+
+    def gist(self) -> Gist:
+        """Return what a picture or a summary needs of all outcomes, those that left memory included."""
+        return gist_of(self.rows, quantiles) if self._written is None else self._written.gist()
 
     @property
     def links(self) -> Mapping[int, Link]:
@@ -203,7 +221,8 @@ class Run:
             return {"time": {}, "advice": None}
         if self._explained is None:
             of = Circumstances(tally.started, tally.elapsed, max(1, len(self._scheduler.hosts)), tally.cpu_s, tally.late_s)
-            self._explained = explain(self._outcomes.rows(unfinished=False), self.options, of)
+            rows = self._outcomes.rows(unfinished=False) if self._written is None else self._written.sums
+            self._explained = explain(rows, self.options, of)
         return self._explained
 
     def completed(self, since: int, most: int | None = None) -> list[Outcome]:
@@ -248,6 +267,9 @@ class Run:
         if only not in _AGAIN:
             message = f"retry_failed(only={only!r}) is not possible: give all, sent or unsent"
             raise UsageError(message)
+        if self.sink is not None:
+            message = f"retry_failed() needs the rows, and they are in {self.sink.place}: the same call with journal sends what failed"
+            raise UsageError(message)
         if self._scheduler.paging is not None:
             pages: list[Item] = [row if row.ok or not _AGAIN[only](row) or _is_last_word(row) else _page_of(row) for row in self.rows]
             # What was limited were the requests.
@@ -280,8 +302,14 @@ class Run:
 
         Raises:
             SourceError: The iterable of requests raised; the finished rows are in ``.df``.
+            RunError: Rows could not be written (option `to`).
         """
         error = self.error
+        if error is not None and error is self._failure:
+            assert self.sink is not None  # noqa: S101 - nothing else fails so
+            why = str(error) if isinstance(error, UsageError) else getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+            message = f"{self.sink.place} cannot be written any more ({one_line(why, 200)}): whole batches are there, the run has ended"
+            raise RunError(message, self) from error
         if error is not None:
             # Our own messages are safe; what the user's code says may hold secrets.
             what = str(error) if isinstance(error, UsageError) else f"the source of requests raised {type(error).__name__}"
@@ -342,7 +370,7 @@ class Run:
         deadline = self.options.deadline
         last = None if deadline is None else loop.call_later(deadline, self._halt_late, deadline)
         try:
-            with _rare_collections():
+            with rare_collections():
                 await scheduler.run()
         except asyncio.CancelledError:
             self._torn_down = True
@@ -361,7 +389,9 @@ class Run:
 
     async def _settle(self) -> None:
         """Give every row its end, and let go of everything."""
-        scheduler = self._scheduler
+        scheduler, written = self._scheduler, self._written
+        if written is not None:
+            written.give_up()
         scheduler.settle()
         source = scheduler.source
         if self.plan.total is not None and scheduler.stop is not None:
@@ -370,6 +400,8 @@ class Run:
                 if not position % _ROWS_A_STEP:
                     await asyncio.sleep(0)
         await source.close()
+        if written is not None:
+            await written.close()
         if self._store is not None:
             await self._store.close()
         await self._transport.close()
@@ -383,6 +415,8 @@ class Run:
         tally = self._outcomes.tally
         tally.lagged(now - due)
         tally.sample(perf_counter())
+        if self._written is not None:
+            self._written.beat(perf_counter())
         for line in () if self._store is None else self._store.news():
             tally.notice = line
         self._beating = self.loop.call_later(_BEAT, self._beat, now + _BEAT)
@@ -401,7 +435,18 @@ class Run:
         if self._state == "PAUSED":
             self._state = "RUNNING"
             self._outcomes.tally.resumed()
-            self._scheduler.set_paused(paused=False)
+            self._scheduler.set_paused(paused=self._behind)
+
+    def _hold(self, behind: bool) -> None:  # noqa: FBT001 - told, not chosen
+        """Start nothing while rows wait to be written."""
+        if behind is not self._behind:
+            self._behind = behind
+            self._scheduler.set_paused(paused=behind or self._state == "PAUSED")
+
+    def _give_up(self, error: BaseException) -> None:
+        """End: rows cannot be written any more."""
+        self._failure = error
+        self._scheduler.halt("stopped", "rows could not be written")
 
     def _adjust(self, changes: dict[str, Any]) -> None:
         # Laid over what is in force now: another change may have come in between.
@@ -446,31 +491,3 @@ def _unsent(position: int, item: Item, kind: str, detail: str) -> Outcome:
         return item
     request = item if isinstance(item, Request) else item.shown
     return Outcome(position, request, error=kind, error_detail=f"not sent: {detail}")
-
-
-@contextmanager
-def _rare_collections() -> Iterator[None]:
-    """Let the garbage collector come seldom: a run keeps what it makes, so that most passes find nothing."""
-    with _collector.lock:
-        _collector.runs += 1
-        if _collector.runs == 1:
-            _collector.usual = gc.get_threshold()
-            gc.set_threshold(max(_OBJECTS_A_PASS, _collector.usual[0]), *_collector.usual[1:])
-    try:
-        yield
-    finally:
-        with _collector.lock:
-            _collector.runs -= 1
-            if not _collector.runs:
-                gc.set_threshold(*_collector.usual)
-
-
-class _Collector:
-    """The garbage collector's usual settings, and how many runs asked for others."""
-
-    lock = Lock()
-    runs = 0
-    usual: tuple[int, ...] = ()
-
-
-_collector = _Collector()

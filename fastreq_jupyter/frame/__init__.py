@@ -4,17 +4,20 @@ from __future__ import annotations
 
 from fastreq_jupyter.frame.build import present, to_frame
 from fastreq_jupyter.frame.columns import floats, instants, integers, texts
-from fastreq_jupyter.frame.files import load, save
+from fastreq_jupyter.frame.dataset import batches_frame, load, open_dataset
+from fastreq_jupyter.frame.files import save
 from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
 
 __all__ = [
     "Bodies",
+    "batches_frame",
     "expand_frame",
     "explode_frame",
     "floats",
     "instants",
     "integers",
     "load",
+    "open_dataset",
     "present",
     "read_json",
     "save",

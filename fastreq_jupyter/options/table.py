@@ -329,6 +329,11 @@ class Options:
         "short", choices=tuple(COLUMN_SETS), takes="str", allowed="data, short or all",
         help="columns of how it went: error alone; status, error, elapsed, attempts and url; or all", metavar="SET", group="Results",
     )
+    to: str | None = option(
+        None, text_value(), examples=("rows/",), takes="str | Path | None", allowed="a directory like 'rows/', or a .jsonl or .csv file",
+        help="rows leave memory in batches: Parquet files in a directory, or lines of one file; what comes back is a row per batch",
+        metavar="PATH", group="Results",
+    )
     timings: bool = option(
         False, strict_bool, takes="bool", allowed="True or False", help="columns of phases and http_version",
         switches={"--timings": True}, group="Results",
@@ -427,6 +432,23 @@ def _check_together(options: Options) -> None:
         if getattr(options, name) not in (False, None, ()) and getattr(options, needed) is None:
             raise OptionError(f"{name} needs {needed}", option=name, reason=f"needs {needed}")
     _check_keeping(options)
+    if options.to is not None:
+        _check_leaving(options)
+
+
+def _check_leaving(options: Options) -> None:
+    for name, why in _TIED_TO_MEMORY.items():
+        if getattr(options, name):
+            reason = f"not possible with {name}, which {why}: leave one of them out"
+            raise OptionError(f"to is {reason}", option="to", value=options.to, reason=reason)
+
+
+_TIED_TO_MEMORY = {
+    "pages": "keeps all pages in memory",
+    "dedup": "keeps answers in memory",
+    "parse_func": "is applied when all is there",
+    "expand": "makes columns that depend on the answers (load the rows, then df.fastreq.expand())",
+}
 
 
 def _check_keeping(options: Options) -> None:

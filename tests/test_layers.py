@@ -47,7 +47,7 @@ TABLE = {
     ),
     "journal": Room(("journal", "journal.*"), on=("engine",), foreign=("filelock",)),
     "cell": Room(("cell", "cell.*"), on=("model",), foreign=("dotenv", "keyring", "google")),
-    "frame": Room(("frame", "frame.*"), on=("model",), foreign=("pandas", "numpy", "pyarrow")),
+    "frame": Room(("frame", "frame.*"), on=("model",), foreign=("pandas", "numpy", "pyarrow", "filelock")),
     "picture": Room(("picture", "picture.*"), on=("model",)),
     "bridge": Room(("bridge",), on=("errors",), foreign=("nest_asyncio2",)),
     "client": Room(("client", "client.*"), on=("engine", "cell", "frame", "journal", "picture", "bridge")),

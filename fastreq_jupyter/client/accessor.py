@@ -249,7 +249,9 @@ def run_of(frame: pd.DataFrame, asking: str) -> Run:
         raise UsageError(f"{asking}() needs the outcomes of run {run_id}, and they are gone: the last 10 runs of this process are kept")
     if run.sink is not None:
         place = run.sink.place
-        raise UsageError(f"{asking}() needs the outcomes, and they left memory: load({place!r}) has the rows, journal sends what failed again")
+        raise UsageError(
+            f"{asking}() needs the outcomes, and they left memory: load({place!r}) has the rows, journal sends what failed again"
+        )
     return run
 
 

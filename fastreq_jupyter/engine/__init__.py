@@ -15,7 +15,7 @@ from fastreq_jupyter.engine.run import Run
 from fastreq_jupyter.engine.store import Store
 from fastreq_jupyter.engine.streaming import Handoffs, StreamedOutcome
 from fastreq_jupyter.engine.summary import SHARES, proof, quantiles
-from fastreq_jupyter.engine.written import Gist, Kind, Sink
+from fastreq_jupyter.engine.written import Gist, Kind, Sink, gist_of
 
 __all__ = [
     "SHARES",
@@ -37,6 +37,7 @@ __all__ = [
     "UnsendableError",
     "engine_here",
     "find_run",
+    "gist_of",
     "last_run",
     "load_readers",
     "prepare",

@@ -26,12 +26,12 @@ from fastreq_jupyter.engine.paging import HINTING, PagedOutcomes, hint
 from fastreq_jupyter.engine.polling import jobs_of
 from fastreq_jupyter.engine.progress import GIVEN_UP, Outcomes
 from fastreq_jupyter.engine.scheduler import Scheduler
-from fastreq_jupyter.engine.summary import closing_line, figures, quantiles
+from fastreq_jupyter.engine.summary import closing_line, figures
 from fastreq_jupyter.engine.written import Gist, WrittenOutcomes, gist_of
 from fastreq_jupyter.errors import OptionError, RunError, SourceError, UsageError
-from fastreq_jupyter.redact import one_line
 from fastreq_jupyter.model import Look, Outcome, Page, Request
 from fastreq_jupyter.options import Options
+from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
@@ -190,7 +190,7 @@ class Run:
 
     def gist(self) -> Gist:
         """Return what a picture or a summary needs of all outcomes, those that left memory included."""
-        return gist_of(self.rows, quantiles) if self._written is None else self._written.gist()
+        return gist_of(self.rows) if self._written is None else self._written.gist()
 
     @property
     def links(self) -> Mapping[int, Link]:

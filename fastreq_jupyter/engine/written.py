@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 from fastreq_jupyter.engine.explanation import Sums, summed
 from fastreq_jupyter.engine.progress import GIVEN_UP, Outcomes
-from fastreq_jupyter.engine.summary import SHARES
+from fastreq_jupyter.engine.summary import SHARES, quantiles
 from fastreq_jupyter.model import Outcome
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Gist(NamedTuple):
     number: int
 
 
-def gist_of(rows: Sequence[Outcome], quantiles: Callable[..., Sequence[float]]) -> Gist:
+def gist_of(rows: Sequence[Outcome]) -> Gist:
     """Return the gist of outcomes that are all there."""
     failed: dict[str, list[Outcome]] = {}
     for row in rows:

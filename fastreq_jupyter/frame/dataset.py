@@ -366,4 +366,3 @@ def _storable(row: Outcome) -> Outcome:
 
 def _unusable(place: str, error: OSError) -> OptionError:
     return OptionError(f"to: {place} cannot be written ({error.strerror or error}): give another name", option="to", value=place)
-

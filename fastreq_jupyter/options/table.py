@@ -432,13 +432,12 @@ def _check_together(options: Options) -> None:
         if getattr(options, name) not in (False, None, ()) and getattr(options, needed) is None:
             raise OptionError(f"{name} needs {needed}", option=name, reason=f"needs {needed}")
     _check_keeping(options)
-    if options.to is not None:
-        _check_leaving(options)
+    _check_leaving(options)
 
 
 def _check_leaving(options: Options) -> None:
     for name, why in _TIED_TO_MEMORY.items():
-        if getattr(options, name):
+        if options.to is not None and getattr(options, name):
             reason = f"not possible with {name}, which {why}: leave one of them out"
             raise OptionError(f"to is {reason}", option="to", value=options.to, reason=reason)
 

@@ -91,13 +91,21 @@ def __dir__() -> list[str]:
 
 
 def load_ipython_extension(ipython: Any) -> None:
-    """Do what ``%load_ext fastreq_jupyter`` asks for: magics, completion, live views."""
+    """Do what ``%load_ext fastreq_jupyter`` asks for: magics, completion, live views.
+
+    Args:
+        ipython: The shell, which IPython passes.
+    """
     _show_runs()
     import_module(f"{__name__}.notebook").load(ipython)
 
 
 def unload_ipython_extension(ipython: Any) -> None:
-    """Take back what ``%load_ext`` did; runs under way go on."""
+    """Take back what ``%load_ext`` did; runs under way go on.
+
+    Args:
+        ipython: The shell, which IPython passes.
+    """
     import_module(f"{__name__}.notebook").unload(ipython)
 
 

@@ -59,7 +59,7 @@ EXIT = 2.0
 """Seconds the interpreter's exit waits for the service thread at most."""
 
 
-class Handle(Protocol):
+class RunHandle(Protocol):
     """As much of a run as waiting needs; safe from any thread."""
 
     finished: Future[None]
@@ -68,7 +68,7 @@ class Handle(Protocol):
         """Ask the run to stop; returns at once."""
 
 
-H = TypeVar("H", bound=Handle)
+H = TypeVar("H", bound=RunHandle)
 T = TypeVar("T")
 
 
@@ -262,7 +262,7 @@ def _nests(loop: asyncio.AbstractEventLoop, *, must: bool) -> bool:
 def _in_counted_turn() -> bool:
     """Tell whether asyncio's own ``_run_once`` is on the stack of this thread."""
     # There is no public way that does not read the sources of every frame.
-    frame: FrameType | None = sys._getframe()  # noqa: SLF001
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the frame of the caller
     while frame is not None:
         if frame.f_code.co_name == "_run_once" and frame.f_globals.get("__name__") == "asyncio.base_events":
             return True
@@ -431,5 +431,5 @@ def watch_interrupts(*, here: bool = True) -> Iterator[Mark]:
 def interruption(line: str) -> KeyboardInterrupt:
     """Return the exception an interrupted cell ends with; IPython shows its one line in place of a traceback."""
     error = KeyboardInterrupt(line)
-    error._render_traceback_ = lambda: [f"KeyboardInterrupt: {line}"]  # type: ignore[attr-defined]
+    error._render_traceback_ = lambda: [f"KeyboardInterrupt: {line}"]  # type: ignore[attr-defined] # IPython looks for it
     return error

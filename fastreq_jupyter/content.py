@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
 __all__ = [
+    "NO_FIELD_VALUE",
+    "TOKEN",
     "Headers",
     "charset_of",
     "decode_fitting",
@@ -30,6 +32,10 @@ __all__ = [
     "with_params",
 ]
 
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A method, or the name of a field or of a cookie (RFC 9110, 5.6.2)."""
+NO_FIELD_VALUE = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+"""What may stand in no field value (RFC 9110, 5.5): control characters, the tab left out."""
 Headers = tuple[tuple[str, str], ...]
 """Field lines in order, names as given; values latin-1 text."""
 

@@ -253,7 +253,7 @@ def sealed(function: F) -> F:
 
 def sealed_init(kind: type[T]) -> type[T]:
     """Let the constructor of a class that is given secrets raise our errors without its frames and arguments."""
-    kind.__init__ = sealed(kind.__init__)  # type: ignore[method-assign]
+    kind.__init__ = sealed(kind.__init__)  # type: ignore[method-assign] # ?
     return kind
 
 

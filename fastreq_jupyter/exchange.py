@@ -211,7 +211,11 @@ class Response:
         return fields  # type: ignore[return-value] # text by now
 
     def header(self, name: str) -> str | None:
-        """Return the field value of that name, any case, repeated ones joined by ", "; None where absent."""
+        """Return a field value, repeated ones joined by ", "; None where absent.
+
+        Args:
+            name: Name of the field, any case.
+        """
         if self._content_type is not None and name == "content-type":
             return self._content_type
         wanted, length = name.lower(), len(name)

@@ -21,7 +21,7 @@ from fastreq_jupyter.content import Headers, encode_content, field_lines, with_p
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.exchange import MARKS, Attempt, Response, SingleAttempt, instant_of, phases_of
 from fastreq_jupyter.options import DocumentError, read_operation
-from fastreq_jupyter.redact import redact_text, redact_url
+from fastreq_jupyter.redact import redact_text, redact_url, secret_values
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterable, Callable, Collection, Iterable, Mapping, Sequence
@@ -34,6 +34,7 @@ __all__ = [
     "MARKS",
     "Attempt",
     "Authority",
+    "Chained",
     "Deferred",
     "Headers",
     "Item",
@@ -50,12 +51,14 @@ __all__ = [
     "copy_request",
     "elapsed_of",
     "instant_of",
+    "secrets_of",
 ]
 
 # RFC 9110, 9.2.2
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 _put = object.__setattr__
 _ASKING = frozenset({"GET", "HEAD"})
+_AS_GIVEN = ("key", "label", "hide_data", "save_as", "operation", "identity", "cache", "chained")
 
 
 @dataclass(frozen=True, slots=True, init=False, eq=True)
@@ -81,6 +84,7 @@ class Request:
         identity: URL and body as they would be if nothing in them were made anew each time (``$uuid``); by them a journal
             knows the request again. None where they are `url` and `content`.
         cache: It only asks, though its method may change something: its answer may be cached (``# @cache``).
+        chained: Its field lines that hold secrets of earlier answers; set by cells.
 
     Raises:
         TypeError: `json`, `data` and `files` exclude each other (but a form with files), or a value has a wrong type.
@@ -98,6 +102,7 @@ class Request:
     operation: str | None
     identity: tuple[str, bytes | Upload | None] | None
     cache: bool
+    chained: Chained | None
 
     def __init__(  # noqa: PLR0913 - the public constructor of a request, as every HTTP client has it
         self,
@@ -117,6 +122,7 @@ class Request:
         operation: str | None = None,
         identity: tuple[str, bytes | Upload | None] | None = None,
         cache: bool = False,
+        chained: Chained | None = None,
     ) -> None:
         pairs = tuple(field_lines(headers))
         content: bytes | Upload | None = None
@@ -131,17 +137,17 @@ class Request:
         _put(self, "url", url if params is None else with_params(url, params))
         _put(self, "headers", pairs)
         _put(self, "content", content)
-        _put(self, "key", key)
-        _put(self, "label", label)
         _put(self, "secrets", secrets if isinstance(secrets, frozenset) else frozenset(secrets))
-        _put(self, "hide_data", hide_data)
-        _put(self, "save_as", save_as)
-        _put(self, "operation", operation)
-        _put(self, "identity", identity)
-        _put(self, "cache", cache)
+        as_given = (key, label, hide_data, save_as, operation, identity, cache, chained)
+        for name, value in zip(_AS_GIVEN, as_given, strict=True):
+            _put(self, name, value)
 
     def at(self, url: str) -> Request:
-        """Return the same request for another URL; many requests of a run differ in nothing else."""
+        """Return the same request for another URL; many requests of a run differ in nothing else.
+
+        Args:
+            url: Absolute URL; not checked before the run.
+        """
         made: Any = _Unfrozen()
         made.url = url
         made.method = self.method
@@ -155,6 +161,7 @@ class Request:
         made.operation = self.operation
         made.identity = self.identity
         made.cache = self.cache
+        made.chained = self.chained
         made.__class__ = Request
         request: Request = made
         return request
@@ -196,7 +203,11 @@ class Request:
         return self.cache or self.method in _ASKING or self.operation == "query"
 
     def header(self, name: str) -> str | None:
-        """Return the first field value of that name, any case, or None."""
+        """Return the first field value of that name, or None.
+
+        Args:
+            name: Name of the field, any case.
+        """
         wanted = name.lower()
         return next((value for key, value in self.headers if key.lower() == wanted), None)
 
@@ -205,21 +216,31 @@ class Request:
         return f"<Request {self.method} {redact_text(redact_url(self.url, self.secrets), self.secrets)}{label}>"
 
 
+def secrets_of(request: Request) -> frozenset[str]:
+    """Return every secret that a request carries: those known by value, and what its URL, field lines and body hold.
+
+    Args:
+        request: As it was made; what the engine adds (cookies, tokens) is not in it.
+    """
+    return request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
+
+
 class _Unfrozen:
     """A request in the making: to set what is frozen takes four times as long, and this is done for each URL of a run."""
 
     __slots__ = Request.__slots__
 
 
-def copy_request(
+def copy_request(  # noqa: PLR0913 - what may differ
     request: Request,
     *,
     url: str | None = None,
     headers: Headers | None = None,
     save_as: str | None = None,
     secrets: frozenset[str] = frozenset(),
+    chained: Chained | None = None,
 ) -> Request:
-    """Return the request with another URL, field lines or file, and more that must not be shown."""
+    """Return the request with another URL, field lines or file, and more that must not be shown or came from earlier answers."""
     return Request(
         request.method,
         request.url if url is None else url,
@@ -233,6 +254,7 @@ def copy_request(
         operation=request.operation,
         identity=request.identity,
         cache=request.cache,
+        chained=request.chained if chained is None else chained,
     )
 
 
@@ -247,6 +269,19 @@ def _encoded(json: Any, data: Any, files: Any) -> tuple[bytes | Upload, str | No
         return encode_content(json, data, files)
     except (TypeError, ValueError, OSError) as error:
         return error.with_traceback(None)
+
+
+@dataclass(frozen=True, slots=True)
+class Chained:
+    """Where the secrets of a request came from earlier answers (a login's token).
+
+    Attributes:
+        lines: Field lines that hold one, each with its text in the cell (``Bearer {{login.data.token}}``).
+        parents: The requests that were answered.
+    """
+
+    lines: tuple[tuple[tuple[str, str], tuple[str, str]], ...] = field(repr=False)
+    parents: tuple[Request, ...]
 
 
 @dataclass(frozen=True, slots=True)

@@ -171,7 +171,7 @@ def _host_and_port(text: str) -> tuple[str, str | None]:
 def _port(text: str | None, scheme: str) -> int:
     if text is None:
         return DEFAULT_PORTS[scheme]
-    if not (text.isascii() and text.isdecimal() and len(text) <= 20 and int(text) <= _LARGEST_PORT):  # noqa: PLR2004 - leading zeros
+    if not (text.isascii() and text.isdecimal() and len(text) <= 20 and int(text) <= _LARGEST_PORT):
         message = "the port is not a number from 0 to 65535 (is a user name or password not encoded?)"
         raise ValueError(message)
     return int(text)
@@ -211,7 +211,7 @@ def _encode_host(host: str) -> str:
         host = unquote(host)
     if not host.isascii():
         host = _encode_international(host)
-    if len(host) > 253 or not _HOST.fullmatch(host) or ".." in host:  # noqa: PLR2004 - RFC 1035, 2.3.4
+    if len(host) > 253 or not _HOST.fullmatch(host) or ".." in host:
         message = f"host {host[:60]!r} is not valid"
         raise ValueError(message)
     return host.lower()
@@ -231,9 +231,9 @@ def _encode_ipv6(host: str) -> str:
 
 def _encode_international(host: str) -> str:
     # Only such hosts need the tables of Unicode.
-    import idna  # noqa: PLC0415
+    import idna  # noqa: PLC0415 - loaded by whoever needs it
 
-    if len(host) > 253:  # noqa: PLR2004 - RFC 1035, 2.3.4
+    if len(host) > 253:
         message = f"host {host[:40]!r}... is too long"
         raise ValueError(message)
     try:
@@ -245,7 +245,7 @@ def _encode_international(host: str) -> str:
 
 
 def _encode_label(label: str) -> str:
-    import idna  # noqa: PLC0415
+    import idna  # noqa: PLC0415 - loaded by whoever needs it
 
     if label.isascii():
         return label
@@ -254,6 +254,6 @@ def _encode_label(label: str) -> str:
     except idna.InvalidCodepoint:
         # An emoji: no letter to IDNA 2008, but registries hold such names, and UTS 46 lets them pass.
         encoded = "xn--" + label.encode("punycode").decode("ascii")
-        if len(encoded) > 63:  # noqa: PLR2004 - RFC 1035, 2.3.4
+        if len(encoded) > 63:
             raise
         return encoded

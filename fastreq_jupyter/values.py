@@ -220,7 +220,7 @@ def _float_text(value: float) -> str:
 
 
 def _decimal_text(value: Decimal) -> str:
-    if not value.is_finite() or abs(value.adjusted()) > 1000:  # noqa: PLR2004 - a text of thousands of zeros helps nobody
+    if not value.is_finite() or abs(value.adjusted()) > 1000:
         message = "it is not finite, or too large"
         raise NoPlaceError(message)
     return format(value, "f")

@@ -55,7 +55,7 @@ def test_every_order_names_a_customer_and_products_that_exist():
 
 
 def test_every_listed_path_answers(server):
-    examples = {"{id}": "1", "{sku}": "L01", "{n}": "1", "{seconds}": "0", "{code}": "200", "{kind}": "page"}
+    examples = {"{id}": "1", "{sku}": "L01", "{name}": "x", "{n}": "1", "{seconds}": "0", "{code}": "200", "{kind}": "page"}
     for path in ask_json(server.url)["paths"]:
         target = path
         for name, value in examples.items():
@@ -63,6 +63,7 @@ def test_every_listed_path_answers(server):
         status, _, _ = ask(server.url + target)
         assert status == {
             "/post": 405,
+            "/upload/{name}": 405,
             "/login": 405,
             "/token": 405,
             "/device": 405,

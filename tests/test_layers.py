@@ -47,7 +47,7 @@ TABLE = {
     ),
     "journal": Room(("journal", "journal.*"), on=("engine",), foreign=("filelock",)),
     "cell": Room(("cell", "cell.*"), on=("model",), foreign=("dotenv", "keyring", "google")),
-    "frame": Room(("frame", "frame.*"), on=("model",), foreign=("pandas", "numpy", "pyarrow", "filelock")),
+    "frame": Room(("frame", "frame.*"), on=("model",), foreign=("pandas", "numpy", "pyarrow", "polars", "filelock")),
     "picture": Room(("picture", "picture.*"), on=("model",)),
     "bridge": Room(("bridge",), on=("errors",), foreign=("nest_asyncio2",)),
     "client": Room(("client", "client.*"), on=("engine", "cell", "frame", "journal", "picture", "bridge")),
@@ -251,3 +251,9 @@ def test_a_class_says_what_it_is(module):
     documented = {node.name: doc for node in classes if (doc := ast.get_docstring(node))}
     assert not [name for name, doc in documented.items() if re.match(rf"({IMPERATIVES})\b", doc)]
     assert all(node.name.startswith("_") or node.name in documented for node in classes)
+
+
+@pytest.mark.parametrize("module", MODULES)
+def test_what_is_silenced_has_a_reason(module):
+    lines = MODULES[module].read_text(encoding="utf-8").splitlines()
+    assert not [line for line in lines if re.search(r"# noqa(: [A-Z0-9, ]+)?$|# type: ignore(\[[a-z, -]+\])?$", line)]

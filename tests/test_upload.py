@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import os
+import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from serving.transfers import TransferServer
 
-from fastreq_jupyter import Request, fastreq
+from fastreq_jupyter import Request, UsageError, fastreq, submit
 from fastreq_jupyter.cell import build, to_http
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.files import STREAMED_FROM, FilePart, Upload, file_part, joined
@@ -137,6 +140,7 @@ def test_a_journal_knows_it_again_until_the_file_changes(server, big, tmp_path):
     assert send() == 2
 
 
+@settings(deadline=None)
 @given(st.lists(st.binary(max_size=20) | st.just("file"), max_size=5), st.integers(1, 50))
 def test_reading_in_any_steps_gives_the_whole(tmp_path_factory, parts, step):
     path = tmp_path_factory.getbasetemp() / "part.bin"
@@ -165,9 +169,10 @@ def test_a_file_that_becomes_shorter_while_it_is_sent_is_told(big):
 
 IN_LITTLE_MEMORY = """
 import sys
+import time
 from pathlib import Path
 from pathlib import Path
-from fastreq_jupyter import Request, fastreq
+from fastreq_jupyter import Request, UsageError, fastreq, submit
 
 def peak_mb():
     return int(next(line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM")).split()[1]) // 1024
@@ -179,7 +184,7 @@ if path:
     frame = fastreq([Request("PUT", url + "/x", data=Path(path)), Request("POST", url + "/y", files={"f": path})], backend=backend, timeout=300)
     assert [body["length"] >> 20 for body in frame["data"]] == [200, 200], frame
 else:
-    frame = fastreq(url + "/files/big.bin", backend=backend, save_to=target, max_body="1GB")
+    frame = fastreq(url + "/files/big.bin", backend=backend, save_to=target, max_body="1GB", columns="all")
     assert frame["size_bytes"].tolist() == [200 << 20], frame
 print(peak_mb() - before)
 """
@@ -201,3 +206,34 @@ def test_200_mb_are_sent_in_little_memory(server, backend, tmp_path, measured):
     growth = grown(server, backend, path, tmp_path)
     measured("memory beyond the start, 200 MB up", backend, f"{growth} MB")
     assert growth < MOST_MB
+
+
+@pytest.mark.parametrize("path", [Path("no/such/file"), Path(__file__).parent])
+def test_a_file_that_is_not_there_is_refused_in_one_line(path):
+    with pytest.raises(UsageError, match=r"data cannot be sent: .*(No such file|Is a directory)"):
+        fastreq("http://h/", method="PUT", data=path, headers={"Authorization": "Bearer secret"})
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="open files are read from /proc")
+def test_a_cancelled_upload_leaves_no_file_open(backend, tmp_path):
+    path = tmp_path / "large"
+    with path.open("wb") as file:
+        file.truncate(100 << 20)
+
+    def is_open():
+        for entry in Path("/proc/self/fd").iterdir():
+            # Others come and go meanwhile.
+            with contextlib.suppress(OSError):
+                if entry.readlink() == path:
+                    return True
+        return False
+
+    # It accepts, and never reads: the file is read until the sockets are full.
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        run = submit([Request("PUT", f"http://127.0.0.1:{listener.getsockname()[1]}/", data=path)], backend=backend)
+        while not is_open():
+            time.sleep(0.01)
+        run.cancel()
+        run.finished.result(60)
+        while is_open():
+            time.sleep(0.01)

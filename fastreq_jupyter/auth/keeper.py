@@ -66,7 +66,7 @@ class Keeper:
                     task = asyncio.get_running_loop().create_task(self._fly(flight, door))
                     tasks.add(task)
                     task.add_done_callback(tasks.discard)
-                    task.add_done_callback(lambda _, flight=flight: self._landed(flight))  # type: ignore[misc]
+                    task.add_done_callback(lambda _, flight=flight: self._landed(flight))  # type: ignore[misc] # a default of a lambda has no type
             try:
                 return await asyncio.wrap_future(flight)
             except _GivenUpError:

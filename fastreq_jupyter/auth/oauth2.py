@@ -192,7 +192,7 @@ def read_sign_in(oauth: OAuth2, answer: Answer) -> SignIn:
         raise AuthError(f"{where} gave a verification_uri that is no http or https URL") from None
     life = min(lifetime_of(body.get("expires_in")) or _LONGEST_SIGN_IN, _LONGEST_SIGN_IN)
     interval = min(lifetime_of(body.get("interval")) or _INTERVAL, _LONGEST_INTERVAL)
-    shown = f"{life / 60:.0f} min" if life >= 120 else f"{life:.0f} s"  # noqa: PLR2004 - minutes from two on
+    shown = f"{life / 60:.0f} min" if life >= 120 else f"{life:.0f} s"
     words = f"To sign in, open {one_line(str(link), 300)} and enter the code {one_line(str(user_code), 40)} (good for {shown})"
     return SignIn(str(code), words, monotonic() + life, interval)
 

@@ -7,11 +7,11 @@ import re
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
+from fastreq_jupyter.content import TOKEN
 from fastreq_jupyter.errors import OptionError, sealed_init
 
 __all__ = ["NTLM", "ApiKey", "Digest", "Native", "Negotiate", "SigV4"]
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _WORD = re.compile(r"[A-Za-z0-9_.-]+")
 
 
@@ -37,7 +37,7 @@ class ApiKey:
     def __post_init__(self) -> None:
         if self.where not in ("header", "query"):
             raise OptionError("ApiKey: where is header or query", option="auth")
-        if not isinstance(self.name, str) or not self.name or (self.where == "header" and not _TOKEN.fullmatch(self.name)):
+        if not isinstance(self.name, str) or not self.name or (self.where == "header" and not TOKEN.fullmatch(self.name)):
             raise OptionError(f"ApiKey: the name is no name of a {self.where} field", option="auth")
         _check_text("ApiKey", "value", self.value)
 
@@ -121,8 +121,8 @@ class Negotiate(Native):
     """The ticket of a Kerberos login (``kinit``), where libcurl was built with it."""
 
     scheme: ClassVar[str] = "negotiate"
-    user: ClassVar[str] = ""  # type: ignore[misc]
-    password: ClassVar[str] = ""  # type: ignore[misc]
+    user: ClassVar[str] = ""  # type: ignore[misc] # a constant here, a field elsewhere
+    password: ClassVar[str] = ""  # type: ignore[misc] # a constant here, a field elsewhere
 
 
 @sealed_init
@@ -165,22 +165,22 @@ class SigV4(Native):
                 _check_text("SigV4", name, getattr(self, name))
 
     @property
-    def user(self) -> str:  # type: ignore[override]
+    def user(self) -> str:  # type: ignore[override] # made of the fields
         """Return the access key."""
         return self.access_key or ""
 
     @property
-    def password(self) -> str:  # type: ignore[override]
+    def password(self) -> str:  # type: ignore[override] # made of the fields
         """Return the secret key."""
         return self.secret_key or ""
 
     @property
-    def signed_for(self) -> str:  # type: ignore[override]
+    def signed_for(self) -> str:  # type: ignore[override] # made of the fields
         """Return provider, region and service."""
         return f"aws:amz:{self.region}:{self.service}"
 
     @property
-    def lines(self) -> tuple[tuple[str, str], ...]:  # type: ignore[override]
+    def lines(self) -> tuple[tuple[str, str], ...]:  # type: ignore[override] # made of the fields
         """Return the line of a session token."""
         return (("X-Amz-Security-Token", self.session_token),) if self.session_token else ()
 

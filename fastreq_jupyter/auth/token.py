@@ -9,12 +9,12 @@ from math import inf, isfinite
 from time import monotonic, time
 from typing import Any, ClassVar
 
+from fastreq_jupyter.content import TOKEN
 from fastreq_jupyter.errors import BackendError
 
 __all__ = ["AuthError", "Token", "bearer_line", "lifetime_of", "token_of"]
 
 _SCHEMES = ("bearer", "basic", "token")
-_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # What a bearer token is made of (RFC 6750, 2.1, read generously): no blanks, no control characters, ASCII.
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 _VALUE = re.compile(r"[\x20-\x7e\t\x80-\xff]*")
@@ -108,7 +108,7 @@ def _checked(text: str, who: str) -> str:
 
 
 def _line(name: Any, text: Any, who: str) -> tuple[str, str]:
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not isinstance(name, str) or not TOKEN.fullmatch(name):
         raise AuthError(f"{who} gave a header name that is no token")
     if not isinstance(text, str) or not _VALUE.fullmatch(text):
         kind = "with a control character" if isinstance(text, str) else f"of type {type(text).__name__}"

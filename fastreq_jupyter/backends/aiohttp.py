@@ -78,7 +78,7 @@ class Link(asyncio.Protocol):
         sock = transport.get_extra_info("socket")
         self._readable = watch(sock.fileno()) if sock is not None else bool
         self._pass_on: Callable[[bytes], None] = inner.data_received
-        self.eof_received, self.pause_writing, self.resume_writing = inner.eof_received, inner.pause_writing, inner.resume_writing  # type: ignore[method-assign]
+        self.eof_received, self.pause_writing, self.resume_writing = inner.eof_received, inner.pause_writing, inner.resume_writing  # type: ignore[method-assign] # passed through unchanged
 
     def begin(self, stream: Stream) -> None:
         """Start an exchange."""
@@ -111,7 +111,7 @@ class Link(asyncio.Protocol):
     def _after_heads(self, data: bytes, timing: Timing) -> bytes:
         if isnan(timing.response_start):
             timing.response_start = perf_counter()
-        while self._in_head and (end := data.find(b"\r\n\r\n") + 4) >= 4:  # noqa: PLR2004 - found
+        while self._in_head and (end := data.find(b"\r\n\r\n") + 4) >= 4:
             self._in_head = data.startswith(INTERIM)
             self._pass_on(data[:end])
             data = data[end:]

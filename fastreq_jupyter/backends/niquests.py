@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 import niquests
 import niquests.adapters
 from niquests.packages.urllib3 import HTTPHeaderDict, HttpVersion  # type: ignore[import-not-found] # made when it is imported
-from niquests.packages.urllib3.contrib.resolver._async import AsyncBaseResolver  # type: ignore[import-not-found]
-from niquests.packages.urllib3.util import SKIP_HEADER  # type: ignore[import-not-found]
+from niquests.packages.urllib3.contrib.resolver._async import AsyncBaseResolver  # type: ignore[import-not-found] # a fork of urllib3, known by no stub
+from niquests.packages.urllib3.util import SKIP_HEADER  # type: ignore[import-not-found] # a fork of urllib3, known by no stub
 
 from fastreq_jupyter.backends import base, pools
 from fastreq_jupyter.backends.names import Resolver
@@ -148,6 +148,7 @@ class _Trip(pools.Trip):
 
     def end(self, raw: Any = None, *, whole: bool = False) -> None:
         """Let go of the connection: keep it after a whole answer, else close it, with the response on it if there is one."""
+        self.let_go(self.request)
         connection, self.connection = self.connection, None
         if connection is None or connection.trip is not self:
             return
@@ -285,11 +286,11 @@ class _Connection(pools.NotingConnection):
         if self.sock is None:
             await self.connect()
         pools.TRIP.get().begin(self)
-        return await super().endheaders(*args, **more)  # type: ignore[misc]
+        return await super().endheaders(*args, **more)  # type: ignore[misc] # a mixin: the method is of the class beside it
 
     async def send(self, *args: Any, **more: Any) -> Any:
         try:
-            return await super().send(*args, **more)  # type: ignore[misc]
+            return await super().send(*args, **more)  # type: ignore[misc] # a mixin: the method is of the class beside it
         except asyncio.CancelledError:
             # niquests closes the descriptor, and leaves a transport behind in which something waits to be written.
             if self.sock is not None:

@@ -30,7 +30,7 @@ from fastreq_jupyter.backends.wire import (
     tls_error,
 )
 from fastreq_jupyter.errors import BackendError, OptionError
-from fastreq_jupyter.files import Upload
+from fastreq_jupyter.files import Upload, UploadReader
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -135,6 +135,11 @@ class Trip:
         connection.served += 1
         self.timing.request_start = perf_counter()
 
+    def let_go(self, request: Any) -> None:
+        """Close the file that a prepared request was being read from."""
+        if isinstance(request.body, UploadReader):
+            request.body.close()
+
     def late(self) -> BackendError:
         """Return the error of an exchange that had no connection in time."""
         return BackendError("timeout", f"{self.where}: no connection within {self.exchange.connect_timeout or 0:g} s", sent=False)
@@ -215,7 +220,7 @@ class NotingConnection:
     def putrequest(self, method: str, url: str, *args: Any, **more: Any) -> None:
         """Send the URL as it is."""
         target = TRIP.get().exchange.target
-        super().putrequest(method, target.path_query if url.startswith("/") else target.url, *args, **more)  # type: ignore[misc]
+        super().putrequest(method, target.path_query if url.startswith("/") else target.url, *args, **more)  # type: ignore[misc] # a mixin: the method is of the class beside it
 
 
 def note(manager: Any, kind: type[NotingConnection], **more: Any) -> None:

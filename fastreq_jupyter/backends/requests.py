@@ -224,6 +224,7 @@ class Job(pools.Trip):
         if self.ended:
             return
         self.ended = True
+        self.let_go(self.request)
         self.backend.jobs.discard(self)
         if whole and not self.is_cut:
             self.backend.rest(self.connection, self)
@@ -241,7 +242,7 @@ class Stream(base.Stream):
         self._job = job
         self.status = raw.status
         self.reason = raw.reason or ""
-        self.http_version = "1.0" if raw.version == 10 else "1.1"  # noqa: PLR2004 - http.client's number for it
+        self.http_version = "1.0" if raw.version == 10 else "1.1"
         self.fields = pools.fields_of(raw.headers.items() if job.lines is None else job.lines)
 
     def take(self) -> bytes | None:
@@ -308,7 +309,7 @@ class _Connection(pools.NotingConnection):
         if self.sock is None:
             self.connect()
         _job().begin(self)
-        return super().endheaders(*args, **more)  # type: ignore[misc]
+        return super().endheaders(*args, **more)  # type: ignore[misc] # a mixin: the method is of the class beside it
 
 
 class _Answer(http.client.HTTPResponse):
@@ -321,7 +322,7 @@ class _Answer(http.client.HTTPResponse):
             if not HTTPStatus.CONTINUE <= self.status < HTTPStatus.OK or self.status == SWITCHING:
                 _job().lines = self.msg.items()
                 return
-            self.headers = self.msg = None  # type: ignore[assignment]
+            self.headers = self.msg = None  # type: ignore[assignment] # as http.client does
             super().begin()
         raise too_many_interim()
 

@@ -14,6 +14,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from fastreq_jupyter.content import NO_FIELD_VALUE, TOKEN
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.redact import one_line
 
@@ -36,9 +37,7 @@ SWITCHING = 101
 """A final answer that only a client which asked for it can use; we never do."""
 
 # RFC 9110, 5.6.2
-_TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 # RFC 9110, 5.5: control characters are invalid in a field value, CR, LF and NUL dangerous.
-_FORBIDDEN = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 # RFC 9110, 8.6: a method that does not anticipate content sends no Content-Length of 0.
 BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _SPECIAL = frozenset({"host", "content-length"})
@@ -104,9 +103,9 @@ def check_fields(headers: Headers) -> Lines:
     special: dict[str, str] = {}
     for name, given in headers:
         lower, value = name.lower(), given.strip(" \t")
-        if not _TOKEN.fullmatch(name):
+        if not TOKEN.fullmatch(name):
             raise _refused(f"header name {name[:40]!r} is no token")
-        if _FORBIDDEN.search(value):
+        if NO_FIELD_VALUE.search(value):
             raise _refused(f"header {name} holds a control character")
         if lower == "transfer-encoding":
             raise _refused("header Transfer-Encoding cannot be set: bodies are sent with Content-Length")
@@ -121,7 +120,7 @@ def check_fields(headers: Headers) -> Lines:
 
 @lru_cache(maxsize=64)
 def _is_method(method: str) -> bool:
-    return method != "CONNECT" and _TOKEN.fullmatch(method) is not None
+    return method != "CONNECT" and TOKEN.fullmatch(method) is not None
 
 
 class ProxyServer(NamedTuple):

@@ -2,14 +2,15 @@
 
 from fastreq_jupyter.cell.each import EachSpec, Source
 from fastreq_jupyter.cell.grammar import Body, content_type_of, parse, read_body, read_file_line
+from fastreq_jupyter.cell.har import Recorded, read_har
 from fastreq_jupyter.cell.help import examples_text, help_text
-from fastreq_jupyter.cell.items import Dedup, equal_names, file_name_of, safe_segment
-from fastreq_jupyter.cell.line import Line, fill_options, parse_line, split_line
+from fastreq_jupyter.cell.items import Dedup, equal_names
+from fastreq_jupyter.cell.line import MagicLine, fill_options, parse_line, split_line
 from fastreq_jupyter.cell.plan import build
 from fastreq_jupyter.cell.request_line import METHODS, PLAIN_URL
 from fastreq_jupyter.cell.syntax import ParsedCell, Part, Parts, Placeholder, Ref, RequestTemplate, Span, TextPiece, Variable
 from fastreq_jupyter.cell.template import read_text
-from fastreq_jupyter.cell.text import to_curl, to_http
+from fastreq_jupyter.cell.text import secrets_of, to_curl, to_http
 
 __all__ = [
     "METHODS",
@@ -17,11 +18,12 @@ __all__ = [
     "Body",
     "Dedup",
     "EachSpec",
-    "Line",
+    "MagicLine",
     "ParsedCell",
     "Part",
     "Parts",
     "Placeholder",
+    "Recorded",
     "Ref",
     "RequestTemplate",
     "Source",
@@ -32,15 +34,15 @@ __all__ = [
     "content_type_of",
     "equal_names",
     "examples_text",
-    "file_name_of",
     "fill_options",
     "help_text",
     "parse",
     "parse_line",
     "read_body",
     "read_file_line",
+    "read_har",
     "read_text",
-    "safe_segment",
+    "secrets_of",
     "split_line",
     "to_curl",
     "to_http",

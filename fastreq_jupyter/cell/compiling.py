@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.cell.fill import Binder
     from fastreq_jupyter.cell.items import SaveNames
 
-__all__ = ["Compiled", "PlainUrls", "RequestPlan", "compile_requests", "error_of", "lift", "unsendable"]
+__all__ = ["Compiled", "PlainUrls", "RequestPlan", "asked_options", "compile_requests", "error_of", "unsendable"]
 
 
 class RequestPlan:
@@ -87,7 +87,7 @@ class RequestPlan:
 
     def expand(self) -> Iterator[BoundParts]:
         """Give the URL's parts once for each item of its ranges."""
-        yield from expand_ranges(self.url.parts)  # type: ignore[arg-type, misc]
+        yield from expand_ranges(self.url.parts)  # type: ignore[arg-type, misc] # of a URL there is text, or nothing to expand
 
     def make(self, parts: BoundParts, env: Env) -> Request:
         """Return the request of one row.
@@ -206,30 +206,30 @@ def compile_requests(  # noqa: PLR0913 - a cell, and what it is compiled with
     return _arranged(entries, options.method, maker.arguments)
 
 
-def lift(entries: Sequence[Entry], options: Options, set_by_user: Collection[str]) -> Mapping[str, Any]:
+def asked_options(entries: Sequence[Entry], options: Options, set_by_user: Collection[str]) -> Mapping[str, Any]:
     """Return the options of the run that the requests ask for.
 
     Raises:
         CellSyntaxError: They do not agree, a request does not ask for it, or the user asked otherwise.
     """
-    asking = [entry for entry in entries if isinstance(entry, RequestTemplate) and entry.lifted]
+    asking = [entry for entry in entries if isinstance(entry, RequestTemplate) and entry.run_options]
     if not asking:
         return {}
-    lifted = dict(asking[0].lifted)
+    run_options = dict(asking[0].run_options)
     for entry in entries:
-        own = entry.lifted if isinstance(entry, RequestTemplate) else {}
-        for name in lifted.keys() | own.keys():
-            if name in own and name in lifted and own[name] == lifted[name]:
+        own = entry.run_options if isinstance(entry, RequestTemplate) else {}
+        for name in run_options.keys() | own.keys():
+            if name in own and name in run_options and own[name] == run_options[name]:
                 continue
             at = entry if isinstance(entry, RequestTemplate) and name in own else asking[0]
             message = f"{name} holds for the whole run, but the requests of this cell ask for different ones: split the cell"
             raise CellSyntaxError(message, at.line, at.column)
-    for name, value in lifted.items():
-        _check_lifted(name, value, options, asked=name in set_by_user, at=asking[0])
-    return lifted
+    for name, value in run_options.items():
+        _check_asked(name, value, options, asked=name in set_by_user, at=asking[0])
+    return run_options
 
 
-def _check_lifted(name: str, value: Any, options: Options, *, asked: bool, at: RequestTemplate) -> None:
+def _check_asked(name: str, value: Any, options: Options, *, asked: bool, at: RequestTemplate) -> None:
     try:
         checked = getattr(Options.of(None, **{name: value}), name)
     except OptionError as error:
@@ -351,7 +351,7 @@ def _option_body(options: Options, line: int) -> tuple[TextPiece | FilePiece, st
         return TextPiece(read_text(Span(options.data, line, 1))), None
     try:
         content, kind = encode_content(options.json, options.data, None)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OSError) as error:
         message = f"{'data' if options.json is None else 'json'} cannot be sent: {one_line(str(error), 120)}"
         raise CellSyntaxError(message, line) from None
     if isinstance(content, Upload):

@@ -73,6 +73,12 @@ EXAMPLES: tuple[tuple[str, str, str], ...] = (
         "%%fastreq",
         'GRAPHQL https://api.example.com/graphql\n\nquery ($id: ID!) { user(id: $id) { name } }\n\n{"id": 7}',
     ),
+    ("All pages, and the proof that all came", "%%fastreq orders --pages auto --select items --expand", "https://api.example.com/orders"),
+    (
+        "A cursor goes where {{next}} stands; page 1 leaves it out",
+        "%%fastreq hits --pages next_cursor",
+        "https://api.example.com/search?q=lamp&cursor={{next}}",
+    ),
     ("Values made on the fly", "%%fastreq", "https://api.example.com/x?id={{$uuid}}&t={{$timestamp}}&n={{$randomInt 1 6}}"),
 )
 """Title, magic line and cell of each example."""

@@ -7,15 +7,15 @@ import re
 from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
 
 from fastreq_jupyter.cell.compiling import Compiled, PlainUrls, RequestPlan, error_of, unsendable
 from fastreq_jupyter.cell.fill import Bound, BoundParts, Check, Env, MisfitError, header_text, json_in, text_in
 from fastreq_jupyter.cell.syntax import Parts, Span, VarText
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
-from fastreq_jupyter.model import Deferred, Item, Outcome, Page, Request, Unsendable, copy_request
-from fastreq_jupyter.redact import redact_url
+from fastreq_jupyter.files import FILENAME, file_name_of, safe_segment
+from fastreq_jupyter.model import Chained, Deferred, Item, Outcome, Page, Request, Unsendable, copy_request
+from fastreq_jupyter.redact import is_secret_header, redact_url
 from fastreq_jupyter.values import comes_from
 
 if TYPE_CHECKING:
@@ -32,9 +32,7 @@ __all__ = [
     "check_rows",
     "check_used",
     "equal_names",
-    "file_name_of",
     "in_directory",
-    "safe_segment",
     "save_names_of",
 ]
 
@@ -47,10 +45,7 @@ _EASY_NAMES = frozenset({"Timestamp", "Timedelta", "NaTType", "NAType"})
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _MOST = 1_000_000
 
-_UNSAFE = re.compile(r"[\x00-\x1f\x7f<>:\"/\\|?*]")
-# Names that Windows keeps for devices, whatever their ending.
-_DEVICES = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z)", re.IGNORECASE)
-_LONGEST = 200
+_ANSWERS_NAME = re.compile(r"\{\{\s*\$filename\s*\}\}")
 
 
 def check_used(compiled: Compiled, rows: Rows, *, first_line: int) -> None:
@@ -251,7 +246,7 @@ def save_names_of(save_to: str | None, bind: Callable[[Parts], BoundParts]) -> S
     if save_to is None or "{{" not in save_to:
         return None
     try:
-        names = SaveNames(bind(read_text(Span(save_to, 1, 1))))
+        names = SaveNames(tuple(_save_parts(save_to, bind)))
     except CellSyntaxError as error:
         raise CellSyntaxError(f"save_to: {error.message}", 1, option="save_to") from None
     if any(bound.parent for bound in names.bound):
@@ -259,28 +254,13 @@ def save_names_of(save_to: str | None, bind: Callable[[Parts], BoundParts]) -> S
     return names
 
 
-def safe_segment(text: str) -> str:
-    """Return text as a part of one file name: separators, control characters and device names made harmless."""
-    name = _UNSAFE.sub("_", text).strip(" ")
-    if not name.strip("."):
-        name = "_" * max(len(name), 1)
-    if _DEVICES.match(name):
-        name = f"_{name}"
-    while len(name.encode(errors="replace")) > _LONGEST:
-        name = name[: len(name) * _LONGEST // (len(name.encode(errors="replace")) + 1)]
-    return name
-
-
-def file_name_of(url: str) -> str:
-    """Return a safe file name for the answer of a URL: the last segment of its path, and its query; "index" for none."""
-    try:
-        parts = urlsplit(url)
-        last, query = parts.path.rpartition("/")[2], parts.query
-    except ValueError:
-        return "index"
-    name, dot, ending = (unquote(last) or "index").rpartition(".")
-    stem, ending = (name, f".{ending}") if dot and name else (unquote(last) or "index", "")
-    return safe_segment(f"{stem}_{unquote(query)}{ending}" if query else f"{stem}{ending}")
+def _save_parts(save_to: str, bind: Callable[[Parts], BoundParts]) -> Iterator[Any]:
+    end = 0
+    for match in _ANSWERS_NAME.finditer(save_to):
+        yield from bind(read_text(Span(save_to[end : match.start()], 1, 1 + end)))
+        yield FILENAME
+        end = match.end()
+    yield from bind(read_text(Span(save_to[end:], 1, 1 + end)))
 
 
 def in_directory(items: Iterable[Item], directory: str) -> Iterator[Item]:
@@ -322,10 +302,18 @@ def equal_names(names: Iterable[str | None]) -> tuple[str, int, int] | None:
     return None
 
 
+def _told_by(made: Request, written: Request, outcomes: Sequence[Outcome]) -> Request:
+    """Return a request that knows which of its field lines hold secrets of earlier answers: a cache goes by who was answered."""
+    pairs = zip(made.headers, written.headers, strict=True)
+    lines = tuple((line, as_written) for line, as_written in pairs if line != as_written and is_secret_header(line[0]))
+    return copy_request(made, chained=Chained(lines, tuple(outcome.request for outcome in outcomes))) if lines else made
+
+
 class Rendering:
     """The items of a compiled cell."""
 
-    def __init__(self, compiled: Compiled, rows: Rows) -> None:
+    def __init__(self, compiled: Compiled, rows: Rows, *, caches: bool = False) -> None:
+        self._caches = caches
         self._compiled = compiled
         self._rows = rows
         self._once: dict[Any, Any] = {}
@@ -388,9 +376,10 @@ class Rendering:
                 if not outcome.ok:
                     return Unsendable(request, "skipped", f"{name} failed")
             try:
-                return plan.make(parts, Env(rows, answers, self._once))
+                made = plan.make(parts, Env(rows, answers, self._once))
             except MisfitError as error:
                 return unsendable(error, request)
+            return _told_by(made, request, outcomes) if self._caches else made
 
         return Deferred(tuple(needs), resolve, request)
 
@@ -410,6 +399,8 @@ class Rendering:
     def _name(self, plan: RequestPlan, rows: tuple[int, ...]) -> str | None:
         assert plan.names is not None  # noqa: S101 - the caller chose such plans
         try:
-            return plan.names.fill(Env(rows, None, self._once))
+            name = plan.names.fill(Env(rows, None, self._once))
         except MisfitError:
             return None
+        # What the answer will call it, nobody knows yet.
+        return None if FILENAME in name else name

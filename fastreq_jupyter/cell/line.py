@@ -19,7 +19,7 @@ from fastreq_jupyter.values import plain
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["Line", "fill_options", "parse_line", "split_line"]
+__all__ = ["MagicLine", "fill_options", "parse_line", "split_line"]
 
 REPEATED = frozenset({"headers", "each", "explode"})
 LOOKED_UP = frozenset({"auth", "session", "cert"})
@@ -40,7 +40,7 @@ _UNREPLACED = re.compile(r"\\?\{\{.*?\}\}|\{([A-Za-z_]\w*)\}|\$\{?([A-Za-z_]\w*)
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class MagicLine:
     """A magic's line, read.
 
     Attributes:
@@ -63,7 +63,7 @@ class Line:
     examples: bool = False
 
 
-def parse_line(text: str, *, cell: bool) -> Line:
+def parse_line(text: str, *, cell: bool) -> MagicLine:
     """Read a magic's line.
 
     Args:
@@ -133,14 +133,14 @@ class _Reader:
             self._read_flag(name, value if equals else None)
         elif word.startswith("-") and len(word) > 1:
             attached = word[2:].removeprefix("=")
-            self._read_flag(word[:2] if word[:2] in _flags() else word, attached if len(word) > 2 else None)  # noqa: PLR2004 - "-c50"
+            self._read_flag(word[:2] if word[:2] in _flags() else word, attached if len(word) > 2 else None)
         else:
             self._read_positional(word)
 
-    def line(self) -> Line:
+    def line(self) -> MagicLine:
         """Return what was read."""
         self._options |= {"each": tuple(spec.text for spec in self._each)} if self._each else {}
-        return Line(
+        return MagicLine(
             name=self._positional if self._cell else None,
             url=None if self._cell else self._positional,
             options=self._options,

@@ -11,7 +11,7 @@ from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.compiling import Compiled, compile_requests, lift
+from fastreq_jupyter.cell.compiling import Compiled, asked_options, compile_requests
 from fastreq_jupyter.cell.each import RowJoin, Rows, renamed
 from fastreq_jupyter.cell.fill import Binder, Surroundings
 from fastreq_jupyter.cell.grammar import parse
@@ -43,7 +43,7 @@ class CellPlan:
         items: Requests in order, lazy; iterating again starts again, but for an iterator as source.
         total: How many items, None where an iterator is the source.
         per_row: Requests for each row of the sources.
-        lifted: Options of the run that the text asks for (curl's -k, ``HTTP/2``): ``Options.of(options, **lifted)``.
+        run_options: Options of the run that the text asks for (curl's -k, ``HTTP/2``): ``Options.of(options, **run_options)``.
         join: Puts input columns and index onto the frame; None without ``--each``.
         notes: Lines to say at the end.
         names: Names of the requests.
@@ -53,7 +53,7 @@ class CellPlan:
     items: Iterable[Item]
     total: int | None
     per_row: int
-    lifted: Mapping[str, Any]
+    run_options: Mapping[str, Any]
     join: Join | None
     notes: tuple[str, ...]
     names: tuple[str, ...]
@@ -102,7 +102,7 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
         raise CellSyntaxError(message, first_line)
     labels = {entry.label: entry.line for entry in parsed.entries if isinstance(entry, RequestTemplate) and entry.label}
     binder = Binder(parsed.variables, labels, rows, namespace, surroundings or Surroundings())
-    lifted = lift(parsed.entries, options, set_by_user)
+    run_options = asked_options(parsed.entries, options, set_by_user)
     names = save_names_of(options.save_to, binder.bind)
     compiled = compile_requests(parsed, binder, options, names=names, base_url=base_url, first_line=first_line)
     if options.to is not None and any(plan.parents for plan in compiled.plans):
@@ -110,12 +110,12 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
         raise CellSyntaxError(message, first_line, option="to")
     parsed.notes += _idle_marks(parsed.entries, options)
     parsed.notes += told_names(parsed.entries, lambda name: rows.has(name) or name in parsed.variables or _has_text(namespace.get(name)))
-    rendering = Rendering(compiled, rows)
+    rendering = Rendering(compiled, rows, caches=options.caches)
     check_used(compiled, rows, first_line=first_line)
     check_constants(compiled)
     check_rows(compiled, rows)
     rendering.check_first()
-    plan = _assemble(parsed, compiled, rendering, rows=rows, options=options, lifted=lifted)
+    plan = _assemble(parsed, compiled, rendering, rows=rows, options=options, run_options=run_options)
     if options.save_to is not None and plan.total is not None:
         _check_files(plan.items, first_line)
     return plan
@@ -145,7 +145,7 @@ def _check_files(items: Iterable[Item], first_line: int) -> None:
 
 
 def _assemble(  # noqa: PLR0913 - what was built, side by side
-    parsed: ParsedCell, compiled: Compiled, rendering: Rendering, *, rows: Rows, options: Options, lifted: Mapping[str, Any]
+    parsed: ParsedCell, compiled: Compiled, rendering: Rendering, *, rows: Rows, options: Options, run_options: Mapping[str, Any]
 ) -> CellPlan:
     total = None if rows.size is None else rows.size * compiled.per_row
     if total is not None and options.limit is not None:
@@ -157,7 +157,7 @@ def _assemble(  # noqa: PLR0913 - what was built, side by side
         items=_Items(rendering, options, duplicates),
         total=total,
         per_row=compiled.per_row,
-        lifted=lifted,
+        run_options=run_options,
         join=join,
         notes=(*parsed.notes, *_notes(join, options)),
         names=names,

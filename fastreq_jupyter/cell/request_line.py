@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.cell.syntax import HeaderTemplate, Part, RequestTemplate, Span
 from fastreq_jupyter.cell.template import read_text, read_url
+from fastreq_jupyter.content import NO_FIELD_VALUE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
@@ -69,7 +70,6 @@ _HOW = "write URL or METHOD URL (a body needs POST, PUT, PATCH or a Content-Type
 _PROMPTED = re.compile(r"(?:\S{0,60}[>$%#!]\s*|(?:\S+\s+){0,2}?(?:time|sudo|env|watch)\s+)curl(?:\.exe)?\s", re.IGNORECASE)
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*(.*)")
 _NO_FIELD = re.compile(r"[^:\s]+:(?://|[0-9]{1,5}/)")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _CREDENTIALS = re.compile(r"(basic|digest)[ \t]+(?=\S)", re.IGNORECASE)
 
 
@@ -137,7 +137,7 @@ class RequestLine:
     line: int
     column: int
     plain: bool = False
-    lifted: dict[str, Any] = field(default_factory=dict)
+    run_options: dict[str, Any] = field(default_factory=dict)
     graphql: bool = False
     more: list[Span] = field(default_factory=list)
 
@@ -156,7 +156,7 @@ class RequestLine:
             url += read_url(span)
         return RequestTemplate(
             self.method, tuple(url), self.line, self.column, headers, body,
-            label=label, keep="keep" in marks, cache="cache" in marks, plain=self.plain, lifted=self.lifted, operation=operation,
+            label=label, keep="keep" in marks, cache="cache" in marks, plain=self.plain, run_options=self.run_options, operation=operation,
         )  # fmt: skip
 
 
@@ -186,13 +186,15 @@ def read_request_line(span: Span) -> RequestLine:
         CellSyntaxError: It is neither; the message says what was probably meant.
     """
     text = span.text
-    lifted: dict[str, Any] = {}
+    run_options: dict[str, Any] = {}
     if match := _VERSION.search(text[-16:]):
-        lifted = _lift_version(match[1], span, len(text) - len(match[0]))
+        run_options = _lift_version(match[1], span, len(text) - len(match[0]))
         text = text[: -len(match[0])]
     if _TARGET.match(text):
         _refuse_trailing(span, 0)
-        return RequestLine("GET", Span(text, span.line, span.column), span.line, span.column, plain=not text.startswith("/"), lifted=lifted)
+        return RequestLine(
+            "GET", Span(text, span.line, span.column), span.line, span.column, plain=not text.startswith("/"), run_options=run_options
+        )
     match = _METHOD.match(text)
     if match is None:
         raise _no_request(span, text)
@@ -207,7 +209,7 @@ def read_request_line(span: Span) -> RequestLine:
     _refuse_trailing(span, place)
     url = Span(text[place:], span.line, span.column + place)
     graphql = method == _GRAPHQL
-    return RequestLine("POST" if graphql else method, url, span.line, span.column, lifted=lifted, graphql=graphql)
+    return RequestLine("POST" if graphql else method, url, span.line, span.column, run_options=run_options, graphql=graphql)
 
 
 def read_header(span: Span, headers: list[HeaderTemplate], *, folded: bool) -> list[HeaderTemplate]:
@@ -249,7 +251,7 @@ def make_header(name: str, value: Span, whole: Span) -> HeaderTemplate:
     Raises:
         CellSyntaxError: A control character in the value, or credentials that need a dialogue.
     """
-    if bad := _CONTROL.search(value.text):
+    if bad := NO_FIELD_VALUE.search(value.text):
         raise value.error(bad.start(), f"control character {bad[0]!r} in the value of {name}")
     parts = read_text(value)
     basic = False

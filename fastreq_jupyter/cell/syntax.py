@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "FORM_TYPE",
-    "Call",
+    "DynamicCall",
     "Entry",
     "FilePiece",
     "HeaderTemplate",
@@ -80,7 +80,7 @@ class Ref:
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class DynamicCall:
     """What names a dynamic value, ``$env HOME``: the name without ``$`` and its arguments."""
 
     name: str
@@ -99,7 +99,7 @@ class Placeholder:
         once: Stands in a cell variable, so that a dynamic value is made once for the cell.
     """
 
-    expression: Ref | Call
+    expression: Ref | DynamicCall
     text: str
     line: int
     column: int
@@ -109,7 +109,7 @@ class Placeholder:
     @property
     def verbatim(self) -> bool:
         """Tell whether its text goes in as it stands, whatever the place: a variable of the shell."""
-        return isinstance(self.expression, Call) and self.expression.name == "shell"
+        return isinstance(self.expression, DynamicCall) and self.expression.name == "shell"
 
 
 @dataclass(frozen=True, slots=True)
@@ -204,7 +204,7 @@ class RequestTemplate:
         keep: ``# @keep``: show its answer although it feeds a secret place.
         cache: ``# @cache``: it only asks, its answer may be cached whatever its method.
         plain: Written as a URL alone: the options method, data, json and params apply.
-        lifted: Options of the run that it asks for (``HTTP/2``, curl's -k) -> value.
+        run_options: Options of the run that it asks for (``HTTP/2``, curl's -k) -> value.
         no_default: Lower-case names of headers that no default may add.
         operation: Of GraphQL, "query" or "mutation"; None for other requests.
     """
@@ -219,7 +219,7 @@ class RequestTemplate:
     keep: bool = False
     cache: bool = False
     plain: bool = False
-    lifted: Mapping[str, Any] = field(default_factory=dict)
+    run_options: Mapping[str, Any] = field(default_factory=dict)
     no_default: frozenset[str] = frozenset()
     operation: str | None = None
 

@@ -6,7 +6,7 @@ import re
 from math import prod
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.syntax import Call, OpenRange, Part, Parts, Placeholder, Range, Ref, Span
+from fastreq_jupyter.cell.syntax import DynamicCall, OpenRange, Part, Parts, Placeholder, Range, Ref, Span
 from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def read_range(span: Span, place: int, text: str) -> Range:
     first, _, last = bounds.partition("-")
     if not (first.isascii() and first.isdigit()):
         raise span.error(place, f"[{text}]: only numbers make a range; write \\[{text}] for the text itself")
-    if len(text) > 60:  # noqa: PLR2004 - three numbers of 18 digits and what joins them
+    if len(text) > 60:
         raise span.error(place, "the numbers of a range have at most 18 digits")
     start, stop, step = int(first), int(last), int(step_text or 1)
     if stop < start or step < 1:
@@ -216,9 +216,9 @@ def _end(span: Span, start: int) -> int:
     return end
 
 
-def _call(text: str) -> Call:
+def _call(text: str) -> DynamicCall:
     words = [match[1] or match[2] or match[3] or "" for match in _WORDS.finditer(text[1:])]
-    return Call(words[0] if words else "", tuple(words[1:]))
+    return DynamicCall(words[0] if words else "", tuple(words[1:]))
 
 
 def _ref(text: str, line: int, column: int) -> Ref:

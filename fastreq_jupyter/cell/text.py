@@ -370,7 +370,7 @@ def _ansi(text: str) -> str:
 
 def _ansi_letter(letter: str) -> str:
     code = ord(letter)
-    if 0xDC80 <= code <= 0xDCFF:  # noqa: PLR2004 - a byte that is no UTF-8, as surrogateescape has it
+    if 0xDC80 <= code <= 0xDCFF:
         return f"\\x{code - 0xDC00:02x}"
     if _CONTROL.match(letter):
         return "".join(f"\\x{byte:02x}" for byte in letter.encode())

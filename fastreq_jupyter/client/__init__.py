@@ -16,15 +16,16 @@ from fastreq_jupyter.client.call import (
     show_with,
     where_it_stopped,
 )
-from fastreq_jupyter.client.plan import outfitted
+from fastreq_jupyter.client.plan import with_defaults
 from fastreq_jupyter.client.preview import preview_frame, preview_line
-from fastreq_jupyter.client.results import check_failures, check_shape, conclude, present, value_of
+from fastreq_jupyter.client.results import as_asked, check_failures, check_shape, conclude, present, value_of
 
 __all__ = [
     "Call",
     "Display",
     "FastRequests",
     "Session",
+    "as_asked",
     "cached_answers",
     "check_failures",
     "check_options",
@@ -36,7 +37,6 @@ __all__ = [
     "fastreq_stream",
     "last_run",
     "layered",
-    "outfitted",
     "present",
     "preview_frame",
     "preview_line",
@@ -47,4 +47,5 @@ __all__ = [
     "submit",
     "value_of",
     "where_it_stopped",
+    "with_defaults",
 ]

@@ -15,10 +15,10 @@ import pandas as pd
 from fastreq_jupyter.bridge import interruption, wait_blocking
 from fastreq_jupyter.cell import EachSpec, Source, build, to_curl, to_http
 from fastreq_jupyter.client.call import Call, check_options, layered, refuse, run_blocking, session_of, where_it_stopped
-from fastreq_jupyter.client.plan import outfitted
+from fastreq_jupyter.client.plan import with_defaults
 from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
-from fastreq_jupyter.engine import SHARES, Jar, find_run, quantiles
+from fastreq_jupyter.engine import SHARES, USER_AGENT, Jar, field_lines_of, find_run, quantiles
 from fastreq_jupyter.errors import UsageError, sealed
 from fastreq_jupyter.exchange import phases_of
 from fastreq_jupyter.frame import (
@@ -26,6 +26,7 @@ from fastreq_jupyter.frame import (
     expand_frame,
     explode_frame,
     floats,
+    har_pieces,
     instants,
     integers,
     read_json,
@@ -33,6 +34,7 @@ from fastreq_jupyter.frame import (
     select_frame,
     texts,
     to_frame,
+    write_file,
 )
 from fastreq_jupyter.model import Plan
 from fastreq_jupyter.options import TABLE, Options, Selection
@@ -209,15 +211,19 @@ class FastreqAccessor:
         """Write the frame; the file appears whole or not at all.
 
         Args:
-            path: Ends in ``.parquet`` (needs pyarrow; `fastreq_jupyter.load` gives it back exactly), or in ``.csv`` or
-                ``.jsonl`` or ``.xlsx`` (needs openpyxl), which are plain exports for other programs.
+            path: Ends in ``.parquet`` (needs pyarrow; `fastreq_jupyter.load` gives it back exactly); in ``.csv``, ``.jsonl`` or
+                ``.xlsx`` (needs openpyxl), which are plain exports for other programs; or in ``.har`` (HAR 1.2, for browsers'
+                developer tools): one entry per attempt and redirect hop of these rows, secrets as ``***``.
 
         Returns:
             The path.
 
         Raises:
-            UsageError: Another ending, or a value that Parquet cannot give back; one line.
+            UsageError: Another ending, a value that Parquet cannot give back, or for ``.har`` outcomes that are gone; one line.
         """
+        if str(path).lower().endswith(".har"):
+            rows = outcomes_of(self._frame, "save")
+            return write_file(path, har_pieces(rows, version=USER_AGENT.partition("/")[2], sent=field_lines_of))
         return save(self._frame, path)
 
     def __repr__(self) -> str:
@@ -279,7 +285,7 @@ def outcomes_of(frame: pd.DataFrame, asking: str) -> list[Outcome]:
 def labels_of(run: Run) -> pd.Index[Any]:
     """Return the label of each request of a run."""
     # without select and expand: one row per outcome, whose label tells which
-    return to_frame(run.rows, Options(columns="data"), keys=run.plan.keys, join=run.plan.join).index
+    return to_frame(run.rows, Options(columns="data", pages=run.options.pages), keys=run.plan.keys, join=run.plan.join).index
 
 
 def again(run: Run) -> Any:
@@ -363,9 +369,9 @@ def send_rows(frame: pd.DataFrame, template: str, given: Mapping[str, Any]) -> A
         base_url=None if home is None else home.base_url,
         set_by_user=given,
     )
-    final = Options.of(options, **cell.lifted)
+    final = Options.of(options, **cell.run_options)
     jar = Jar() if session is None else session.jar
-    items, auth = outfitted(cell.items, final, jar=jar, home=home, total=cell.total)
+    items, auth = with_defaults(cell.items, final, jar=jar, home=home, total=cell.total)
     plan = Plan(items, final, total=cell.total, join=cell.join, auth=auth, notes=cell.notes)
     if final.dry_run:
         return preview_frame(plan)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 
 from fastreq_jupyter.bridge import interruption, start
 from fastreq_jupyter.client.call import Session, call_of, refuse, run_awaiting, run_blocking, where_it_stopped
-from fastreq_jupyter.client.credentials import Home
+from fastreq_jupyter.client.credentials import SessionDefaults
 from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
 from fastreq_jupyter.engine import Handoffs, StreamedOutcome, last_run
@@ -171,7 +171,7 @@ class FastRequests(Session):
         refuse(options, ("session", "keys", "dry_run"), "belongs to a single call")
         given: dict[str, Any] = {**options, "headers": headers, "auth": auth, "cookies": cookies}
         checked = Options.of(None, **given)
-        home = Home(base_url, checked.headers or (), checked.auth)
+        home = SessionDefaults(base_url, checked.headers or (), checked.auth)
         own = {"headers", "auth", "cookies"}
         super().__init__(home, replace(checked, headers=None, auth=None, cookies=None, given=checked.given - own))
         if checked.cookies is not None:

@@ -21,7 +21,7 @@ def cached_answers(file: str) -> tuple[Any, str]:
         UsageError: There is no such file.
     """
     # pandas is paid for by whoever wants a frame
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415 - loaded by whoever needs it
 
     shelf = _open(file, read_only=True)
     try:
@@ -62,6 +62,6 @@ def _open(file: str, *, read_only: bool = False) -> Any:
     if not Path(file).expanduser().exists():
         raise UsageError(f"there is no cache {file}: a run with --cache makes one")
     # sqlite3 is needed by few
-    from fastreq_jupyter.journal import open_shelf  # noqa: PLC0415
+    from fastreq_jupyter.journal import open_shelf  # noqa: PLC0415 - loaded by whoever needs it
 
     return open_shelf(file, read_only=read_only)

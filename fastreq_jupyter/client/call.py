@@ -6,6 +6,7 @@ import asyncio
 import warnings
 from collections.abc import AsyncIterable
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol, cast
 
@@ -16,14 +17,14 @@ from fastreq_jupyter.client.results import conclude, parse, parse_again, present
 from fastreq_jupyter.engine import Jar, engine_here, load_readers
 from fastreq_jupyter.errors import OptionError, UsageError
 from fastreq_jupyter.model import Outcome
-from fastreq_jupyter.options import TABLE, Door, Options, check_expression
+from fastreq_jupyter.options import FRAMES, TABLE, Door, Options, check_expression
 from fastreq_jupyter.policy import read_how, read_total
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
 
-    from fastreq_jupyter.client.credentials import Home
+    from fastreq_jupyter.client.credentials import SessionDefaults
     from fastreq_jupyter.engine import Handoffs, Run, Store
     from fastreq_jupyter.model import Item, Look, Plan, Request
 
@@ -42,6 +43,12 @@ __all__ = [
 ]
 
 _FRAME_ONLY = ("select", "expand", "explode", "columns", "to", "timings", "response_headers")
+_TIED_TO_MEMORY = {
+    "pages": "keeps all pages in memory",
+    "dedup": "keeps answers in memory",
+    "parse_func": "is applied when all is there",
+    "expand": "makes columns that depend on the answers (load the rows, then df.fastreq.expand())",
+}
 _LIST_ONLY = ("return_none_on_failure",)
 
 
@@ -72,7 +79,7 @@ class Session:
         defaults: Options under those of each call.
     """
 
-    def __init__(self, home: Home, defaults: Options) -> None:
+    def __init__(self, home: SessionDefaults, defaults: Options) -> None:
         self.home = home
         self.jar = Jar()
         self.defaults = defaults
@@ -119,7 +126,7 @@ class Call:
     def __post_init__(self) -> None:
         """Import what the run's end needs while there is something to import it with: a run may take the last file descriptor."""
         load_readers(self.options)
-        if self.options.return_type == "dataframe":
+        if self.options.return_type in FRAMES:
             import fastreq_jupyter.frame  # noqa: F401, PLC0415 - pandas is paid for by whoever wants a frame
 
     @property
@@ -232,7 +239,8 @@ def check_options(options: Options) -> None:
     Raises:
         OptionError: One line.
     """
-    lists = options.return_type != "dataframe"
+    lists = options.return_type not in FRAMES
+    _check_installed(options.return_type)
     for name in _FRAME_ONLY if lists else _LIST_ONLY:
         if getattr(options, name) != TABLE[name].default:
             reason = f"needs return_type {'dataframe' if lists else 'json, text, content or response'}"
@@ -244,6 +252,24 @@ def check_options(options: Options) -> None:
     if options.pages is not None:
         read_how(options.pages)
         read_total(options.total)
+    if options.to is not None:
+        _check_leaving(options)
+
+
+def _check_leaving(options: Options) -> None:
+    if options.return_type != "dataframe":
+        raise OptionError("to needs return_type dataframe", option="to", reason="needs return_type dataframe")
+    for name, why in _TIED_TO_MEMORY.items():
+        if getattr(options, name):
+            reason = f"not possible with {name}, which {why}: leave one of them out"
+            raise OptionError(f"to is {reason}", option="to", value=options.to, reason=reason)
+
+
+def _check_installed(return_type: str) -> None:
+    for module in {"polars": ("polars", "pyarrow"), "arrow": ("pyarrow",)}.get(return_type, ()):
+        if find_spec(module) is None:
+            reason = f"needs {module}: pip install 'fastreq-jupyter[{return_type}]'"
+            raise OptionError(f"return_type={return_type!r} {reason}", option="return_type", value=return_type, reason=reason)
 
 
 def refuse(given: Collection[str], names: Any, why: str) -> None:
@@ -378,8 +404,7 @@ class _Resumed:
 
 
 def _open_sink(plan: Plan) -> Any:
-    # pandas is paid for by whoever wants a frame
-    from fastreq_jupyter.frame import open_dataset  # noqa: PLC0415
+    from fastreq_jupyter.frame import open_dataset  # noqa: PLC0415 - pandas is paid for by whoever wants a frame
 
     return open_dataset(plan)
 
@@ -392,9 +417,9 @@ def _open_store(plan: Plan, jar: Jar, *, again: bool) -> Store | None:
         if options.journal is None:
             return None
     # sqlite3 is needed by few
-    from fastreq_jupyter.journal import Both, open_cache, open_journal  # noqa: PLC0415
+    from fastreq_jupyter.journal import Both, open_cache, open_journal  # noqa: PLC0415 - loaded by whoever needs it
 
-    cache = open_cache(options, jar) if options.caches else None
+    cache = open_cache(options, jar, plan.auth) if options.caches else None
     if options.journal is None:
         return cache
     journal = open_journal(options, again=cast("Iterable[Item]", plan.requests) if again else None)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine import Jar
     from fastreq_jupyter.options import Options
 
-__all__ = ["Credentials", "Home", "Outfit", "SeveralOriginsError"]
+__all__ = ["Credentials", "RequestDefaults", "SessionDefaults", "SeveralOriginsError"]
 
 
 class SeveralOriginsError(OptionError):
@@ -88,7 +88,7 @@ class Credentials:
         return value
 
 
-class Home:
+class SessionDefaults:
     """What a `FastRequests` adds to requests: headers and auth for its origin alone.
 
     Args:
@@ -150,7 +150,7 @@ def _base_target(base_url: str) -> Target:
         raise OptionError(message) from None
 
 
-class Outfit:
+class RequestDefaults:
     """What a run's options and its session add to requests, to each origin its own.
 
     Args:
@@ -162,8 +162,8 @@ class Outfit:
         OptionError: A cookie that cannot be sent.
     """
 
-    def __init__(self, options: Options, *, jar: Jar, home: Home | None) -> None:
-        self._home = home or Home()
+    def __init__(self, options: Options, *, jar: Jar, home: SessionDefaults | None) -> None:
+        self._home = home or SessionDefaults()
         self._credentials = Credentials(options.auth)
         self.single_auth = options.auth is not None and not isinstance(options.auth, dict)
         self._cookies = options.cookies or ()
@@ -183,7 +183,7 @@ class Outfit:
         return self._plain and not self._cookies
 
     @property
-    def authority(self) -> Outfit | None:
+    def authority(self) -> RequestDefaults | None:
         """Return itself where the engine has to ask it for credentials."""
         return self if self._live else None
 
@@ -205,7 +205,7 @@ class Outfit:
             if target is not None and target.user is None:
                 self._credentials.value_for(target)
 
-    def dress(self, item: Item) -> Item:
+    def apply(self, item: Item) -> Item:
         """Return the item with what its origin gets; an outcome known already stays as it is."""
         if self._plain:
             return item
@@ -214,11 +214,11 @@ class Outfit:
         if isinstance(item, Deferred):
             resolve = item.resolve
 
-            def dressed(outcomes: Sequence[Outcome]) -> Request | Unsendable | Outcome:
+            def resolved(outcomes: Sequence[Outcome]) -> Request | Unsendable | Outcome:
                 found = resolve(outcomes)
                 return self._dress_request(found) if isinstance(found, Request) else found
 
-            return replace(item, resolve=dressed)
+            return replace(item, resolve=resolved)
         return item
 
     def give_cookies(self, url: str) -> None:

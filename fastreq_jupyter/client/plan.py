@@ -13,25 +13,26 @@ from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, cast
 
-from fastreq_jupyter.cell import Dedup, equal_names, file_name_of, safe_segment
-from fastreq_jupyter.client.credentials import Outfit
+from fastreq_jupyter.cell import Dedup, equal_names
+from fastreq_jupyter.client.credentials import RequestDefaults
 from fastreq_jupyter.content import with_params
 from fastreq_jupyter.errors import UsageError
+from fastreq_jupyter.files import FILENAME, file_name_of, safe_segment
 from fastreq_jupyter.model import Item, Plan, Request, Unsendable, copy_request
 from fastreq_jupyter.redact import one_line, redact_url
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.client.credentials import Home
+    from fastreq_jupyter.client.credentials import SessionDefaults
     from fastreq_jupyter.engine import Jar
     from fastreq_jupyter.model import Authority
     from fastreq_jupyter.options import Options
 
-__all__ = ["ItemMaker", "make_plan", "outfitted"]
+__all__ = ["ItemMaker", "make_plan", "with_defaults"]
 
 _SCALARS = (bytes, bytearray, int, float, complex, type(None))
 
 
-def make_plan(urls: Any, options: Options, *, jar: Jar, home: Home | None = None) -> Plan:
+def make_plan(urls: Any, options: Options, *, jar: Jar, home: SessionDefaults | None = None) -> Plan:
     """Return the plan of a function call.
 
     Args:
@@ -47,20 +48,20 @@ def make_plan(urls: Any, options: Options, *, jar: Jar, home: Home | None = None
     source, index = _source_of((urls,) if single else urls)
     total = len(source) if isinstance(source, Sized) else None
     keys = None if options.keys is None else _labels(options.keys, total)
-    outfit = Outfit(options, jar=jar, home=home)
-    maker = ItemMaker(options, outfit, keys)
+    request_defaults = RequestDefaults(options, jar=jar, home=home)
+    maker = ItemMaker(options, request_defaults, keys)
     if isinstance(source, Sequence):
         maker.check(source if options.limit is None else source[: options.limit])
     if options.limit is not None:
         total = None if total is None else min(total, options.limit)
     items: Iterable[Item] | AsyncIterable[Item]
-    items = _draw_async(source, maker, options.limit) if isinstance(source, AsyncIterable) else _Drawn(source, maker, options.limit)
+    items = _draw_async(source, maker, options.limit) if isinstance(source, AsyncIterable) else _SourceItems(source, maker, options.limit)
     labels = index if keys is None else keys
-    return Plan(items, options, total=total, keys=labels, single=single, auth=outfit.authority, notes=maker.notes)
+    return Plan(items, options, total=total, keys=labels, single=single, auth=request_defaults.authority, notes=maker.notes)
 
 
-def outfitted(
-    items: Iterable[Item], options: Options, *, jar: Jar, home: Home | None, total: int | None
+def with_defaults(
+    items: Iterable[Item], options: Options, *, jar: Jar, home: SessionDefaults | None, total: int | None
 ) -> tuple[Iterable[Item], Authority | None]:
     """Return the requests of a cell with credentials and what a session adds, and what tells the engine of further credentials.
 
@@ -74,23 +75,23 @@ def outfitted(
     Raises:
         UsageError: One auth was given for requests to several origins.
     """
-    outfit = Outfit(options, jar=jar, home=home)
-    if outfit.single_auth and total is not None:
-        outfit.check(item for item in items if isinstance(item, Request))
-    return _Outfitted(items, outfit), outfit.authority
+    request_defaults = RequestDefaults(options, jar=jar, home=home)
+    if request_defaults.single_auth and total is not None:
+        request_defaults.check(item for item in items if isinstance(item, Request))
+    return _WithDefaults(items, request_defaults), request_defaults.authority
 
 
 @dataclass(frozen=True, slots=True)
-class _Outfitted:
+class _WithDefaults:
     items: Iterable[Item]
-    outfit: Outfit
+    request_defaults: RequestDefaults
 
     def __iter__(self) -> Iterator[Item]:
-        return (self.outfit.dress(item) for item in self.items)
+        return (self.request_defaults.apply(item) for item in self.items)
 
 
 @dataclass(frozen=True, slots=True)
-class _Drawn:
+class _SourceItems:
     """The items of a synchronous source, made one at a time."""
 
     source: Iterable[Any]
@@ -161,7 +162,7 @@ def _labels(keys: Any, total: int | None) -> Sequence[Any]:
 
 
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
-_PLACEHOLDERS = ("index", "key", "name")
+_PLACEHOLDERS = ("index", "key", "name", "$filename")
 
 
 class ItemMaker:
@@ -169,7 +170,7 @@ class ItemMaker:
 
     Args:
         options: What plain URLs get, where files go, whether equal requests are sent once.
-        outfit: Dresses every request.
+        request_defaults: What is added to every request.
         keys: Labels, one per element, or None.
 
     Attributes:
@@ -179,16 +180,16 @@ class ItemMaker:
         UsageError: A body or query that cannot be sent.
     """
 
-    def __init__(self, options: Options, outfit: Outfit, keys: Sequence[Any] | None) -> None:
+    def __init__(self, options: Options, request_defaults: RequestDefaults, keys: Sequence[Any] | None) -> None:
         self._options = options
-        self._outfit = outfit
+        self._request_defaults = request_defaults
         self._keys = keys
         self._pattern = _pattern(options)
         self._files = None if options.save_to is None else _Files(options.save_to, keys)
         self._once = Dedup() if options.dedup else None
         self._made = 0
         # What is left to do for a URL is to put it into the pattern.
-        self._plain = outfit.idle and not any((self._files, self._once, options.params)) and keys is None
+        self._plain = request_defaults.idle and not any((self._files, self._once, options.params)) and keys is None
         self.notes: tuple[str, ...] = ()
 
     def check(self, elements: Sequence[Any]) -> None:
@@ -197,8 +198,8 @@ class ItemMaker:
         Raises:
             UsageError: One auth for several origins, or two requests with one file name.
         """
-        if self._outfit.single_auth:
-            self._outfit.check(request for element in elements if isinstance(request := self._request(element), Request))
+        if self._request_defaults.single_auth:
+            self._request_defaults.check(request for element in elements if isinstance(request := self._request(element), Request))
         if self._files is not None:
             self._check_files(elements)
         texts = [element for element in elements if isinstance(element, str)]
@@ -221,8 +222,8 @@ class ItemMaker:
         if not isinstance(item, Request):
             return item
         if isinstance(element, str):
-            self._outfit.give_cookies(item.url)
-        item = self._outfit.dress(item)
+            self._request_defaults.give_cookies(item.url)
+        item = self._request_defaults.apply(item)
         if self._once is not None:
             item = self._once(item)
         return self._with_file(item, position) if self._files is not None and isinstance(item, Request) else item
@@ -254,7 +255,7 @@ class ItemMaker:
         requests = [self._request(element) for element in elements]
         items = requests if once is None else [once(item) for item in requests]
         names = [self._files.path(item, at) if isinstance(item, Request) else None for at, item in enumerate(items)]
-        equal = equal_names(names)
+        equal = equal_names(None if name is None or FILENAME in name else name for name in names)
         if equal is not None:
             path, first, second = equal
             raise UsageError(f"save_to: rows {first} and {second} would both be saved as {path}: give a template, 'DIR/{{{{index}}}}.bin'")
@@ -272,7 +273,7 @@ class _Files:
     """The names of files, and which of them are taken.
 
     Args:
-        save_to: A directory, or a template of ``{{index}}``, ``{{key}}`` and ``{{name}}``.
+        save_to: A directory, or a template of ``{{index}}``, ``{{key}}``, ``{{name}}`` and ``{{$filename}}``.
         keys: Labels, or None.
 
     Raises:
@@ -293,6 +294,8 @@ class _Files:
     def take(self, request: Request, position: int) -> tuple[str, int | None]:
         """Return the path for a row, and the row that had it before."""
         path = self.path(request, position)
+        if FILENAME in path:
+            return path, None
         first = self._taken.setdefault(path.casefold(), position)
         return path, None if first == position else first
 
@@ -300,6 +303,8 @@ class _Files:
         """Return the path for a row; no secret of the URL is in it."""
 
         def fill(match: re.Match[str]) -> str:
+            if match[1] == "$filename":
+                return FILENAME
             if match[1] == "name":
                 return file_name_of(redact_url(request.url, request.secrets))
             return safe_segment(str(self._keys[position] if match[1] == "key" and self._keys is not None else position))
@@ -328,6 +333,6 @@ def _pattern(options: Options) -> Request:
             json=options.json,
             data=options.data,
         )
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OSError) as error:
         name = "json" if options.json is not None else "data"
         raise UsageError(f"{name} cannot be sent: {one_line(str(error), 120)}") from None

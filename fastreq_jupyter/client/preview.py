@@ -8,10 +8,10 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.errors import UsageError
-from fastreq_jupyter.model import Deferred, Item, Look, Outcome, Plan, Request, Unsendable
+from fastreq_jupyter.model import Deferred, Item, Look, Outcome, Plan, Request, Unsendable, secrets_of
 from fastreq_jupyter.options import Selection, show_seconds
 from fastreq_jupyter.policy import first_of, interval_of
-from fastreq_jupyter.redact import MASK, one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
+from fastreq_jupyter.redact import MASK, one_line, redact_body, redact_headers, redact_text, redact_url
 from fastreq_jupyter.url import parse_target
 
 if TYPE_CHECKING:
@@ -35,7 +35,7 @@ def preview_frame(plan: Plan) -> Any:
         UsageError: An asynchronous source; it could only be read by running it.
     """
     # pandas is paid for by whoever wants a frame
-    import pandas as pd  # noqa: PLC0415
+    import pandas as pd  # noqa: PLC0415 - loaded by whoever needs it
 
     if isinstance(plan.requests, AsyncIterable):
         raise UsageError("dry_run is not possible for an asynchronous source: give a list")
@@ -73,7 +73,7 @@ def preview_line(summary: Mapping[str, Any], name: str | None = None) -> str:
     hosts = summary["hosts"]
     count = f"{summary['requests']:,}{'' if summary['whole'] else ' or more'} request{'' if summary['requests'] == 1 else 's'}"
     shown = ", ".join(f"{host} {number:,}" if len(hosts) > 1 else host for host, number in list(hosts.items())[:5])
-    where = f" to {len(hosts)} host{'' if len(hosts) == 1 else 's'} ({shown}{', ...' if len(hosts) > 5 else ''})" if hosts else ""  # noqa: PLR2004
+    where = f" to {len(hosts)} host{'' if len(hosts) == 1 else 's'} ({shown}{', ...' if len(hosts) > 5 else ''})" if hosts else ""
     least = f", at least {show_seconds(summary['least_s'])}" if summary["least_s"] else ""
     return f"{name + ': ' if name else ''}{count}{where}{least}; nothing was sent"
 
@@ -90,7 +90,7 @@ def _row(item: Item, authority: Authority | None) -> dict[str, Any]:
         problem = "begun earlier, only looked at"
     request = item if isinstance(item, Request) else item.request if isinstance(item, Outcome) else item.shown
     kind = request.header("content-type")
-    secrets = request.secrets | secret_values(request.url, request.headers, request.content, kind)
+    secrets = secrets_of(request)
     body = None if request.content is None else one_line(redact_body(request.content, kind, secrets), _BODY_SHOWN)
     headers = {name: redact_text(value, secrets) for name, value in redact_headers(request.headers)}
     if authority is not None and request.header("authorization") is None and _is_authorized(item, authority):

@@ -8,6 +8,7 @@ from weakref import WeakKeyDictionary
 
 from fastreq_jupyter.engine import proof
 from fastreq_jupyter.errors import PartialFailureError, RunError
+from fastreq_jupyter.options import FRAMES
 from fastreq_jupyter.redact import one_line, redact_text, redact_url
 
 if TYPE_CHECKING:
@@ -15,9 +16,10 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.engine import Run
     from fastreq_jupyter.model import Outcome
+    from fastreq_jupyter.options import Options
     from fastreq_jupyter.policy import Chain
 
-__all__ = ["check_failures", "check_shape", "conclude", "parse", "parse_again", "present", "value_of"]
+__all__ = ["as_asked", "check_failures", "check_shape", "conclude", "parse", "parse_again", "present", "value_of"]
 
 _PARSED: WeakKeyDictionary[Run, set[int]] = WeakKeyDictionary()
 _KINDS_SHOWN = 3
@@ -26,8 +28,8 @@ _KINDS_SHOWN = 3
 def present(run: Run) -> Any:
     """Return the frame of a run as it is now, `parse_func` applied, or where its rows left memory one of batches; imports pandas."""
     # pandas is paid for by whoever wants a frame
-    from fastreq_jupyter.frame import batches_frame  # noqa: PLC0415
-    from fastreq_jupyter.frame import present as frame_of  # noqa: PLC0415
+    from fastreq_jupyter.frame import batches_frame  # noqa: PLC0415 - loaded by whoever needs it
+    from fastreq_jupyter.frame import present as frame_of  # noqa: PLC0415 - likewise
 
     if run.sink is not None:
         return batches_frame(run.sink, summary=run.summary(), run_id=run.id)
@@ -37,7 +39,7 @@ def present(run: Run) -> Any:
 
 def value_of(run: Run) -> Any:
     """Return what a cell's variable holds: the frame, or the list of values, None where a request failed."""
-    if run.options.return_type == "dataframe":
+    if run.options.return_type in FRAMES:
         return present(run)
     parse(run)
     return [row.data if row.ok else None for row in run.rows]
@@ -54,11 +56,11 @@ def conclude(run: Run) -> Any:
     parse(run)
     run.raise_error()
     options = run.options
-    if options.return_type == "dataframe":
+    if options.return_type in FRAMES:
         frame = present(run)
         check_shape(frame, run)
         check_failures(run)
-        return frame
+        return as_asked(frame, options)
     rows = run.rows
     if not options.return_none_on_failure and any(not row.ok for row in rows):
         raise _partial(run, rows)
@@ -79,6 +81,15 @@ def _by_key(keys: Sequence[Any], rows: Sequence[Outcome], values: Sequence[Any])
     for row, value in zip(rows, values, strict=True):
         found[keys[row.place]].append(value)
     return found
+
+
+def as_asked(frame: Any, options: Options) -> Any:
+    """Return a frame of pandas as option `return_type` says."""
+    if options.return_type == "dataframe":
+        return frame
+    from fastreq_jupyter.frame import as_asked as converted  # noqa: PLC0415 - pandas is paid for by whoever wants a frame
+
+    return converted(frame, options.return_type)
 
 
 def check_shape(frame: Any, run: Run) -> None:

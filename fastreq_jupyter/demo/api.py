@@ -50,6 +50,8 @@ PATHS = {
     "/delay/{seconds}": f"answers after that time, at most {LONGEST_DELAY:.0f} s",
     "/status/{code}": "answers with that status code",
     "/headers": "the request's headers",
+    "/invoices/{id}": "a text, named by Content-Disposition; parts can be asked for",
+    "/upload/{name}": "PUT, POST: how many bytes were sent",
     "/post": "POST, PUT, PATCH: what was sent",
     "/gzip": "a compressed body",
     "/jobs": f"POST: 202 with the Location of a job that is over at the {LOOKS + 1}rd look",
@@ -100,6 +102,7 @@ class Api:
         get("/products", self.products)
         get("/products/{sku}", self.product)
         get("/products/{sku}/image", self.image)
+        get("/invoices/{id:[0-9]+}", self.invoice)
         get("/limited/{n}", self.limited)
         get("/feed/{kind}", self.feed)
         get("/quota/{n}", self.quota)
@@ -118,6 +121,8 @@ class Api:
         route("POST", "/jobs", self.begin_job)
         get("/jobs/{id:[0-9]+}", self.job)
         route("POST", "/graphql", self.graphql)
+        for method in ("POST", "PUT"):
+            route(method, "/upload/{name}", self.upload)
         for method in ("POST", "PUT", "PATCH"):
             route(method, "/post", self.post)
         return app
@@ -199,6 +204,26 @@ class Api:
         if request.match_info["sku"] not in self.shop.products:
             raise web.HTTPNotFound
         return web.Response(body=self.shop.picture(request.match_info["sku"]), content_type="image/png")
+
+    async def invoice(self, request: web.Request) -> web.Response:
+        """Answer an order as a text with a name, or the part of it that is asked for."""
+        order = self.shop.orders.get(int(request.match_info["id"]))
+        if order is None:
+            raise web.HTTPNotFound
+        text = "".join(f"{name}: {value}\n" for name, value in order.items()).encode()
+        headers = {"Content-Disposition": f'attachment; filename="invoice {order["id"]}.txt"', "ETag": f'"{crc32(text):x}"'}
+        start = request.http_range.start
+        if not start or request.headers.get("If-Range", headers["ETag"]) != headers["ETag"]:
+            return web.Response(body=text, headers=headers, content_type="text/plain")
+        headers["Content-Range"] = f"bytes {start}-{len(text) - 1}/{len(text)}"
+        return web.Response(status=206, body=text[start:], headers=headers, content_type="text/plain")
+
+    async def upload(self, request: web.Request) -> web.Response:
+        """Answer how many bytes came, without keeping them."""
+        count = 0
+        async for piece in request.content.iter_chunked(2**16):
+            count += len(piece)
+        return web.json_response({"name": request.match_info["name"], "bytes": count})
 
     async def limited(self, request: web.Request) -> web.Response:
         """Answer, or 429 beyond so many requests in a second."""

@@ -5,12 +5,12 @@ from __future__ import annotations
 from fastreq_jupyter.engine.autolimits import AutoLimit
 from fastreq_jupyter.engine.cookies import Jar, read_cookies
 from fastreq_jupyter.engine.engine import engine_here, find_run, last_run
-from fastreq_jupyter.engine.graphql import read_graphql, was_limited
+from fastreq_jupyter.engine.graphql import read_stored, was_limited
 from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.polling import Polling
-from fastreq_jupyter.engine.preparing import UnsendableError, prepare
-from fastreq_jupyter.engine.progress import Progress, UnderWay
-from fastreq_jupyter.engine.reading import UNREADABLE, Reading, load_readers, read_data
+from fastreq_jupyter.engine.preparing import USER_AGENT, UnsendableError, field_lines_of, prepare
+from fastreq_jupyter.engine.progress import FileProgress, Progress, UnderWay
+from fastreq_jupyter.engine.reading import UNREADABLE, Reading, load_readers
 from fastreq_jupyter.engine.run import Run
 from fastreq_jupyter.engine.store import Store
 from fastreq_jupyter.engine.streaming import Handoffs, StreamedOutcome
@@ -20,8 +20,10 @@ from fastreq_jupyter.engine.written import Gist, Kind, Sink, gist_of
 __all__ = [
     "SHARES",
     "UNREADABLE",
+    "USER_AGENT",
     "AutoLimit",
     "Conditions",
+    "FileProgress",
     "Gist",
     "Handoffs",
     "Jar",
@@ -36,6 +38,7 @@ __all__ = [
     "UnderWay",
     "UnsendableError",
     "engine_here",
+    "field_lines_of",
     "find_run",
     "gist_of",
     "last_run",
@@ -44,7 +47,6 @@ __all__ = [
     "proof",
     "quantiles",
     "read_cookies",
-    "read_data",
-    "read_graphql",
+    "read_stored",
     "was_limited",
 ]

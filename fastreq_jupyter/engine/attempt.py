@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Protocol
 
 from fastreq_jupyter.backends import SessionKey
 from fastreq_jupyter.engine.autolimits import most_in_flight
-from fastreq_jupyter.engine.body import Body, as_file, read_body, whole_body
+from fastreq_jupyter.engine.body import Body, read_body, whole_body
 from fastreq_jupyter.engine.limits import MemoryGate, Ticket
 from fastreq_jupyter.engine.progress import UnderWay
+from fastreq_jupyter.engine.saving import Begun, Saver, find_begun, refuse_range
 from fastreq_jupyter.engine.tokens import authorized
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.exchange import Timing
-from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.model import IDEMPOTENT, Outcome, Response
-from fastreq_jupyter.policy import REDIRECTS, is_unasked_part, next_exchange, proxy_for, read_head
+from fastreq_jupyter.policy import REDIRECTS, asking_for_rest, is_unasked_part, next_exchange, proxy_for, read_head
 from fastreq_jupyter.redact import one_line, redact_text, secret_values
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.limits import HostQueue
     from fastreq_jupyter.engine.tokens import Tokens
     from fastreq_jupyter.exchange import Exchange
-    from fastreq_jupyter.model import Attempt, Headers, Request
+    from fastreq_jupyter.model import Attempt, Headers, Look, Request
     from fastreq_jupyter.options import Options
     from fastreq_jupyter.policy import Head
     from fastreq_jupyter.url import Origin
@@ -73,13 +73,15 @@ class Job:
         head_at: When the head of the final response was read, `perf_counter`; NaN before.
         left: How many requests the server says are left before a limit, or None.
         unasked_part: The answer is a part of a body, though no Range was asked for.
+        begun_file: What an earlier attempt left of the file that is to be saved, whose rest is asked for.
+        resumed: Bytes of the file that earlier attempts had brought.
         notes: What a person should know of the answer's body, each to be read behind "3 bodies".
     """
 
     __slots__ = (
-        "attempts", "base", "begun", "delay", "delays", "exchange", "expired", "failure", "first", "handed", "head_at", "hops", "host",
-        "left", "looking", "looks", "marked", "notes", "position", "ready_at", "redirects", "released", "renewed", "request", "response",
-        "start", "started_us", "tokens", "unasked_part",
+        "attempts", "base", "begun", "begun_file", "delay", "delays", "exchange", "expired", "failure", "first", "handed", "head_at",
+        "hops", "host", "left", "looking", "looks", "marked", "notes", "position", "ready_at", "redirects", "released", "renewed",
+        "request", "response", "resumed", "start", "started_us", "tokens", "unasked_part",
     )  # fmt: skip
 
     start: float
@@ -90,9 +92,12 @@ class Job:
     response: Response | None
     failure: BackendError | None
     notes: tuple[str, ...]
+    begun_file: Begun | None
     left: int | None
 
-    def __init__(self, position: int, request: Request, exchange: Exchange, host: HostQueue, ready_at: float) -> None:
+    def __init__(  # noqa: PLR0913, PLR0917 - what a job is made of, by the scheduler alone
+        self, position: int, request: Request, exchange: Exchange, host: HostQueue, ready_at: float, begun: Look | None = None
+    ) -> None:
         self.position = position
         self.request = request
         self.exchange = exchange
@@ -100,12 +105,19 @@ class Job:
         self.ready_at = ready_at
         self.attempts: Sequence[Attempt] = ()
         self.released = False
-        self.marked = self.looking = self.renewed = False
+        # A job of an earlier run is only looked at.
+        self.marked = self.looking = begun is not None
+        self.renewed = False
         self.tokens: Tokens | None = None
-        self.looks = self.first = self.base = 0
+        self.looks = 0 if begun is None else 1
+        self.first = self.base = 0
 
     def begin(self, now: float, wall_us: int, loop_time: float) -> None:
         """Forget the attempt before; a new one starts."""
+        if self.first < self.base == len(self.attempts):
+            # A new look: the one before was shown long enough.
+            self.attempts = self.attempts[: self.first]
+            self.base = self.first
         self.start = now
         self.started_us = wall_us
         self.begun = loop_time
@@ -113,6 +125,8 @@ class Job:
         self.response = self.failure = self.left = None
         self.handed = self.expired = self.unasked_part = False
         self.notes = ()
+        self.begun_file = None
+        self.resumed = 0
         self.head_at = nan
         self.delay = 0.0
         self.delays = 0
@@ -172,6 +186,8 @@ class Transport:
         self._environ = environ
         self._open_session = open_session
         self._close_sessions = close_sessions
+        # Known after it was told of a journal: names that servers give spare the files of earlier runs.
+        self.saver = Saver(options.max_body, spare_existing=options.journal is not None)
         self._unconnected = False
         self._sessions: dict[Origin, Backend] = {}
         self._most = most_in_flight(options)
@@ -200,6 +216,8 @@ class Transport:
         timing = Timing(perf_counter())
         job.hops = (*job.hops, timing) if job.hops else (timing,)
         stream: Stream | None = None
+        if job.request.save_as is not None and not job.redirects:
+            exchange = _going_on(exchange, job)
         sent = exchange if self.jar.empty else self._with_cookies(exchange)
         if exchange.auth is not None:
             sent = authorized(sent)
@@ -288,10 +306,10 @@ class Transport:
             if handoff is not None and stream.status < _BAD and not job.unasked_part:
                 body = await handoff.take_over(job, stream, head)
             elif save_as is None or stream.status not in _FILES or job.unasked_part:
+                refuse_range(job, response)
                 body = await read_body(stream, head, method=method, max_body=max_body, gate=ticket)
             else:
-                body = await _save(stream, head, method=method, max_body=max_body, path=save_as)
-                response.path = save_as
+                body = await self.saver.save(stream, head, exchange, job)
         finally:
             ticket.release()
         response.content, response.size_bytes = body
@@ -348,6 +366,12 @@ def _can_open(number: int) -> bool:
             os.close(descriptor)
 
 
+def _going_on(exchange: Exchange, job: Job) -> Exchange:
+    """Return what asks for the rest of a file where its beginning is there already."""
+    job.begun_file = begun = find_begun(job.request)
+    return exchange if begun is None else replace(exchange, headers=asking_for_rest(exchange.headers, begun.beginning))
+
+
 async def _send_afresh(backend: Backend, exchange: Exchange, timing: Timing, error: BackendError) -> Stream:
     """Send on a new connection what found a dead one (RFC 9112, 9.3.1), once; an unsafe request only if nothing of it left.
 
@@ -357,20 +381,6 @@ async def _send_afresh(backend: Backend, exchange: Exchange, timing: Timing, err
     if not error.stale or (error.sent and exchange.method not in IDEMPOTENT):
         raise error
     return await backend.send(replace(exchange, fresh=True), timing)
-
-
-async def _save(stream: Stream, head: Head, *, method: str, max_body: int, path: str) -> Body:
-    try:
-        file = AtomicFile(path)
-        try:
-            source, head = await as_file(stream, head, path) if head.codings else (stream, head)
-            body = await read_body(source, head, method=method, max_body=max_body, file=file)
-            file.commit()
-        finally:
-            file.discard()
-    except OSError as error:
-        raise BackendError("save_to", f"{path}: {error.strerror or error}") from error
-    return body
 
 
 async def _drain(stream: Stream) -> None:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.backends import Stream
     from fastreq_jupyter.policy import Head
 
-__all__ = ["ACCEPT_ENCODING", "Body", "Destination", "Gate", "Source", "as_file", "iter_body", "read_body", "whole_body"]
+__all__ = ["ACCEPT_ENCODING", "Body", "BodySource", "Destination", "Gate", "as_file", "iter_body", "read_body", "whole_body"]
 
 _WITHOUT_BODY = frozenset({204, 304})
 # Other tasks run after this many decoded bytes, though all of them came in one read.
@@ -54,7 +54,7 @@ class Gate(Protocol):
         ...
 
 
-class Source(Protocol):
+class BodySource(Protocol):
     """An answer whose body is read in pieces."""
 
     @property
@@ -102,7 +102,7 @@ def whole_body(stream: Stream, head: Head, *, method: str, max_body: int) -> byt
 
 
 async def read_body(  # noqa: PLR0913 - what a body is read from, how, and where it goes
-    stream: Source, head: Head, *, method: str, max_body: int, gate: Gate | None = None, file: Destination | None = None
+    stream: BodySource, head: Head, *, method: str, max_body: int, gate: Gate | None = None, file: Destination | None = None
 ) -> Body:
     """Read a body to its end.
 
@@ -144,7 +144,7 @@ async def read_body(  # noqa: PLR0913 - what a body is read from, how, and where
     return Body((first or b"") if kept is None else kept.getvalue(), size)
 
 
-async def iter_body(stream: Source, head: Head, *, method: str, max_body: int) -> AsyncGenerator[bytes, None]:
+async def iter_body(stream: BodySource, head: Head, *, method: str, max_body: int) -> AsyncGenerator[bytes, None]:
     """Give the decoded body in pieces as they arrive; arguments and errors are those of `read_body`."""
     if stream.status in _WITHOUT_BODY or method == "HEAD":
         # One read tells the backend that the exchange is over; what it says does not matter any more.
@@ -167,7 +167,7 @@ async def iter_body(stream: Source, head: Head, *, method: str, max_body: int) -
         raise _other_length(size, head.length)
 
 
-async def as_file(stream: Stream, head: Head, path: str) -> tuple[Source, Head]:
+async def as_file(stream: Stream, head: Head, path: str) -> tuple[BodySource, Head]:
     """Return what gives the body as a file keeps it.
 
     Servers name as Content-Encoding what is the format of the file itself: ``synop.csv.gz`` with Content-Encoding gzip would
@@ -209,7 +209,7 @@ class _Replayed:
         return self._read.pop(0) if self._read else await self._stream.read()
 
 
-async def _decoded(stream: Source, head: Head, max_body: int) -> AsyncGenerator[bytes, None]:
+async def _decoded(stream: BodySource, head: Head, max_body: int) -> AsyncGenerator[bytes, None]:
     decoder = make_decoder(head.codings)
     coded = size = turn = 0
     while data := await stream.read():

@@ -13,12 +13,13 @@ from __future__ import annotations
 import ipaddress
 import re
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from functools import cache, lru_cache
 from threading import Lock
 from time import time
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.engine.cookie_date import parse_cookie_date
+from fastreq_jupyter.content import NO_FIELD_VALUE, TOKEN
 from fastreq_jupyter.errors import OptionError
 
 if TYPE_CHECKING:
@@ -29,15 +30,13 @@ if TYPE_CHECKING:
     from fastreq_jupyter.content import Headers
     from fastreq_jupyter.url import Origin, Target
 
-__all__ = ["Jar", "read_cookies"]
+__all__ = ["Jar", "parse_cookie_date", "read_cookies"]
 
 _LARGEST = 4096  # bytes of name and value, RFC 6265, 6.1
 _PER_DOMAIN = 180
 _IN_ALL = 3000
 _LONGEST_LIFE = 400 * 86_400.0  # RFC 6265bis, 5.5
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _FORBIDDEN_GIVEN = re.compile(r"[\x00-\x1f\x7f;]")
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _INTEGER = re.compile(r"-?[0-9]+")
 
 
@@ -135,7 +134,7 @@ class Jar:
     def store(self, target: Target, headers: Headers) -> None:
         """Keep what a response sets; a cookie its server may not set is ignored."""
         for name, value in headers:
-            if len(name) == 10 and name.lower() == "set-cookie":  # noqa: PLR2004 - spares most names the lower()
+            if len(name) == 10 and name.lower() == "set-cookie":
                 self._store(target, value)
 
     def _store(self, target: Target, line: str) -> None:
@@ -189,7 +188,7 @@ def read_cookies(cookies: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> dict
 
 def _given_pair(name: Any, value: Any) -> tuple[str, str]:
     name, text = str(name), str(value)
-    if not _TOKEN.fullmatch(name):
+    if not TOKEN.fullmatch(name):
         message = "cookies: a name is not a token (letters, digits, - _ and the like)"
         raise OptionError(message)
     if _FORBIDDEN_GIVEN.search(text):
@@ -202,12 +201,12 @@ def _parse(line: str, target: Target, now: float) -> _Cookie | None:
     pair, *rest = line.split(";")
     name, equals, value = pair.partition("=")
     name, value = name.strip(" \t"), value.strip(" \t")
-    if not equals or not name or len(name) + len(value) > _LARGEST or _CONTROL.search(line):
+    if not equals or not name or len(name) + len(value) > _LARGEST or NO_FIELD_VALUE.search(line):
         return None
     attributes: dict[str, str] = {}
     for part in rest:
         key, _, text = part.partition("=")
-        if len(text) <= 1024:  # noqa: PLR2004 - RFC 6265bis, 5.6: longer attribute values are ignored
+        if len(text) <= 1024:
             attributes[key.strip(" \t").lower()] = text.strip(" \t")
     secure = "secure" in attributes
     path = attributes.get("path", "")
@@ -297,3 +296,36 @@ def _public_suffixes() -> PublicSuffixList:
     from publicsuffixlist import PublicSuffixList  # noqa: PLC0415 - 40 ms that most runs never need
 
     return PublicSuffixList()
+
+
+_DELIMITER = re.compile(r"[\x09\x20-\x2f\x3b-\x40\x5b-\x60\x7b-\x7e]+")
+_TIME = re.compile(r"([0-9]{1,2}):([0-9]{1,2}):([0-9]{1,2})(?:[^0-9].*)?", re.DOTALL)
+_DAY = re.compile(r"([0-9]{1,2})(?:[^0-9].*)?", re.DOTALL)
+_YEAR = re.compile(r"([0-9]{2,4})(?:[^0-9].*)?", re.DOTALL)
+_MONTHS = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
+
+
+def parse_cookie_date(text: str) -> float | None:
+    """Return seconds since the epoch, None where the text is no date."""
+    time = day = month = year = None
+    for token in _DELIMITER.split(text[:200]):
+        if time is None and (found := _TIME.fullmatch(token)):
+            time = (int(found[1]), int(found[2]), int(found[3]))
+        elif day is None and (found := _DAY.fullmatch(token)):
+            day = int(found[1])
+        elif month is None and token[:3].lower() in _MONTHS:
+            month = _MONTHS.index(token[:3].lower()) + 1
+        elif year is None and (found := _YEAR.fullmatch(token)):
+            year = _full_year(int(found[1]))
+    if time is None or day is None or month is None or year is None or year < 1601:
+        return None
+    try:
+        return datetime(year, month, day, *time, tzinfo=UTC).timestamp()
+    except ValueError:
+        return None
+
+
+def _full_year(year: int) -> int:
+    if 70 <= year <= 99:
+        return year + 1900
+    return year + 2000 if year <= 69 else year

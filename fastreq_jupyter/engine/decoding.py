@@ -31,7 +31,7 @@ try:
     else:
         from backports import zstd
 except ImportError:
-    zstd = None  # type: ignore[assignment]
+    zstd = None  # type: ignore[assignment] # absent
 
 __all__ = ["ACCEPT_ENCODING", "STEP", "Decoder", "make_decoder"]
 
@@ -176,9 +176,9 @@ class _Deflate:
     def decode(self, data: bytes) -> Iterator[bytes]:
         if self._stream is None:
             data = self._head = self._head + data
-            if len(data) < 2:  # noqa: PLR2004 - the header of zlib
+            if len(data) < 2:
                 return
-            wrapped = data[0] & 0x0F == 8 and int.from_bytes(data[:2]) % 31 == 0  # noqa: PLR2004 - RFC 1950, 2.2
+            wrapped = data[0] & 0x0F == 8 and int.from_bytes(data[:2]) % 31 == 0
             self._stream = zlib.decompressobj(wbits=15 if wrapped else -15)
         for part in _slices(data):
             if not self._stream.eof:
@@ -238,7 +238,7 @@ class _Zstd:
         if len(data) < len(_ZSTD):
             self._between = data
             return b""
-        skipped = data[1:4] == _ZSTD_SKIPPED and data[0] & 0xF0 == 0x50  # noqa: PLR2004 - see there
+        skipped = data[1:4] == _ZSTD_SKIPPED and data[0] & 0xF0 == 0x50
         if skipped or data.startswith(_ZSTD):
             self._begun = self._begun or not skipped
             self._frame = zstd.ZstdDecompressor(options={zstd.DecompressionParameter.window_log_max: _ZSTD_WINDOW_LOG})

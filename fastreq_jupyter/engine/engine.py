@@ -87,6 +87,8 @@ class Engine:
         transport = Transport(
             backend, options, cookies, dict(os.environ), open_session=self.session, close_sessions=self._close_unless_shared
         )
+        if options.save_to is not None:
+            transport.saver.hold(plan.requests)
         if options.verify_ssl is False:
             message = "TLS certificates are not verified (verify_ssl=False)"
             # A registry of its own: shown for every run, not once per line of code.

@@ -5,17 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.content import read_text
-from fastreq_jupyter.engine.reading import Reading, parse_json
-from fastreq_jupyter.redact import one_line
+from fastreq_jupyter.engine.reading import Reading, parse_json, read_data
+from fastreq_jupyter.options import PARSED
+from fastreq_jupyter.redact import one_line, redact_text
 
 if TYPE_CHECKING:
+    from fastreq_jupyter.model import Request
     from fastreq_jupyter.options import Options
 
-__all__ = ["LIMITS", "Answer", "read_graphql", "was_limited"]
+__all__ = ["LIMITS", "Answer", "read_graphql", "read_stored", "was_limited"]
 
 LIMITS = frozenset({"RATE_LIMITED", "RATELIMITED", "THROTTLED"})
 """Codes (``extensions.code``, GitHub's ``type``) of servers that ask to go slower."""
-_PARSED = frozenset({"dataframe", "json"})
 _SHOWN = 300
 _BAD = 400
 _TOO_MANY = 429
@@ -47,7 +48,7 @@ def read_graphql(content: bytes, content_type: str | None, options: Options, sta
         text = read_text(content, content_type)[0]
         return Answer(Reading(text or None, None if status >= _BAD else "invalid JSON", one_line(str(error))))
     kept = options.return_type
-    whole = body if kept in _PARSED else read_text(content, content_type)[0] if kept == "text" else content
+    whole = body if kept in PARSED else read_text(content, content_type)[0] if kept == "text" else content
     errors = body.get("errors") if isinstance(body, dict) else None
     limited = isinstance(errors, list) and any(_code_of(error) in LIMITS for error in errors)
     if status >= _BAD:
@@ -56,11 +57,19 @@ def read_graphql(content: bytes, content_type: str | None, options: Options, sta
     if not errors:
         if not isinstance(body, dict) or "data" not in body:
             return Answer(Reading(whole, "graphql", "the answer is none of GraphQL: it has neither data nor errors"))
-        return Answer(Reading(data if kept in _PARSED else whole))
+        return Answer(Reading(data if kept in PARSED else whole))
     detail = "the answer has errors" if hidden else _told(errors)
     if data is None:
         return Answer(Reading(whole, "graphql", detail), _TOO_MANY if limited else None)
-    return Answer(Reading(data if kept in _PARSED else whole, "graphql partial", detail), _TOO_MANY if limited else None)
+    return Answer(Reading(data if kept in PARSED else whole, "graphql partial", detail), _TOO_MANY if limited else None)
+
+
+def read_stored(request: Request, content: bytes, content_type: str | None, options: Options, status: int) -> Reading:
+    """Read a body that was kept as the answer to a request: of GraphQL, or by its type; the detail is redacted."""
+    if request.operation is None:
+        return read_data(content, content_type, options, status)
+    reading = read_graphql(content, content_type, options, status, hidden=request.hide_data).reading
+    return reading if reading.detail is None else reading._replace(detail=redact_text(reading.detail, request.secrets))
 
 
 def was_limited(detail: str | None) -> bool:

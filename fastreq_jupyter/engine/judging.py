@@ -6,20 +6,19 @@ import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.engine.reading import parse_json
-from fastreq_jupyter.options import Selection
+from fastreq_jupyter.options import PARSED, Selection
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from fastreq_jupyter.model import Response
     from fastreq_jupyter.options import Options
 
-__all__ = ["Conditions", "Judgement", "json_of"]
+__all__ = ["BodyVerdict", "Conditions", "json_of"]
 
 _SHOWN = 300
-_PARSED = frozenset({"dataframe", "json"})
 
 
-class Judgement(NamedTuple):
+class BodyVerdict(NamedTuple):
     """What was found in a body.
 
     Attributes:
@@ -46,14 +45,14 @@ class Conditions:
     def __init__(self, options: Options) -> None:
         named = (("retry_when", options.retry_when), ("fail_when", options.fail_when))
         self._expressions = [(name, Selection(text, name)) for name, text in named if text is not None]
-        self._parsed = options.return_type in _PARSED
+        self._parsed = options.return_type in PARSED
 
     @classmethod
     def of(cls, options: Options) -> Conditions | None:
         """Return the conditions, None where there are none."""
         return None if options.fail_when is None and options.retry_when is None else cls(options)
 
-    def judge(self, response: Response, data: Any, content_type: str | None, *, hidden: bool) -> Judgement:
+    def judge(self, response: Response, data: Any, content_type: str | None, *, hidden: bool) -> BodyVerdict:
         """Return what the expressions find in the body of a good answer.
 
         Args:
@@ -71,10 +70,10 @@ class Conditions:
                 note = f"to which {name} could not be applied: {one_line(str(error), _SHOWN)}"
                 continue
             if found:
-                return Judgement(f"{name}: {expression.text if hidden or found is True else _shown(found)}", retry=name == "retry_when")
+                return BodyVerdict(f"{name}: {expression.text if hidden or found is True else _shown(found)}", retry=name == "retry_when")
             if isinstance(body, (str, bytes)):
                 note = f"without JSON for {name} to look into"
-        return Judgement(note=note)
+        return BodyVerdict(note=note)
 
 
 def json_of(content: bytes | None, content_type: str | None) -> Any:

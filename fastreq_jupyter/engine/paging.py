@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import deque
 from contextlib import suppress
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.progress import Outcomes
@@ -21,8 +22,10 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.source import Source
     from fastreq_jupyter.model import Item, Plan
 
-__all__ = ["HINTING", "PagedOutcomes", "Paging", "hint"]
+__all__ = ["HINTING", "PagedOutcomes", "Paging", "again_of", "hint"]
 
+_SHORT_BODY = 2**20
+_BROKEN = frozenset({"loop", "invalid value", "invalid URL"})
 HINTING = 20
 """Answers of a run that are looked at for more pages."""
 
@@ -56,7 +59,7 @@ class Paging:
         self._requests = outcomes.tally.total
         outcomes.tally.total = None
         self._chains: dict[int, _Pages] = {}
-        self._counted = 0
+        self._known_chains = self._ended = self._expected = 0
         self._places: list[int] = []
         # A retry of failures brings the pages that are known: they are not asked for twice.
         items = plan.requests if isinstance(plan.requests, list) else ()
@@ -78,6 +81,11 @@ class Paging:
     def chains(self) -> list[Chain]:
         """Return the chains in order of their requests."""
         return [pages.chain for _, pages in sorted(self._chains.items()) if pages.chain is not None]
+
+    def expected(self, place: int) -> int | None:
+        """Return how many pages a request has, or will have by what its answers said; None while nobody knows."""
+        pages = self._chains.get(place)
+        return None if pages is None else pages.expected
 
     def meet(self, position: int, item: Item) -> Item:
         """Return what is to be done for an item that was drawn, or a page that is due; its row gets its place."""
@@ -127,6 +135,8 @@ class Paging:
         if step.drop:
             self._outcomes.take_out(position)
         self._recount(pages)
+        if chain.ended:
+            chain.close()
         return None if step.drop else self._told(outcome, chain, step, link.page)
 
     def _told(self, outcome: Outcome, chain: Chain, step: Step, page: int) -> Outcome:
@@ -193,18 +203,23 @@ class Paging:
         self._recount(pages)
 
     def _recount(self, pages: _Pages) -> None:
-        """Tell how many rows there will be, once that is known of every request."""
-        counted = pages.chain is not None and pages.chain.pages_known is not None
-        self._counted += counted - pages.counted
-        pages.counted = counted
-        self._outcomes.tally.total = self._outcomes.live if self._counted == self._requests else None
+        """Tell how many rows there will be, as soon as something is known of every request."""
+        chain = pages.chain
+        expected, ended = (None, False) if chain is None else (chain.pages_expected, chain.ended)
+        self._known_chains += (expected is not None) - (pages.expected is not None)
+        self._expected += (expected or 0) - (pages.expected or 0)
+        self._ended += ended - pages.ended
+        pages.expected, pages.ended = expected, ended
+        live = self._outcomes.live
+        total = live if self._ended == self._requests else max(live, self._expected)
+        self._outcomes.tally.total = total if self._known_chains == self._requests else None
 
     # What came of it
 
     def figures(self) -> dict[str, Any]:
         """Return what ``summary["pages"]`` says: requests, pages, items, total, distinct, short, truncated, anew, unstable."""
         chains = self.chains
-        said = [chain.said for chain in chains]
+        said = [chain.said for chain in chains if chain.answered]
         distinct = [chain.distinct for chain in chains]
         return {
             "requests": len(chains),
@@ -245,12 +260,14 @@ class PagedOutcomes(Outcomes):
     Attributes:
         links: Which page of which request a row is, by position.
         live: Rows that there are.
+        withdrawn: Positions that were rows, and are none now.
     """
 
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
         self.links: dict[int, Link] = {}
         self.live = 0
+        self.withdrawn: set[int] = set()
         self._replaced: dict[int, Outcome] = {}
 
     def make_room(self, number: int) -> None:
@@ -264,6 +281,7 @@ class PagedOutcomes(Outcomes):
         if self._rows[position] is None:
             self._rows[position] = request
             self.live += 1
+            self.withdrawn.discard(position)
 
     def keep(self, outcome: Outcome) -> None:
         """Keep an outcome and count it."""
@@ -279,6 +297,7 @@ class PagedOutcomes(Outcomes):
             return
         self._rows[position] = None
         self.live -= 1
+        self.withdrawn.add(position)
         if isinstance(row, Outcome):
             self._replaced[position] = row
             self._uncount(row)
@@ -316,17 +335,25 @@ class _Pages:
     Attributes:
         chain: What its pages are, None before its request is known.
         rows: Position by number of page.
-        counted: How many pages there are is known.
+        expected: How many pages there will be, None where nobody knows.
+        ended: Nothing more will be asked for.
         expired: The page whose cursor had expired, or None.
     """
 
-    __slots__ = ("chain", "counted", "expired", "rows")
+    __slots__ = ("chain", "ended", "expected", "expired", "rows")
 
     def __init__(self) -> None:
         self.chain: Chain | None = None
         self.rows: dict[int, int] = {}
-        self.counted = False
+        self.ended = False
+        self.expected: int | None = None
         self.expired: int | None = None
+
+
+def again_of(row: Outcome) -> Item:
+    """Return what a retry is to do for a failed page: send it; one that could not be asked for would be refused again, and stays."""
+    refused = (row.page or 1) > 1 and not row.attempts and row.error in _BROKEN
+    return row if refused or row.link is None else Page(row.request, row.link)
 
 
 def hint(outcomes: Sequence[Outcome], flag: str) -> str | None:
@@ -338,20 +365,20 @@ def hint(outcomes: Sequence[Outcome], flag: str) -> str | None:
     """
     good = [row for row in outcomes if row.ok and row.response is not None and row.request.method == "GET" and not row.request.hide_data]
     asked = {row.request.url for row in outcomes}
-    found = [said for row in good if (said := hint_of(_answer_of(row), row.request.url, asked)) is not None]
+    found = [said for row in good if (said := hint_of(_answer_of(row, _SHORT_BODY), row.request.url, asked)) is not None]
     if not found:
         return None
     more = "" if len(found) == 1 else f" ({len(found)} of the first {len(outcomes)} answers have more)"
     return f"page {found[0]}: add {flag}{more}"
 
 
-def _answer_of(outcome: Outcome) -> Answer:
-    """Return an answer with its body as JSON where it is that, whatever results are asked for."""
+def _answer_of(outcome: Outcome, longest: float = inf) -> Answer:
+    """Return an answer with its body as JSON where it is that, whatever results are asked for, and no longer than so much."""
     data, response = outcome.data, outcome.response
     content_type = None if response is None else response.header("content-type")
     if isinstance(data, Response):
         data = data.content
-    if isinstance(data, (str, bytes)) and data and (response is None or response.path is None):
+    if isinstance(data, (str, bytes)) and 0 < len(data) <= longest and (response is None or response.path is None):
         with suppress(ValueError):
             data = parse_json(data.encode() if isinstance(data, str) else data, content_type)
     return Answer(data, response or Response(200))

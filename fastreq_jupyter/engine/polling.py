@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.judging import json_of
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.options import Selection, show_seconds
+from fastreq_jupyter.options import PARSED, Selection, show_seconds
 from fastreq_jupyter.policy import Standing, next_exchange, next_wait, parse_retry_after, place_of, standing_of, status_exchange, status_url
 from fastreq_jupyter.redact import one_line, redact_text
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.source import Source
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.exchange import Exchange
-    from fastreq_jupyter.model import Attempt, Look, Outcome, Response
+    from fastreq_jupyter.model import Attempt, Look, Outcome, Request, Response
     from fastreq_jupyter.options import Options
 
 __all__ = ["NEGATIVE_TEXTS", "Polling", "jobs_of"]
@@ -97,7 +97,7 @@ class Polling:
             await self._follow(job)
         except BackendError as error:
             return self._end(job, outcome, error.kind, error.detail)
-        if not job.looking and job.request.method not in _ASKING:
+        if not job.looking and not _may_ask_again(job.request):
             return self._end(job, outcome, "not ready", _with_word(_UNSAFE_ONCE.format(job.request.method), standing.word))
         asked = None if job.response is None else parse_retry_after(job.response.header("retry-after"), datetime.now(UTC))
         spent = perf_counter() - job.attempts[0].start
@@ -125,7 +125,7 @@ class Polling:
         return Standing(standing.state, word)
 
     def _search(self, response: Response, data: Any, content: bytes | None) -> tuple[Standing, str | None]:
-        body = data if self._options.return_type in _PARSED else json_of(content, response.header("content-type"))
+        body = data if self._options.return_type in PARSED else json_of(content, response.header("content-type"))
         expression = self._expression
         if expression is None:
             return standing_of(response.status, body), None
@@ -143,7 +143,7 @@ class Polling:
     async def _follow(self, job: Job) -> None:
         """Turn to the status URL that an answer names, and keep it; the request's own URL is asked again where there is none."""
         response = job.response
-        own = self._expression is not None and not job.looking and job.request.method in _ASKING
+        own = self._expression is not None and not job.looking and _may_ask_again(job.request)
         reference = None if response is None or own else status_url(response.status, response.headers)
         if response is None or reference is None:
             return
@@ -157,7 +157,11 @@ class Polling:
         if response.final_url != sent.target.url:
             # Where a redirect led elsewhere, secrets were left behind, and stay there.
             sent = next_exchange(sent, 303, (("Location", response.final_url),), secrets=secrets) or sent
-        job.exchange = status_exchange(sent, url, secrets=secrets)
+        following = status_exchange(sent, url, secrets=secrets)
+        if following.target.origin != job.exchange.target.origin:
+            # They are for the origin of the request alone.
+            job.tokens = None
+        job.exchange = following
         job.looking = True
         if self.jobs.get(job.position) != url:
             self.jobs[job.position] = url
@@ -200,13 +204,16 @@ class Polling:
             job.response.content = None
 
 
+def _may_ask_again(request: Request) -> bool:
+    return request.is_query or request.method == "OPTIONS"
+
+
 def _kept(job: Job) -> Sequence[Attempt]:
     """Return the attempts of the first and of the last look."""
-    first, base = job.first, job.base
-    attempts = job.attempts
-    if not 0 < first < base:
+    first, attempts = job.first, job.attempts
+    head, tail = attempts[:first], attempts[first:]
+    if not head or not tail:
         return attempts
-    head, tail = attempts[:first], attempts[base:]
     gap = max(0.0, tail[0].start - tail[0].queued - head[-1].end)
     head = (*head[:-1], replace(head[-1], retry_wait=gap))
     return (*head, *(replace(attempt, number=first + number) for number, attempt in enumerate(tail, 1)))

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from base64 import b64encode
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from fastreq_jupyter.content import NO_FIELD_VALUE, TOKEN
 from fastreq_jupyter.engine.decoding import ACCEPT_ENCODING
 from fastreq_jupyter.exchange import Exchange
 from fastreq_jupyter.model import IDEMPOTENT
@@ -15,7 +15,7 @@ from fastreq_jupyter.url import parse_target
 if TYPE_CHECKING:
     from fastreq_jupyter.model import Headers, Request
 
-__all__ = ["UnsendableError", "prepare"]
+__all__ = ["USER_AGENT", "UnsendableError", "field_lines_of", "prepare"]
 
 USER_AGENT = "fastreq-jupyter/0.1"
 _DEFAULTS: Headers = (("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Accept-Encoding", ACCEPT_ENCODING))
@@ -24,8 +24,6 @@ _DEFAULT_NAMES = frozenset({"user-agent", "accept", "accept-encoding"})
 _LEFT_OUT_EMPTY = frozenset({"user-agent", "accept"})
 # RFC 9110, 7.6.1: these speak of one connection, and ours is another than that of a copied request.
 _OF_THE_CONNECTION = frozenset({"connection", "keep-alive", "proxy-connection", "upgrade", "te", "trailer"})
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class UnsendableError(ValueError):
@@ -50,7 +48,7 @@ def prepare(request: Request, connect_timeout: float | None = None) -> Exchange:
         target = parse_target(request.url)
     except ValueError as error:
         raise UnsendableError("invalid URL", str(error)) from None
-    if request.method not in IDEMPOTENT and not _TOKEN.fullmatch(request.method):
+    if request.method not in IDEMPOTENT and not TOKEN.fullmatch(request.method):
         raise UnsendableError("invalid value", "the method is not a token")
     if request.operation is not None and request.save_as is not None:
         raise UnsendableError("save_to", "an answer of GraphQL goes into the frame, not to a file: leave save_to out")
@@ -75,9 +73,9 @@ def field_lines_of(given: Headers) -> Headers:
         lowered = name.lower()
         if lowered in _OF_THE_CONNECTION:
             continue
-        if not _TOKEN.fullmatch(name):
+        if not TOKEN.fullmatch(name):
             raise UnsendableError("invalid value", "a header name is not a token")
-        if _CONTROL.search(value):
+        if NO_FIELD_VALUE.search(value):
             raise UnsendableError("invalid value", f"the value of header {name} has a control character")
         seen.add(lowered)
         if not value and lowered in _LEFT_OUT_EMPTY:

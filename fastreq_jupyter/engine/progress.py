@@ -8,20 +8,54 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from fastreq_jupyter.model import Outcome
+from fastreq_jupyter.model import Outcome, Request
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
-    from fastreq_jupyter.model import Attempt, Plan, Request
+    from fastreq_jupyter.engine.saving import Transfer
+    from fastreq_jupyter.model import Attempt, Item, Plan
     from fastreq_jupyter.options import Share
 
-__all__ = ["GIVEN_UP", "Outcomes", "Progress", "Tally", "UnderWay"]
+__all__ = ["AGAIN", "GIVEN_UP", "FileProgress", "Outcomes", "Progress", "Tally", "UnderWay", "show_files", "unsent"]
 
 GIVEN_UP = frozenset({"cancelled", "deadline", "stopped"})
 """Errors of requests that the run gave up, at its end or for a host: nothing is said of the server by them."""
+
+
+def _is_unsent(outcome: Outcome) -> bool:
+    return outcome.error in GIVEN_UP and not outcome.attempts
+
+
+AGAIN: dict[str, Callable[[Outcome], bool]] = {
+    "all": lambda _: True,
+    "sent": lambda outcome: not _is_unsent(outcome),
+    "unsent": _is_unsent,
+}
+"""Which failures are tried again, by what `Run.retry_failed` is told."""
 _WINDOW = 5.0
+_LARGE = 2**20
 _FEWEST_FOR_SHARE = 20
+
+
+class FileProgress(NamedTuple):
+    """A large file on its way.
+
+    Attributes:
+        position: Place of its request in the plan.
+        path: Where it will be.
+        received_bytes: Bytes of it that are there, those of earlier attempts included.
+        total_bytes: Its size, None where the server did not say.
+        per_second: Bytes a second, over the last seconds.
+        eta_s: Seconds left at that pace, None where unknown.
+    """
+
+    position: int
+    path: str
+    received_bytes: int
+    total_bytes: int | None
+    per_second: float
+    eta_s: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +75,7 @@ class Progress:
             ended; rows known before, or given up, do not count.
         eta_s: Seconds left at that pace, no less than the rate allows and the longest wait for a retry; None where unknown.
         notice: What a person should know now (a host asked to wait), or None.
+        files: Large files on their way (`save_to`).
     """
 
     total: int | None
@@ -57,6 +92,18 @@ class Progress:
     notice: str | None
     cut_off: int = 0
     unsent: int = 0
+    files: tuple[FileProgress, ...] = ()
+
+
+def show_files(under_way: Mapping[int, Transfer]) -> tuple[FileProgress, ...]:
+    """Return the large files among those on their way, those with most to come first; called from any thread."""
+    shown = []
+    for position, transfer in list(under_way.items()):
+        received, total, pace = transfer.received, transfer.total, transfer.per_second
+        if (received if total is None else total) >= _LARGE:
+            eta = None if total is None or pace <= 0 else max(0, total - received) / pace
+            shown.append(FileProgress(position, transfer.path, received, total, pace, eta))
+    return tuple(sorted(shown, key=lambda file: file.received_bytes - (file.total_bytes or 0)))
 
 
 class UnderWay(NamedTuple):
@@ -162,13 +209,14 @@ class Tally:
         self.late_s += max(0.0, seconds)
         self.lag_s = max(self.lag_s, seconds)
 
-    def progress(self, *, in_flight: int = 0, held: int = 0, least_s: float = 0.0) -> Progress:
+    def progress(self, *, in_flight: int = 0, held: int = 0, least_s: float = 0.0, files: tuple[FileProgress, ...] = ()) -> Progress:
         """Return the present state.
 
         Args:
             in_flight: Attempts under way.
             held: Requests that wait for the run's rate or the end of a pause.
             least_s: Seconds that the rate makes the rest take at least.
+            files: Large files on their way.
         """
         pace = self._pace()
         over = self.ended is not None
@@ -188,6 +236,7 @@ class Tally:
             notice=self.notice,
             cut_off=self.cut_off.total(),
             unsent=self.unsent.total(),
+            files=files,
         )
 
     def _left(self, pace: float, least: float) -> float | None:
@@ -278,3 +327,11 @@ class Outcomes:
             elif unfinished and row is not None:
                 found.append(Outcome(position, row, error="cancelled", error_detail="not finished"))
         return found
+
+
+def unsent(position: int, item: Item, kind: str, detail: str) -> Outcome:
+    """Return the outcome of an item that was not sent; one that is an outcome already stays."""
+    if isinstance(item, Outcome):
+        return item
+    request = item if isinstance(item, Request) else item.shown
+    return Outcome(position, request, error=kind, error_detail=f"not sent: {detail}")

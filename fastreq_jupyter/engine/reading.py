@@ -18,6 +18,7 @@ from io import StringIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.content import charset_of, decode_fitting, media_type, read_text
+from fastreq_jupyter.options import PARSED
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,7 +47,6 @@ _RECORD_SEPARATOR = b"\x1e"
 _PLAIN_JSON = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
 _OPENING = frozenset({b"{", b"["})
 _READ_AS_JSON = frozenset({"auto", "json"})
-_PARSED = frozenset({"dataframe", "json"})
 _BAD = 400
 
 
@@ -115,7 +115,7 @@ def read_data(  # noqa: PLR0911 - one way out for each kind of body
         status: Of the answer.
     """
     kept = options.return_type
-    usual = options.parse in _READ_AS_JSON and kept in _PARSED
+    usual = options.parse in _READ_AS_JSON and kept in PARSED
     if usual and content[:1] in _OPENING and content_type in _PLAIN_JSON and content[1:2] != b"\0":
         # The usual body: UTF-8, since its first two characters are ASCII (RFC 4627, 3).
         try:
@@ -138,7 +138,7 @@ def load_readers(options: Options) -> None:
     if options.parse == "csv":
         import pandas as pd  # noqa: F401, PLC0415 - paid for by whoever reads CSV
     elif options.parse == "xml":
-        import xmltodict  # noqa: F401, PLC0415
+        import xmltodict  # noqa: F401, PLC0415 - loaded ahead of its need
 
 
 def _read_by_type(content: bytes, content_type: str | None, options: Options) -> Reading:
@@ -195,7 +195,7 @@ def _read_csv(content: bytes, content_type: str | None) -> Reading:
 def _read_xml(content: bytes, content_type: str | None) -> Reading:
     from xml.parsers.expat import ExpatError  # noqa: PLC0415 - paid for by whoever reads XML
 
-    import xmltodict  # noqa: PLC0415
+    import xmltodict  # noqa: PLC0415 - loaded by whoever needs it
 
     text, note = read_text(content, content_type)
     try:

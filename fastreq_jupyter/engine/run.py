@@ -20,21 +20,20 @@ from math import nan
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
+from fastreq_jupyter.engine.collector import rare_collections
 from fastreq_jupyter.engine.explanation import Circumstances, explain
-from fastreq_jupyter.engine.garbage import rare_collections
-from fastreq_jupyter.engine.paging import HINTING, PagedOutcomes, hint
+from fastreq_jupyter.engine.paging import HINTING, PagedOutcomes, again_of, hint
 from fastreq_jupyter.engine.polling import jobs_of
-from fastreq_jupyter.engine.progress import GIVEN_UP, Outcomes
+from fastreq_jupyter.engine.progress import AGAIN, Outcomes, show_files, unsent
 from fastreq_jupyter.engine.scheduler import Scheduler
 from fastreq_jupyter.engine.summary import closing_line, figures
-from fastreq_jupyter.engine.written import Gist, WrittenOutcomes, gist_of
+from fastreq_jupyter.engine.written import Gist, WrittenOutcomes, gist_of, unwritten
 from fastreq_jupyter.errors import OptionError, RunError, SourceError, UsageError
-from fastreq_jupyter.model import Look, Outcome, Page, Request
+from fastreq_jupyter.model import Look, Outcome
 from fastreq_jupyter.options import Options
-from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Coroutine, Generator, Iterable, Mapping
+    from collections.abc import Callable, Collection, Coroutine, Generator, Iterable, Mapping
 
     from fastreq_jupyter.engine.attempt import Transport
     from fastreq_jupyter.engine.autolimits import AutoLimit
@@ -42,7 +41,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
     from fastreq_jupyter.engine.written import Sink
-    from fastreq_jupyter.model import Item, Link, Plan
+    from fastreq_jupyter.model import Link, Plan
     from fastreq_jupyter.policy import Chain
 
 __all__ = ["Run"]
@@ -50,7 +49,6 @@ __all__ = ["Run"]
 _SLICE = 0.1
 _BEAT = 0.5
 _ROWS_A_STEP = 2000
-_BROKEN = frozenset({"loop", "invalid value", "invalid URL"})
 _ADJUSTABLE = frozenset({"concurrency", "rate_limit", "rate_limit_burst", "concurrency_per_host", "rate_limit_per_host", "max_retries"})
 
 
@@ -140,7 +138,10 @@ class Run:
         """Return how far it is."""
         scheduler, tally = self._scheduler, self._outcomes.tally
         left = 0 if tally.total is None else tally.total - tally.done - len(scheduler.attempts)
-        return tally.progress(in_flight=len(scheduler.attempts), held=scheduler.held, least_s=scheduler.rate.least_seconds(left))
+        saving = self._transport.saver.under_way
+        files = show_files(saving) if saving else ()
+        least = scheduler.rate.least_seconds(left)
+        return tally.progress(in_flight=len(scheduler.attempts), held=scheduler.held, least_s=least, files=files)
 
     @property
     def began(self) -> float:
@@ -197,6 +198,19 @@ class Run:
         """Return which page of which request a row is, by position; empty where pages are not followed."""
         return self._outcomes.links if isinstance(self._outcomes, PagedOutcomes) else {}
 
+    @property
+    def withdrawn(self) -> Collection[int]:
+        """Return positions that were rows and are none now: the empty page that ended a count, pages of a chain that began anew."""
+        return self._outcomes.withdrawn if isinstance(self._outcomes, PagedOutcomes) else ()
+
+    def pages_expected(self, place: int) -> int | None:
+        """Return how many pages a request has, or will have by what its answers said; None while nobody knows.
+
+        Args:
+            place: The request's place in what the user gave (`Outcome.place`).
+        """
+        return None if self._scheduler.paging is None else self._scheduler.paging.expected(place)
+
     def short(self) -> list[Chain]:
         """Return the requests of whose pages less came than the server said there is."""
         return [] if self._scheduler.paging is None else self._scheduler.paging.short()
@@ -226,7 +240,12 @@ class Run:
         return self._explained
 
     def completed(self, since: int, most: int | None = None) -> list[Outcome]:
-        """Return outcomes in the order in which they came to be, from the `since`-th on, `most` of them; an amended one comes again."""
+        """Return outcomes in the order in which they came to be; an amended one comes again.
+
+        Args:
+            since: How many to leave out at the beginning.
+            most: How many to return, None for all.
+        """
         return self._outcomes.completed(since, most)
 
     def under_way(self) -> list[UnderWay]:
@@ -248,6 +267,9 @@ class Run:
     def update(self, **changes: Any) -> None:
         """Change concurrency, rates or max_retries while it runs.
 
+        Args:
+            **changes: New values of options, by name.
+
         Raises:
             OptionError: A wrong value, or an option that cannot be changed any more; one line.
         """
@@ -263,32 +285,43 @@ class Run:
 
         Args:
             only: "all" of these, those that were "sent", or those that were never sent ("unsent") because the run ended.
+
+        Raises:
+            UsageError: `only` is none of these.
         """
-        if only not in _AGAIN:
+        if only not in AGAIN:
             message = f"retry_failed(only={only!r}) is not possible: give all, sent or unsent"
             raise UsageError(message)
         if self.sink is not None:
             message = f"retry_failed() needs the rows, and they are in {self.sink.place}: the same call with journal sends what failed"
             raise UsageError(message)
         if self._scheduler.paging is not None:
-            pages: list[Item] = [row if row.ok or not _AGAIN[only](row) or _is_last_word(row) else _page_of(row) for row in self.rows]
+            pages = [row if row.ok or not AGAIN[only](row) else again_of(row) for row in self.rows]
             # What was limited were the requests.
             options = Options.of(self.plan.options, limit=None)
             return self._again(self, replace(self.plan, requests=pages, total=len(pages), options=options))
         jobs = jobs_of(self._scheduler.polling)
         # A job that was begun is looked at again, not begun again.
         again = [
-            o if o.ok or not _AGAIN[only](o) else Look(o.request, jobs[o.position]) if o.position in jobs else o.request for o in self.rows
+            o if o.ok or not AGAIN[only](o) else Look(o.request, jobs[o.position]) if o.position in jobs else o.request for o in self.rows
         ]
         return self._again(self, replace(self.plan, requests=again, total=len(again)))
 
     def amend(self, outcomes: Iterable[Outcome]) -> None:
-        """Put outcomes in the place of good ones (what `parse_func` made of them)."""
+        """Put outcomes in the place of good ones.
+
+        Args:
+            outcomes: What `parse_func` made of them; each takes the place of that with its position.
+        """
         for outcome in outcomes:
             self._outcomes.amend(outcome)
 
     def wait(self, timeout: float | None = None) -> bool:
-        """Block the calling thread, not that of the run's loop, and return whether the run has drained."""
+        """Block the calling thread, not that of the run's loop, and return whether the run has drained.
+
+        Args:
+            timeout: Seconds to wait at most, None for as long as it takes.
+        """
         with suppress(TimeoutError):
             self.finished.result(timeout)
         return self.done
@@ -306,10 +339,7 @@ class Run:
         """
         error = self.error
         if error is not None and error is self._failure:
-            assert self.sink is not None  # noqa: S101 - nothing else fails so
-            why = str(error) if isinstance(error, UsageError) else getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
-            message = f"{self.sink.place} cannot be written any more ({one_line(why, 200)}): whole batches are there, the run has ended"
-            raise RunError(message, self) from error
+            raise RunError(unwritten(self.sink, error), self) from error
         if error is not None:
             # Our own messages are safe; what the user's code says may hold secrets.
             what = str(error) if isinstance(error, UsageError) else f"the source of requests raised {type(error).__name__}"
@@ -396,7 +426,7 @@ class Run:
         source = scheduler.source
         if self.plan.total is not None and scheduler.stop is not None:
             for position, item in source.rest():
-                scheduler.finish(_unsent(position, item, *scheduler.stop))
+                scheduler.finish(unsent(position, item, *scheduler.stop))
                 if not position % _ROWS_A_STEP:
                     await asyncio.sleep(0)
         await source.close()
@@ -461,33 +491,6 @@ class Run:
             self.loop.call_soon_threadsafe(command, *args)
 
 
-def _is_last_word(row: Outcome) -> bool:
-    """Tell whether a page would be refused again before it is sent: it stands where a chain broke."""
-    return (row.page or 1) > 1 and not row.attempts and row.error in _BROKEN
-
-
-def _page_of(row: Outcome) -> Item:
-    return row.request if row.link is None else Page(row.request, row.link)
-
-
-def _is_unsent(outcome: Outcome) -> bool:
-    return outcome.error in GIVEN_UP and not outcome.attempts
-
-
-_AGAIN: dict[str, Callable[[Outcome], bool]] = {
-    "all": lambda _: True,
-    "sent": lambda outcome: not _is_unsent(outcome),
-    "unsent": _is_unsent,
-}
-
-
 def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(event.set)
-
-
-def _unsent(position: int, item: Item, kind: str, detail: str) -> Outcome:
-    if isinstance(item, Outcome):
-        return item
-    request = item if isinstance(item, Request) else item.shown
-    return Outcome(position, request, error=kind, error_detail=f"not sent: {detail}")

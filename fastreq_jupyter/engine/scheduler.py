@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING
 from fastreq_jupyter.auth import AuthError
 from fastreq_jupyter.engine.attempt import Job, Transport
 from fastreq_jupyter.engine.autolimits import AutoLimits
-from fastreq_jupyter.engine.chaining import Chain
 from fastreq_jupyter.engine.deadlines import Deadlines, absorb
 from fastreq_jupyter.engine.decide import RENEWAL, conclude, cut_off, heed
 from fastreq_jupyter.engine.idle import Idle
@@ -25,7 +24,7 @@ from fastreq_jupyter.engine.limits import HostQueue, MemoryGate, RateLimiter
 from fastreq_jupyter.engine.paging import Paging
 from fastreq_jupyter.engine.polling import Polling
 from fastreq_jupyter.engine.preparing import UnsendableError, prepare
-from fastreq_jupyter.engine.source import Source
+from fastreq_jupyter.engine.source import Chain, Source
 from fastreq_jupyter.engine.store import Store, known_outcome, mark
 from fastreq_jupyter.engine.tokens import Wallet
 from fastreq_jupyter.errors import BackendError
@@ -62,8 +61,6 @@ class Scheduler:
 
     Attributes:
         options: In force, changes while running included.
-        source: What is drawn from.
-        rate: The run's rate.
         hosts: What the run knows of each host it met.
         polling: What it waits for (option `until`), or None.
         auto: Sets the limits where `concurrency` is "auto", else None.
@@ -183,8 +180,6 @@ class Scheduler:
         for position, item in (*self._chain.clear(), *self._due):
             self.finish(item if isinstance(item, Outcome) else Outcome(position, item, error=kind, error_detail=f"not sent: {detail}"))
 
-    # Workers and what they take
-
     async def _worker(self) -> None:
         task = asyncio.current_task()
         assert task is not None  # noqa: S101 - a worker is a task
@@ -239,9 +234,7 @@ class Scheduler:
 
     def _next_job(self) -> Job | None:
         """Return a job that may start at once, counted as active; None where there is none at this moment."""
-        items = 0
-        while items < _ITEMS_A_STEP:
-            items += 1
+        for _ in range(_ITEMS_A_STEP):
             if self._ready and (self.polling is None or not self.polling.turns(self.source, self._most_waiting - self._tally.waiting)):
                 job: Job | None = self._ready.popleft()
             elif self._due:
@@ -287,7 +280,7 @@ class Scheduler:
         """Turn an item into a job, or finish it at once."""
         if self.paging is not None:
             item = self.paging.meet(position, item)
-        if type(item) is Request or isinstance(item, Look):
+        if isinstance(item, (Request, Look)):
             request = item if isinstance(item, Request) else item.shown
             self._outcomes.expect(position, request)
             nothing_known = self._store is None and not self.options.skip_existing
@@ -322,10 +315,7 @@ class Scheduler:
         if host.stopped is not None:
             self.finish(Outcome(position, request, error="stopped", error_detail=host.stopped))
             return None
-        job = Job(position, request, exchange, host, perf_counter())
-        if begun is not None:
-            job.looking = job.marked = True
-            job.looks = 1
+        job = Job(position, request, exchange, host, perf_counter(), begun)
         return job if self._wallet is None else self._wallet.attach(job)
 
     def _meet(self, origin: Origin) -> HostQueue:
@@ -336,8 +326,6 @@ class Scheduler:
         if self.auto is not None:
             self.auto.meet(host)
         return host
-
-    # One attempt and its consequences
 
     async def _attempt(self, job: Job, task: asyncio.Task[None]) -> None:
         """Make one attempt: exchange by exchange, under its deadline."""
@@ -394,7 +382,7 @@ class Scheduler:
         if job.notes:
             tally.remarks.update(job.notes)
         if response is not None:
-            tally.bytes += response.size_bytes
+            tally.bytes += response.size_bytes - job.resumed
             if outcome.data is not response:
                 response.content = None
         self.finish(outcome)
@@ -437,8 +425,6 @@ class Scheduler:
                 handle.cancel()
                 self._tally.waiting -= 1
             self.finish(job.given_up("stopped", why))
-
-    # Waiting and waking
 
     def _share_out(self) -> None:
         """Give the run and its hosts the slots that the options ask for."""
@@ -491,8 +477,7 @@ class Scheduler:
         del self._parked[job]
         self._tally.waiting -= 1
         job.ready_at = perf_counter()
-        # A status URL may lead to another host.
-        job.host = self.hosts.get(job.exchange.target.origin) or self._meet(job.exchange.target.origin)
+        job.host = self.hosts.get(job.exchange.target.origin) or self._meet(job.exchange.target.origin)  # a status URL may lead elsewhere
         self._make_ready(job)
 
     def _make_ready(self, job: Job) -> None:

@@ -67,7 +67,7 @@ class _Read:
 
     async def through(self, body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
         """Give the chunks of a body on."""
-        async with aclosing(body) as chunks:  # type: ignore[type-var]
+        async with aclosing(body) as chunks:  # type: ignore[type-var] # an async generator has aclose
             async for chunk in chunks:
                 self.chunks.append(chunk)
                 yield chunk
@@ -269,7 +269,7 @@ def _complete(run: Run, unread: int) -> bool:
 
 async def _timed(body: AsyncIterator[bytes], seconds: float) -> AsyncGenerator[bytes, None]:
     """Give the chunks of a body; one that takes longer than `seconds` to come ends it."""
-    async with aclosing(body) as chunks:  # type: ignore[type-var]
+    async with aclosing(body) as chunks:  # type: ignore[type-var] # an async generator has aclose
         while True:
             try:
                 async with asyncio.timeout(seconds):

@@ -79,7 +79,7 @@ def proof(pages: Mapping[str, Any]) -> list[str]:
         pages: ``summary["pages"]``.
     """
     parts = [] if pages["requests"] == 1 else [f"{pages['requests']:,} requests"]
-    parts += [f"{pages['pages']:,} {'page' if pages['pages'] == 1 else 'pages'}", f"{pages['items']:,} items"]
+    parts += [f"{pages[name]:,} {name if pages[name] != 1 else name[:-1]}" for name in ("pages", "items")]
     if pages["total"] is not None:
         parts.append(f"total said {pages['total']:,}")
     if pages["distinct"] is not None and pages["distinct"] < pages["items"]:

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 from fastreq_jupyter.auth import Answer, AuthError, Native, Token, keeper_of
 from fastreq_jupyter.engine.preparing import UnsendableError, prepare
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.model import copy_request
-from fastreq_jupyter.redact import one_line, redact_text, secret_values
+from fastreq_jupyter.model import copy_request, secrets_of
+from fastreq_jupyter.redact import one_line, redact_text
 from fastreq_jupyter.url import parse_target
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ class Wallet:
 
     async def send(self, request: Request) -> Answer:
         """Send a request for a token (see `auth.Door.send`): on a new connection, so that no kept one fails it."""
-        secrets = request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
+        secrets = secrets_of(request)
         seconds = self._options.attempt_timeout
         where = "the token endpoint"
         # Those who get tokens may send from a thread, in a task of its own.

@@ -17,14 +17,16 @@ from typing import TYPE_CHECKING, NamedTuple, Protocol
 from fastreq_jupyter.engine.explanation import Sums, summed
 from fastreq_jupyter.engine.progress import GIVEN_UP, Outcomes
 from fastreq_jupyter.engine.summary import SHARES, quantiles
+from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.model import Outcome
+from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fastreq_jupyter.model import Plan, Request
 
-__all__ = ["Gist", "Kind", "Sink", "WrittenOutcomes", "gist_of"]
+__all__ = ["Gist", "Kind", "Sink", "WrittenOutcomes", "gist_of", "unwritten"]
 
 BATCH_ROWS = 10_000
 BATCH_BYTES = 8 * 2**20
@@ -96,6 +98,13 @@ def gist_of(rows: Sequence[Outcome]) -> Gist:
             failed.setdefault(row.error, []).append(row)
     kinds = [Kind(name, len(some), some[0]) for name, some in failed.items()]
     return Gist(quantiles(row.elapsed for row in rows), sorted(kinds, key=lambda kind: -kind.number), rows, len(rows))
+
+
+def unwritten(sink: Sink | None, error: BaseException) -> str:
+    """Return the line for rows that cannot be written any more."""
+    why = str(error) if isinstance(error, UsageError) else getattr(error, "strerror", None) or f"{type(error).__name__}: {error}"
+    place = "the place of the rows" if sink is None else sink.place
+    return f"{place} cannot be written any more ({one_line(why, 200)}): whole batches are there, the run has ended"
 
 
 class WrittenOutcomes(Outcomes):

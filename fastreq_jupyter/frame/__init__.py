@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+from fastreq_jupyter.frame.arrow import as_asked
 from fastreq_jupyter.frame.build import present, to_frame
 from fastreq_jupyter.frame.columns import floats, instants, integers, texts
 from fastreq_jupyter.frame.dataset import batches_frame, load, open_dataset
-from fastreq_jupyter.frame.files import save
+from fastreq_jupyter.frame.files import save, write_file
+from fastreq_jupyter.frame.har import har_pieces
 from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
 
 __all__ = [
     "Bodies",
+    "as_asked",
     "batches_frame",
     "expand_frame",
     "explode_frame",
     "floats",
+    "har_pieces",
     "instants",
     "integers",
     "load",
@@ -24,4 +28,5 @@ __all__ = [
     "select_frame",
     "texts",
     "to_frame",
+    "write_file",
 ]

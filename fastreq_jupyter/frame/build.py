@@ -31,9 +31,9 @@ from fastreq_jupyter.frame.columns import (
     texts,
 )
 from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
-from fastreq_jupyter.model import MARKS, SingleAttempt, elapsed_of
+from fastreq_jupyter.model import MARKS, SingleAttempt, elapsed_of, secrets_of
 from fastreq_jupyter.options import COLUMN_SETS, own_columns
-from fastreq_jupyter.redact import MASK, are_plain_urls, is_secret_header, one_line, redact_text, redact_url, secret_values
+from fastreq_jupyter.redact import MASK, are_plain_urls, is_secret_header, one_line, redact_text, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Attempt, Headers, Join, Outcome, Request, Response
     from fastreq_jupyter.options import Options
 
-__all__ = ["api_reason", "attrs_of", "final_urls", "header_mapping", "present", "secrets_of", "shown_urls", "to_frame"]
+__all__ = ["api_reason", "attrs_of", "final_urls", "header_mapping", "present", "shown_urls", "to_frame"]
 
 _BAD = 400
 _MOST_COUNTED = 255
@@ -295,7 +295,7 @@ def _kind_of(row: Outcome) -> str | None:
 
 
 def _detail(row: Outcome, shown: str) -> str:
-    secrets = secrets_of(row.request, shown)
+    secrets = _hidden_of(row.request, shown)
     text = _with_reason(row)
     return _line(redact_text(text, secrets) if secrets else text)
 
@@ -319,7 +319,7 @@ def _names(requests: list[Request]) -> Any:
 
 
 def _headers(row: Outcome) -> dict[str, str] | None:
-    return None if row.response is None else header_mapping(row.response.headers, secrets_of(row.request))
+    return None if row.response is None else header_mapping(row.response.headers, _hidden_of(row.request))
 
 
 def _data(rows: list[Outcome]) -> list[Any]:
@@ -384,10 +384,10 @@ def final_urls(responses: list[Response | None], requests: list[Request], urls: 
 
 
 def _final_url(url: str, request: Request, shown: str) -> str:
-    return clean_text(redact_text(redact_url(url, request.secrets), secrets_of(request, shown)))
+    return clean_text(redact_text(redact_url(url, request.secrets), _hidden_of(request, shown)))
 
 
-def secrets_of(request: Request, shown: str | None = None) -> frozenset[str]:
+def _hidden_of(request: Request, shown: str | None = None) -> frozenset[str]:
     """Return what this request must not show anywhere: given by the cell, and what its own fields carry.
 
     Args:
@@ -396,7 +396,7 @@ def secrets_of(request: Request, shown: str | None = None) -> frozenset[str]:
     """
     if not request.headers and not request.content and shown is not None and shown == request.url:
         return request.secrets
-    return request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
+    return secrets_of(request)
 
 
 def api_reason(body: Any) -> str | None:

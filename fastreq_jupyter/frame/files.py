@@ -19,14 +19,25 @@ import numpy as np
 import pandas as pd
 
 from fastreq_jupyter.errors import UsageError
-from fastreq_jupyter.files import write_whole
+from fastreq_jupyter.files import AtomicFile
 from fastreq_jupyter.frame.columns import clean_text, objects
 from fastreq_jupyter.frame.values import decode_value, dump_json, encode_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["csv_lines", "json_lines", "load_file", "needs_pyarrow", "parquet", "read_footer", "save"]
+__all__ = [
+    "cell_text",
+    "csv_lines",
+    "json_lines",
+    "load_file",
+    "needs_pyarrow",
+    "parquet",
+    "read_footer",
+    "save",
+    "unique_names",
+    "write_file",
+]
 
 _VERSION = 2
 _KEY = b"fastreq"
@@ -54,9 +65,24 @@ def save(frame: pd.DataFrame, path: str | Path) -> Path:
     writers: dict[str, Callable[[pd.DataFrame], bytes]] = {".parquet": _parquet, ".csv": csv_lines, ".jsonl": json_lines, ".xlsx": _excel}
     writer = writers.get(path.suffix.lower())
     if writer is None:
-        raise UsageError(f"{path.name!r}: give a file name that ends in .parquet, .csv, .jsonl or .xlsx")
-    write_whole(path, writer(frame))
-    return path
+        raise UsageError(f"{path.name!r}: give a file name that ends in .parquet, .csv, .jsonl, .xlsx or .har")
+    return write_file(path, (writer(frame),))
+
+
+def write_file(path: str | Path, pieces: Iterable[bytes]) -> Path:
+    """Write a file of these pieces; it appears whole or not at all.
+
+    Raises:
+        OSError: It cannot be written.
+    """
+    file = AtomicFile(path)
+    try:
+        for piece in pieces:
+            file.write(piece)
+        file.commit()
+    finally:
+        file.discard()
+    return Path(path)
 
 
 def parquet(frame: pd.DataFrame, path: Path) -> None:
@@ -66,11 +92,14 @@ def parquet(frame: pd.DataFrame, path: Path) -> None:
         UsageError: A value that the file cannot hold; one line.
         OSError: The file cannot be written; nothing is left behind.
     """
-    write_whole(path, _parquet(frame))
+    write_file(path, (_parquet(frame),))
 
 
 def load_file(path: str | Path) -> pd.DataFrame:
     """Return the frame that ``df.fastreq.save("x.parquet")`` wrote, the same in values, dtypes, index, columns and attrs.
+
+    Args:
+        path: The file; its name ends in .parquet.
 
     Raises:
         UsageError: The file is no Parquet, was not written by `save`, or was changed or cut since; one line.
@@ -127,7 +156,7 @@ def _parquet(frame: pd.DataFrame) -> bytes:
     pa, parquet = needs_pyarrow()
     levels = _levels(frame.index)
     series = [*levels, *(frame.iloc[:, number] for number in range(len(frame.columns)))]
-    fields = _fields(frame)
+    fields = unique_names(frame)
     kinds: list[Any] = []
     arrays: list[Any] = []
     for field, column in zip(fields, series, strict=True):
@@ -247,7 +276,7 @@ def _storable(texts: list[Any]) -> bool:
     return True
 
 
-def _fields(frame: pd.DataFrame) -> list[str]:
+def unique_names(frame: pd.DataFrame) -> list[str]:
     """Return a name for each index level and column in the file: its label where that is a text of its own."""
     names = [] if _is_range(frame.index) else [name if isinstance(name, str) else "index" for name in frame.index.names]
     fields: dict[str, None] = {}
@@ -329,7 +358,7 @@ def _excel(frame: pd.DataFrame) -> bytes:
 def _flat(frame: pd.DataFrame) -> pd.DataFrame:
     """Return the frame with names of text, no two equal, and objects as texts."""
     plain = frame.copy(deep=False)
-    plain.columns = pd.Index(_fields(frame.reset_index(drop=True)))
+    plain.columns = pd.Index(unique_names(frame.reset_index(drop=True)))
     for number, dtype in enumerate(frame.dtypes):
         if _is_object(dtype):
             plain.isetitem(number, objects([_cell(value) for value in frame.iloc[:, number]]).array)
@@ -340,7 +369,7 @@ def json_lines(frame: pd.DataFrame, *, head: bool = True) -> bytes:  # noqa: ARG
     """Return one JSON object a line, UTF-8: objects as they are, missing values null."""
     levels = _levels(frame.index)
     columns = [*levels, *(frame.iloc[:, number] for number in range(len(frame.columns)))]
-    fields = _fields(frame)
+    fields = unique_names(frame)
     rows = zip(*columns, strict=True) if columns else ()
     return "".join(json.dumps(dict(zip(fields, map(_json_value, row), strict=True)), ensure_ascii=False) + "\n" for row in rows).encode(
         "utf-8", "replace"
@@ -349,6 +378,12 @@ def json_lines(frame: pd.DataFrame, *, head: bool = True) -> bytes:  # noqa: ARG
 
 def _cell(value: Any) -> Any:
     return json.dumps(_json_value(value), ensure_ascii=False) if isinstance(value, (dict, list, tuple)) else _json_value(value)
+
+
+def cell_text(value: Any) -> str | None:
+    """Return a value as the text that stands for it in a column of texts: JSON for what is none; None for missing ones."""
+    plain = _json_value(value)
+    return plain if plain is None or isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
 
 
 def _json_value(value: Any) -> Any:

@@ -17,12 +17,12 @@ from time import perf_counter, time
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
-from fastreq_jupyter.engine import UNREADABLE, Conditions, Reading, read_data, read_graphql, was_limited
+from fastreq_jupyter.engine import UNREADABLE, Conditions, Reading, read_stored, was_limited
 from fastreq_jupyter.exchange import Timing
-from fastreq_jupyter.files import AtomicFile
-from fastreq_jupyter.model import Attempt, Look, Outcome, Request, Response
+from fastreq_jupyter.files import FILENAME, write_whole
+from fastreq_jupyter.model import Attempt, Look, Outcome, Request, Response, secrets_of
 from fastreq_jupyter.policy import RETRIED
-from fastreq_jupyter.redact import MASK, SHORTEST, one_line, redact_text, redact_url, secret_values
+from fastreq_jupyter.redact import MASK, SHORTEST, one_line, redact_text, redact_url
 
 if TYPE_CHECKING:
     from fastreq_jupyter.journal.identity import Identity
@@ -101,7 +101,7 @@ def kept_row(  # noqa: PLR0913, PLR0917 - the parts of a row
 ) -> Row:
     """Return the row of an outcome; `place` is as for `begun_row`, where its job may not be over."""
     request, response = outcome.request, outcome.response
-    secrets = request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
+    secrets = secrets_of(request)
     record: dict[str, Any] = {
         "detail": None if outcome.error_detail is None else redact_text(outcome.error_detail, secrets),
         "attempts": [_attempt_to_json(attempt, outcome.attempts[0].start) for attempt in outcome.attempts],
@@ -144,7 +144,7 @@ def job_of(row: Row, request: Request, key: bytes) -> Look | None:
 
 def _signs(request: Request, key: bytes) -> dict[str, str]:
     """Return each spelling of the request's secrets with what stands for it; long ones first."""
-    values = request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
+    values = secrets_of(request)
     spellings = {spelling for value in values for spelling in (value, quote(value, safe=""), quote_plus(value))}
     longest_first = sorted((spelling for spelling in spellings if len(spelling) >= SHORTEST), key=len, reverse=True)
     return {
@@ -167,7 +167,9 @@ def is_final(row: Row, request: Request, options: Options) -> bool:
     if row.error in _GRAPHQL and was_limited(json.loads(row.record)["detail"]):
         return not repeatable
     if row.error is None or row.error in _READ_ANEW:
-        return row.body is not None or not repeatable or _saved_file(json.loads(row.record).get("response"), request) is not None
+        # Which name a file got, only the run knows that saved it.
+        kept = row.body is not None and FILENAME not in (request.save_as or "")
+        return kept or not repeatable or _saved_file(json.loads(row.record).get("response"), request) is not None
     return not repeatable and any(attempt["sent"] for attempt in json.loads(row.record)["attempts"])
 
 
@@ -184,11 +186,7 @@ def outcome_of(row: Row, request: Request, position: int, options: Options) -> O
     reading = Reading(None)
     if row.body is not None:
         content_type = response.header("content-type")
-        if request.operation is None:
-            reading = read_data(row.body, content_type, options, row.status)
-        else:
-            reading = read_graphql(row.body, content_type, options, row.status, hidden=request.hide_data).reading
-            reading = reading._replace(detail=None if reading.detail is None else redact_text(reading.detail, request.secrets))
+        reading = read_stored(request, row.body, content_type, options, row.status)
         conditions = Conditions.of(options)
         if conditions is not None and reading.error is None and row.status < _BAD:
             judged = conditions.judge(response, reading.data, content_type, hidden=request.hide_data)
@@ -210,7 +208,8 @@ def outcome_of(row: Row, request: Request, position: int, options: Options) -> O
 def _saved_file(said: dict[str, Any] | None, request: Request) -> str | None:
     """Return the file of a saved body, None where it is no more as it was, or is wanted elsewhere."""
     path: str | None = said["path"] if said is not None else None
-    if said is None or path is None or path != request.save_as:
+    before, named, _ = (request.save_as or "").partition(FILENAME)
+    if said is None or path is None or (path != request.save_as and not (named and path.startswith(before))):
         return None
     try:
         return path if Path(path).stat().st_size == said["size_bytes"] else None
@@ -221,12 +220,7 @@ def _saved_file(said: dict[str, Any] | None, request: Request) -> str | None:
 def _write_file(body: bytes, path: str) -> tuple[str | None, str | None, str | None]:
     """Write a kept body to where this run wants it; return path, error, detail."""
     try:
-        file = AtomicFile(path)
-        try:
-            file.write(body)
-            file.commit()
-        finally:
-            file.discard()
+        write_whole(path, body)
     except OSError as error:
         return None, "save_to", f"{path}: {error.strerror or error}"
     return path, None, None

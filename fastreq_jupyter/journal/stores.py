@@ -55,6 +55,7 @@ class Both:
     async def finish(self, outcome: Outcome, content: bytes | None) -> Outcome:
         """Keep an outcome in both."""
         settled, body = self._cache.settled(outcome, content)
+        await self._cache.catch_up()
         return await self._journal.finish(settled, body)
 
     def figures(self) -> dict[str, Any] | None:

@@ -23,7 +23,7 @@ _LARGEST_BATCH = 500
 _LARGEST_BYTES = 16 * 2**20
 
 
-class _Job(NamedTuple):
+class _Task(NamedTuple):
     work: Callable[[sqlite3.Connection], None]
     size: int
     done: Callable[[], None] | None
@@ -55,7 +55,7 @@ class Writer:
 
     def __init__(self, database: Writable) -> None:
         self._database = database
-        self._jobs: SimpleQueue[_Job | None] = SimpleQueue()
+        self._jobs: SimpleQueue[_Task | None] = SimpleQueue()
         self._put_bytes = 0
         self._done_bytes = 0
         self.trouble: str | None = None
@@ -78,7 +78,7 @@ class Writer:
             done: Called on the thread once it is committed, or will never be; makes the commit come at once.
         """
         self._put_bytes += size
-        self._jobs.put(_Job(work, size, done))
+        self._jobs.put(_Task(work, size, done))
 
     def stop(self, done: Callable[[], None] | None = None) -> None:
         """Let the thread commit what is left, close the file, call `done` and end; can be called twice."""
@@ -100,9 +100,9 @@ class Writer:
             if self._finished is not None:
                 self._finished()
 
-    def _collect(self) -> tuple[list[_Job], bool]:
+    def _collect(self) -> tuple[list[_Task], bool]:
         """Return the next batch, and whether there is more to come."""
-        batch: list[_Job] = []
+        batch: list[_Task] = []
         size = 0
         due = 0.0
         urgent = False
@@ -124,7 +124,7 @@ class Writer:
             batch.append(job)
         return batch, True
 
-    def _commit(self, batch: list[_Job]) -> None:
+    def _commit(self, batch: list[_Task]) -> None:
         try:
             if batch and self.trouble is None:
                 self._write(batch)
@@ -135,7 +135,7 @@ class Writer:
             if job.done is not None:
                 job.done()
 
-    def _write(self, batch: list[_Job]) -> None:
+    def _write(self, batch: list[_Task]) -> None:
         connection = self._database.connection
         connection.execute("BEGIN IMMEDIATE")
         for job in batch:

@@ -4,17 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastreq_jupyter.cell import split_line
+from fastreq_jupyter.cell import read_har, secrets_of, split_line, to_http
 from fastreq_jupyter.client import cached_answers, clear_cache
-from fastreq_jupyter.errors import OptionError
+from fastreq_jupyter.errors import OptionError, UsageError
 from fastreq_jupyter.notebook.config import settings
+from fastreq_jupyter.notebook.display import shell
 from fastreq_jupyter.options import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from fastreq_jupyter.cell import Recorded
+
 __all__ = ["Said", "carried_out"]
 
+_HAR_USAGE = "%fastreq har FILE [PATTERN] puts a cell of the file's xhr and fetch requests; PATTERN is a part of the URL, or a glob"
+_NO_CREDENTIALS = (
+    "the file has no cookies and no Authorization: browsers leave them out unless asked (Export HAR with sensitive data), "
+    "so that what needs a login answers 401"
+)
 _CACHE_USAGE = "%fastreq cache lists what is kept, %fastreq cache clear [PATTERN] takes it out; --cache-file FILE names another one"
 
 
@@ -36,6 +44,32 @@ def carried_out(text: str) -> Said | None:
     return None if command is None else command(split_line(rest))
 
 
+def _har(words: list[str]) -> Said:
+    if not words or len(words) > 2:
+        raise OptionError(_HAR_USAGE)
+    recorded = read_har(*words)
+    if not recorded.requests:
+        fitting = f" whose URL has {words[1]!r}" if len(words) > 1 else ""
+        raise UsageError(f"{words[0]} has {recorded.entries:,} entries, but no xhr or fetch request{fitting}")
+    shell().set_next_input(f"%%fastreq answers\n{to_http(recorded.requests)}".rstrip("\n"))
+    return Said(_told(recorded))
+
+
+def _told(recorded: Recorded) -> str:
+    count = len(recorded.requests)
+    parts = [f"{count:,} request{'' if count == 1 else 's'} of {recorded.entries:,} entries"]
+    if recorded.equal:
+        parts.append(f"{recorded.equal:,} equal to an earlier one left out")
+    if recorded.more:
+        parts.append(f"{recorded.more:,} more left out: give a PATTERN")
+    names = list(secrets_of(recorded.requests))
+    if names:
+        parts.append(f"secrets are read from the environment: set {', '.join(names)}")
+    if recorded.sanitized:
+        parts.append(_NO_CREDENTIALS)
+    return "; ".join(parts)
+
+
 def _cache(words: list[str]) -> Said:
     file = str(settings().get("cache_file", TABLE["cache_file"].default))
     rest: list[str] = []
@@ -51,9 +85,9 @@ def _cache(words: list[str]) -> Said:
     if not rest:
         frame, line = cached_answers(file)
         return Said(line, frame)
-    if rest[0] != "clear" or len(rest) > 2:  # noqa: PLR2004 - the word and a pattern
+    if rest[0] != "clear" or len(rest) > 2:
         raise OptionError(_CACHE_USAGE)
     return Said(clear_cache(file, *rest[1:]))
 
 
-_COMMANDS: Mapping[str, Callable[[list[str]], Said]] = {"cache": _cache}
+_COMMANDS: Mapping[str, Callable[[list[str]], Said]] = {"cache": _cache, "har": _har}

@@ -23,7 +23,7 @@ _EACH = re.compile(r"--each[ =](?:(\"[^\"]*\"|'[^']*'|\S+))")
 _DYNAMIC = ("$env ", "$dotenv ", "$secret ", "$uuid", "$timestamp", "$randomInt ")
 
 
-@context_matcher()  # type: ignore[untyped-decorator]
+@context_matcher()  # type: ignore[untyped-decorator] # IPython has no types
 def complete_fastreq(context: CompletionContext) -> SimpleMatcherResult:
     """Return what fits at the cursor of a cell or line of ours; nothing elsewhere."""
     from IPython import get_ipython  # noqa: PLC0415 - the shell in use now, not the one at import
@@ -66,7 +66,7 @@ def suggestions(text: str, row: int, column: int, variables: Mapping[str, Any]) 
 
 
 def _on_line(before: str, variables: Mapping[str, Any]) -> tuple[str, list[str]]:
-    fragment = re.search(r"\S*$", before)[0]  # type: ignore[index]
+    fragment = re.search(r"\S*$", before)[0]  # type: ignore[index] # always matches
     words = before[: len(before) - len(fragment)].split()
     if fragment.startswith("-"):
         return fragment, sorted(flag for flag in _flags() if flag.startswith(fragment) and (fragment != "-" or flag.startswith("--")))

@@ -16,10 +16,10 @@ from fastreq_jupyter.options import show_bytes, show_seconds
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from fastreq_jupyter.client import Display
-    from fastreq_jupyter.engine import AutoLimit, Progress, Run
+    from fastreq_jupyter.engine import AutoLimit, FileProgress, Progress, Run
     from fastreq_jupyter.model import Item
     from fastreq_jupyter.options import Options
 
@@ -59,13 +59,25 @@ def progress_line(progress: Progress, *, name: str | None = None, state: str = "
     if p.retried:
         parts.append(f"{p.retried:,} retried")
     limit = "" if auto is None else f" of {auto.limit}"
-    parts += [f"{p.in_flight}{limit} in flight", f"{p.per_second:.0f}/s" if p.per_second >= 10 else f"{p.per_second:.1f}/s"]  # noqa: PLR2004 - a tenth tells something below ten
+    parts += [f"{p.in_flight}{limit} in flight", f"{p.per_second:.0f}/s" if p.per_second >= 10 else f"{p.per_second:.1f}/s"]
     parts.append(show_bytes(p.bytes))
     if p.eta_s is not None and p.done != p.total:
         parts.append(f"{show_seconds(p.eta_s)} left")
+    if p.files:
+        parts.append(_file_on_its_way(p.files))
     said = state.lower() if state in ("PAUSED", "CANCELLING") else None
     notices = "".join(f" | {one_line(text, 120)}" for text in (said, p.notice, auto and f"auto: {auto.reason}") if text)
     return f"{name + ': ' if name else ''}{', '.join(parts)}{notices}"
+
+
+def _file_on_its_way(files: Sequence[FileProgress]) -> str:
+    """Return ``film.iso 1.2 GB of 4.0 GB, 35 MB/s, 80 s left`` of the file with most to come."""
+    file = files[0]
+    name = one_line(file.path.replace("\\", "/").rpartition("/")[2], 40)
+    total = "" if file.total_bytes is None else f" of {show_bytes(file.total_bytes)}"
+    left = "" if file.eta_s is None else f", {show_seconds(file.eta_s)} left"
+    more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
+    return f"{name} {show_bytes(file.received_bytes)}{total}, {show_bytes(round(file.per_second))}/s{left}{more}"
 
 
 class _Line:
@@ -140,11 +152,11 @@ class NotebookText(_Line):
 
     def _draw(self, line: str) -> None:
         # IPython is there: only a notebook makes this display.
-        from IPython.display import display  # noqa: PLC0415
+        from IPython.display import display  # noqa: PLC0415 - loaded by whoever needs it
 
         data = {"text/plain": line}
         if self._handle is None:
-            self._handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._handle = display(data, raw=True, display_id=True)  # type: ignore[no-untyped-call] # IPython has no types
         else:
             self._handle.update(data, raw=True)
 
@@ -171,13 +183,13 @@ def in_kernel() -> bool:
 def show_monitor(run: Run, *, on_retry: Callable[[Run], str] | None = None, otherwise: str | None = None) -> Any:
     """Show the live view of a run and return it; pages without widgets show the text `otherwise`."""
     # widgets are paid for where they are shown
-    from IPython.display import display  # noqa: PLC0415
+    from IPython.display import display  # noqa: PLC0415 - loaded by whoever needs it
 
-    from fastreq_jupyter.notebook.monitor import Monitor  # noqa: PLC0415
+    from fastreq_jupyter.notebook.monitor import Monitor  # noqa: PLC0415 - loaded by whoever needs it
 
     monitor = Monitor(run, on_retry=on_retry)
     bundle = monitor._repr_mimebundle_()[0]
-    display(bundle if otherwise is None else {**bundle, "text/plain": otherwise}, raw=True)  # type: ignore[no-untyped-call]
+    display(bundle if otherwise is None else {**bundle, "text/plain": otherwise}, raw=True)  # type: ignore[no-untyped-call] # IPython has no types
     return monitor
 
 
@@ -201,7 +213,7 @@ class MonitorDisplay:
         """Show the view once; it draws itself from then on."""
         if self._monitor is None:
             # widgets are paid for where they are shown
-            from fastreq_jupyter.notebook.html import beginning  # noqa: PLC0415
+            from fastreq_jupyter.notebook.html import beginning  # noqa: PLC0415 - loaded by whoever needs it
 
             self._run = run
             self._monitor = show_monitor(run, on_retry=self._retried, otherwise=beginning(run))
@@ -216,10 +228,10 @@ class MonitorDisplay:
     def _show_summary(self, run: Run) -> None:
         from IPython.display import display  # noqa: PLC0415 - see above
 
-        from fastreq_jupyter.notebook.html import summary  # noqa: PLC0415
+        from fastreq_jupyter.notebook.html import summary  # noqa: PLC0415 - loaded by whoever needs it
 
         if self._summary is None:
-            self._summary = display(summary(run), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+            self._summary = display(summary(run), raw=True, display_id=True)  # type: ignore[no-untyped-call] # IPython has no types
         else:
             self._summary.update(summary(run), raw=True)
 
@@ -247,7 +259,7 @@ def where_all_is(again: Run, place: str) -> str:
 
 def remember(run: Run, value: Any) -> None:
     """Note what a run's variable was given, so that it is known again."""
-    if hasattr(value, "columns"):
+    if hasattr(value, "attrs"):
         _GIVEN[run] = (ref(value), _shape(value))
 
 

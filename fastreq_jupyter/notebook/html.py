@@ -87,7 +87,7 @@ def _figures(run: Run, gist: Gist) -> str:
 
 
 def _rate(value: float) -> str:
-    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"  # noqa: PLR2004 - a tenth tells something below ten
+    return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
 def _latencies(gist: Gist) -> list[tuple[str, str]]:

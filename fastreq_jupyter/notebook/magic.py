@@ -10,7 +10,7 @@ from IPython.core.error import UsageError as OneLineError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from fastreq_jupyter.bridge import beside, start
-from fastreq_jupyter.cell import Line, examples_text, help_text, parse_line
+from fastreq_jupyter.cell import MagicLine, examples_text, help_text, parse_line
 from fastreq_jupyter.client import run_awaiting, run_blocking, settings_with
 from fastreq_jupyter.errors import JournalError, UsageError
 from fastreq_jupyter.notebook.commands import carried_out
@@ -62,7 +62,7 @@ def _magic_calls(node: ast.AST) -> Iterator[ast.Call]:
         if isinstance(child, _SCOPES):
             continue
         if _is_magic_call(child):
-            yield child  # type: ignore[misc]
+            yield child  # type: ignore[misc] # a call, as has just been asked
         else:
             yield from _magic_calls(child)
 
@@ -88,11 +88,11 @@ def _awaits_on_asyncio(shell: Any) -> bool:
 def _inside_a_cell() -> bool:
     """Tell whether a cell's code is on the stack: then this text is not the cell, but something the cell runs."""
     # IPython is there: it called.
-    from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415
+    from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415 - loaded by whoever needs it
 
     code = InteractiveShell.run_code.__code__
     # The stack is what tells, whatever events were lost.
-    frame: FrameType | None = sys._getframe()  # noqa: SLF001
+    frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the frame of the caller
     while frame is not None and frame.f_code is not code:
         frame = frame.f_back
     return frame is not None
@@ -142,20 +142,20 @@ class _Fastreq(Magics):
         variables: dict[str, Any] = self.shell.user_ns  # type: ignore[union-attr]  # magics live in a shell
         return variables
 
-    def _parsed(self, line: str, cell: str | None) -> tuple[Line, bool]:
+    def _parsed(self, line: str, cell: str | None) -> tuple[MagicLine, bool]:
         # A semicolon hides the result, as everywhere in IPython.
         quiet = line.rstrip().endswith(";")
         return parse_line(line.rstrip().removesuffix(";") if quiet else line, cell=cell is not None), quiet
 
-    def _without_requests(self, line: Line, cell: str | None) -> _Said | None:
+    def _without_requests(self, line: MagicLine, cell: str | None) -> _EarlyResult | None:
         if line.help or line.examples:
             print(help_text() if line.help else examples_text())  # noqa: T201 - this is what was asked for
-            return _Said(None)
+            return _EarlyResult(None)
         if cell is None and line.url is None:
-            return _Said(_open_panel())
+            return _EarlyResult(_open_panel())
         return None
 
-    def _draft(self, line: Line, cell: str | None, local_ns: Mapping[str, Any] | None) -> Draft:
+    def _draft(self, line: MagicLine, cell: str | None, local_ns: Mapping[str, Any] | None) -> Draft:
         text, first_line = (cell, 2) if cell is not None else (line.url or "", 1)
         namespace = self._variables
         outer = {} if local_ns is None or local_ns is namespace else local_ns
@@ -169,14 +169,14 @@ class _Fastreq(Magics):
         early = self._early(order)
         return early.value if early is not None else deliver(order, *await run_awaiting(order.call), self._variables)
 
-    def _early(self, order: Order) -> _Said | None:
+    def _early(self, order: Order) -> _EarlyResult | None:
         """Do what does not wait for answers."""
         options = order.call.options
         if options.dry_run:
-            return _Said(deliver_preview(order, self._variables))
+            return _EarlyResult(deliver_preview(order, self._variables))
         if options.background:
             deliver_background(order, start(order.call.launch, loop=options.loop), self._variables)
-            return _Said(None)
+            return _EarlyResult(None)
         return None
 
     @staticmethod
@@ -184,7 +184,7 @@ class _Fastreq(Magics):
         return None if quiet else value
 
 
-class _Said:
+class _EarlyResult:
     """A result that needed no run; it may be None."""
 
     def __init__(self, value: Any) -> None:
@@ -248,6 +248,6 @@ def _greeting(shell: Any) -> str:
 
 def _open_panel() -> Any:
     # Widgets are paid for where they are shown.
-    from fastreq_jupyter.notebook.form import Panel  # noqa: PLC0415
+    from fastreq_jupyter.notebook.form import Panel  # noqa: PLC0415 - loaded by whoever needs it
 
     return Panel()

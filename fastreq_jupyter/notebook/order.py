@@ -12,29 +12,30 @@ from fastreq_jupyter.cell import Source, build, fill_options
 from fastreq_jupyter.client import (
     Call,
     Session,
+    as_asked,
     check_failures,
     check_options,
     check_shape,
     conclude,
     layered,
-    outfitted,
     preview_frame,
     preview_line,
     value_of,
     where_it_stopped,
+    with_defaults,
 )
 from fastreq_jupyter.engine import Jar
 from fastreq_jupyter.errors import OptionError, RunError
 from fastreq_jupyter.model import Plan
 from fastreq_jupyter.notebook.display import in_kernel, remember, show_monitor, where_all_is
-from fastreq_jupyter.options import Options
+from fastreq_jupyter.options import FRAMES, Options
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, MutableMapping
 
     from fastreq_jupyter.bridge import Waited
-    from fastreq_jupyter.cell import EachSpec, Line
+    from fastreq_jupyter.cell import EachSpec, MagicLine
     from fastreq_jupyter.engine import Run
 
 __all__ = ["Draft", "Order", "deliver", "deliver_background", "deliver_preview", "draft"]
@@ -55,7 +56,7 @@ class Order:
         late_notes: Gives lines that are known after the run.
     """
 
-    line: Line
+    line: MagicLine
     call: Call
     late_notes: Callable[[], tuple[str, ...]]
 
@@ -74,7 +75,7 @@ class Draft:
         session: A `FastRequests`, or None.
     """
 
-    line: Line
+    line: MagicLine
     text: str
     first_line: int
     options: Options
@@ -99,14 +100,14 @@ class Draft:
             self.text, options=self.options, namespace=self.names, sources=self.sources,
             base_url=None if session is None else session.home.base_url, first_line=self.first_line, set_by_user=self.line.options,
         )  # fmt: skip
-        final = Options.of(self.options, **cell.lifted)
+        final = Options.of(self.options, **cell.run_options)
         jar = Jar() if session is None else session.jar
-        items, auth = outfitted(cell.items, final, jar=jar, home=None if session is None else session.home, total=cell.total)
+        items, auth = with_defaults(cell.items, final, jar=jar, home=None if session is None else session.home, total=cell.total)
         plan = Plan(items, final, name=self.line.name, total=cell.total, join=cell.join, auth=auth, notes=cell.notes)
         return Order(self.line, Call(plan, jar, session), cell.late_notes)
 
 
-def draft(line: Line, text: str, *, namespace: Mapping[str, Any], outer: Mapping[str, Any], first_line: int) -> Draft:
+def draft(line: MagicLine, text: str, *, namespace: Mapping[str, Any], outer: Mapping[str, Any], first_line: int) -> Draft:
     """Look up and evaluate what a magic's line names.
 
     Args:
@@ -142,7 +143,7 @@ def _look_up(option: str, name: str, names: Mapping[str, Any]) -> Any:
 def _evaluate(spec: EachSpec, namespace: Mapping[str, Any], outer: Mapping[str, Any]) -> Any:
     try:
         # What the user wrote as code on the magic's line, as %timeit does; texts of {{ }} are never evaluated.
-        return eval(compile(spec.expression.strip(), "<--each>", "eval"), {**namespace, **outer})  # noqa: S307
+        return eval(compile(spec.expression.strip(), "<--each>", "eval"), {**namespace, **outer})  # noqa: S307 - what the user wrote in their own cell
     except Exception as error:  # noqa: BLE001 - the user's expression may raise anything
         reason = one_line(f"{spec.text}: {type(error).__name__}: {error}")
         raise OptionError(f"--each {reason}", option="each", reason=reason) from None
@@ -163,25 +164,26 @@ def deliver(order: Order, waited: Waited[Run], said: bool, variables: MutableMap
         SourceError: A source raised while it was drawn from.
     """
     run, name = waited.run, order.line.name
-    frames = run.options.return_type == "dataframe"
-    value = value_of(run)
+    frames = run.options.return_type in FRAMES
+    kept = value_of(run)
+    value = as_asked(kept, run.options) if frames else kept
     if name is not None:
         variables[name] = value
         remember(run, value)
-    _print_end(order, run, value, said=said)
+    _print_end(order, run, kept, said=said)
     if waited.interrupted:
         raise interruption(where_it_stopped(run, name or "last_run().df"))
     run.raise_error()
     try:
         if frames:
-            check_shape(value, run)
+            check_shape(kept, run)
             check_failures(run)
         else:
             value = conclude(run)
     except RunError as error:
         line = f"{type(error).__name__}: {error}"
         # IPython's hook for errors that are one line.
-        error._render_traceback_ = lambda: [line]  # type: ignore[attr-defined]
+        error._render_traceback_ = lambda: [line]  # type: ignore[attr-defined] # IPython looks for it
         raise
     if name is None:
         return value
@@ -194,7 +196,7 @@ def deliver_preview(order: Order, variables: MutableMapping[str, Any]) -> Any:
     frame = preview_frame(order.call.plan)
     print(preview_line(frame.attrs["fastreq"]["summary"], order.line.name))  # noqa: T201 - a cell's line
     for note in frame.attrs["fastreq"]["notes"]:
-        print(note)  # noqa: T201
+        print(note)  # noqa: T201 - a line below the cell
     return _assigned(order, frame, variables)
 
 
@@ -207,7 +209,7 @@ def deliver_background(order: Order, run: Run, variables: MutableMapping[str, An
     handle = name or "last_run()"
     total = run.plan.total
     count = "requests" if total is None else f"{total:,} request{'' if total == 1 else 's'}"
-    print(f"{name + ': ' if name else ''}{count} in the background; {handle}.progress, {handle}.df, await {handle}")  # noqa: T201
+    print(f"{name + ': ' if name else ''}{count} in the background; {handle}.progress, {handle}.df, await {handle}")  # noqa: T201 - a line below the cell
     if in_kernel() and run.options.progress in ("auto", "panel"):
 
         def follow(again: Run) -> str:
@@ -227,7 +229,7 @@ def _say_of_the_run_before(name: str, run: Run, variables: Mapping[str, Any]) ->
         return
     run.before, p = earlier, earlier.progress
     count = f"{p.done:,} done" if p.total is None else f"{p.done:,} of {p.total:,} done"
-    print(f"{name}: the run before goes on, {count}; {name}.before.cancel() stops it, {name}.before.df has its rows")  # noqa: T201
+    print(f"{name}: the run before goes on, {count}; {name}.before.cancel() stops it, {name}.before.df has its rows")  # noqa: T201 - for the reader of the cell
 
 
 def _assigned(order: Order, value: Any, variables: MutableMapping[str, Any]) -> Any:
@@ -242,4 +244,4 @@ def _print_end(order: Order, run: Run, value: Any, *, said: bool) -> None:
         print(run.closing_line())  # noqa: T201 - a cell's closing line
     attrs = getattr(value, "attrs", {}).get("fastreq", {})
     for note in dict.fromkeys([*run.summary()["notes"], *attrs.get("notes", ()), *order.late_notes()]):
-        print(note)  # noqa: T201
+        print(note)  # noqa: T201 - a line below the cell

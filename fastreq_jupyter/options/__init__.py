@@ -9,12 +9,14 @@ from fastreq_jupyter.options.graphql import Document, DocumentError, choose, rea
 from fastreq_jupyter.options.option import Door, Option, refuse_unknown
 from fastreq_jupyter.options.quantity import Rate, Share, parse_duration, parse_rate, parse_share, parse_size, show_bytes, show_seconds
 from fastreq_jupyter.options.selection import Selection, check_expression
-from fastreq_jupyter.options.table import BACKENDS, METHODS, RETURN_TYPES, TABLE, Options
+from fastreq_jupyter.options.table import BACKENDS, FRAMES, METHODS, PARSED, RETURN_TYPES, TABLE, Options
 
 __all__ = [
     "BACKENDS",
     "COLUMN_SETS",
+    "FRAMES",
     "METHODS",
+    "PARSED",
     "RETURN_TYPES",
     "TABLE",
     "TIMING_COLUMNS",

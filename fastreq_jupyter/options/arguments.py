@@ -22,6 +22,8 @@ class ReturnType(StrEnum):
     """What a result is; each is equal to its text."""
 
     DATAFRAME = "dataframe"
+    POLARS = "polars"
+    ARROW = "arrow"
     JSON = "json"
     TEXT = "text"
     CONTENT = "content"
@@ -118,5 +120,5 @@ def document_options(function: F) -> F:
     named = [parameter for parameter in signature.parameters.values() if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
     rows = [row for row in TABLE.values() if "function" in row.doors]
     known = [inspect.Parameter(row.name, inspect.Parameter.KEYWORD_ONLY, default=row.default, annotation=row.takes) for row in rows]
-    function.__signature__ = signature.replace(parameters=[*named, *known])  # type: ignore[attr-defined]
+    function.__signature__ = signature.replace(parameters=[*named, *known])  # type: ignore[attr-defined] # inspect reads it
     return function

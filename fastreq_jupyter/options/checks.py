@@ -98,7 +98,7 @@ def rate_value(value: Any) -> Rate | None:
     if value is None:
         return None
     rate = parse_rate(value)
-    if not 0 < rate.count <= 1_000_000 or (rate.whole and rate.count % 1):  # noqa: PLR2004 - beyond any server
+    if not 0 < rate.count <= 1_000_000 or (rate.whole and rate.count % 1):
         raise ValueError
     return rate
 
@@ -235,7 +235,7 @@ def auth_value(value: Any) -> Any:
         return _without_arguments(value)
     if isinstance(value, str) and value and value.isprintable():
         return value
-    if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(part, str) for part in value):  # noqa: PLR2004
+    if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(part, str) for part in value):
         if ":" in value[0]:
             message = "a user name has no colon"
             raise TypeError(message)
@@ -259,7 +259,7 @@ def statuses_value(value: Any) -> tuple[int, ...]:
     """Accept a status from 400 to 499, several, or a text with commas."""
     parts = value.split(",") if isinstance(value, str) else [value] if isinstance(value, (int, str)) else list(value)
     found = tuple(int(part) if isinstance(part, str) else part for part in parts)
-    if not found or not all(type(status) is int and 400 <= status <= 499 for status in found):  # noqa: PLR2004 - refusals (RFC 9110, 15.5)
+    if not found or not all(type(status) is int and 400 <= status <= 499 for status in found):
         raise ValueError
     return tuple(dict.fromkeys(found))
 
@@ -308,7 +308,7 @@ def _header(item: Any) -> tuple[str, str]:
         message = "a header name is not a token"
         raise TypeError(message)
     text = text if isinstance(text, str) else str(text)
-    if any((ord(c) < 32 and c != "\t") or ord(c) == 127 for c in text):  # noqa: PLR2004 - RFC 9110, 5.5
+    if any((ord(c) < 32 and c != "\t") or ord(c) == 127 for c in text):
         message = f"the value of {name} has a control character"
         raise TypeError(message)
     return name, text

@@ -112,6 +112,8 @@ class _Reader:
         self.kept: list[str] = []
         self.kept_to = 0
         self._open: list[tuple[str, int]] = []
+        # Open ( among them: within these braces are values, not selections.
+        self._arguments = 0
         # Where the present definition began, None between two.
         self._definition: int | None = None
         self._last = ""
@@ -138,7 +140,7 @@ class _Reader:
             return
         if kind in ("string", "block") and "{{" in text:
             raise self._placeholder(match.start() + text.index("{{"))
-        if kind in ("string", "block", "number") and not any(bracket == "(" for bracket, _ in self._open):
+        if kind in ("string", "block", "number") and not self._arguments:
             raise DocumentError(f"{text.split(chr(10), 1)[0][:40]} is no field: values stand within ( )", match.start())
         if self._definition is None:
             self._begin(text, match.start())
@@ -148,6 +150,7 @@ class _Reader:
             if self._open and text == "{" and self.text.startswith("{{", match.start()):
                 raise self._placeholder(match.start())
             self._open.append((text, match.start()))
+            self._arguments += text == "("
         elif text in (")", "]", "}"):
             self._close(text, match.start())
         self._last = text
@@ -166,9 +169,10 @@ class _Reader:
         if not self._open:
             raise DocumentError(f"{text} without a bracket that it closes", offset)
         opened, start = self._open.pop()
+        self._arguments -= opened == "("
         if _CLOSING[opened] != text:
             raise DocumentError(f"{text} closes {opened} of {self._where(start)}: a bracket is missing between them", offset)
-        if text == "}" and self._last == "{" and not any(bracket == "(" for bracket, _ in self._open):
+        if text == "}" and self._last == "{" and not self._arguments:
             raise DocumentError("{ } selects nothing: name at least one field", start)
         if not self._open and text == "}":
             self._definition = None

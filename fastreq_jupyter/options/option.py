@@ -130,4 +130,4 @@ def refuse_unknown(name: str, known: Iterable[str]) -> OptionError:
 
 def _shown(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= 60 else text[:57] + "..."  # noqa: PLR2004 - one line
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -113,22 +113,22 @@ def parse_share(value: object) -> Share:
 def show_bytes(size: float) -> str:
     """Write bytes for people: 980 B, 12 MB, 1.4 GB (powers of ten)."""
     for unit in ("B", "kB", "MB", "GB"):
-        if size < 1000 or unit == "GB":  # noqa: PLR2004 - the step between two units
+        if size < 1000 or unit == "GB":
             break
         size /= 1000
-    return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"  # noqa: PLR2004
+    return f"{size:.0f} {unit}" if size >= 10 or unit == "B" else f"{size:.1f} {unit}"
 
 
 def show_seconds(seconds: float) -> str:
     """Write a duration for people: 0.43 s, 8.4 s, 84 s, 12 min 5 s, 3 h 12 min."""
     if seconds < 1:
         return f"{seconds:.2f} s"
-    if seconds < 10:  # noqa: PLR2004 - below ten one decimal tells something
+    if seconds < 10:
         return f"{seconds:.1f} s"
     whole = round(seconds)
-    if whole < 600:  # noqa: PLR2004 - seconds are read easily up to ten minutes
+    if whole < 600:
         return f"{whole} s"
-    if whole < 7200:  # noqa: PLR2004 - minutes up to two hours
+    if whole < 7200:
         return f"{whole // 60} min {whole % 60} s"
     return f"{whole // 3600} h {whole % 3600 // 60} min"
 

@@ -106,7 +106,7 @@ class _Fields(dict[str, str]):
 class _Functions(Functions):  # type: ignore[misc] # the library has no types
     """JMESPath's functions and three of ours."""
 
-    @signature({"types": ["object"]})  # type: ignore[untyped-decorator]
+    @signature({"types": ["object"]})  # type: ignore[untyped-decorator] # jmespath has no types
     def _func_items(self, members: dict[str, Any]) -> list[dict[str, Any]]:
         """Return an object per member: its key, and its value or the value's own fields."""
         return [
@@ -114,7 +114,7 @@ class _Functions(Functions):  # type: ignore[misc] # the library has no types
             for key, value in members.items()
         ]
 
-    @signature({"types": ["object"]})  # type: ignore[untyped-decorator]
+    @signature({"types": ["object"]})  # type: ignore[untyped-decorator] # jmespath has no types
     def _func_table(self, columns: dict[str, Any]) -> list[dict[str, Any]]:
         """Return an object per place in the lists; what is no list is repeated."""
         lengths = {name: len(values) for name, values in columns.items() if isinstance(values, list)}
@@ -127,7 +127,7 @@ class _Functions(Functions):  # type: ignore[misc] # the library has no types
             for at in range(max(lengths.values(), default=1))
         ]
 
-    @signature({"types": ["array"]})  # type: ignore[untyped-decorator]
+    @signature({"types": ["array"]})  # type: ignore[untyped-decorator] # jmespath has no types
     def _func_header(self, rows: list[Any]) -> list[dict[str, Any]]:
         """Return an object per row but the first, whose values are the names."""
         if not all(isinstance(row, list) for row in rows):
@@ -152,7 +152,7 @@ class _Interpreter(TreeInterpreter):  # type: ignore[misc] # the library has no 
 
 
 def _parse(text: str, option: str) -> Node:
-    shown = text if len(text) <= 80 else text[:77] + "..."  # noqa: PLR2004 - one line
+    shown = text if len(text) <= 80 else text[:77] + "..."
     if len(text) > _LONGEST:
         raise _refused(option, shown, f"is too long: at most {_LONGEST} characters")
     try:

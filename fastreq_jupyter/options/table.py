@@ -45,10 +45,14 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.options.quantity import Rate, Share
 
-__all__ = ["BACKENDS", "METHODS", "RETURN_TYPES", "TABLE", "Options"]
+__all__ = ["BACKENDS", "FRAMES", "METHODS", "PARSED", "RETURN_TYPES", "TABLE", "Options"]
 
 BACKENDS = ("auto", "curl", "aiohttp", "niquests", "requests")
-RETURN_TYPES = ("dataframe", "json", "text", "content", "response")
+RETURN_TYPES = ("dataframe", "polars", "arrow", "json", "text", "content", "response")
+FRAMES = frozenset({"dataframe", "polars", "arrow"})
+"""Those that are tables."""
+PARSED = FRAMES | {"json"}
+"""Those whose bodies are read as what they are."""
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS")
 """Those that are offered; any token is a method."""
 
@@ -200,7 +204,7 @@ class Options:
         help="index of the frame, keys of the dict", doors=IN_CODE, secret=True,
     )
     return_type: str = option(
-        "dataframe", choices=RETURN_TYPES, takes="str", allowed="dataframe, json, text, content or response", help="what a result is",
+        "dataframe", choices=RETURN_TYPES, takes="str", allowed="dataframe, polars, arrow, json, text, content or response", help="what a result is",
         flags=("--as",), metavar="TYPE", group="Results",
     )
     parse: str = option(
@@ -240,7 +244,7 @@ class Options:
     )
     save_to: str | None = option(
         None, text_value(), examples=("img/{{sku}}.jpg",), takes="str | Path | None",
-        allowed="a directory, or a template like 'img/{{sku}}.jpg'", help="stream good bodies to files", metavar="PATH", group="Results",
+        allowed="a directory, or a template like 'img/{{sku}}.jpg' or 'in/{{$filename}}'", help="stream good bodies to files", metavar="PATH", group="Results",
     )
     skip_existing: bool = option(
         False, strict_bool, takes="bool", allowed="True or False", help="with save_to: send nothing for files that are there",
@@ -421,6 +425,7 @@ def _check_together(options: Options) -> None:
         reason = "http2=True and http3=True exclude each other: give one of them"
         raise OptionError(reason, option="http3", reason=reason)
     _check_reading(options)
+    _check_saving(options)
     _check_pages(options)
     for name in ("every", "patience"):
         if name in options.given and options.until is None:
@@ -432,22 +437,6 @@ def _check_together(options: Options) -> None:
         if getattr(options, name) not in (False, None, ()) and getattr(options, needed) is None:
             raise OptionError(f"{name} needs {needed}", option=name, reason=f"needs {needed}")
     _check_keeping(options)
-    _check_leaving(options)
-
-
-def _check_leaving(options: Options) -> None:
-    for name, why in _TIED_TO_MEMORY.items():
-        if options.to is not None and getattr(options, name):
-            reason = f"not possible with {name}, which {why}: leave one of them out"
-            raise OptionError(f"to is {reason}", option="to", value=options.to, reason=reason)
-
-
-_TIED_TO_MEMORY = {
-    "pages": "keeps all pages in memory",
-    "dedup": "keeps answers in memory",
-    "parse_func": "is applied when all is there",
-    "expand": "makes columns that depend on the answers (load the rows, then df.fastreq.expand())",
-}
 
 
 def _check_keeping(options: Options) -> None:
@@ -461,9 +450,20 @@ def _check_keeping(options: Options) -> None:
         raise OptionError(f"{name} is {reason}", option=name, reason=reason)
 
 
+def _check_saving(options: Options) -> None:
+    if "$filename" not in (options.save_to or ""):
+        return
+    if "$filename" in str(options.save_to).replace("\\", "/").rpartition("/")[0]:
+        reason = "{{$filename}} names a file, not a directory: give 'DIR/{{$filename}}'"
+        raise OptionError(f"save_to: {reason}", option="save_to", reason=reason)
+    if options.skip_existing:
+        reason = "not possible with {{$filename}}, which is known only by the answer: leave one of them out"
+        raise OptionError(f"skip_existing is {reason}", option="skip_existing", reason=reason)
+
+
 def _check_reading(options: Options) -> None:
     parse, kept = options.parse, options.return_type
-    if parse != "auto" and (kept not in ("dataframe", "json") or (kept == "json" and parse in ("text", "bytes"))):
+    if parse != "auto" and (kept not in PARSED or (kept == "json" and parse in ("text", "bytes"))):
         reason = f"not possible with return_type {kept}: leave one of them out"
         raise OptionError(f"parse={parse} is {reason}", option="parse", value=parse, reason=reason)
     looking = ("fail_when", "retry_when") if options.until == "ready" else ("fail_when", "retry_when", "until")
@@ -478,7 +478,7 @@ def _check_pages(options: Options) -> None:
         raise OptionError("total needs pages", option="total", reason="needs pages")
     if options.pages is None:
         return
-    for name, why in (("save_to", "which keeps no body to look into"), ("dedup", "for each request has pages of its own")):
+    for name, why in (("save_to", "which keeps no body to look into"), ("dedup", "for each request has pages of its own"), ("until", "which looks again at one")):
         if getattr(options, name):
             reason = f"not possible with {name}, {why}: leave one of them out"
             raise OptionError(f"pages is {reason}", option="pages", reason=reason)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from fastreq_jupyter.picture.figure import Waterfall
+from fastreq_jupyter.picture.figure import COLOURS, FAILED, Waterfall, draw_svg
 from fastreq_jupyter.picture.layout import choose_rows, lay_out, phase_bars, show_ms, shown_detail, shown_url
-from fastreq_jupyter.picture.svg import COLOURS, FAILED, draw_svg
 
 __all__ = [
     "COLOURS",

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.errors import UsageError
-from fastreq_jupyter.files import AtomicFile
-from fastreq_jupyter.picture.svg import draw_svg
+from fastreq_jupyter.files import write_whole
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.picture.layout import Layout
+    from collections.abc import Iterable, Mapping
 
-__all__ = ["Waterfall"]
+    from fastreq_jupyter.picture.layout import Label, Layout, Rect
+
+__all__ = ["COLOURS", "FAILED", "Waterfall", "draw_svg"]
 
 _SHOWN = 640
 
@@ -43,12 +45,7 @@ class Waterfall:
         path = Path(path)
         if path.suffix.lower() != ".svg":
             raise UsageError(f"{path.name!r}: give a file name that ends in .svg")
-        file = AtomicFile(path)
-        try:
-            file.write(self._repr_svg_().encode())
-            file.commit()
-        finally:
-            file.discard()
+        write_whole(path, self._repr_svg_().encode())
         return path
 
     def _repr_html_(self) -> str:
@@ -59,3 +56,97 @@ class Waterfall:
 
     def __repr__(self) -> str:
         return f"<Waterfall {self._picture.summary}>"
+
+
+COLOURS = {
+    "queued": "#9aa3ad",
+    "dns": "#0f9aa0",
+    "connect": "#e8871e",
+    "tls": "#a45fd0",
+    "wait": "#35a660",
+    "receive": "#2f86dd",
+    "other": "#8d97a1",
+    "failed": "#e0483a",
+    "retry wait": "#d1860b",
+}
+FAILED = COLOURS["failed"]
+"""Colour of whatever failed."""
+_TEXT = 'font-family="system-ui,-apple-system,\'Segoe UI\',Roboto,\'Helvetica Neue\',Arial,sans-serif" font-size="11" fill="currentColor"'
+_SCHEMES = "<style>svg{color:#1d2125;background:#fff}@media (prefers-color-scheme:dark){svg{color:#e6e9ec;background:#15181c}}</style>"
+_TONES = {"text": "", "dim": ' fill-opacity=".66"', "strong": ' font-weight="600" font-size="13"', "bad": f' fill="{FAILED}"'}
+# A grey that must be read on any page cannot be made paler still.
+_PLAIN_TONES = _TONES | {"dim": ""}
+
+
+def draw_svg(picture: Layout, *, alone: bool = False, tips: bool = True, ink: str = "currentColor") -> str:
+    """Return the picture as SVG.
+
+    Args:
+        picture: Its geometry.
+        alone: A file of its own, with its own background; False is for the inside of a page.
+        tips: Say the figures of a row where the pointer rests on it.
+        ink: Colour of text and lines; the surrounding page's by default.
+    """
+    size = f'viewBox="0 0 {_n(picture.width)} {_n(picture.height)}" width="{_n(picture.width)}" height="{_n(picture.height)}"'
+    name = escape(picture.summary or "waterfall", quote=True)
+    fluid = "" if alone else ' style="max-width:100%;height:auto"'
+    tones = _TONES if ink == "currentColor" else _PLAIN_TONES
+    cut = (
+        f'<svg x="0" y="0" width="{_n(picture.name_right)}" height="{_n(picture.height)}">{_texts(picture.names, tones)}</svg>'
+        if picture.names
+        else ""
+    )
+    parts = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{name}" color="{ink}" {_TEXT}{fluid}>',
+        _SCHEMES if alone else "",
+        f'<path d="{_boxes(picture.stripes)}" fill-opacity=".045"/>' if picture.stripes else "",
+        f'<path d="{_grid(picture)}" stroke="currentColor" stroke-opacity=".16" fill="none"/>',
+        _bars((*picture.legend, *picture.bars)),
+        _texts(picture.labels, tones),
+        cut,
+        _tips(picture) if tips else "",
+        "</svg>",
+    ]
+    return "".join(parts)
+
+
+def _grid(picture: Layout) -> str:
+    return "".join(f"M{_n(line.x)} {_n(line.top)}V{_n(line.bottom)}" for line in picture.grid)
+
+
+def _bars(bars: Iterable[Rect]) -> str:
+    """Return one path per colour: a fraction of the size of one element per bar."""
+    paths: dict[str, list[Rect]] = {}
+    for bar in bars:
+        paths.setdefault(bar.phase, []).append(bar)
+    # What lies behind is drawn first.
+    order = sorted(paths, key=lambda phase: (phase != "other", phase == "failed", phase))
+    return "".join(f'<path d="{_boxes(paths[phase])}" fill="{COLOURS[phase]}"/>' for phase in order)
+
+
+def _boxes(rects: Iterable[Rect]) -> str:
+    return "".join(f"M{_n(r.x)} {_n(r.y)}h{_n(r.width)}v{_n(r.height)}h-{_n(r.width)}z" for r in rects)
+
+
+def _texts(labels: Iterable[Label], tones: Mapping[str, str]) -> str:
+    return "".join(
+        f'<text x="{_n(label.x)}" y="{_n(label.y)}"{_anchor(label)}{tones[label.tone]}>{escape(label.text, quote=False)}</text>'
+        for label in labels
+        if label.text
+    )
+
+
+def _anchor(label: Label) -> str:
+    return "" if label.anchor == "start" else f' text-anchor="{label.anchor}"'
+
+
+def _tips(picture: Layout) -> str:
+    return '<g fill-opacity="0">' + "".join(
+        f'<rect y="{_n(top)}" width="{_n(picture.width)}" height="{_n(height)}"><title>{escape(text, quote=False)}</title></rect>'
+        for top, height, text in picture.tips
+    ) + "</g>"  # fmt: skip
+
+
+def _n(value: float) -> str:
+    """Write a length with one decimal at most."""
+    return f"{value:.1f}".removesuffix(".0")

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 from unicodedata import east_asian_width
 
 from fastreq_jupyter.exchange import SingleAttempt, phases_of
+from fastreq_jupyter.model import secrets_of
 from fastreq_jupyter.options import show_seconds
-from fastreq_jupyter.redact import one_line, redact_text, redact_url, secret_values
+from fastreq_jupyter.redact import one_line, redact_text, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,9 +22,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "PHASES",
+    "GridLine",
     "Label",
     "Layout",
-    "Line",
     "Rect",
     "choose_rows",
     "cut_middle",
@@ -82,7 +83,7 @@ class Label:
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class GridLine:
     """One upright line of the grid."""
 
     x: float
@@ -114,7 +115,7 @@ class Layout:
     names: tuple[Label, ...]
     name_right: float
     labels: tuple[Label, ...]
-    grid: tuple[Line, ...]
+    grid: tuple[GridLine, ...]
     legend: tuple[Rect, ...]
     tips: tuple[tuple[float, float, str], ...]
     summary: str
@@ -183,7 +184,7 @@ def lay_out(  # noqa: PLR0913 - what shapes a picture
         names=tuple(_names(page, drawn)),
         name_right=_REQUEST + _REQUEST_WIDTH,
         labels=tuple(labels),
-        grid=tuple(Line(page.x(at + page.zero), page.top - 4, bottom) for at, _ in ticks),
+        grid=tuple(GridLine(page.x(at + page.zero), page.top - 4, bottom) for at, _ in ticks),
         legend=legend,
         tips=tuple((page.row(number), row_height, row_tip(row)) for number, row in enumerate(drawn)),
         summary=f"{title} {note}".strip(),
@@ -251,7 +252,7 @@ def _tick_text(seconds: float, step: float) -> str:
     if not seconds:
         return "0"
     if step < 1 and seconds < 1:
-        return f"{seconds * 1000:.{0 if step >= 0.001 else 2}f} ms"  # noqa: PLR2004 - steps below a millisecond
+        return f"{seconds * 1000:.{0 if step >= 0.001 else 2}f} ms"
     if step >= _MINUTES[1]:
         return f"{seconds / 60:g} min"
     return f"{seconds:.{max(0, -int(f'{step:e}'.partition('e')[2]))}f} s"
@@ -383,9 +384,7 @@ def shown_url(row: Outcome, limit: int = 200) -> str:
 
 def shown_detail(row: Outcome, limit: int = 200) -> str:
     """Return the cause of a failure as one harmless line, whatever the request carried as a secret as ``***``."""
-    request = row.request
-    carried = secret_values(request.url, request.headers, request.content, request.header("content-type"))
-    return one_line(redact_text(row.error_detail or "", request.secrets | carried), limit)
+    return one_line(redact_text(row.error_detail or "", secrets_of(row.request)), limit)
 
 
 def show_ms(milliseconds: float) -> str:

@@ -6,7 +6,8 @@ from fastreq_jupyter.policy.adaptive import MOST, START, Adaptive
 from fastreq_jupyter.policy.framing import Head, is_unasked_part, read_head
 from fastreq_jupyter.policy.health import Health
 from fastreq_jupyter.policy.pace import Pace
-from fastreq_jupyter.policy.pages import Answer, Chain, How, Step, Total, first_of, hint_of, read_how, read_total
+from fastreq_jupyter.policy.pages import Answer, Chain, How, Step, Total, check_pages, first_of, hint_of, read_how, read_total
+from fastreq_jupyter.policy.partial import Beginning, asking_for_rest, may_ask_for_rest, validator_of, why_no_rest
 from fastreq_jupyter.policy.polling import Standing, next_wait, place_of, standing_of, status_exchange, status_url
 from fastreq_jupyter.policy.proxy import proxy_for
 from fastreq_jupyter.policy.rate import Gcra, interval_of
@@ -22,6 +23,7 @@ __all__ = [
     "START",
     "Adaptive",
     "Answer",
+    "Beginning",
     "Chain",
     "Failure",
     "Gcra",
@@ -33,11 +35,14 @@ __all__ = [
     "Step",
     "Total",
     "Verdict",
+    "asking_for_rest",
+    "check_pages",
     "decide",
     "first_of",
     "hint_of",
     "interval_of",
     "is_unasked_part",
+    "may_ask_for_rest",
     "next_exchange",
     "next_wait",
     "parse_retry_after",
@@ -50,4 +55,6 @@ __all__ = [
     "standing_of",
     "status_exchange",
     "status_url",
+    "validator_of",
+    "why_no_rest",
 ]

@@ -66,7 +66,7 @@ def next_exchange(  # noqa: PLR0913 - one keyword for each thing the decision re
         raise BackendError("too many redirects", message)
     target = _resolve(exchange.target, location, status, secrets)
     method = _next_method(exchange.method, status)
-    keeps_body = method == exchange.method and status != 303  # noqa: PLR2004 - See Other never repeats the content
+    keeps_body = method == exchange.method and status != 303
     kept = exchange.headers if keeps_body else tuple(line for line in exchange.headers if not _is_of_content(line[0]))
     content = exchange.content if keeps_body else None
     if target.origin != exchange.target.origin:
@@ -119,7 +119,7 @@ def _shown(location: str, secrets: frozenset[str]) -> str:
 
 
 def _next_method(method: str, status: int) -> str:
-    if status == 303:  # noqa: PLR2004 - See Other
+    if status == 303:
         return method if method == "HEAD" else "GET"
     return "GET" if status in (301, 302) and method == "POST" else method
 

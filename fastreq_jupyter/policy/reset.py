@@ -45,7 +45,7 @@ def left_in(name: bytes, value: bytes) -> int | None:
         found = [int(number) for number in _LEFT.findall(value)]
         return min(found, default=None)
     first = value.partition(b",")[0].strip()
-    return int(first) if first.isdigit() and len(first) < 19 else None  # noqa: PLR2004 - longer ones count nothing
+    return int(first) if first.isdigit() and len(first) < 19 else None
 
 
 def reset_after(header: Callable[[str], str | None], now: datetime) -> tuple[float, str] | None:

@@ -7,7 +7,7 @@ import json
 import time
 
 import pytest
-from faultserver import scripts
+from faultserver import proxies, scripts
 
 from fastreq_jupyter import OAuth2, OptionError, fastreq, fastreq_async, submit
 from fastreq_jupyter.auth.oauth2 import SignIn, polled
@@ -153,6 +153,17 @@ def test_secrets_for_a_token_endpoint_are_never_redirected(api, server, backend)
     (detail,) = details(fastreq(api.urls(1), auth=OAuth2(api.token_url, "me", "secret"), backend=backend))
     assert "answered 307" in detail
     assert not elsewhere.arrivals
+
+
+def test_token_requests_go_through_the_runs_proxy(api, server, backend):
+    log = proxies.ProxyLog()
+    proxy = server.open(raw=proxies.http_proxy(log))
+    auth = OAuth2(api.token_url, "me", "secret")
+    assert fastreq(api.urls(1), auth=auth, backend=backend, proxy=proxy.origin(), concurrency=1)["ok"].all()
+    assert log.methods[0] in ("POST", "CONNECT")
+    # The token and the row, each by the proxy: nothing else reached the API.
+    assert len(log.targets) >= 2
+    assert len(api.door.links) <= len(log.targets)
 
 
 @pytest.mark.parametrize(

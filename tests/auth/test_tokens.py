@@ -97,10 +97,15 @@ def test_an_object_of_google_is_refreshed_through_the_runs_own_backend(api, back
 
 async def test_nothing_is_sent_for_a_token_once_the_run_has_ended(api):
     credentials = Google(api)
-    api.grants = scripts.hangs()
+    asked = threading.Event()
+
+    async def hangs(call):
+        asked.set()
+        await scripts.hangs()(call)
+
+    api.grants = hangs
     run = submit(api.urls(3), auth=credentials)
-    while not api.asked:  # noqa: ASYNC110 - another thread's server is asked
-        await asyncio.sleep(0.01)
+    await asyncio.to_thread(asked.wait, 240)
     run.cancel()
     await run.drained()
     request = fastreq_jupyter.auth.sources._transport(run._scheduler._wallet, asyncio.get_running_loop())
@@ -300,6 +305,26 @@ def test_a_dry_run_says_that_a_token_goes_along_and_asks_for_none(api, asked):
     assert [headers["Authorization"].partition(" (")[0] for headers in frame["headers"]] == ["***", "***"]
     assert asked.count == 0
     assert not api.door.arrivals
+
+
+def test_pages_are_fetched_with_renewed_tokens_at_home_and_with_none_elsewhere(api, asked, server):
+    elsewhere = server.open(scripts.reply(200, b'{"items": [4]}', ("Content-Type", "application/json")))
+
+    async def pages(call):
+        page = int(call.request.target.partition("=")[2] or 1)
+        following = api.url + f"/api?page={page + 1}" if page < 3 else elsewhere.url("/rest")
+        if (call.request.header("authorization") or "").removeprefix("Bearer ") not in api.good:
+            await scripts.reply(401)(call)
+            return
+        api.good = set()
+        body = json.dumps({"items": [page], "next": following}).encode()
+        await scripts.reply(200, body, ("Content-Type", "application/json"))(call)
+
+    api.door.script = pages
+    frame = fastreq([api.url + "/api"], auth=asked, pages="next")
+    assert frame["ok"].tolist() == [True] * 4
+    assert asked.count == 3
+    assert [arrival.header("authorization") for arrival in elsewhere.arrivals] == [None]
 
 
 def test_each_origin_gets_its_own_and_others_nothing(server):

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from fastreq_jupyter.exchange import Timing
+from fastreq_jupyter.files import file_part, joined
 
 jh2_connection = pytest.importorskip("jh2.connection")
 jh2_config = pytest.importorskip("jh2.config")
@@ -93,15 +94,19 @@ async def test_false_disables_http_2(wire, name, server_tls, bundle):
         assert (stream.http_version, body) == ("1.1", b"old")
 
 
-async def test_large_bodies_pass_both_ways(wire, name, server_tls, bundle):
+@pytest.mark.parametrize("from_file", [False, True])
+async def test_large_bodies_pass_both_ways(wire, name, server_tls, bundle, tmp_path, from_file):  # noqa: PLR0917 - fixtures
+    (tmp_path / "body").write_bytes(b"x" * 2_000_000)
+    content = joined([file_part(tmp_path / "body")]) if from_file else b"x" * 2_000_000
+
     async def echo(connection, stream, fields, body, writer):
         connection.send_headers(stream, [(b":status", b"200")])
         connection.send_data(stream, str(len(body)).encode(), end_stream=True)
 
     async with speaking_h2(server_tls, echo) as (url, seen), wire.session(name, verify=bundle, http2=True) as backend:
-        _, body = await wire.fetch(backend, url, method="PUT", content=b"x" * 1_000_000)
-        assert body == b"1000000"
-        assert dict(seen["requests"][0][0])[b"content-length"] == b"1000000"
+        _, body = await wire.fetch(backend, url, method="PUT", content=content)
+        assert body == b"2000000"
+        assert dict(seen["requests"][0][0])[b"content-length"] == b"2000000"
 
 
 async def test_head_over_http_2_has_no_body(wire, name, server_tls, bundle):

@@ -176,7 +176,13 @@ def test_cosmetic_flags_change_nothing():
 
 def test_options_of_the_run_are_lifted_when_all_agree():
     text = "curl -k -m 10 -x http://p:1 --http1.1 --max-redirs 3 http://h/1\n" * 2
-    assert dict(plan(text).lifted) == {"verify_ssl": False, "timeout": "10", "proxy": "http://p:1", "http2": False, "max_redirects": "3"}
+    assert dict(plan(text).run_options) == {
+        "verify_ssl": False,
+        "timeout": "10",
+        "proxy": "http://p:1",
+        "http2": False,
+        "max_redirects": "3",
+    }
 
 
 def test_options_of_the_run_that_do_not_agree_are_refused():
@@ -186,7 +192,7 @@ def test_options_of_the_run_that_do_not_agree_are_refused():
 
 def test_an_option_of_the_run_that_the_user_gave_otherwise_is_refused():
     assert "timeout" in str(refused("curl -m 1 http://h/1", timeout=5, given=["timeout"]))
-    assert plan("curl -m 5 http://h/1", timeout=5, given=["timeout"]).lifted == {"timeout": "5"}
+    assert plan("curl -m 5 http://h/1", timeout=5, given=["timeout"]).run_options == {"timeout": "5"}
 
 
 def test_a_lifted_value_out_of_range_is_refused():
@@ -343,14 +349,14 @@ def test_what_is_left_out_is_told(command, note):
 )
 def test_what_only_shows_an_answer_is_not_worth_a_line(rest):
     made = plan(f"curl http://h/ {rest}")
-    assert (made.notes, made.lifted, made.total) == ((), {}, 1)
+    assert (made.notes, made.run_options, made.total) == ((), {}, 1)
 
 
 def test_a_certificate_and_its_key_are_lifted(tmp_path):
     for name in ("c.pem", "k.pem"):
         (tmp_path / name).touch()
-    lifted = plan(f"curl https://h/ --cert {tmp_path}/c.pem --key {tmp_path}/k.pem").lifted
-    assert lifted == {"cert": (f"{tmp_path}/c.pem", f"{tmp_path}/k.pem")}
+    run_options = plan(f"curl https://h/ --cert {tmp_path}/c.pem --key {tmp_path}/k.pem").run_options
+    assert run_options == {"cert": (f"{tmp_path}/c.pem", f"{tmp_path}/k.pem")}
 
 
 def test_a_content_type_of_a_form_keeps_its_name_and_gets_the_boundary():

@@ -252,7 +252,7 @@ def test_crlf_line_ends_mean_the_same():
 
 
 def test_http2_on_a_request_line_becomes_an_option_of_the_run():
-    assert plan("GET http://h/ HTTP/2\n###\nPOST http://h/ HTTP/2.0").lifted == {"http2": True}
+    assert plan("GET http://h/ HTTP/2\n###\nPOST http://h/ HTTP/2.0").run_options == {"http2": True}
 
 
 def test_requests_that_disagree_on_http2_are_refused():

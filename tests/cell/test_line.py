@@ -70,6 +70,10 @@ def test_optional_values_take_the_next_word_only_where_it_can_be_nothing_else():
     assert parse_line("--expand data.items out", cell=True).options == {"expand": "data.items"}
     assert parse_line("--check out", cell=True).options == {"check": True}
     assert parse_line("--check 5% out", cell=True).name == "out"
+    assert parse_line("--pages out", cell=True).name == "out"
+    assert parse_line("--pages link", cell=True).options == {"pages": "link"}
+    assert parse_line("--pages offset=0:100 out", cell=True).options == {"pages": "offset=0:100"}
+    assert parse_line("--pages http://h/", cell=False).options == {"pages": "auto"}
 
 
 def test_help_and_examples_are_asked_for():

@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from samples.cells import answer, items, one
 
-from fastreq_jupyter.cell.items import file_name_of, safe_segment
 from fastreq_jupyter.errors import CellSyntaxError
+from fastreq_jupyter.files import file_name_of, safe_segment
 from fastreq_jupyter.model import Deferred
 
 

@@ -146,6 +146,14 @@ def test_next_stands_in_a_cell_where_the_cursor_goes():
     assert first.content == b'{"q": {"size": 2}}'
 
 
+@pytest.mark.parametrize("variables", [{"n": 50}, {"n": 50, "after": "{{next}}"}])
+def test_auto_knows_the_page_info_of_graphql(feeds, variables):
+    document = "query ($n: Int, $after: String) { customers(first: $n, after: $after) { nodes { id } pageInfo { hasNextPage endCursor } } }"
+    frame = fastreq([Request.graphql(f"{feeds.url}/graphql", document, variables)], pages="auto")
+    assert [node["id"] for data in frame["data"] for node in data["customers"]["nodes"]] == list(range(1, 121))
+    assert len(frame) == 3
+
+
 async def test_a_cursor_goes_into_a_json_body(feeds):
     bodies = []
 
@@ -185,6 +193,7 @@ async def test_a_page_of_a_stream_that_is_not_read_says_that_no_other_is_known(f
         ({"pages": "auto", "max_pages": 0}, "from 1"),
         ({"pages": "auto", "save_to": "d"}, "pages is not possible with save_to"),
         ({"pages": "auto", "dedup": True}, "pages is not possible with dedup"),
+        ({"pages": "auto", "until": "ready"}, "pages is not possible with until"),
     ],
 )
 def test_what_cannot_be_is_refused_before_anything_is_sent(feeds, options, said):

@@ -7,8 +7,8 @@ import itertools
 import pandas as pd
 import pytest
 
-from fastreq_jupyter.client.credentials import Home
-from fastreq_jupyter.client.plan import make_plan, outfitted
+from fastreq_jupyter.client.credentials import SessionDefaults
+from fastreq_jupyter.client.plan import make_plan, with_defaults
 from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.errors import OptionError, UsageError
 from fastreq_jupyter.model import Deferred, Request, Unsendable
@@ -264,7 +264,7 @@ def test_a_template_with_an_unknown_name_is_refused_in_one_line(template):
 
 
 def test_a_home_joins_relative_urls_and_keeps_its_headers_to_its_origin():
-    home = Home("http://a/api/", headers=(("X-Api-Key", "key-of-a"),), auth="token-of-a")
+    home = SessionDefaults("http://a/api/", headers=(("X-Api-Key", "key-of-a"),), auth="token-of-a")
     below, elsewhere = items_of(["/users", "http://b/x"], home=home)
     assert (below.url, below.header("x-api-key"), below.header("authorization")) == ("http://a/api/users", "key-of-a", "Bearer token-of-a")
     assert elsewhere.headers == ()
@@ -273,13 +273,13 @@ def test_a_home_joins_relative_urls_and_keeps_its_headers_to_its_origin():
 @pytest.mark.parametrize("secrets", [{"headers": (("X-Api-Key", "key"),)}, {"auth": "token"}])
 def test_secrets_without_an_origin_are_refused(secrets):
     with pytest.raises(OptionError, match="base_url"):
-        Home(None, **secrets)
+        SessionDefaults(None, **secrets)
 
 
 def test_requests_of_a_cell_get_credentials_once_they_are_resolved():
     shown = Request("GET", "http://a/2")
     deferred = Deferred((0,), lambda outcomes: shown, shown)
-    items, _ = outfitted([Request("GET", "http://a/1"), deferred], Options.of(None, auth="token-of-a"), jar=Jar(), home=None, total=2)
+    items, _ = with_defaults([Request("GET", "http://a/1"), deferred], Options.of(None, auth="token-of-a"), jar=Jar(), home=None, total=2)
     first, second = items
     assert first.header("authorization") == "Bearer token-of-a"
     assert second.resolve([]).header("authorization") == "Bearer token-of-a"

@@ -10,7 +10,7 @@ import pytest
 from faultserver import scripts
 from faultserver.measure import BACKENDS
 
-from fastreq_jupyter import OptionError, Request, fastreq, fastreq_async, fastreq_stream, last_run, submit
+from fastreq_jupyter import ApiKey, OptionError, Request, fastreq, fastreq_async, fastreq_stream, last_run, submit
 
 QUIET = {"progress": "none", "proxy": "none", "timeout": 10}
 
@@ -131,13 +131,20 @@ def test_a_look_that_fails_is_tried_again_though_the_job_was_a_post(faultserver)
     assert (door.count("POST"), door.count("GET"), frame["looks"][0]) == (1, 2, 2)
 
 
-def test_credentials_stay_with_their_origin_when_the_place_is_elsewhere(faultserver):
+@pytest.mark.parametrize("auth", ["a-token-of-home", lambda: "a-token-of-home", ApiKey("X-Key", "a-key-of-home")])
+def test_credentials_stay_with_their_origin_when_the_place_is_elsewhere(faultserver, auth):
     elsewhere = faultserver.open(scripts.raw(reply(200, {"status": "done"}), keep=True))
     home = faultserver.open(scripts.raw(reply(202, {}, ("Location", elsewhere.url("/op"))), keep=True))
-    frame = run([Request("POST", home.url(), data="x")], until="ready", every=0.05, auth="a-token-of-home")
+    frame = run([Request("POST", home.url(), data="x")], until="ready", every=0.05, auth=auth)
     assert frame["ok"].all()
-    assert home.arrivals[0].header("authorization") is not None
-    assert elsewhere.arrivals[0].header("authorization") is None
+    assert "of-home" in str(home.arrivals[0].headers)
+    assert "of-home" not in str(elsewhere.arrivals[0].headers)
+
+
+def test_a_token_goes_with_each_look_at_home(faultserver):
+    jobs = Jobs(faultserver)
+    run([post(jobs)], until="ready", every=0.05, auth=lambda: "a-token")
+    assert [arrival.header("authorization") for arrival in jobs.door.arrivals] == ["Bearer a-token"] * 4
 
 
 def test_a_waiting_job_holds_no_slot(faultserver):

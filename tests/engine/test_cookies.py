@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastreq_jupyter.engine.cookie_date import parse_cookie_date
-from fastreq_jupyter.engine.cookies import Jar
+from fastreq_jupyter.engine.cookies import Jar, parse_cookie_date
 from fastreq_jupyter.errors import OptionError
 from fastreq_jupyter.url import parse_target
 

@@ -104,6 +104,40 @@ async def test_retry_failed_keeps_chains_apart(start):
     assert [row.request.url.split("/")[-1][0] for row in again.rows] == ["a"] * 4 + ["b"] * 4
 
 
+async def test_parallel_pages_that_failed_are_sent_again_until_all_are_there(start):
+    bad = {("/a", 3): 2, ("/a", 5): 1, ("/b", 1): 2, ("/c", 6): 1}
+
+    async def answer(request):
+        page = (request.path, int(request.query["page"]))
+        if bad.get(page, 0):
+            bad[page] -= 1
+            return web.Response(status=500)
+        return web.json_response({"items": [{"id": page}], "total": 6})
+
+    with ScriptedServer(answer) as server:
+        run = start([f"{server.url}/{name}" for name in "abc"], pages="page", max_retries=0)
+        await run
+        assert [row.page for row in run.rows if not row.ok] == [3, 5, 1, 6]
+        for _ in range(2):
+            run = run.retry_failed()
+            await run
+    assert numbers(run) == [(place, page, None) for place in range(3) for page in range(1, 7)]
+    assert len(server.asked) == 18 + 6
+
+
+async def test_the_empty_page_that_ends_a_count_is_no_row(start):
+    async def answer(request):
+        return web.json_response({"items": [7] if request.query["page"] == "1" else []})
+
+    with ScriptedServer(answer) as server:
+        run = start([f"{server.url}/x"], pages="page")
+        await run
+    assert numbers(run) == [(0, 1, None)]
+    assert len(server.asked) == 2
+    assert len(run.withdrawn) == 1
+    assert run.progress.total == run.progress.done == 1
+
+
 async def test_an_interrupt_in_mid_chain_leaves_a_row_from_which_retry_failed_goes_on(start):
     reached = asyncio.Event()
     loop = asyncio.get_running_loop()

@@ -289,7 +289,7 @@ def test_a_foreign_file_is_told_in_one_line(tmp_path):
 
 
 def test_another_ending_is_refused(tmp_path):
-    with pytest.raises(UsageError, match=r"\.parquet, \.csv, \.jsonl or \.xlsx"):
+    with pytest.raises(UsageError, match=r"\.parquet, \.csv, \.jsonl, \.xlsx or \.har"):
         save(pd.DataFrame(), tmp_path / "x.pickle")
 
 

@@ -4,8 +4,10 @@ import json
 import os
 import sqlite3
 import threading
+import time
 from pathlib import Path
 
+import filelock
 import pytest
 
 from fastreq_jupyter import JournalError, fastreq, last_run
@@ -141,15 +143,24 @@ def test_several_may_make_the_file_at_once():
     assert not list(Path.cwd().glob("*-lock"))
 
 
-@pytest.mark.skipif(not Path("/dev/full").exists(), reason="a device that is always full")
+def test_lines_wait_for_another_process_that_holds_the_file(folder, counting_server):
+    run(counting_server.url, "cache.jsonl")
+
+    def held():
+        with filelock.FileLock("cache.jsonl-lock"):
+            for number in range(10, 14):
+                time.sleep(0.2)
+                yield f"{counting_server.url}/{number}"
+
+    frame = fastreq(held(), cache="forever", cache_file="cache.jsonl", progress="none", proxy="none", concurrency=1)
+    assert frame["ok"].all()
+    assert "cannot be written" not in " ".join(last_run().summary()["notes"])
+    assert len((folder / "cache.jsonl").read_text().splitlines()) == 1 + 5 + 4
+
+
 def test_a_file_that_cannot_be_written_any_more_costs_no_row(folder, counting_server):
     run(counting_server.url, "cache.jsonl")
     path = folder / "cache.jsonl"
-    shelf_class = type(open_shelf("cache.jsonl"))
-    assert shelf_class.__name__ == "LinesShelf"
-    path.chmod(0o600)
-    head = path.read_bytes().splitlines(keepends=True)[0]
-    path.write_bytes(head)
     # A directory in its place: appending fails, reading had gone well.
     frame = fastreq(
         later(counting_server.url, path), cache="forever", cache_file="cache.jsonl", progress="none", proxy="none", concurrency=1
@@ -159,7 +170,7 @@ def test_a_file_that_cannot_be_written_any_more_costs_no_row(folder, counting_se
 
 
 def later(url, path):
-    yield f"{url}/0"
+    yield f"{url}/20"
     path.unlink()
     path.mkdir()
-    yield f"{url}/1"
+    yield f"{url}/21"

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import SimpleNamespace
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastreq_jupyter import Request, fastreq
@@ -59,6 +59,7 @@ def test_a_document_that_cannot_be_read_is_refused_with_its_place(document, line
     assert words in str(cell.value)
 
 
+@settings(deadline=None)
 @given(st.text(alphabet='{}()[]"\\#/ \nabq$:1.!', max_size=40))
 def test_any_text_is_read_or_refused_with_a_place_in_it(text):
     try:
@@ -240,3 +241,14 @@ def test_a_journal_gives_the_same_rows_and_asks_again_only_where_the_server_was_
     columns = ["data", "status", "error", "error_detail"]
     assert first[columns].equals(again[columns])
     assert len(server.seen) == len(answers) + 1
+
+
+def test_a_cache_gives_the_data_of_queries_and_keeps_neither_mutations_nor_errors(server, tmp_path):
+    server.seen.clear()
+    documents = (("{ a }", {"data": {"a": 1}}), ("mutation { a }", {"data": {"a": 2}}), ("{ b }", {"errors": ERRORS}))
+    requests = [Request.graphql(server.url, document, {"answers": [answer]}) for document, answer in documents]
+    options = {"cache": "1h", "cache_file": str(tmp_path / "cache.db")}
+    first, again = fastreq(requests, **options), fastreq(requests, **options)
+    assert again["data"].tolist() == first["data"].tolist()
+    assert again["cached"].astype(object).eq("fresh").tolist() == [True, False, False]
+    assert len(server.seen) == 5

@@ -15,9 +15,8 @@ from samples import START, attempt, failed, good, nan, timing, unsent
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.exchange import Timing
 from fastreq_jupyter.model import Request
-from fastreq_jupyter.picture.figure import Waterfall
+from fastreq_jupyter.picture.figure import Waterfall, draw_svg
 from fastreq_jupyter.picture.layout import choose_rows, cut_middle, lay_out, phase_bars, row_label, row_status, row_tip, show_ms
-from fastreq_jupyter.picture.svg import draw_svg
 
 RUDE = "<script>alert(1)</script>\x1b[31m\u202e&\"'\n"
 

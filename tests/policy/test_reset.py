@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastreq_jupyter.errors import BackendError
@@ -60,6 +60,7 @@ def test_the_past_is_now():
     assert seconds(X_RateLimit_Reset=str(int(NOW.timestamp()) - 100)) == 0
 
 
+@settings(deadline=None)
 @given(st.text(max_size=60))
 def test_what_says_nothing_is_no_time_and_no_error(text):
     found = seconds(X_RateLimit_Reset=text, RateLimit=text, Date=text)

@@ -54,13 +54,15 @@ class TransferServer:
         files: What it gives.
         heads: Of the requests that came, field names in lower case; ":" is the request line.
         sent: Bytes of bodies that left, for each path.
-        paused: Set while bodies wait after their first half, which `halfway` tells of.
+        held: Files wait after their first half, which `halfway` tells of, for `go_on`.
+        ignore_if_range: Parts are given whatever validator they were asked for with.
     """
 
     files: dict[str, Served] = field(default_factory=dict)
     heads: list[dict[str, str]] = field(default_factory=list)
     sent: Counter[str] = field(default_factory=Counter)
     held: bool = False
+    ignore_if_range: bool = False
     url: str = ""
 
     def __enter__(self) -> Self:
@@ -133,7 +135,7 @@ class TransferServer:
         start, status = 0, 200
         lines = dict(served.headers)
         validators = {lines.get("ETag"), lines.get("Last-Modified")}
-        if served.ranges and "range" in head and head.get("if-range") in {None, *validators}:
+        if served.ranges and "range" in head and (self.ignore_if_range or head.get("if-range") in {None, *validators}):
             start, status = int(head["range"].removeprefix("bytes=").partition("-")[0]), 206
             lines["Content-Range"] = f"bytes {start}-{served.size - 1}/{served.size}"
         if visit < len(served.statuses) and served.statuses[visit]:

@@ -71,7 +71,7 @@ def read_lines(lines: tuple[bytes, ...]) -> Head | None:
         version, _, rest = lines[start].strip(b"\r\n").partition(b" ")
         code, _, reason = rest.strip(b" ").partition(b" ")
         status = int(code) if code.isdigit() else 0
-        if 100 <= status < 200 and status != wire.SWITCHING:  # noqa: PLR2004 - RFC 9110, 15.2
+        if 100 <= status < 200 and status != wire.SWITCHING:
             interim, start = interim + 1, end + 1
             continue
         fields = tuple(map(_field, lines[start + 1 : end]))

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.cell.syntax import RequestTemplate
 
-__all__ = ["COSMETIC", "FLAGS", "LEFT_OUT", "LIFTED", "REFUSED", "SHORT", "Action", "Flag", "Lifted", "is_curl", "read_curl"]
+__all__ = ["COSMETIC", "FLAGS", "LEFT_OUT", "LIFTED", "REFUSED", "SHORT", "Action", "Flag", "RunOption", "is_curl", "read_curl"]
 
 Action = Literal[
     "url", "method", "header", "data", "data-raw", "data-binary", "data-urlencode", "json", "form", "form-string", "get", "head",
@@ -40,7 +40,7 @@ class Flag:
 
 
 @dataclass(frozen=True, slots=True)
-class Lifted:
+class RunOption:
     """The option of the run that an option stands for: its own value, or the one of a switch."""
 
     option: str
@@ -57,13 +57,13 @@ FLAGS: Mapping[str, Flag] = {
     "--globoff": Flag("globoff", takes=False), "--url-query": Flag("url-query"), "--upload-file": Flag("upload"), "--key": Flag("key"),
 }  # fmt: skip
 
-LIFTED: Mapping[str, Lifted] = {
-    "--insecure": Lifted("verify_ssl", value=False, takes=False), "--cacert": Lifted("verify_ssl"), "--cert": Lifted("cert"),
-    "--proxy": Lifted("proxy"), "--max-time": Lifted("timeout"),
-    "--connect-timeout": Lifted("connect_timeout"), "--max-redirs": Lifted("max_redirects"),
-    "--retry": Lifted("max_retries"), "--max-filesize": Lifted("max_body"),
-    "--http1.1": Lifted("http2", value=False, takes=False),
-    "--no-location": Lifted("follow_redirects", value=False, takes=False),
+LIFTED: Mapping[str, RunOption] = {
+    "--insecure": RunOption("verify_ssl", value=False, takes=False), "--cacert": RunOption("verify_ssl"), "--cert": RunOption("cert"),
+    "--proxy": RunOption("proxy"), "--max-time": RunOption("timeout"),
+    "--connect-timeout": RunOption("connect_timeout"), "--max-redirs": RunOption("max_redirects"),
+    "--retry": RunOption("max_retries"), "--max-filesize": RunOption("max_body"),
+    "--http1.1": RunOption("http2", value=False, takes=False),
+    "--no-location": RunOption("follow_redirects", value=False, takes=False),
 }  # fmt: skip
 
 COSMETIC: Mapping[str, bool] = {
@@ -174,7 +174,7 @@ def _templates(words: Sequence[Span], notes: list[str]) -> list[RequestTemplate]
             raise word.error(0, f"{word.text[0]} is a typographic dash: write - (or --)")
         elif word.text in _POWERSHELL:
             raise word.error(0, f"{word.text} is of PowerShell's own curl: copy the request as cURL (bash)")
-        elif word.text.startswith("--") and len(word.text) > 2:  # noqa: PLR2004 - "--" alone ends nothing in curl
+        elif word.text.startswith("--") and len(word.text) > 2:
             _read_long(word, queue, request)
         elif word.text.startswith("-") and len(word.text) > 1:
             _read_short(word, queue, request)
@@ -228,8 +228,8 @@ def _apply(name: str, at: Span, queue: list[Span], request: CurlRequest) -> None
         request.add(flag.action, at, _value(name, at, queue) if flag.takes else at)
         return
     if name in LIFTED:
-        lifted = LIFTED[name]
-        request.lift(lifted.option, at, _value(name, at, queue).text if lifted.takes else lifted.value)
+        run_options = LIFTED[name]
+        request.ask_for(run_options.option, at, _value(name, at, queue).text if run_options.takes else run_options.value)
         return
     if name in REFUSED:
         raise at.error(0, f"curl's {name} cannot be honoured: {REFUSED[name]}")

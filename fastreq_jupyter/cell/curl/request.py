@@ -5,24 +5,26 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
+import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
-from fastreq_jupyter.cell.curl.cookies import cookies_for
 from fastreq_jupyter.cell.curl.form import form_part, no_stdin, quoted
 from fastreq_jupyter.cell.request_line import make_header
 from fastreq_jupyter.cell.syntax import FORM_TYPE, FilePiece, HeaderTemplate, Part, Parts, RequestTemplate, Span, TextPiece
 from fastreq_jupyter.cell.template import read_text, read_url, with_query
+from fastreq_jupyter.content import TOKEN
+from fastreq_jupyter.url import parse_target
 
 if TYPE_CHECKING:
     from fastreq_jupyter.cell.curl.command import Action
+    from fastreq_jupyter.url import Target
 
-__all__ = ["CurlRequest"]
+__all__ = ["CurlRequest", "cookies_for"]
 
 
-_TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 # A byte that is no UTF-8, as surrogateescape has it.
 _BYTES = re.compile("[\udc80-\udcff]")
 _SCHEME = re.compile(r"https?://|\{\{", re.IGNORECASE)
@@ -58,7 +60,7 @@ class CurlRequest:
         body: Pieces of each -d, with what joins them.
         form: Each -F and --form-string.
         query: Fields that go into the query.
-        lifted: Options of the run.
+        run_options: Options of the run.
         flags: Switches that were seen.
         upload: -T.
         key: --key.
@@ -75,20 +77,20 @@ class CurlRequest:
     body: list[list[Piece]] = field(default_factory=list)
     form: list[tuple[str, Span]] = field(default_factory=list)
     query: list[Parts] = field(default_factory=list)
-    lifted: dict[str, Any] = field(default_factory=dict)
+    run_options: dict[str, Any] = field(default_factory=dict)
     flags: set[str] = field(default_factory=set)
     upload: Span | None = None
     key: Span | None = None
     cookie_files: list[Span] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
-    def lift(self, option: str, at: Span, value: Any) -> None:
+    def ask_for(self, option: str, at: Span, value: Any) -> None:
         """Note an option of the run.
 
         Raises:
             CellSyntaxError: It is given twice, differently.
         """
-        if self.lifted.setdefault(option, value) != value:
+        if self.run_options.setdefault(option, value) != value:
             raise at.error(0, f"{option} is given twice, differently")
 
     def add(self, action: Action, at: Span, value: Span) -> None:
@@ -104,7 +106,7 @@ class CurlRequest:
         elif action in ("upload", "key"):
             setattr(self, action, value)
         elif action == "method":
-            if not _TOKEN.fullmatch(value.text):
+            if not TOKEN.fullmatch(value.text):
                 raise value.error(0, f"{value.text[:30]!r} is no method")
             self.method = value.text.upper()
         elif action in ("form", "form-string"):
@@ -135,9 +137,9 @@ class CurlRequest:
             query.insert(0, _parts_of(body or (), self.command))
             body = None
         if self.key is not None:
-            if "cert" not in self.lifted:
+            if "cert" not in self.run_options:
                 raise self.key.error(0, "--key goes with --cert")
-            self.lifted["cert"] = (self.lifted["cert"], self.key.text)
+            self.run_options["cert"] = (self.run_options["cert"], self.key.text)
         if body is not None and "Range" in self.own:
             raise self.command.error(0, "-r with a body is sent as Content-Range by curl: write the field line with -H")
         headers = self._all_headers(body)
@@ -152,7 +154,7 @@ class CurlRequest:
         whole = with_query(parts, *query)
         return RequestTemplate(
             self._method(body), whole, url.line, url.column, self._with_cookies(whole, headers), body,
-            lifted=dict(self.lifted), no_default=frozenset(self.removed),
+            run_options=dict(self.run_options), no_default=frozenset(self.removed),
         )  # fmt: skip
 
     def _with_cookies(self, url: Parts, headers: tuple[HeaderTemplate, ...]) -> tuple[HeaderTemplate, ...]:
@@ -220,11 +222,11 @@ class CurlRequest:
         if value.text.startswith("@"):
             raise value.error(0, "-H with a file is not supported: give the header lines")
         name, colon, text = value.text.partition(":")
-        if not colon and value.text.endswith(";") and _TOKEN.fullmatch(value.text[:-1]):
+        if not colon and value.text.endswith(";") and TOKEN.fullmatch(value.text[:-1]):
             self.headers.append(HeaderTemplate(value.text[:-1], (), value.line, value.column))
             return
         name = name.strip()
-        if not colon or not _TOKEN.fullmatch(name):
+        if not colon or not TOKEN.fullmatch(name):
             raise value.error(0, f"{value.text[:60]!r} is no header: write Name: value")
         if text.strip():
             place = len(value.text) - len(text.lstrip())
@@ -383,3 +385,61 @@ def _parts_of(pieces: tuple[Piece, ...], at: Span) -> Parts:
             raise at.error(0, "-G with a file is not supported: write the query into the URL")
         parts += piece.parts
     return tuple(parts)
+
+
+_FIELDS = 7
+# What curl takes for secure although nothing is encrypted: it never leaves the machine.
+_SECURE_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
+
+
+class _Cookie(NamedTuple):
+    """One line of a cookie file; `expires` is 0 for one that lasts as long as its session."""
+
+    domain: str
+    subdomains: bool
+    path: str
+    secure: bool
+    expires: float
+    pair: str
+
+
+def cookies_for(url: str, path: str) -> str:
+    """Return what a Cookie field holds for a URL by a cookie file, "" for none.
+
+    Raises:
+        OSError: The file cannot be read.
+        ValueError: The URL is none, or the file is no cookie file.
+    """
+    target = parse_target(url)
+    lines = Path(path).expanduser().read_text(encoding="utf-8", errors="surrogateescape").splitlines()
+    lines = [line.removeprefix("#HttpOnly_") for line in lines]
+    cookies = [_read(line) for line in lines if line.strip() and not line.startswith("#")]
+    now = time.time()
+    fitting = [cookie for cookie in cookies if _goes_to(cookie, target, now)]
+    # As curl: longer paths, longer domains and longer names first, then those written last.
+    fitting.sort(key=lambda cookie: (len(cookie.path), len(cookie.domain), len(cookie.pair.partition("=")[0])), reverse=True)
+    return "; ".join(cookie.pair for cookie in fitting)
+
+
+def _read(line: str) -> _Cookie:
+    fields = line.split("\t")
+    if len(fields) == _FIELDS - 1:
+        fields.append("")
+    if len(fields) != _FIELDS or not fields[4].strip().lstrip("-").isdigit():
+        message = "it is no cookie file (seven fields with tabs between them)"
+        raise ValueError(message)
+    domain, subdomains, path, secure, expires, name, value = fields
+    return _Cookie(domain.lstrip("."), subdomains == "TRUE", path, secure == "TRUE", float(expires), f"{name}={value}")
+
+
+def _goes_to(cookie: _Cookie, target: Target, now: float) -> bool:
+    host = target.origin.host
+    domain = cookie.domain.lower()
+    path = target.path_query.partition("?")[0]
+    own = cookie.path.rstrip("/")
+    return (
+        (host == domain or (cookie.subdomains and host.endswith(f".{domain}")))
+        and (not own or path == own or path.startswith(f"{own}/"))
+        and (not cookie.secure or target.origin.scheme == "https" or host in _SECURE_HOSTS)
+        and (not cookie.expires or cookie.expires > now)
+    )

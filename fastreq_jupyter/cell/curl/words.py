@@ -326,7 +326,7 @@ def _ansi_letter(match: re.Match[str]) -> str:
 
 
 def _byte(value: int) -> str:
-    return chr(value) if value < 0x80 else chr(0xDC00 + value)  # noqa: PLR2004 - a byte as surrogateescape has it
+    return chr(value) if value < 0x80 else chr(0xDC00 + value)
 
 
 def _refuse(piece: str, rest: str, words: _Words) -> None:

@@ -168,7 +168,7 @@ class Rows:
         if len(keys) > 1 and isinstance(keys[1], str):
             label = keys[1]
             dotted = ".".join(str(key) for key in keys[1:]) if not quoted else None
-            if dotted and len(keys) > 2 and table.has(dotted):  # noqa: PLR2004 - row, and two parts of a label
+            if dotted and len(keys) > 2 and table.has(dotted):
                 return self._read_value(number, dotted, (dotted,), frozenset())
             if table.has(label):
                 if label.startswith("_") and 1 not in quoted:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fastreq_jupyter.cell.fill.dynamic import SECRET_CALLS, Surroundings, check_call, make
 from fastreq_jupyter.cell.fill.lookup import LookupFailed, answer_reader, near, offered, walk
-from fastreq_jupyter.cell.syntax import Call, OpenRange, Parts, Placeholder, Range, Ref, Span, Variable, VarText
+from fastreq_jupyter.cell.syntax import DynamicCall, OpenRange, Parts, Placeholder, Range, Ref, Span, Variable, VarText
 from fastreq_jupyter.cell.template import read_range
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.values import NoPlaceError, is_missing, json_of, plain, text_of, type_name
@@ -310,7 +310,7 @@ class Binder:
     def _bind(self, part: Placeholder) -> Bound:
         try:
             expression = part.expression
-            return self._bind_call(part, expression) if isinstance(expression, Call) else self._bind_ref(part, expression)
+            return self._bind_call(part, expression) if isinstance(expression, DynamicCall) else self._bind_ref(part, expression)
         except LookupFailed as error:
             message = str(error) if part.verbatim else f"{{{{{part.text[:80]}}}}}: {error}"
             raise CellSyntaxError(message, part.line, part.column) from None
@@ -333,7 +333,7 @@ class Binder:
         value = walk(self._namespace[name], ref.keys, ref.quoted, name)
         return Bound(part, "notebook", lambda _env: value)
 
-    def _bind_call(self, part: Placeholder, call: Call) -> Bound:
+    def _bind_call(self, part: Placeholder, call: DynamicCall) -> Bound:
         name = check_call(call)
         if name in SECRET_CALLS:
             value = self._secret(name, call)
@@ -344,7 +344,7 @@ class Binder:
         place = (part.line, part.column)
         return Bound(part, "dynamic", lambda env: env.once[place] if place in env.once else env.once.setdefault(place, create(env)))
 
-    def _secret(self, name: str, call: Call) -> Any:
+    def _secret(self, name: str, call: DynamicCall) -> Any:
         variable = call.args[0]
         if name == "secret" and isinstance(self._namespace.get(variable), str) and not variable.startswith("_"):
             return self._namespace[variable]
@@ -371,13 +371,13 @@ def _is_value(name: str, value: Any) -> bool:
 
 
 def _made_once(part: Any) -> Any:
-    return replace(part, once=True) if isinstance(part, Placeholder) and isinstance(part.expression, Call) else part
+    return replace(part, once=True) if isinstance(part, Placeholder) and isinstance(part.expression, DynamicCall) else part
 
 
 def _continued(inner: Placeholder, outer: Placeholder, rest: tuple[str | int, ...]) -> Placeholder:
     if not rest:
         return replace(inner, raw=inner.raw or outer.raw)
-    if isinstance(inner.expression, Call):
+    if isinstance(inner.expression, DynamicCall):
         message = f"{{{{{outer.text[:80]}}}}}: a dynamic value has no {rest[0]!r}"
         raise CellSyntaxError(message, outer.line, outer.column)
     assert isinstance(outer.expression, Ref)  # noqa: S101 - it named the variable
@@ -392,7 +392,7 @@ def _as_variable(part: Any, *, raw: bool) -> BoundPart | Placeholder:
         return VarText(part, raw=raw)
     if isinstance(part, (VarText, Placeholder)) and raw:
         return replace(part, raw=True)
-    return part  # type: ignore[no-any-return]
+    return part  # type: ignore[no-any-return] # a part of a template by now
 
 
 def _length(part: Any) -> int:

@@ -22,7 +22,7 @@ from fastreq_jupyter.cell.fill.lookup import LookupFailed, near
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from fastreq_jupyter.cell.syntax import Call
+    from fastreq_jupyter.cell.syntax import DynamicCall
 
 __all__ = ["SECRET_CALLS", "Surroundings", "check_call", "make", "read_secret"]
 
@@ -47,7 +47,7 @@ def _live_environ() -> Mapping[str, str]:
 
 def _dotenv_values() -> Mapping[str, str | None]:
     # Imported here: only cells that use it pay for it.
-    from dotenv import dotenv_values, find_dotenv  # noqa: PLC0415
+    from dotenv import dotenv_values, find_dotenv  # noqa: PLC0415 - loaded by whoever needs it
 
     return dotenv_values(find_dotenv(usecwd=True))
 
@@ -108,7 +108,7 @@ class Surroundings:
     uuid4: Callable[[], str] = lambda: str(uuid.uuid4())
 
 
-def check_call(call: Call) -> str:
+def check_call(call: DynamicCall) -> str:
     """Return the name of a dynamic value in its common spelling.
 
     Raises:
@@ -135,7 +135,7 @@ def check_call(call: Call) -> str:
     return name
 
 
-def make(call: Call, surroundings: Surroundings) -> Any:
+def make(call: DynamicCall, surroundings: Surroundings) -> Any:
     """Return a new value of a checked call.
 
     Raises:

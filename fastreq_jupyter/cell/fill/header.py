@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import base64
-import re
 from dataclasses import replace
 
 from fastreq_jupyter.cell.fill.binding import Bound, BoundPart, BoundParts, Check, Env, MisfitError, shown_as, text_in
 from fastreq_jupyter.cell.syntax import HeaderTemplate, VarText
+from fastreq_jupyter.content import NO_FIELD_VALUE
 from fastreq_jupyter.redact import is_secret_header
 
 __all__ = ["HeaderPlan", "header_text"]
-
-_CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 class HeaderPlan:
@@ -86,7 +84,7 @@ def header_text(bound: Bound, env: Env, *, encoded: bool) -> str:
 
 
 def _check_text(text: str, bound: Bound | None, *, encoded: bool) -> None:
-    if match := _CONTROL.search(text):
+    if match := NO_FIELD_VALUE.search(text):
         what = "a line break" if match[0] in "\r\n" else f"the control character {match[0]!r}"
         raise MisfitError("type", f"{shown_as(bound)} holds {what}, which no header takes", bound)
     if encoded or text.isascii():

@@ -6,7 +6,7 @@ import json
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
-from fastreq_jupyter.engine import read_data
+from fastreq_jupyter.engine import read_stored
 from fastreq_jupyter.journal.rows import head_of
 from fastreq_jupyter.model import Outcome, Response
 from fastreq_jupyter.redact import SHORTEST, one_line, redact_text, redact_url, secret_values
@@ -83,7 +83,7 @@ def outcome_of(answer: Answer, request: Request, position: int, options: Options
     content_type = response.header("content-type")
     data = None
     if body is not None:
-        data, error, _, _ = read_data(body, content_type, options, answer.status)
+        data, error, _, _ = read_stored(request, body, content_type, options, answer.status)
         if error is not None:
             return None
         if conditions is not None and conditions.judge(response, data, content_type, hidden=request.hide_data).detail is not None:

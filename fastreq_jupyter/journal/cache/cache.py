@@ -31,13 +31,14 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.engine import Jar
     from fastreq_jupyter.exchange import Exchange
-    from fastreq_jupyter.model import Request
+    from fastreq_jupyter.model import Authority, Request
     from fastreq_jupyter.options import Options
 
 __all__ = ["Cache", "open_cache", "open_shelf"]
 
 _NOT_MODIFIED = 304
 _OURS = "*\n"
+_MOST_PENDING_BYTES = 64 * 2**20
 
 
 def open_shelf(name: str, *, read_only: bool = False) -> DatabaseShelf | LinesShelf:
@@ -63,18 +64,19 @@ def open_shelf(name: str, *, read_only: bool = False) -> DatabaseShelf | LinesSh
     return LinesShelf(path, read_only=read_only) if path.suffix.lower() == ".jsonl" else DatabaseShelf(path, read_only=read_only)
 
 
-def open_cache(options: Options, jar: Jar, clock: Callable[[], float] = time) -> Cache:
+def open_cache(options: Options, jar: Jar, authority: Authority | None = None, clock: Callable[[], float] = time) -> Cache:
     """Open the cache that the options name, for one run; must be called on its loop.
 
     Args:
         options: Of the run.
         jar: Its cookies.
+        authority: Gives credentials that requests get late, or None.
         clock: Wall clock in seconds.
 
     Raises:
         JournalError: One line: it is no cache, newer, or cannot be read or made there.
     """
-    return Cache(open_shelf(options.cache_file), options, jar, clock)
+    return Cache(open_shelf(options.cache_file), options, jar, authority, clock)
 
 
 class Cache:
@@ -84,21 +86,29 @@ class Cache:
         shelf: The open file.
         options: Of the run.
         jar: Its cookies.
+        authority: Gives credentials that requests get late, or None.
         clock: Wall clock in seconds.
     """
 
-    def __init__(self, shelf: DatabaseShelf | LinesShelf, options: Options, jar: Jar, clock: Callable[[], float] = time) -> None:
+    def __init__(
+        self,
+        shelf: DatabaseShelf | LinesShelf,
+        options: Options,
+        jar: Jar,
+        authority: Authority | None = None,
+        clock: Callable[[], float] = time,
+    ) -> None:
         self._shelf = shelf
         self._options = options
         self._clock = clock
         kind = "" if options.follow_redirects else "no redirects"
-        self._keys = Keys(shelf.secret, jar, kind)
+        self._keys = Keys(shelf.secret, jar, authority, kind)
         self._longest = _longest_age(options)
         self._conditions = Conditions.of(options)
         self._polling = Polling.of(options, None)
         self._places: dict[int, bytes] = {}
         self._old: dict[int, Answer] = {}
-        self._counts = dict.fromkeys(("rows", "fresh", "unchanged", "changed", "new", "sent", "secret"), 0)
+        self._counts = dict.fromkeys(("rows", "fresh", "unchanged", "changed", "new", "sent", "secret", "nobody"), 0)
         self._since = {"fresh": inf, "unchanged": inf}
         self._told: set[str] = set()
         self._stop = finalize(self, _let_go, shelf)
@@ -114,6 +124,7 @@ class Cache:
         counts["rows"] += 1
         asks = request.is_query and not request.hide_data
         key = self._keys.of(request) if asks else None
+        counts["nobody"] += asks and key is None
         answer = None if key is None else self._shelf.find(key)
         if answer is not None:
             outcome = self._outcome(answer, request, position, "fresh")
@@ -158,7 +169,23 @@ class Cache:
 
     async def finish(self, outcome: Outcome, content: bytes | None) -> Outcome:
         """Keep a good outcome; return it, or the stored one that a 304 stands for."""
-        return self.settled(outcome, content)[0]
+        settled, _ = self.settled(outcome, content)
+        await self.catch_up()
+        return settled
+
+    async def catch_up(self) -> None:
+        """Wait where so much was put that the file has fallen behind: it is held in memory."""
+        if self._shelf.pending_bytes <= _MOST_PENDING_BYTES:
+            return
+        loop = asyncio.get_running_loop()
+        written = asyncio.Event()
+
+        def done() -> None:
+            with suppress(RuntimeError):
+                loop.call_soon_threadsafe(written.set)
+
+        self._shelf.flush(done)
+        await written.wait()
 
     def settled(self, outcome: Outcome, content: bytes | None) -> tuple[Outcome, bytes | None]:
         """Keep a good outcome; return it and its body, or those of the stored one that a 304 stands for."""
@@ -170,9 +197,10 @@ class Cache:
             stored = self._outcome(old, outcome.request, position, "revalidated")
             if stored is not None:
                 self._confirm(old)
-                stored.attempts, stored.looks = outcome.attempts, outcome.looks
-                for attempt in outcome.attempts[-1:]:
-                    attempt.error = attempt.error_detail = None
+                # A 304 has no body to be read, and is no bad answer for that.
+                tries = outcome.attempts
+                stored.attempts = (*tries[:-1], replace(tries[-1], error=None, error_detail=None)) if tries else ()
+                stored.looks = outcome.looks
                 return stored, old.body
         # Cookies that came meanwhile may have made it another's answer.
         if outcome.ok and outcome.status in KEPT and self._keys.of(outcome.request) == key:
@@ -181,7 +209,9 @@ class Cache:
 
     def figures(self) -> dict[str, Any]:
         """Return what came from where, small JSON."""
-        return {name: count for name, count in self._counts.items() if name != "secret"} | {"file": str(self._options.cache_file)}
+        return {name: count for name, count in self._counts.items() if name not in ("secret", "nobody")} | {
+            "file": str(self._options.cache_file)
+        }
 
     def notes(self) -> list[str]:
         """Return lines a person should read: what was reused, what changed, or why nothing can be kept any more."""
@@ -200,6 +230,9 @@ class Cache:
         if counts["secret"]:
             say = "answer says a secret of its" if counts["secret"] == 1 else "answers say a secret of their"
             lines.append(f"{counts['secret']:,} {say} request back: not kept in {self._shelf.path.name}")
+        if counts["nobody"]:
+            why = "a condition of their own, a body from a file, or credentials (a function, a sign-in) that do not tell whose they are"
+            lines.append(f"{counts['nobody']:,} requests are not for the cache: {why}")
         return [*lines, *self._shelf.troubles()]
 
     def news(self) -> list[str]:

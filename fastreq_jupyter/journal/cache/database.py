@@ -115,6 +115,18 @@ class DatabaseShelf:
         sealed = answer._replace(seal=seal_of(answer, self.secret))
         self._writer.put(lambda connection: _execute(connection, _INSERT, sealed), size=len(sealed.body))
 
+    @property
+    def pending_bytes(self) -> int:
+        """Return how many bytes of bodies wait to be written."""
+        return 0 if self._writer is None else self._writer.pending_bytes
+
+    def flush(self, done: Callable[[], None]) -> None:
+        """Call `done`, on any thread, once all that was put is written."""
+        if self._writer is None:
+            done()
+        else:
+            self._writer.put(_nothing, done=done)
+
     def troubles(self) -> list[str]:
         """Return why answers cannot be read or kept."""
         writer = self._writer
@@ -172,6 +184,10 @@ def _make(connection: sqlite3.Connection) -> None:
         connection.execute(f"PRAGMA user_version = {VERSION}")
         write_key(connection, token_bytes(_KEY_BYTES))
     connection.execute("COMMIT")
+
+
+def _nothing(connection: sqlite3.Connection) -> None:
+    """Be the last of a batch."""
 
 
 def _execute(connection: sqlite3.Connection, statement: str, values: tuple[object, ...]) -> None:

@@ -4,6 +4,8 @@
     field lines, but those of `_OF_NO_MATTER`    Accept, Accept-Language, credentials, X-Tenant; never the order
     cookies                                      those that the user gave; those of servers where they may tell who asks
 
+A token out of an earlier answer of the cell counts by the request that got it: it is another one each time, whoever asks.
+
 A server's cookies tell nothing new while all that was sent with them came from the same sender: the one whose credentials the
 request has. After a login, or a POST without credentials, they may: then they are part of the key.
 """
@@ -11,8 +13,9 @@ request has. After a login, or a POST without credentials, they may: then they a
 from __future__ import annotations
 
 from hashlib import blake2b
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
+from fastreq_jupyter.auth import Native, OAuth2
 from fastreq_jupyter.files import Upload
 from fastreq_jupyter.journal.identity import guise_of
 from fastreq_jupyter.redact import is_secret_header
@@ -20,7 +23,7 @@ from fastreq_jupyter.url import parse_target
 
 if TYPE_CHECKING:
     from fastreq_jupyter.engine import Jar
-    from fastreq_jupyter.model import Headers, Request
+    from fastreq_jupyter.model import Authority, Chained, Headers, Request
     from fastreq_jupyter.url import Target
 
 __all__ = ["Keys"]
@@ -42,29 +45,42 @@ class Keys:
     Args:
         secret: The file's key.
         jar: Cookies of the run.
+        authority: Gives credentials that are put on a request later than this, or None.
         kind: What else decides over all answers of the run.
     """
 
-    def __init__(self, secret: bytes, jar: Jar, kind: str = "") -> None:
+    def __init__(self, secret: bytes, jar: Jar, authority: Authority | None = None, kind: str = "") -> None:
         self._secret = secret
         self._jar = jar
+        self._authority = authority
         self._kind = kind.encode()
         # Most requests of a run have the same field lines.
         self._heads: dict[Headers, bytes] = {}
 
     def of(self, request: Request) -> bytes | None:
-        """Return the key of a request, None where the request is conditional itself: its answer is not for others."""
-        head = self._heads.get(request.headers)
+        """Return the key of a request, None where its answer is not kept: it is conditional, has a file, or is nobody knows whose."""
+        return self._key_of(request, request.url, request.content)
+
+    def _key_of(self, request: Request, url: str, content: bytes | Upload | None) -> bytes | None:
+        chained = request.chained
+        headers = request.headers if chained is None else _as_written(request.headers, chained)
+        head = self._heads.get(headers)
         if head is None:
-            head = self._heads[request.headers] = _head(request.headers)
-        if head == _NEVER:
+            head = self._heads[headers] = _head(headers)
+        owner = b"" if self._authority is None else self._owner(request)
+        parents = b"" if chained is None else self._keys_of(chained.parents)
+        if head == _NEVER or owner is None or parents is None or isinstance(content, Upload):
             return None
         cookies = b"" if self._jar.empty else self._cookies(request)
-        content = request.content.fingerprint if isinstance(request.content, Upload) else request.content or b""
-        url = request.url.encode("utf-8", "surrogatepass")
-        method = request.method.encode()
-        sizes = b"%d %d %d %d %d %d " % (len(method), len(url), len(head), len(cookies), len(content), len(self._kind))
-        return blake2b(b"".join((sizes, method, url, head, cookies, content, self._kind)), digest_size=16, key=self._secret).digest()
+        where = url.encode("utf-8", "surrogatepass")
+        parts = (request.method.encode(), where, head, cookies, content or b"", owner, parents, self._kind)
+        sizes = b"%d %d %d %d %d %d %d %d " % tuple(map(len, parts))
+        return blake2b(b"".join((sizes, *parts)), digest_size=16, key=self._secret).digest()
+
+    def _keys_of(self, parents: tuple[Request, ...]) -> bytes | None:
+        """Return who was answered, by the requests; what is made anew each time in them does not count."""
+        keys = [self._key_of(parent, *(parent.identity or (parent.url, parent.content))) for parent in parents]
+        return None if None in keys else b"".join(key for key in keys if key is not None)
 
     def sent(self, request: Request) -> None:
         """Take note of who sends a request: what servers' cookies stand for may be theirs from now on."""
@@ -80,10 +96,30 @@ class Keys:
 
     def _sender(self, request: Request) -> bytes:
         guise = guise_of(request, request.url, request.content, request.header("content-type"), self._secret)
-        if request.method in _SAFE or any(is_secret_header(name) and name.lower() != "cookie" for name, _ in request.headers):
-            return guise if self._jar.empty else guise + self._given(request)
+        owner = b"" if self._authority is None else self._owner(request) or b""
+        known = owner or any(is_secret_header(name) and name.lower() != "cookie" for name, _ in request.headers)
+        if request.method in _SAFE or known:
+            return b"|".join((guise, owner, b"" if self._jar.empty else self._given(request)))
         # Whoever logs in says in the body who it is.
         return _SOMEBODY
+
+    def _owner(self, request: Request) -> bytes | None:
+        """Return who asks by credentials that a request gets later, empty where it gets none, None where nobody can tell."""
+        target = _target(request)
+        if self._authority is None or target is None or target.user is not None or request.header("authorization") is not None:
+            return b""
+        auth = self._authority.auth_for(target.origin)
+        if auth is None:
+            return b""
+        parts: tuple[Any, ...]
+        if isinstance(auth, OAuth2) and auth.device_url is None:
+            parts = (auth.token_url, auth.client_id, auth.client_secret, auth.scope, auth.audience, auth.refresh_token)
+        elif isinstance(auth, Native) and auth.user:
+            parts = (auth.scheme, auth.user, auth.password, auth.signed_for, *auth.lines)
+        else:
+            # A function, a person who signs in, a ticket: whose it is shows in no value that we have.
+            return None
+        return blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16, key=self._secret).digest()
 
     def _cookies(self, request: Request) -> bytes:
         jar = self._jar
@@ -106,6 +142,12 @@ def _target(request: Request) -> Target | None:
 
 
 _NEVER = b"\0"
+
+
+def _as_written(headers: Headers, chained: Chained) -> Headers:
+    """Return field lines with the names of earlier answers' secrets in place of these."""
+    lines = dict(chained.lines)
+    return tuple(lines.get(line, line) for line in headers)
 
 
 def _head(headers: Headers) -> bytes:

@@ -81,13 +81,23 @@ class LinesShelf:
         if self._timer is None:
             self._timer = asyncio.get_running_loop().call_later(_BEHIND, self._flush)
 
+    @property
+    def pending_bytes(self) -> int:
+        """Return how many bytes of bodies wait to be written: they are in memory anyway."""
+        return 0
+
+    def flush(self, done: Callable[[], None]) -> None:
+        """Write what was put, then call `done`."""
+        self._flush()
+        done()
+
     def troubles(self) -> list[str]:
         """Return why answers cannot be read or kept."""
         return [] if self._trouble is None else [self._trouble]
 
     def stop(self, done: Callable[[], None] | None = None) -> None:
         """Write what was put, then call `done`."""
-        self._flush()
+        self._flush(_LONGEST_LOCK)
         if self._replaced:
             self._replaced = False
             with self._told(), _locked(self.path):
@@ -111,18 +121,23 @@ class LinesShelf:
             secret, answers, _ = _read(self.path)
             _write(self.path, secret, {key: answer for key, answer in answers.items() if key not in keys})
 
-    def _flush(self) -> None:
+    def _flush(self, patience: float = 0.0) -> None:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
         late, self._late = self._late, []
         if late and self._trouble_free:
-            with self._told(), _locked(self.path), self.path.open("r+b") as file:
-                size = file.seek(0, os.SEEK_END)
-                file.seek(max(0, size - 1))
-                # The last line may have been torn by a crash.
-                start = b"" if file.read(1) == b"\n" else b"\n"
-                file.write(start + b"".join(map(_line_of, late)))
+            try:
+                with self._told(), _locked(self.path, patience=patience), self.path.open("r+b") as file:
+                    size = file.seek(0, os.SEEK_END)
+                    file.seek(max(0, size - 1))
+                    # The last line may have been torn by a crash.
+                    start = b"" if file.read(1) == b"\n" else b"\n"
+                    file.write(start + b"".join(map(_line_of, late)))
+            except filelock.Timeout:
+                # Another kernel writes it anew: the loop has other things to do than to wait for that.
+                self._late = late + self._late
+                self._timer = asyncio.get_running_loop().call_later(_BEHIND, self._flush)
 
     @property
     def _trouble_free(self) -> bool:
@@ -132,20 +147,25 @@ class LinesShelf:
     def _told(self) -> Iterator[None]:
         try:
             yield
+        except filelock.Timeout:
+            # An OSError, too.
+            raise
         except (OSError, JournalError) as error:
             cause = getattr(error, "strerror", None) or error
             self._trouble = f"{self.path.name} cannot be written any more ({cause}): from here on results are in memory only"
 
 
 @contextmanager
-def _locked(path: Path, *, needed: bool = True) -> Iterator[None]:
+def _locked(path: Path, *, needed: bool = True, patience: float = _LONGEST_LOCK) -> Iterator[None]:
     if not needed:
         yield
         return
     lock = filelock.FileLock(f"{path}-lock", mode=0o600)
     try:
-        lock.acquire(timeout=_LONGEST_LOCK)
+        lock.acquire(timeout=patience)
     except filelock.Timeout:
+        if patience < _LONGEST_LOCK:
+            raise
         message = f"{path} is being written by another process for more than {_LONGEST_LOCK:.0f} s: try again, or name another cache_file"
         raise JournalError(message) from None
     try:

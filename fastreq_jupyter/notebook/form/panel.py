@@ -102,8 +102,8 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         """Show the form, and below it keep a place for the summary of its newest run."""
         from IPython.display import display  # noqa: PLC0415 - asked for where it is shown
 
-        display({**self._repr_mimebundle_(), "text/plain": _NO_NOTEBOOK}, raw=True)  # type: ignore[no-untyped-call]
-        place = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        display({**self._repr_mimebundle_(), "text/plain": _NO_NOTEBOOK}, raw=True)  # type: ignore[no-untyped-call] # IPython has no types
+        place = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call] # IPython has no types
         if place is not None:
             self._summaries.append(place)
 

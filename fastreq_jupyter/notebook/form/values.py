@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fastreq_jupyter.client import check_failures
 from fastreq_jupyter.errors import OptionError, PartialFailureError, RunError, UsageError
 from fastreq_jupyter.notebook.form.checks import label_of
-from fastreq_jupyter.options import TABLE, header_pairs, refuse_unknown
+from fastreq_jupyter.options import FRAMES, TABLE, header_pairs, refuse_unknown
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -143,7 +143,7 @@ def what_failed(run: Run) -> str | None:
 def ended_line(run: Run, name: str | None) -> str:
     """Return what came, and where it is."""
     rows, failed = run.progress.done, run.progress.failed
-    what = "row" if run.options.return_type == "dataframe" else "answer"
+    what = "row" if run.options.return_type in FRAMES else "answer"
     count = f"{rows:,} {what}{'' if rows == 1 else 's'}"
     bad = f", {failed:,} of them failed" if failed and rows > 1 else ", which failed" if failed else ""
     cut = "Cancelled: " if run.state == "CANCELLED" else ""
@@ -185,7 +185,7 @@ def _row(label: object, values: Iterable[Any]) -> str:
 
 def _cell(value: Any) -> str:
     # pandas is there: it made the frame.
-    from pandas import NA  # noqa: PLC0415
+    from pandas import NA  # noqa: PLC0415 - paid for already
 
     if isinstance(value, dict):
         value = ", ".join(f"{name}: {text}" for name, text in value.items())

@@ -15,9 +15,10 @@ from urllib.parse import parse_qsl, urlsplit
 from fastreq_jupyter.engine import UnsendableError, prepare
 from fastreq_jupyter.exchange import phases_of
 from fastreq_jupyter.files import Upload
+from fastreq_jupyter.model import secrets_of
 from fastreq_jupyter.options import show_bytes, show_seconds
 from fastreq_jupyter.picture import show_ms
-from fastreq_jupyter.redact import MASK, one_line, redact_body, redact_headers, redact_text, redact_url, secret_values
+from fastreq_jupyter.redact import MASK, one_line, redact_body, redact_headers, redact_text, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -46,7 +47,7 @@ def details_of(outcome: Outcome, place: str | None = None) -> dict[str, Any]:
         place: Python expression for its row; named where the body is cut.
     """
     request, response = outcome.request, outcome.response
-    secrets = request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
+    secrets = secrets_of(request)
     url = _url(request.url, request.secrets, secrets)
     return {
         "position": outcome.position,

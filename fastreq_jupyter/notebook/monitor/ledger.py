@@ -12,9 +12,9 @@ from math import nan
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.exchange import phases_of
-from fastreq_jupyter.model import SingleAttempt
+from fastreq_jupyter.model import SingleAttempt, secrets_of
 from fastreq_jupyter.notebook.monitor.batch import ATTEMPT_COLUMNS, ROW_COLUMNS, Table
-from fastreq_jupyter.redact import are_plain_urls, one_line, redact_text, redact_url, secret_values
+from fastreq_jupyter.redact import are_plain_urls, one_line, redact_text, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -73,7 +73,7 @@ class Ledger:
         requests = [outcome.request for outcome in outcomes]
         urls = [request.url for request in requests]
         # Looked at together: most URLs of most runs have nothing to hide.
-        plain = "".join(urls).isprintable() and not any([request.secrets for request in requests]) and are_plain_urls(urls, self._names)  # noqa: C419
+        plain = "".join(urls).isprintable() and not any([request.secrets for request in requests]) and are_plain_urls(urls, self._names)  # noqa: C419 - a list is quicker here
         for outcome in outcomes:
             self._finish(outcome, plain=plain)
 
@@ -208,7 +208,7 @@ class Ledger:
 
 def _cause(outcome: Outcome) -> str:
     request = outcome.request
-    secrets = request.secrets | secret_values(request.url, request.headers, request.content, request.header("content-type"))
+    secrets = secrets_of(request)
     return one_line(redact_text(outcome.error_detail or "", secrets))
 
 

@@ -59,7 +59,12 @@ class Monitor(anywidget.AnyWidget):
         return self._watch.run
 
     def follow(self, run: Run, said: str = "") -> None:
-        """Show another run from now on; `said` stands behind its closing line."""
+        """Show another run from now on.
+
+        Args:
+            run: Under way or at its end.
+            said: What stands behind its closing line.
+        """
         self._watch.stop()
         self._watch = self._follow(run, said)
 
@@ -200,7 +205,7 @@ def _code(run: Run, content: Mapping[str, Any]) -> str:
 
 def _copied(outcome: Outcome, form: str) -> str:
     # Lazily: most panels never copy.
-    from fastreq_jupyter.cell import to_curl, to_http  # noqa: PLC0415
+    from fastreq_jupyter.cell import to_curl, to_http  # noqa: PLC0415 - loaded by whoever needs it
 
     return to_curl(outcome.request) if form == "curl" else f"%%fastreq\n{to_http(outcome.request)}"
 

@@ -6,6 +6,6 @@ answer   what an answer says of items, total, next   chain     what the next pag
 
 from fastreq_jupyter.policy.pages.answer import Answer, hint_of
 from fastreq_jupyter.policy.pages.chain import Chain, Step, first_of
-from fastreq_jupyter.policy.pages.how import How, Total, read_how, read_total
+from fastreq_jupyter.policy.pages.how import How, Total, check_pages, read_how, read_total
 
-__all__ = ["Answer", "Chain", "How", "Step", "Total", "first_of", "hint_of", "read_how", "read_total"]
+__all__ = ["Answer", "Chain", "How", "Step", "Total", "check_pages", "first_of", "hint_of", "read_how", "read_total"]

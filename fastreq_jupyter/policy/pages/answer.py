@@ -58,6 +58,8 @@ _PAGES = ("total_pages", "totalPages", "pages", "last_page")
 _MORE = frozenset({"has_more", "hasmore", "has_next", "hasnext", "has_next_page", "hasnextpage"})
 _DEEPEST = 3
 _MOST_MEMBERS = 200
+# Longer numbers count nothing.
+_MOST_DIGITS = 15
 _LINK = re.compile(r"<([^<>]*)>((?:\s*;\s*[\w!#$&+.^`|~*-]+(?:\s*=\s*(?:\"[^\"]*\"|[^\s;,\"]*))?)*)")
 _REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,\"]+))", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
@@ -159,12 +161,14 @@ def items_at(body: Any, path: tuple[str, ...] | None) -> list[Any] | None:
 
 
 def lists_mark(body: Any) -> int | None:
-    """Return a number that is the same for bodies whose lists are equal, None where they hold nothing.
+    """Return a number that is the same for bodies whose lists, or who themselves where they have none, are equal; None for nothing.
 
     All lists count: beside the items there may be one that never changes.
     """
     lists = [body] if isinstance(body, list) else [values for _, values in _lists(body)]
-    return hash(repr(lists)) if any(lists) else None
+    if lists:
+        return hash(repr(lists)) if any(lists) else None
+    return hash(repr(body)) if body else None
 
 
 def total_said(answer: Answer, total: Total, came: int | None) -> Said:
@@ -268,8 +272,8 @@ def _first_number(mappings: list[Mapping[str, Any]], names: tuple[str, ...], fit
 
 
 def _number(value: Any) -> int | None:
-    if isinstance(value, str) and value.strip().isdecimal() and len(value) < 20:  # noqa: PLR2004 - more digits count nothing
+    if isinstance(value, str) and value.strip().isdecimal() and len(value) < _MOST_DIGITS:
         return int(value)
     if isinstance(value, float) and value.is_integer():
         value = int(value)
-    return value if isinstance(value, int) and not isinstance(value, bool) and value >= 0 else None
+    return value if isinstance(value, int) and not isinstance(value, bool) and 0 <= value < 10**_MOST_DIGITS else None

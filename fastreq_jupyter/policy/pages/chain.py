@@ -49,6 +49,7 @@ __all__ = ["MOST_KEPT", "Chain", "Step", "first_of"]
 MOST_KEPT = 1_000_000
 """Items of one chain that are told apart; of more it is not said how many are distinct."""
 
+_TRUSTED = 100
 _EXPIRED = frozenset({400, 404, 410})
 _COUNTS = ("page", "page_number", "pageNumber", "page[number]", "offset", "skip", "$skip", "page[offset]")
 
@@ -92,11 +93,18 @@ class Chain:
     Attributes:
         first: The request of page 1.
         pages, items: How many came.
+        distinct: How many different items came, None where that was not counted.
         ended: Nothing more will be asked for.
         truncated: There is more than `max_pages`.
         dropped: Pages that were sent without credentials, to another origin.
         elsewhere: Pages that were sent to another origin.
     """
+
+    __slots__ = (
+        "_asked", "_by_items", "_counting", "_distinct", "_done", "_empty", "_failed", "_follow", "_how", "_items_before", "_looped",
+        "_marked", "_marks", "_most", "_pages_before", "_parameter", "_path", "_repeats_within", "_said", "_seen", "_size", "_start",
+        "_step", "_template", "_total", "distinct", "dropped", "elsewhere", "ended", "first", "items", "pages", "restarted", "truncated",
+    )  # fmt: skip
 
     def __init__(self, template: Request, how: How, total: Total, max_pages: int, *, restarted: bool = False) -> None:
         self._template = template
@@ -118,8 +126,10 @@ class Chain:
         self._size = 0
         self._path: tuple[str, ...] | None = None
         self._asked, self._done, self._failed, self._empty = 1, 0, 0, 0
+        self._looped = False
         self._marks: dict[int, int] = {}
-        self._distinct: set[int] | None = set()
+        self._distinct: set[int] = set()
+        self.distinct: int | None = 0
         self._repeats_within = False
         self.first = self._counted_first(how.name or "") if self._counting else first_page(template)
         self._seen = {hash(self.first.url)} if self.first.method in ("GET", "HEAD") else set()
@@ -134,21 +144,22 @@ class Chain:
         return max(0, self._said.items - self._items_before - self._pages_before * self._size)
 
     @property
-    def pages_known(self) -> int | None:
-        """Return how many pages there are, None while that is not known."""
+    def pages_expected(self) -> int | None:
+        """Return how many pages there are, or will be by what the server said last; None while nobody knows."""
         if self.ended:
             return self.pages
-        return self._asked if self._counting and self._needed() is not None else None
+        needed = self._needed()
+        return None if needed is None else min(max(needed, self._asked), self._most)
 
     @property
-    def distinct(self) -> int | None:
-        """Return how many different items came, None where that was not counted."""
-        return None if self._distinct is None else len(self._distinct)
+    def answered(self) -> bool:
+        """Tell whether a good page came."""
+        return self._done > self._failed
 
     @property
     def unstable(self) -> bool:
         """Tell whether items came again on another page, though they are different within each: the order changed meanwhile."""
-        return self._distinct is not None and not self._repeats_within and len(self._distinct) < self.items
+        return self.distinct is not None and not self._repeats_within and self.distinct < self.items
 
     @property
     def short(self) -> bool:
@@ -156,7 +167,7 @@ class Chain:
         said = self.said
         if said is None:
             return self._said.pages is not None and self.pages < self._said.pages - self._pages_before
-        came = len(self._distinct) if self.unstable and self._distinct is not None else self.items
+        came = self.distinct if self.unstable and self.distinct is not None else self.items
         return came < said
 
     # Decisions
@@ -175,6 +186,7 @@ class Chain:
         items = items_at(answer.body, self._path)
         repeated = self._repeated(page, answer)
         if repeated is not None:
+            self._looped = True
             self._end_of_bad()
             return Step(loop=repeated)
         self._said = self._newer(total_said(answer, self._total, None if items is None else len(items)))
@@ -274,7 +286,10 @@ class Chain:
             self.elsewhere |= set() if at_home else {page}
             self.dropped |= {page} if dropped else set()
         else:
-            made = self._with(following.value, following.name)
+            try:
+                made = self._with(following.value, following.name)
+            except ValueError:
+                return "invalid value", f"pages: the cursor {one_line(ascii(following.value), 60)} cannot be sent"
             mark, shown = hash((type(following.value), following.value)), f"cursor {one_line(str(following.value), 60)}"
         if mark in self._seen:
             return "loop", f"page {page} would be one that was there before: {shown} came again"
@@ -343,9 +358,10 @@ class Chain:
     def _after_count(self, *, drop: bool) -> Step:
         """Ask for all pages that the total tells of; without one, or where less came than it tells, for the next one."""
         needed = self._needed()
-        last = self._asked if needed is None else min(max(needed, self._asked), self._most)
-        if self._empty:
-            last = self._asked
+        last = self._asked
+        if needed is not None and not self._empty and not self._looped:
+            # A total may be a lie: how far is trusted grows with what came.
+            last = max(last, min(needed, self._most, _TRUSTED + 2 * self._done))
         if last == self._asked and self._done >= self._asked:
             if self._is_complete(needed):
                 self.ended = True
@@ -397,13 +413,18 @@ class Chain:
     def _keep(self, items: list[Any]) -> None:
         """Count the items of a page, and tell them apart."""
         self.items += len(items)
-        if self._distinct is None:
+        if self.distinct is None:
             return
         marks = {hash(repr(item)) for item in items}
         self._repeats_within = self._repeats_within or len(marks) < len(items)
         self._distinct |= marks
-        if len(self._distinct) > MOST_KEPT:
-            self._distinct = None
+        self.distinct = len(self._distinct)
+        if self.distinct > MOST_KEPT:
+            self.distinct, self._distinct = None, set()
+
+    def close(self) -> None:
+        """Forget what only an open chain needs; a run may have a hundred thousand of them."""
+        self._seen, self._distinct, self._marks = set(), set(), {}
 
 
 def first_of(request: Request, options: Options) -> Request:

@@ -16,7 +16,7 @@ from typing import Literal
 from fastreq_jupyter.errors import OptionError
 from fastreq_jupyter.options import Selection
 
-__all__ = ["OFFSETS", "How", "Total", "read_how", "read_total"]
+__all__ = ["OFFSETS", "How", "Total", "check_pages", "read_how", "read_total"]
 
 OFFSETS = frozenset({"offset", "skip", "$skip", "start", "startindex", "start_index", "from", "page[offset]"})
 """Names, lower case, of parameters that count items."""
@@ -58,6 +58,15 @@ class Total:
     find: Selection | None = None
     pages: bool = False
     ignored: bool = False
+
+
+def check_pages(text: str, option: str = "pages") -> None:
+    """Refuse a value of option `pages`, or `total`, that cannot be read.
+
+    Raises:
+        OptionError: One line.
+    """
+    _ = read_how(text) if option == "pages" else read_total(text)
 
 
 def read_how(text: str) -> How:

@@ -9,8 +9,6 @@ import time
 
 import pytest
 from IPython.core.completer import provisionalcompleter
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
 from fastreq_jupyter import FastRequests, PartialFailureError, last_run
 from fastreq_jupyter.notebook.complete import suggestions
@@ -24,18 +22,9 @@ def server(counting_server):
 
 
 @pytest.fixture
-def shell(tmp_path, monkeypatch, server):
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path))
-    InteractiveShell.clear_instance()
-    config = Config()
-    config.HistoryManager.enabled = False
-    shell = InteractiveShell.instance(config=config)
-    shell.colors = "nocolor"
-    shell.user_ns["base"] = server.url
-    shell.run_line_magic("load_ext", "fastreq_jupyter")
-    yield shell
-    shell.run_line_magic("unload_ext", "fastreq_jupyter")
-    InteractiveShell.clear_instance()
+def shell(ipython, server):
+    ipython.user_ns["base"] = server.url
+    return ipython
 
 
 @pytest.fixture

@@ -66,6 +66,7 @@ LIBRARIES = {
     "engine.reading": ("pandas", "xmltodict"),
     "client.accessor*": ("pandas",),
     # the tables that dry_run and %fastreq cache give back
+    "client.partition": ("pandas", "filelock"),
     "client.preview": ("pandas",),
     "client.caches": ("pandas",),
     # the head of a frame below the form

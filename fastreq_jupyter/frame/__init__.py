@@ -7,6 +7,7 @@ from fastreq_jupyter.frame.build import present, to_frame
 from fastreq_jupyter.frame.columns import floats, instants, integers, texts
 from fastreq_jupyter.frame.dataset import batches_frame, load, open_dataset
 from fastreq_jupyter.frame.files import save, write_file
+from fastreq_jupyter.frame.fixed import body_columns, fixed_columns, fixed_frame, read_types, spark_schema
 from fastreq_jupyter.frame.har import har_pieces
 from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
 
@@ -14,8 +15,11 @@ __all__ = [
     "Bodies",
     "as_asked",
     "batches_frame",
+    "body_columns",
     "expand_frame",
     "explode_frame",
+    "fixed_columns",
+    "fixed_frame",
     "floats",
     "har_pieces",
     "instants",
@@ -24,8 +28,10 @@ __all__ = [
     "open_dataset",
     "present",
     "read_json",
+    "read_types",
     "save",
     "select_frame",
+    "spark_schema",
     "texts",
     "to_frame",
     "write_file",

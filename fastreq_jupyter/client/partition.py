@@ -14,8 +14,6 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import filelock
-
 from fastreq_jupyter.cell import Placeholder, RequestTemplate, parse
 from fastreq_jupyter.client.call import check_options, refuse
 from fastreq_jupyter.errors import OptionError, UsageError
@@ -162,6 +160,8 @@ class PartitionPlan:
         if self._journal is None:
             sent = send_rows(labelled, self.template, given)
         else:
+            import filelock  # noqa: PLC0415 - it brings sqlite3, and only few keep a journal
+
             path = Path(self._journal) / f"{_mark_of(frame, self)}.db"
             path.parent.mkdir(parents=True, exist_ok=True)
             # A task that runs twice at once: the second waits, and finds what the first one got.

@@ -6,11 +6,12 @@ import pickle
 import sqlite3
 import threading
 
-import cloudpickle
 import pandas as pd
 import pytest
 
 from fastreq_jupyter import FastRequests, OptionError, UsageError, partition_plan
+
+cloudpickle = pytest.importorskip("cloudpickle")
 
 COLUMNS = {"keep": {"id": "int64"}, "schema": {"path": "string", "number": "Int64"}}
 

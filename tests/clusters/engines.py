@@ -41,7 +41,12 @@ def spark(server: CountingServer, folder: Path) -> None:
 
     os.environ["PYSPARK_PYTHON"] = sys.executable
 
-    session = SparkSession.builder.master("local[2,4]").config("spark.ui.enabled", "false").config("spark.sql.session.timeZone", "UTC").getOrCreate()
+    session = (
+        SparkSession.builder.master("local[2,4]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.session.timeZone", "UTC")
+        .getOrCreate()
+    )
     session.sparkContext.setLogLevel("ERROR")
     frame = session.range(0, PARTITIONS * ROWS, numPartitions=PARTITIONS)
 
@@ -93,7 +98,10 @@ def killing(server: CountingServer, *words: str) -> threading.Thread:
         # The youngest: Spark's daemon of Python workers is the parent of its workers.
         if victims:
             os.kill(max(victims), signal.SIGKILL)
-        print(f"killed {children.get(max(victims), '')[:60].strip() if victims else 'nobody: ' + repr(list(children.values()))[:600]}", flush=True)
+        print(
+            f"killed {children.get(max(victims), '')[:60].strip() if victims else 'nobody: ' + repr(list(children.values()))[:600]}",
+            flush=True,
+        )
 
     thread = threading.Thread(target=kill)
     thread.start()

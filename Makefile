@@ -1,7 +1,7 @@
 # Two commands for a fresh machine with Python >= 3.11, make, node and npm:  make demo  and  make test.
 # Each sets up what it needs and keeps stamps in .make/, so that the next time is quick.
 
-.PHONY: help demo lab test check lint types front docs bench bench-page bench-tuning bench-readme pictures site setup kernels oldest httpbin chromium requests clean
+.PHONY: help demo lab test check lint types front docs bench bench-page bench-tuning bench-rows bench-readme clusters pictures site setup kernels oldest httpbin chromium requests clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -40,6 +40,8 @@ help:
 	@echo "make bench     benchmarks, half an hour; QUICK=1: minutes; WORKLOADS=\"200b h2\" CLIENTS=\"curl raw-*\" ROUNDS=3"
 	@echo "make bench-page  how smoothly the page draws, in a browser; make bench ends with it"
 	@echo "make bench-tuning  what concurrency=auto and the advice of a run's summary bring; make bench ends with it"
+	@echo "make bench-rows  a million requests whose rows leave memory; make bench ends with it"
+	@echo "make clusters  partition_plan inside Spark and Ray; Dask is part of make test"
 	@echo "make bench-readme  write the last benchmarks into README.md and docs"
 	@echo "make pictures  screenshots for the README"
 	@echo "make site      the guides as web pages, in site/"
@@ -87,13 +89,21 @@ PEERS := aiohttp niquests httpx requests pycurl fastreq2 fastreq3
 BENCH := PYTHONPATH=tests $(BIN)/python -m benchmarks.bench
 bench: setup $(STAMPS)/nginx $(PEERS:%=$(STAMPS)/bench-%)
 	@$(BENCH) $(if $(QUICK),--quick) $(if $(ROUNDS),--rounds $(ROUNDS)) --workloads "$(WORKLOADS)" --clients "$(CLIENTS)"
-	@$(if $(QUICK)$(WORKLOADS),,$(MAKE) --no-print-directory bench-page bench-tuning)
+	@$(if $(QUICK)$(WORKLOADS),,$(MAKE) --no-print-directory bench-page bench-tuning bench-rows)
 
 bench-page: setup chromium
 	@$(BIN)/python -m pytest -n 0 -s tests/benchmarks/page_frames.py
 
 bench-tuning: setup
 	@$(BIN)/python -m pytest -n 0 tests/benchmarks/tuning_runs.py
+
+bench-rows: setup $(STAMPS)/nginx
+	@PYTHONPATH=tests $(BIN)/python -m benchmarks.many_rows
+
+# Engines that are too large for the development environment, each in one of its own; Spark needs a Java runtime.
+clusters: $(STAMPS)/spark $(STAMPS)/ray
+	@PYTHONPATH=tests .venv-spark/bin/python tests/clusters/engines.py spark
+	@PYTHONPATH=tests .venv-ray/bin/python tests/clusters/engines.py ray
 
 bench-readme: setup
 	@$(BENCH) --write
@@ -169,6 +179,17 @@ $(STAMPS)/site: pyproject.toml | $(STAMPS) .venv-site/bin/python
 	@.venv-site/bin/python $(PIP) --group site
 	@touch $@
 
+$(STAMPS)/spark: pyproject.toml $(BUNDLE) | $(STAMPS) .venv-spark/bin/python
+	@command -v java >/dev/null || { echo "Java is missing: apt-get install default-jre-headless" >&2; exit 1; }
+	@echo "setting up: an environment with Spark"
+	@$(INSTALL_HERE) .venv-spark/bin/python $(PIP) -e . --group spark
+	@touch $@
+
+$(STAMPS)/ray: pyproject.toml $(BUNDLE) | $(STAMPS) .venv-ray/bin/python
+	@echo "setting up: an environment with Ray"
+	@$(INSTALL_HERE) .venv-ray/bin/python $(PIP) -e . --group ray
+	@touch $@
+
 # Debian's browser where it may be installed; without one the browser tests skip, but never in CI.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
 FIND_CHROMIUM := command -v "$${CHROMIUM:-chromium}" chromium-browser google-chrome
@@ -193,6 +214,6 @@ $(STAMPS)/bench-%: pyproject.toml | $(STAMPS) .venv-bench-%/bin/python
 	else echo "$* cannot be installed here, the tables will say so"; fi
 
 clean:
-	rm -rf $(STAMPS) $(VENV) .venv-kernel631 .venv-oldest .venv-httpbin .venv-plain .venv-bench-* .venv-site site demo-output js/node_modules fastreq_jupyter/notebook/static build dist
+	rm -rf $(STAMPS) $(VENV) .venv-kernel631 .venv-oldest .venv-httpbin .venv-plain .venv-spark .venv-ray .venv-bench-* .venv-site site demo-output js/node_modules fastreq_jupyter/notebook/static build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find fastreq_jupyter tests notebooks -name __pycache__ -prune -exec rm -rf {} +

@@ -33,7 +33,8 @@ def test_every_block_of_every_guide_runs(tmp_path):
         for name, blocks in CODE.items():
             folder = tmp_path / name
             folder.mkdir()
-            kernel.run(f"%reset -f\nimport os; os.chdir({str(folder)!r})").good()
+            # The reset takes __spec__ away, too, which multiprocessing asks the main module for.
+            kernel.run(f"%reset -f\nimport os; os.chdir({str(folder)!r}); __spec__ = None").good()
             for code in blocks:
                 ran = kernel.run(code, timeout=240)
                 assert ran.error is None, f"{name}\n{code}\n{ran.error}\n{ran.text}"

@@ -47,6 +47,8 @@ _NOT_HERE = {
 }
 _SCHEMES = re.compile(r"\s*(basic|bearer|token|digest|apikey|key)?\s*", re.IGNORECASE)
 _REFERENCE = re.compile(r"env:\w+|[\w.]+:\w+")
+# What Dask calls the function by that does so.
+_ASKING_FOR_TYPES = frozenset({"emulate", "_emulate"})
 _INNER = re.compile(r"\{\{.*?\}\}")
 
 
@@ -341,7 +343,7 @@ def _only_types_are_asked() -> bool:
         return False
     caller: Any = sys._getframe(1)  # noqa: SLF001 - Dask does not tell otherwise
     while caller is not None:
-        if caller.f_code.co_name in ("emulate", "_emulate") and str(caller.f_globals.get("__name__", "")).startswith("dask"):
+        if caller.f_code.co_name in _ASKING_FOR_TYPES and str(caller.f_globals.get("__name__", "")).startswith("dask"):
             return True
         caller = caller.f_back
     return False

@@ -36,7 +36,7 @@ help:
 	@echo "make lab       open the notebooks in JupyterLab"
 	@echo "make test      everything: lint, types, front end, Python, notebooks, kernels, browsers"
 	@echo "make check     lint, types and the fast tests, under a minute"
-	@echo "make docs      write the generated parts of README.md anew"
+	@echo "make docs      write the generated parts of README.md and docs/reference.md anew"
 	@echo "make bench     benchmarks, half an hour; QUICK=1: minutes; WORKLOADS=\"200b h2\" CLIENTS=\"curl raw-*\" ROUNDS=3"
 	@echo "make bench-page  how smoothly the page draws, in a browser; make bench ends with it"
 	@echo "make bench-tuning  what concurrency=auto and the advice of a run's summary bring; make bench ends with it"

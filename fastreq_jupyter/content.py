@@ -27,6 +27,7 @@ __all__ = [
     "encode_content",
     "encode_multipart",
     "field_lines",
+    "link_targets",
     "media_type",
     "read_text",
     "with_params",
@@ -48,6 +49,8 @@ _BOMS = (
 )
 # Python's own table: what a machine knows about endings does not matter.
 _TYPES = MimeTypes()
+_LINK = re.compile(r"<([^<>]*)>((?:\s*;\s*[\w!#$&+.^`|~*-]+(?:\s*=\s*(?:\"[^\"]*\"|[^\s;,\"]*))?)*)")
+_REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,\"]+))", re.IGNORECASE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
 # Codecs of Python that are no charset of the web: slow on long texts (punycode is quadratic), or not what they seem.
 _NO_CHARSETS = frozenset({"idna", "mbcs", "oem", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"})
@@ -84,6 +87,16 @@ def charset_of(content_type: str | None) -> str | None:
                 return None
             return found.name
     return None
+
+
+def link_targets(value: str | None) -> dict[str, str]:
+    """Return the targets of a Link field (RFC 8288) by relation, lower-case names, the first of each as it stands there."""
+    found: dict[str, str] = {}
+    for target, parameters in _LINK.findall(value or ""):
+        rel = _REL.search(parameters)
+        for name in (rel[1] or rel[2] or "").lower().split() if rel is not None else ():
+            found.setdefault(name, target)
+    return found
 
 
 def decode_text(content: bytes, content_type: str | None) -> str:

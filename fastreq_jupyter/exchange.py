@@ -15,8 +15,9 @@ from functools import lru_cache
 from math import isnan, nan
 from struct import Struct
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from urllib.parse import urljoin
 
-from fastreq_jupyter.content import decode_text, media_type
+from fastreq_jupyter.content import decode_text, link_targets, media_type
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -227,6 +228,11 @@ class Response:
     def content_type(self) -> str | None:
         """Return the media type in lower case without parameters, or None."""
         return media_type(self.header("content-type"))
+
+    @property
+    def links(self) -> dict[str, str]:
+        """Return the targets of the Link fields by relation ("next", "last"), as URLs in full."""
+        return {name: urljoin(self.final_url, target) for name, target in link_targets(self.header("link")).items()}
 
     @property
     def text(self) -> str:

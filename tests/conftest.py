@@ -6,7 +6,7 @@ import os
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from serving.counting import CountingServer
@@ -49,6 +49,25 @@ def counting_server() -> Iterator[CountingServer]:
 def backend(request: pytest.FixtureRequest) -> str:
     """Give the name of each backend in turn."""
     return request.param
+
+
+@pytest.fixture
+def ipython(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
+    """Give an IPython shell of this process with the extension loaded; afterwards the process is no session any more."""
+    # Only few tests pay for the import.
+    from IPython.core.interactiveshell import InteractiveShell
+    from traitlets.config import Config
+
+    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+    InteractiveShell.clear_instance()
+    config = Config()
+    config.HistoryManager.enabled = False
+    shell = InteractiveShell.instance(config=config)
+    shell.colors = "nocolor"
+    shell.run_line_magic("load_ext", "fastreq_jupyter")
+    yield shell
+    shell.run_line_magic("unload_ext", "fastreq_jupyter")
+    InteractiveShell.clear_instance()
 
 
 @pytest.fixture(scope="session")

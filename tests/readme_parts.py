@@ -1,18 +1,23 @@
-"""The parts of README.md, and of the functions' argument types, that are made from the table of options.
+"""The parts of README.md, docs/reference.md and the functions' argument types that are made from the code.
 
 Usage: python tests/readme_parts.py --write
 """
 
 from __future__ import annotations
 
+import inspect
 import re
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import fastreq_jupyter
 from fastreq_jupyter.backends.base import LIBRARIES, NAMES
 from fastreq_jupyter.backends.differences import CHOICES, DIFFERENCES
-from fastreq_jupyter.options import TABLE
+from fastreq_jupyter.client.accessor import FastreqAccessor
+from fastreq_jupyter.errors import ERROR_KINDS, WHAT_TO_DO
+from fastreq_jupyter.frame import to_frame
+from fastreq_jupyter.options import COLUMN_SETS, MEANINGS, TABLE, Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,6 +25,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.options import Option
 
 README = Path(__file__).parents[1] / "README.md"
+REFERENCE = README.parent / "docs" / "reference.md"
 ARGUMENTS = README.parent / "fastreq_jupyter" / "options" / "arguments.py"
 MARK = re.compile(r"(<!-- made: (\w+) -->\n|    # What stands [^\n]*: (\w+)\n).*?(<!-- end -->|    # End of what is made.\n)", re.DOTALL)
 
@@ -84,12 +90,81 @@ def differences_table() -> str:
     return "\n".join(lines) + "\n"
 
 
+def columns_table() -> str:
+    """Return one row per column of a frame, in its order: dtype, and the sets of `columns` that have it."""
+    every = {"columns": "all", "timings": True, "response_headers": True, "select": "@"}
+    dtypes = {}
+    for more in ({"pages": "auto"}, {"until": "ready"}, {"cache": "1h"}):
+        dtypes |= dict(to_frame([], Options.of(**every, **more)).dtypes)
+    assert sorted(dtypes) == sorted(MEANINGS), "MEANINGS in options/columns.py"
+    lines = ["| column | dtype | in `--columns` | meaning |", "|---|---|---|---|"]
+    for name, meaning in MEANINGS.items():
+        sets = [known for known, names in COLUMN_SETS.items() if name in names]
+        shown = "every, where its option is given" if name not in COLUMN_SETS["all"] and name != "data" else ", ".join(sets) or "every"
+        lines.append(f"| `{name}` | {dtypes[name]} | {shown} | {meaning} |")
+    return "\n".join(lines) + "\n"
+
+
+def errors_table() -> str:
+    """Return one row per kind of error."""
+    assert set(WHAT_TO_DO) == {"http NNN", *ERROR_KINDS}, "WHAT_TO_DO in errors.py"
+    lines = ["| `error` | what happened | what to do |", "|---|---|---|"]
+    return "\n".join([*lines, *(f"| `{kind}` | {what} | {todo} |" for kind, (what, todo) in WHAT_TO_DO.items())]) + "\n"
+
+
+def members_table(kind: type, names: str) -> str:
+    """Return one row per member: attributes as the class describes them, properties and methods by their first line."""
+    described = dict(re.findall(r"^ {4}(\w+): (.*)$", inspect.getdoc(kind) or "", re.MULTILINE))
+    lines = ["| | |", "|---|---|"]
+    for name in names.split():
+        member = inspect.getattr_static(kind, name, None)
+        first = (inspect.getdoc(member) or "").partition("\n")[0] if callable(member) or isinstance(member, property) else described[name]
+        signature = _signature(member) if callable(member) else ""
+        lines.append("| " + " | ".join(text.replace("|", "\\|") for text in (f"`{name}{signature}`", _as_code(first))) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def _as_code(text: str) -> str:
+    return text.replace("``", "`").removeprefix("Return ").removeprefix("Tell ")
+
+
+def _signature(member: object) -> str:
+    parameters = [each for each in inspect.signature(member).parameters.values() if each.name != "self"]
+    if [each.name for each in parameters if each.kind is each.KEYWORD_ONLY and each.name in TABLE]:
+        parameters = [each for each in parameters if each.name not in TABLE]
+        return f"({', '.join([*(str(each.replace(annotation=each.empty)) for each in parameters), '**options'])})"
+    return f"({', '.join(str(each.replace(annotation=each.empty)) for each in parameters)})"
+
+
+def functions_table() -> str:
+    """Return one row per function that a user calls."""
+    lines = ["| function | what it does |", "|---|---|"]
+    for name in ("fastreq", "fastreq_async", "fastreq_stream", "submit", "last_run", "load"):
+        function = getattr(fastreq_jupyter, name)
+        lines.append(f"| `{name}{_signature(function)}` | {_as_code((inspect.getdoc(function) or '').partition(chr(10))[0])} |")
+    return "\n".join(lines) + "\n"
+
+
+_ACCESSOR = "get post request failed retry_failed expand summary timings waterfall changed to_http to_curl save"
+_RESPONSE = "status headers header links content_type text json content final_url size_bytes http_version reason path"
+_RUN = "df progress state outcomes summary closing_line cancel pause resume update retry_failed wait done"
+_FAILURE = "failures results total successes get_failed_urls df"
+
+
 PARTS: dict[str, Callable[[], str]] = {
     "options": options_table,
     "arguments": argument_types,
     "backends": backends_table,
     "differences": differences_table,
+    "columns": columns_table,
+    "errors": errors_table,
+    "functions": functions_table,
+    "accessor": lambda: members_table(FastreqAccessor, _ACCESSOR),
+    "response": lambda: members_table(fastreq_jupyter.Response, _RESPONSE),
+    "run": lambda: members_table(fastreq_jupyter.Run, _RUN),
+    "failure": lambda: members_table(fastreq_jupyter.PartialFailureError, _FAILURE),
 }
+FILES = (README, REFERENCE, ARGUMENTS)
 
 
 def rewritten(text: str) -> str:
@@ -100,7 +175,7 @@ def rewritten(text: str) -> str:
 def main(arguments: list[str]) -> int:
     """Compare, or write with --write; 1 when a file is behind the code."""
     behind = 0
-    for path in (README, ARGUMENTS):
+    for path in FILES:
         text = path.read_text(encoding="utf-8")
         new = rewritten(text)
         if "--write" in arguments:

@@ -251,19 +251,11 @@ def test_an_archive_is_read_entry_by_entry(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("line", ["har {path}", "har {path} api"])
-def test_the_magic_puts_a_cell(tmp_path, line, capsys):
-    from IPython.core.interactiveshell import InteractiveShell
-
+def test_the_magic_puts_a_cell(tmp_path, line, ipython, capsys):
     recorded(tmp_path, entry_of(headers=[("x-api-key", "k" * 20)]), entry_of("https://h/other/api"))
-    shell = InteractiveShell.instance()
-    shell.run_line_magic("load_ext", "fastreq_jupyter")
     put = []
-    shell.set_next_input, before = put.append, shell.set_next_input
-    try:
-        shell.run_line_magic("fastreq", line.format(path=tmp_path / "x.har"))
-    finally:
-        shell.set_next_input = before
-        shell.run_line_magic("unload_ext", "fastreq_jupyter")
+    ipython.set_next_input = put.append
+    ipython.run_line_magic("fastreq", line.format(path=tmp_path / "x.har"))
     assert re.match(r"%%fastreq answers\nGET https://h/api\nx-api-key: \{\{\$env API_KEY\}\}\n", put[0])
     said = capsys.readouterr().out
     assert (

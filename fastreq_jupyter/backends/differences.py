@@ -1,6 +1,6 @@
 """What a library cannot be told: per backend, the named cases in which a law of every backend does not hold.
 
-README's table is made of this list, and the fault test holds exactly its cases: one that vanished fails as well.
+The table in docs/reference.md is made of this list, and the fault test holds exactly its cases: one that vanished fails as well.
 """
 
 from __future__ import annotations

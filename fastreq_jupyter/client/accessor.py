@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping
 from datetime import datetime
+from functools import partial
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote_plus
 
 import pandas as pd
 
@@ -18,7 +15,8 @@ from fastreq_jupyter.client.call import Call, check_options, layered, refuse, ru
 from fastreq_jupyter.client.plan import with_defaults
 from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
-from fastreq_jupyter.engine import SHARES, USER_AGENT, Jar, field_lines_of, find_run, quantiles
+from fastreq_jupyter.client.templates import with_templates
+from fastreq_jupyter.engine import SHARES, USER_AGENT, Jar, field_lines_of, find_run, parse_json, quantiles
 from fastreq_jupyter.errors import UsageError, sealed
 from fastreq_jupyter.exchange import phases_of
 from fastreq_jupyter.frame import (
@@ -29,9 +27,9 @@ from fastreq_jupyter.frame import (
     har_pieces,
     instants,
     integers,
-    read_json,
     save,
     select_frame,
+    shown_urls,
     texts,
     to_frame,
     write_file,
@@ -41,13 +39,13 @@ from fastreq_jupyter.options import TABLE, Options, Selection
 from fastreq_jupyter.picture import Waterfall, lay_out, shown_url
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from fastreq_jupyter.engine import Run
     from fastreq_jupyter.model import Attempt, Outcome
 
-__all__ = ["FastreqAccessor", "again", "json_template", "outcomes_of", "run_of", "send_rows", "summary_of", "timings_frame"]
+__all__ = ["FastreqAccessor", "again", "outcomes_of", "run_of", "send_rows", "summary_of", "timings_frame"]
 
 
 class FastreqAccessor:
@@ -126,14 +124,27 @@ class FastreqAccessor:
         return self._frame[self._frame.index.isin(labels[marks])]
 
     @sealed
-    def retry_failed(self) -> pd.DataFrame:
-        """Send again what failed and return the whole frame of the run; good rows are as they were.
+    def retry_failed(self, **options: Any) -> pd.DataFrame:
+        """Send again what failed and return the frame anew; good rows are as they were, of a filtered frame only its rows are sent.
+
+        The variable of ``--auth`` is looked up again, and a login that they need is sent again.
+
+        Args:
+            **options: New values of options that say how to send: `timeout`, `max_retries`, `rate_limit`, `auth`, `backend` ...
 
         Raises:
-            UsageError: The outcomes are gone; one line.
+            UsageError: The outcomes are gone, or an option would make other requests; one line.
         """
-        frame: pd.DataFrame = again(run_of(self._frame, "retry_failed"))
-        return frame
+        run = run_of(self._frame, "retry_failed")
+        rows = outcomes_of(self._frame, "retry_failed")
+        if len(rows) == len(run.rows):
+            frame: pd.DataFrame = again(run, None, options)
+            return frame
+        chosen = {row.position for row in rows}
+        labels = labels_of(run)[[row.position in chosen for row in run.rows]]
+        whole = again(run, chosen, options)
+        part: pd.DataFrame = whole[whole.index.isin(labels)]
+        return part
 
     def summary(self) -> dict[str, Any]:
         """Return figures of the rows that are here: rows, ok, failed, errors, bytes, p50_ms, p95_ms, p99_ms; as `run` the run's own."""
@@ -155,7 +166,7 @@ class FastreqAccessor:
         notes: list[str] = []
         frame, headers = self._frame, "headers" in self._frame
         bodies = Bodies(
-            read_json(frame["data"], frame["content_type"] if "content_type" in frame else [None] * len(frame)),
+            _read_bodies(frame),
             list(frame["error"].isna()),
             list(frame["headers"]) if headers else [None] * len(frame),
         )
@@ -253,6 +264,11 @@ def run_of(frame: pd.DataFrame, asking: str) -> Run:
     run = find_run(run_id)
     if run is None:
         raise UsageError(f"{asking}() needs the outcomes of run {run_id}, and they are gone: the last 10 runs of this process are kept")
+    if run.sink is not None:
+        place = run.sink.place
+        raise UsageError(
+            f"{asking}() needs the outcomes, and they left memory: load({place!r}) has the rows, journal sends what failed again"
+        )
     return run
 
 
@@ -268,13 +284,60 @@ def outcomes_of(frame: pd.DataFrame, asking: str) -> list[Outcome]:
         return list(rows)
     if labels.is_unique:
         places = labels.get_indexer(frame.index.unique())
-        if (places >= 0).all():
-            return [rows[place] for place in places]
+        if (places >= 0).all() and _are_theirs(frame, found := [rows[place] for place in places]):
+            return found
     elif set(frame.index) == set(labels) and len(frame) >= len(labels):
         return list(rows)
     raise UsageError(
         f"{asking}() cannot tell which requests these rows are: their labels repeat or were changed; call it on the run's own frame"
     )
+
+
+def _are_theirs(frame: pd.DataFrame, rows: list[Outcome]) -> bool:
+    """Tell whether the column `url` does not speak against it that these outcomes are those of the rows: labels can be made anew."""
+    if "url" not in frame or not frame.index.is_unique:
+        return True
+    return list(frame["url"]) == shown_urls([row.request for row in rows])
+
+
+# What `parse` may be where bodies that are JSON were not read as such.
+_AS_THEY_CAME = frozenset({"auto", "text", "bytes"})
+
+
+def _read_bodies(frame: pd.DataFrame) -> list[Any]:
+    """Return the column `data` with JSON read where its content type did not say so; what is none stays as it is.
+
+    A run that looked into bodies has read them all. Where the content type is not known, a text is read that stands for an object
+    or a list.
+    """
+    known = frame.attrs.get("fastreq")
+    run = find_run(known["run_id"]) if isinstance(known, dict) and known.get("run_id") else None
+    if run is not None and (run.options.looks_into_bodies or run.options.parse not in _AS_THEY_CAME):
+        return list(frame["data"])
+    kinds = frame["content_type"] if "content_type" in frame else _content_types(frame, run)
+    return [
+        _read_body(value) if isinstance(value, (str, bytes)) and not _was_json(kind) else value
+        for value, kind in zip(frame["data"], kinds, strict=True)
+    ]
+
+
+def _content_types(frame: pd.DataFrame, run: Run | None) -> list[str | None]:
+    rows = [] if run is None or len(run.rows) != len(frame) else run.rows
+    return [None if row.response is None else row.response.content_type for row in rows] or [None] * len(frame)
+
+
+def _was_json(kind: Any) -> bool:
+    return isinstance(kind, str) and (kind in ("application/json", "text/json") or kind.endswith("+json"))
+
+
+def _read_body(body: str | bytes) -> Any:
+    content = body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
+    if not content.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"[")):
+        return body
+    try:
+        return parse_json(content, None)
+    except ValueError:
+        return body
 
 
 def labels_of(run: Run) -> pd.Index[Any]:
@@ -283,13 +346,18 @@ def labels_of(run: Run) -> pd.Index[Any]:
     return to_frame(run.rows, Options(columns="data", pages=run.options.pages), keys=run.plan.keys, join=run.plan.join).index
 
 
-def again(run: Run) -> Any:
+def again(run: Run, rows: Collection[int] | None = None, options: Mapping[str, Any] | None = None) -> Any:
     """Send what failed once more, block, and return the frame of all rows.
+
+    Args:
+        run: What failed in it.
+        rows: Positions of the only rows to send, None for all.
+        options: New values of options.
 
     Raises:
         KeyboardInterrupt: Interrupted; the rows are in ``last_run().df``.
     """
-    waited = wait_blocking(run.retry_failed, loop=run.options.loop)
+    waited = wait_blocking(partial(run.retry_failed, rows=rows, **(options or {})), loop=run.options.loop)
     if waited.interrupted:
         raise interruption(where_it_stopped(waited.run, "last_run().df"))
     waited.run.raise_error()
@@ -340,7 +408,6 @@ def _durations(attempt: Attempt) -> tuple[float, ...]:
 
 
 _NOT_HERE = ("keys", "return_type", "return_none_on_failure")
-_PLACE = re.compile(r"\{\{.*?\}\}")
 
 
 def send_rows(frame: pd.DataFrame, template: str, given: Mapping[str, Any]) -> Any:
@@ -354,7 +421,7 @@ def send_rows(frame: pd.DataFrame, template: str, given: Mapping[str, Any]) -> A
     refuse(given, _NOT_HERE, "has no meaning where columns are joined back")
     refuse(given, (name for name, row in TABLE.items() if "function" not in row.doors), "belongs to cells")
     session = session_of(given)
-    options = Options.of(layered(session, without=_NOT_HERE), **_with_templates(given))
+    options = Options.of(layered(session, without=_NOT_HERE), **with_templates(given))
     check_options(options)
     home = None if session is None else session.home
     cell = build(
@@ -374,59 +441,3 @@ def send_rows(frame: pd.DataFrame, template: str, given: Mapping[str, Any]) -> A
     if waited.interrupted:
         raise interruption(where_it_stopped(waited.run, "last_run().df"))
     return conclude(waited.run)
-
-
-def json_template(value: Any) -> str:
-    """Return JSON text of a value in which placeholders stand as a cell reads them.
-
-    A string that is nothing but one placeholder stands without quotes: it becomes any JSON value.
-
-    Raises:
-        TypeError: A value that is no JSON.
-    """
-    if isinstance(value, str):
-        text = value.strip()
-        if _PLACE.fullmatch(text):
-            return text
-        return f'"{_around_places(value, lambda part: json.dumps(part, ensure_ascii=False)[1:-1])}"'
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{json_template(str(key))}: {json_template(inner)}" for key, inner in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(json_template(inner) for inner in value) + "]"
-    return json.dumps(value, allow_nan=False)
-
-
-def _with_templates(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options with `json` and a form in `data` as text, so that placeholders in them are filled."""
-    options = dict(given)
-    kind = None
-    if options.get("json") is not None and options.get("data") is None:
-        try:
-            options["data"], kind = json_template(options.pop("json")), "application/json"
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"json cannot be sent: {error}") from None
-    elif isinstance(options.get("data"), Mapping):
-        pairs = [
-            (name, item) for name, value in options["data"].items() for item in (value if isinstance(value, (list, tuple)) else [value])
-        ]
-        options["data"] = "&".join(
-            f"{_around_places(str(n), quote_plus)}={_around_places(str(v), quote_plus)}" for n, v in pairs if v is not None
-        )
-        kind = "application/x-www-form-urlencoded"
-    if kind is not None:
-        lines = options.get("headers") or ()
-        lines = [*(lines.items() if isinstance(lines, Mapping) else lines)]
-        if not any(str(line[0]).lower() == "content-type" for line in lines):
-            lines.append(("Content-Type", kind))
-        options["headers"] = lines
-    return options
-
-
-def _around_places(text: str, encode: Any) -> str:
-    """Encode what stands between placeholders."""
-    parts: list[str] = []
-    at = 0
-    for found in _PLACE.finditer(text):
-        parts += [encode(text[at : found.start()]), found[0]]
-        at = found.end()
-    return "".join([*parts, encode(text[at:])])

@@ -9,14 +9,14 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Mapping
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import parse_qsl
 
 from fastreq_jupyter.auth import ApiKey, Native, bearer_line, gives_tokens
 from fastreq_jupyter.content import with_params
 from fastreq_jupyter.engine import read_cookies
 from fastreq_jupyter.errors import OptionError
-from fastreq_jupyter.model import Deferred, Item, Outcome, Request, Unsendable, copy_request
+from fastreq_jupyter.model import Deferred, Item, Look, Outcome, Page, Request, Unsendable, copy_request
 from fastreq_jupyter.redact import is_secret_header
 from fastreq_jupyter.url import Origin, Target, parse_target
 
@@ -25,9 +25,46 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.content import Headers
     from fastreq_jupyter.engine import Jar
+    from fastreq_jupyter.model import Plan
     from fastreq_jupyter.options import Options
 
-__all__ = ["Credentials", "RequestDefaults", "SessionDefaults", "SeveralOriginsError"]
+__all__ = ["Credentials", "RequestDefaults", "SessionDefaults", "SeveralOriginsError", "reauthorized"]
+
+
+def reauthorized(plan: Plan, before: Options, *, jar: Jar, home: SessionDefaults | None) -> Plan:
+    """Return the plan of a run that sends requests again, with the auth of its options in place of the one they were given.
+
+    Args:
+        plan: Its requests have what the options `before` gave them.
+        before: Those of the run before.
+        jar: Cookies.
+        home: What a `FastRequests` adds.
+
+    Raises:
+        OptionError: The auth goes with no header of the same call.
+    """
+    old, new = RequestDefaults(before, jar=jar, home=home), RequestDefaults(plan.options, jar=jar, home=home)
+
+    def changed(item: Item) -> Item:
+        if isinstance(item, Request):
+            return new.apply(old.undone(item))
+        if isinstance(item, Deferred):
+            resolve = item.resolve
+
+            def resolved(outcomes: Sequence[Outcome]) -> Any:
+                found = resolve(outcomes)
+                return changed(found) if isinstance(found, Request) else found
+
+            return replace(item, resolve=resolved)
+        if isinstance(item, (Look, Page)):
+            shown = changed(item.shown)
+            item = replace(item, shown=shown) if isinstance(shown, Request) else item
+        if isinstance(item, Page):
+            template = changed(item.link.template)
+            item = replace(item, link=replace(item.link, template=template)) if isinstance(template, Request) else item
+        return item
+
+    return replace(plan, requests=[changed(item) for item in cast("list[Item]", plan.requests)], auth=new.authority)
 
 
 class SeveralOriginsError(OptionError):
@@ -220,6 +257,24 @@ class RequestDefaults:
 
             return replace(item, resolve=resolved)
         return item
+
+    def undone(self, request: Request) -> Request:
+        """Return the request without what `apply` gave it of the call's auth, to be given something else."""
+        target = _target(request.url)
+        try:
+            auth = None if target is None else self._credentials.value_for(target)
+        except SeveralOriginsError:
+            return request
+        url, line = request.url, ("Authorization", auth)
+        if isinstance(auth, ApiKey):
+            line = (auth.name, auth.value)
+            if auth.where == "query":
+                before, found, after = url.rpartition(with_params("", {auth.name: auth.value}).lstrip("?"))
+                url = before[:-1] + after if found else url
+        headers = tuple(field for field in request.headers if field != line)
+        if url == request.url and len(headers) == len(request.headers):
+            return request
+        return copy_request(request, url=url, headers=headers)
 
     def give_cookies(self, url: str) -> None:
         """Put option `cookies` into the jar for the origin of a given URL."""

@@ -10,11 +10,12 @@ from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.polling import Polling
 from fastreq_jupyter.engine.preparing import USER_AGENT, UnsendableError, field_lines_of, prepare
 from fastreq_jupyter.engine.progress import FileProgress, Progress, UnderWay
-from fastreq_jupyter.engine.reading import UNREADABLE, Reading, load_readers
+from fastreq_jupyter.engine.reading import UNREADABLE, Reading, load_readers, parse_json
 from fastreq_jupyter.engine.run import Run
 from fastreq_jupyter.engine.store import Store
 from fastreq_jupyter.engine.streaming import Handoffs, StreamedOutcome
 from fastreq_jupyter.engine.summary import SHARES, proof, quantiles
+from fastreq_jupyter.engine.written import Gist, Kind, Sink, gist_of
 
 __all__ = [
     "SHARES",
@@ -23,12 +24,15 @@ __all__ = [
     "AutoLimit",
     "Conditions",
     "FileProgress",
+    "Gist",
     "Handoffs",
     "Jar",
+    "Kind",
     "Polling",
     "Progress",
     "Reading",
     "Run",
+    "Sink",
     "Store",
     "StreamedOutcome",
     "UnderWay",
@@ -36,8 +40,10 @@ __all__ = [
     "engine_here",
     "field_lines_of",
     "find_run",
+    "gist_of",
     "last_run",
     "load_readers",
+    "parse_json",
     "prepare",
     "proof",
     "quantiles",

@@ -6,9 +6,10 @@ there: it was left out when the run began.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from dataclasses import replace
-from math import isnan, nan
+from math import inf, isnan, nan
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
@@ -17,6 +18,7 @@ from fastreq_jupyter.engine.autolimits import most_in_flight
 from fastreq_jupyter.engine.body import Body, read_body, whole_body
 from fastreq_jupyter.engine.limits import MemoryGate, Ticket
 from fastreq_jupyter.engine.progress import UnderWay
+from fastreq_jupyter.engine.reading import LARGE, Reading, read_data, reads_slowly
 from fastreq_jupyter.engine.saving import Begun, Saver, find_begun, refuse_range
 from fastreq_jupyter.engine.tokens import authorized
 from fastreq_jupyter.errors import BackendError, OptionError
@@ -72,6 +74,7 @@ class Job:
         handed: The body was given to the user while it arrived: there is no second try.
         head_at: When the head of the final response was read, `perf_counter`; NaN before.
         left: How many requests the server says are left before a limit, or None.
+        reading: What its body was read as, where that was done aside, else None.
         unasked_part: The answer is a part of a body, though no Range was asked for.
         begun_file: What an earlier attempt left of the file that is to be saved, whose rest is asked for.
         resumed: Bytes of the file that earlier attempts had brought.
@@ -80,8 +83,8 @@ class Job:
 
     __slots__ = (
         "attempts", "base", "begun", "begun_file", "delay", "delays", "exchange", "expired", "failure", "first", "handed", "head_at",
-        "hops", "host", "left", "looking", "looks", "marked", "notes", "position", "ready_at", "redirects", "released", "renewed",
-        "request", "response", "resumed", "start", "started_us", "tokens", "unasked_part",
+        "hops", "host", "left", "looking", "looks", "marked", "notes", "position", "reading", "ready_at", "redirects", "released",
+        "renewed", "request", "response", "resumed", "start", "started_us", "tokens", "unasked_part",
     )  # fmt: skip
 
     start: float
@@ -94,6 +97,7 @@ class Job:
     notes: tuple[str, ...]
     begun_file: Begun | None
     left: int | None
+    reading: Reading | None
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a job is made of, by the scheduler alone
         self, position: int, request: Request, exchange: Exchange, host: HostQueue, ready_at: float, begun: Look | None = None
@@ -122,7 +126,7 @@ class Job:
         self.started_us = wall_us
         self.begun = loop_time
         self.hops = self.redirects = ()
-        self.response = self.failure = self.left = None
+        self.response = self.failure = self.left = self.reading = None
         self.handed = self.expired = self.unasked_part = False
         self.notes = ()
         self.begun_file = None
@@ -248,6 +252,8 @@ class Transport:
             timing.response_end = perf_counter()
             if stream is not None:
                 stream.close()
+        if response.size_bytes >= LARGE and response.content is not None:
+            await self._read_aside(job, response)
         return None
 
     async def fetch(self, exchange: Exchange) -> tuple[int, str, Headers, bytes]:
@@ -266,6 +272,16 @@ class Transport:
         finally:
             ticket.release()
             stream.close()
+
+    async def _read_aside(self, job: Job, response: Response) -> None:
+        """Read a large body in a thread where that takes Python's own time: the loop goes on meanwhile.
+
+        Its bytes have all come: no deadline of the attempt ends this.
+        """
+        content, kind = response.content, response.header("content-type")
+        if content is not None and job.request.operation is None and reads_slowly(kind, self.options, response.status):
+            job.begun = inf
+            job.reading = await asyncio.to_thread(read_data, content, kind, self.options, response.status)
 
     def _take_head(self, stream: Stream, sent: Exchange, job: Job) -> tuple[Head, Response]:
         head = read_head(stream.status, stream.fields)

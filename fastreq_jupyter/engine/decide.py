@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.graphql import read_graphql
 from fastreq_jupyter.engine.reading import read_data
+from fastreq_jupyter.engine.refusal import reason_in
 from fastreq_jupyter.model import Attempt, Outcome, SingleAttempt, instant_of
 from fastreq_jupyter.policy import RETRIED, Failure, Verdict, decide, reset_after
 from fastreq_jupyter.redact import one_line, redact_text
@@ -32,6 +33,8 @@ _TOO_MANY = 429
 _LIMITED = (_FORBIDDEN, _TOO_MANY)
 _UNAVAILABLE = 503
 _UNAVAILABLE_IN_ROW = 5
+# Before what is said of a retry, which must not be cut off.
+_LONGEST_CAUSE = 200
 _FINAL = Verdict(retry=False)
 RENEWAL = Verdict(retry=True)
 """A request goes out once more with another token."""
@@ -64,11 +67,13 @@ def conclude(  # noqa: C901, PLR0912 - each kind of end once, without calls that
         elif job.request.operation is not None:
             data, error, detail, counts_as = _graphql(job, response, response.content, options)
         else:
-            data, error, detail, note = read_data(response.content, response.header("content-type"), options, response.status)
+            data, error, detail, note = job.reading or read_data(
+                response.content, response.header("content-type"), options, response.status
+            )
             if note is not None:
                 job.notes = (*job.notes, note)
         if response.status > _OK:
-            error, detail = _refusal(job, response) or (error, detail)
+            error, detail = _refusal(job, response, data) or (error, detail)
         if conditions is not None and error is None and response.status != _NOT_MODIFIED:
             error, detail, counts_as = _judge(job, response, data, conditions)
     if error is None:
@@ -76,7 +81,7 @@ def conclude(  # noqa: C901, PLR0912 - each kind of end once, without calls that
     else:
         verdict = _verdict(job, options, counts_as)
         if verdict.detail:
-            detail = f"{detail}; {verdict.detail}" if detail else verdict.detail
+            detail = f"{one_line(detail, _LONGEST_CAUSE)}; {verdict.detail}" if detail else verdict.detail
         detail = None if detail is None else one_line(detail)
     if job.tokens is not None and job.tokens.renews(job):
         verdict = RENEWAL
@@ -88,11 +93,15 @@ def conclude(  # noqa: C901, PLR0912 - each kind of end once, without calls that
     return Outcome(job.position, job.request, job.attempts, response, data, error, detail), verdict
 
 
-def _refusal(job: Job, response: Response) -> tuple[str, str | None] | None:
-    """Return kind and detail of the error that a status other than 200 is, None where it is good."""
+def _refusal(job: Job, response: Response, data: Any) -> tuple[str, str | None] | None:
+    """Return kind and detail of the error that a status other than 200 is, None where it is good.
+
+    The detail is the reason that the API itself gives, else the reason phrase.
+    """
     status = response.status
     if status >= _BAD:
-        return f"http {status}", _safe_reason(job, response.reason)
+        reason = None if job.request.hide_data else reason_in(response, data)
+        return f"http {status}", _safe_reason(job, response.reason) if reason is None else redact_text(reason, job.secrets)
     if status == _ACCEPTED and job.request.save_as is not None:
         return "http 202", "accepted, not ready"
     return ("http 206", "Partial Content, though no Range was asked for") if job.unasked_part else None

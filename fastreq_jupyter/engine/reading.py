@@ -32,7 +32,7 @@ except ImportError:
 else:
     _loads = _decode
 
-__all__ = ["UNREADABLE", "Reading", "load_readers", "parse_json", "read_data"]
+__all__ = ["LARGE", "UNREADABLE", "Reading", "load_readers", "parse_json", "read_data", "reads_slowly"]
 
 _TEXT_TYPES = frozenset({"application/xml", "application/javascript", "application/x-www-form-urlencoded", "application/yaml"})
 _JSON_TYPES = frozenset({"application/json", "text/json"})
@@ -42,6 +42,9 @@ _JSON_LINES = frozenset({
 })  # fmt: skip
 UNREADABLE = frozenset({"invalid JSON", "invalid CSV", "invalid XML"})
 """Kinds of error of bodies that are not what they should be; with other options they may be good."""
+LARGE = 64 * 1024
+"""Bytes from which on it matters that a body `reads_slowly`: some ten milliseconds."""
+_SLOW = frozenset({"csv", "xml", "jsonl"})
 _RECORD_SEPARATOR = b"\x1e"
 
 _PLAIN_JSON = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
@@ -139,6 +142,15 @@ def load_readers(options: Options) -> None:
         import pandas as pd  # noqa: F401, PLC0415 - paid for by whoever reads CSV
     elif options.parse == "xml":
         import xmltodict  # noqa: F401, PLC0415 - loaded ahead of its need
+
+
+def reads_slowly(content_type: str | None, options: Options, status: int) -> bool:
+    """Tell whether reading takes Python code, which another thread can interrupt; one text of JSON is read in one step of C."""
+    if options.return_type not in PARSED:
+        return False
+    if options.parse == "auto" or status >= _BAD:
+        return media_type(content_type) in _JSON_LINES
+    return options.parse in _SLOW
 
 
 def _read_by_type(content: bytes, content_type: str | None, options: Options) -> Reading:

@@ -62,6 +62,7 @@ class Scheduler:
     Attributes:
         options: In force, changes while running included.
         hosts: What the run knows of each host it met.
+        chain: Requests that wait for answers of others.
         polling: What it waits for (option `until`), or None.
         auto: Sets the limits where `concurrency` is "auto", else None.
         stop: Kind and detail of the error that all unfinished rows get, once everything was halted.
@@ -97,7 +98,7 @@ class Scheduler:
         self.attempts: dict[Job, asyncio.Task[None]] = {}
         self._ready: deque[Job] = deque()
         self._parked: dict[Job, asyncio.TimerHandle] = {}
-        self._chain = Chain(self._tally, outcomes.at, self._go_on)
+        self.chain = Chain(self._tally, outcomes.at, self._go_on)
         self._idle = Idle()
         self._sleepers, self._wake = self._idle.futures, self._idle.wake
         self._workers: set[asyncio.Task[None]] = set()
@@ -177,7 +178,7 @@ class Scheduler:
         self._parked.clear()
         for job in jobs:
             self.finish(job.given_up(kind, f"{'cut off' if job.attempts else 'not sent'}: {detail}"))
-        for position, item in (*self._chain.clear(), *self._due):
+        for position, item in (*self.chain.clear(), *self._due):
             self.finish(item if isinstance(item, Outcome) else Outcome(position, item, error=kind, error_detail=f"not sent: {detail}"))
 
     async def _worker(self) -> None:
@@ -290,7 +291,7 @@ class Scheduler:
             outcome = known
         elif isinstance(item, Deferred):
             self._outcomes.expect(position, item.shown)
-            self._chain.add(position, item)
+            self.chain.add(position, item)
             return None
         elif isinstance(item, Unsendable):
             outcome = Outcome(position, item.shown, error=item.error, error_detail=item.detail)
@@ -399,8 +400,8 @@ class Scheduler:
         self._outcomes.keep(outcome)
         if self._handoffs is not None:
             self._handoffs.keep(outcome)
-        if self._chain.deferred:
-            self._chain.parent_done(outcome.position)
+        if self.chain.deferred:
+            self.chain.parent_done(outcome.position)
         if outcome.error is not None and self.stop is None and self._tally.has_too_many_failures(self.options.max_failures):
             self.halt("stopped", f"stopped after {self._tally.failed} failures (max_failures)")
 

@@ -133,18 +133,23 @@ class Chain:
         tally: Counts what waits here.
         outcome_at: Returns the outcome of a position, None while unfinished.
         go_on: Called with position and what a deferred request turned out to be.
+
+    Attributes:
+        items: All that ever waited here, by position.
+        deferred: Those that wait now.
     """
 
     def __init__(self, tally: Tally, outcome_at: Callable[[int], Outcome | None], go_on: Callable[[int, Item], None]) -> None:
         self._tally = tally
         self._outcome_at = outcome_at
         self._go_on = go_on
+        self.items: dict[int, Deferred] = {}
         self.deferred: dict[int, Deferred] = {}
         self._children: dict[int, list[int]] = {}
 
     def add(self, position: int, item: Deferred) -> None:
         """Keep a request until its parents are done; it goes on at once when they are."""
-        self.deferred[position] = item
+        self.items[position] = self.deferred[position] = item
         self._tally.waiting += 1
         for parent in item.needs:
             if self._outcome_at(parent) is None:

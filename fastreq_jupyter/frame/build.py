@@ -30,7 +30,7 @@ from fastreq_jupyter.frame.columns import (
     sparse_texts,
     texts,
 )
-from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, read_json, select_frame
+from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, select_frame
 from fastreq_jupyter.model import MARKS, SingleAttempt, elapsed_of, secrets_of
 from fastreq_jupyter.options import COLUMN_SETS, own_columns
 from fastreq_jupyter.redact import MASK, are_plain_urls, is_secret_header, one_line, redact_text, redact_url
@@ -41,9 +41,8 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Attempt, Headers, Join, Outcome, Request, Response
     from fastreq_jupyter.options import Options
 
-__all__ = ["api_reason", "attrs_of", "final_urls", "header_mapping", "present", "shown_urls", "to_frame"]
+__all__ = ["attrs_of", "final_urls", "header_mapping", "present", "shown_urls", "to_frame"]
 
-_BAD = 400
 _MOST_COUNTED = 255
 
 
@@ -69,8 +68,10 @@ def to_frame(  # noqa: PLR0913 - what a run knows about its frame
     rows = list(outcomes)
     went = _how_it_went(rows, options)
     frame = pd.DataFrame({"data": objects(_data(rows)), **went}, copy=False)
-    positions = _positions(rows) if options.pages is None else [row.place for row in rows]
-    frame.index = _index(positions if options.pages is None or keys is not None else range(len(rows)), keys)
+    # Rows that leave memory come in order of completion.
+    in_order = options.pages is None and options.to is None
+    positions = _positions(rows) if in_order else [row.place for row in rows]
+    frame.index = _index(positions if in_order or keys is not None else range(len(rows)), keys)
     notes: list[str] = []
     problem: str | None = None
     if options.select is not None or options.expand is not None:
@@ -115,6 +116,8 @@ def _how_it_went(rows: list[Outcome], options: Options) -> dict[str, Any]:
     """Return the columns that option `columns` shows, made one by one: what is not shown costs nothing."""
     known = _Rows(rows)
     columns = {"page": integers([row.page for row in rows], "Int32")} if options.pages is not None else {}
+    if options.to is not None:
+        columns["position"] = integers([row.position for row in rows], "Int64")
     columns |= {name: _MAKERS[name](known) for name in COLUMN_SETS[options.columns]}
     if options.until is not None:
         columns["looks"] = integers([row.looks for row in rows], "Int32")
@@ -261,7 +264,7 @@ def _index(positions: Sequence[int], keys: Sequence[Any] | None) -> pd.Index[Any
 
 def _reshape(frame: pd.DataFrame, rows: list[Outcome], options: Options, notes: list[str]) -> tuple[pd.DataFrame, list[int]]:
     bodies = Bodies(
-        read_json(frame["data"], [_kind_of(row) for row in rows]),
+        list(frame["data"]),
         [row.ok and not row.request.hide_data for row in rows],
         [_headers(row) for row in rows],
     )
@@ -284,28 +287,10 @@ def _exploded(
     return exploded, [taken[place] for place in places], None
 
 
-def _kind_of(row: Outcome) -> str | None:
-    """Return the media type of a body; a file's path is none to be read."""
-    response = row.response
-    return "application/json" if not row.ok or response is None or response.path is not None else response.content_type
-
-
 def _detail(row: Outcome, shown: str) -> str:
     secrets = _hidden_of(row.request, shown)
-    text = _with_reason(row)
+    text = row.error_detail or ""
     return _line(redact_text(text, secrets) if secrets else text)
-
-
-def _with_reason(row: Outcome) -> str:
-    """Return the cause, with the reason that the API itself gives in place of the reason phrase."""
-    text, response = row.error_detail or "", row.response
-    if response is None or response.status < _BAD or row.error != f"http {response.status}" or row.request.hide_data:
-        return text
-    reason = api_reason(row.data)
-    if reason is None or not text.removeprefix(response.reason):
-        return reason or text
-    rest = text.removeprefix(response.reason) if response.reason else f"; {text}"
-    return f"{reason}{rest}"
 
 
 def _names(requests: list[Request]) -> Any:
@@ -393,36 +378,3 @@ def _hidden_of(request: Request, shown: str | None = None) -> frozenset[str]:
     if not request.headers and not request.content and shown is not None and shown == request.url:
         return request.secrets
     return secrets_of(request)
-
-
-def api_reason(body: Any) -> str | None:
-    """Return the reason that the body of an answer from 400 on gives, None where it has none in a known place.
-
-    RFC 9457 title and detail; message; error, a text or an object of these; error_description; errors[0].message.
-    """
-    if not isinstance(body, dict):
-        return None
-    parts = [_text(body.get("title")), _text(body.get("detail"))]
-    if not any(parts):
-        parts = [_text(body.get("message"))]
-    if not any(parts):
-        parts = _of_error(body)
-    if not any(parts):
-        parts = [_first(body.get("errors"))]
-    return one_line(": ".join(part for part in dict.fromkeys(parts) if part)) or None
-
-
-def _of_error(body: dict[Any, Any]) -> list[str | None]:
-    error = body.get("error")
-    inner = api_reason(error) if isinstance(error, dict) else _text(error)
-    return [inner, _text(body.get("error_description"))]
-
-
-def _first(errors: Any) -> str | None:
-    if not isinstance(errors, list) or not errors:
-        return None
-    return _text(errors[0].get("message")) if isinstance(errors[0], dict) else _text(errors[0])
-
-
-def _text(value: Any) -> str | None:
-    return value.strip() if isinstance(value, str) and value.strip() else None

@@ -8,7 +8,6 @@ types stays object and is named in one line, as is everything that could not bec
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
@@ -20,9 +19,9 @@ from fastreq_jupyter.options import Selection
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
 
-__all__ = ["MAX_COLUMNS", "Bodies", "described", "expand_frame", "explode_frame", "read_json", "search_rows", "select_frame"]
+__all__ = ["MAX_COLUMNS", "Bodies", "described", "expand_frame", "explode_frame", "search_rows", "select_frame"]
 
 _NAMED = 5
 
@@ -31,7 +30,7 @@ class Bodies(NamedTuple):
     """What `select` and `expand` work on, one of each per row of the frame.
 
     Attributes:
-        data: Bodies, as JSON where they are that.
+        data: Bodies, read as JSON where they are that: a text here is a text, not looked into.
         good: True where the body is one to look into: not that of a failed row, not a hidden one.
         fields: Response fields, lower-case names, or None.
     """
@@ -43,20 +42,6 @@ class Bodies(NamedTuple):
     def take(self, rows: Sequence[int], data: list[Any], good: list[bool]) -> Bodies:
         """Return the bodies of a frame whose rows were made of `rows` of this one."""
         return Bodies(data, good, [self.fields[row] for row in rows])
-
-
-def read_json(values: Iterable[Any], kinds: Iterable[str | None]) -> list[Any]:
-    """Return bodies with JSON read whatever their type says; what is none stays as it is.
-
-    Who selects has said that it is JSON: servers send it as text/plain, text/html, application/octet-stream ...
-
-    Args:
-        values: Bodies.
-        kinds: Media types; those of JSON were read already, None where it is not known.
-    """
-    return [
-        _read(value) if isinstance(value, (str, bytes)) and not _is_json(kind) else value for value, kind in zip(values, kinds, strict=True)
-    ]
 
 
 def select_frame(frame: pd.DataFrame, expression: str, bodies: Bodies, notes: list[str]) -> tuple[pd.DataFrame, list[int], Bodies]:
@@ -132,23 +117,6 @@ def described(bodies: Sequence[Any]) -> str:
     if kinds <= {str, bytes}:
         return "they are no JSON"
     return "they are lists" if kinds == {list} else "they are empty" if kinds == {dict} else "they are no objects"
-
-
-def _is_json(kind: Any) -> bool:
-    return isinstance(kind, str) and (kind == "application/json" or kind.endswith("+json"))
-
-
-def _read(body: str | bytes) -> Any:
-    try:
-        text = body if isinstance(body, str) else body.decode(json.detect_encoding(body))
-        return json.loads(text.removeprefix("\ufeff"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError):
-        return body
-
-
-def _refuse_constant(name: str) -> Any:
-    # NaN is no JSON (RFC 8259, 6)
-    raise ValueError(name)
 
 
 def _with_items(frame: pd.DataFrame, data: Any, items: Any) -> pd.DataFrame:

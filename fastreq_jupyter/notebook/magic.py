@@ -6,7 +6,6 @@ import ast
 import sys
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.error import UsageError as OneLineError
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from fastreq_jupyter.bridge import beside, start
@@ -16,7 +15,7 @@ from fastreq_jupyter.errors import JournalError, UsageError
 from fastreq_jupyter.notebook.commands import carried_out
 from fastreq_jupyter.notebook.complete import complete_fastreq
 from fastreq_jupyter.notebook.config import forget_wrong_settings, option_traits, settings
-from fastreq_jupyter.notebook.order import Draft, Order, deliver, deliver_background, deliver_preview, draft
+from fastreq_jupyter.notebook.order import Draft, Order, deliver, deliver_background, deliver_preview, draft, in_one_line
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -120,7 +119,7 @@ class _Fastreq(Magics):
             order = self._draft(parsed, cell, local_ns).order()
             return self._hidden(self._carried_out(order), quiet=quiet)
         except (UsageError, JournalError) as error:
-            raise OneLineError(str(error)) from None
+            raise in_one_line(error) from None
 
     async def awaited(self, line: str, cell: str | None = None) -> Any:
         """Do as the magic, natively awaited; a cell at top level is rewritten to this."""
@@ -135,7 +134,7 @@ class _Fastreq(Magics):
             order = await beside(made.order) if made.large else made.order()
             return self._hidden(await self._carried_out_awaiting(order), quiet=quiet)
         except (UsageError, JournalError) as error:
-            raise OneLineError(str(error)) from None
+            raise in_one_line(error) from None
 
     @property
     def _variables(self) -> dict[str, Any]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import ChainMap
 from collections.abc import Sized
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from fastreq_jupyter.bridge import interruption
 from fastreq_jupyter.cell import Source, build, fill_options
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
     from fastreq_jupyter.cell import EachSpec, MagicLine
     from fastreq_jupyter.engine import Run
 
-__all__ = ["Draft", "Order", "deliver", "deliver_background", "deliver_preview", "draft"]
+__all__ = ["Draft", "Order", "deliver", "deliver_background", "deliver_preview", "draft", "in_one_line"]
+
+E = TypeVar("E", bound=Exception)
 
 LARGE_TEXT = 100_000
 """Characters of a cell that are read in some 50 ms."""
@@ -104,7 +107,10 @@ class Draft:
         jar = Jar() if session is None else session.jar
         items, auth = with_defaults(cell.items, final, jar=jar, home=None if session is None else session.home, total=cell.total)
         plan = Plan(items, final, name=self.line.name, total=cell.total, join=cell.join, auth=auth, notes=cell.notes)
-        return Order(self.line, Call(plan, jar, session), cell.late_notes)
+        variable = self.line.lookups.get("auth")
+        # The variable may hold another token by the time that what failed is sent again.
+        auth_now = None if variable is None else partial(self.names.get, variable)
+        return Order(self.line, Call(plan, jar, session, auth_now=auth_now), cell.late_notes)
 
 
 def draft(line: MagicLine, text: str, *, namespace: Mapping[str, Any], outer: Mapping[str, Any], first_line: int) -> Draft:
@@ -130,6 +136,13 @@ def draft(line: MagicLine, text: str, *, namespace: Mapping[str, Any], outer: Ma
     check_options(base)
     sources = [Source(spec, _evaluate(spec, namespace, outer)) for spec in line.each]
     return Draft(line, text, first_line, base, names, tuple(sources), session)
+
+
+def in_one_line(error: E) -> E:
+    """Return an error that IPython shows as its one line, and hands on as such to whoever runs the notebook (papermill, nbclient)."""
+    # IPython's hook; it can be pickled.
+    error._render_traceback_ = partial(list, [f"{type(error).__name__}: {error}"])  # type: ignore[attr-defined] # IPython looks for it
+    return error.with_traceback(None)
 
 
 def _look_up(option: str, name: str, names: Mapping[str, Any]) -> Any:
@@ -181,10 +194,7 @@ def deliver(order: Order, waited: Waited[Run], said: bool, variables: MutableMap
         else:
             value = conclude(run)
     except RunError as error:
-        line = f"{type(error).__name__}: {error}"
-        # IPython's hook for errors that are one line.
-        error._render_traceback_ = lambda: [line]  # type: ignore[attr-defined] # IPython looks for it
-        raise
+        raise in_one_line(error) from error.__cause__
     if name is None:
         return value
     variables[name] = value

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastreq_jupyter.options.arguments import OptionArguments, ReturnType, document_options
 from fastreq_jupyter.options.checks import header_pairs, verify_value
-from fastreq_jupyter.options.columns import COLUMN_SETS, TIMING_COLUMNS, own_columns
+from fastreq_jupyter.options.columns import COLUMN_SETS, MEANINGS, TIMING_COLUMNS, own_columns
 from fastreq_jupyter.options.graphql import Document, DocumentError, choose, read_document, read_operation
 from fastreq_jupyter.options.option import Door, Option, refuse_unknown
 from fastreq_jupyter.options.quantity import Rate, Share, parse_duration, parse_rate, parse_share, parse_size, show_bytes, show_seconds
@@ -15,6 +15,7 @@ __all__ = [
     "BACKENDS",
     "COLUMN_SETS",
     "FRAMES",
+    "MEANINGS",
     "METHODS",
     "PARSED",
     "RETURN_TYPES",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import json
 import subprocess
@@ -16,7 +17,7 @@ from faultserver.certificates import ca_file
 from faultserver.proxies import ProxyLog, http_proxy
 from faultserver.scripts import each, raw, reply, whole
 
-from fastreq_jupyter import OptionError, Request, fastreq, fastreq_async
+from fastreq_jupyter import OptionError, PartialFailureError, Request, fastreq, fastreq_async
 
 CSV = b"a;b\n1;2\n"
 IS_JSON = ("Content-Type", "application/json")
@@ -222,6 +223,92 @@ async def test_bodies_are_read_as_the_option_says(faultserver):
     door = faultserver.open(says(200, b"id,title\n1,Ada\n2,Bob\n", ("Content-Type", "text/plain")))
     frame = await run([door.url()], parse="csv", select="@", expand=True, backend="aiohttp")
     assert frame[["id", "title"]].to_dict("list") == {"id": [1, 2], "title": ["Ada", "Bob"]}
+
+
+async def test_a_body_is_read_once(faultserver):
+    door = faultserver.open(says(200, b'"5"', ("Content-Type", "text/plain")))
+    frame = await run([door.url()], select="@", backend="aiohttp")
+    assert frame["data"].tolist() == ["5"]
+    assert frame.fastreq.expand(select="@")["data"].tolist() == ["5"]
+
+
+LINES = b"".join(b'{"id": %d}\n' % i for i in range(20_000))
+RECORDS = b"id,title\n" + b"".join(b"%d,a title of some length\n" % i for i in range(20_000))
+ELEMENTS = b"<a>" + b"".join(b"<b><id>%d</id></b>" % i for i in range(20_000)) + b"</a>"
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "options", "select"),
+    [
+        (LINES, "application/x-ndjson", {}, "[].id"),
+        (RECORDS, "text/csv", {"parse": "csv"}, "[].id"),
+        (ELEMENTS, "text/xml", {"parse": "xml"}, "a.b[].id"),
+    ],
+)
+async def test_the_loop_goes_on_while_a_large_body_is_read(  # noqa: PLR0917 - fixtures and what it is tried with
+    faultserver, monkeypatch, body, kind, options, select
+):
+    door = faultserver.open(says(200, body, ("Content-Type", kind)))
+    loop = asyncio.get_running_loop()
+    threads = []
+    submit = loop.run_in_executor
+    monkeypatch.setattr(loop, "run_in_executor", lambda *given: threads.append(given) or submit(*given))
+    frame = await run([door.url()], select=select, backend="aiohttp", **options)
+    assert (len(frame), int(frame["data"].iloc[-1])) == (20_000, 19_999)
+    assert len(threads) >= 1
+
+
+# The reason that an API gives
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"type": "about:blank", "title": "Out of credit", "detail": "Your balance is 30"}, "Out of credit: Your balance is 30"),
+        ({"message": "no such sku"}, "no such sku"),
+        ({"error": "invalid_grant", "error_description": "the code is used"}, "invalid_grant: the code is used"),
+        ({"error": {"code": 7, "message": "quota"}}, "quota"),
+        ({"errors": [{"message": "first"}, {"message": "second"}]}, "first"),
+        ({"errors": ["plain"]}, "plain"),
+        ({"detail": [{"loc": ["body", "n"], "msg": "Input should be a valid integer"}]}, "Input should be a valid integer"),
+        ({"message": "a\x1b[31m\nb"}, "a b"),
+        ({"message": "long " * 200 + "end"}, None),
+        ({"message": ""}, "Not Found"),
+        ({"error": True, "errors": []}, "Not Found"),
+        (["message"], "Not Found"),
+    ],
+)
+@pytest.mark.parametrize("return_type", ["dataframe", "text"])
+async def test_what_an_api_says_of_a_refusal_is_its_detail_at_each_door(faultserver, body, reason, return_type):
+    door = faultserver.open(says(404, json.dumps(body).encode(), ("Content-Type", "application/problem+json")))
+    with pytest.raises(PartialFailureError) as caught:
+        await run([door.url()], backend="aiohttp", return_type=return_type, check=True)
+    row = caught.value.failures[0]
+    assert row.error == "http 404"
+    if reason is None:
+        assert row.error_detail.startswith("long long ")
+    else:
+        assert row.error_detail == reason
+    assert row.attempts[-1].error_detail == row.error_detail == caught.value.df["error_detail"][0]
+
+
+async def test_a_wait_that_is_too_long_is_told_behind_a_long_reason(faultserver):
+    door = faultserver.open(says(503, b'{"message": "%s"}' % (b"long " * 200), IS_JSON, ("Retry-After", "900")))
+    assert "900 s" in (await run([door.url()], backend="aiohttp"))["error_detail"][0]
+
+
+async def test_the_reason_of_an_api_does_not_say_our_secrets_back(faultserver):
+    said = "x" * 290 + " sesame-open-123 has expired"
+    door = faultserver.open(says(401, json.dumps({"message": said}).encode(), IS_JSON))
+    detail = (await run([door.url()], auth="sesame-open-123", backend="aiohttp"))["error_detail"][0]
+    assert detail.startswith("xxx")
+    assert "sesame" not in detail
+
+
+async def test_the_reason_of_a_body_that_is_hidden_is_not_told(faultserver):
+    door = faultserver.open(says(401, b'{"message": "hunter2 is wrong"}', IS_JSON))
+    frame = await run([Request("POST", door.url(), hide_data=True)], backend="aiohttp")
+    assert frame["error_detail"][0] == "Unauthorized"
 
 
 # Proxies of the environment

@@ -90,16 +90,9 @@ def test_where_it_is_not_installed_one_line_says_what_to_install(kind, missing):
     assert ran.stdout == f"return_type='{kind}' needs {missing}: pip install 'fastreq-jupyter[{kind}]'\n"
 
 
-def test_a_cell_gives_it_too(demo_server, capsys):
-    from IPython.core.interactiveshell import InteractiveShell
-
-    shell = InteractiveShell.instance()
-    shell.run_line_magic("load_ext", "fastreq_jupyter")
-    try:
-        shell.user_ns["numbers"] = [1, 2]
-        shell.run_cell_magic("fastreq", "orders --as polars --each n=numbers --progress none", f"{demo_server.url}/orders/{{{{n}}}}")
-        assert shell.user_ns["orders"]["n"].to_list() == [1, 2]
-        assert isinstance(shell.user_ns["orders"], pl.DataFrame)
-    finally:
-        shell.run_line_magic("unload_ext", "fastreq_jupyter")
+def test_a_cell_gives_it_too(demo_server, ipython, capsys):
+    ipython.user_ns["numbers"] = [1, 2]
+    ipython.run_cell_magic("fastreq", "orders --as polars --each n=numbers --progress none", f"{demo_server.url}/orders/{{{{n}}}}")
+    assert ipython.user_ns["orders"]["n"].to_list() == [1, 2]
+    assert isinstance(ipython.user_ns["orders"], pl.DataFrame)
     assert "2 of 2 ok" in capsys.readouterr().out

@@ -139,37 +139,6 @@ def test_error_is_the_kind_alone_so_that_value_counts_works():
     assert frame["error"].value_counts().to_dict() == {"http 503": 2, "timeout": 1}
 
 
-@pytest.mark.parametrize(
-    ("body", "reason"),
-    [
-        ({"type": "about:blank", "title": "Out of credit", "detail": "Your balance is 30"}, "Out of credit: Your balance is 30"),
-        ({"message": "no such sku"}, "no such sku"),
-        ({"error": "invalid_grant", "error_description": "the code is used"}, "invalid_grant: the code is used"),
-        ({"error": {"code": 7, "message": "quota"}}, "quota"),
-        ({"errors": [{"message": "first"}, {"message": "second"}]}, "first"),
-        ({"errors": ["plain"]}, "plain"),
-        ({"message": "a\x1b[31m\nb"}, "a b"),
-        ({"message": ""}, "Service Unavailable"),
-        ({"error": True, "errors": []}, "Service Unavailable"),
-        (["message"], "Service Unavailable"),
-        ("<h1>busy</h1>", "Service Unavailable"),
-        (None, "Service Unavailable"),
-    ],
-)
-def test_the_detail_of_a_refused_request_is_the_reason_that_the_api_gives(body, reason):
-    response = Response(503, (JSON_TYPE,), "http://a.test/", None, 2, reason="Service Unavailable")
-    row = failed(0, data=body, response=response, error_detail="Service Unavailable; Retry-After asks for 900 s")
-    assert to_frame([row], PLAIN).error_detail[0] == f"{reason}; Retry-After asks for 900 s"
-
-
-def test_the_reason_of_an_api_does_not_say_our_secrets_back():
-    request = Request("GET", "http://api.test/", headers={"Authorization": "Bearer sesame-open-123"})
-    row = failed(request=request, data={"message": "sesame-open-123 has expired"}, error_detail=None)
-    assert to_frame([row], PLAIN).error_detail[0] == "*** has expired"
-    hidden = failed(request=Request("POST", "http://api.test/login", hide_data=True), data={"message": "hunter2 is wrong"})
-    assert "hunter2" not in to_frame([hidden], PLAIN).error_detail[0]
-
-
 def test_the_index_is_a_range_or_the_keys():
     outcomes = [good(0), good(1)]
     assert to_frame(outcomes, PLAIN).index.equals(pd.RangeIndex(2))

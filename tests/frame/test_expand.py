@@ -80,10 +80,9 @@ def _typed(kind, data, **options):
 @pytest.mark.parametrize("text", ['[{"id": 1}]', '\ufeff[{"id": 1}]'])
 @pytest.mark.parametrize("as_bytes", [False, True])
 def test_who_selects_or_expands_has_said_that_it_is_json(kind, text, as_bytes):
-    body = text.encode() if as_bytes else text
-    assert _typed(kind, body, select="[]").data.tolist() == [{"id": 1}]
-    assert _typed(kind, body, select="[]", expand=True).id.tolist() == [1]
-    assert _typed(kind, body, expand="[0]").id.tolist() == [1]
+    frame = _typed(kind, text.encode() if as_bytes else text, columns="all")
+    assert frame.fastreq.expand(select="[]").id.tolist() == [1]
+    assert frame.drop(columns="content_type").fastreq.expand(select="[]").id.tolist() == [1]
 
 
 @pytest.mark.parametrize("body", ["<h1>busy</h1>", b"\x00\xff", "[NaN]"])
@@ -98,6 +97,9 @@ def test_a_body_that_is_no_json_stays_in_data_with_a_line(body):
 
 def test_a_json_text_and_the_path_of_a_file_are_not_read_again():
     assert _select("@", good(0, "[1]")).data.tolist() == ["[1]"]
+    assert _typed("text/plain", "5", select="@").data.tolist() == ["5"]
+    assert _typed("application/json", "[1]", columns="all").fastreq.expand(select="@").data.tolist() == ["[1]"]
+    assert _typed("text/plain", "5").fastreq.expand(select="@").data.tolist() == ["5"]
     response = Response(200, (), "http://a.test/", None, 2, path="7")
     assert to_frame([good(0, "7", response=response)], Options.of(expand=True)).data.tolist() == ["7"]
 

@@ -1,26 +1,15 @@
 """``%fastreq cache``: what is kept, and taking it out."""
 
 import pytest
-from IPython.core.error import UsageError
-from IPython.core.interactiveshell import InteractiveShell
-from traitlets.config import Config
 
-from fastreq_jupyter import fastreq
+from fastreq_jupyter import UsageError, fastreq
 
 
 @pytest.fixture
-def shell(tmp_path, monkeypatch, capsys):
-    monkeypatch.setenv("IPYTHONDIR", str(tmp_path / "ipython"))
+def shell(ipython, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    InteractiveShell.clear_instance()
-    config = Config()
-    config.HistoryManager.enabled = False
-    shell = InteractiveShell.instance(config=config)
-    shell.run_line_magic("load_ext", "fastreq_jupyter")
     capsys.readouterr()
-    yield shell
-    shell.run_line_magic("unload_ext", "fastreq_jupyter")
-    InteractiveShell.clear_instance()
+    return ipython
 
 
 def keep(server, count=3, **options):

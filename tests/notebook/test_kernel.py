@@ -288,7 +288,9 @@ def test_what_the_user_made_of_a_frame_is_not_overwritten_by_a_retry(kernel, mad
 
 def test_a_wrong_option_is_one_line(kernel, server):
     ran = kernel.run("%%fastreq -c 0\n{{base}}/1")
-    assert ran.warned == "UsageError: concurrency='0' is not possible: give a whole number from 1 to 1000, or \"auto\"\n"
+    assert ran.error == "OptionError: concurrency='0' is not possible: give a whole number from 1 to 1000, or \"auto\""
+    # What papermill and nbclient show.
+    assert [out["traceback"] for out in ran.outputs] == [[ran.error]]
     assert server.arrivals == []
 
 

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fastreq_jupyter.content import link_targets
 from fastreq_jupyter.policy.pages.how import Total
 from fastreq_jupyter.url import parse_target, resolve_reference
 
@@ -60,8 +61,6 @@ _DEEPEST = 3
 _MOST_MEMBERS = 200
 # Longer numbers count nothing.
 _MOST_DIGITS = 15
-_LINK = re.compile(r"<([^<>]*)>((?:\s*;\s*[\w!#$&+.^`|~*-]+(?:\s*=\s*(?:\"[^\"]*\"|[^\s;,\"]*))?)*)")
-_REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,\"]+))", re.IGNORECASE)
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _FOUND = Total()
 # A URL that asks for a later page already.
@@ -94,11 +93,7 @@ def is_url(text: str) -> bool:
 
 def link_next(answer: Answer) -> str | None:
     """Return the target of Link rel=next (RFC 8288), None where there is none."""
-    for target, parameters in _LINK.findall(answer.header("link") or ""):
-        rel = _REL.search(parameters)
-        if rel is not None and "next" in (rel[1] or rel[2] or "").lower().split():
-            return str(target)
-    return None
+    return link_targets(answer.header("link")).get("next")
 
 
 def next_url(body: Any) -> str | None:

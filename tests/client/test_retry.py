@@ -1,0 +1,189 @@
+"""`retry_failed`: which requests go out once more, with which credentials and options; counted at the server."""
+
+from __future__ import annotations
+
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pandas as pd
+import pytest
+
+from fastreq_jupyter import OptionError, UsageError, fastreq, last_run
+from fastreq_jupyter.auth import ApiKey
+
+QUIET = {"progress": "none", "proxy": "none", "max_retries": 0}
+
+
+class Doorkeeper:
+    """A server that lets in who has the present token; each login gives a new one.
+
+    Attributes:
+        seen: Method and path of each request.
+        token: The present one; a login makes another.
+        stale: So many logins give a token that is over already.
+        closed: So many logins are refused.
+    """
+
+    def __init__(self) -> None:
+        self.seen: list[str] = []
+        self.token = "token-number-0"
+        self.stale = self.closed = 0
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def answer(self):
+                self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                outer.seen.append(f"{self.command} {self.path.partition('?')[0]}")
+                status, body = 200, {"path": self.path}
+                if self.path == "/login" and outer.closed:
+                    status, outer.closed = 401, outer.closed - 1
+                elif self.path == "/login":
+                    outer.token = given = f"token-number-{outer.seen.count('POST /login')}"
+                    body = {"token": given}
+                    if outer.stale:
+                        outer.token, outer.stale = "none", outer.stale - 1
+                elif outer.token not in (self.headers.get("Authorization") or "") + (self.headers.get("X-Key") or "") + self.path:
+                    status, body = 401, {"message": "who are you?"}
+                content = json.dumps(body).encode()
+                self.send_response(status)
+                self.send_header("Content-Type", "application/json")
+                self.send_header("Content-Length", str(len(content)))
+                self.end_headers()
+                self.wfile.write(content)
+
+            do_GET = do_POST = answer  # noqa: N815 - names that http.server looks for
+
+            def log_message(self, *_):
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+
+    def close(self):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture
+def door():
+    server = Doorkeeper()
+    yield server
+    server.close()
+
+
+@pytest.fixture
+def shell(ipython, door):
+    ipython.user_ns["base"] = door.url
+    return ipython
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda token: token,
+        lambda token: ("user", token),
+        lambda token: ApiKey("X-Key", token),
+        lambda token: ApiKey("key", token, where="query"),
+        lambda token: lambda: token,
+    ],
+    ids=["bearer", "pair", "key in a header", "key in the query", "function"],
+)
+def test_other_credentials_take_the_place_of_those_that_were_refused(door, made):
+    plain = made(door.token)
+    if isinstance(plain, tuple):
+        door.token = "dXNlcjp0b2tlbi1udW1iZXItMA=="
+    frame = fastreq([f"{door.url}/{n}?q=1" for n in range(3)], auth=made("another-one"), **QUIET)
+    assert frame["error"].tolist() == ["http 401"] * 3
+    again = frame.fastreq.retry_failed(auth=plain)
+    assert again["ok"].all()
+    # A function is asked once more after a refusal.
+    assert len(door.seen) == (9 if callable(plain) else 6)
+    assert "another-one" not in str([row.request.headers for row in last_run().rows] + [row.request.url for row in last_run().rows])
+
+
+def test_the_variable_of_auth_is_looked_up_again(shell, door):
+    shell.user_ns["tok"] = "another-one"
+    shell.run_cell("%%fastreq me --auth tok --progress none\n{{base}}/me\n").raise_error()
+    assert shell.user_ns["me"]["error"].tolist() == ["http 401"]
+    shell.user_ns["tok"] = door.token
+    assert shell.user_ns["me"].fastreq.retry_failed()["ok"].all()
+
+
+CHAINED = """%%fastreq shop --progress none --max-retries 0
+# @name login
+POST {{base}}/login
+
+###
+GET {{base}}/a
+Authorization: Bearer {{login.data.token}}
+
+###
+GET {{base}}/b
+Authorization: Bearer {{login.data.token}}
+"""
+
+
+def test_a_login_is_sent_again_with_what_needs_it_and_nothing_else(shell, door):
+    door.stale = 1
+    shell.run_cell(CHAINED).raise_error()
+    assert shell.user_ns["shop"]["ok"].tolist() == [True, False, False]
+    door.seen.clear()
+    again = shell.user_ns["shop"].fastreq.retry_failed()
+    assert again["ok"].all()
+    assert sorted(door.seen) == ["GET /a", "GET /b", "POST /login"]
+    again.fastreq.retry_failed()
+    assert len(door.seen) == 3
+
+
+def test_what_was_skipped_is_made_of_the_answer_that_came_at_last(shell, door):
+    door.closed = 1
+    shell.run_cell(CHAINED).raise_error()
+    assert shell.user_ns["shop"]["error"].tolist() == ["http 401", "skipped", "skipped"]
+    assert shell.user_ns["shop"].fastreq.retry_failed()["ok"].all()
+    assert door.seen[-2:] in (["GET /a", "GET /b"], ["GET /b", "GET /a"])
+
+
+def test_a_row_that_came_to_no_request_is_not_sent(door):
+    frame = pd.DataFrame({"id": [1.0, float("nan")]}).fastreq.get(door.url + "/{{id}}", auth=door.token, **QUIET)
+    assert frame["error"].tolist()[1] == "invalid value"
+    assert frame.fastreq.retry_failed()["error"].tolist()[1] == "invalid value"
+    assert door.seen == ["GET /1"]
+
+
+def test_of_a_filtered_frame_only_its_rows_are_sent(door):
+    frame = fastreq([f"{door.url}/{n}" for n in range(6)], **QUIET)
+    door.seen.clear()
+    again = frame[frame.index.isin([1, 4])].fastreq.retry_failed(auth=door.token)
+    assert sorted(door.seen) == ["GET /1", "GET /4"]
+    assert (again.index.tolist(), again["ok"].tolist()) == ([1, 4], [True, True])
+    assert last_run().df["ok"].tolist() == [False, True, False, False, True, False]
+
+
+def test_a_frame_with_labels_of_its_own_is_not_taken_for_other_rows(door):
+    frame = fastreq([f"{door.url}/{n}" for n in range(6)], **QUIET)
+    with pytest.raises(UsageError, match="cannot tell which requests"):
+        frame.tail(2).reset_index(drop=True).fastreq.retry_failed()
+    assert len(door.seen) == 6
+
+
+def test_options_say_how_to_send(door):
+    frame = fastreq([f"{door.url}/{n}" for n in range(2)], **QUIET)
+    again = frame.fastreq.retry_failed(columns="all", timeout=7, backend="aiohttp")
+    assert "method" in again
+    assert (last_run().options.timeout, last_run().options.backend) == (7.0, "aiohttp")
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [({"method": "POST"}, "method is not possible here"), ({"timeout": 0}, "timeout"), ({"timeoutt": 3}, "timeout"), ({"auth": 7}, "auth")],
+)
+def test_what_would_make_other_requests_is_refused_in_one_line(door, options, words):
+    frame = fastreq([f"{door.url}/1"], **QUIET)
+    with pytest.raises(OptionError, match=words) as caught:
+        frame.fastreq.retry_failed(**options)
+    assert "\n" not in str(caught.value)
+    assert len(door.seen) == 1

@@ -12,7 +12,7 @@ STAMPS := .make
 BUNDLE := fastreq_jupyter/notebook/static/monitor.js
 NODE_MODULES := js/node_modules/.package-lock.json
 FRONT_SOURCES := $(shell find js/src -type f 2>/dev/null) $(wildcard js/build.mjs js/tsconfig.json)
-CODE := fastreq_jupyter tests notebooks
+CODE := fastreq_jupyter tests notebooks docs/conf.py
 
 # The first interpreter that is new enough and can make virtual environments. PYTHON=... overrules the search.
 FITS := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))

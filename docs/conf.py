@@ -16,11 +16,8 @@ html_copy_source = False
 html_show_copyright = False
 html_extra_path = ["site"]
 myst_heading_anchors = 3
-# %% begins a cell's magic, which Python's own lexer does not know.
-highlight_language = "ipython3"
+# A cell's magic is not Python, and is drawn without colours.
 suppress_warnings = ["misc.highlighting_failure"]
-# Held by tests/test_guides.py and tests/test_readme.py: what is linked in the repository and is no page.
-nitpicky = True
 
 
 def list_guides(_: Any, name: str, source: list[str]) -> None:

@@ -26,6 +26,10 @@ def test_what_it_links_to_is_there(name):
     assert not [link for link in links if not (DOCS / link).exists()]
 
 
+def test_the_index_leads_to_every_guide():
+    assert set(GUIDES) - {"index"} <= set(re.findall(r"\]\(([\w-]+)\.md\)", GUIDES["index"]))
+
+
 @pytest.mark.kernel
 @pytest.mark.slow
 def test_every_block_of_every_guide_runs(tmp_path):

@@ -215,7 +215,7 @@ def _hop_bars(hop: Timing) -> Iterator[tuple[str, float, float]]:
         ("dns", hop.domain_lookup_start, hop.domain_lookup_end, fresh),
         ("connect", hop.connect_start, tcp_end, fresh),
         ("tls", hop.secure_connection_start, hop.connect_end, fresh and hop.encrypted is not False),
-        ("wait", hop.request_start, hop.request_start + hop.wait, True),
+        ("wait", hop.request_start, hop.request_start + hop.phases.wait, True),
         ("receive", hop.response_start, hop.response_end, True),
     )
     for name, start, end, took_place in marks:

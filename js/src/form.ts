@@ -31,12 +31,12 @@ async function copy(button: HTMLElement): Promise<void> {
   }
 }
 
-/** What JupyterLab and Notebook 7 do when something with this on it is clicked. */
-function command(name: string, args: Record<string, string> = {}): void {
+/** What JupyterLab and Notebook 7 do when something with this on it is clicked, in a place that they trust. */
+function command(place: Element, name: string, args: Record<string, string> = {}): void {
   const link = document.createElement("a");
   link.dataset.commandlinkerCommand = name;
   link.dataset.commandlinkerArgs = JSON.stringify(args);
-  document.body.append(link);
+  place.append(link);
   link.click();
   link.remove();
 }
@@ -50,10 +50,11 @@ async function inserted(el: HTMLElement, text: string): Promise<boolean> {
   // The button made its cell the active one; in an output view, or another notebook in front, nothing is put anywhere.
   if (!notebook || !el.closest(".jp-Cell.jp-mod-active")) return false;
   const before = cellsOf(notebook);
-  command("notebook:insert-cell-below");
-  for (let i = 0; i < 20 && cellsOf(notebook) === before; i++) await soon();
+  command(el, "notebook:insert-cell-below");
+  // In a notebook that is not trusted the page asks first.
+  for (let i = 0; i < 600 && cellsOf(notebook) === before; i++) await soon();
   if (cellsOf(notebook) === before) return false;
-  command("notebook:replace-selection", { text });
+  command(el, "notebook:replace-selection", { text });
   return true;
 }
 
@@ -87,15 +88,16 @@ export default {
       }
     };
     const pressed = ({ target }: Event): void => {
-      const button = (target as Element).closest<HTMLElement>(
-        ".fastreq-copy, .fastreq-more, .fastreq-tocell",
-      );
-      if (!button?.closest(".fastreq-panel")?.contains(el)) return;
-      button.closest(".fastreq-panel")?.querySelector(".fastreq-aside")?.classList.remove("fastreq-below");
+      const button = (target as Element).closest<HTMLElement>("button");
+      const panel = button?.closest(".fastreq-panel");
+      if (!button || !panel?.contains(el)) return;
+      // Whatever is shown after this click is not what was put below.
+      if (button.closest(".fastreq-buttons"))
+        panel.querySelector(".fastreq-aside")?.classList.remove("fastreq-below");
       if (button.matches(".fastreq-tocell")) asked = true;
       if (button.matches(".fastreq-copy")) void copy(button);
       // The widget changes its class in its own listener.
-      else setTimeout(() => describe(button));
+      else if (button.matches(".fastreq-more")) setTimeout(() => describe(button));
     };
     // On the document: this element may not stand in the form yet. Shortcuts ask the focused element first.
     document.addEventListener("focusin", keep);

@@ -8,11 +8,10 @@ let sheet: CSSStyleSheet | null = null;
 /** Puts the styles, once, into the document or shadow root that the element stands in. */
 function styled(element: HTMLElement, styles: string): void {
   const root = element.getRootNode();
-  if (!(root instanceof Document || root instanceof ShadowRoot)) return;
-  if (!sheet) {
-    sheet = new CSSStyleSheet();
-    sheet.replaceSync(styles);
-  }
+  // In marimo the widget's own style sheet is there already.
+  if (!styles || !(root instanceof Document || root instanceof ShadowRoot)) return;
+  sheet ??= new CSSStyleSheet();
+  if (!sheet.cssRules.length) sheet.replaceSync(styles);
   if (!root.adoptedStyleSheets.includes(sheet)) root.adoptedStyleSheets.push(sheet);
 }
 

@@ -37,7 +37,16 @@ class Observer {
   disconnect(): void {}
 }
 vi.stubGlobal("ResizeObserver", Observer);
-vi.stubGlobal("IntersectionObserver", Observer);
+vi.stubGlobal(
+  "IntersectionObserver",
+  class extends Observer {
+    // All is in sight.
+    constructor(seen: (entries: { isIntersecting: boolean }[]) => void) {
+      super();
+      seen([{ isIntersecting: true }]);
+    }
+  },
+);
 vi.spyOn(HTMLCanvasElement.prototype, "getContext").mockReturnValue(null);
 
 test("the built module shows the rows of the story and lets go of its place", async () => {

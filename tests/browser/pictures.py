@@ -70,13 +70,14 @@ def _take(browser: Browser, folder: Path, theme: str) -> None:
         _picture(panel, f"panel-{theme}")
         if theme == "light":
             notebook.run(3)
-            _picture(notebook.page.locator(".jp-RenderedHTML:has(img[src^='data:image/svg'])").last, "summary")
+            _picture(notebook.page.locator(".jp-RenderedHTML .fastreq-summary").last, "summary")
             notebook.run(2)
             notebook.page.locator(".fastreq-form").wait_for()
             _picture(notebook.page.locator(".fastreq-form"), "form")
         else:
-            notebook.page.locator(".fr-frame tbody tr[class*=fr-good]", has_text="/orders/17").first.click()
-            notebook.page.locator(".fr-details pre").wait_for()
+            notebook.page.get_by_label("Filter by text").first.fill("orders/1")
+            notebook.page.locator(".fr-frame tbody tr", has_text="/orders/17").locator(".fr-c-status").first.click()
+            notebook.page.locator(".fr-tree").wait_for()
             _picture(panel, "details")
 
 

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import gc
 import json
+import sys
 import time
 import weakref
 import zlib
 from array import array
 from base64 import b64decode
+from types import SimpleNamespace
 from typing import TYPE_CHECKING
 
+import nbformat
 import pytest
 from ipywidgets import Widget
+from nbclient import NotebookClient
 
 from fastreq_jupyter import submit
 from fastreq_jupyter.notebook.monitor.watch import SNAPSHOT_ROWS
@@ -207,3 +211,45 @@ def _soon(told, seconds=60.0):
             return True
         time.sleep(0.02)
     return False
+
+
+def test_panels_share_their_code_but_in_marimo_each_has_its_own(counting_server, monkeypatch):
+    run = started(counting_server, 1)
+    ended(run)
+    first, second = Page(run), Page(run)
+    assert first.front == second.front
+    assert first.layout is second.layout
+    assert len(first._esm) < 1000
+    monkeypatch.setitem(sys.modules, "marimo", SimpleNamespace(running_in_notebook=lambda: True))
+    alone = Page(run)
+    assert (alone.front, len(alone._esm) > 10_000, len(alone._css) > 5_000) == ("", True, True)
+
+
+@pytest.mark.kernel
+def test_a_further_finished_run_adds_six_kilobytes_to_a_notebook_saved_with_its_widgets(demo_server):
+    first = f"%load_ext fastreq_jupyter\nbase = {demo_server.url.rstrip('/')!r}"
+    runs = ["%%fastreq one\n{{base}}/orders/[1-20]", "%%fastreq two\n{{base}}/orders/[1-20]"]
+    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in (first, *runs)])
+    NotebookClient(notebook, timeout=120, kernel_name="python3").execute()
+    whole = len(nbformat.writes(notebook))
+    saved = notebook.metadata.widgets["application/vnd.jupyter.widget-state+json"]["state"]
+    last = [model for model, kept in saved.items() if "front" in kept["state"]][-1]
+    del saved[last]
+    del notebook.cells[-1]
+    assert whole - len(nbformat.writes(notebook)) <= 6 * 1024
+
+
+def test_rows_are_handed_on_as_code_and_as_an_archive(counting_server):
+    run = submit([f"{counting_server.url}/{i}?token=a-secret-of-mine" for i in range(3)])
+    page = Page(run)
+    ended(run)
+    code = [
+        page.ask(do="code", **asked)[-1]["text"]
+        for asked in ({"rows": [1, 2]}, {"rows": [], "ok": True}, {"rows": [], "error": "http 404"})
+    ]
+    frame = "last_run().df"
+    assert code == [f"{frame}.iloc[[1, 2]]", f"{frame}[{frame}.error.isna()]", f"{frame}[{frame}.error == 'http 404']"]
+    assert page.ask(do="details", position=2)[-1]["details"]["place"] == f"{frame}.iloc[2]"
+    archive = page.ask(do="har", rows=[0, 2])[-1]["text"]
+    assert len(json.loads(archive)["log"]["entries"]) == 2
+    assert "a-secret-of-mine" not in archive

@@ -107,6 +107,10 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         if place is not None:
             self._summaries.append(place)
 
+    def _mime_(self) -> tuple[str, str]:
+        """Return what marimo shows in the form's place: it has no Jupyter widgets but anywidget's."""
+        return "text/plain", "marimo shows no form: ask in code, fastreq(urls, concurrency=10), and Monitor(submit(urls)) to watch it"
+
     @property
     def df(self) -> Any:
         """Return the frame of the newest run at this moment, None before the first."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import html
 import json
 from collections.abc import Iterable, Mapping
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -184,10 +185,8 @@ def _row(label: object, values: Iterable[Any]) -> str:
 
 
 def _cell(value: Any) -> str:
-    # pandas is there: it made the frame.
-    from pandas import NA  # noqa: PLC0415 - paid for already
-
     if isinstance(value, dict):
         value = ", ".join(f"{name}: {text}" for name, text in value.items())
-    # What is missing says nothing: None, NA, NaN.
-    return "" if value is None or value is NA or value != value else one_line(str(value), _SHOWN_CHARACTERS)  # noqa: PLR0124 - NaN is not itself
+    # What is missing says nothing: None, NaN, and pandas' own.
+    missing = value is None or (isinstance(value, float) and isnan(value)) or type(value).__name__ in {"NAType", "NaTType"}
+    return "" if missing else one_line(str(value), _SHOWN_CHARACTERS)

@@ -12,7 +12,7 @@ from typing import Any
 import ipywidgets
 import traitlets
 
-__all__ = ["NOT_BUILT", "built", "needs_own_code", "shared"]
+__all__ = ["NOT_BUILT", "built", "needs_own_code", "shared", "text_of"]
 
 _STATIC = Path(__file__).parents[1] / "static"
 NOT_BUILT = "export default () => ({ render({ el }) { el.textContent = 'fastreq: the panel was not built: npm run build in js/' } })"
@@ -40,7 +40,7 @@ def shared() -> dict[str, Any]:
     They are made at the first question, and anew where they were closed.
     """
     if any(widget.comm is None for widget in _held.values()) or not _held:
-        _held["front"] = _Front(code=_text("monitor.js", NOT_BUILT), styles=_text("monitor.css", ""))
+        _held["front"] = _Front(code=text_of("monitor.js", NOT_BUILT), styles=text_of("monitor.css", ""))
         _held["layout"] = ipywidgets.Layout()
     return {"front": _held["front"].model_id, "layout": _held["layout"]}
 
@@ -51,6 +51,7 @@ def needs_own_code() -> bool:
     return marimo is not None and bool(marimo.running_in_notebook())
 
 
-def _text(name: str, otherwise: str) -> str:
+def text_of(name: str, otherwise: str) -> str:
+    """Return what stands in a file of the front end, or what stands for it where that was not built."""
     found = built(name, otherwise)
     return found.read_text(encoding="utf-8") if isinstance(found, Path) else found

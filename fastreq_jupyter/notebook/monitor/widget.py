@@ -14,9 +14,9 @@ import traitlets
 
 from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.html import text_summary
-from fastreq_jupyter.notebook.monitor.code import row_of, rows_of
+from fastreq_jupyter.notebook.monitor.code import frame_of, row_of, rows_of
 from fastreq_jupyter.notebook.monitor.details import details_of, tabs_of
-from fastreq_jupyter.notebook.monitor.front import NOT_BUILT, built, needs_own_code, shared
+from fastreq_jupyter.notebook.monitor.front import NOT_BUILT, built, needs_own_code, shared, text_of
 from fastreq_jupyter.notebook.monitor.watch import Watch
 from fastreq_jupyter.options import TABLE
 
@@ -28,6 +28,9 @@ if TYPE_CHECKING:
     from fastreq_jupyter.notebook.monitor.feed import Message
 
 __all__ = ["Monitor"]
+
+
+_LARGEST_HAR = 20_000_000
 
 
 class Monitor(anywidget.AnyWidget):
@@ -44,7 +47,7 @@ class Monitor(anywidget.AnyWidget):
 
     def __init__(self, run: Run, *, on_retry: Callable[[Run], str] | None = None) -> None:
         if needs_own_code():
-            self._esm, self._css = built("monitor.js", NOT_BUILT), built("monitor.css", "")
+            self._esm, self._css = text_of("monitor.js", NOT_BUILT), text_of("monitor.css", "")
             super().__init__()
         else:
             super().__init__(**shared())
@@ -158,6 +161,8 @@ def _answer(run: Run, content: Mapping[str, Any]) -> dict[str, Any]:
             return {"details": tabs_of(details_of(outcome, row_of(run, outcome.position)))}
         case "code":
             return {"text": _code(run, content)}
+        case "har":
+            return {"text": _har(run, content)}
         case "copy":
             return {"text": _copied(_outcome(run, content), str(content.get("as")))}
         case unknown:
@@ -201,6 +206,23 @@ def _code(run: Run, content: Mapping[str, Any]) -> str:
         message = "no variable leads to these rows: give the cell a name (%%fastreq NAME), or use last_run().rows"
         raise UsageError(message)
     return code
+
+
+def _har(run: Run, content: Mapping[str, Any]) -> str:
+    """Return an archive of the rows; a large one is no message for a page."""
+    # Lazily: most panels never export.
+    from fastreq_jupyter.engine import USER_AGENT, field_lines_of  # noqa: PLC0415 - for the few who save
+    from fastreq_jupyter.frame import har_pieces  # noqa: PLC0415 - for the few who save
+
+    wanted, pieces, size = set(_rows(content)), [], 0
+    outcomes = [outcome for outcome in run.outcomes if outcome.position in wanted]
+    for piece in har_pieces(outcomes, version=USER_AGENT.partition("/")[2], sent=field_lines_of):
+        pieces.append(piece)
+        size += len(piece)
+        if size > _LARGEST_HAR:
+            message = f"more than {_LARGEST_HAR // 1_000_000} MB: write it in code, {frame_of(run) or 'df'}.fastreq.save('x.har')"
+            raise UsageError(message)
+    return b"".join(pieces).decode()
 
 
 def _copied(outcome: Outcome, form: str) -> str:

@@ -115,6 +115,7 @@ export type Command =
   | { do: "state"; from: number }
   | { do: "cancel" | "pause" | "resume" }
   | { do: "retry"; only: "sent" | "unsent" }
+  | { do: "har"; rows: number[] }
   | { do: "code"; rows: number[]; error: string | null; ok: boolean }
   | { do: "update"; concurrency?: string; rate_limit?: string }
   | { do: "details"; position: number }

@@ -135,7 +135,7 @@ export class Filters {
       this.#actions.query({ chip: pressed ? "all" : (what as Chip) });
     });
     element.removeAttribute("title");
-    element.append(h("i", { class: "fr-shape", "aria-hidden": "true" }), h("span"), h("b"));
+    element.append(h("i", { class: "fr-shape", "aria-hidden": "true" }), h("span"), h("strong"));
     this.chips.append(element);
     return element;
   }

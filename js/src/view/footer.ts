@@ -28,12 +28,15 @@ export class Footer {
 
   constructor(store: Store) {
     this.#store = store;
-    const csv = button("tool", "CSV", "Save the rows shown as CSV", () => this.#save());
+    const csv = button("tool", "CSV", "Save the rows shown as CSV", () =>
+      this.#save("csv", csvOf(store.run, this.#rows)),
+    );
+    const har = button("tool", "HAR", "Save the rows shown as HTTP archive", () => void this.#archive());
     this.element.append(
       this.#count,
       this.#figures,
       this.#note,
-      h("span", { class: "fr-view" }, this.#code, csv),
+      h("span", { class: "fr-view" }, this.#code, csv, har),
     );
   }
 
@@ -79,12 +82,16 @@ export class Footer {
     say(this.#note, "Press Ctrl+C to copy.");
   }
 
-  #save(): void {
-    const { run } = this.#store;
-    const name = oneLine(run.head.name, 60).replace(/\W+/g, "_") || "requests";
-    const place = URL.createObjectURL(new Blob([csvOf(run, this.#rows)], { type: "text/csv" }));
-    const link = h("a", { href: place, download: `${name}.csv` });
-    link.click();
+  async #archive(): Promise<void> {
+    const reply = await this.#store.command({ do: "har", rows: [...this.#rows] });
+    if (reply.ok) this.#save("har", reply.text ?? "");
+    else say(this.#note, oneLine(reply.said ?? ""));
+  }
+
+  #save(kind: string, text: string): void {
+    const name = oneLine(this.#store.run.head.name, 60).replace(/\W+/g, "_") || "requests";
+    const place = URL.createObjectURL(new Blob([text]));
+    h("a", { href: place, download: `${name}.${kind}` }).click();
     setTimeout(() => URL.revokeObjectURL(place), 10_000);
   }
 }

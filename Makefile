@@ -1,7 +1,7 @@
 # Two commands for a fresh machine with Python >= 3.11, make, node and npm:  make demo  and  make test.
 # Each sets up what it needs and keeps stamps in .make/, so that the next time is quick.
 
-.PHONY: help demo lab test check lint types front docs bench bench-page bench-tuning bench-readme pictures setup kernels oldest httpbin chromium requests clean
+.PHONY: help demo lab test check lint types front docs bench bench-page bench-tuning bench-readme pictures site setup kernels oldest httpbin chromium requests clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -42,6 +42,7 @@ help:
 	@echo "make bench-tuning  what concurrency=auto and the advice of a run's summary bring; make bench ends with it"
 	@echo "make bench-readme  write the last benchmarks into README.md and docs"
 	@echo "make pictures  screenshots for the README"
+	@echo "make site      the guides as web pages, in site/"
 	@echo "make clean     remove everything that make made"
 
 demo: setup
@@ -100,6 +101,12 @@ bench-readme: setup
 pictures: setup chromium
 	@$(BIN)/python tests/browser/pictures.py
 
+# A link that leads nowhere, or a guide that the index does not name, is an error. Only the repository itself has what is no page.
+site: $(STAMPS)/site
+	@rm -rf site
+	@.venv-site/bin/python -m sphinx --quiet --fail-on-warning --keep-going --conf-dir docs . site
+	@echo "site/index.html"
+
 setup: $(STAMPS)/python
 
 kernels: $(STAMPS)/kernel631
@@ -157,6 +164,11 @@ $(STAMPS)/plain: pyproject.toml | $(STAMPS) .venv-plain/bin/python
 	@.venv-plain/bin/python $(PIP) --group plain
 	@touch $@
 
+$(STAMPS)/site: pyproject.toml | $(STAMPS) .venv-site/bin/python
+	@echo "setting up: an environment for the site"
+	@.venv-site/bin/python $(PIP) --group site
+	@touch $@
+
 # Debian's browser where it may be installed; without one the browser tests skip, but never in CI.
 SUDO := $(if $(filter 0,$(shell id -u)),,sudo -n)
 FIND_CHROMIUM := command -v "$${CHROMIUM:-chromium}" chromium-browser google-chrome
@@ -181,6 +193,6 @@ $(STAMPS)/bench-%: pyproject.toml | $(STAMPS) .venv-bench-%/bin/python
 	else echo "$* cannot be installed here, the tables will say so"; fi
 
 clean:
-	rm -rf $(STAMPS) $(VENV) .venv-kernel631 .venv-oldest .venv-httpbin .venv-plain .venv-bench-* demo-output js/node_modules fastreq_jupyter/notebook/static build dist
+	rm -rf $(STAMPS) $(VENV) .venv-kernel631 .venv-oldest .venv-httpbin .venv-plain .venv-bench-* .venv-site site demo-output js/node_modules fastreq_jupyter/notebook/static build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find fastreq_jupyter tests notebooks -name __pycache__ -prune -exec rm -rf {} +

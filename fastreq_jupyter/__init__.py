@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.client import fastreq_async as fastreq_async
     from fastreq_jupyter.client import fastreq_stream as fastreq_stream
     from fastreq_jupyter.client import last_run as last_run
+    from fastreq_jupyter.client import partition_plan as partition_plan
     from fastreq_jupyter.client import submit as submit
     from fastreq_jupyter.engine import Run as Run
     from fastreq_jupyter.engine import StreamedOutcome as StreamedOutcome
@@ -53,7 +54,7 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "auth": ("NTLM", "ApiKey", "Digest", "Negotiate", "OAuth2", "SigV4"),
-    "client": ("FastRequests", "fastreq", "fastreq_async", "fastreq_stream", "last_run", "submit"),
+    "client": ("FastRequests", "fastreq", "fastreq_async", "fastreq_stream", "last_run", "partition_plan", "submit"),
     "engine": ("Run", "StreamedOutcome"),
     "errors": (
         "BackendError", "CellSyntaxError", "FastreqError", "InsecureWarning", "JournalError", "OptionError", "PartialFailureError",

@@ -47,7 +47,7 @@ TABLE = {
     ),
     "journal": Room(("journal", "journal.*"), on=("engine",), foreign=("filelock",)),
     "cell": Room(("cell", "cell.*"), on=("model",), foreign=("dotenv", "keyring", "google")),
-    "frame": Room(("frame", "frame.*"), on=("model",), foreign=("pandas", "numpy", "pyarrow", "polars")),
+    "frame": Room(("frame", "frame.*"), on=("model",), foreign=("pandas", "numpy", "pyarrow", "polars", "filelock")),
     "picture": Room(("picture", "picture.*"), on=("model",)),
     "bridge": Room(("bridge",), on=("errors",), foreign=("nest_asyncio2",)),
     "client": Room(("client", "client.*"), on=("engine", "cell", "frame", "journal", "picture", "bridge")),
@@ -66,6 +66,7 @@ LIBRARIES = {
     "engine.reading": ("pandas", "xmltodict"),
     "client.accessor*": ("pandas",),
     # the tables that dry_run and %fastreq cache give back
+    "client.partition": ("pandas", "filelock"),
     "client.preview": ("pandas",),
     "client.caches": ("pandas",),
     # the head of a frame below the form

@@ -105,6 +105,9 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
     run_options = asked_options(parsed.entries, options, set_by_user)
     names = save_names_of(options.save_to, binder.bind)
     compiled = compile_requests(parsed, binder, options, names=names, base_url=base_url, first_line=first_line)
+    if options.to is not None and any(plan.parents for plan in compiled.plans):
+        message = "to is not possible where a request uses the answer of another, which must stay in memory: send that one before"
+        raise CellSyntaxError(message, first_line, option="to")
     parsed.notes += _idle_marks(parsed.entries, options)
     parsed.notes += told_names(parsed.entries, lambda name: rows.has(name) or name in parsed.variables or _has_text(namespace.get(name)))
     rendering = Rendering(compiled, rows, caches=options.caches)

@@ -16,6 +16,7 @@ from fastreq_jupyter.client.call import (
     show_with,
     where_it_stopped,
 )
+from fastreq_jupyter.client.partition import PartitionPlan, partition_plan
 from fastreq_jupyter.client.plan import with_defaults
 from fastreq_jupyter.client.preview import preview_frame, preview_line
 from fastreq_jupyter.client.results import as_asked, check_failures, check_shape, conclude, present, value_of
@@ -24,6 +25,7 @@ __all__ = [
     "Call",
     "Display",
     "FastRequests",
+    "PartitionPlan",
     "Session",
     "as_asked",
     "cached_answers",
@@ -37,6 +39,7 @@ __all__ = [
     "fastreq_stream",
     "last_run",
     "layered",
+    "partition_plan",
     "present",
     "preview_frame",
     "preview_line",

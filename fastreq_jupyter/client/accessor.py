@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Mapping
 from datetime import datetime
 from functools import partial
 from math import isnan, nan
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote_plus
 
 import pandas as pd
 
@@ -19,6 +15,7 @@ from fastreq_jupyter.client.call import Call, check_options, layered, refuse, ru
 from fastreq_jupyter.client.plan import with_defaults
 from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
+from fastreq_jupyter.client.templates import with_templates
 from fastreq_jupyter.engine import SHARES, USER_AGENT, Jar, field_lines_of, find_run, parse_json, quantiles
 from fastreq_jupyter.errors import UsageError, sealed
 from fastreq_jupyter.exchange import phases_of
@@ -42,13 +39,13 @@ from fastreq_jupyter.options import TABLE, Options, Selection
 from fastreq_jupyter.picture import Waterfall, lay_out, shown_url
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable
+    from collections.abc import Collection, Iterable, Mapping
     from pathlib import Path
 
     from fastreq_jupyter.engine import Run
     from fastreq_jupyter.model import Attempt, Outcome
 
-__all__ = ["FastreqAccessor", "again", "json_template", "outcomes_of", "run_of", "send_rows", "summary_of", "timings_frame"]
+__all__ = ["FastreqAccessor", "again", "outcomes_of", "run_of", "send_rows", "summary_of", "timings_frame"]
 
 
 class FastreqAccessor:
@@ -267,6 +264,11 @@ def run_of(frame: pd.DataFrame, asking: str) -> Run:
     run = find_run(run_id)
     if run is None:
         raise UsageError(f"{asking}() needs the outcomes of run {run_id}, and they are gone: the last 10 runs of this process are kept")
+    if run.sink is not None:
+        place = run.sink.place
+        raise UsageError(
+            f"{asking}() needs the outcomes, and they left memory: load({place!r}) has the rows, journal sends what failed again"
+        )
     return run
 
 
@@ -406,7 +408,6 @@ def _durations(attempt: Attempt) -> tuple[float, ...]:
 
 
 _NOT_HERE = ("keys", "return_type", "return_none_on_failure")
-_PLACE = re.compile(r"\{\{.*?\}\}")
 
 
 def send_rows(frame: pd.DataFrame, template: str, given: Mapping[str, Any]) -> Any:
@@ -420,7 +421,7 @@ def send_rows(frame: pd.DataFrame, template: str, given: Mapping[str, Any]) -> A
     refuse(given, _NOT_HERE, "has no meaning where columns are joined back")
     refuse(given, (name for name, row in TABLE.items() if "function" not in row.doors), "belongs to cells")
     session = session_of(given)
-    options = Options.of(layered(session, without=_NOT_HERE), **_with_templates(given))
+    options = Options.of(layered(session, without=_NOT_HERE), **with_templates(given))
     check_options(options)
     home = None if session is None else session.home
     cell = build(
@@ -440,59 +441,3 @@ def send_rows(frame: pd.DataFrame, template: str, given: Mapping[str, Any]) -> A
     if waited.interrupted:
         raise interruption(where_it_stopped(waited.run, "last_run().df"))
     return conclude(waited.run)
-
-
-def json_template(value: Any) -> str:
-    """Return JSON text of a value in which placeholders stand as a cell reads them.
-
-    A string that is nothing but one placeholder stands without quotes: it becomes any JSON value.
-
-    Raises:
-        TypeError: A value that is no JSON.
-    """
-    if isinstance(value, str):
-        text = value.strip()
-        if _PLACE.fullmatch(text):
-            return text
-        return f'"{_around_places(value, lambda part: json.dumps(part, ensure_ascii=False)[1:-1])}"'
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{json_template(str(key))}: {json_template(inner)}" for key, inner in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(json_template(inner) for inner in value) + "]"
-    return json.dumps(value, allow_nan=False)
-
-
-def _with_templates(given: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options with `json` and a form in `data` as text, so that placeholders in them are filled."""
-    options = dict(given)
-    kind = None
-    if options.get("json") is not None and options.get("data") is None:
-        try:
-            options["data"], kind = json_template(options.pop("json")), "application/json"
-        except (TypeError, ValueError) as error:
-            raise UsageError(f"json cannot be sent: {error}") from None
-    elif isinstance(options.get("data"), Mapping):
-        pairs = [
-            (name, item) for name, value in options["data"].items() for item in (value if isinstance(value, (list, tuple)) else [value])
-        ]
-        options["data"] = "&".join(
-            f"{_around_places(str(n), quote_plus)}={_around_places(str(v), quote_plus)}" for n, v in pairs if v is not None
-        )
-        kind = "application/x-www-form-urlencoded"
-    if kind is not None:
-        lines = options.get("headers") or ()
-        lines = [*(lines.items() if isinstance(lines, Mapping) else lines)]
-        if not any(str(line[0]).lower() == "content-type" for line in lines):
-            lines.append(("Content-Type", kind))
-        options["headers"] = lines
-    return options
-
-
-def _around_places(text: str, encode: Any) -> str:
-    """Encode what stands between placeholders."""
-    parts: list[str] = []
-    at = 0
-    for found in _PLACE.finditer(text):
-        parts += [encode(text[at : found.start()]), found[0]]
-        at = found.end()
-    return "".join([*parts, encode(text[at:])])

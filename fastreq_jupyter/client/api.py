@@ -28,7 +28,7 @@ __all__ = ["FastRequests", "fastreq", "fastreq_async", "fastreq_stream", "last_r
 
 _NOT_STREAMED = (
     "return_type", "return_none_on_failure", "parse_func", "keys", "check", "save_to", "skip_existing", "journal", "fresh", "max_age",
-    "dry_run", "select", "expand", "explode", "columns", "timings", "response_headers", "progress", "loop",
+    "dry_run", "select", "expand", "explode", "columns", "to", "timings", "response_headers", "progress", "loop",
     "parse", "fail_when", "retry_when", "until", "every", "patience",
     "cache", "cache_file", "offline",
 )  # fmt: skip

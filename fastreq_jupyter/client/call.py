@@ -17,6 +17,7 @@ from fastreq_jupyter.client.plan import make_plan
 from fastreq_jupyter.client.results import conclude, parse, parse_again, present
 from fastreq_jupyter.engine import Jar, engine_here, load_readers
 from fastreq_jupyter.errors import OptionError, UsageError
+from fastreq_jupyter.model import Outcome
 from fastreq_jupyter.options import FRAMES, TABLE, Door, Options, check_expression
 from fastreq_jupyter.policy import read_how, read_total
 from fastreq_jupyter.redact import one_line
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.client.credentials import SessionDefaults
     from fastreq_jupyter.engine import Handoffs, Run, Store
-    from fastreq_jupyter.model import Item, Plan
+    from fastreq_jupyter.model import Item, Look, Plan, Request
 
 __all__ = [
     "Call",
@@ -42,7 +43,13 @@ __all__ = [
     "where_it_stopped",
 ]
 
-_FRAME_ONLY = ("select", "expand", "explode", "columns", "timings", "response_headers")
+_FRAME_ONLY = ("select", "expand", "explode", "columns", "to", "timings", "response_headers")
+_TIED_TO_MEMORY = {
+    "pages": "keeps all pages in memory",
+    "dedup": "keeps answers in memory",
+    "parse_func": "is applied when all is there",
+    "expand": "makes columns that depend on the answers (load the rows, then df.fastreq.expand())",
+}
 _LIST_ONLY = ("return_none_on_failure",)
 
 
@@ -153,8 +160,18 @@ class Call:
         """
         if self.session is not None:
             self.session.bind()
-        store = _open_store(self.plan, self.jar, again=self.again)
-        run = engine_here().submit(self.plan, present=present, jar=self.jar, store=store, handoffs=handoffs, again=self._again)
+        sink = None if self.options.to is None else _open_sink(self.plan)
+        try:
+            store = _open_store(self.plan, self.jar, again=self.again)
+            if sink is not None and store is not None:
+                store = cast("Store", _Resumed(store, sink))
+            run = engine_here().submit(
+                self.plan, present=present, jar=self.jar, store=store, handoffs=handoffs, sink=sink, again=self._again
+            )
+        except BaseException:
+            if sink is not None:
+                sink.abandon()
+            raise
         run.ending = ended
         return run
 
@@ -248,6 +265,17 @@ def check_options(options: Options) -> None:
     if options.pages is not None:
         read_how(options.pages)
         read_total(options.total)
+    if options.to is not None:
+        _check_leaving(options)
+
+
+def _check_leaving(options: Options) -> None:
+    if options.return_type != "dataframe":
+        raise OptionError("to needs return_type dataframe", option="to", reason="needs return_type dataframe")
+    for name, why in _TIED_TO_MEMORY.items():
+        if getattr(options, name):
+            reason = f"not possible with {name}, which {why}: leave one of them out"
+            raise OptionError(f"to is {reason}", option="to", value=options.to, reason=reason)
 
 
 def _check_installed(return_type: str) -> None:
@@ -346,7 +374,11 @@ def settings_with(settings: Callable[[], Mapping[str, Any]] | None) -> None:
 
 def where_it_stopped(run: Run, place: str) -> str:
     """Return the line an interrupted call ends with."""
-    known = run.progress.total
+    p = run.progress
+    known = p.total
+    if run.sink is not None:
+        count = f"{p.done - p.cut_off - p.unsent:,}" + ("" if known is None else f" of {known:,}")
+        return f"{count} rows were finished; they are in {run.sink.place}"
     rows = run.rows
     finished = sum(row.error != "cancelled" for row in rows)
     return f"{finished:,} of {len(rows) if known is None else known:,} rows were finished; they are in {place}"
@@ -364,6 +396,30 @@ _hooks = _Hooks()
 
 def _open_display(options: Options) -> Display | None:
     return None if options.progress == "none" or _hooks.display is None else _hooks.display(options)
+
+
+class _Resumed:
+    """A journal beside rows that are there already: nothing is sent for these, whatever the journal knows. An `engine.Store`."""
+
+    def __init__(self, store: Store, sink: Any) -> None:
+        self._store = store
+        self._sink = sink
+
+    def find(self, request: Request, position: int) -> Outcome | Look | None:
+        known = self._store.find(request, position)
+        if not self._sink.holds(position):
+            return known
+        self._sink.check(position, request)
+        return known if isinstance(known, Outcome) and known.ok else Outcome(position, request)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._store, name)
+
+
+def _open_sink(plan: Plan) -> Any:
+    from fastreq_jupyter.frame import open_dataset  # noqa: PLC0415 - pandas is paid for by whoever wants a frame
+
+    return open_dataset(plan)
 
 
 def _open_store(plan: Plan, jar: Jar, *, again: bool) -> Store | None:

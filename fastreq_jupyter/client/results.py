@@ -26,10 +26,13 @@ _KINDS_SHOWN = 3
 
 
 def present(run: Run) -> Any:
-    """Return the frame of a run as it is now, `parse_func` applied; imports pandas."""
+    """Return the frame of a run as it is now, `parse_func` applied, or where its rows left memory one of batches; imports pandas."""
     # pandas is paid for by whoever wants a frame
-    from fastreq_jupyter.frame import present as frame_of  # noqa: PLC0415 - loaded by whoever needs it
+    from fastreq_jupyter.frame import batches_frame  # noqa: PLC0415 - loaded by whoever needs it
+    from fastreq_jupyter.frame import present as frame_of  # noqa: PLC0415 - likewise
 
+    if run.sink is not None:
+        return batches_frame(run.sink, summary=run.summary(), run_id=run.id)
     parse(run)
     return frame_of(run)
 
@@ -109,12 +112,11 @@ def check_failures(run: Run) -> None:
     bound = run.options.check
     if bound is None:
         return
-    rows = run.rows
     short = run.short()
-    failed = sum(not row.ok for row in rows) + len(short)
-    allowed = bound.count if bound.count is not None else (bound.fraction or 0.0) * len(rows)
+    failed, total = run.progress.failed + len(short), run.progress.done
+    allowed = bound.count if bound.count is not None else (bound.fraction or 0.0) * total
     if failed > allowed:
-        raise _partial(run, rows, short)
+        raise _partial(run, run.rows, short) if run.sink is None else _partial_elsewhere(run)
 
 
 def parse_again(again: Run, earlier: Run) -> Run:
@@ -139,6 +141,15 @@ def parse(run: Run) -> None:
                 detail = one_line(f"{type(error).__name__}: {error}")
                 changed = replace(row, error="parse_func", error_detail=detail)
             run.amend([changed])
+
+
+def _partial_elsewhere(run: Run) -> PartialFailureError:
+    """Return the error of a run whose rows left memory: it carries the first failure of each kind."""
+    gist, summary = run.gist(), run.summary()
+    kinds = ", ".join(f"{kind.name} x{kind.number:,}" for kind in gist.kinds[:_KINDS_SHOWN])
+    failures = {kind.first.position: kind.first for kind in gist.kinds}
+    message = f"{summary['failed']:,} of {summary['done']:,} requests failed ({kinds}); the rows are in {run.options.to}"
+    return PartialFailureError(message, run=run, failures=failures, results={}, failed_urls=[])
 
 
 def _partial(run: Run, rows: Sequence[Outcome], short: Sequence[Chain] = ()) -> PartialFailureError:

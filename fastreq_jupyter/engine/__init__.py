@@ -15,6 +15,7 @@ from fastreq_jupyter.engine.run import Run
 from fastreq_jupyter.engine.store import Store
 from fastreq_jupyter.engine.streaming import Handoffs, StreamedOutcome
 from fastreq_jupyter.engine.summary import SHARES, proof, quantiles
+from fastreq_jupyter.engine.written import Gist, Kind, Sink, gist_of
 
 __all__ = [
     "SHARES",
@@ -23,12 +24,15 @@ __all__ = [
     "AutoLimit",
     "Conditions",
     "FileProgress",
+    "Gist",
     "Handoffs",
     "Jar",
+    "Kind",
     "Polling",
     "Progress",
     "Reading",
     "Run",
+    "Sink",
     "Store",
     "StreamedOutcome",
     "UnderWay",
@@ -36,6 +40,7 @@ __all__ = [
     "engine_here",
     "field_lines_of",
     "find_run",
+    "gist_of",
     "last_run",
     "load_readers",
     "parse_json",

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
+    from fastreq_jupyter.engine.written import Sink
     from fastreq_jupyter.model import Plan
 
 __all__ = ["Engine", "engine_here", "find_run", "last_run"]
@@ -59,6 +60,7 @@ class Engine:
         jar: Jar | None = None,
         store: Store | None = None,
         handoffs: Handoffs | None = None,
+        sink: Sink | None = None,
         again: Callable[[Run, Plan], Run] | None = None,
     ) -> Run:
         """Start a run; must be called on the engine's loop, returns at once.
@@ -69,6 +71,7 @@ class Engine:
             jar: Cookies to use and keep; a plain run starts with none.
             store: Journal.
             handoffs: Takes over the bodies of good responses (streaming).
+            sink: Takes over the rows (option `to`).
             again: Starts the run of `Run.retry_failed`; by default this engine does.
 
         Raises:
@@ -94,7 +97,7 @@ class Engine:
         def here(_: Run, plan: Plan) -> Run:
             return self._begin(Run(plan, transport, self.loop, present=present, again=here))
 
-        return self._begin(Run(plan, transport, self.loop, present=present, again=again or here, store=store, handoffs=handoffs))
+        return self._begin(Run(plan, transport, self.loop, present=present, again=again or here, store=store, handoffs=handoffs, sink=sink))
 
     def session(self, key: SessionKey) -> Backend:
         """Return the warm session for a key, opening it at first use."""

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Attempt, Outcome
     from fastreq_jupyter.options import Options
 
-__all__ = ["WORTH_SAYING", "Circumstances", "explain"]
+__all__ = ["WORTH_SAYING", "Circumstances", "Sums", "explain", "summed"]
 
 WORTH_SAYING = 0.2
 """Share of a run's time that an advice must save to be shown where nobody asked for it."""
@@ -45,7 +45,7 @@ class Circumstances(NamedTuple):
 
 
 @dataclass(slots=True)
-class _Sums:
+class Sums:
     """Seconds of all requests together, from the beginning of the run to the end of each, by what they were spent on."""
 
     requests: int = 0
@@ -75,11 +75,11 @@ class _Advice(NamedTuple):
     value: Any = None
 
 
-def explain(outcomes: Iterable[Outcome], options: Options, of: Circumstances) -> dict[str, Any]:
+def explain(outcomes: Iterable[Outcome] | Sums, options: Options, of: Circumstances) -> dict[str, Any]:
     """Return what `Run.summary` says of a finished run: ``time`` and ``advice``, small JSON.
 
     Args:
-        outcomes: Of all its requests; those taken over from an earlier run do not count.
+        outcomes: Of all its requests, or their sums; those taken over from an earlier run do not count.
         options: In force at its end.
         of: What else is known.
 
@@ -88,7 +88,7 @@ def explain(outcomes: Iterable[Outcome], options: Options, of: Circumstances) ->
         beginning of the run and its own end, and their share; for loop_lag seconds and share of the run, within the others.
         ``advice``: text, option, value and the expected gain as a share of the run's time; None where nothing was sent.
     """
-    sums = _summed(outcomes, of.started)
+    sums = outcomes if isinstance(outcomes, Sums) else summed(outcomes, of.started)
     if not sums.requests or of.elapsed <= 0:
         return {"time": {}, "advice": None}
     parts = _parts(sums, options)
@@ -105,8 +105,15 @@ def explain(outcomes: Iterable[Outcome], options: Options, of: Circumstances) ->
     return {"time": time, "advice": {"text": best.text, "option": best.option, "value": best.value, "gain": round(max(0.0, best.gain), 2)}}
 
 
-def _summed(outcomes: Iterable[Outcome], started: float) -> _Sums:
-    sums = _Sums()
+def summed(outcomes: Iterable[Outcome], started: float, sums: Sums | None = None) -> Sums:
+    """Return the sums of outcomes, added to those that are given.
+
+    Args:
+        outcomes: What to add.
+        started: When the run began, seconds of `time.perf_counter`: what was before it does not count.
+        sums: What is known already.
+    """
+    sums = Sums() if sums is None else sums
     for outcome in outcomes:
         attempts = outcome.attempts
         if type(attempts) is SingleAttempt:
@@ -116,7 +123,7 @@ def _summed(outcomes: Iterable[Outcome], started: float) -> _Sums:
     return sums
 
 
-def _add(sums: _Sums, attempts: Sequence[Attempt], started: float) -> None:
+def _add(sums: Sums, attempts: Sequence[Attempt], started: float) -> None:
     first = attempts[0]
     sums.requests += 1
     sums.turn += max(0.0, first.start - first.queued - started)
@@ -138,7 +145,7 @@ def _add(sums: _Sums, attempts: Sequence[Attempt], started: float) -> None:
             sums.download += hop.response_end - answered
 
 
-def _add_single(sums: _Sums, attempts: SingleAttempt, started: float) -> None:
+def _add_single(sums: Sums, attempts: SingleAttempt, started: float) -> None:
     """Add what `_add` would, without the records: most requests are such."""
     _, start, queued, fetched, _, _, _, _, _, sent, answered, end, _, reused, _ = attempts.unpack()
     if start < started:
@@ -161,7 +168,7 @@ def _add_single(sums: _Sums, attempts: SingleAttempt, started: float) -> None:
     sums.download += end - answered
 
 
-def _parts(sums: _Sums, options: Options) -> dict[str, float]:
+def _parts(sums: Sums, options: Options) -> dict[str, float]:
     """Return seconds of all requests together, by what they were spent on."""
     rated = _rate_option(options) is not None
     # Who waits for a slot waits for what those do who hold one: the rate, or the server.
@@ -187,7 +194,7 @@ def _slots(options: Options, of: Circumstances) -> tuple[int, str]:
     return most, "concurrency"
 
 
-def _more_slots(sums: _Sums, options: Options, of: Circumstances) -> _Advice:
+def _more_slots(sums: Sums, options: Options, of: Circumstances) -> _Advice:
     slots, option = _slots(options, of)
     more = min(_FURTHER * slots, MOST, sums.requests)
     held_by_rate = _rate_option(options) is not None and sums.queued > sums.attempts
@@ -200,7 +207,7 @@ def _more_slots(sums: _Sums, options: Options, of: Circumstances) -> _Advice:
     return _Advice(gain, f"{flag} {value} would save about {_percent(gain)} if the server keeps pace", option, value)
 
 
-def _no_rate(sums: _Sums, options: Options, of: Circumstances) -> _Advice:
+def _no_rate(sums: Sums, options: Options, of: Circumstances) -> _Advice:
     option = _rate_option(options)
     if option is None or sums.queued <= sums.attempts * WORTH_SAYING:
         return _Advice(0.0, "")
@@ -208,7 +215,7 @@ def _no_rate(sums: _Sums, options: Options, of: Circumstances) -> _Advice:
     return _Advice(gain, f"{option} is what you wait for: without it about {_percent(gain)} less", option)
 
 
-def _no_retries(sums: _Sums, of: Circumstances) -> _Advice:
+def _no_retries(sums: Sums, of: Circumstances) -> _Advice:
     gain = 1 - sums.first_tries / of.elapsed if sums.retries else 0.0
     return _Advice(gain, f"retries, and the waits before them, take the last {_percent(gain)}: max_retries bounds them", "max_retries", 0)
 

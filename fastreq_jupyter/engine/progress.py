@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple, cast
 
-from fastreq_jupyter.model import Outcome
+from fastreq_jupyter.model import Outcome, Request
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from fastreq_jupyter.engine.saving import Transfer
-    from fastreq_jupyter.model import Attempt, Plan, Request
+    from fastreq_jupyter.model import Attempt, Item, Plan
     from fastreq_jupyter.options import Share
 
-__all__ = ["GIVEN_UP", "FileProgress", "Outcomes", "Progress", "Tally", "UnderWay", "show_files"]
+__all__ = ["GIVEN_UP", "FileProgress", "Outcomes", "Progress", "Tally", "UnderWay", "show_files", "unsent"]
 
 GIVEN_UP = frozenset({"cancelled", "deadline", "stopped"})
 """Errors of requests that the run gave up, at its end or for a host: nothing is said of the server by them."""
@@ -147,6 +147,17 @@ class Tally:
     def done(self) -> int:
         """Return how many requests are finished."""
         return self.ok + self.failed
+
+    def count(self, outcome: Outcome) -> None:
+        """Count an outcome whose body does not stay in memory."""
+        error = outcome.error
+        if error is None:
+            self.ok += 1
+            return
+        self.failed += 1
+        self.errors[error] += 1
+        if error in GIVEN_UP:
+            (self.cut_off if outcome.attempts else self.unsent)[error] += 1
 
     def has_too_many_failures(self, most: Share | str | None) -> bool:
         """Tell whether more requests failed than option `max_failures` allows."""
@@ -304,3 +315,11 @@ class Outcomes:
             elif unfinished and row is not None:
                 found.append(Outcome(position, row, error="cancelled", error_detail="not finished"))
         return found
+
+
+def unsent(position: int, item: Item, kind: str, detail: str) -> Outcome:
+    """Return the outcome of an item that was not sent; one that is an outcome already stays."""
+    if isinstance(item, Outcome):
+        return item
+    request = item if isinstance(item, Request) else item.shown
+    return Outcome(position, request, error=kind, error_detail=f"not sent: {detail}")

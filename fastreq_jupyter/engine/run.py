@@ -25,11 +25,11 @@ from fastreq_jupyter.engine.collector import rare_collections
 from fastreq_jupyter.engine.explanation import Circumstances, explain
 from fastreq_jupyter.engine.paging import HINTING, PagedOutcomes, again_of, hint
 from fastreq_jupyter.engine.polling import jobs_of
-from fastreq_jupyter.engine.progress import Outcomes, show_files
+from fastreq_jupyter.engine.progress import Outcomes, show_files, unsent
 from fastreq_jupyter.engine.scheduler import Scheduler
 from fastreq_jupyter.engine.summary import closing_line, figures
-from fastreq_jupyter.errors import OptionError, SourceError, UsageError
-from fastreq_jupyter.model import Outcome, Request
+from fastreq_jupyter.engine.written import Gist, WrittenOutcomes, gist_of, unwritten
+from fastreq_jupyter.errors import OptionError, RunError, SourceError, UsageError
 from fastreq_jupyter.options import Options
 
 if TYPE_CHECKING:
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.progress import Progress, UnderWay
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
-    from fastreq_jupyter.model import Item, Link, Plan
+    from fastreq_jupyter.engine.written import Sink
+    from fastreq_jupyter.model import Link, Outcome, Plan
     from fastreq_jupyter.policy import Chain
 
 __all__ = ["Run"]
@@ -63,6 +64,7 @@ class Run:
         loop: The loop it lives on.
         finished: Done once the run has drained; holds None, is never cancelled.
         ending: Waits for it and makes what awaiting gives, where that is more than waiting and the frame.
+        sink: Where its rows go in place of memory, or None.
         before: The run that this one took the variable of while it went on (a background cell that was run again).
     """
 
@@ -76,6 +78,7 @@ class Run:
         again: Callable[[Run, Plan], Run],
         store: Store | None = None,
         handoffs: Handoffs | None = None,
+        sink: Sink | None = None,
     ) -> None:
         self.id = uuid.uuid4().hex[:12]
         self.plan = plan
@@ -90,7 +93,12 @@ class Run:
         self._started_at = datetime.now(UTC)
         self._store = store
         self._handoffs = handoffs
-        self._outcomes = Outcomes(plan) if plan.options.pages is None else PagedOutcomes(plan)
+        self.sink = sink
+        # None where rows stay in memory.
+        self._written = None if sink is None else WrittenOutcomes(plan, sink, hold=self._hold, fail=self._give_up)
+        self._outcomes = self._written or (Outcomes(plan) if plan.options.pages is None else PagedOutcomes(plan))
+        self._behind = False
+        self._failure: BaseException | None = None
         self._scheduler = Scheduler(plan, transport, self._outcomes, store=store, handoffs=handoffs)
         if handoffs is not None:
             handoffs.links = self.links
@@ -143,12 +151,12 @@ class Run:
 
     @property
     def error(self) -> BaseException | None:
-        """Return what the source of requests raised, or a defect that ended the run."""
-        return self._scheduler.source.error or self._scheduler.crash
+        """Return what the source of requests raised, what kept rows from being written, or a defect that ended the run."""
+        return self._failure or self._scheduler.source.error or self._scheduler.crash
 
     @property
     def outcomes(self) -> list[Outcome]:
-        """Return the outcomes so far, in order of the requests."""
+        """Return the outcomes so far, in order of the requests; with option `to` those that are not written yet."""
         return self._outcomes.rows(unfinished=False)
 
     @property
@@ -164,6 +172,7 @@ class Run:
     def summary(self) -> dict[str, Any]:
         """Return what the run came to so far: small, JSON, free of secrets."""
         notes = [*self.plan.notes, *(() if self._store is None else self._store.notes()), *self._hint()]
+        notes += () if self.sink is None else self.sink.notes()
         found = figures(self._outcomes.tally, self._scheduler, self.options, notes)
         return {
             "run_id": self.id,
@@ -174,6 +183,15 @@ class Run:
             "cache": None if self._store is None else self._store.figures(),
             **self._explanation(),
         } | {"started_at": self._started_at.isoformat(timespec="milliseconds")}
+
+    @property
+    def forgotten(self) -> int:
+        """Return how many outcomes completed and left memory (option `to`)."""
+        return 0 if self._written is None else self._written.forgotten
+
+    def gist(self) -> Gist:
+        """Return what a picture or a summary needs of all outcomes, those that left memory included."""
+        return gist_of(self.rows) if self._written is None else self._written.gist()
 
     @property
     def links(self) -> Mapping[int, Link]:
@@ -217,7 +235,8 @@ class Run:
             return {"time": {}, "advice": None}
         if self._explained is None:
             of = Circumstances(tally.started, tally.elapsed, max(1, len(self._scheduler.hosts)), tally.cpu_s, tally.late_s)
-            self._explained = explain(self._outcomes.rows(unfinished=False), self.options, of)
+            rows = self._outcomes.rows(unfinished=False) if self._written is None else self._written.sums
+            self._explained = explain(rows, self.options, of)
         return self._explained
 
     def completed(self, since: int, most: int | None = None) -> list[Outcome]:
@@ -277,6 +296,9 @@ class Run:
         if only not in AGAIN:
             message = f"retry_failed(only={only!r}) is not possible: give all, sent or unsent"
             raise UsageError(message)
+        if self.sink is not None:
+            message = f"retry_failed() needs the rows, and they are in {self.sink.place}: the same call with journal sends what failed"
+            raise UsageError(message)
         changed = self.plan.options if not options else changed_options(self.plan.options, options)
         chosen = {row.position for row in self.rows if not row.ok and AGAIN[only](row) and (rows is None or row.position in rows)}
         if self._scheduler.paging is not None:
@@ -315,8 +337,11 @@ class Run:
 
         Raises:
             SourceError: The iterable of requests raised; the finished rows are in ``.df``.
+            RunError: Rows could not be written (option `to`).
         """
         error = self.error
+        if error is not None and error is self._failure:
+            raise RunError(unwritten(self.sink, error), self) from error
         if error is not None:
             # Our own messages are safe; what the user's code says may hold secrets.
             what = str(error) if isinstance(error, UsageError) else f"the source of requests raised {type(error).__name__}"
@@ -396,15 +421,19 @@ class Run:
 
     async def _settle(self) -> None:
         """Give every row its end, and let go of everything."""
-        scheduler = self._scheduler
+        scheduler, written = self._scheduler, self._written
+        if written is not None:
+            written.give_up()
         scheduler.settle()
         source = scheduler.source
         if self.plan.total is not None and scheduler.stop is not None:
             for position, item in source.rest():
-                scheduler.finish(_unsent(position, item, *scheduler.stop))
+                scheduler.finish(unsent(position, item, *scheduler.stop))
                 if not position % _ROWS_A_STEP:
                     await asyncio.sleep(0)
         await source.close()
+        if written is not None:
+            await written.close()
         if self._store is not None:
             await self._store.close()
         await self._transport.close()
@@ -418,6 +447,8 @@ class Run:
         tally = self._outcomes.tally
         tally.lagged(now - due)
         tally.sample(perf_counter())
+        if self._written is not None:
+            self._written.beat(perf_counter())
         for line in () if self._store is None else self._store.news():
             tally.notice = line
         self._beating = self.loop.call_later(_BEAT, self._beat, now + _BEAT)
@@ -436,7 +467,18 @@ class Run:
         if self._state == "PAUSED":
             self._state = "RUNNING"
             self._outcomes.tally.resumed()
-            self._scheduler.set_paused(paused=False)
+            self._scheduler.set_paused(paused=self._behind)
+
+    def _hold(self, behind: bool) -> None:  # noqa: FBT001 - told, not chosen
+        """Start nothing while rows wait to be written."""
+        if behind is not self._behind:
+            self._behind = behind
+            self._scheduler.set_paused(paused=behind or self._state == "PAUSED")
+
+    def _give_up(self, error: BaseException) -> None:
+        """End: rows cannot be written any more."""
+        self._failure = error
+        self._scheduler.halt("stopped", "rows could not be written")
 
     def _adjust(self, changes: dict[str, Any]) -> None:
         # Laid over what is in force now: another change may have come in between.
@@ -454,10 +496,3 @@ class Run:
 def _tell(loop: asyncio.AbstractEventLoop, event: asyncio.Event) -> None:
     with suppress(RuntimeError):
         loop.call_soon_threadsafe(event.set)
-
-
-def _unsent(position: int, item: Item, kind: str, detail: str) -> Outcome:
-    if isinstance(item, Outcome):
-        return item
-    request = item if isinstance(item, Request) else item.shown
-    return Outcome(position, request, error=kind, error_detail=f"not sent: {detail}")

@@ -68,8 +68,10 @@ def to_frame(  # noqa: PLR0913 - what a run knows about its frame
     rows = list(outcomes)
     went = _how_it_went(rows, options)
     frame = pd.DataFrame({"data": objects(_data(rows)), **went}, copy=False)
-    positions = _positions(rows) if options.pages is None else [row.place for row in rows]
-    frame.index = _index(positions if options.pages is None or keys is not None else range(len(rows)), keys)
+    # Rows that leave memory come in order of completion.
+    in_order = options.pages is None and options.to is None
+    positions = _positions(rows) if in_order else [row.place for row in rows]
+    frame.index = _index(positions if in_order or keys is not None else range(len(rows)), keys)
     notes: list[str] = []
     problem: str | None = None
     if options.select is not None or options.expand is not None:
@@ -114,6 +116,8 @@ def _how_it_went(rows: list[Outcome], options: Options) -> dict[str, Any]:
     """Return the columns that option `columns` shows, made one by one: what is not shown costs nothing."""
     known = _Rows(rows)
     columns = {"page": integers([row.page for row in rows], "Int32")} if options.pages is not None else {}
+    if options.to is not None:
+        columns["position"] = integers([row.position for row in rows], "Int64")
     columns |= {name: _MAKERS[name](known) for name in COLUMN_SETS[options.columns]}
     if options.until is not None:
         columns["looks"] = integers([row.looks for row in rows], "Int32")

@@ -26,7 +26,18 @@ from fastreq_jupyter.frame.values import decode_value, dump_json, encode_value
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-__all__ = ["cell_text", "load", "save", "unique_names", "write_file"]
+__all__ = [
+    "cell_text",
+    "csv_lines",
+    "json_lines",
+    "load_file",
+    "needs_pyarrow",
+    "parquet",
+    "read_footer",
+    "save",
+    "unique_names",
+    "write_file",
+]
 
 _VERSION = 2
 _KEY = b"fastreq"
@@ -51,7 +62,7 @@ def save(frame: pd.DataFrame, path: str | Path) -> Path:
         OSError: The file cannot be written.
     """
     path = Path(path)
-    writers: dict[str, Callable[[pd.DataFrame], bytes]] = {".parquet": _parquet, ".csv": _csv, ".jsonl": _json_lines, ".xlsx": _excel}
+    writers: dict[str, Callable[[pd.DataFrame], bytes]] = {".parquet": _parquet, ".csv": csv_lines, ".jsonl": json_lines, ".xlsx": _excel}
     writer = writers.get(path.suffix.lower())
     if writer is None:
         raise UsageError(f"{path.name!r}: give a file name that ends in .parquet, .csv, .jsonl, .xlsx or .har")
@@ -74,7 +85,17 @@ def write_file(path: str | Path, pieces: Iterable[bytes]) -> Path:
     return Path(path)
 
 
-def load(path: str | Path) -> pd.DataFrame:
+def parquet(frame: pd.DataFrame, path: Path) -> None:
+    """Write a frame as Parquet, whatever the file's name.
+
+    Raises:
+        UsageError: A value that the file cannot hold; one line.
+        OSError: The file cannot be written; nothing is left behind.
+    """
+    write_file(path, (_parquet(frame),))
+
+
+def load_file(path: str | Path) -> pd.DataFrame:
     """Return the frame that ``df.fastreq.save("x.parquet")`` wrote, the same in values, dtypes, index, columns and attrs.
 
     Args:
@@ -88,7 +109,7 @@ def load(path: str | Path) -> pd.DataFrame:
     if path.suffix.lower() != ".parquet":
         reader = _READERS.get(path.suffix.lower(), "pandas")
         raise UsageError(f"{path.name}: only .parquet gives a frame back exactly; read this one with {reader}")
-    pa, parquet = _pyarrow()
+    pa, parquet = needs_pyarrow()
     content = path.read_bytes()
     try:
         table = parquet.read_table(pa.BufferReader(content))
@@ -103,7 +124,26 @@ def load(path: str | Path) -> pd.DataFrame:
     raise UsageError(f"{path.name} was written by another version of fastreq_jupyter: read it with pandas.read_parquet")
 
 
-def _pyarrow() -> tuple[Any, Any]:
+def read_footer(path: Path) -> dict[str, Any]:
+    """Return ``attrs`` of a frame that was saved, without reading its rows; empty where the file is none of ours.
+
+    Raises:
+        OSError: It cannot be read.
+    """
+    pa, pq = needs_pyarrow()
+    try:
+        meta = json.loads((pq.read_schema(path).metadata or {}).get(_KEY, "null"))
+        return dict(decode_value(meta["attrs"])) if meta is not None and meta["version"] == _VERSION else {}
+    except (pa.ArrowException, ValueError, KeyError, TypeError):
+        return {}
+
+
+def needs_pyarrow() -> tuple[Any, Any]:
+    """Return pyarrow and pyarrow.parquet.
+
+    Raises:
+        UsageError: It is not installed.
+    """
     try:
         import pyarrow  # noqa: ICN001, PLC0415 - an extra
         from pyarrow import parquet  # noqa: PLC0415 - likewise
@@ -113,7 +153,7 @@ def _pyarrow() -> tuple[Any, Any]:
 
 
 def _parquet(frame: pd.DataFrame) -> bytes:
-    pa, parquet = _pyarrow()
+    pa, parquet = needs_pyarrow()
     levels = _levels(frame.index)
     series = [*levels, *(frame.iloc[:, number] for number in range(len(frame.columns)))]
     fields = unique_names(frame)
@@ -284,11 +324,11 @@ def _as_index(level: Any) -> pd.Index[Any]:
     return index
 
 
-def _csv(frame: pd.DataFrame) -> bytes:
-    """Return comma-separated values, UTF-8: objects as JSON texts, missing values empty."""
+def csv_lines(frame: pd.DataFrame, *, head: bool = True) -> bytes:
+    """Return comma-separated values, UTF-8, below their names if `head` says so: objects as JSON texts, missing values empty."""
     plain = _flat(frame)
     buffer = io.StringIO(newline="")
-    plain.to_csv(buffer, index=not _is_range(frame.index), lineterminator="\r\n")
+    plain.to_csv(buffer, index=not _is_range(frame.index), header=head, lineterminator="\r\n")
     return buffer.getvalue().encode("utf-8", "replace")
 
 
@@ -325,7 +365,7 @@ def _flat(frame: pd.DataFrame) -> pd.DataFrame:
     return plain
 
 
-def _json_lines(frame: pd.DataFrame) -> bytes:
+def json_lines(frame: pd.DataFrame, *, head: bool = True) -> bytes:  # noqa: ARG001 - as `csv_lines`
     """Return one JSON object a line, UTF-8: objects as they are, missing values null."""
     levels = _levels(frame.index)
     columns = [*levels, *(frame.iloc[:, number] for number in range(len(frame.columns)))]

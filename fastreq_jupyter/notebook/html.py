@@ -9,18 +9,17 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from html import escape
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
-from fastreq_jupyter.engine import SHARES, quantiles
+from fastreq_jupyter.engine import SHARES
 from fastreq_jupyter.options import show_seconds
 from fastreq_jupyter.picture import COLOURS, FAILED, choose_rows, phase_bars, show_ms, shown_detail, shown_url
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
 
-    from fastreq_jupyter.engine import Run
-    from fastreq_jupyter.model import Outcome
+    from fastreq_jupyter.engine import Gist, Run
 
 __all__ = ["beginning", "html_summary", "summary", "text_summary"]
 
@@ -38,14 +37,6 @@ _NO_ERROR = "<style>.jp-OutputArea-child:has(>.lm-Panel:not(:has(*))):has(+.jp-O
 _GRACE = timedelta(seconds=1)
 
 
-class _Kind(NamedTuple):
-    """The failures of one kind."""
-
-    name: str
-    number: int
-    first: Outcome
-
-
 def summary(run: Run) -> dict[str, str]:
     """Return the summary of a run as an output: HTML, and plain text."""
     return {"text/html": html_summary(run), "text/plain": text_summary(run)}
@@ -60,14 +51,14 @@ def beginning(run: Run) -> str:
 
 def html_summary(run: Run) -> str:
     """Return the summary of a run as a fragment of HTML, some 2 to 20 kB."""
-    rows = run.rows
+    gist = run.gist()
     parts = [
         f'<div class="fastreq-summary" style="font-size:13px;max-width:860px">{_NO_ERROR}',
         f'<p style="margin:4px 0"><strong>{_text(run.closing_line(), 400)}</strong></p>',
-        f'<p style="{_QUIET}">{_text(_figures(run, rows))}</p>',
-        _failures(rows),
+        f'<p style="{_QUIET}">{_text(_figures(run, gist))}</p>',
+        _failures(gist),
         _notes(run),
-        _picture(run, rows),
+        _picture(run, gist),
         "</div>",
     ]
     return "".join(parts)
@@ -75,50 +66,41 @@ def html_summary(run: Run) -> str:
 
 def text_summary(run: Run) -> str:
     """Return the summary of a run as plain text: the closing line, the latencies, the failures by kind."""
-    rows = run.rows
+    gist = run.gist()
     lines = [one_line(run.closing_line(), 400)]
-    if latencies := _latencies(rows):
+    if latencies := _latencies(gist):
         lines.append("  " + ", ".join(f"{name} {value}" for name, value in latencies))
     lines += [
-        f"  {kind.name} x{kind.number:,}: {shown_detail(kind.first, 120)} ({shown_url(kind.first, 120)})" for kind in _kinds(rows)[:_KINDS]
+        f"  {kind.name} x{kind.number:,}: {shown_detail(kind.first, 120)} ({shown_url(kind.first, 120)})" for kind in gist.kinds[:_KINDS]
     ]
     lines += [f"  {one_line(note, 200)}" for note in run.summary()["notes"][:_NOTES]]
     return "\n".join(lines)
 
 
-def _figures(run: Run, rows: Sequence[Outcome]) -> str:
+def _figures(run: Run, gist: Gist) -> str:
     """Return what the closing line does not say: state, pace and latencies."""
     summary = run.summary()
     pace = f"{_rate(summary['answered'] / summary['elapsed_s'])} requests/s" if summary["elapsed_s"] > 0 else ""
-    return ", ".join(filter(None, (run.state.lower(), pace, *(f"{name} {value}" for name, value in _latencies(rows)))))
+    return ", ".join(filter(None, (run.state.lower(), pace, *(f"{name} {value}" for name, value in _latencies(gist)))))
 
 
 def _rate(value: float) -> str:
     return f"{value:,.0f}" if value >= 10 else f"{value:.1f}"
 
 
-def _latencies(rows: Iterable[Outcome]) -> list[tuple[str, str]]:
-    found = quantiles(row.elapsed for row in rows)
-    return [(f"p{share}", show_ms(value * 1000)) for share, value in zip(SHARES, found, strict=False)]
+def _latencies(gist: Gist) -> list[tuple[str, str]]:
+    return [(f"p{share}", show_ms(value * 1000)) for share, value in zip(SHARES, gist.durations, strict=False)]
 
 
-def _kinds(rows: Iterable[Outcome]) -> list[_Kind]:
-    found: dict[str, list[Outcome]] = {}
-    for row in rows:
-        if row.error is not None:
-            found.setdefault(row.error, []).append(row)
-    return sorted((_Kind(name, len(some), some[0]) for name, some in found.items()), key=lambda kind: -kind.number)
-
-
-def _failures(rows: Sequence[Outcome]) -> str:
-    kinds = _kinds(rows)
+def _failures(gist: Gist) -> str:
+    kinds = gist.kinds
     if not kinds:
         return ""
     table = [
         [
             ("error", kind.name),
             ("rows", f"{kind.number:,}"),
-            ("share", f"{100 * kind.number / len(rows):.3g} %"),
+            ("share", f"{100 * kind.number / gist.number:.3g} %"),
             ("first cause", shown_detail(kind.first, 120)),
             ("first request", f"{kind.first.request.method} {shown_url(kind.first, 90)}"),
         ]
@@ -134,11 +116,13 @@ def _notes(run: Run) -> str:
     return "".join(f'<p style="margin:4px 0">{_text(note, 300)}</p>' for note in notes[:_NOTES])
 
 
-def _picture(run: Run, rows: Sequence[Outcome]) -> str:
+def _picture(run: Run, gist: Gist) -> str:
     """Draw the phases of each request as lines, without words: it may be stretched to any width."""
     earliest = (datetime.fromisoformat(run.summary()["started_at"]) - _GRACE).timestamp() * 1e6
+    rows = gist.rows
     new = [row for row in rows if (started := row.started_us) is not None and started >= earliest]
     drawn, note = choose_rows(rows, new, _ROWS)
+    note = note if len(rows) == gist.number else f"samples of {gist.number:,} requests"
     bars = [(number, *bar) for number, row in enumerate(drawn) for bar in phase_bars(row.attempts)]
     if not bars:
         return f'<p style="{_QUIET}">{_text(note)}</p>' if note else ""

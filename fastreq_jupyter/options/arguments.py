@@ -92,6 +92,7 @@ class OptionArguments(TypedDict, total=False):
     expand: bool | str | None
     explode: str | Iterable[str]
     columns: str
+    to: str | Path | None
     timings: bool
     response_headers: bool
     progress: str

@@ -28,6 +28,7 @@ def own_columns(options: Options) -> frozenset[str]:
         *(("headers",) if options.response_headers else ()),
         *(("item",) if options.select is not None else ()),
         *(("page",) if options.pages is not None else ()),
+        *(("position",) if options.to is not None else ()),
         *(("looks",) if options.until is not None else ()),
         *(("cached",) if options.caches else ()),
     )

@@ -333,6 +333,11 @@ class Options:
         "short", choices=tuple(COLUMN_SETS), takes="str", allowed="data, short or all",
         help="columns of how it went: error alone; status, error, elapsed, attempts and url; or all", metavar="SET", group="Results",
     )
+    to: str | None = option(
+        None, text_value(), examples=("rows/",), takes="str | Path | None", allowed="a directory like 'rows/', or a .jsonl or .csv file",
+        help="rows leave memory in batches: Parquet files in a directory, or lines of one file; what comes back is a row per batch",
+        metavar="PATH", group="Results",
+    )
     timings: bool = option(
         False, strict_bool, takes="bool", allowed="True or False", help="columns of phases and http_version",
         switches={"--timings": True}, group="Results",

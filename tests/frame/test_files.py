@@ -16,8 +16,8 @@ from hypothesis import strategies as st
 from samples import failed, good, unsent
 
 from fastreq_jupyter.errors import UsageError
+from fastreq_jupyter.frame import load, save
 from fastreq_jupyter.frame.build import to_frame
-from fastreq_jupyter.frame.files import load, save
 from fastreq_jupyter.frame.values import decode_value, encode_value
 from fastreq_jupyter.options import Options
 

@@ -11,6 +11,7 @@ import pytest
 from samples import failed, good, unsent
 
 from fastreq_jupyter import fastreq, last_run
+from fastreq_jupyter.engine import gist_of
 from fastreq_jupyter.model import Request
 from fastreq_jupyter.notebook.html import _NO_ERROR, beginning, html_summary, text_summary
 
@@ -28,6 +29,9 @@ class Run:
     notes: list = field(default_factory=list)
     name: str = "orders"
     state: str = "DONE"
+
+    def gist(self):
+        return gist_of(self.rows)
 
     def closing_line(self):
         return f"{self.name}: {sum(row.ok for row in self.rows)} of {len(self.rows)} ok"

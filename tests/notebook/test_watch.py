@@ -44,7 +44,7 @@ class HandRun:
     """A run in which nothing happens but what is done to it."""
 
     id, name, began, state, done = "run-1", "orders", runs.BEGAN, "RUNNING", False
-    options, auto = Options(), None
+    options, auto, sink, forgotten = Options(), None, None, 0
 
     def __init__(self) -> None:
         self.loop = HandLoop()

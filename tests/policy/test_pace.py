@@ -8,10 +8,11 @@ from hypothesis import strategies as st
 from fastreq_jupyter.policy.pace import Pace
 
 SECONDS = 60
+# A bucket of one refuses every second request already where they come a hundredth too fast: nothing is learnt from it.
 
 
 @settings(deadline=None, max_examples=25)
-@given(allowed=st.floats(4, 200), burst=st.integers(1, 100), unlimited=st.floats(250, 500))
+@given(allowed=st.floats(4, 200), burst=st.integers(2, 100), unlimited=st.floats(250, 500))
 def test_it_comes_to_what_the_host_allows_and_is_seldom_refused(allowed, burst, unlimited):
     pace, tokens, now = Pace(), float(burst), 0.0
     good: list[float] = []

@@ -9,6 +9,7 @@ from dataclasses import replace
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
+from fastreq_jupyter.engine import Gist, gist_of
 from fastreq_jupyter.engine.progress import Progress, UnderWay
 from fastreq_jupyter.options import Options
 from synthetic import runs
@@ -29,7 +30,8 @@ class PlayedRun:
         self.id = f"{name}-{count}-{perf_counter()}"
         self.name = name
         self.options = Options()
-        self.auto = None
+        self.auto = self.sink = None
+        self.forgotten = 0
         self.state = "RUNNING" if seconds else "DONE"
         self.finished: Future[None] = Future()
         self.outcomes: list[Outcome] = []
@@ -59,6 +61,9 @@ class PlayedRun:
     @property
     def rows(self) -> list[Outcome]:
         return self.outcomes
+
+    def gist(self) -> Gist:
+        return gist_of(self.outcomes)
 
     def summary(self) -> dict[str, Any]:
         return {"notes": []}

@@ -46,6 +46,7 @@ if TYPE_CHECKING:
 __all__ = ["Panel"]
 
 DOUBLE_CLICK_S = 0.6
+_MOMENT_S = 0.02
 """Time after a click on Run in which another one is the second half of a double click."""
 
 _NO_NOTEBOOK = "a form for requests: it needs a notebook that shows widgets; %fastreq --help lists all options"
@@ -144,6 +145,8 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         try:
             return self._start()
         finally:
+            # The second half of a double click is heard only now, however long the start took.
+            self._pressed_at = monotonic()
             self._starting = False
 
     def _start(self) -> Run | None:
@@ -157,13 +160,14 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             return None
         self._order = order
         self._aside.children = ()
-        self._adopt(run)
+        # The view comes first: what a run leaves at its end is put below it.
         if self._below.children:
             # One view for all runs of a form: each would stay in the notebook's widget state.
             self._below.children = self._below.children[:1]
             self._below.children[0].follow(run)
         else:
             self._below.children = (Monitor(run, on_retry=self._retried),)
+        self._adopt(run)
         return run
 
     def _retried(self, again: Run) -> str:
@@ -204,7 +208,8 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def _let_go(self, run: Run | None) -> None:
         """Let Run be pressed again, once a double click would be over."""
-        sleep(max(0.0, self._pressed_at + DOUBLE_CLICK_S - monotonic()))
+        while (left := self._pressed_at + DOUBLE_CLICK_S - monotonic()) > 0 or self._starting:
+            sleep(max(left, _MOMENT_S))
         with self._lock:
             if run is not None and run is not self.run:
                 return

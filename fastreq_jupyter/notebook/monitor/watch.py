@@ -13,7 +13,7 @@ from threading import Lock
 from time import monotonic
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.notebook.monitor.feed import Feed, Message, Status
+from fastreq_jupyter.notebook.monitor.feed import ROW_LIMIT, Feed, Message, Status
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -34,6 +34,7 @@ _LAST_BATCH_ROWS = 10_000
 _STEP_ROWS = 100
 _REPEAT_AFTER = (0.5, 2.0)
 _REPEAT_ROWS = 20_000
+_ROWS_OF_MANY = 20_000
 
 
 class Watch:
@@ -56,7 +57,8 @@ class Watch:
         self._said = said
         self._clock = clock
         self._lock = Lock()
-        self._feed = Feed(run.id, name=run.name or "")
+        # What bounds the memory of a run whose rows leave it bounds that of its picture, too.
+        self._feed = Feed(run.id, name=run.name or "", row_limit=ROW_LIMIT if run.sink is None else _ROWS_OF_MANY)
         self._status = _status_of(run, self._said)
         self._entered = 0
         self.over = False
@@ -84,7 +86,7 @@ class Watch:
     def behind(self) -> bool:
         """Tell whether there is anything that was not looked at yet."""
         run = self._run()
-        return run is not None and bool(run.completed(self._entered, 1))
+        return run is not None and bool(run.completed(max(self._entered, run.forgotten), 1))
 
     def start(self) -> None:
         """Begin to look; may be called on any thread."""
@@ -134,6 +136,8 @@ class Watch:
 
     def _enter(self, run: Run, most: int | None) -> bool:
         """Enter what has finished since the last time, `most` of it; return whether there may be more."""
+        # Those that left memory meanwhile are counted, not listed.
+        self._entered = max(self._entered, run.forgotten)
         found = run.completed(self._entered, most)
         self._entered += len(found)
         self._feed.take(run.began, found)

@@ -1,0 +1,371 @@
+"""Rows in place of memory: a directory of Parquet files, a batch each, or the lines of one file (option `to`).
+
+A batch is there whole or not at all. Each file of a directory is one that ``df.fastreq.save`` would write: `load` gives all of
+them back as one frame. While a run writes to a directory, nobody else does: it holds the lock in it.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from array import array
+from contextlib import suppress
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+from zlib import crc32
+
+import filelock
+import pandas as pd
+
+from fastreq_jupyter.errors import OptionError, UsageError
+from fastreq_jupyter.frame.build import attrs_of, shown_urls, to_frame
+from fastreq_jupyter.frame.columns import integers, texts
+from fastreq_jupyter.frame.files import csv_lines, json_lines, load_file, needs_pyarrow, parquet, read_footer
+from fastreq_jupyter.frame.values import dump_json, encode_value
+from fastreq_jupyter.redact import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from fastreq_jupyter.model import Outcome, Plan, Request
+
+__all__ = ["Batch", "Dataset", "batches_frame", "load", "open_dataset"]
+
+_NAME = re.compile(r"batch-(\d{6,})\.parquet")
+_LOCK = ".lock"
+# What a killed process leaves of a file that was not whole yet (files.AtomicFile).
+_TORN = re.compile(r"\.[0-9a-f]{16}\.part")
+_SHOWN = 3
+# What a frame's columns depend on.
+_SHAPING = ("columns", "timings", "response_headers", "select", "parse", "until")
+
+
+class Batch(NamedTuple):
+    """A batch that is written: its rows, of these good and failed ones, bytes of bodies, and its file."""
+
+    rows: int
+    ok: int
+    failed: int
+    bytes: int
+    path: str
+
+
+class Dataset:
+    """The place that a run's rows go to. An `engine.written.Sink`.
+
+    Args:
+        plan: Knows options, keys and source columns.
+
+    Attributes:
+        place: As the user wrote it.
+        batches: Those that are there, in order.
+    """
+
+    def __init__(self, plan: Plan) -> None:
+        self.place = str(plan.options.to)
+        self.batches: list[Batch] = []
+        self._plan = plan
+
+    def holds(self, position: int) -> bool:  # noqa: ARG002 - the signature of a sink
+        """Tell whether the row of a request is there from an earlier run."""
+        return False
+
+    def check(self, position: int, request: Request) -> None:
+        """Do what is to be done where a row that is there belongs to another request."""
+
+    def write(self, rows: Sequence[Outcome]) -> None:
+        """Write a batch.
+
+        Raises:
+            OSError: It cannot be written; what is there stays as it was.
+        """
+        plan, options = self._plan, self._plan.options
+        try:
+            frame = self._described(to_frame(rows, options, keys=plan.keys, join=plan.join), rows)
+            path = self._put(frame)
+        except UsageError:
+            # A body that no file can hold: that row's failure, the others stay.
+            rows = [_storable(row) for row in rows]
+            frame = self._described(to_frame(rows, options, keys=plan.keys, join=plan.join), rows)
+            path = self._put(frame)
+        self.batches.append(Batch(len(frame), **frame.attrs["fastreq"]["batch"], path=path))
+
+    def notes(self) -> list[str]:
+        """Return how many rows are there, and how they are read."""
+        number = sum(batch.rows for batch in self.batches)
+        return [f"{number:,} {'row is' if number == 1 else 'rows are'} in {self.place}: {self._reader()}"]
+
+    def _reader(self) -> str:
+        return "pandas reads it"
+
+    def close(self) -> None:
+        """Let go of the place, when all rows are there; never raises."""
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of the place; never raises."""
+
+    def _described(self, frame: pd.DataFrame, rows: Sequence[Outcome]) -> pd.DataFrame:
+        """Return the frame with what is to be known of its batch."""
+        # The number of a row says no more than its position.
+        labelled = not (frame.index.name is None and frame.index.equals(pd.Index(frame["position"])))
+        labelled = labelled and not (self._plan.keys is None and self._plan.join is None)
+        if not labelled:
+            attrs, frame = frame.attrs, frame.reset_index(drop=True)
+            frame.attrs = attrs
+        failed = int(frame["error"].notna().sum())
+        size = sum(row.response.size_bytes for row in rows if row.response is not None)
+        batch = {"ok": len(frame) - failed, "failed": failed, "bytes": size}
+        frame.attrs["fastreq"] |= {"batch": batch, "shape": _shape_of(self._plan), "labelled": labelled}
+        return frame
+
+    def _put(self, frame: pd.DataFrame) -> str:
+        """Write the batch and return its path."""
+        raise NotImplementedError
+
+
+class ParquetFolder(Dataset):
+    """A directory of Parquet files, a batch each."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        needs_pyarrow()
+        self._folder = Path(self.place)
+        # By position: 0 where there is no row, else a sum of its URL; 1 where that is not known.
+        self._there = array("L")
+        self._number = 0
+        if self._folder.exists() and not self._folder.is_dir():
+            raise OptionError(f"to: {self.place} is a file: give a directory, or a .jsonl or .csv file", option="to", value=self.place)
+        try:
+            self._folder.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise _unusable(self.place, error) from error
+        self._lock = filelock.FileLock(self._folder / _LOCK, mode=0o600, thread_local=False)
+        try:
+            self._lock.acquire(blocking=False)
+        except filelock.Timeout:
+            raise OptionError(f"to: another run writes to {self.place}: wait for it, or give another name", option="to") from None
+        except OSError as error:
+            raise _unusable(self.place, error) from error
+        try:
+            self._look()
+        except BaseException:
+            self.abandon()
+            raise
+
+    def holds(self, position: int) -> bool:
+        """Tell whether the row of a request is there from an earlier run."""
+        return position < len(self._there) and self._there[position] != 0
+
+    def check(self, position: int, request: Request) -> None:
+        """Look whether the row that is there is that of this request.
+
+        Raises:
+            UsageError: It is another one's.
+        """
+        known, url = self._there[position], shown_urls([request])[0]
+        if known not in (1, _sum_of(url)):
+            message = f"{self.place} holds the rows of other requests (row {position} is not {one_line(url, 120)}): give another name"
+            raise UsageError(message)
+
+    def close(self) -> None:
+        """Leave a batch without rows where there is none, so that the columns are known, and let go of the place."""
+        with suppress(Exception):
+            if not self.batches:
+                self.write(())
+        self.abandon()
+
+    def abandon(self) -> None:
+        """Let go of the place."""
+        if self._lock.is_locked:
+            # While it is held: nobody can have taken it meanwhile.
+            with suppress(OSError):
+                (self._folder / _LOCK).unlink()
+            with suppress(OSError):
+                self._lock.release()
+
+    def _reader(self) -> str:
+        return f"fastreq_jupyter.load({self.place!r}), or any reader of Parquet"
+
+    def _put(self, frame: pd.DataFrame) -> str:
+        path = self._folder / f"batch-{self._number:06d}.parquet"
+        parquet(frame, path)
+        self._number += 1
+        return str(path)
+
+    def _look(self) -> None:
+        """Find out what is there, and take over the rows of an earlier run.
+
+        Raises:
+            OptionError: Something else is there, or rows of which no journal tells.
+        """
+        names = sorted(entry.name for entry in self._folder.iterdir())
+        strange = [name for name in names if name != _LOCK and not _NAME.fullmatch(name) and not _TORN.fullmatch(name)]
+        if strange:
+            more = ", ..." if len(strange) > _SHOWN else ""
+            said = f"to: {self.place} holds other files ({', '.join(strange[:_SHOWN])}{more}): give a new directory"
+            raise OptionError(one_line(said, 300), option="to")
+        files = [name for name in names if _NAME.fullmatch(name)]
+        options = self._plan.options
+        if files and (options.journal is None or options.fresh):
+            why = "give journal to go on with them" if options.journal is None else "fresh would send all of them again"
+            raise OptionError(f"to: {self.place} holds the rows of an earlier run: {why}, or give another name", option="to")
+        for name in names:
+            if _TORN.fullmatch(name):
+                (self._folder / name).unlink(missing_ok=True)
+        found = {self._folder / name: read_footer(self._folder / name).get("fastreq", {}) for name in files}
+        if any(about.get("shape") != _shape_of(self._plan) for about in found.values()):
+            said = f"to: {self.place} was written with other options ({', '.join(_SHAPING[:4])} ...): give the same, or another name"
+            raise OptionError(said, option="to")
+        for path, about in found.items():
+            self._take_over(path, about)
+
+    def _take_over(self, path: Path, about: dict[str, Any]) -> None:
+        """Keep the good rows of a batch; failed ones are taken out, since the journal decides what becomes of them."""
+        batch = about["batch"]
+        if batch["failed"]:
+            frame = load_file(path)
+            frame = frame[frame["error"].isna()]
+            frame = frame if about["labelled"] else frame.reset_index(drop=True)
+            batch = {**batch, "ok": len(frame), "failed": 0}
+            frame.attrs["fastreq"] = {**about, "batch": batch}
+            if len(frame):
+                parquet(frame, path)
+        self._number = int(_NAME.fullmatch(path.name)[1]) + 1  # type: ignore[index] # chosen by this pattern
+        if not batch["ok"]:
+            path.unlink()
+            return
+        self._enter(path)
+        self.batches.append(Batch(batch["ok"], **batch, path=str(path)))
+
+    def _enter(self, path: Path) -> None:
+        _, pq = needs_pyarrow()
+        file = pq.ParquetFile(path)
+        with file:
+            known = "url" in file.schema_arrow.names
+            table = file.read(["position", "url"] if known else ["position"])
+        positions = table.column("position").to_pylist()
+        sums = [_sum_of(url) for url in table.column("url").to_pylist()] if known else [1] * len(positions)
+        missing = max(positions, default=-1) + 1 - len(self._there)
+        if missing > 0:
+            self._there.frombytes(bytes(missing * self._there.itemsize))
+        for position, checksum in zip(positions, sums, strict=True):
+            self._there[position] = checksum
+
+
+class LinesFile(Dataset):
+    """One file of lines, a row each, which grows by a batch at a time."""
+
+    def __init__(self, plan: Plan) -> None:
+        super().__init__(plan)
+        self._path = Path(self.place)
+        self._lines = json_lines if self._path.suffix.lower() == ".jsonl" else csv_lines
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            self._file = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o666)
+        except FileExistsError:
+            said = f"to: {self.place} exists: give another name (only a directory, to='rows/', can be gone on with)"
+            raise OptionError(said, option="to") from None
+        except OSError as error:
+            raise _unusable(self.place, error) from error
+        self._end = 0
+
+    def abandon(self) -> None:
+        """Close the file, and remove it where nothing was written."""
+        with suppress(OSError):
+            os.close(self._file)
+        if not self.batches:
+            with suppress(OSError):
+                self._path.unlink()
+
+    def _reader(self) -> str:
+        return f"pandas.{'read_csv' if self._lines is csv_lines else 'read_json'} reads it"
+
+    def _put(self, frame: pd.DataFrame) -> str:
+        content = memoryview(self._lines(frame, head=not self._end))
+        try:
+            rest = content
+            while rest:
+                rest = rest[os.write(self._file, rest) :]
+        except OSError:
+            # What is there of the batch goes, the others stay whole.
+            with suppress(OSError):
+                os.ftruncate(self._file, self._end)
+                os.lseek(self._file, self._end, os.SEEK_SET)
+            raise
+        self._end += len(content)
+        return str(self._path)
+
+
+def open_dataset(plan: Plan) -> Dataset:
+    """Return the place that option `to` names, ready to be written to.
+
+    Raises:
+        OptionError: Something else is there, or it cannot be made; one line.
+    """
+    place = str(plan.options.to)
+    ending = Path(place).suffix.lower()
+    if place.endswith(("/", os.sep)) or not ending or Path(place).is_dir():
+        return ParquetFolder(plan)
+    if ending in (".jsonl", ".csv"):
+        return LinesFile(plan)
+    raise OptionError(f"to={place!r} is not possible: give a directory like 'rows/', or a .jsonl or .csv file", option="to", value=place)
+
+
+def batches_frame(sink: Any, *, summary: Any, run_id: str) -> pd.DataFrame:
+    """Return what comes back in place of the rows: one row per batch."""
+    batches: list[Batch] = list(sink.batches)
+    columns = {name: integers([getattr(batch, name) for batch in batches], "Int64") for name in ("rows", "ok", "failed", "bytes")}
+    frame = pd.DataFrame({**columns, "path": texts([batch.path for batch in batches])}, copy=False)
+    frame.attrs["fastreq"] = attrs_of(summary, run_id)
+    return frame
+
+
+def load(path: str | Path) -> pd.DataFrame:
+    """Return the frame that ``df.fastreq.save("x.parquet")`` wrote, the same in values, dtypes, index, columns and attrs.
+
+    Of a directory that option `to` filled it returns all rows, in order of the requests.
+
+    Args:
+        path: The file, or the directory.
+
+    Raises:
+        UsageError: A file is no Parquet, was not written by us, or was changed or cut since; one line.
+        OSError: It cannot be read.
+    """
+    folder = Path(path)
+    if not folder.is_dir():
+        return load_file(folder)
+    files = sorted(path for path in folder.iterdir() if _NAME.fullmatch(path.name))
+    if not files:
+        raise UsageError(f"{folder.name} holds no rows: give a directory that was written by to='rows/'")
+    frames = [load_file(path) for path in files]
+    attrs = frames[-1].attrs["fastreq"]
+    numbered = all(isinstance(frame.index, pd.RangeIndex) for frame in frames)
+    frame = pd.concat([part for part in frames if len(part)] or frames[:1], ignore_index=numbered)
+    frame = frame.sort_values("position", kind="stable", ignore_index=numbered)
+    frame.attrs = {"fastreq": attrs_of(None, attrs["run_id"], attrs["notes"])}
+    return frame
+
+
+def _shape_of(plan: Plan) -> dict[str, Any]:
+    options = plan.options
+    return {**{name: getattr(options, name) for name in _SHAPING}, "cached": options.caches}
+
+
+def _sum_of(url: str) -> int:
+    return crc32(url.encode("utf-8", "replace")) + 2
+
+
+def _storable(row: Outcome) -> Outcome:
+    """Return the row, without its body where no file can hold that."""
+    try:
+        dump_json(encode_value(row.data))
+    except (RecursionError, TypeError, ValueError):
+        return replace(row, data=None, error="invalid JSON", error_detail="nested too deeply to be stored")
+    return row
+
+
+def _unusable(place: str, error: OSError) -> OptionError:
+    return OptionError(f"to: {place} cannot be written ({error.strerror or error}): give another name", option="to", value=place)

@@ -317,4 +317,6 @@ def _why_no_request(text: str, first: str) -> str:
 def _no_header(text: str) -> str:
     if re.fullmatch(r"[\w.-]+=\S*&?", text):
         return f"{text[:60]!r} is no header: lines of a query begin with ? or &, or are indented behind one"
+    if text.startswith("%"):
+        return f"{text[:60]!r} is another magic: it begins a cell of its own"
     return f"{text[:60]!r} is no header: write Name: value (a body begins after a blank line)"

@@ -54,6 +54,7 @@ def preview_frame(plan: Plan) -> Any:
             "whole": plan.total is not None or len(items) < _SHOWN_OF_UNKNOWN,
             "hosts": dict(hosts),
             "least_s": _least_seconds(hosts, plan.options),
+            "problems": sum(isinstance(item, Unsendable) for item in items),
         },
         "notes": [*plan.notes, *_truths(plan.options)],
     }
@@ -75,7 +76,9 @@ def preview_line(summary: Mapping[str, Any], name: str | None = None) -> str:
     shown = ", ".join(f"{host} {number:,}" if len(hosts) > 1 else host for host, number in list(hosts.items())[:5])
     where = f" to {len(hosts)} host{'' if len(hosts) == 1 else 's'} ({shown}{', ...' if len(hosts) > 5 else ''})" if hosts else ""
     least = f", at least {show_seconds(summary['least_s'])}" if summary["least_s"] else ""
-    return f"{name + ': ' if name else ''}{count}{where}{least}; nothing was sent"
+    wrong = summary["problems"]
+    problems = f", {wrong:,} with a problem" if wrong else ""
+    return f"{name + ': ' if name else ''}{count}{where}{least}{problems}; nothing was sent"
 
 
 def _row(item: Item, authority: Authority | None) -> dict[str, Any]:

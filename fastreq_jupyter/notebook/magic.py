@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import FrameType
 
-__all__ = ["GREETING", "Fastreq", "awaiting_transformer", "kernel_warning", "load", "rewrite_calls", "unload"]
+__all__ = ["GREETING", "Fastreq", "awaiting_transformer", "kernel_warning", "load", "magic_first", "rewrite_calls", "unload"]
 
 _CALLS = ("run_cell_magic", "run_line_magic")
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
@@ -37,6 +37,17 @@ def awaiting_transformer(shell: Any) -> Callable[[list[str]], list[str]]:
         return rewrite_calls(text).splitlines(keepends=True)
 
     return transform
+
+
+def magic_first(lines: list[str]) -> list[str]:
+    """Return a cell with ``%%fastreq`` above the comments and blank lines that it begins with: IPython knows it as the first line only."""
+    for number, line in enumerate(lines):
+        text = line.strip()
+        if number and text.startswith("%%fastreq"):
+            return [line if line.endswith("\n") else f"{line}\n", *lines[:number], *lines[number + 1 :]]
+        if text and not text.startswith("#"):
+            break
+    return lines
 
 
 def rewrite_calls(text: str) -> str:
@@ -172,7 +183,7 @@ class _Fastreq(Magics):
         """Do what does not wait for answers."""
         options = order.call.options
         if options.dry_run:
-            return _EarlyResult(deliver_preview(order, self._variables))
+            return _EarlyResult(deliver_preview(order))
         if options.background:
             deliver_background(order, start(order.call.launch, loop=options.loop), self._variables)
             return _EarlyResult(None)
@@ -208,6 +219,7 @@ def load(shell: Any) -> None:
     completer = getattr(shell, "Completer", None)
     if completer is not None:
         completer.custom_matchers.append(complete_fastreq)
+    shell.input_transformers_cleanup.append(magic_first)
     shell.fastreq_undo = (magics, transform)
     print(_greeting(shell))  # noqa: T201 - the one line that %load_ext prints
 
@@ -220,6 +232,7 @@ def unload(shell: Any) -> None:
     magics, transform = undo
     settings_with(None)
     shell.input_transformers_post[:] = [one for one in shell.input_transformers_post if one is not transform]
+    shell.input_transformers_cleanup[:] = [one for one in shell.input_transformers_cleanup if one is not magic_first]
     shell.configurables[:] = [one for one in shell.configurables if one is not magics]
     completer = getattr(shell, "Completer", None)
     if completer is not None:

@@ -201,13 +201,13 @@ def deliver(order: Order, waited: Waited[Run], said: bool, variables: MutableMap
     return None
 
 
-def deliver_preview(order: Order, variables: MutableMapping[str, Any]) -> Any:
-    """Assign or return the frame of a dry run."""
+def deliver_preview(order: Order) -> Any:
+    """Return the frame of a dry run: a variable keeps what it has, for whoever looks first must lose nothing."""
     frame = preview_frame(order.call.plan)
     print(preview_line(frame.attrs["fastreq"]["summary"], order.line.name))  # noqa: T201 - a cell's line
     for note in frame.attrs["fastreq"]["notes"]:
         print(note)  # noqa: T201 - a line below the cell
-    return _assigned(order, frame, variables)
+    return frame
 
 
 def deliver_background(order: Order, run: Run, variables: MutableMapping[str, Any]) -> None:
@@ -240,13 +240,6 @@ def _say_of_the_run_before(name: str, run: Run, variables: Mapping[str, Any]) ->
     run.before, p = earlier, earlier.progress
     count = f"{p.done:,} done" if p.total is None else f"{p.done:,} of {p.total:,} done"
     print(f"{name}: the run before goes on, {count}; {name}.before.cancel() stops it, {name}.before.df has its rows")  # noqa: T201 - for the reader of the cell
-
-
-def _assigned(order: Order, value: Any, variables: MutableMapping[str, Any]) -> Any:
-    if order.line.name is None:
-        return value
-    variables[order.line.name] = value
-    return None
 
 
 def _print_end(order: Order, run: Run, value: Any, *, said: bool) -> None:

@@ -116,6 +116,7 @@ _HABITS: Mapping[str, str] = {
     "urls": "the first argument", "url": "the first argument", "query": "params", "rate": "rate_limit", "burst": "rate_limit_burst",
     "-m": "--timeout", "--max-time": "--timeout", "-b": "a 'Cookie: name=value' header line (-H)", "-u": "--auth NAME",
     "-x": "--proxy", "-o": "--save-to", "-L": "nothing: redirects are followed (--no-redirects turns it off)",
+    "paginate": "pages", "follow_links": "pages", "--paginate": "--pages auto", "--next": "--pages auto", "--follow-links": "--pages auto",
     "-A": "-H 'User-Agent: ...'", "-F": "a curl line in the cell", "--insecure": "-k", "--cacert": "--ca", "--json": "a body in the cell",
 }  # fmt: skip
 
@@ -124,7 +125,9 @@ def refuse_unknown(name: str, known: Iterable[str]) -> OptionError:
     """Return the one-line error for an unknown option or flag, naming what was probably meant."""
     if name in _HABITS:
         return OptionError(f"unknown option {name}: use {_HABITS[name]}", option=name)
-    near = get_close_matches(name, list(known), n=1, cutoff=0.6)
+    # Dashes are in every flag: what is left of --next and --cert is not near.
+    bare = {each.lstrip("-"): each for each in known}
+    near = [bare[each] for each in get_close_matches(name.lstrip("-"), list(bare), n=1, cutoff=0.7)]
     return OptionError(f"unknown option {name}{f': did you mean {near[0]}?' if near else '; %fastreq --help lists all'}", option=name)
 
 

@@ -89,11 +89,11 @@ def _matches(origin: Origin, entry: str) -> bool:
     entry, port = _split_port(entry)
     if port is not None and port != origin.port:
         return False
-    address = _address(origin.host)
+    host = origin.host.rstrip(".")
+    address = _address(host)
     if address is not None:
         return _holds(entry, address)
     name = entry.removeprefix("*").removeprefix(".").rstrip(".")
-    host = origin.host.rstrip(".")
     return bool(name) and (host == name or host.endswith("." + name))
 
 

@@ -400,3 +400,21 @@ async def test_connection_that_a_forked_child_holds_open_does_not_keep_the_loop_
         finally:
             os.kill(child, signal.SIGKILL)
             await asyncio.to_thread(os.waitpid, child, 0)
+
+
+async def test_a_new_connection_on_the_port_of_a_dead_one_is_not_taken_for_it(wire, name):
+    class Everywhere(dict):
+        def get(self, key, default=None):
+            return 0
+
+    async with wire.listening(wire.answering(wire.OK)) as server, wire.session(name) as backend:
+        backend.kept = Everywhere()
+        backend.drive.spoiled = lambda descriptor: True
+        exchange = Exchange("GET", parse_target(server.url), (), fresh=True)
+        stream = await backend.send(exchange, Timing(0.0))
+        assert stream.status == 200
+        stream.close()
+        with pytest.raises(BackendError) as caught:
+            await backend.send(Exchange("GET", parse_target(server.url), ()), Timing(0.0))
+        assert (caught.value.stale, caught.value.sent) == (True, False)
+        assert len(server.arrived) == 1

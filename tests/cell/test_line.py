@@ -97,6 +97,8 @@ def test_quotes_and_backslashes():
         ("--verify-ssl", True, "needs a value"),
         ("--json x", True, "body in the cell"),
         ("--keys x", True, "unknown option"),
+        ("--next", True, "use --pages auto"),
+        ("--text", True, "unknown option --text; %fastreq --help"),
         ("-k=1", True, "takes no value"),
         ("a b", True, "one NAME"),
         ("http://h/", True, "below this line"),

@@ -97,7 +97,7 @@ def test_other_credentials_take_the_place_of_those_that_were_refused(door, made)
     if isinstance(plain, tuple):
         door.token = "dXNlcjp0b2tlbi1udW1iZXItMA=="
     frame = fastreq([f"{door.url}/{n}?q=1" for n in range(3)], auth=made("another-one"), **QUIET)
-    assert frame["error"].tolist() == ["http 401"] * 3
+    assert list(zip(frame["error"], frame["error_detail"], strict=True)) == [("http 401", "who are you?")] * 3
     again = frame.fastreq.retry_failed(auth=plain)
     assert again["ok"].all()
     # A function is asked once more after a refusal.

@@ -42,6 +42,14 @@ def test_cookie_without_domain_goes_to_no_other_host(url):
     assert sent(jar_after("http://a.example/", "k=v"), url) is None
 
 
+@pytest.mark.parametrize("url", ["http://10.0.0.1./", "http://10.0.0.1/", "http://[::1]/", "http://a.example./"])
+def test_cookie_of_an_address_or_a_host_with_a_dot_goes_back_there_alone(url):
+    jar = jar_after(url, "k=v")
+    assert sent(jar, url) == "k=v"
+    other = url.replace("./", "/") if "./" in url else url.replace("1/", "2/").replace("1]/", "2]/")
+    assert sent(jar, other) is None
+
+
 def test_loopback_hosts_are_kept_apart():
     jar = jar_after("http://127.0.0.1:8000/", "k=v")
     assert sent(jar, "http://127.0.0.2:8000/") is None
@@ -74,6 +82,8 @@ def test_cookie_with_domain_goes_nowhere_else(url):
         ("http://me.github.io/", "github.io"),
         ("http://127.0.0.1/", "0.0.1"),
         ("http://127.0.0.1/", "127.0.0.2"),
+        ("http://127.0.0.1./", "0.0.1."),
+        ("http://0x7f.0.0.0x1/", "0.0.0x1"),
         ("http://[::1]/", "1"),
         ("http://a.localhost/", "localhost"),
     ],

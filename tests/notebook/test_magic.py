@@ -164,6 +164,7 @@ def test_the_history_keeps_what_was_typed(shell):
         ("%%fastreq --each 7\n{{base}}/{{item}}", "--each"),
         ("%%fastreq --select a[\n{{base}}/1", "select"),
         ("%fastreq nothing", "no request line"),
+        ("%%fastreq a\n{{base}}/1\n%%fastreq b\n{{base}}/2", "begins a cell of its own"),
     ],
 )
 def test_what_is_wrong_is_told_in_one_line_and_nothing_is_sent(run, server, cell, said):
@@ -233,11 +234,25 @@ def test_a_session_gives_its_base_url_headers_and_cookies(shell, run, server):
     assert server.arrivals[0].headers["cookie"] == "k=v"
 
 
-def test_a_dry_run_shows_and_sends_nothing(shell, run, server):
-    _, printed = run("%%fastreq plan --dry-run --rate-limit 2 --burst 1\n{{base}}/[1-5]")
+def test_a_dry_run_shows_sends_nothing_and_leaves_the_variable(shell, run, server):
+    shell.user_ns["plan"] = "answers"
+    done, printed = run("%%fastreq plan --dry-run --rate-limit 2 --burst 1\n{{base}}/[1-5]")
     assert server.arrivals == []
-    assert printed == f"plan: 5 requests to 1 host ({server.url}), at least 2.0 s; nothing was sent\n"
-    assert len(shell.user_ns["plan"]) == 5
+    assert printed.splitlines()[0] == f"plan: 5 requests to 1 host ({server.url}), at least 2.0 s; nothing was sent"
+    assert (len(done.result), shell.user_ns["plan"]) == (5, "answers")
+
+
+def test_the_line_of_a_dry_run_counts_what_cannot_be_sent(shell, run):
+    shell.user_ns["ids"] = [1, float("nan")]
+    _, printed = run("%%fastreq --dry-run --each id=ids\n{{base}}/{{id}}")
+    assert ", 1 with a problem; nothing was sent" in printed.splitlines()[0]
+
+
+def test_comments_may_stand_above_the_magic(run, server):
+    done, _ = run("# what for\n\n# and why\n%%fastreq orders\n{{base}}/1")
+    assert (done.success, server.paths["/1"]) == (True, 1)
+    assert run("# a comment\nx = 1\n")[0].success
+    assert "line 4" in run("# a comment\n%%fastreq orders\n{{base}}/1\n{{nothing}}/2")[1]
 
 
 def test_a_background_cell_run_again_says_what_becomes_of_the_first_run(shell, run):

@@ -93,6 +93,9 @@ def test_what_is_no_proxy_url_is_refused_without_its_value(value):
         ("fd00::/8", "http://[fd12::1]/"),
         ("localhost", "http://localhost:8888/"),
         ("h.example.", "http://h.example/"),
+        ("h.example", "http://h.example./"),
+        ("127.0.0.1", "http://127.0.0.1./"),
+        ("10.0.0.0/8", "http://10.1.2.3./"),
     ],
 )
 @pytest.mark.parametrize("name", ["no_proxy", "NO_PROXY"])
@@ -111,6 +114,8 @@ def test_exempt_hosts_are_reached_directly(name, exempt, url):
         ("127.0.0.1", "http://127.0.0.2/"),
         ("127.0.0.0/8", "http://128.0.0.1/"),
         ("0.0.1", "http://127.0.0.1/"),
+        ("0.0.1", "http://127.0.0.1./"),
+        ("10.0.0.0/8", "http://10.1.2.3.example/"),
         (".", "http://h.example/"),
         ("10.0.0.0/99", "http://10.0.0.1/"),
         ("fd00::/8", "http://10.0.0.1/"),

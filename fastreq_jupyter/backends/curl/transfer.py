@@ -273,7 +273,8 @@ class Handle:
         stream = self.stream
         if stream is None or (stream.scout is not None and not stream.report()):
             return pycurl.PREREQFUNC_ABORT
-        descriptor = self._backend.kept.get(local_port)
+        # A new connection may have the port of one that is gone.
+        descriptor = None if stream.exchange.fresh else self._backend.kept.get(local_port)
         if stream.asked:
             # libcurl's own second try, after a kept connection that died.
             good = stream.idempotent and stream.asked == 1 and (descriptor is None or stream.server.multiplexed)

@@ -453,7 +453,9 @@ class CurlStream(base.Stream):
         if not self.asked:
             return
         timing.request_start = self.sent_at
-        start = self.sent_at - info(pycurl.PRETRANSFER_TIME)
+        earliest = timing.fetch_start if isnan(timing.domain_lookup_end) else timing.domain_lookup_end
+        # The process may be held up between our look at the clock and libcurl's; a mark that nobody saw is no bound.
+        start = max(self.sent_at - info(pycurl.PRETRANSFER_TIME), earliest)
         if first := info(pycurl.STARTTRANSFER_TIME):
             timing.response_start = start + first
         self.reused = timing.reused = not info(pycurl.NUM_CONNECTS)
@@ -462,6 +464,7 @@ class CurlStream(base.Stream):
         looked_up, connected, secured = info(pycurl.NAMELOOKUP_TIME), info(pycurl.CONNECT_TIME), info(pycurl.APPCONNECT_TIME)
         if isnan(timing.domain_lookup_end) and "dns" in self._backend.phases:
             timing.domain_lookup_start, timing.domain_lookup_end = start, start + looked_up
-        timing.connect_start, timing.connect_end = start + looked_up, start + (secured or connected)
+        timing.connect_start = min(start + looked_up, self.sent_at)
+        timing.connect_end = min(start + (secured or connected), self.sent_at)
         if secured:
-            timing.secure_connection_start = start + connected
+            timing.secure_connection_start = min(start + connected, self.sent_at)

@@ -335,7 +335,7 @@ class Options:
     )
     to: str | None = option(
         None, text_value(), examples=("rows/",), takes="str | Path | None", allowed="a directory like 'rows/', or a .jsonl or .csv file",
-        help="rows leave memory in batches: Parquet files in a directory, or lines of one file; what comes back is a row per batch",
+        help="rows leave memory: Parquet files in a directory, or lines of one file; a row per batch comes back",
         metavar="PATH", group="Results",
     )
     timings: bool = option(

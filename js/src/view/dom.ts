@@ -63,6 +63,20 @@ export function on<K extends keyof HTMLElementEventMap>(
   element.addEventListener(type, listener as EventListener, { passive: false });
 }
 
+const A_DRAG = 3;
+
+/** Listens to clicks, but for those that end a selection of text: the reader wants to copy it. What was selected before is none. */
+export function onClick(element: HTMLElement, listener: (event: MouseEvent) => void): void {
+  let [x, y] = [0, 0];
+  on(element, "pointerdown", (event) => {
+    [x, y] = [event.clientX, event.clientY];
+  });
+  on(element, "click", (event) => {
+    const dragged = event.detail > 0 && Math.hypot(event.clientX - x, event.clientY - y) > A_DRAG;
+    if (!dragged || getSelection()?.isCollapsed !== false) listener(event);
+  });
+}
+
 /** A button; `hint` is its tooltip, and its name where the label is only a sign. */
 export function button(kind: string, label: string, hint: string, action: () => void): HTMLButtonElement {
   const element = h("button", { type: "button", class: `fr-${kind}`, title: hint }, label);

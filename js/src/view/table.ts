@@ -7,7 +7,7 @@ import type { RunModel } from "../data/model";
 import { GROUP, type Group, isGroup, type SortKey } from "../data/order";
 import { ROW } from "../data/protocol";
 import { type Slice, scrollTo, visibleRows } from "../draw/layout";
-import { attribute, button, h, on, say, uniqueId } from "./dom";
+import { attribute, button, h, on, onClick, say, uniqueId } from "./dom";
 import { bytes, count, ms, oneLine, shortUrl } from "./format";
 
 export const ROW_HEIGHT = 24;
@@ -77,7 +77,7 @@ export class RowTable {
       this.#settingScroll = false;
     });
     on(this.table, "keydown", (event) => this.#key(event));
-    on(this.#body, "click", (event) => this.#click(event));
+    onClick(this.#body, (event) => this.#click(event));
   }
 
   /** Left edge and width of the waterfall's column, in the frame. */
@@ -233,9 +233,6 @@ export class RowTable {
   }
 
   #click(event: MouseEvent): void {
-    // A click that ends a selection of text is none: the reader wants to copy it.
-    const chosen = getSelection();
-    if (chosen && !chosen.isCollapsed && chosen.containsNode(event.target as Node, true)) return;
     const target = (event.target as Element).closest("tr");
     const line = this.#lines.find((one) => one.element === target);
     if (line) this.#actions.open(line.row);

@@ -2,7 +2,7 @@
 
 import { type JsonNode, type JsonTree, parseJson, pathOf, writtenOut } from "../data/json";
 import { scrollTo, visibleRows } from "../draw/layout";
-import { attribute, button, h, on, say, uniqueId } from "./dom";
+import { attribute, button, h, on, onClick, say, uniqueId } from "./dom";
 import { count, neutral, oneLine } from "./format";
 
 const LINE = 19;
@@ -77,10 +77,10 @@ export class TreeView {
 
   #listen(): void {
     on(this.#scroll, "scroll", () => this.draw());
-    on(this.#scroll, "click", (event) => {
+    onClick(this.#scroll, (event) => {
       const line = (event.target as Element).closest<HTMLElement>(".fr-json-line");
       const node = line && this.#shown[Number(line.dataset.at)];
-      if (!node || !getSelection()?.isCollapsed) return;
+      if (!node) return;
       this.#choose(node);
       if (node.children.length) this.#toggle(node);
       this.draw();

@@ -335,5 +335,14 @@ def test_an_interrupt_ends_the_reading_of_a_big_cell(kernel, server):
         pass
     kernel.interrupt()
     assert kernel.finish(message).error.startswith(("KeyboardInterrupt", "CancelledError"))
-    assert kernel.value("print(int(reading()))") == 1
+    assert kernel.run("reading()").good().result == "True"
     assert server.arrivals == []
+
+
+def test_the_form_is_shown_and_runs(kernel, server):
+    ran = kernel.run("from fastreq_jupyter import Panel\nform = Panel('{{base}}/[1-3]', 'sent')\nform").good()
+    shown = [output["data"] for output in ran.outputs if "data" in output]
+    assert shown[0]["application/vnd.jupyter.widget-view+json"]["model_id"] in kernel.run("form.model_id").good().result
+    kernel.run("form._buttons[0].click()\nfinished = await form.run").good()
+    assert kernel.value("import json; print(json.dumps(sent.status.tolist()))") == [200] * 3
+    assert len(server.arrivals) == 3

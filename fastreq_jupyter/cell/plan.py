@@ -13,11 +13,12 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.cell.compiling import Compiled, asked_options, compile_requests
 from fastreq_jupyter.cell.each import RowJoin, Rows, renamed
+from fastreq_jupyter.cell.environment import read_environment
 from fastreq_jupyter.cell.fill import Binder, Surroundings
 from fastreq_jupyter.cell.grammar import parse
 from fastreq_jupyter.cell.items import Dedup, Duplicates, Rendering, check_constants, check_rows, check_used, in_directory, save_names_of
 from fastreq_jupyter.cell.meant import told_names
-from fastreq_jupyter.cell.syntax import Entry, ParsedCell, RequestTemplate
+from fastreq_jupyter.cell.syntax import Entry, ParsedCell, RequestTemplate, Variable
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.model import Unsendable
 from fastreq_jupyter.options import own_columns
@@ -89,14 +90,16 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
 
     Raises:
         CellSyntaxError: The only exception that a text can cause.
+        OptionError: An environment that cannot be read.
     """
     if options.pages is not None:
         # Filled for each page when it is known.
         namespace = ChainMap({"next": "{{next}}"}, dict(namespace))
     rows = Rows(sources, in_step=options.zip)
     kind = next((value for name, value in options.headers or () if name.lower() == "content-type"), None)
-    known = None if rows.tables else lambda name: _text(namespace, name)
-    parsed = parse(text, first_line=first_line, known=known, content_type=kind)
+    outer = read_environment(options.env_file, options.env)
+    known = None if rows.tables else lambda name: _text(outer, namespace, name)
+    parsed = parse(text, first_line=first_line, known=known, content_type=kind, outer=outer)
     if not parsed.entries:
         message = "no request in the cell: write a URL, METHOD URL, or a curl command"
         raise CellSyntaxError(message, first_line)
@@ -133,7 +136,10 @@ def _has_text(value: Any) -> bool:
         return False
 
 
-def _text(namespace: Mapping[str, Any], name: str) -> str | None:
+def _text(outer: Mapping[str, Variable], namespace: Mapping[str, Any], name: str) -> str | None:
+    if name in outer:
+        parts = outer[name].parts
+        return parts[0] if len(parts) == 1 and isinstance(parts[0], str) else None
     value = namespace.get(name)
     return value if type(value) is str else None
 

@@ -96,10 +96,9 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
         # Filled for each page when it is known.
         namespace = ChainMap({"next": "{{next}}"}, dict(namespace))
     rows = Rows(sources, in_step=options.zip)
-    kind = next((value for name, value in options.headers or () if name.lower() == "content-type"), None)
     outer = read_environment(options.env_file, options.env)
     known = None if rows.tables else lambda name: _text(outer, namespace, name)
-    parsed = parse(text, first_line=first_line, known=known, content_type=kind, outer=outer)
+    parsed = parse(text, first_line=first_line, known=known, content_type=_content_type(options), outer=outer)
     if not parsed.entries:
         message = "no request in the cell: write a URL, METHOD URL, or a curl command"
         raise CellSyntaxError(message, first_line)
@@ -122,6 +121,10 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
     if options.save_to is not None and plan.total is not None:
         _check_files(plan.items, first_line)
     return plan
+
+
+def _content_type(options: Options) -> str | None:
+    return next((value for name, value in options.headers or () if name.lower() == "content-type"), None)
 
 
 def _idle_marks(entries: Sequence[Entry], options: Options) -> list[str]:

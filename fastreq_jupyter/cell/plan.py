@@ -49,6 +49,7 @@ class CellPlan:
         notes: Lines to say at the end.
         names: Names of the requests.
         late_notes: Gives lines that are known after the run.
+        chained: Requests need answers of others.
     """
 
     items: Iterable[Item]
@@ -59,6 +60,7 @@ class CellPlan:
     notes: tuple[str, ...]
     names: tuple[str, ...]
     late_notes: Callable[[], tuple[str, ...]]
+    chained: bool
 
     def row_of(self, position: int) -> int:
         """Return the number of the row that an item belongs to."""
@@ -171,6 +173,7 @@ def _assemble(  # noqa: PLR0913 - what was built, side by side
         notes=(*parsed.notes, *_notes(join, options)),
         names=names,
         late_notes=lambda: _saving(duplicates, options),
+        chained=any(plan.parents for plan in compiled.plans),
     )
 
 

@@ -441,7 +441,7 @@ def send_rows(frame: pd.DataFrame, template: str, given: Mapping[str, Any]) -> A
     final = Options.of(options, **cell.run_options)
     jar = Jar() if session is None else session.jar
     items, auth = with_defaults(cell.items, final, jar=jar, home=home, total=cell.total)
-    plan = Plan(items, final, total=cell.total, join=cell.join, auth=auth, notes=cell.notes)
+    plan = Plan(items, final, total=cell.total, join=cell.join, auth=auth, notes=cell.notes, chained=cell.chained)
     if final.dry_run:
         return preview_frame(plan)
     waited, _ = run_blocking(Call(plan, jar, session))

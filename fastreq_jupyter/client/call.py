@@ -436,4 +436,6 @@ def _open_store(plan: Plan, jar: Jar, *, again: bool) -> Store | None:
     if options.journal is None:
         return cache
     journal = open_journal(options, again=cast("Iterable[Item]", plan.requests) if again else None)
+    if plan.chained and not again:
+        journal.look_ahead(None if plan.total is None else cast("Iterable[Item]", plan.requests))
     return journal if cache is None else Both(journal, cache)

@@ -119,7 +119,7 @@ def _show_runs() -> None:
 def _offer_accessor() -> None:
     """Put ``df.fastreq`` onto pandas: now if it is there, else as soon as it is imported, which is not done here."""
     pandas = sys.modules.get("pandas")
-    if pandas is not None and hasattr(pandas, "DataFrame"):
+    if hasattr(pandas, "DataFrame"):
         _attach()
     elif not any(isinstance(finder, _WaitForPandas) for finder in sys.meta_path):
         sys.meta_path.insert(0, _WaitForPandas())

@@ -44,6 +44,7 @@ __all__ = [
     "in_ipython",
     "interruption",
     "is_service",
+    "shell",
     "start",
     "start_beside",
     "wait_awaiting",
@@ -164,8 +165,14 @@ async def beside(function: Callable[[], T]) -> T:
 
 def in_ipython() -> bool:
     """Tell whether this process is an IPython session."""
-    ipython = sys.modules.get("IPython")
-    return ipython is not None and ipython.get_ipython() is not None
+    return shell() is not None
+
+
+def shell() -> Any:
+    """Return the IPython shell, None outside IPython."""
+    # Another thread may be in the middle of importing it.
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return None if get_ipython is None else get_ipython()
 
 
 class _Service:

@@ -127,7 +127,8 @@ def _source_of(urls: Any) -> tuple[Iterable[Any] | AsyncIterable[Any], Any]:
         return urls, None
     kind = type(urls).__name__
     pandas = sys.modules.get("pandas")
-    if pandas is not None:
+    # Another thread may be in the middle of importing it; nobody has a frame before that is done.
+    if pandas is not None and hasattr(pandas, "DataFrame"):
         if isinstance(urls, pandas.DataFrame):
             raise UsageError('urls is a DataFrame: give one column, df["url"], or use df.fastreq.get("https://host/{{ column }}")')
         if isinstance(urls, (pandas.Series, pandas.Index)):

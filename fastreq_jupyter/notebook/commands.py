@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fastreq_jupyter.bridge import shell
 from fastreq_jupyter.cell import read_har, secrets_of, split_line, to_http
 from fastreq_jupyter.client import cached_answers, clear_cache
 from fastreq_jupyter.errors import OptionError, UsageError
 from fastreq_jupyter.notebook.config import settings
-from fastreq_jupyter.notebook.display import shell
 from fastreq_jupyter.options import TABLE
 
 if TYPE_CHECKING:

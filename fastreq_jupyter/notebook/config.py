@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from traitlets import TraitError, TraitType, Undefined
 
+from fastreq_jupyter.bridge import shell
 from fastreq_jupyter.errors import OptionError
-from fastreq_jupyter.notebook.display import shell
 from fastreq_jupyter.options import TABLE, Options
 
 if TYPE_CHECKING:

@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO, cast
 from weakref import WeakKeyDictionary, ref
 
+from fastreq_jupyter.bridge import shell
 from fastreq_jupyter.client import present
 from fastreq_jupyter.model import Outcome
 from fastreq_jupyter.options import show_bytes, show_seconds
@@ -32,7 +33,6 @@ __all__ = [
     "open_display",
     "progress_line",
     "remember",
-    "shell",
     "show_monitor",
     "variables",
     "where_all_is",
@@ -272,12 +272,6 @@ def holds(name: str | None, run: Run) -> bool:
 
 def _shape(frame: Any) -> tuple[object, ...]:
     return (*frame.columns, len(frame))
-
-
-def shell() -> Any:
-    """Return the IPython shell, None outside IPython."""
-    ipython = sys.modules.get("IPython")
-    return None if ipython is None else ipython.get_ipython()
 
 
 def variables() -> dict[str, Any]:

@@ -275,10 +275,10 @@ def test_a_number_goes_before_the_ending(path, name):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
-def test_200_mb_are_received_in_little_memory(server, backend, tmp_path, measured):
-    server.files["big.bin"] = Served(200 << 20, TAG)
+def test_100_mb_are_received_in_little_memory(server, backend, tmp_path, measured):
+    server.files["big.bin"] = Served(100 << 20, TAG)
     growth = grown(server, backend, "", tmp_path)
-    measured("memory beyond the start, 200 MB down", backend, f"{growth} MB")
+    measured("memory beyond the start, 100 MB down", backend, f"{growth} MB")
     assert growth < MOST_MB
 
 

@@ -480,15 +480,15 @@ def _used(error: Any, stream: Stream) -> BackendError:
     """Return our error for a connection that was there: the request may have been read."""
     silent = isnan(stream.timing.response_start)
     if isinstance(error, aiohttp.ServerDisconnectedError) and silent:
-        told = BackendError("connect", f"{stream.where()}: connection closed before an answer")
+        failure = BackendError("connect", f"{stream.where()}: connection closed before an answer")
     elif isinstance(error, OSError):
-        told = wire.connect_error(error.__cause__ if isinstance(error.__cause__, OSError) else error, stream.where(), sent=True)
+        failure = wire.connect_error(error.__cause__ if isinstance(error.__cause__, OSError) else error, stream.where(), sent=True)
     else:
         broken = isinstance(error, aiohttp.ServerDisconnectedError)
         words = "its head broke off" if broken else one_line(getattr(error, "message", "")) or type(error).__name__
         return BackendError("protocol", f"{stream.where()}: malformed answer: {words}")
-    told.stale = told.kind == "connect" and silent and stream.timing.reused is True
-    return told
+    failure.stale = failure.kind == "connect" and silent and stream.timing.reused is True
+    return failure
 
 
 open_session = AiohttpBackend

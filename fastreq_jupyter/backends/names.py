@@ -58,11 +58,11 @@ class Address(NamedTuple):
 
 def _resolve(host: str) -> list[Address]:
     try:
-        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+        infos = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
     except UnicodeError as error:
         message = f"not a valid name ({error})"
         raise OSError(message) from None
-    return [Address(family, str(where[0])) for family, _, _, _, where in found]
+    return [Address(family, str(sockaddr[0])) for family, _, _, _, sockaddr in infos]
 
 
 class Resolver:

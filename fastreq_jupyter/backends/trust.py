@@ -56,8 +56,8 @@ def client_context(
     Raises:
         OptionError: A CA bundle or client certificate cannot be read.
     """
-    made = _trusting if key.verify is True and key.cert is None else _trusting.__wrapped__
-    return made(key.verify, key.cert, tuple(protocols), make, socket_class)
+    make_context = _trusting if key.verify is True and key.cert is None else _trusting.__wrapped__
+    return make_context(key.verify, key.cert, tuple(protocols), make, socket_class)
 
 
 def authorities(verify: bool | str) -> tuple[str | None, str | None]:  # noqa: FBT001 - the type of the option

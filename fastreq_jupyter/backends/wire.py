@@ -101,8 +101,8 @@ def check_fields(headers: Headers) -> Lines:
     """Return the field lines of a request, without framing; see `framed`."""
     fields: list[tuple[str, str]] = []
     special: dict[str, str] = {}
-    for name, given in headers:
-        lower, value = name.lower(), given.strip(" \t")
+    for name, text in headers:
+        lower, value = name.lower(), text.strip(" \t")
         if not TOKEN.fullmatch(name):
             raise _refused(f"header name {name[:40]!r} is no token")
         if NO_FIELD_VALUE.search(value):

@@ -107,13 +107,13 @@ async def fastreq_stream(urls: Any, **options: Unpack[OptionArguments]) -> Async
     run = call.launch(handoffs)
 
     try:
-        async for outcome in handoffs.given_by(run):
+        async for outcome in handoffs.outcomes_of(run):
             yield outcome
             # Whoever holds an outcome holds its slot.
             del outcome
         run.raise_error()
     finally:
-        if not handoffs.left:
+        if not handoffs.abandoned:
             run.cancel()
             await run.drained()
 

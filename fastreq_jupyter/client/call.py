@@ -166,7 +166,7 @@ class Call:
             if sink is not None and store is not None:
                 store = cast("Store", _Resumed(store, sink))
             run = engine_here().submit(
-                self.plan, present=present, jar=self.jar, store=store, handoffs=handoffs, sink=sink, again=self._again
+                self.plan, present=present, jar=self.jar, store=store, handoffs=handoffs, sink=sink, retry=self._again
             )
         except BaseException:
             if sink is not None:

@@ -73,7 +73,7 @@ class Job:
         failure: Why there is no usable answer.
         handed: The body was given to the user while it arrived: there is no second try.
         head_at: When the head of the final response was read, `perf_counter`; NaN before.
-        left: How many requests the server says are left before a limit, or None.
+        remaining: How many requests the server says are left before a limit, or None.
         reading: What its body was read as, where that was done aside, else None.
         unasked_part: The answer is a part of a body, though no Range was asked for.
         begun_file: What an earlier attempt left of the file that is to be saved, whose rest is asked for.
@@ -82,9 +82,9 @@ class Job:
     """
 
     __slots__ = (
-        "attempts", "base", "begun", "begun_file", "delay", "delays", "exchange", "expired", "failure", "first", "handed", "head_at",
-        "hops", "host", "left", "looking", "looks", "marked", "notes", "position", "reading", "ready_at", "redirects", "released",
-        "renewed", "request", "response", "resumed", "start", "started_us", "tokens", "unasked_part",
+        "attempts", "base", "begun", "begun_file", "delay", "delays", "exchange", "expired", "failure", "first", "handed",
+        "head_at", "hops", "host", "looking", "looks", "marked", "notes", "position", "reading", "ready_at", "redirects",
+        "released", "remaining", "renewed", "request", "response", "resumed", "start", "started_us", "tokens", "unasked_part",
     )  # fmt: skip
 
     start: float
@@ -96,7 +96,7 @@ class Job:
     failure: BackendError | None
     notes: tuple[str, ...]
     begun_file: Begun | None
-    left: int | None
+    remaining: int | None
     reading: Reading | None
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a job is made of, by the scheduler alone
@@ -126,7 +126,7 @@ class Job:
         self.started_us = wall_us
         self.begun = loop_time
         self.hops = self.redirects = ()
-        self.response = self.failure = self.left = self.reading = None
+        self.response = self.failure = self.remaining = self.reading = None
         self.handed = self.expired = self.unasked_part = False
         self.notes = ()
         self.begun_file = None
@@ -286,7 +286,7 @@ class Transport:
     def _take_head(self, stream: Stream, sent: Exchange, job: Job) -> tuple[Head, Response]:
         head = read_head(stream.status, stream.fields)
         target = sent.target
-        job.left = head.left
+        job.remaining = head.remaining
         if stream.status == _PARTIAL:
             job.unasked_part = is_unasked_part(stream.status, sent.headers)
         job.notes = () if head.unknown is None else (f"with the unknown Content-Encoding {head.unknown!a}, kept as they came",)

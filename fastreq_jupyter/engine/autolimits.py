@@ -81,7 +81,7 @@ class AutoLimits:
         for host in self._policies:
             self._apply(host)
 
-    def heed(self, job: Job) -> None:
+    def learn(self, job: Job) -> None:
         """Learn from an attempt that has ended."""
         host, failure, response = job.host, job.failure, job.response
         policy = self._policies[host]

@@ -120,7 +120,7 @@ async def read_body(  # noqa: PLR0913 - what a body is read from, how, and where
     """
     size = 0
     first: bytes | None = None
-    kept: BytesIO | None = None
+    buffer: BytesIO | None = None
     async with aclosing(iter_body(stream, head, method=method, max_body=max_body)) as pieces:
         async for piece in pieces:
             size += len(piece)
@@ -132,16 +132,16 @@ async def read_body(  # noqa: PLR0913 - what a body is read from, how, and where
             # Most bodies are one piece. Of more one growing buffer is made: joining a list would hold the body twice.
             if first is None:
                 first = piece
-            elif kept is None:
-                kept = BytesIO()
-                kept.write(first)
+            elif buffer is None:
+                buffer = BytesIO()
+                buffer.write(first)
                 first = b""
-                kept.write(piece)
+                buffer.write(piece)
             else:
-                kept.write(piece)
+                buffer.write(piece)
     if file is not None:
         return Body(None, size)
-    return Body((first or b"") if kept is None else kept.getvalue(), size)
+    return Body((first or b"") if buffer is None else buffer.getvalue(), size)
 
 
 async def iter_body(stream: BodySource, head: Head, *, method: str, max_body: int) -> AsyncGenerator[bytes, None]:

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Response
     from fastreq_jupyter.options import Options
 
-__all__ = ["RENEWAL", "conclude", "cut_off", "got_answer", "heed"]
+__all__ = ["RENEWAL", "conclude", "cut_off", "got_answer", "update_host"]
 
 _OK = 200
 _ACCEPTED = 202
@@ -132,7 +132,7 @@ def got_answer(job: Job) -> bool:
     return job.failure is None and job.response is not None and job.response.status not in RETRIED
 
 
-def heed(job: Job, verdict: Verdict, *, slots: int, notice: Callable[[str, float], None]) -> str | None:
+def update_host(job: Job, verdict: Verdict, *, slots: int, notice: Callable[[str, float], None]) -> str | None:
     """Draw from an attempt what concerns its whole host: breaker, pauses, what its limit leaves.
 
     Args:
@@ -150,7 +150,7 @@ def heed(job: Job, verdict: Verdict, *, slots: int, notice: Callable[[str, float
         host.unavailable_in_row = 0
     if host.health.record(status, success=got_answer(job)):
         notice(f"{host.origin} fails: single attempts until one succeeds", 0.0)
-    pause = host.heed(job, slots, verdict.pause)
+    pause = host.note_limit(job, slots, verdict.pause)
     if pause:
         asks = "asks to wait" if verdict.pause else "gives no more for"
         notice(f"{host.origin} {asks} {pause:.0f} s, until {datetime.now().astimezone() + timedelta(seconds=pause):%H:%M:%S}", pause)
@@ -217,12 +217,12 @@ def _verdict(job: Job, options: Options, counts_as: int | None) -> Verdict:
 def _concerns_host(job: Job, status: int | None) -> bool:
     host = job.host
     host.unavailable_in_row = host.unavailable_in_row + 1 if status == _UNAVAILABLE else 0
-    return status in _LIMITED or (status is not None and job.left == 0) or host.unavailable_in_row >= _UNAVAILABLE_IN_ROW
+    return status in _LIMITED or (status is not None and job.remaining == 0) or host.unavailable_in_row >= _UNAVAILABLE_IN_ROW
 
 
 def _reset(job: Job, status: int | None) -> tuple[float, str] | None:
     """Return when the limit that an answer speaks of is given anew: of a 429, and of a 403 or 503 with nothing left."""
     response = job.response
-    if response is None or not (status == _TOO_MANY or (job.left == 0 and status in (_FORBIDDEN, _UNAVAILABLE))):
+    if response is None or not (status == _TOO_MANY or (job.remaining == 0 and status in (_FORBIDDEN, _UNAVAILABLE))):
         return None
     return reset_after(response.header, datetime.now(UTC))

@@ -92,8 +92,8 @@ def explain(outcomes: Iterable[Outcome] | Sums, options: Options, of: Circumstan
     if not sums.requests or of.elapsed <= 0:
         return {"time": {}, "advice": None}
     parts = _parts(sums, options)
-    whole = max(sum(parts.values()), 1e-9)
-    time = {name: {"s": round(seconds / sums.requests, 4), "share": round(seconds / whole, 3)} for name, seconds in parts.items()}
+    total = max(sum(parts.values()), 1e-9)
+    time = {name: {"s": round(seconds / sums.requests, 4), "share": round(seconds / total, 3)} for name, seconds in parts.items()}
     time["loop_lag"] = {"s": round(of.late, 4), "share": round(min(1.0, of.late / of.elapsed), 3)}
     choices = [_more_slots(sums, options, of), _no_rate(sums, options, of), _own_loop(options, of)]
     if options.until is None:
@@ -101,7 +101,7 @@ def explain(outcomes: Iterable[Outcome] | Sums, options: Options, of: Circumstan
         choices.append(_no_retries(sums, of))
     best = max(choices, key=lambda advice: advice.gain)
     if best.gain <= WORTH_SAYING:
-        best = _Advice(0.0, _largest(parts, whole, of))
+        best = _Advice(0.0, _largest(parts, total, of))
     return {"time": time, "advice": {"text": best.text, "option": best.option, "value": best.value, "gain": round(max(0.0, best.gain), 2)}}
 
 
@@ -173,7 +173,7 @@ def _parts(sums: Sums, options: Options) -> dict[str, float]:
     rated = _rate_option(options) is not None
     # Who waits for a slot waits for what those do who hold one: the rate, or the server.
     due_to_rate = sums.queued / max(sums.queued + sums.attempts, 1e-9) if rated else 0.0
-    known = sums.connect + sums.server + sums.download
+    measured = sums.connect + sums.server + sums.download
     return {
         "slot": sums.turn * (1 - due_to_rate) + (0.0 if rated else sums.queued),
         "rate": sums.turn * due_to_rate + (sums.queued if rated else 0.0),
@@ -181,7 +181,7 @@ def _parts(sums: Sums, options: Options) -> dict[str, float]:
         "server": sums.server,
         "download": sums.download,
         "retries": sums.retries,
-        "ourselves": max(0.0, sums.attempts - known),
+        "ourselves": max(0.0, sums.attempts - measured),
     }
 
 
@@ -225,7 +225,7 @@ def _own_loop(options: Options, of: Circumstances) -> _Advice:
     return _Advice(gain, f'other work held the loop up for {_percent(gain)}: loop="thread" goes on beside it', "loop", "thread")
 
 
-def _largest(parts: dict[str, float], whole: float, of: Circumstances) -> str:
+def _largest(parts: dict[str, float], total: float, of: Circumstances) -> str:
     """Return what takes most, where no setting of ours would change much."""
     computing = of.cpu / of.elapsed
     if computing > _BUSY:
@@ -240,7 +240,7 @@ def _largest(parts: dict[str, float], whole: float, of: Circumstances) -> str:
         "slot": "waiting for a slot takes",
     }
     name = max(names, key=lambda name: parts[name])
-    return f"{names[name]} {_percent(parts[name] / whole)}"
+    return f"{names[name]} {_percent(parts[name] / total)}"
 
 
 def _percent(share: float) -> str:

@@ -65,12 +65,12 @@ class Conditions:
         note = None
         for name, expression in self._expressions:
             try:
-                found = expression.search(body, dict(response.headers) if expression.reads_headers else None)
+                value = expression.search(body, dict(response.headers) if expression.reads_headers else None)
             except ValueError as error:
                 note = f"to which {name} could not be applied: {one_line(str(error), _SHOWN)}"
                 continue
-            if found:
-                return BodyVerdict(f"{name}: {expression.text if hidden or found is True else _shown(found)}", retry=name == "retry_when")
+            if value:
+                return BodyVerdict(f"{name}: {expression.text if hidden or value is True else _shown(value)}", retry=name == "retry_when")
             if isinstance(body, (str, bytes)):
                 note = f"without JSON for {name} to look into"
         return BodyVerdict(note=note)
@@ -86,5 +86,5 @@ def json_of(content: bytes | None, content_type: str | None) -> Any:
         return content
 
 
-def _shown(found: Any) -> str:
-    return one_line(found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str), _SHOWN)
+def _shown(value: Any) -> str:
+    return one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str), _SHOWN)

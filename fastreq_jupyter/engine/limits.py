@@ -70,18 +70,18 @@ class Host:
             self.paused_until = max(self.paused_until, until)
             self.gated = True
 
-    def meter(self, left: int, in_flight: int, now: float, until: float) -> None:
+    def meter(self, remaining: int, in_flight: int, now: float, until: float) -> None:
         """Let start no more than the server has left for us.
 
         Args:
-            left: What its last answer said.
+            remaining: What its last answer said.
             in_flight: Attempts under way: each may still take one.
             now: The present, seconds of `perf_counter`.
             until: When it gives anew, same clock.
         """
         with self._lock:
             # Answers overtake each other: within a window what is left only falls.
-            self._least = left if self._least is None or now >= self._left_until else min(self._least, left)
+            self._least = remaining if self._least is None or now >= self._left_until else min(self._least, remaining)
             self._left, self._left_until = self._least - in_flight, until
             self.gated = True
 
@@ -122,11 +122,11 @@ class Host:
         if not self.paused_until:
             return 0.0
         with self._lock:
-            left = self.paused_until - now
-            if left <= 0:
-                self.paused_until = left = 0.0
+            seconds = self.paused_until - now
+            if seconds <= 0:
+                self.paused_until = seconds = 0.0
                 self.gated = self.limited or self._left is not None
-        return left
+        return seconds
 
 
 _HOSTS: dict[Origin, Host] = {}
@@ -212,8 +212,8 @@ class HostQueue:
             self._released += 1
             self._ready(job)
 
-    def heed(self, job: Job, slots: int, pause: float) -> float:
-        """Heed what an answer says of the server's limit.
+    def note_limit(self, job: Job, slots: int, pause: float) -> float:
+        """Take note of what an answer says of the server's limit.
 
         Args:
             job: Its attempt has ended, and still counts as active.
@@ -223,23 +223,23 @@ class HostQueue:
         Returns:
             Seconds for which nothing may start.
         """
-        host, left, response = self.host, job.left, job.response
-        if left is None or response is None or job.failure is not None:
+        host, remaining, response = self.host, job.remaining, job.response
+        if remaining is None or response is None or job.failure is not None:
             if host.metered and response is not None and job.failure is None and not pause:
                 host.unmeter()
             if pause:
                 host.pause(perf_counter() + pause)
             return pause
-        others = self.active - 1
-        reset = None if left > others + slots and not pause else reset_after(response.header, datetime.now(UTC))
+        in_flight = self.active - 1
+        reset = None if remaining > in_flight + slots and not pause else reset_after(response.header, datetime.now(UTC))
         until = pause or (reset[0] if reset is not None and reset[0] <= LONGEST_ASKED else 0.0)
         if not until:
             host.unmeter()
             return 0.0
         now = perf_counter()
-        host.meter(0 if pause else left, others, now, now + until)
+        host.meter(0 if pause else remaining, in_flight, now, now + until)
         self.pump()
-        return until if pause or left == 0 else 0.0
+        return until if pause or remaining == 0 else 0.0
 
     def empty(self) -> list[Job]:
         """Return, and forget, what waits here."""
@@ -360,13 +360,13 @@ class MemoryGate:
             future = asyncio.get_running_loop().create_future()
             self._waiting.append((ticket, future))
             await future
-        ticket.held += size
+        ticket.held_bytes += size
         self._used += size
 
     def release(self, ticket: Ticket) -> None:
         """Give back all that a ticket holds and wake those who wait."""
-        self._used -= ticket.held
-        ticket.held = 0
+        self._used -= ticket.held_bytes
+        ticket.held_bytes = 0
         if self._first is ticket:
             self._first = None
         while self._waiting:
@@ -378,11 +378,11 @@ class MemoryGate:
 class Ticket:
     """The account of the bytes one attempt holds in memory."""
 
-    __slots__ = ("_gate", "held")
+    __slots__ = ("_gate", "held_bytes")
 
     def __init__(self, gate: MemoryGate) -> None:
         self._gate = gate
-        self.held = 0
+        self.held_bytes = 0
 
     async def admit(self, size: int) -> None:
         """Return when `size` more bytes may be held."""
@@ -390,5 +390,5 @@ class Ticket:
 
     def release(self) -> None:
         """Give all of them back."""
-        if self.held or self._gate._first is self:  # noqa: SLF001 - the two are one thing
+        if self.held_bytes or self._gate._first is self:  # noqa: SLF001 - the two are one thing
             self._gate.release(self)

@@ -61,7 +61,7 @@ def prepare(request: Request, connect_timeout: float | None = None) -> Exchange:
 
 # Most requests of a run have the same field lines: they are looked at once, and backends make their bytes once.
 @lru_cache(maxsize=64)
-def field_lines_of(given: Headers) -> Headers:
+def field_lines_of(headers: Headers) -> Headers:
     """Return the field lines that go out for those a user gave.
 
     Raises:
@@ -69,7 +69,7 @@ def field_lines_of(given: Headers) -> Headers:
     """
     lines = []
     seen = set()
-    for name, value in given:
+    for name, value in headers:
         lowered = name.lower()
         if lowered in _OF_THE_CONNECTION:
             continue

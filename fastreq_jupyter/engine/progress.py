@@ -308,13 +308,13 @@ class Outcomes:
 
     def rows(self, *, unfinished: bool) -> list[Outcome]:
         """Return one outcome per request drawn; unfinished ones, if asked for, with the error ``cancelled`` and no response."""
-        found = []
+        outcomes = []
         for position, row in enumerate(list(self._rows)):
             if isinstance(row, Outcome):
-                found.append(self._amended.get(position, row) if self._amended else row)
+                outcomes.append(self._amended.get(position, row) if self._amended else row)
             elif unfinished and row is not None:
-                found.append(Outcome(position, row, error="cancelled", error_detail="not finished"))
-        return found
+                outcomes.append(Outcome(position, row, error="cancelled", error_detail="not finished"))
+        return outcomes
 
 
 def unsent(position: int, item: Item, kind: str, detail: str) -> Outcome:

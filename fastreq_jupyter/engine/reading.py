@@ -117,17 +117,17 @@ def read_data(  # noqa: PLR0911 - one way out for each kind of body
         options: `return_type` and `parse`; and those that look into bodies.
         status: Of the answer.
     """
-    kept = options.return_type
-    usual = options.parse in _READ_AS_JSON and kept in PARSED
+    return_type = options.return_type
+    usual = options.parse in _READ_AS_JSON and return_type in PARSED
     if usual and content[:1] in _OPENING and content_type in _PLAIN_JSON and content[1:2] != b"\0":
         # The usual body: UTF-8, since its first two characters are ASCII (RFC 4627, 3).
         try:
             return Reading(_loads_first(content))
         except (ValueError, RecursionError):
             return _read_json(content, content_type)
-    if kept in ("content", "response"):
+    if return_type in ("content", "response"):
         return Reading(content)
-    if kept == "text":
+    if return_type == "text":
         return _read_as_text(content, content_type)
     if not content:
         return Reading(None)

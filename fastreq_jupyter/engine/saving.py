@@ -67,8 +67,8 @@ def find_begun(request: Request) -> Begun | None:
 
 def _note_of(request: Request) -> Path:
     save_as = request.save_as or ""
-    asked = f"{save_as}\n{redact_url(request.url, request.secrets)}"
-    return Path(save_as).parent / f".{blake2b(asked.encode('utf-8', 'replace'), digest_size=8).hexdigest()}.part.json"
+    text = f"{save_as}\n{redact_url(request.url, request.secrets)}"
+    return Path(save_as).parent / f".{blake2b(text.encode('utf-8', 'replace'), digest_size=8).hexdigest()}.part.json"
 
 
 def _place_of(note: Path, validator: str) -> Path:
@@ -205,9 +205,9 @@ class Saver:
         try:
             if worth and validator is not None and may_ask_for_rest(request.method, request.headers):
                 note = _note_of(request)
-                kept = AtomicFile(note)
-                kept.write(json.dumps({"validator": validator}).encode())
-                kept.commit()
+                note_file = AtomicFile(note)
+                note_file.write(json.dumps({"validator": validator}).encode())
+                note_file.commit()
                 file.keep(_place_of(note, validator))
         except OSError:
             pass

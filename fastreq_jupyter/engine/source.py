@@ -43,7 +43,7 @@ class Source:
         self._plain = self._iterator if isinstance(self._iterator, Iterator) else None
         self._limit = limit
         self._turn = asyncio.Lock()
-        self.drawn = self.taken = 0
+        self.drawn = self.reserved = 0
         self._pages_from: int | None = None
         self.exhausted = limit == 0
         self.ready = self._plain is not None and limit != 0
@@ -86,8 +86,8 @@ class Source:
 
     def reserve(self) -> int:
         """Return a number for a row that is drawn from nowhere: a page behind the first one of its request."""
-        self.taken += 1
-        return self.taken - 1 + (self.drawn if self._pages_from is None else self._pages_from)
+        self.reserved += 1
+        return self.reserved - 1 + (self.drawn if self._pages_from is None else self._pages_from)
 
     def reserve_from(self, number: int) -> None:
         """Number such rows from here on, so that the items keep the numbers of their places."""
@@ -119,7 +119,7 @@ class Source:
         if item is None:
             self.exhausted, self.ready = True, False
             return None
-        position = self.drawn if self._pages_from is not None else self.drawn + self.taken
+        position = self.drawn if self._pages_from is not None else self.drawn + self.reserved
         self.drawn += 1
         if self._limit is not None and self.drawn >= self._limit:
             self.exhausted, self.ready = True, False

@@ -27,7 +27,7 @@ class Store(Protocol):
         """
         ...
 
-    def dress(self, exchange: Exchange, position: int) -> Exchange:
+    def make_conditional(self, exchange: Exchange, position: int) -> Exchange:
         """Return what is sent, with the lines that ask whether anything has changed since the last time."""
         ...
 

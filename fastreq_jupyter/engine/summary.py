@@ -95,8 +95,8 @@ def quantiles(durations: Iterable[float]) -> list[float]:
 
     By nearest rank, so that each is a duration that was measured, and "95 of 100 took no longer" is true of few as of many.
     """
-    known = sorted(value for value in durations if isfinite(value))
-    return [known[-(-share * len(known) // 100) - 1] for share in SHARES] if known else []
+    values = sorted(value for value in durations if isfinite(value))
+    return [values[-(-share * len(values) // 100) - 1] for share in SHARES] if values else []
 
 
 def _kind(summary: Mapping[str, Any], kind: str, count: int) -> str:
@@ -114,9 +114,9 @@ def closing_line(summary: Mapping[str, Any]) -> str:
         summary: What `Run.summary` returns.
     """
     name = f"{summary['name']}: " if summary.get("name") else ""
-    known = summary["total"] if summary["total"] is not None else summary["done"]
+    total = summary["total"] if summary["total"] is not None else summary["done"]
     pages = summary.get("pages")
-    parts = [f"{summary['ok']:,} of {known:,} ok"] if pages is None else proof(pages)
+    parts = [f"{summary['ok']:,} of {total:,} ok"] if pages is None else proof(pages)
     # By name where they tie: who failed first is chance, and the same run says the same.
     kinds = sorted(summary["errors"].items(), key=lambda item: (-item[1], item[0]))
     parts += [_kind(summary, kind, count) for kind, count in kinds[:_KINDS_SHOWN]]

@@ -125,7 +125,7 @@ class WrittenOutcomes(Outcomes):
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unfinished: dict[int, Request] = {}
         # How many completed before, and those that are still here; the last of these are the batch that fills.
-        self._here: tuple[int, list[Outcome]] = (0, [])
+        self._in_memory: tuple[int, list[Outcome]] = (0, [])
         self._filling = 0
         self._size = 0
         self._since = 0.0
@@ -143,7 +143,7 @@ class WrittenOutcomes(Outcomes):
     @property
     def forgotten(self) -> int:
         """Return how many outcomes completed and are gone."""
-        return self._here[0]
+        return self._in_memory[0]
 
     def expect(self, position: int, request: Request) -> None:
         """Take note of a request that was drawn."""
@@ -157,7 +157,7 @@ class WrittenOutcomes(Outcomes):
             # Not sent, so that a rerun sends it; or there already.
             return
         self._note(outcome)
-        self._here[1].append(outcome)
+        self._in_memory[1].append(outcome)
         self._filling += 1
         if self._filling == 1:
             self._since = perf_counter()
@@ -180,17 +180,17 @@ class WrittenOutcomes(Outcomes):
 
     def completed(self, since: int, most: int | None) -> list[Outcome]:
         """Return outcomes that are still here, in order of completion, from the `since`-th of all on."""
-        gone, here = self._here
-        start = max(0, since - gone)
-        return here[start : None if most is None else start + most]
+        forgotten, outcomes = self._in_memory
+        start = max(0, since - forgotten)
+        return outcomes[start : None if most is None else start + most]
 
     def rows(self, *, unfinished: bool) -> list[Outcome]:
         """Return the outcomes that are still here, in order of completion, and the unfinished ones if asked for."""
-        found = list(self._here[1])
+        outcomes = list(self._in_memory[1])
         if unfinished:
             left = list(self._unfinished.items())
-            found += [Outcome(position, request, error="cancelled", error_detail="not finished") for position, request in left]
-        return found
+            outcomes += [Outcome(position, request, error="cancelled", error_detail="not finished") for position, request in left]
+        return outcomes
 
     def gist(self) -> Gist:
         """Return what is known of all outcomes."""
@@ -221,14 +221,14 @@ class WrittenOutcomes(Outcomes):
         await asyncio.sleep(0)
 
     def _hand_over(self) -> None:
-        gone, here = self._here
-        batch = here[len(here) - self._filling :]
+        forgotten, outcomes = self._in_memory
+        batch = outcomes[len(outcomes) - self._filling :]
         self._filling = self._size = 0
         if self._failed:
             return
         self._loop = asyncio.get_running_loop()
         future = self._pool.submit(self.sink.write, batch)
-        self._writing[future] = gone + len(here)
+        self._writing[future] = forgotten + len(outcomes)
         if len(self._writing) > _MOST_WAITING:
             self._hold(True)  # noqa: FBT003 - the signature says it
         future.add_done_callback(self._written_beside)
@@ -246,8 +246,8 @@ class WrittenOutcomes(Outcomes):
         upto = self._writing.pop(future)
         error = future.exception()
         if error is None:
-            gone, here = self._here
-            self._here = (upto, here[upto - gone :])
+            forgotten, outcomes = self._in_memory
+            self._in_memory = (upto, outcomes[upto - forgotten :])
         elif not self._failed:
             self._failed = True
             self._fail(error)
@@ -272,14 +272,14 @@ class WrittenOutcomes(Outcomes):
     def _percentiles(self) -> list[float]:
         """Return the percentiles of the histogram, by nearest rank."""
         number = sum(self._histogram)
-        found: list[float] = []
+        values: list[float] = []
         seen = 0
         ranks = [-(-share * number // 100) for share in SHARES] if number else []
         for bucket, count in enumerate(self._histogram):
             seen += count
-            while len(found) < len(ranks) and seen >= ranks[len(found)]:
-                found.append(_SHORTEST * exp((bucket + 0.5) * _STEP))
-        return found
+            while len(values) < len(ranks) and seen >= ranks[len(values)]:
+                values.append(_SHORTEST * exp((bucket + 0.5) * _STEP))
+        return values
 
 
 class _Nothing:

@@ -133,7 +133,7 @@ class Journal:
         self._writer.put(lambda connection: _insert(connection, INSERT, begun_row(request, identity, at, key, place)), done=done)
         await committed
 
-    def dress(self, exchange: Exchange, position: int) -> Exchange:  # noqa: ARG002 - the signature of a store
+    def make_conditional(self, exchange: Exchange, position: int) -> Exchange:  # noqa: ARG002 - the signature of a store
         """Return the exchange as it is."""
         return exchange
 

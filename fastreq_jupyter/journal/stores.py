@@ -40,9 +40,9 @@ class Both:
         self._journal.renew(request, position)
         self._cache.renew(request, position)
 
-    def dress(self, exchange: Exchange, position: int) -> Exchange:
+    def make_conditional(self, exchange: Exchange, position: int) -> Exchange:
         """Return the exchange with what the cache adds."""
-        return self._cache.dress(exchange, position)
+        return self._cache.make_conditional(exchange, position)
 
     async def begin(self, request: Request, position: int) -> None:
         """Mark an unsafe request."""

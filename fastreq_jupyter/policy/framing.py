@@ -46,7 +46,7 @@ class Head(NamedTuple):
         cookies: There is a Set-Cookie.
         unknown: What Content-Encoding names and nobody knows ("utf-8", "none", "aws-chunked"), or None. Servers that send this
             mean no coding: the body is taken as it comes.
-        left: Requests that the server has left for us, None where it does not say.
+        remaining: Requests that the server has left for us, None where it does not say.
     """
 
     content_type: str | None = None
@@ -54,7 +54,7 @@ class Head(NamedTuple):
     codings: tuple[str, ...] = ()
     cookies: bool = False
     unknown: str | None = None
-    left: int | None = None
+    remaining: int | None = None
 
 
 def read_head(status: int, fields: tuple[tuple[bytes, bytes], ...]) -> Head:
@@ -87,7 +87,7 @@ def _read_fields(fields: tuple[tuple[bytes, bytes], ...]) -> Head:
         raise BackendError("protocol", f"more than {_MOST_FIELDS} field lines in the answer")
     known = _KNOWN_NAMES
     read: list[bytes] = []
-    left: int | None = None
+    remaining: int | None = None
     for name, value in fields:
         meaning = known.get(name)
         if meaning is None:
@@ -95,7 +95,7 @@ def _read_fields(fields: tuple[tuple[bytes, bytes], ...]) -> Head:
         if meaning:
             if meaning in REMAINING:
                 # Never the same, so that it stays out of the key of equal heads.
-                left = left_in(meaning, value) if left is None else left
+                remaining = left_in(meaning, value) if remaining is None else remaining
             else:
                 read += meaning, value
     values = b"".join([value for _, value in fields])
@@ -103,7 +103,7 @@ def _read_fields(fields: tuple[tuple[bytes, bytes], ...]) -> Head:
         raise BackendError("protocol", "malformed field line in the answer")
     key = tuple(read)
     head = _KNOWN_HEADS.get(key) or _learn_head(key)
-    head = head if left is None else head._replace(left=left)
+    head = head if remaining is None else head._replace(remaining=remaining)
     # What a server sets is a secret, and never the same.
     if not head.cookies and len(values) <= _LONGEST_KNOWN:
         if len(_KNOWN_FIELDS) >= _MOST_FIELDS_KNOWN:

@@ -105,7 +105,7 @@ def test_what_is_left_is_read_with_the_head(name, value, left):
 
 def test_heads_that_differ_in_what_is_left_alone_are_read_once():
     heads = [read_head(200, ((b"Content-Type", b"x/y-limit"), (b"X-RateLimit-Remaining", str(left).encode()))) for left in (7, 6)]
-    assert [head.left for head in heads] == [7, 6]
+    assert [head.remaining for head in heads] == [7, 6]
     assert heads[0].content_type is heads[1].content_type
 
 

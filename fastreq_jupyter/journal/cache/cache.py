@@ -1,8 +1,8 @@
 """The cache: good answers of requests that only ask, for the next run of the same cell. An `engine.store.Store`.
 
-find      young enough, or offline? then nothing is sent
-dress     older: the request asks whether anything has changed
-finish    304: the stored answer is this one's; a new one takes the place of the old
+find              young enough, or offline? then nothing is sent
+make_conditional  older: the request asks whether anything has changed
+finish            304: the stored answer is this one's; a new one takes the place of the old
 """
 
 from __future__ import annotations
@@ -154,7 +154,7 @@ class Cache:
         """Take note that a request is sent, by whom."""
         self._keys.sent(request)
 
-    def dress(self, exchange: Exchange, position: int) -> Exchange:
+    def make_conditional(self, exchange: Exchange, position: int) -> Exchange:
         """Return the exchange with the lines that ask whether anything has changed since."""
         old = self._old.get(position)
         # While it is looked at again and again a 304 would tell nothing.

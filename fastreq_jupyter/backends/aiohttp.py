@@ -167,15 +167,15 @@ class Connector(aiohttp.TCPConnector):
         look = req.method in UNSAFE or perf_counter() - self.active_at > RECENT
         while (transport := (connection := await super().connect(req, traces, timeout)).transport) is not None:
             link: Any = transport.get_protocol()
-            if not (kept := type(link) is Link):
+            if not (reused := type(link) is Link):
                 link = Link(transport, self)
                 transport.set_protocol(link)
             self.idle.pop(link, None)
-            if not kept or not link.spent(look=look):
+            if not reused or not link.spent(look=look):
                 link.begin(stream)
                 stream.link = link
                 connection.add_callback(link.released)
-                self.active_at = stream.connected(kept=kept, encrypted=req.is_ssl())
+                self.active_at = stream.connected(reused=reused, encrypted=req.is_ssl())
                 break
             connection.close()
         return connection
@@ -303,12 +303,12 @@ class Stream(base.Stream):
         self.link: Link | None = None
         self.content: aiohttp.StreamReader | None = None
 
-    def connected(self, *, kept: bool, encrypted: bool) -> float:
+    def connected(self, *, reused: bool, encrypted: bool) -> float:
         """Note that it has a connection, and return when."""
         timing = self.timing
-        timing.reused, timing.encrypted, timing.response_start = kept, encrypted, nan
+        timing.reused, timing.encrypted, timing.response_start = reused, encrypted, nan
         timing.request_start = now = perf_counter()
-        if not kept:
+        if not reused:
             if isnan(timing.domain_lookup_end):
                 timing.domain_lookup_start = timing.domain_lookup_end = timing.connect_start
             timing.connect_end = now

@@ -83,15 +83,15 @@ class Resolver:
         Raises:
             OSError: The name has no address, or the resolver failed.
         """
-        expires, asked = self._asked.get(host, (0.0, None))
-        if asked is None or (asked.done() and (expires < monotonic() or asked.exception() is not None)):
+        expires, answer = self._asked.get(host, (0.0, None))
+        if answer is None or (answer.done() and (expires < monotonic() or answer.exception() is not None)):
             if len(self._asked) >= KEPT_NAMES:
                 self._asked.clear()
-            asked = on_thread("fastreq-resolver", lambda: self._ask(host))
-            self._asked[host] = (monotonic() + KEPT_SECONDS, asked)
-            asked.add_done_callback(asyncio.Future.exception)
+            answer = on_thread("fastreq-resolver", lambda: self._ask(host))
+            self._asked[host] = (monotonic() + KEPT_SECONDS, answer)
+            answer.add_done_callback(asyncio.Future.exception)
         # Shielded: others may wait for the same answer.
-        return await asyncio.shield(asked)
+        return await asyncio.shield(answer)
 
     def _ask(self, host: str) -> list[Address]:
         with self._room:

@@ -99,15 +99,15 @@ class NiquestsBackend(pools.PoolBackend):
         """Close an idle connection."""
         self.close(connection, connection.trip, connection)
 
-    def close(self, connection: Any, trip: pools.Trip | None, thing: Any) -> None:
-        """Close `thing`, a connection or the response on it, in the loop's next turn, unless another exchange has it by then."""
+    def close(self, connection: Any, trip: pools.Trip | None, closeable: Any) -> None:
+        """Close `closeable`, a connection or the response on it, in the loop's next turn, unless another exchange has it by then."""
 
         async def close() -> None:
             if connection.trip is trip:
                 # HTTP/2 says goodbye first, for which there may never be room.
                 with suppress(OSError):
                     async with asyncio.timeout(1):
-                        await thing.close()
+                        await closeable.close()
 
         task = asyncio.ensure_future(close())
         self._closing.add(task)

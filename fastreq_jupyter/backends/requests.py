@@ -137,7 +137,7 @@ class Job(pools.Trip):
         finally:
             pools.TRIP.reset(token)
 
-    async def more(self) -> bytes:
+    async def read_more(self) -> bytes:
         """Return what has come of a longer body, b"" at its end."""
         return await on_thread("requests", lambda: self._guarded(self._pieces, self.broken_off))
 
@@ -252,7 +252,7 @@ class Stream(base.Stream):
     async def read(self) -> bytes:
         """Return the next raw bytes of the body, b"" at its end (see `base.Stream.read`)."""
         job = self._job
-        return self._arrived() if job.body or job.ended else await job.more()
+        return self._arrived() if job.body or job.ended else await job.read_more()
 
     def _arrived(self) -> bytes:
         body, self._job.body = self._job.body, b""

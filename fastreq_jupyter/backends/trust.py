@@ -1,4 +1,4 @@
-"""TLS contexts: whom we trust, and who we are. The same on each backend.
+"""TLS contexts, the same on each backend: trusted authorities and the client certificate.
 
 ``verify=True`` trusts what the system trusts (`SSLContext.load_default_certs`); where Python finds no certificates at all
 (some macOS and embedded builds) those of certifi are taken. Neither REQUESTS_CA_BUNDLE nor CURL_CA_BUNDLE is read.

@@ -55,8 +55,8 @@ def why_poor(*, http2: bool = False, http3: bool = False, schemes: Collection[st
     features, release = words[4], tuple(int(part) for part in words[1].split("-")[0].split(".")[:2])
     if release < OLDEST or not features & pycurl.VERSION_SSL:
         return f"backend='curl' needs libcurl 7.85 or newer with TLS, this is {words[1]}: pip install 'fastreq-jupyter[curl]'"
-    for wanted, feature, option in ((http2, pycurl.VERSION_HTTP2, "http2=True"), (http3, pycurl.VERSION_HTTP3, "http3=True")):
-        if wanted and not features & feature:
+    for requested, feature, option in ((http2, pycurl.VERSION_HTTP2, "http2=True"), (http3, pycurl.VERSION_HTTP3, "http3=True")):
+        if requested and not features & feature:
             return f"{option} is not possible with this build of libcurl, {words[1]}: give backend='niquests'"
     for scheme, name, feature in (("ntlm", "NTLM", pycurl.VERSION_NTLM), ("negotiate", "Negotiate", pycurl.VERSION_SPNEGO)):
         if scheme in schemes and not features & feature:
@@ -112,8 +112,8 @@ class Drive:
         """Tell whether a connection had something to say while it was idle: its end, or an answer that nobody asked for."""
         return descriptor in self._spoiled if self._epoll is not None else watch(descriptor)()
 
-    def _watch_epoll(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
-        if what == pycurl.POLL_REMOVE:
+    def _watch_epoll(self, poll: int, descriptor: int, _multi: object, _data: object) -> None:
+        if poll == pycurl.POLL_REMOVE:
             self._watched.discard(descriptor)
             if self._held.get(descriptor, 1) != 1:
                 # Idle, it is to tell what comes, and not that it can be written to; closed, it is in the set no more.
@@ -122,24 +122,24 @@ class Drive:
                     self._epoll.modify(descriptor, 1)
             return
         self._watched.add(descriptor)
-        wanted = _WANTED[what]
-        if self._held.get(descriptor) != wanted and not self._closed:
-            self._held[descriptor] = wanted
+        events = _WANTED[poll]
+        if self._held.get(descriptor) != events and not self._closed:
+            self._held[descriptor] = events
             self._spoiled.discard(descriptor)
             try:
-                self._epoll.modify(descriptor, wanted)
+                self._epoll.modify(descriptor, events)
             except FileNotFoundError:
-                self._epoll.register(descriptor, wanted)
+                self._epoll.register(descriptor, events)
 
-    def _watch(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
+    def _watch(self, poll: int, descriptor: int, _multi: object, _data: object) -> None:
         loop = self._loop
         if loop.is_closed():
             return
         loop.remove_reader(descriptor)
         loop.remove_writer(descriptor)
-        if what in (pycurl.POLL_IN, pycurl.POLL_INOUT):
+        if poll in (pycurl.POLL_IN, pycurl.POLL_INOUT):
             loop.add_reader(descriptor, self._act, ((descriptor, pycurl.CSELECT_IN),))
-        if what in (pycurl.POLL_OUT, pycurl.POLL_INOUT):
+        if poll in (pycurl.POLL_OUT, pycurl.POLL_INOUT):
             loop.add_writer(descriptor, self._act, ((descriptor, pycurl.CSELECT_OUT),))
 
     def _poll(self, more: tuple[tuple[int, int], ...] = ()) -> None:
@@ -164,8 +164,8 @@ class Drive:
             self._epoll = select.epoll()
             self._loop.add_reader(self._epoll.fileno(), self._poll)
             self._held = {watched: self._held.get(watched, _BOTH) for watched in self._watched}
-            for watched, wanted in self._held.items():
-                self._epoll.register(watched, wanted)
+            for watched, events in self._held.items():
+                self._epoll.register(watched, events)
 
     def _set_timer(self, milliseconds: int) -> None:
         if milliseconds == 0:
@@ -252,7 +252,7 @@ class CurlBackend:
     """libcurl's connections, and the handles that are not in use.
 
     Attributes:
-        kept: Local port of each HTTP/1.1 connection that was used -> its descriptor.
+        idle_sockets: Local port of each HTTP/1.1 connection that was used -> its descriptor.
     """
 
     name = "curl"
@@ -265,7 +265,7 @@ class CurlBackend:
         self.http2 = key.http2
         self._key = key
         self.settings = settings(key, self.proxy)
-        self.kept: dict[int, int] = {}
+        self.idle_sockets: dict[int, int] = {}
         self.forwarded = self.proxy is not None and self.proxy.scheme in ("http", "https")
         names_there = self.proxy is not None and self.proxy.scheme.startswith("socks")
         self.phases = frozenset({"dns", "connect", "tls", "wait", "receive"} - ({"dns"} if names_there else set()))
@@ -332,14 +332,14 @@ class CurlBackend:
     def _end(self, why: str) -> None:
         for handle in list(self._active):
             if (stream := handle.stream) is not None:
-                stream.fail(BackendError("connect", f"{stream.server.where}: {why}", sent=stream.asked > 0))
+                stream.fail(BackendError("connect", f"{stream.server.where}: {why}", sent=stream.permitted > 0))
             self.release(handle)
         self.drive.close()
         for handle in self._free:
             handle.curl.close()
         self._free.clear()
         self._servers.clear()
-        self.kept.clear()
+        self.idle_sockets.clear()
 
     def _broken(self) -> None:
         self._end("an interrupt broke this off")
@@ -375,9 +375,9 @@ class CurlBackend:
         if not stream.reused and stream.port and not stream.server.multiplexed:
             descriptor = handle.curl.getinfo(pycurl.ACTIVESOCKET)
             if descriptor < 0:
-                self.kept.pop(stream.port, None)
+                self.idle_sockets.pop(stream.port, None)
             else:
-                self.kept[stream.port] = descriptor
+                self.idle_sockets[stream.port] = descriptor
         self.release(handle)
 
     def _acted(self) -> None:
@@ -390,7 +390,7 @@ class CurlBackend:
         self._looking = False
         for handle in list(self._active):
             stream = handle.stream
-            if stream is None or not stream.asked or stream.has_head or handle.personal:
+            if stream is None or not stream.permitted or stream.has_head or handle.personal:
                 continue
             if handle.lines and handle.lines[-1] in BLANK and stream.look():
                 stream.end(0, "")

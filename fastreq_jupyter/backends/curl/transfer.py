@@ -46,8 +46,8 @@ def request_lines(headers: Headers) -> tuple[bytes, ...]:
     lines = checked.fields if checked.host is None else (("Host", checked.host), *checked.fields)
     names = {name.lower() for name, _ in lines}
     # libcurl counts the body itself; a value of nothing needs the semicolon.
-    spelled = [(f"{name}: {value}" if value else f"{name};").encode("latin-1") for name, value in lines]
-    return (*spelled, *[f"{name}:".encode() for name in _UNASKED if name.lower() not in names])
+    encoded = [(f"{name}: {value}" if value else f"{name};").encode("latin-1") for name, value in lines]
+    return (*encoded, *[f"{name}:".encode() for name in _UNASKED if name.lower() not in names])
 
 
 class Head(NamedTuple):
@@ -113,7 +113,7 @@ def failure_of(stream: CurlStream, code: int, words: str, number: int) -> Backen
         words: libcurl's words.
         number: Number of the system's error, or 0.
     """
-    sent, stale = stream.asked > 0, False
+    sent, stale = stream.permitted > 0, False
     kind: ErrorKind = _KINDS.get(code, "protocol")
     words = one_line(words) or pycurl.easy_strerror(code)
     if "alert" in words and sent:
@@ -151,7 +151,7 @@ class Handle:
         personal: It was given credentials, and serves no other exchange.
     """
 
-    __slots__ = ("_backend", "_told", "curl", "lines", "personal", "stream")
+    __slots__ = ("_backend", "_settings", "curl", "lines", "personal", "stream")
 
     def __init__(self, backend: CurlBackend) -> None:
         self.curl: Any = pycurl.Curl()
@@ -160,7 +160,7 @@ class Handle:
         self.lines: list[bytes] = []
         self.personal = False
         self._backend = backend
-        self._told: dict[int, Any] = {}
+        self._settings: dict[int, Any] = {}
         for option, value in (
             (pycurl.HEADERFUNCTION, self.lines.append),
             (pycurl.WRITEFUNCTION, self._on_body),
@@ -175,22 +175,22 @@ class Handle:
         """Tell libcurl what this exchange has that the last one had not."""
         self.stream = stream
         self.lines.clear()
-        server, told, limit = stream.server, self._told, exchange.connect_timeout
+        server, settings, limit = stream.server, self._settings, exchange.connect_timeout
         absolute = self._backend.forwarded and not server.encrypted
         self.curl.setopt(pycurl.REQUEST_TARGET, exchange.target.url if absolute else exchange.target.path_query)
-        if told.get(pycurl.URL) is not server.url:
+        if settings.get(pycurl.URL) is not server.url:
             self._tell(pycurl.URL, server.url)
-        if told.get(pycurl.HTTPHEADER) is not fields:
+        if settings.get(pycurl.HTTPHEADER) is not fields:
             self._tell(pycurl.HTTPHEADER, fields)
-        if exchange.content or told.get(pycurl.CUSTOMREQUEST) != exchange.method:
+        if exchange.content or settings.get(pycurl.CUSTOMREQUEST) != exchange.method:
             self._set_method(exchange.method, exchange.content, stream)
-        if server.encrypted or pycurl.VERBOSE in told:
+        if server.encrypted or pycurl.VERBOSE in settings:
             # Only libcurl's notes tell which protocol was agreed on, and whether a stream was refused.
             self._tell(pycurl.VERBOSE, stream.scout is not None or (server.multiplexed is True and not stream.idempotent))
             self._tell(pycurl.PIPEWAIT, bool(server.multiplexed))
-        if exchange.fresh or pycurl.FRESH_CONNECT in told:
+        if exchange.fresh or pycurl.FRESH_CONNECT in settings:
             self._tell(pycurl.FRESH_CONNECT, exchange.fresh)
-        if limit is not None or pycurl.CONNECTTIMEOUT_MS in told:
+        if limit is not None or pycurl.CONNECTTIMEOUT_MS in settings:
             self._tell(pycurl.CONNECTTIMEOUT_MS, FOREVER_MS if limit is None else max(1, round(limit * 1000)))
         if server.line and not server.loaded:
             self.curl.setopt(pycurl.RESOLVE, [server.line])
@@ -216,8 +216,8 @@ class Handle:
         return head is not None and head.status == _UNAUTHORIZED
 
     def _tell(self, option: int, value: Any) -> None:
-        if self._told.get(option) != value:
-            self._told[option] = value
+        if self._settings.get(option) != value:
+            self._settings[option] = value
             self.curl.setopt(option, value)
 
     def _set_method(self, method: str, content: bytes | Upload | None, stream: CurlStream) -> None:
@@ -240,7 +240,7 @@ class Handle:
             curl.unsetopt(pycurl.CUSTOMREQUEST)
         else:
             curl.setopt(pycurl.CUSTOMREQUEST, method)
-        self._told[pycurl.CUSTOMREQUEST] = None if content else method
+        self._settings[pycurl.CUSTOMREQUEST] = None if content else method
 
     def _on_read(self, size: int) -> Any:
         stream = self.stream
@@ -254,7 +254,7 @@ class Handle:
 
     def _on_body(self, chunk: bytes) -> Any:
         stream = self.stream
-        if stream is None or (not stream.has_head and stream.asked and stream.look()):
+        if stream is None or (not stream.has_head and stream.permitted and stream.look()):
             return -1
         if not stream.has_head:
             # What a proxy says to a CONNECT that it refuses.
@@ -274,10 +274,10 @@ class Handle:
         if stream is None or (stream.scout is not None and not stream.report()):
             return pycurl.PREREQFUNC_ABORT
         # A new connection may have the port of one that is gone.
-        descriptor = None if stream.exchange.fresh else self._backend.kept.get(local_port)
-        if stream.asked:
+        descriptor = None if stream.exchange.fresh else self._backend.idle_sockets.get(local_port)
+        if stream.permitted:
             # libcurl's own second try, after a kept connection that died.
-            good = stream.idempotent and stream.asked == 1 and (descriptor is None or stream.server.multiplexed)
+            good = stream.idempotent and stream.permitted == 1 and (descriptor is None or stream.server.multiplexed)
             good = good or self._was_challenged()
         else:
             # libcurl looks at a kept connection only after a second: an answer that nobody asked for may wait there.
@@ -286,7 +286,7 @@ class Handle:
             return pycurl.PREREQFUNC_ABORT
         # What a proxy answered to CONNECT, or a connection that died.
         self.lines.clear()
-        stream.asked += 1
+        stream.permitted += 1
         stream.port = local_port
         stream.sent_at = perf_counter()
         stream.server.loaded = True
@@ -298,7 +298,7 @@ class Handle:
             return
         if b"refused by server" in words:
             # RFC 9113, 8.7: nothing was done with it, so that sending does not count.
-            stream.asked = 0
+            stream.permitted = 0
         elif words.startswith(b"ALPN: server"):
             # The last of them is the origin's; one before may be that of a proxy.
             stream.agreed = b"accepted h2" in words
@@ -308,7 +308,7 @@ class CurlStream(base.Stream):
     """The answer of one exchange, filled by libcurl's callbacks.
 
     Attributes:
-        asked: How often libcurl asked whether it may send, and was told yes.
+        permitted: How often libcurl asked whether it may send, and was told yes.
         agreed: HTTP/2 was, by the first connection to a server; None where it had no choice.
         scout: Set when `agreed` is known; None where others have found out.
         port: Local port of the connection.
@@ -316,7 +316,7 @@ class CurlStream(base.Stream):
         upload: What it sends, where that stands in files.
     """
 
-    asked = port = size = 0
+    permitted = port = size = 0
     sent_at = nan
     has_head = paused = done = reused = False
     agreed: bool | None = None
@@ -418,7 +418,7 @@ class CurlStream(base.Stream):
         """Take note of how libcurl ended."""
         handle = self._handle
         if handle is not None:
-            if not self.has_head and self.asked and self.failure is None:
+            if not self.has_head and self.permitted and self.failure is None:
                 self.look()
             self._mark(handle)
             if (code or not self.has_head) and self.failure is None and not (self.has_head and self._only_head):
@@ -450,7 +450,7 @@ class CurlStream(base.Stream):
         """Write libcurl's clocks, which count from the start of the transfer, into the timing."""
         timing, info = self._timing, handle.curl.getinfo
         timing.encrypted = self.server.encrypted
-        if not self.asked:
+        if not self.permitted:
             return
         timing.request_start = self.sent_at
         earliest = timing.fetch_start if isnan(timing.domain_lookup_end) else timing.domain_lookup_end

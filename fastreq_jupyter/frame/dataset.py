@@ -164,8 +164,8 @@ class ParquetFolder(Dataset):
         Raises:
             UsageError: It is another one's.
         """
-        known, url = self._there[position], shown_urls([request])[0]
-        if known not in (1, _sum_of(url)):
+        there, url = self._there[position], shown_urls([request])[0]
+        if there not in (1, _sum_of(url)):
             message = f"{self.place} holds the rows of other requests (row {position} is not {one_line(url, 120)}): give another name"
             raise UsageError(message)
 
@@ -204,8 +204,8 @@ class ParquetFolder(Dataset):
         strange = [name for name in names if name != _LOCK and not _NAME.fullmatch(name) and not _TORN.fullmatch(name)]
         if strange:
             more = ", ..." if len(strange) > _SHOWN else ""
-            said = f"to: {self.place} holds other files ({', '.join(strange[:_SHOWN])}{more}): give a new directory"
-            raise OptionError(one_line(said, 300), option="to")
+            message = f"to: {self.place} holds other files ({', '.join(strange[:_SHOWN])}{more}): give a new directory"
+            raise OptionError(one_line(message, 300), option="to")
         files = [name for name in names if _NAME.fullmatch(name)]
         options = self._plan.options
         if files and (options.journal is None or options.fresh):
@@ -214,11 +214,11 @@ class ParquetFolder(Dataset):
         for name in names:
             if _TORN.fullmatch(name):
                 (self._folder / name).unlink(missing_ok=True)
-        found = {self._folder / name: read_footer(self._folder / name).get("fastreq", {}) for name in files}
-        if any(about.get("shape") != _shape_of(self._plan) for about in found.values()):
-            said = f"to: {self.place} was written with other options ({', '.join(_SHAPING[:4])} ...): give the same, or another name"
-            raise OptionError(said, option="to")
-        for path, about in found.items():
+        footers = {self._folder / name: read_footer(self._folder / name).get("fastreq", {}) for name in files}
+        if any(about.get("shape") != _shape_of(self._plan) for about in footers.values()):
+            message = f"to: {self.place} was written with other options ({', '.join(_SHAPING[:4])} ...): give the same, or another name"
+            raise OptionError(message, option="to")
+        for path, about in footers.items():
             self._take_over(path, about)
 
     def _take_over(self, path: Path, about: dict[str, Any]) -> None:
@@ -243,10 +243,10 @@ class ParquetFolder(Dataset):
         _, pq = needs_pyarrow()
         file = pq.ParquetFile(path)
         with file:
-            known = "url" in file.schema_arrow.names
-            table = file.read(["position", "url"] if known else ["position"])
+            has_urls = "url" in file.schema_arrow.names
+            table = file.read(["position", "url"] if has_urls else ["position"])
         positions = table.column("position").to_pylist()
-        sums = [_sum_of(url) for url in table.column("url").to_pylist()] if known else [1] * len(positions)
+        sums = [_sum_of(url) for url in table.column("url").to_pylist()] if has_urls else [1] * len(positions)
         missing = max(positions, default=-1) + 1 - len(self._there)
         if missing > 0:
             self._there.frombytes(bytes(missing * self._there.itemsize))
@@ -265,8 +265,8 @@ class LinesFile(Dataset):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o666)
         except FileExistsError:
-            said = f"to: {self.place} exists: give another name (only a directory, to='rows/', can be gone on with)"
-            raise OptionError(said, option="to") from None
+            message = f"to: {self.place} exists: give another name (only a directory, to='rows/', can be gone on with)"
+            raise OptionError(message, option="to") from None
         except OSError as error:
             raise _unusable(self.place, error) from error
         self._end = 0

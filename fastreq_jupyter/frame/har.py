@@ -123,7 +123,7 @@ def _request(hop: _Hop, version: str, secrets: frozenset[str], sent: Callable[[H
     except ValueError:
         headers = request.headers
     content = request.content if hop.method == request.method else None
-    made = {
+    entry = {
         "method": hop.method,
         "url": url,
         "httpVersion": version,
@@ -135,8 +135,8 @@ def _request(hop: _Hop, version: str, secrets: frozenset[str], sent: Callable[[H
     }
     if content:
         kind = request.header("content-type")
-        made["postData"] = {"mimeType": kind or "", "params": [], "text": _body_text(content, kind, secrets)}
-    return made
+        entry["postData"] = {"mimeType": kind or "", "params": [], "text": _body_text(content, kind, secrets)}
+    return entry
 
 
 def _body_text(content: bytes | Upload, kind: str | None, secrets: frozenset[str]) -> str:
@@ -208,13 +208,13 @@ def _fields(headers: Headers, secrets: frozenset[str]) -> list[dict[str, str]]:
 
 def _cookies(headers: Headers) -> list[dict[str, str]]:
     """Return the names of cookies; their values are secrets."""
-    found = []
+    cookies = []
     for name, value in headers:
         if name.lower() in _COOKIES and is_secret_header(name):
             # Of Set-Cookie the first is the cookie, the others are its attributes.
             pairs = value.split(";")[: 1 if name.lower() == "set-cookie" else None]
-            found += [{"name": pair.partition("=")[0].strip(), "value": MASK} for pair in pairs if pair.strip()]
-    return found
+            cookies += [{"name": pair.partition("=")[0].strip(), "value": MASK} for pair in pairs if pair.strip()]
+    return cookies
 
 
 def _timings(hop: _Hop) -> dict[str, float]:
@@ -224,10 +224,10 @@ def _timings(hop: _Hop) -> dict[str, float]:
         return {"blocked": _ms(hop.queued), "dns": -1, "connect": -1, "ssl": -1, "send": 0, "wait": 0, "receive": 0}
     phases = timing.phases
     connect = phases.connect + phases.tls
-    seen = sum(seconds for seconds in (phases.dns, connect, phases.wait, phases.receive) if not isnan(seconds))
-    whole = timing.response_end - timing.fetch_start
+    measured = sum(seconds for seconds in (phases.dns, connect, phases.wait, phases.receive) if not isnan(seconds))
+    total = timing.response_end - timing.fetch_start
     return {
-        "blocked": _ms(hop.queued + (0.0 if isnan(whole) else max(0.0, whole - seen))),
+        "blocked": _ms(hop.queued + (0.0 if isnan(total) else max(0.0, total - measured))),
         "dns": _ms(phases.dns),
         # With TLS, as the format has it.
         "connect": _ms(connect),

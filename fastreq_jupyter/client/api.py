@@ -107,7 +107,7 @@ async def fastreq_stream(urls: Any, **options: Unpack[OptionArguments]) -> Async
     run = call.launch(handoffs)
 
     try:
-        async for outcome in handoffs.outcomes_of(run):
+        async for outcome in handoffs.arriving(run):
             yield outcome
             # Whoever holds an outcome holds its slot.
             del outcome
@@ -169,8 +169,8 @@ class FastRequests(Session):
         **options: Any,
     ) -> None:
         refuse(options, ("session", "keys", "dry_run"), "belongs to a single call")
-        given: dict[str, Any] = {**options, "headers": headers, "auth": auth, "cookies": cookies}
-        checked = Options.of(None, **given)
+        arguments: dict[str, Any] = {**options, "headers": headers, "auth": auth, "cookies": cookies}
+        checked = Options.of(None, **arguments)
         home = SessionDefaults(base_url, checked.headers or (), checked.auth)
         own = {"headers", "auth", "cookies"}
         super().__init__(home, replace(checked, headers=None, auth=None, cookies=None, given=checked.given - own))
@@ -230,10 +230,10 @@ class FastRequests(Session):
     def __repr__(self) -> str:
         return f"<FastRequests {self.home.origin or 'without base_url'}, {len(self.jar)} cookies{', closed' if self.closed else ''}>"
 
-    def _origin(self, given: str | None) -> Origin:
-        if given is not None:
+    def _origin(self, url: str | None) -> Origin:
+        if url is not None:
             try:
-                return parse_target(given).origin
+                return parse_target(url).origin
             except ValueError as error:
                 raise OptionError(f"origin is not possible ({error}): give 'https://host'") from None
         if self.home.origin is None:

@@ -48,14 +48,14 @@ def clear_cache(file: str, pattern: str | None = None) -> str:
     """
     shelf = _open(file)
     try:
-        known = [(key, url) for key, _, _, url, _, _ in shelf.listing()]
-        chosen = {key for key, url in known if pattern is None or fnmatchcase(url, pattern)}
+        answers = [(key, url) for key, _, _, url, _, _ in shelf.listing()]
+        chosen = {key for key, url in answers if pattern is None or fnmatchcase(url, pattern)}
         if chosen:
             shelf.remove(chosen)
     finally:
         shelf.stop()
-    hint = f"; no URL fits {pattern} (* stands for anything)" if pattern is not None and known and not chosen else ""
-    return f"{shelf.path}: {len(chosen):,} of {len(known):,} answers removed{hint}"
+    hint = f"; no URL fits {pattern} (* stands for anything)" if pattern is not None and answers and not chosen else ""
+    return f"{shelf.path}: {len(chosen):,} of {len(answers):,} answers removed{hint}"
 
 
 def _open(file: str, *, read_only: bool = False) -> Any:

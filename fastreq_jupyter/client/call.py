@@ -14,7 +14,7 @@ from fastreq_jupyter.backends import watches_sockets
 from fastreq_jupyter.bridge import Waited, interruption, is_service, start, start_beside, wait_awaiting, wait_blocking
 from fastreq_jupyter.client.credentials import reauthorized
 from fastreq_jupyter.client.plan import make_plan
-from fastreq_jupyter.client.results import conclude, parse, parse_again, present
+from fastreq_jupyter.client.results import carry_parsed, conclude, parse, present
 from fastreq_jupyter.engine import Jar, engine_here, load_readers
 from fastreq_jupyter.errors import OptionError, UsageError
 from fastreq_jupyter.model import Outcome
@@ -57,10 +57,10 @@ class Display(Protocol):
     """What shows one run while its caller waits; called on the thread that waits only.
 
     Attributes:
-        said: The closing line was shown, too.
+        closing_shown: The closing line was shown, too.
     """
 
-    said: bool
+    closing_shown: bool
 
     def tick(self, run: Run) -> None:
         """Show how far it is; called at once and then about ten times a second."""
@@ -116,14 +116,14 @@ class Call:
         plan: Requests and options.
         jar: Cookies of the call or its session.
         session: The session, or None.
-        again: It tries failed requests of an earlier run again: what a journal knows of them does not count.
+        is_retry: It tries failed requests of an earlier run again: what a journal knows of them does not count.
         auth_now: Gives the present value of the variable that option `auth` named, None where there is none.
     """
 
     plan: Plan
     jar: Jar
     session: Session | None = None
-    again: bool = False
+    is_retry: bool = False
     auth_now: Callable[[], Any] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
@@ -162,11 +162,11 @@ class Call:
             self.session.bind()
         sink = None if self.options.to is None else _open_sink(self.plan)
         try:
-            store = _open_store(self.plan, self.jar, again=self.again)
+            store = _open_store(self.plan, self.jar, is_retry=self.is_retry)
             if sink is not None and store is not None:
                 store = cast("Store", _Resumed(store, sink))
             run = engine_here().submit(
-                self.plan, present=present, jar=self.jar, store=store, handoffs=handoffs, sink=sink, retry=self._again
+                self.plan, present=present, jar=self.jar, store=store, handoffs=handoffs, sink=sink, retry=self._retry
             )
         except BaseException:
             if sink is not None:
@@ -175,13 +175,13 @@ class Call:
         run.ending = ended
         return run
 
-    def _again(self, run: Run, plan: Plan) -> Run:
-        again = replace(self, plan=self._authorized_anew(run.plan.options, plan), again=True)
+    def _retry(self, run: Run, plan: Plan) -> Run:
+        retry = replace(self, plan=self._authorized_anew(run.plan.options, plan), is_retry=True)
         if self.session is not None:
             # A session belongs to its loop.
-            return parse_again(start_beside(run.loop, again.launch), run)
+            return carry_parsed(start_beside(run.loop, retry.launch), run)
         # The kernel's own loop, which the next cell may block, is no place to stay.
-        return parse_again(start(again.launch, loop=again.loop if self.options.loop == "auto" else "auto"), run)
+        return carry_parsed(start(retry.launch, loop=retry.loop if self.options.loop == "auto" else "auto"), run)
 
     def _authorized_anew(self, before: Options, plan: Plan) -> Plan:
         """Return the plan with the auth that `retry_failed` was given, else with what the variable of `--auth` holds now."""
@@ -194,22 +194,22 @@ class Call:
         return reauthorized(replace(plan, options=options), before, jar=self.jar, home=home)
 
 
-def call_of(urls: Any, given: Mapping[str, Any], *, session: Session | None = None, without: Collection[str] = ()) -> Call:
+def call_of(urls: Any, arguments: Mapping[str, Any], *, session: Session | None = None, without: Collection[str] = ()) -> Call:
     """Return the call of a function.
 
     Args:
         urls: As `make_plan`.
-        given: Options as the user gave them.
+        arguments: Options as the user gave them.
         session: The session whose method was called; else option `session`.
         without: Options that this door does not have: %config does not set them here.
 
     Raises:
         UsageError: One line.
     """
-    session = session or session_of(given)
-    options = Options.of(layered(session, without=without), **given)
+    session = session or session_of(arguments)
+    options = Options.of(layered(session, without=without), **arguments)
     check_options(options)
-    refuse(given, (name for name, row in TABLE.items() if "function" not in row.doors), "belongs to cells")
+    refuse(arguments, (name for name, row in TABLE.items() if "function" not in row.doors), "belongs to cells")
     jar = Jar() if session is None else session.jar
     plan = make_plan(urls, options, jar=jar, home=None if session is None else session.home)
     if options.loop == "thread" and isinstance(plan.requests, AsyncIterable):
@@ -229,18 +229,18 @@ def layered(session: Session | None, *, door: Door = "function", without: Collec
         OptionError: Two options exclude each other.
     """
     settings = {} if _hooks.settings is None else _hooks.settings()
-    known = {name: value for name, value in settings.items() if door in TABLE[name].doors and name not in without}
-    base = Options.of(None, **known)
+    chosen = {name: value for name, value in settings.items() if door in TABLE[name].doors and name not in without}
+    base = Options.of(None, **chosen)
     return base if session is None else session.defaults.over(base)
 
 
-def session_of(given: Mapping[str, Any]) -> Session | None:
+def session_of(options: Mapping[str, Any]) -> Session | None:
     """Return the session among the options.
 
     Raises:
         OptionError: It is something else.
     """
-    session = given.get("session")
+    session = options.get("session")
     if session is not None and not isinstance(session, Session):
         raise OptionError(f"session is a {type(session).__name__}: give a FastRequests object", option="session")
     return session
@@ -285,14 +285,14 @@ def _check_installed(return_type: str) -> None:
             raise OptionError(f"return_type={return_type!r} {reason}", option="return_type", value=return_type, reason=reason)
 
 
-def refuse(given: Collection[str], names: Any, why: str) -> None:
+def refuse(options: Collection[str], names: Any, why: str) -> None:
     """Refuse options that this door does not have.
 
     Raises:
         OptionError: One of them was given.
     """
     for name in names:
-        if name in given:
+        if name in options:
             raise OptionError(f"{name} is not possible here: it {why}", option=name)
 
 
@@ -306,7 +306,7 @@ def run_blocking(call: Call) -> tuple[Waited[Run], bool]:
         parse(waited.run)
     finally:
         shown.close(waited)
-    return waited, shown.said
+    return waited, shown.closing_shown
 
 
 async def run_awaiting(call: Call) -> tuple[Waited[Run], bool]:
@@ -318,7 +318,7 @@ async def run_awaiting(call: Call) -> tuple[Waited[Run], bool]:
         parse(waited.run)
     finally:
         shown.close(waited)
-    return waited, shown.said
+    return waited, shown.closing_shown
 
 
 class _Shown:
@@ -327,7 +327,7 @@ class _Shown:
     def __init__(self, display: Display | None) -> None:
         self._display = display
         self._run: Run | None = None
-        self.said = False
+        self.closing_shown = False
 
     def tick(self, run: Run) -> None:
         self._run = run
@@ -341,7 +341,7 @@ class _Shown:
         if self._display is not None:
             try:
                 self._display.close(self._run if waited is None else waited.run)
-                self.said = self._display.said
+                self.closing_shown = self._display.closing_shown
             except Exception as error:  # noqa: BLE001 - see the class
                 self._drop(error)
 
@@ -375,13 +375,13 @@ def settings_with(settings: Callable[[], Mapping[str, Any]] | None) -> None:
 def where_it_stopped(run: Run, place: str) -> str:
     """Return the line an interrupted call ends with."""
     p = run.progress
-    known = p.total
+    total = p.total
     if run.sink is not None:
-        count = f"{p.done - p.cut_off - p.unsent:,}" + ("" if known is None else f" of {known:,}")
+        count = f"{p.done - p.cut_off - p.unsent:,}" + ("" if total is None else f" of {total:,}")
         return f"{count} rows were finished; they are in {run.sink.place}"
     rows = run.rows
     finished = sum(row.error != "cancelled" for row in rows)
-    return f"{finished:,} of {len(rows) if known is None else known:,} rows were finished; they are in {place}"
+    return f"{finished:,} of {len(rows) if total is None else total:,} rows were finished; they are in {place}"
 
 
 class _Hooks:
@@ -406,11 +406,11 @@ class _Resumed:
         self._sink = sink
 
     def find(self, request: Request, position: int) -> Outcome | Look | None:
-        known = self._store.find(request, position)
+        stored = self._store.find(request, position)
         if not self._sink.holds(position):
-            return known
+            return stored
         self._sink.check(position, request)
-        return known if isinstance(known, Outcome) and known.ok else Outcome(position, request)
+        return stored if isinstance(stored, Outcome) and stored.ok else Outcome(position, request)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -422,7 +422,7 @@ def _open_sink(plan: Plan) -> Any:
     return open_dataset(plan)
 
 
-def _open_store(plan: Plan, jar: Jar, *, again: bool) -> Store | None:
+def _open_store(plan: Plan, jar: Jar, *, is_retry: bool) -> Store | None:
     options = plan.options
     if not options.caches:
         # Cookies that come now may stand for anybody.
@@ -435,5 +435,5 @@ def _open_store(plan: Plan, jar: Jar, *, again: bool) -> Store | None:
     cache = open_cache(options, jar, plan.auth) if options.caches else None
     if options.journal is None:
         return cache
-    journal = open_journal(options, again=cast("Iterable[Item]", plan.requests) if again else None)
+    journal = open_journal(options, again=cast("Iterable[Item]", plan.requests) if is_retry else None)
     return journal if cache is None else Both(journal, cache)

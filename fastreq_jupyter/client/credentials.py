@@ -52,8 +52,8 @@ def reauthorized(plan: Plan, before: Options, *, jar: Jar, home: SessionDefaults
             resolve = item.resolve
 
             def resolved(outcomes: Sequence[Outcome]) -> Any:
-                found = resolve(outcomes)
-                return changed(found) if isinstance(found, Request) else found
+                result = resolve(outcomes)
+                return changed(result) if isinstance(result, Request) else result
 
             return replace(item, resolve=resolved)
         if isinstance(item, (Look, Page)):
@@ -252,8 +252,8 @@ class RequestDefaults:
             resolve = item.resolve
 
             def resolved(outcomes: Sequence[Outcome]) -> Request | Unsendable | Outcome:
-                found = resolve(outcomes)
-                return self._dress_request(found) if isinstance(found, Request) else found
+                result = resolve(outcomes)
+                return self._dress_request(result) if isinstance(result, Request) else result
 
             return replace(item, resolve=resolved)
         return item
@@ -269,8 +269,8 @@ class RequestDefaults:
         if isinstance(auth, ApiKey):
             line = (auth.name, auth.value)
             if auth.where == "query":
-                before, found, after = url.rpartition(with_params("", {auth.name: auth.value}).lstrip("?"))
-                url = before[:-1] + after if found else url
+                before, parameter, after = url.rpartition(with_params("", {auth.name: auth.value}).lstrip("?"))
+                url = before[:-1] + after if parameter else url
         headers = tuple(field for field in request.headers if field != line)
         if url == request.url and len(headers) == len(request.headers):
             return request
@@ -316,14 +316,14 @@ class RequestDefaults:
         Raises:
             SeveralOriginsError: A single auth is asked for a second origin.
         """
-        own = target.user is not None or request.header("authorization") is not None
+        has_own = target.user is not None or request.header("authorization") is not None
         for credentials in (self._credentials, self._home.credentials):
-            if own and not credentials.has_keys:
+            if has_own and not credentials.has_keys:
                 continue
             auth = credentials.value_for(target)
             if isinstance(auth, ApiKey):
                 return None if _carries(request, target, auth) else auth
-            if auth is not None and not own:
+            if auth is not None and not has_own:
                 return auth
         return None
 

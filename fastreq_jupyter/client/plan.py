@@ -263,9 +263,9 @@ class ItemMaker:
 
     def _with_file(self, request: Request, position: int) -> Item:
         assert self._files is not None  # noqa: S101 - told by the caller
-        path, taken = self._files.take(request, position)
-        if taken is not None:
-            detail = f"{path} belongs to row {taken} already: give a template, 'DIR/{{{{index}}}}.bin'"
+        path, first_row = self._files.take(request, position)
+        if first_row is not None:
+            detail = f"{path} belongs to row {first_row} already: give a template, 'DIR/{{{{index}}}}.bin'"
             return Unsendable(request, "save_to", detail)
         return copy_request(request, save_as=path)
 
@@ -287,7 +287,7 @@ class _Files:
         self._taken: dict[str, int] = {}
         for name in _PLACEHOLDER.findall(self._template):
             if name not in _PLACEHOLDERS:
-                known = ", ".join(f"{{{{{one}}}}}" for one in _PLACEHOLDERS)
+                known = ", ".join(f"{{{{{known_name}}}}}" for known_name in _PLACEHOLDERS)
                 raise UsageError(f"save_to: {{{{{name}}}}} is unknown here: give {known}; columns are for cells with --each")
         if keys is None and "key" in _PLACEHOLDER.findall(self._template):
             raise UsageError("save_to: {{key}} needs keys")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.options import Options
     from fastreq_jupyter.policy import Chain
 
-__all__ = ["as_asked", "check_failures", "check_shape", "conclude", "parse", "parse_again", "present", "value_of"]
+__all__ = ["as_asked", "carry_parsed", "check_failures", "check_shape", "conclude", "parse", "present", "value_of"]
 
 _PARSED: WeakKeyDictionary[Run, set[int]] = WeakKeyDictionary()
 _KINDS_SHOWN = 3
@@ -77,10 +77,10 @@ def conclude(run: Run) -> Any:
 
 
 def _by_key(keys: Sequence[Any], rows: Sequence[Outcome], values: Sequence[Any]) -> dict[Any, list[Any]]:
-    found: dict[Any, list[Any]] = {key: [] for key in keys}
+    by_key: dict[Any, list[Any]] = {key: [] for key in keys}
     for row, value in zip(rows, values, strict=True):
-        found[keys[row.place]].append(value)
-    return found
+        by_key[keys[row.place]].append(value)
+    return by_key
 
 
 def as_asked(frame: Any, options: Options) -> Any:
@@ -119,11 +119,11 @@ def check_failures(run: Run) -> None:
         raise _partial(run, run.rows, short) if run.sink is None else _partial_elsewhere(run)
 
 
-def parse_again(again: Run, earlier: Run) -> Run:
+def carry_parsed(retry: Run, earlier: Run) -> Run:
     """Note which rows of a run that tries failures again were parsed already."""
     parsed = _PARSED.get(earlier, set())
-    _PARSED[again] = {row.position for row in earlier.rows if row.ok and row.position in parsed}
-    return again
+    _PARSED[retry] = {row.position for row in earlier.rows if row.ok and row.position in parsed}
+    return retry
 
 
 def parse(run: Run) -> None:

@@ -215,7 +215,7 @@ class Handoffs:
         """Tell the reader that nothing more comes."""
         self._queue.put_nowait(None)
 
-    async def outcomes_of(self, run: Run) -> AsyncIterator[StreamedOutcome]:
+    async def arriving(self, run: Run) -> AsyncIterator[StreamedOutcome]:
         """Give out what the queue holds until the run is over, or waits for nobody but its reader."""
         while (outcome := await self._next(run)) is not None:
             yield outcome

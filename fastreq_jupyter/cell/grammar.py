@@ -208,14 +208,14 @@ def _multipart(lines: Sequence[Span], kind: str) -> Body:
 
 
 def parse(
-    text: str, *, first_line: int = 1, known: Callable[[str], str | None] | None = None, content_type: str | None = None
+    text: str, *, first_line: int = 1, lookup: Callable[[str], str | None] | None = None, content_type: str | None = None
 ) -> ParsedCell:
     """Read a cell.
 
     Args:
         text: The cell's text without its magic line.
         first_line: Number of the text's first line in the cell.
-        known: Gives a variable of the notebook that is a text; None where names may be columns.
+        lookup: Gives a variable of the notebook that is a text; None where names may be columns.
         content_type: Of bodies whose request names none.
 
     Raises:
@@ -225,7 +225,7 @@ def parse(
     _refuse_surrogates(text, first_line)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    reader = _Reader(text.split("\n"), first_line, PlainLines(text, known), content_type)
+    reader = _Reader(text.split("\n"), first_line, PlainLines(text, lookup), content_type)
     reader.read()
     return reader.cell
 
@@ -394,8 +394,8 @@ class _Reader:
         elif match[1] == "name":
             self._read_name(span, match[2] or "")
         else:
-            known = "@name, @keep and @cache are known; write a plain comment without @"
-            raise span.error(span.text.index("@"), f"@{match[1]} is not supported: {known}")
+            hint = "@name, @keep and @cache are known; write a plain comment without @"
+            raise span.error(span.text.index("@"), f"@{match[1]} is not supported: {hint}")
 
     def _read_name(self, span: Span, name: str) -> None:
         place = len(span.text) - len(name)
@@ -408,11 +408,11 @@ class _Reader:
         self._labels[name] = span.line
         self._label = (name, span.line)
 
-    def _refuse_idle_name(self, what: str) -> None:
+    def _refuse_idle_name(self, following: str) -> None:
         mark, line = self._label or next(iter(self._marks.items()), (None, None))
         if line is not None:
             what_for = f"# @name {mark}" if self._label else f"# @{mark}"
-            message = f"{what_for} stands before {what}: put it above its request line"
+            message = f"{what_for} stands before {following}: put it above its request line"
             raise CellSyntaxError(message, line)
 
     def _read_variable(self, span: Span) -> None:
@@ -421,20 +421,20 @@ class _Reader:
         if match is None:
             raise span.error(0, "a cell variable is written @name = value")
         name = match[1]
-        if (known := self.cell.variables.get(name)) is not None:
-            raise span.error(1, f"@{name} is defined already, line {known.line}")
+        if (earlier := self.cell.variables.get(name)) is not None:
+            raise span.error(1, f"@{name} is defined already, line {earlier.line}")
         value = Span(match[2], *span.at(match.start(2)))
         self.cell.variables[name] = Variable(name, read_text(value), span.line, span.column)
 
     def _read_curl(self, span: Span) -> None:
-        templates, taken, notes = read_curl(self.lines, self.number, self.first_line)
+        templates, lines_taken, notes = read_curl(self.lines, self.number, self.first_line)
         self.cell.notes += notes
         label, marks = self._take_label()
         if label and len(templates) > 1:
             raise span.error(0, f"{label} names one request, this command makes {len(templates)}")
         for template in templates:
             self.cell.entries.append(_named(template, label, marks))
-        self.number += taken
+        self.number += lines_taken
 
     def _refuse_foreign(self, span: Span) -> None:
         for pattern, what in _FOREIGN:

@@ -154,18 +154,18 @@ def _is_call(entry: dict[str, Any]) -> bool:
 
 
 def _request_of(entry: dict[str, Any]) -> Request | None:
-    asked = _mapping(entry.get("request"))
-    method, url = asked.get("method"), asked.get("url")
+    recorded = _mapping(entry.get("request"))
+    method, url = recorded.get("method"), recorded.get("url")
     if not isinstance(method, str) or not isinstance(url, str) or not url.lower().startswith(("http://", "https://")):
         return None
     headers = tuple(
         (name, value)
-        for name, value in _pairs(asked.get("headers"))
+        for name, value in _pairs(recorded.get("headers"))
         if name.lower() not in _LEFT_OUT
         and not name.lower().startswith(_LEFT_OUT_BEGINNINGS)
         and not (value == MASK and is_secret_header(name))
     )
-    post = _mapping(asked.get("postData"))
+    post = _mapping(recorded.get("postData"))
     text = post.get("text")
     if not text and (params := list(_pairs(post.get("params")))):
         text = urlencode(params)

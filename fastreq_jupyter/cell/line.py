@@ -201,8 +201,8 @@ class _Reader:
         if option in self._lookups:
             raise OptionError(f"{flag} is given twice")
         if option != "cert" and not _NAME.fullmatch(value):
-            meant = ", never the secret itself" if option == "auth" else ""
-            raise OptionError(f"{flag} takes the name of a notebook variable{meant}")
+            hint = ", never the secret itself" if option == "auth" else ""
+            raise OptionError(f"{flag} takes the name of a notebook variable{hint}")
         self._lookups[option] = value
 
     def _read_positional(self, word: str) -> None:

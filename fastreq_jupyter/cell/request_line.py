@@ -78,12 +78,12 @@ class PlainLines:
 
     Args:
         text: The cell, searched for names that it gives itself.
-        known: Gives a variable of the notebook that is a text; None where names may be columns, so that they are left alone.
+        lookup: Gives a variable of the notebook that is a text; None where names may be columns, so that they are left alone.
     """
 
-    def __init__(self, text: str, known: Callable[[str], str | None] | None) -> None:
+    def __init__(self, text: str, lookup: Callable[[str], str | None] | None) -> None:
         self._own = {name for match in _NAMED_IN_CELL.finditer(text) for name in match.groups() if name} if "@" in text else set()
-        self._known = known
+        self._lookup = lookup
         self._prefixes: dict[str, str] = {}
 
     def read(self, line: str, following: str | None, variables: Mapping[str, Variable]) -> Entry | None:
@@ -115,13 +115,13 @@ class PlainLines:
         return url if match[1] is None else (match[1], url)
 
     def _prefix(self, name: str, variables: Mapping[str, Variable]) -> str | None:
-        if self._known is None or name in self._prefixes:
+        if self._lookup is None or name in self._prefixes:
             return self._prefixes.get(name)
         if name in self._own:
             parts = variables[name].parts if name in variables else ()
             text = parts[0] if len(parts) == 1 and isinstance(parts[0], str) else None
         else:
-            text = self._known(name)
+            text = self._lookup(name)
         if text is None or "?" in text or "#" in text or PLAIN_URL.fullmatch(text) is None:
             return None
         self._prefixes[name] = text
@@ -256,9 +256,9 @@ def make_header(name: str, value: Span, whole: Span) -> HeaderTemplate:
     parts = read_text(value)
     basic = False
     if name.lower() in ("authorization", "proxy-authorization") and (match := _CREDENTIALS.match(value.text)):
-        known = "".join(part if isinstance(part, str) else "\0" for part in parts)[match.end() :].strip()
-        pair = ":" in known or " " in known
-        if pair and match[1].lower() == "digest" and "=" not in known:
+        literal = "".join(part if isinstance(part, str) else "\0" for part in parts)[match.end() :].strip()
+        pair = ":" in literal or " " in literal
+        if pair and match[1].lower() == "digest" and "=" not in literal:
             raise value.error(0, "Digest authentication is not supported: use Basic, Bearer or --auth")
         basic = pair and match[1].lower() == "basic"
     return HeaderTemplate(name, parts, whole.line, whole.column, basic)

@@ -68,11 +68,11 @@ class NamedSecrets:
         self.values: dict[str, str] = {}
         self._names: dict[str, str] = {}
 
-    def name_of(self, value: str, wanted: str) -> str:
-        """Return the name of a value, `wanted` or like it where it is new."""
+    def name_of(self, value: str, preferred: str) -> str:
+        """Return the name of a value, `preferred` or like it where it is new."""
         if value in self._names:
             return self._names[value]
-        stem = _NOT_NAME.sub("_", wanted).strip("_").upper() or "SECRET"
+        stem = _NOT_NAME.sub("_", preferred).strip("_").upper() or "SECRET"
         stem = f"_{stem}" if stem[0].isdigit() else stem
         stem = f"REQUEST_{stem}" if stem in _SET_BY_SYSTEMS else stem
         name, number = stem, 1
@@ -137,23 +137,23 @@ class NamedSecrets:
         places = list(re.finditer(pattern, piece))
         fields = [_field_before(piece[: match.start()]) for match in places]
         # The value of a password may stand elsewhere too: it is named by the password.
-        wanted = next(filter(is_secret_name, fields), next(iter(fields), "secret"))
+        preferred = next(filter(is_secret_name, fields), next(iter(fields), "secret"))
         end = 0
         for match in places:
             yield piece[end : match.start()]
-            yield self._quoted(spelling, wanted) if url else self._env(value, wanted)
+            yield self._quoted(spelling, preferred) if url else self._env(value, preferred)
             end = match.end()
         yield piece[end:]
 
-    def _env(self, value: str, wanted: str) -> Secret:
-        return Secret(f"{{{{$env {self.name_of(value, wanted)}}}}}")
+    def _env(self, value: str, preferred: str) -> Secret:
+        return Secret(f"{{{{$env {self.name_of(value, preferred)}}}}}")
 
-    def _quoted(self, raw: str, wanted: str) -> Secret:
+    def _quoted(self, raw: str, preferred: str) -> Secret:
         """Return the placeholder that fills in as `raw` where values are percent-encoded."""
         value = unquote(raw)
         if quote(value, safe="") != raw and quote(raw, safe=_RESERVED) == raw:
-            return Secret(f"{{{{+$env {self.name_of(raw, wanted)}}}}}")
-        return self._env(value, wanted)
+            return Secret(f"{{{{+$env {self.name_of(raw, preferred)}}}}}")
+        return self._env(value, preferred)
 
 
 def _bare(value: str) -> str:

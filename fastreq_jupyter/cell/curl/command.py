@@ -157,7 +157,7 @@ def read_curl(lines: Sequence[str], start: int, first_line: int) -> tuple[list[R
     templates: list[RequestTemplate] = []
     for words in commands.words:
         templates += _templates(words, commands.notes)
-    return templates, commands.taken, commands.notes
+    return templates, commands.lines_taken, commands.notes
 
 
 def _templates(words: Sequence[Span], notes: list[str]) -> list[RequestTemplate]:
@@ -213,8 +213,8 @@ def _read_short(word: Span, queue: list[Span], request: CurlRequest) -> None:
 def _takes_value(name: str) -> bool:
     if name in LEFT_OUT:
         return LEFT_OUT[name][0]
-    known = FLAGS.get(name) or LIFTED.get(name)
-    return known.takes if known is not None else COSMETIC.get(name, False)
+    flag = FLAGS.get(name) or LIFTED.get(name)
+    return flag.takes if flag is not None else COSMETIC.get(name, False)
 
 
 def _apply(name: str, at: Span, queue: list[Span], request: CurlRequest) -> None:

@@ -76,12 +76,12 @@ class Commands:
 
     Attributes:
         words: For each command its words with their places.
-        taken: Lines they take.
+        lines_taken: Lines they take.
         notes: What of them is not done.
     """
 
     words: list[list[Span]]
-    taken: int
+    lines_taken: int
     notes: list[str] = field(default_factory=list)
 
 
@@ -104,12 +104,12 @@ def read_commands(lines: Sequence[str], start: int, first_line: int) -> Commands
         raise Span(first, first_line + start).error(len(first.rstrip()) - 1, "PowerShell's ` is not read: copy as cURL (bash) or (cmd)")
     words = _Words(first_line + start)
     if _CMD.match(first) or _has_doubled_quotes(first):
-        taken = _read_cmd(words, lines, start)
+        lines_taken = _read_cmd(words, lines, start)
     else:
         _ShReader(words, first).read(lines, start)
-        taken = words.line - first_line - start + 1
+        lines_taken = words.line - first_line - start + 1
     words.close()
-    return Commands(list(_curl_commands(words.commands)), taken, words.notes)
+    return Commands(list(_curl_commands(words.commands)), lines_taken, words.notes)
 
 
 def _has_doubled_quotes(line: str) -> bool:
@@ -169,7 +169,7 @@ class _Words:
         self.line += breaks
         self.column = len(text) - text.rindex("\n") if breaks else self.column + len(text)
 
-    def here(self) -> Span:
+    def span(self) -> Span:
         return Span("", self.line, self.column)
 
 
@@ -224,17 +224,17 @@ class _ShReader:
         words = self._words
         if words.open and rest[:1] not in (" ", "\t", "\n", "&", ";", ""):
             what = "quote the URL: & ends the command in a shell" if sign == "&" else "; ends the command in a shell: quote what holds it"
-            raise words.here().error(0, what)
+            raise words.span().error(0, what)
         words.end_command()
 
     def _text(self, kind: str, text: str, rest: str) -> str:
         words = self._words
         if kind == "stray":
-            raise words.here().error(0, "a blank behind the \\ ends the command here: take the blank away")
+            raise words.span().error(0, "a blank behind the \\ ends the command here: take the blank away")
         if kind == "plain" and text[0] in _TYPOGRAPHIC:
-            raise words.here().error(0, f"{text[0]} is a typographic quote: write '")
+            raise words.span().error(0, f"{text[0]} is a typographic quote: write '")
         if kind == "shell":
-            raise words.here().error(0, _no_shell(text))
+            raise words.span().error(0, _no_shell(text))
         if kind == "other":
             _refuse(text, rest, words)
         if kind == "variable":
@@ -253,7 +253,7 @@ class _ShReader:
         if match["placeholder"]:
             return _DOUBLE_ESCAPE.sub(lambda inner: inner[1], match["placeholder"])
         if match["shell"]:
-            raise self._words.here().error(0, _no_shell(match["shell"]))
+            raise self._words.span().error(0, _no_shell(match["shell"]))
         return _variable(match["variable"])
 
 
@@ -278,10 +278,10 @@ def _sh_tokens(first: str, lines: Sequence[str], start: int) -> Iterator[tuple[s
         kind, piece = str(match.lastgroup), match[0]
         open_quote = kind == "other" and (piece in "'\"" or text.startswith("$'", place))
         if (open_quote or kind == "join") and number < len(lines):
-            taken = _lines_to_take(lines, number, text[place:], quote=open_quote)
-            text = text[place:] + "".join(line + "\n" for line in lines[number : number + taken])
-            place, number = 0, number + taken
-            if open_quote and taken:
+            more = _lines_to_take(lines, number, text[place:], quote=open_quote)
+            text = text[place:] + "".join(line + "\n" for line in lines[number : number + more])
+            place, number = 0, number + more
+            if open_quote and more:
                 continue
         if kind == "plain" and (mark := piece.find("{{")) > 0:
             piece = piece[:mark]
@@ -293,9 +293,9 @@ def _lines_to_take(lines: Sequence[str], number: int, rest: str, *, quote: bool)
     if not quote:
         return 1
     sign = "'" if rest[:2] == "$'" else rest[0]
-    for taken, line in enumerate(lines[number:], 1):
+    for count, line in enumerate(lines[number:], 1):
         if sign in line:
-            return taken
+            return count
     return 0
 
 
@@ -331,16 +331,16 @@ def _byte(value: int) -> str:
 
 def _refuse(piece: str, rest: str, words: _Words) -> None:
     if piece in "'\"":
-        raise words.here().error(0, f"the quote {piece} is not closed")
+        raise words.span().error(0, f"the quote {piece} is not closed")
     if piece == "<":
         what = (
             "a here-document is not read: put the text into -d '...'" if rest[:1] == "<" else "< is the shell's: give the file as -d @file"
         )
-        raise words.here().error(0, what)
+        raise words.span().error(0, what)
     if piece in "|>":
-        raise words.here().error(0, f"{piece} is the shell's: give curl commands alone")
+        raise words.span().error(0, f"{piece} is the shell's: give curl commands alone")
     if piece.isspace():
-        raise words.here().error(0, "a no-break space, which a shell takes for a letter: write a blank")
+        raise words.span().error(0, "a no-break space, which a shell takes for a letter: write a blank")
 
 
 def _no_shell(match: str) -> str:
@@ -350,7 +350,7 @@ def _no_shell(match: str) -> str:
 
 
 def _read_cmd(words: _Words, lines: Sequence[str], start: int) -> int:
-    text, taken = _without_carets(lines, start)
+    text, lines_taken = _without_carets(lines, start)
     quoted = False
     place = 0
     while place < len(text):
@@ -378,7 +378,7 @@ def _read_cmd(words: _Words, lines: Sequence[str], start: int) -> int:
             words.add("%" if letter == _PERCENT else letter)
         words.column += step
         place += step
-    return taken
+    return lines_taken
 
 
 def _cmd_variable(name: str) -> str:

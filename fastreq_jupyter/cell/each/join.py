@@ -38,16 +38,16 @@ class RowJoin:
             own: Names of our columns.
         """
         numbers = [self._row_of(position) for position in positions]
-        taken = [self._rows.at(number) for number in numbers]
+        rows_taken = [self._rows.at(number) for number in numbers]
         labels: list[Any] = []
         columns: list[Any] = []
         indexes: list[Any] = []
         for number, table in enumerate(self._rows.tables):
-            here = [rows[number] for rows in taken]
-            for label, values in table.columns(here):
+            numbers_there = [rows[number] for rows in rows_taken]
+            for label, values in table.columns(numbers_there):
                 labels.append(label)
                 columns.append(values)
-            indexes.append(table.index(here))
+            indexes.append(table.index(numbers_there))
         front = dict(zip(_names(labels, own), columns, strict=True))
         frame = frame.set_axis(_giving_way(list(frame.columns), front, own), axis=1)
         # The frame is one of pandas', so pandas is there: nothing is imported for it. One concat, since many inserts are slow.

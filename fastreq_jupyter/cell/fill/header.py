@@ -47,9 +47,9 @@ class HeaderPlan:
         Raises:
             MisfitError: A value is missing, or has control characters or such that no field line takes.
         """
-        known: str | None = getattr(self, "_value", None)
-        if known is not None and not self._basic:
-            return known
+        constant: str | None = getattr(self, "_value", None)
+        if constant is not None and not self._basic:
+            return constant
         texts: list[str] = []
         for part in self.parts:
             if isinstance(part, Bound):

@@ -143,13 +143,13 @@ class _UrlText:
         self.pieces.append(text)
         start = 0
         if self.place == "start":
-            known = len(self._head)
+            length = len(self._head)
             self._head = (self._head + text)[:200]
             mark = self._head.find("://")
             if mark < 0:
                 return
             self.place = "authority"
-            start = mark + 3 - known
+            start = mark + 3 - length
         while (ends := _ENDS.get(self.place)) and (end := ends.search(text, max(start, 0))):
             self.place = "path" if end[0] == "/" else "query"
             start = end.end()

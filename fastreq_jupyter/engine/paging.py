@@ -124,7 +124,7 @@ class Paging:
         else:
             status = outcome.status if outcome.error.startswith("http ") else None
             step = chain.failed(link.page, status, sent=bool(outcome.attempts))
-        if step.anew:
+        if step.restart:
             self._start_anew(pages, link)
             return None
         for page, request in step.pages:
@@ -219,7 +219,7 @@ class Paging:
     def figures(self) -> dict[str, Any]:
         """Return what ``summary["pages"]`` says: requests, pages, items, total, distinct, short, truncated, anew, unstable."""
         chains = self.chains
-        totals = [chain.said for chain in chains if chain.answered]
+        totals = [chain.stated_items for chain in chains if chain.answered]
         distinct = [chain.distinct for chain in chains]
         return {
             "requests": len(chains),

@@ -101,7 +101,7 @@ class Polling:
             return self._end(job, outcome, "not ready", _with_word(_UNSAFE_ONCE.format(job.request.method), standing.word))
         retry_after = None if job.response is None else parse_retry_after(job.response.header("retry-after"), datetime.now(UTC))
         spent = perf_counter() - job.attempts[0].start
-        wait = next_wait(job.looks, every=self._options.every, asked=retry_after, left=self._options.patience - spent)
+        wait = next_wait(job.looks, every=self._options.every, retry_after=retry_after, patience=self._options.patience - spent)
         if wait is None:
             return self._end(job, outcome, "not ready", self._why_over(job, standing.word, retry_after, spent))
         self._park(job, wait)

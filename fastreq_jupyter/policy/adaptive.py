@@ -234,9 +234,9 @@ class Adaptive:
             self.reason = self._sign
             return False
         more = max(1, limit // _STEP) if refused_at is None else 1
-        wanted = 2 * limit if self._doubling else limit + more
+        raised = 2 * limit if self._doubling else limit + more
         self._grown_from = window
-        return self._set(min(wanted, MOST), f"more is tried, {limit} gave {min(window.pace):.0f}/s", now)
+        return self._set(min(raised, MOST), f"more is tried, {limit} gave {min(window.pace):.0f}/s", now)
 
     @property
     def _climbing(self) -> bool:

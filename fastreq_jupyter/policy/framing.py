@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.policy.reset import REMAINING, left_in
+from fastreq_jupyter.policy.reset import REMAINING, remaining_in
 
 if TYPE_CHECKING:
     from fastreq_jupyter.content import Headers
@@ -72,30 +72,30 @@ def read_head(status: int, fields: tuple[tuple[bytes, bytes], ...]) -> Head:
     return _KNOWN_FIELDS.get(fields) or _read_fields(fields)
 
 
-def is_unasked_part(status: int, asked: Headers) -> bool:
+def is_unasked_part(status: int, request_headers: Headers) -> bool:
     """Tell whether an answer is a part of a body for which nobody asked: it would be taken for the whole (RFC 9110, 15.3.7).
 
     Args:
         status: Status code of the answer.
-        asked: Field lines of the request.
+        request_headers: Field lines of the request.
     """
-    return status == _PARTIAL and not any(name.lower() == "range" for name, _ in asked)
+    return status == _PARTIAL and not any(name.lower() == "range" for name, _ in request_headers)
 
 
 def _read_fields(fields: tuple[tuple[bytes, bytes], ...]) -> Head:
     if len(fields) > _MOST_FIELDS:
         raise BackendError("protocol", f"more than {_MOST_FIELDS} field lines in the answer")
-    known = _KNOWN_NAMES
+    meanings = _KNOWN_NAMES
     read: list[bytes] = []
     remaining: int | None = None
     for name, value in fields:
-        meaning = known.get(name)
+        meaning = meanings.get(name)
         if meaning is None:
             meaning = _learn(name)
         if meaning:
             if meaning in REMAINING:
                 # Never the same, so that it stays out of the key of equal heads.
-                remaining = left_in(meaning, value) if remaining is None else remaining
+                remaining = remaining_in(meaning, value) if remaining is None else remaining
             else:
                 read += meaning, value
     values = b"".join([value for _, value in fields])

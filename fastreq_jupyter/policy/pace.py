@@ -53,8 +53,8 @@ class Pace:
         """
         if began < self._changed + (0.0 if self.rate is None else _WINDOW):
             return False
-        seen = _WINDOW if self._first is None else min(_WINDOW, max(now - self._first, _WINDOW / 10))
-        let_through = sum(moment > now - seen for moment in self._good) / seen
+        span = _WINDOW if self._first is None else min(_WINDOW, max(now - self._first, _WINDOW / 10))
+        let_through = sum(moment > now - span for moment in self._good) / span
         if self.rate is None and not let_through:
             # A host that lets nothing through tells nothing about its rate.
             return False

@@ -111,25 +111,25 @@ def status_exchange(exchange: Exchange, url: str, *, secrets: frozenset[str] = f
         raise BackendError(error.kind, f"the status URL: {error.detail.removeprefix('303 to ')}", sent=True, lasting=True) from None
     if following is None:
         raise BackendError("redirect refused", "the status URL is empty", sent=True, lasting=True)
-    kept = tuple(line for line in following.headers if line[0].lower() not in _ONCE)
-    return replace(following, method="GET", headers=kept)
+    fields = tuple(line for line in following.headers if line[0].lower() not in _ONCE)
+    return replace(following, method="GET", headers=fields)
 
 
-def next_wait(look: int, *, every: float | None, asked: float | None, left: float) -> float | None:
+def next_wait(look: int, *, every: float | None, retry_after: float | None, patience: float) -> float | None:
     """Return how long to wait before the next look, None where patience ends before it.
 
     Args:
         look: Looks so far, from 1.
         every: Seconds that the user gave, or None.
-        asked: Seconds that the server asked for (Retry-After), or None.
-        left: Seconds until patience ends.
+        retry_after: Seconds that the server asked for (Retry-After), or None.
+        patience: Seconds until patience ends.
     """
-    if left <= 0:
+    if patience <= 0:
         return None
-    if asked is not None:
+    if retry_after is not None:
         # Zero would be a loop without a pause.
-        wait = max(asked, min(_FIRST_WAIT, _FIRST_WAIT if every is None else every))
-        return wait if wait <= left else None
+        wait = max(retry_after, min(_FIRST_WAIT, _FIRST_WAIT if every is None else every))
+        return wait if wait <= patience else None
     wait = min(_LONGEST_WAIT, _FIRST_WAIT * _GROWTH ** min(look - 1, _LARGEST_POWER)) if every is None else every
     # The last look is as late as patience allows.
-    return min(wait, left)
+    return min(wait, patience)

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.policy.framing import read_head
-from fastreq_jupyter.policy.reset import left_in, reset_after
+from fastreq_jupyter.policy.reset import remaining_in, reset_after
 from fastreq_jupyter.policy.retry import LONGEST_ASKED, Failure, decide
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -65,7 +65,7 @@ def test_the_past_is_now():
 def test_what_says_nothing_is_no_time_and_no_error(text):
     found = seconds(X_RateLimit_Reset=text, RateLimit=text, Date=text)
     assert found is None or found >= 0
-    assert left_in(b"ratelimit", text.encode()) is None or left_in(b"ratelimit", text.encode()) >= 0
+    assert remaining_in(b"ratelimit", text.encode()) is None or remaining_in(b"ratelimit", text.encode()) >= 0
 
 
 def test_retry_after_goes_first():

@@ -115,10 +115,10 @@ def keeper_of(auth: Any, origin: Origin) -> Keeper:
     except TypeError:
         key = (id(auth), where)
     with _KEPT_LOCK:
-        kept = _KEPT.get(key)
-        if kept is None:
-            kept = _KEPT[key] = (auth, Keeper(source_of(auth, str(origin))))
+        entry = _KEPT.get(key)
+        if entry is None:
+            entry = _KEPT[key] = (auth, Keeper(source_of(auth, str(origin))))
             while len(_KEPT) > _MOST_KEPT:
                 _KEPT.popitem(last=False)
         _KEPT.move_to_end(key)
-        return kept[1]
+        return entry[1]

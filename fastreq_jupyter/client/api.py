@@ -173,7 +173,7 @@ class FastRequests(Session):
         checked = Options.of(None, **arguments)
         home = SessionDefaults(base_url, checked.headers or (), checked.auth)
         own = {"headers", "auth", "cookies"}
-        super().__init__(home, replace(checked, headers=None, auth=None, cookies=None, given=checked.given - own))
+        super().__init__(home, replace(checked, headers=None, auth=None, cookies=None, explicit=checked.explicit - own))
         if checked.cookies is not None:
             self.jar.set(checked.cookies, self._origin(None))
 

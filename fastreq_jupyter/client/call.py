@@ -435,5 +435,5 @@ def _open_store(plan: Plan, jar: Jar, *, is_retry: bool) -> Store | None:
     cache = open_cache(options, jar, plan.auth) if options.caches else None
     if options.journal is None:
         return cache
-    journal = open_journal(options, again=cast("Iterable[Item]", plan.requests) if is_retry else None)
+    journal = open_journal(options, resent=cast("Iterable[Item]", plan.requests) if is_retry else None)
     return journal if cache is None else Both(journal, cache)

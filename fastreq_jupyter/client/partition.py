@@ -222,7 +222,7 @@ def _shared(options: Mapping[str, Any], checked: Options, share: int | None) -> 
     if "rate_limit" in rates:
         # What a host's bucket gave out still counts for the next task of this process.
         part.setdefault("rate_limit_per_host", part["rate_limit"])
-    if rates and (checked.given & {"rate_limit_burst"} or not any(rate.whole for rate in rates.values())):
+    if rates and (checked.explicit & {"rate_limit_burst"} or not any(rate.whole for rate in rates.values())):
         part["rate_limit_burst"] = max(1, checked.rate_limit_burst // share)
     if checked.concurrency_per_host is not None:
         part["concurrency_per_host"] = max(1, checked.concurrency_per_host // share)

@@ -235,7 +235,7 @@ class Paging:
 
     def short(self) -> list[Chain]:
         """Return the chains of which less came than the server said there is, or than `max_pages` let through unasked."""
-        limited_by_user = "max_pages" in self._options.given
+        limited_by_user = "max_pages" in self._options.explicit
         return [chain for chain in self.chains if (not limited_by_user if chain.truncated else chain.short)]
 
     def notes(self) -> list[str]:

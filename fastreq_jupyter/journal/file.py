@@ -206,8 +206,8 @@ def rescue(path: Path) -> list[str]:
         connection.execute("COMMIT")
     finally:
         connection.close()
-    told = f"{path.name} was damaged: {count:,} of its rows could be read, the old file is {aside.name}"
-    return [f"{told}; POST and PATCH that it does not know come back as unknown"]
+    line = f"{path.name} was damaged: {count:,} of its rows could be read, the old file is {aside.name}"
+    return [f"{line}; POST and PATCH that it does not know come back as unknown"]
 
 
 def _free_name(path: Path) -> Path:
@@ -411,9 +411,9 @@ def refuse_foreign(path: Path, head: bytes, *, application: int = APPLICATION_ID
     if not head.startswith(_MAGIC) or int.from_bytes(head[68:72]) != application:
         message = f"{path} is a file of something else, not a {use}: name another one"
         raise JournalError(message)
-    found = int.from_bytes(head[60:64])
-    if found > version:
-        message = f"{path} was written by a newer version of fastreq-jupyter (format {found}, this one reads {version})"
+    written_version = int.from_bytes(head[60:64])
+    if written_version > version:
+        message = f"{path} was written by a newer version of fastreq-jupyter (format {written_version}, this one reads {version})"
         raise JournalError(message)
 
 

@@ -50,8 +50,8 @@ class Identities:
         self._counts: dict[int, int] = {}
         self._guises: dict[int, bytes] = {}
 
-    def of(self, request: Request, *, again: bool = False) -> Identity:
-        """Return the identity of the next request; `again` of one that is the same as the last equal one."""
+    def of(self, request: Request, *, same: bool = False) -> Identity:
+        """Return the identity of the next request; `same` of one that is the same as the last equal one."""
         url, content = request.identity or (request.url, request.content)
         secrets = request.secrets
         hashed = blake2b(digest_size=16, key=self._key)
@@ -67,7 +67,7 @@ class Identities:
         guise = self._guise(request, url, content, kind)
         # Eight bytes are enough within one run, and a million of them take half the memory.
         short = int.from_bytes(base[:8]) ^ int.from_bytes(guise[:8])
-        occurrence = self._counts[short] = max(1, self._counts.get(short, 0) + (not again))
+        occurrence = self._counts[short] = max(1, self._counts.get(short, 0) + (not same))
         return Identity(base, guise, occurrence)
 
     def is_first_guise(self, identity: Identity) -> bool:
@@ -111,8 +111,8 @@ def _stable_url(url: str, secrets: frozenset[str]) -> str:
 
 def _stable_body(content: bytes | Upload, kind: str | None, secrets: frozenset[str]) -> bytes:
     content = content.fingerprint if isinstance(content, Upload) else content
-    if kind is not None and "multipart/" in kind.lower() and (found := _BOUNDARY.search(kind)):
-        content = content.replace(found[1].encode("utf-8", "surrogatepass"), b"boundary")
+    if kind is not None and "multipart/" in kind.lower() and (match := _BOUNDARY.search(kind)):
+        content = content.replace(match[1].encode("utf-8", "surrogatepass"), b"boundary")
     if len(content) <= _LARGEST_SEARCHED:
         content = _without_fields(content, kind)
     for secret in secrets:
@@ -126,9 +126,9 @@ def _without_fields(content: bytes, kind: str | None) -> bytes:
         text = content.decode()
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-    kept: list[str] = []
+    pieces: list[str] = []
     at = 0
     for start, end in secret_spans(text, kind, _is_credential):
-        kept += [text[at:start], MASK]
+        pieces += [text[at:start], MASK]
         at = end
-    return "".join([*kept, text[at:]]).encode("utf-8", "surrogatepass") if kept else content
+    return "".join([*pieces, text[at:]]).encode("utf-8", "surrogatepass") if pieces else content

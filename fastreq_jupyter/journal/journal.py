@@ -46,18 +46,18 @@ _UNFINISHED = frozenset({"cancelled", "deadline", "stopped", "skipped", "unknown
 _MOST_PENDING_BYTES = 64 * 2**20
 
 
-def open_journal(options: Options, clock: Callable[[], float] = time, *, again: Iterable[Item] | None = None) -> Journal:
+def open_journal(options: Options, clock: Callable[[], float] = time, *, resent: Iterable[Item] | None = None) -> Journal:
     """Open the journal that the options name, for one run; must be called on its loop.
 
     Args:
         options: Of the run.
         clock: Wall clock in seconds.
-        again: Where failed requests are tried again: all items of the plan, good rows as outcomes.
+        resent: Where failed requests are tried again: all items of the plan, good rows as outcomes.
 
     Raises:
         JournalError: One line: it is no journal, newer, in use, or cannot be read or made there.
     """
-    return Journal(open_database(Path(str(options.journal)).expanduser()), options, clock, again=again)
+    return Journal(open_database(Path(str(options.journal)).expanduser()), options, clock, resent=resent)
 
 
 class Journal:
@@ -67,19 +67,19 @@ class Journal:
         database: The open file; the journal's writer owns it from here on.
         options: Of the run.
         clock: Wall clock in seconds.
-        again: As `open_journal`.
+        resent: As `open_journal`.
     """
 
     def __init__(
-        self, database: Database, options: Options, clock: Callable[[], float] = time, *, again: Iterable[Item] | None = None
+        self, database: Database, options: Options, clock: Callable[[], float] = time, *, resent: Iterable[Item] | None = None
     ) -> None:
         self._database = database
         self._options = options
         self._clock = clock
         self._identities = Identities(database.key)
-        self._again = again is not None
+        self._is_retry = resent is not None
         # Good rows are not asked for again, but count among equal requests.
-        self._places = {position: self._identities.of(_request_in(item)) for position, item in enumerate(again or ())}
+        self._places = {position: self._identities.of(_request_in(item)) for position, item in enumerate(resent or ())}
         self._known = database.rows > 0 and not options.fresh
         self._reader = database.reader()
         self._writer = Writer(database)
@@ -105,7 +105,7 @@ class Journal:
             since = datetime.fromtimestamp(row.at, UTC).astimezone()
             why = f"under way when its process ended, sent after {since:%Y-%m-%d %H:%M:%S}"
             return None if self._may_send(request) else self._as_unknown(request, position, why)
-        if self._is_too_old(row) or (self._again and row.error is not None) or not is_final(row, request, self._options):
+        if self._is_too_old(row) or (self._is_retry and row.error is not None) or not is_final(row, request, self._options):
             return None
         self._reused += 1
         self._first, self._last = min(self._first, row.at), max(self._last, row.at)
@@ -114,7 +114,7 @@ class Journal:
     def renew(self, request: Request, position: int) -> None:
         """Take note that a request is sent anew: its outcome takes the place of the known one."""
         self._asked += 1
-        self._places[position] = self._identities.of(request, again=True)
+        self._places[position] = self._identities.of(request, same=True)
 
     async def begin(self, request: Request, position: int) -> None:
         """Return once the mark of an unsafe request is committed."""

@@ -168,21 +168,21 @@ def is_final(row: Row, request: Request, options: Options) -> bool:
         return not repeatable
     if row.error is None or row.error in _READ_ANEW:
         # Which name a file got, only the run knows that saved it.
-        kept = row.body is not None and FILENAME not in (request.save_as or "")
-        return kept or not repeatable or _saved_file(json.loads(row.record).get("response"), request) is not None
+        has_body = row.body is not None and FILENAME not in (request.save_as or "")
+        return has_body or not repeatable or _saved_file(json.loads(row.record).get("response"), request) is not None
     return not repeatable and any(attempt["sent"] for attempt in json.loads(row.record)["attempts"])
 
 
 def outcome_of(row: Row, request: Request, position: int, options: Options) -> Outcome:
     """Return the outcome that a row tells of, its body read as the options of this run ask."""
     record = json.loads(row.record)
-    attempts = tuple(_attempt_of_json(one) for one in record["attempts"])
-    said = record.get("response")
-    if said is None or row.status is None:
+    attempts = tuple(_attempt_of_json(attempt) for attempt in record["attempts"])
+    head = record.get("response")
+    if head is None or row.status is None:
         return Outcome(position, request, attempts, error=row.error, error_detail=record["detail"])
-    path = None if row.status >= _BAD else _saved_file(said, request)
-    headers = tuple((name, value) for name, value in said.pop("headers"))
-    response = Response(status=row.status, headers=headers, content=row.body, **said)
+    path = None if row.status >= _BAD else _saved_file(head, request)
+    headers = tuple((name, value) for name, value in head.pop("headers"))
+    response = Response(status=row.status, headers=headers, content=row.body, **head)
     reading = Reading(None)
     if row.body is not None:
         content_type = response.header("content-type")
@@ -205,14 +205,14 @@ def outcome_of(row: Row, request: Request, position: int, options: Options) -> O
     return Outcome(position, request, attempts, response, data, error, detail)
 
 
-def _saved_file(said: dict[str, Any] | None, request: Request) -> str | None:
+def _saved_file(head: dict[str, Any] | None, request: Request) -> str | None:
     """Return the file of a saved body, None where it is no more as it was, or is wanted elsewhere."""
-    path: str | None = said["path"] if said is not None else None
+    path: str | None = head["path"] if head is not None else None
     before, named, _ = (request.save_as or "").partition(FILENAME)
-    if said is None or path is None or (path != request.save_as and not (named and path.startswith(before))):
+    if head is None or path is None or (path != request.save_as and not (named and path.startswith(before))):
         return None
     try:
-        return path if Path(path).stat().st_size == said["size_bytes"] else None
+        return path if Path(path).stat().st_size == head["size_bytes"] else None
     except OSError:
         return None
 
@@ -242,23 +242,23 @@ def _attempt_to_json(attempt: Attempt, zero: float) -> dict[str, Any]:
     }
 
 
-def _attempt_of_json(said: dict[str, Any]) -> Attempt:
-    started_at = datetime.fromisoformat(said["started_at"]).astimezone(UTC)
+def _attempt_of_json(record: dict[str, Any]) -> Attempt:
+    started_at = datetime.fromisoformat(record["started_at"]).astimezone(UTC)
     # Where it would lie on this process's clock.
     start = perf_counter() - (time() - started_at.timestamp())
-    zero = start - (said["start"] or 0.0)
+    zero = start - (record["start"] or 0.0)
     return Attempt(
-        number=said["number"],
+        number=record["number"],
         started_at=started_at,
         start=start,
-        end=zero + said["end"] if said["end"] is not None else nan,
-        queued=nan if said["queued"] is None else said["queued"],
-        hops=tuple(_hop_of_json(hop, zero) for hop in said["hops"]),
-        status=said["status"],
-        error=said["error"],
-        error_detail=said["error_detail"],
-        retry_wait=said["retry_wait"] or 0.0,
-        sent=said["sent"],
+        end=zero + record["end"] if record["end"] is not None else nan,
+        queued=nan if record["queued"] is None else record["queued"],
+        hops=tuple(_hop_of_json(hop, zero) for hop in record["hops"]),
+        status=record["status"],
+        error=record["error"],
+        error_detail=record["error_detail"],
+        retry_wait=record["retry_wait"] or 0.0,
+        sent=record["sent"],
     )
 
 
@@ -270,6 +270,6 @@ def _hop_to_json(hop: Timing, zero: float) -> dict[str, float | bool | None]:
     return {name: getattr(hop, name) if name in _FACTS else _number(getattr(hop, name) - zero) for name in _MARKS}
 
 
-def _hop_of_json(said: dict[str, Any], zero: float) -> Timing:
-    marks: dict[str, Any] = {name: nan if value is None else zero + value for name, value in said.items() if name not in _FACTS}
-    return Timing(**marks, reused=said["reused"], encrypted=said["encrypted"])
+def _hop_of_json(record: dict[str, Any], zero: float) -> Timing:
+    marks: dict[str, Any] = {name: nan if value is None else zero + value for name, value in record.items() if name not in _FACTS}
+    return Timing(**marks, reused=record["reused"], encrypted=record["encrypted"])

@@ -89,8 +89,8 @@ class Option:
             return self.check(value)
         except (ValueError, TypeError, OverflowError) as error:
             why = str(error) if isinstance(error, TypeError) else ""
-        told = "cannot be read" if self.secret else f"{_shown(value)} is not possible"
-        message = f"{self.name}{' ' if self.secret else '='}{told}{f' ({why})' if why else ''}: give {self.allowed}"
+        problem = "cannot be read" if self.secret else f"{_shown(value)} is not possible"
+        message = f"{self.name}{' ' if self.secret else '='}{problem}{f' ({why})' if why else ''}: give {self.allowed}"
         reason = f"{f'{why}: ' if why else ''}give {self.allowed}"
         raise OptionError(message, option=self.name, value=None if self.secret else value, allowed=self.allowed, reason=reason)
 
@@ -126,8 +126,8 @@ def refuse_unknown(name: str, known: Iterable[str]) -> OptionError:
     if name in _HABITS:
         return OptionError(f"unknown option {name}: use {_HABITS[name]}", option=name)
     # Dashes are in every flag: what is left of --next and --cert is not near.
-    bare = {each.lstrip("-"): each for each in known}
-    near = [bare[each] for each in get_close_matches(name.lstrip("-"), list(bare), n=1, cutoff=0.7)]
+    bare = {option.lstrip("-"): option for option in known}
+    near = [bare[option] for option in get_close_matches(name.lstrip("-"), list(bare), n=1, cutoff=0.7)]
     return OptionError(f"unknown option {name}{f': did you mean {near[0]}?' if near else '; %fastreq --help lists all'}", option=name)
 
 

@@ -115,10 +115,10 @@ class Cache:
 
     def find(self, request: Request, position: int) -> Outcome | None:
         """Return the known outcome, or None when the request is to be sent."""
-        known = self.found(request, position)
-        return None if known is None else known[0]
+        answered = self.find_with_body(request, position)
+        return None if answered is None else answered[0]
 
-    def found(self, request: Request, position: int) -> tuple[Outcome, bytes | None] | None:
+    def find_with_body(self, request: Request, position: int) -> tuple[Outcome, bytes | None] | None:
         """Return the known outcome and its body, or None when the request is to be sent."""
         counts = self._counts
         counts["rows"] += 1
@@ -169,7 +169,7 @@ class Cache:
 
     async def finish(self, outcome: Outcome, content: bytes | None) -> Outcome:
         """Keep a good outcome; return it, or the stored one that a 304 stands for."""
-        settled, _ = self.settled(outcome, content)
+        settled, _ = self.settle(outcome, content)
         await self.catch_up()
         return settled
 
@@ -187,7 +187,7 @@ class Cache:
         self._shelf.flush(done)
         await written.wait()
 
-    def settled(self, outcome: Outcome, content: bytes | None) -> tuple[Outcome, bytes | None]:
+    def settle(self, outcome: Outcome, content: bytes | None) -> tuple[Outcome, bytes | None]:
         """Keep a good outcome; return it and its body, or those of the stored one that a 304 stands for."""
         position = outcome.position
         key, old = self._places.pop(position, None), self._old.pop(position, None)

@@ -187,7 +187,7 @@ def _make(connection: sqlite3.Connection) -> None:
 
 
 def _nothing(connection: sqlite3.Connection) -> None:
-    """Be the last of a batch."""
+    """Do nothing: the last job of a batch."""
 
 
 def _execute(connection: sqlite3.Connection, statement: str, values: tuple[object, ...]) -> None:

@@ -130,8 +130,8 @@ class Keys:
 
     def _given(self, request: Request) -> bytes:
         target = _target(request)
-        given = "" if target is None else self._jar.given_for(target)
-        return blake2b(given.encode("latin-1", "replace"), digest_size=16, key=self._secret).digest() if given else b""
+        cookies = "" if target is None else self._jar.given_for(target)
+        return blake2b(cookies.encode("latin-1", "replace"), digest_size=16, key=self._secret).digest() if cookies else b""
 
 
 def _target(request: Request) -> Target | None:

@@ -219,11 +219,11 @@ def _key_in(path: Path, line: bytes) -> bytes:
 
 def _answer_in(line: bytes) -> Answer | None:
     try:
-        said: Any = json.loads(line)
-        body = said["text"].encode() if "text" in said else b64decode(said["base64"], validate=True)
-        at = datetime.fromisoformat(said["at"]).timestamp()
-        head = json.dumps(said["head"], separators=(",", ":"))
-        return Answer(bytes.fromhex(said["key"]), at, str(said["method"]), str(said["url"]), int(said["status"]), head, body)
+        record: Any = json.loads(line)
+        body = record["text"].encode() if "text" in record else b64decode(record["base64"], validate=True)
+        at = datetime.fromisoformat(record["at"]).timestamp()
+        head = json.dumps(record["head"], separators=(",", ":"))
+        return Answer(bytes.fromhex(record["key"]), at, str(record["method"]), str(record["url"]), int(record["status"]), head, body)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 

@@ -113,7 +113,7 @@ async def wait_awaiting(launch: Callable[[], H], *, loop: str = "auto", tick: Ca
     else:
         run = launch()
     # Elsewhere than in a cell's own task asyncio turns SIGINT into a cancellation, and a KeyboardInterrupt would tear the loop down.
-    with watch_interrupts(here=_is_cell_task()) as mark:
+    with watch_interrupts(active=_is_cell_task()) as mark:
         await _drain(run, mark, tick)
     return Waited(run, mark.hit)
 
@@ -125,10 +125,10 @@ def start(launch: Callable[[], H], *, loop: str = "auto") -> H:
         OptionError: ``loop="kernel"`` where no loop runs.
     """
     running = _running_loop()
-    here = loop == "kernel" or (loop == "auto" and running is not None and not in_ipython())
-    if here and running is None:
+    on_running_loop = loop == "kernel" or (loop == "auto" and running is not None and not in_ipython())
+    if on_running_loop and running is None:
         raise OptionError("loop='kernel' is not possible: no event loop runs here; give auto or thread")
-    return launch() if here else _call_on(_service.loop(), launch)
+    return launch() if on_running_loop else _call_on(_service.loop(), launch)
 
 
 def start_beside(loop: asyncio.AbstractEventLoop, launch: Callable[[], T]) -> T:
@@ -422,10 +422,10 @@ _interrupts = _Interrupts()
 
 
 @contextmanager
-def watch_interrupts(*, here: bool = True) -> Iterator[Mark]:
-    """Take interrupts as marks until the block is left; does nothing in other threads than the main one, or unless `here`."""
+def watch_interrupts(*, active: bool = True) -> Iterator[Mark]:
+    """Take interrupts as marks until the block is left; does nothing in other threads than the main one, or unless `active`."""
     mark = Mark()
-    if not here or threading.current_thread() is not threading.main_thread():
+    if not active or threading.current_thread() is not threading.main_thread():
         yield mark
         return
     try:

@@ -78,25 +78,25 @@ def charset_of(content_type: str | None) -> str | None:
         name, _, value = part.partition("=")
         if name.strip().lower() == "charset":
             try:
-                found = codecs.lookup(value.strip().strip("\"'"))
+                codec = codecs.lookup(value.strip().strip("\"'"))
             except (LookupError, ValueError):
                 return None
             # Python's codecs also turn bytes into bytes (zlib, hex) and text into text (rot13): those are no charsets.
-            is_text = getattr(found, "_is_text_encoding", True)
-            if not is_text or found.name.replace("_", "-") in _NO_CHARSETS:
+            is_text = getattr(codec, "_is_text_encoding", True)
+            if not is_text or codec.name.replace("_", "-") in _NO_CHARSETS:
                 return None
-            return found.name
+            return codec.name
     return None
 
 
 def link_targets(value: str | None) -> dict[str, str]:
     """Return the targets of a Link field (RFC 8288) by relation, lower-case names, the first of each as it stands there."""
-    found: dict[str, str] = {}
+    targets: dict[str, str] = {}
     for target, parameters in _LINK.findall(value or ""):
         rel = _REL.search(parameters)
         for name in (rel[1] or rel[2] or "").lower().split() if rel is not None else ():
-            found.setdefault(name, target)
-    return found
+            targets.setdefault(name, target)
+    return targets
 
 
 def decode_text(content: bytes, content_type: str | None) -> str:
@@ -123,8 +123,8 @@ def read_text(content: bytes, content_type: str | None) -> tuple[str, str | None
             return text, None
     for codec in named:
         text, note = _replaced(content, codec)
-        others = len(text) - len(text.encode("ascii", "ignore"))
-        if 2 * text.count("\ufffd") < others:
+        non_ascii = len(text) - len(text.encode("ascii", "ignore"))
+        if 2 * text.count("\ufffd") < non_ascii:
             return text, note
     return decode_fitting(content, "cp1252") or "", "read as windows-1252: they are not UTF-8, and no charset that is named fits"
 
@@ -132,10 +132,10 @@ def read_text(content: bytes, content_type: str | None) -> tuple[str, str | None
 def _declared(content: bytes, content_type: str | None) -> str | None:
     """Return the codec of an XML declaration (RFC 7303, 3) or an HTML meta element (WHATWG HTML, 13.2.3.2), or None."""
     head = content[:_HEAD_OF_DOCUMENT]
-    found = _XML_DECLARATION.match(head)
-    if found is None and media_type(content_type) in _HTML:
-        found = _HTML_META.search(head)
-    codec = None if found is None else charset_of(f"; charset={found[1].decode('latin-1')}")
+    match = _XML_DECLARATION.match(head)
+    if match is None and media_type(content_type) in _HTML:
+        match = _HTML_META.search(head)
+    codec = None if match is None else charset_of(f"; charset={match[1].decode('latin-1')}")
     # Written in ASCII, it cannot be in UTF-16.
     return "utf-8" if codec is not None and codec.startswith(("utf-16", "utf-32")) else codec
 
@@ -288,7 +288,7 @@ def _form_pairs(value: Any) -> list[tuple[str, str | bytes]]:
     laid_out: list[tuple[str, str | bytes]] = []
     for name, item in pairs:
         several = None if fields_of(item) is not None else items_of(item)
-        laid_out += [(name, _form_value(name, one)) for one in ((item,) if several is None else several) if one is not None]
+        laid_out += [(name, _form_value(name, part)) for part in ((item,) if several is None else several) if part is not None]
     return laid_out
 
 

@@ -157,10 +157,10 @@ def phases_of(hops: Sequence[Timing]) -> Phases:
         return hops[0].phases
     if not hops:
         return Phases()
-    found = [hop.phases for hop in hops]
+    phases = [hop.phases for hop in hops]
     # NaN in one hop makes NaN of the sum.
-    summed = Phases(*map(sum, zip(*found, strict=True)))
-    return summed._replace(wait=found[-1].wait)
+    summed = Phases(*map(sum, zip(*phases, strict=True)))
+    return summed._replace(wait=phases[-1].wait)
 
 
 class Response:
@@ -219,9 +219,9 @@ class Response:
         """
         if self._content_type is not None and name == "content-type":
             return self._content_type
-        wanted, length = name.lower(), len(name)
+        lowered, length = name.lower(), len(name)
         # Most names differ in length already, which spares the lower().
-        values = [value for key, value in self.headers if len(key) == length and key.lower() == wanted]
+        values = [value for key, value in self.headers if len(key) == length and key.lower() == lowered]
         return ", ".join(values) if values else None
 
     @property

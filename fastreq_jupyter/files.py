@@ -24,10 +24,10 @@ __all__ = [
     "FilePart",
     "Upload",
     "UploadReader",
+    "file_name_from",
     "file_name_of",
     "file_part",
     "joined",
-    "name_said",
     "numbered",
     "part_of_open_file",
     "safe_segment",
@@ -352,7 +352,7 @@ def file_name_of(url: str) -> str:
     return safe_segment(f"{stem}_{unquote(query)}{ending}" if query else f"{stem}{ending}")
 
 
-def name_said(disposition: str | None) -> str | None:
+def file_name_from(disposition: str | None) -> str | None:
     """Return the file name of a Content-Disposition (RFC 6266), made safe; None where it gives none.
 
     Only the last part of a path counts, and a dot at its beginning does not: what a server names hides no file, and replaces
@@ -362,12 +362,12 @@ def name_said(disposition: str | None) -> str | None:
         disposition: The field value, latin-1 text.
     """
     # The first of equal names counts.
-    found: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for match in _PARAMETER.finditer(
         f";{disposition}" if disposition and disposition.lstrip().startswith("filename") else disposition or ""
     ):
-        found.setdefault(match[1].lower(), match[3].strip() if match[2] is None else re.sub(r"\\(.)", r"\1", match[2]))
-    text = _extended(found.get("filename*")) or _sent_as(found.get("filename", ""))
+        parameters.setdefault(match[1].lower(), match[3].strip() if match[2] is None else re.sub(r"\\(.)", r"\1", match[2]))
+    text = _extended(parameters.get("filename*")) or _sent_as(parameters.get("filename", ""))
     name = _INVISIBLE.sub("", re.split(r"[/\\]", text)[-1]).strip(" ")
     if not name.strip(". "):
         return None

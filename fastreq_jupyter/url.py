@@ -152,17 +152,17 @@ def _split(text: str) -> SplitResult:
 
 
 def _refuse_control(text: str) -> None:
-    if found := _FORBIDDEN.search(text):
-        message = f"control character {found[0]!r} in the URL"
+    if match := _FORBIDDEN.search(text):
+        message = f"control character {match[0]!r} in the URL"
         raise ValueError(message)
 
 
 def _host_and_port(text: str) -> tuple[str, str | None]:
-    found = _AUTHORITY.fullmatch(text)
-    if found is None:
+    match = _AUTHORITY.fullmatch(text)
+    if match is None:
         message = "host and port cannot be read (an IPv6 address stands in brackets)"
         raise ValueError(message)
-    bracketed, name, port = found.groups()
+    bracketed, name, port = match.groups()
     if bracketed is not None:
         return _encode_ipv6(bracketed), port or None
     return _encode_host(name), port or None
@@ -184,16 +184,16 @@ def _has_empty_query(text: str) -> bool:
 def _without_dots(path: str) -> str:
     if "/." not in path:
         return path
-    kept: list[str] = []
+    parts: list[str] = []
     segments = path.split("/")
     for segment in segments:
         if segment == "..":
-            del kept[max(1, len(kept) - 1) :]
+            del parts[max(1, len(parts) - 1) :]
         elif segment != ".":
-            kept.append(segment)
+            parts.append(segment)
     if segments[-1] in (".", ".."):
-        kept.append("")
-    return "/".join(kept)
+        parts.append("")
+    return "/".join(parts)
 
 
 def _percent(text: str, safe: str) -> str:

@@ -127,13 +127,13 @@ def field_of(value: Any, kind: type, key: str) -> Any:
     """Return a field of a dataclass, read statically; `ABSENT` where there is none."""
     if key not in (field.name for field in dataclasses.fields(kind)):
         return ABSENT
-    found = inspect.getattr_static(value, key, ABSENT)
-    if isinstance(found, MemberDescriptorType):
+    attribute = inspect.getattr_static(value, key, ABSENT)
+    if isinstance(attribute, MemberDescriptorType):
         try:
-            return found.__get__(value, kind)
+            return attribute.__get__(value, kind)
         except AttributeError:
             return ABSENT
-    return ABSENT if hasattr(type(found), "__get__") and not callable(found) else found
+    return ABSENT if hasattr(type(attribute), "__get__") and not callable(attribute) else attribute
 
 
 def is_record(value: Any) -> bool:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fastreq_jupyter.engine.body import Body, as_file, read_body
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.files import FILENAME, AtomicFile, file_name_of, name_said, numbered
+from fastreq_jupyter.files import FILENAME, AtomicFile, file_name_from, file_name_of, numbered
 from fastreq_jupyter.model import Outcome
 from fastreq_jupyter.options import show_bytes
 from fastreq_jupyter.policy import Beginning, may_ask_for_rest, validator_of, why_no_rest
@@ -220,7 +220,7 @@ class Saver:
         template = request.save_as or ""
         if FILENAME not in template:
             return template
-        name = name_said(response.header("content-disposition")) or file_name_of(redact_url(response.final_url, job.secrets))
+        name = file_name_from(response.header("content-disposition")) or file_name_of(redact_url(response.final_url, job.secrets))
         path = template.replace(FILENAME, name)
         number = 0
         while not self._take(numbered(path, number), job.position):

@@ -83,7 +83,7 @@ class Journal:
         self._known = database.rows > 0 and not options.fresh
         self._reader = database.reader()
         self._writer = Writer(database)
-        self._told: set[str] = set()
+        self._shown: set[str] = set()
         self._trouble: str | None = None
         self._asked = self._reused = self._unknown = self._resumed = self._elsewhere = 0
         self._jobs: dict[int, str] = {}
@@ -190,8 +190,8 @@ class Journal:
 
     def news(self) -> list[str]:
         """Return the lines that should be shown at once, each one time: damage found, nothing kept any more."""
-        fresh = [line for line in [*self._database.notes, *self._troubles()] if line not in self._told]
-        self._told.update(fresh)
+        fresh = [line for line in [*self._database.notes, *self._troubles()] if line not in self._shown]
+        self._shown.update(fresh)
         return fresh
 
     async def close(self) -> None:

@@ -33,9 +33,9 @@ __all__ = [
     "open_display",
     "progress_line",
     "remember",
+    "retried_line",
     "show_monitor",
     "variables",
-    "where_all_is",
 ]
 
 PATIENCE = 0.3
@@ -65,8 +65,8 @@ def progress_line(progress: Progress, *, name: str | None = None, state: str = "
         parts.append(f"{show_seconds(p.eta_s)} left")
     if p.files:
         parts.append(_file_on_its_way(p.files))
-    said = state.lower() if state in ("PAUSED", "CANCELLING") else None
-    notices = "".join(f" | {one_line(text, 120)}" for text in (said, p.notice, auto and f"auto: {auto.reason}") if text)
+    standing = state.lower() if state in ("PAUSED", "CANCELLING") else None
+    notices = "".join(f" | {one_line(text, 120)}" for text in (standing, p.notice, auto and f"auto: {auto.reason}") if text)
     return f"{name + ': ' if name else ''}{', '.join(parts)}{notices}"
 
 
@@ -235,26 +235,26 @@ class MonitorDisplay:
         else:
             self._summary.update(summary(run), raw=True)
 
-    def _retried(self, again: Run) -> str:
+    def _retried(self, retry: Run) -> str:
         """Have summary and variable follow when failed requests are sent again; return what the panel says of it."""
-        earlier, self._run = self._run, again
-        name = again.name if earlier is not None and holds(again.name, earlier) else None
+        earlier, self._run = self._run, retry
+        name = retry.name if earlier is not None and holds(retry.name, earlier) else None
 
         def follow() -> None:
             if name is not None:
-                variables()[name] = frame = present(again)
-                remember(again, frame)
-            self._show_summary(again)
+                variables()[name] = frame = present(retry)
+                remember(retry, frame)
+            self._show_summary(retry)
 
         # On a thread of its own: a large frame would stall the loop that other runs live on.
-        again.finished.add_done_callback(lambda _: Thread(target=follow, name="fastreq-retried", daemon=True).start())
-        return where_all_is(again, name or "last_run().df")
+        retry.finished.add_done_callback(lambda _: Thread(target=follow, name="fastreq-retried", daemon=True).start())
+        return retried_line(retry, name or "last_run().df")
 
 
-def where_all_is(again: Run, place: str) -> str:
+def retried_line(retry: Run, place: str) -> str:
     """Return what is said of a run that sent failed requests again."""
-    kept = sum(isinstance(item, Outcome) for item in cast("list[Item]", again.plan.requests))
-    return f"{kept:,} row{' is' if kept == 1 else 's are'} from the run before, all are in {place}"
+    number = sum(isinstance(item, Outcome) for item in cast("list[Item]", retry.plan.requests))
+    return f"{number:,} row{' is' if number == 1 else 's are'} from the run before, all are in {place}"
 
 
 def remember(run: Run, value: Any) -> None:
@@ -266,8 +266,8 @@ def remember(run: Run, value: Any) -> None:
 def holds(name: str | None, run: Run) -> bool:
     """Tell whether a variable holds the very frame it was given; what the user made of it since is theirs."""
     value = variables().get(name) if name else None
-    given, shape = _GIVEN.get(run, (lambda: None, None))
-    return value is not None and given() is value and _shape(value) == shape
+    shown_frame, shape = _GIVEN.get(run, (lambda: None, None))
+    return value is not None and shown_frame() is value and _shape(value) == shape
 
 
 def _shape(frame: Any) -> tuple[object, ...]:
@@ -276,8 +276,8 @@ def _shape(frame: Any) -> tuple[object, ...]:
 
 def variables() -> dict[str, Any]:
     """Return the notebook's variables; none outside IPython."""
-    found: dict[str, Any] = getattr(shell(), "user_ns", {})
-    return found
+    namespace: dict[str, Any] = getattr(shell(), "user_ns", {})
+    return namespace
 
 
 def _widgets_work() -> bool:

@@ -44,9 +44,9 @@ def summary(run: Run) -> dict[str, str]:
 
 def beginning(run: Run) -> str:
     """Return the line that stands in the live view's place on pages without widgets; it stays true when the run has ended."""
-    known = "requests" if run.plan.total is None else f"{run.plan.total:,} request{'' if run.plan.total == 1 else 's'}"
+    number = "requests" if run.plan.total is None else f"{run.plan.total:,} request{'' if run.plan.total == 1 else 's'}"
     began = datetime.fromisoformat(run.summary()["started_at"])
-    return one_line(f"{run.name + ': ' if run.name else ''}{known}, begun at {began:%Y-%m-%d %H:%M:%S} UTC")
+    return one_line(f"{run.name + ': ' if run.name else ''}{number}, begun at {began:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def html_summary(run: Run) -> str:
@@ -141,11 +141,11 @@ def _picture(run: Run, gist: Gist) -> str:
     )
     height = len(drawn) * min(_MOST_ROW, max(_LEAST_ROW, _HEIGHT // len(drawn)))
     words = " ".join(f'<span style="color:{COLOURS[phase]}">{phase}</span>' for phase in order)
-    said = f"{len(drawn):,} request{'' if len(drawn) == 1 else 's'} over {show_seconds(seconds)}"
+    caption = f"{len(drawn):,} request{'' if len(drawn) == 1 else 's'} over {show_seconds(seconds)}"
     return (
         f"<img src=\"data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {_ACROSS} {len(drawn) * 4}' "
-        f'preserveAspectRatio=\'none\'>{drawing}</svg>" alt="{said}" style="display:block;width:100%;height:{height}px"/>'
-        f'<p style="{_QUIET}">{said}: {words}{f"; {_text(note)}" if note else ""}</p>'
+        f'preserveAspectRatio=\'none\'>{drawing}</svg>" alt="{caption}" style="display:block;width:100%;height:{height}px"/>'
+        f'<p style="{_QUIET}">{caption}: {words}{f"; {_text(note)}" if note else ""}</p>'
     )
 
 

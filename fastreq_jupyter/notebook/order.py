@@ -28,7 +28,7 @@ from fastreq_jupyter.client import (
 from fastreq_jupyter.engine import Jar
 from fastreq_jupyter.errors import OptionError, RunError
 from fastreq_jupyter.model import Plan
-from fastreq_jupyter.notebook.display import in_kernel, remember, show_monitor, where_all_is
+from fastreq_jupyter.notebook.display import in_kernel, remember, retried_line, show_monitor
 from fastreq_jupyter.options import FRAMES, Options
 from fastreq_jupyter.redact import one_line
 
@@ -162,13 +162,13 @@ def _evaluate(spec: EachSpec, namespace: Mapping[str, Any], outer: Mapping[str, 
         raise OptionError(f"--each {reason}", option="each", reason=reason) from None
 
 
-def deliver(order: Order, waited: Waited[Run], said: bool, variables: MutableMapping[str, Any]) -> Any:  # noqa: FBT001 - as run_blocking gives it
+def deliver(order: Order, waited: Waited[Run], closing_shown: bool, variables: MutableMapping[str, Any]) -> Any:  # noqa: FBT001 - as run_blocking gives it
     """Assign or return the result of a run that has drained, and print its closing line.
 
     Args:
         order: What was asked for.
         waited: The run.
-        said: Its closing line was shown already.
+        closing_shown: Its closing line was shown already.
         variables: The notebook's.
 
     Raises:
@@ -178,18 +178,18 @@ def deliver(order: Order, waited: Waited[Run], said: bool, variables: MutableMap
     """
     run, name = waited.run, order.line.name
     frames = run.options.return_type in FRAMES
-    kept = value_of(run)
-    value = as_asked(kept, run.options) if frames else kept
+    result = value_of(run)
+    value = as_asked(result, run.options) if frames else result
     if name is not None:
         variables[name] = value
         remember(run, value)
-    _print_end(order, run, kept, said=said)
+    _print_end(order, run, result, closing_shown=closing_shown)
     if waited.interrupted:
         raise interruption(where_it_stopped(run, name or "last_run().df"))
     run.raise_error()
     try:
         if frames:
-            check_shape(kept, run)
+            check_shape(result, run)
             check_failures(run)
         else:
             value = conclude(run)
@@ -222,12 +222,12 @@ def deliver_background(order: Order, run: Run, variables: MutableMapping[str, An
     print(f"{name + ': ' if name else ''}{count} in the background; {handle}.progress, {handle}.df, await {handle}")  # noqa: T201 - a line below the cell
     if in_kernel() and run.options.progress in ("auto", "panel"):
 
-        def follow(again: Run) -> str:
+        def follow(retry: Run) -> str:
             nonlocal run
             if name is not None and variables.get(name) is run:
-                variables[name] = again
-            run = again
-            return where_all_is(again, f"{handle}.df")
+                variables[name] = retry
+            run = retry
+            return retried_line(retry, f"{handle}.df")
 
         show_monitor(run, on_retry=follow)
 
@@ -242,8 +242,8 @@ def _say_of_the_run_before(name: str, run: Run, variables: Mapping[str, Any]) ->
     print(f"{name}: the run before goes on, {count}; {name}.before.cancel() stops it, {name}.before.df has its rows")  # noqa: T201 - for the reader of the cell
 
 
-def _print_end(order: Order, run: Run, value: Any, *, said: bool) -> None:
-    if not said:
+def _print_end(order: Order, run: Run, value: Any, *, closing_shown: bool) -> None:
+    if not closing_shown:
         print(run.closing_line())  # noqa: T201 - a cell's closing line
     attrs = getattr(value, "attrs", {}).get("fastreq", {})
     for note in dict.fromkeys([*run.summary()["notes"], *attrs.get("notes", ()), *order.late_notes()]):

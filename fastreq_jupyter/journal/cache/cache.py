@@ -110,7 +110,7 @@ class Cache:
         self._old: dict[int, Answer] = {}
         self._counts = dict.fromkeys(("rows", "fresh", "unchanged", "changed", "new", "sent", "secret", "nobody"), 0)
         self._since = {"fresh": inf, "unchanged": inf}
-        self._told: set[str] = set()
+        self._shown: set[str] = set()
         self._stop = finalize(self, _let_go, shelf)
 
     def find(self, request: Request, position: int) -> Outcome | None:
@@ -237,8 +237,8 @@ class Cache:
 
     def news(self) -> list[str]:
         """Return the lines that should be shown at once, each one time."""
-        fresh = [line for line in self._shelf.troubles() if line not in self._told]
-        self._told.update(fresh)
+        fresh = [line for line in self._shelf.troubles() if line not in self._shown]
+        self._shown.update(fresh)
         return fresh
 
     async def close(self) -> None:

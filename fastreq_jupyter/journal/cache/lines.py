@@ -100,7 +100,7 @@ class LinesShelf:
         self._flush(_LONGEST_LOCK)
         if self._replaced:
             self._replaced = False
-            with self._told(), _locked(self.path):
+            with self._noting_trouble(), _locked(self.path):
                 # Another kernel may have added lines.
                 secret, answers, _ = _read(self.path)
                 _write(self.path, secret, answers)
@@ -128,7 +128,7 @@ class LinesShelf:
         late, self._late = self._late, []
         if late and self._trouble_free:
             try:
-                with self._told(), _locked(self.path, patience=patience), self.path.open("r+b") as file:
+                with self._noting_trouble(), _locked(self.path, patience=patience), self.path.open("r+b") as file:
                     size = file.seek(0, os.SEEK_END)
                     file.seek(max(0, size - 1))
                     # The last line may have been torn by a crash.
@@ -144,7 +144,7 @@ class LinesShelf:
         return self._trouble is None or "passed over" in self._trouble
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _noting_trouble(self) -> Iterator[None]:
         try:
             yield
         except filelock.Timeout:

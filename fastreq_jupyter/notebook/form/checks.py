@@ -84,7 +84,7 @@ def check_requests(text: str) -> None:
         raise UsageError(f"{label}, line {error.line}: {without_excerpt(error.message)}") from None
     for line, place in _secrets_of_cell(cell):
         if line is None:
-            line = next((number for number, one in enumerate(text.split("\n"), 1) if _secret_in_url(one)), 1)  # noqa: PLW2901 - the place of a URL alone
+            line = next((number for number, content in enumerate(text.split("\n"), 1) if _secret_in_url(content)), 1)  # noqa: PLW2901 - the place of a URL alone
         raise UsageError(f"{label}, line {line}: {place} holds a secret: {_INSTEAD}")
 
 
@@ -123,8 +123,8 @@ def check_lookup(name: str, namespace: Mapping[str, Any]) -> Callable[[str], Non
 
     def check(text: str) -> None:
         if text.strip() not in namespace:
-            meant = "; never write the secret itself" if name == "auth" else ""
-            raise UsageError(f"{label_of(name)}: the notebook has no variable of that name{meant}")
+            hint = "; never write the secret itself" if name == "auth" else ""
+            raise UsageError(f"{label_of(name)}: the notebook has no variable of that name{hint}")
 
     return check
 
@@ -323,10 +323,10 @@ def _without_placeholders(text: str) -> str:
     """Put a value of the same length in the place of each: letters within quotes, a number outside."""
     parts: list[str] = []
     inside, start = False, 0
-    for found in _JSON_SIGNS.finditer(text):
-        sign = found[0]
-        parts.append(text[start : found.start()])
-        start = found.end()
+    for match in _JSON_SIGNS.finditer(text):
+        sign = match[0]
+        parts.append(text[start : match.start()])
+        start = match.end()
         if sign.startswith("{{"):
             parts.append("x" * len(sign) if inside else "1".ljust(len(sign)))
             continue

@@ -163,8 +163,8 @@ def preview_html(frame: Any, caption: str) -> str:
     )
     more = len(frame) - len(head)
     rest = f"<p>and {more:,} more</p>" if more > 0 else ""
-    said = f'<div class="fastreq-caption" role="status">{html.escape(one_line(caption))}</div>'
-    return f"{said}<table><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>{rest}"
+    heading = f'<div class="fastreq-caption" role="status">{html.escape(one_line(caption))}</div>'
+    return f"{heading}<table><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>{rest}"
 
 
 def head_html(frame: Any, name: str | None) -> str:

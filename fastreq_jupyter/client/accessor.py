@@ -17,7 +17,7 @@ from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
 from fastreq_jupyter.client.templates import with_templates
 from fastreq_jupyter.engine import SHARES, USER_AGENT, Jar, field_lines_of, find_run, parse_json, quantiles
-from fastreq_jupyter.errors import UsageError, sealed
+from fastreq_jupyter.errors import UsageError, hide_frames
 from fastreq_jupyter.exchange import phases_of
 from fastreq_jupyter.frame import (
     Bodies,
@@ -58,7 +58,7 @@ class FastreqAccessor:
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
 
-    @sealed
+    @hide_frames
     def get(self, template: str, **options: Any) -> Any:
         """Send a GET for each row and return the frame with the answers' columns behind its own, joined by position.
 
@@ -72,7 +72,7 @@ class FastreqAccessor:
         """
         return send_rows(self._frame, template, {**options, "method": "GET"})
 
-    @sealed
+    @hide_frames
     def post(self, template: str, **options: Any) -> Any:
         """Send a POST for each row and return the frame with the answers' columns behind its own, joined by position.
 
@@ -86,7 +86,7 @@ class FastreqAccessor:
         """
         return send_rows(self._frame, template, {**options, "method": "POST"})
 
-    @sealed
+    @hide_frames
     def request(self, template: str, **options: Any) -> Any:
         """Send requests for each row, written as in a cell, and return the frame with the answers' columns behind its own.
 
@@ -123,7 +123,7 @@ class FastreqAccessor:
             raise UsageError("changed cannot tell which requests these rows are: their labels repeat; call it on the run's own frame")
         return self._frame[self._frame.index.isin(labels[marks])]
 
-    @sealed
+    @hide_frames
     def retry_failed(self, **options: Any) -> pd.DataFrame:
         """Send again what failed and return the frame anew; good rows are as they were, of a filtered frame only its rows are sent.
 
@@ -151,7 +151,7 @@ class FastreqAccessor:
         self._need("error")
         return summary_of(self._frame)
 
-    @sealed
+    @hide_frames
     def expand(self, select: str | None = None, explode: str | list[str] | None = None) -> pd.DataFrame:
         """Return the frame with the objects in ``data`` as typed columns; what could not be told apart is printed, a line each.
 

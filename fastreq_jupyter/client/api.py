@@ -12,7 +12,7 @@ from fastreq_jupyter.client.credentials import SessionDefaults
 from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
 from fastreq_jupyter.engine import Handoffs, StreamedOutcome, last_run
-from fastreq_jupyter.errors import OptionError, sealed
+from fastreq_jupyter.errors import OptionError, hide_frames
 from fastreq_jupyter.options import OptionArguments, Options, document_options
 from fastreq_jupyter.url import parse_target
 
@@ -34,7 +34,7 @@ _NOT_STREAMED = (
 )  # fmt: skip
 
 
-@sealed
+@hide_frames
 @document_options
 def fastreq(urls: Any, **options: Unpack[OptionArguments]) -> Any:
     """Send requests and block until all are answered; works in a script, in a thread, and inside a running notebook loop.
@@ -59,7 +59,7 @@ def fastreq(urls: Any, **options: Unpack[OptionArguments]) -> Any:
     return _ended(run_blocking(call)[0])
 
 
-@sealed
+@hide_frames
 @document_options
 async def fastreq_async(urls: Any, **options: Unpack[OptionArguments]) -> Any:
     """Send requests on the running loop and wait until all are answered.
@@ -81,7 +81,7 @@ async def fastreq_async(urls: Any, **options: Unpack[OptionArguments]) -> Any:
     return _ended((await run_awaiting(call))[0])
 
 
-@sealed
+@hide_frames
 @document_options
 async def fastreq_stream(urls: Any, **options: Unpack[OptionArguments]) -> AsyncGenerator[StreamedOutcome, None]:
     """Send requests on the running loop and give each out as soon as its head is there, in order of completion.
@@ -118,7 +118,7 @@ async def fastreq_stream(urls: Any, **options: Unpack[OptionArguments]) -> Async
             await run.drained()
 
 
-@sealed
+@hide_frames
 @document_options
 def submit(urls: Any, **options: Unpack[OptionArguments]) -> Run:
     """Start requests and return at once: on the running loop inside a coroutine outside IPython, else on the service thread.
@@ -158,7 +158,7 @@ class FastRequests(Session):
         OptionError: A wrong value; or secrets without a base_url, which would go anywhere.
     """
 
-    @sealed
+    @hide_frames
     def __init__(
         self,
         base_url: str | None = None,
@@ -177,7 +177,7 @@ class FastRequests(Session):
         if checked.cookies is not None:
             self.jar.set(checked.cookies, self._origin(None))
 
-    @sealed
+    @hide_frames
     @document_options
     async def request(self, urls: Any, **options: Unpack[OptionArguments]) -> Any:
         """Send requests with what the session holds; relative URLs are joined to its base_url.
@@ -198,7 +198,7 @@ class FastRequests(Session):
             return preview_frame(call.plan)
         return _ended((await run_awaiting(call))[0])
 
-    @sealed
+    @hide_frames
     def set_cookies(self, cookies: Mapping[str, str], origin: str | None = None) -> None:
         """Keep cookies for one origin.
 

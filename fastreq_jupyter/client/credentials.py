@@ -247,13 +247,13 @@ class RequestDefaults:
         if self._plain:
             return item
         if isinstance(item, Request):
-            return self._dress_request(item)
+            return self._apply_to(item)
         if isinstance(item, Deferred):
             resolve = item.resolve
 
             def resolved(outcomes: Sequence[Outcome]) -> Request | Unsendable | Outcome:
                 result = resolve(outcomes)
-                return self._dress_request(result) if isinstance(result, Request) else result
+                return self._apply_to(result) if isinstance(result, Request) else result
 
             return replace(item, resolve=resolved)
         return item
@@ -284,7 +284,7 @@ class RequestDefaults:
                 self._met.add(target.origin)
                 self._jar.set(self._cookies, target.origin)
 
-    def _dress_request(self, request: Request) -> Request | Unsendable:
+    def _apply_to(self, request: Request) -> Request | Unsendable:
         url = self._home.join(request.url)
         target = _target(url)
         if target is None:

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.errors import outside
+from fastreq_jupyter.errors import without_our_frames
 from fastreq_jupyter.model import Unsendable
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ class Source:
         try:
             item = next(self._plain, None)
         except Exception as error:  # noqa: BLE001 - the user's iterator: its failure ends the drawing, not the run
-            self.error, item = outside(error), None
+            self.error, item = without_our_frames(error), None
         if perf_counter() - began > _BLOCKING:
             self.ready = False
         return self._numbered(item)
@@ -74,7 +74,7 @@ class Source:
             except StopAsyncIteration:
                 item = None
             except Exception as error:  # noqa: BLE001 - the user's iterator: its failure ends the drawing, not the run
-                self.error, item = outside(error), None
+                self.error, item = without_our_frames(error), None
             return self._numbered(item)
 
     def rest(self) -> Iterator[tuple[int, Item]]:

@@ -35,9 +35,9 @@ if TYPE_CHECKING:
 __all__ = ["Journal", "open_journal"]
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM answers WHERE base = ? AND "  # noqa: S608 - names of ours
-_BY_GUISE = _SELECT + "guise = ? AND occurrence = ?"
-_GUISES = "SELECT DISTINCT guise FROM answers WHERE base = ? LIMIT 2"
-_NEW_GUISE = "UPDATE OR REPLACE answers SET guise = ? WHERE base = ? AND guise = ? AND occurrence = ?"
+_BY_CREDENTIALS = _SELECT + "guise = ? AND occurrence = ?"
+_CREDENTIALS = "SELECT DISTINCT guise FROM answers WHERE base = ? LIMIT 2"
+_NEW_CREDENTIALS = "UPDATE OR REPLACE answers SET guise = ? WHERE base = ? AND guise = ? AND occurrence = ?"
 # A good answer never gives way to a failure.
 _KEEP = f"""{INSERT.replace("INSERT OR REPLACE", "INSERT")} ON CONFLICT (base, guise, occurrence) DO UPDATE SET
 {", ".join(f"{name} = excluded.{name}" for name in COLUMNS[3:])}
@@ -221,16 +221,16 @@ class Journal:
         return row
 
     def _row(self, identity: Identity) -> Row | None:
-        base, guise, occurrence = identity
-        first = self._identities.is_first_guise(identity)
-        values = self._reader.execute(_BY_GUISE, identity).fetchone()
+        base, credentials, occurrence = identity
+        first = self._identities.has_first_credentials(identity)
+        values = self._reader.execute(_BY_CREDENTIALS, identity).fetchone()
         if values is None and first:
-            guises = self._reader.execute(_GUISES, (base,)).fetchall()
-            if len(guises) == 1:
-                old = guises[0][0]
-                values = self._reader.execute(_BY_GUISE, (base, old, occurrence)).fetchone()
+            known = self._reader.execute(_CREDENTIALS, (base,)).fetchall()
+            if len(known) == 1:
+                old = known[0][0]
+                values = self._reader.execute(_BY_CREDENTIALS, (base, old, occurrence)).fetchone()
                 if values is not None:
-                    self._writer.put(lambda connection: _insert(connection, _NEW_GUISE, (guise, base, old, occurrence)))
+                    self._writer.put(lambda connection: _insert(connection, _NEW_CREDENTIALS, (credentials, base, old, occurrence)))
         return None if values is None else Row(*values)
 
     def _found_damage(self, cause: str) -> None:

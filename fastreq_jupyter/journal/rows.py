@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["COLUMNS", "Row", "begun_row", "head_of", "is_final", "job_of", "kept_row", "outcome_of", "seal_of", "veiled"]
 
+# The column guise holds the hash of the credentials.
 COLUMNS = ("base", "guise", "occurrence", "done", "at", "method", "url", "status", "error", "record", "body", "seal")
 _BAD = 400
 _REFUSED = frozenset({401, 403, 407})
@@ -46,18 +47,18 @@ class Row(NamedTuple):
     """One row of the table of answers.
 
     Attributes:
-        base, guise, occurrence: Identity.
+        base, credentials, occurrence: Identity.
         done: 0 for the mark of an unsafe request that is under way, 1 for an outcome.
         at: Seconds since 1970.
         method, url: Of the request, for people; secrets as ``***``.
         status, error: Of the outcome.
         record: The rest of it, JSON.
         body: Its bytes after content decoding, None where they are in a file or never came.
-        seal: Keyed hash of all but the guise.
+        seal: Keyed hash of all but the credentials.
     """
 
     base: bytes
-    guise: bytes
+    credentials: bytes
     occurrence: int
     done: int
     at: float

@@ -76,7 +76,7 @@ def test_a_burst_holds_when_given_and_fits_the_rate_otherwise(layers, burst):
 
 
 def test_the_table_is_the_fields_of_options_in_their_order():
-    assert [*TABLE, "given"] == list(Options.__slots__)
+    assert [*TABLE, "explicit"] == list(Options.__slots__)
     assert all(getattr(Options(), name) == row.default and row.name == name for name, row in TABLE.items())
 
 

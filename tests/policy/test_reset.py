@@ -100,7 +100,7 @@ def test_a_reset_that_is_too_far_away_ends_the_request_and_is_named():
     ],
 )
 def test_what_is_left_is_read_with_the_head(name, value, left):
-    assert read_head(200, ((b"Content-Length", b"1"), (name, value))).left == left
+    assert read_head(200, ((b"Content-Length", b"1"), (name, value))).remaining == left
 
 
 def test_heads_that_differ_in_what_is_left_alone_are_read_once():
@@ -112,4 +112,4 @@ def test_heads_that_differ_in_what_is_left_alone_are_read_once():
 def test_a_malformed_limit_does_not_cost_the_answer():
     with pytest.raises(BackendError):
         read_head(200, ((b"RateLimit", b"a\n"),))
-    assert read_head(200, ((b"RateLimit", b"\xff;r=;t="),)).left is None
+    assert read_head(200, ((b"RateLimit", b"\xff;r=;t="),)).remaining is None

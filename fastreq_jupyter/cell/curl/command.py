@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.cell.syntax import RequestTemplate
 
-__all__ = ["COSMETIC", "FLAGS", "LEFT_OUT", "LIFTED", "REFUSED", "SHORT", "Action", "Flag", "RunOption", "is_curl", "read_curl"]
+__all__ = ["COSMETIC", "FLAGS", "LEFT_OUT", "REFUSED", "RUN_OPTIONS", "SHORT", "Action", "Flag", "RunOption", "is_curl", "read_curl"]
 
 Action = Literal[
     "url", "method", "header", "data", "data-raw", "data-binary", "data-urlencode", "json", "form", "form-string", "get", "head",
@@ -57,7 +57,7 @@ FLAGS: Mapping[str, Flag] = {
     "--globoff": Flag("globoff", takes=False), "--url-query": Flag("url-query"), "--upload-file": Flag("upload"), "--key": Flag("key"),
 }  # fmt: skip
 
-LIFTED: Mapping[str, RunOption] = {
+RUN_OPTIONS: Mapping[str, RunOption] = {
     "--insecure": RunOption("verify_ssl", value=False, takes=False), "--cacert": RunOption("verify_ssl"), "--cert": RunOption("cert"),
     "--proxy": RunOption("proxy"), "--max-time": RunOption("timeout"),
     "--connect-timeout": RunOption("connect_timeout"), "--max-redirs": RunOption("max_redirects"),
@@ -213,7 +213,7 @@ def _read_short(word: Span, queue: list[Span], request: CurlRequest) -> None:
 def _takes_value(name: str) -> bool:
     if name in LEFT_OUT:
         return LEFT_OUT[name][0]
-    flag = FLAGS.get(name) or LIFTED.get(name)
+    flag = FLAGS.get(name) or RUN_OPTIONS.get(name)
     return flag.takes if flag is not None else COSMETIC.get(name, False)
 
 
@@ -227,13 +227,13 @@ def _apply(name: str, at: Span, queue: list[Span], request: CurlRequest) -> None
         flag = FLAGS[name]
         request.add(flag.action, at, _value(name, at, queue) if flag.takes else at)
         return
-    if name in LIFTED:
-        run_options = LIFTED[name]
-        request.ask_for(run_options.option, at, _value(name, at, queue).text if run_options.takes else run_options.value)
+    if name in RUN_OPTIONS:
+        run_option = RUN_OPTIONS[name]
+        request.ask_for(run_option.option, at, _value(name, at, queue).text if run_option.takes else run_option.value)
         return
     if name in REFUSED:
         raise at.error(0, f"curl's {name} cannot be honoured: {REFUSED[name]}")
-    near = get_close_matches(name, [*FLAGS, *LIFTED, *COSMETIC, *LEFT_OUT], n=1, cutoff=0.75)
+    near = get_close_matches(name, [*FLAGS, *RUN_OPTIONS, *COSMETIC, *LEFT_OUT], n=1, cutoff=0.75)
     raise at.error(0, f"unknown curl option {name[:60]}" + (f": did you mean {near[0]}?" if near else ""))
 
 

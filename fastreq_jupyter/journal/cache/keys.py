@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.auth import Native, OAuth2
 from fastreq_jupyter.files import Upload
-from fastreq_jupyter.journal.identity import guise_of
+from fastreq_jupyter.journal.identity import credentials_hash
 from fastreq_jupyter.redact import is_secret_header
 from fastreq_jupyter.url import parse_target
 
@@ -95,11 +95,11 @@ class Keys:
         return frozenset(pair.partition("=")[2] for line in lines for pair in line.split("; ") if pair)
 
     def _sender(self, request: Request) -> bytes:
-        guise = guise_of(request, request.url, request.content, request.header("content-type"), self._secret)
+        credentials = credentials_hash(request, request.url, request.content, request.header("content-type"), self._secret)
         owner = b"" if self._authority is None else self._owner(request) or b""
         known = owner or any(is_secret_header(name) and name.lower() != "cookie" for name, _ in request.headers)
         if request.method in _SAFE or known:
-            return b"|".join((guise, owner, b"" if self._jar.empty else self._given(request)))
+            return b"|".join((credentials, owner, b"" if self._jar.empty else self._given(request)))
         # Whoever logs in says in the body who it is.
         return _SOMEBODY
 

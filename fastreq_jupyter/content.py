@@ -47,20 +47,20 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# Python's own table: what a machine knows about endings does not matter.
+# Python's own table, so that the result does not depend on the machine's.
 _TYPES = MimeTypes()
 _LINK = re.compile(r"<([^<>]*)>((?:\s*;\s*[\w!#$&+.^`|~*-]+(?:\s*=\s*(?:\"[^\"]*\"|[^\s;,\"]*))?)*)")
 _REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,\"]+))", re.IGNORECASE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# Codecs of Python that are no charset of the web: slow on long texts (punycode is quadratic), or not what they seem.
+# Python codecs that are no charsets of the web: slow on long texts (punycode is quadratic) or named misleadingly.
 _NO_CHARSETS = frozenset({"idna", "mbcs", "oem", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"})
-# What servers call by the narrow name holds characters of the wide one (WHATWG Encoding, 4.2).
+# Servers use the name of the narrow charset for texts in the wide one (WHATWG Encoding, 4.2).
 _WIDER = {
     "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "big5hkscs",
     "iso8859-1": "cp1252", "iso8859-9": "cp1254", "tis-620": "cp874",
 }  # fmt: skip
 _CONTROLS = {0xDC00 + byte: byte for byte in range(0x80, 0x100)}
-# As far as browsers look for what a document declares of itself.
+# Bytes in which browsers look for a charset declaration.
 _HEAD_OF_DOCUMENT = 1024
 _XML_DECLARATION = re.compile(rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)""")
 _HTML_META = re.compile(rb"""(?i)<meta\s[^>]*?charset\s*=\s*["']?\s*([a-z0-9._:-]+)""")
@@ -136,7 +136,7 @@ def _declared(content: bytes, content_type: str | None) -> str | None:
     if match is None and media_type(content_type) in _HTML:
         match = _HTML_META.search(head)
     codec = None if match is None else charset_of(f"; charset={match[1].decode('latin-1')}")
-    # Written in ASCII, it cannot be in UTF-16.
+    # A declaration readable as ASCII cannot be in UTF-16.
     return "utf-8" if codec is not None and codec.startswith(("utf-16", "utf-32")) else codec
 
 
@@ -144,7 +144,7 @@ def decode_fitting(content: bytes, codec: str) -> str | None:
     """Return the text of bytes that all fit the codec, else None."""
     codec = _WIDER.get(codec, codec)
     try:
-        # The five bytes without a character of windows-1252 are the control characters of these numbers (WHATWG Encoding, 9).
+        # windows-1252 leaves five bytes undefined; they become the control characters of the same number (WHATWG Encoding, 9).
         text = content.decode(codec, "surrogateescape" if codec == "cp1252" else "strict")
     except (LookupError, ValueError, TypeError):
         return None
@@ -322,7 +322,7 @@ def _json_text(value: Any) -> str:
     try:
         return jsonlib.dumps(value, ensure_ascii=False, allow_nan=False, default=_json_value)
     except ValueError:
-        # NaN somewhere in it, an infinity, or a circle.
+        # It contains NaN, an infinity or a reference to itself.
         pass
     try:
         return json_of(value)

@@ -338,7 +338,7 @@ def _stream(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             async for item in stream:
                 yield item
-                # What is given out belongs to the caller alone: a streamed outcome holds a slot while anybody has it.
+                # Only the caller may hold a reference: a streamed outcome occupies a slot while it is referenced.
                 del item
         except _OURS as error:
             failure = error.with_traceback(None)

@@ -49,7 +49,7 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f<>:\"/\\|?*]")
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z)", re.IGNORECASE)
 _LONGEST = 200
 _PARAMETER = re.compile(r";[ \t]*([\w!#$&+^`|~.*-]+)[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|([^;]*))")
-# Characters that look like none, or turn the direction of text: a name must look like what it is.
+# Invisible characters, and those that change the direction of text: a name must look like what it is.
 _INVISIBLE = re.compile("[\u0080-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 _ENDING = re.compile(r"(?:\.tar)?\.[A-Za-z0-9]{1,10}\Z", re.IGNORECASE)
 
@@ -361,7 +361,7 @@ def file_name_from(disposition: str | None) -> str | None:
     Args:
         disposition: The field value, latin-1 text.
     """
-    # The first of equal names counts.
+    # Of parameters with the same name the first counts.
     parameters: dict[str, str] = {}
     for match in _PARAMETER.finditer(
         f";{disposition}" if disposition and disposition.lstrip().startswith("filename") else disposition or ""

@@ -51,7 +51,7 @@ SHORTEST = 8
 """Characters a value needs to be looked for anywhere."""
 
 _USERINFO = re.compile(r"(?<=//)[^/?#\s\"'<>]*@")
-# A password with a bare "/", "?" or "#": the "port" before it is no number.
+# A password with a bare "/", "?" or "#": the text before it would be a port, but is no number.
 _BROKEN_USERINFO = re.compile(r"\A([^/?#@\s]*//)[^/?#@\s:\[]*:(?![0-9]*(?:[/?#]|$))[^\s]*@")
 _SCHEMELESS_USERINFO = re.compile(r"\A[^/?#\s@:]*:[^/?#\s@]*@")
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]?|[\]P^_X][^\x07\x1b]*(?:\x07|\x1b\\)?|.?)", re.DOTALL)
@@ -65,7 +65,7 @@ _PART = re.compile(r'name="([^"\r\n]{1,100})"[^\r\n]*(?:\r?\n[^\r\n]+){0,5}\r?\n
 _QUERY_NAME = re.compile("[?&]([^=&?\n]*)=")
 _NAMES_KEPT = 30
 _HEX = re.compile(r"%[0-9A-F]{2}|\\u[0-9a-f]{4}")
-# Characters that some encoder leaves as they are: none, a path's, those of RFC 3986, those of `encodeURIComponent`.
+# Characters that an encoder leaves unescaped: none, those of paths, of RFC 3986, of `encodeURIComponent`.
 _SAFE_SETS = ("", "/", "/%:@!$&'()*+,;=~-._|", "/%:@!$&'()*+,;=~-._|?[]{}", "!'()*~-._")
 
 SECRET_NAMES = frozenset(

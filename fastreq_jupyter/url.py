@@ -11,12 +11,12 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 __all__ = ["Origin", "Target", "parse_target", "resolve_reference"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-# RFC 3986 unreserved and reserved characters, and "%": what is encoded already stays as it is.
+# RFC 3986 unreserved and reserved characters, and "%", so that encoded text is not encoded twice.
 _SAFE_PATH = "/%:@!$&'()*+,;=~-._|"
 _SAFE_QUERY = _SAFE_PATH + "?[]{}"
 _BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f]")
-# What most URLs are made of goes on the wire as it stands.
+# Common characters of URLs that need no encoding.
 _PLAIN_ORIGIN = re.compile(r"https?://[A-Za-z0-9._-]+(?::[0-9]{1,5})?")
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9\-._~!$&'()*+,;=:@/|?]*")
 _LARGEST_PORT = 65_535
@@ -142,7 +142,7 @@ def _split(text: str) -> SplitResult:
     try:
         parts = urlsplit(text.replace(" ", "%20"))
     except ValueError:
-        # The original message shows userinfo.
+        # The original message shows the userinfo.
         message = "not a URL: the part between // and the next / cannot be read"
         raise ValueError(message) from None
     if "\\" in parts.netloc:
@@ -252,7 +252,7 @@ def _encode_label(label: str) -> str:
     try:
         return idna.encode(label).decode("ascii")
     except idna.InvalidCodepoint:
-        # An emoji: no letter to IDNA 2008, but registries hold such names, and UTS 46 lets them pass.
+        # An emoji: not allowed by IDNA 2008, but registries have such names and UTS 46 accepts them.
         encoded = "xn--" + label.encode("punycode").decode("ascii")
         if len(encoded) > 63:
             raise

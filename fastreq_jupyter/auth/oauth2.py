@@ -218,7 +218,7 @@ def _to_server(oauth: OAuth2, url: str, fields: Mapping[str, str | None]) -> Req
         if oauth.client_secret is not None:
             sent["client_secret"] = oauth.client_secret
     else:
-        # RFC 6749, 2.3.1: both are form-encoded first; %20 is read as a blank by all servers, "+" is not
+        # RFC 6749, 2.3.1: both are form-encoded first; every server decodes %20 to a blank, not every one "+".
         pair = f"{quote(oauth.client_id, safe='')}:{quote(oauth.client_secret, safe='')}"
         headers["Authorization"] = "Basic " + b64encode(pair.encode()).decode("ascii")
     return Request("POST", url, headers=headers, data=sent, secrets=oauth.secrets)

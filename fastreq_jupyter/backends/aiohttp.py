@@ -46,10 +46,10 @@ __all__ = ["open_session"]
 LARGE_BODY = 2**20
 # Bytes of chunk extensions and trailers in a row.
 MAX_EMPTY = 2**20
-# Seconds since the last exchange in which the loop has surely turned: what came on an idle connection has been seen.
+# Seconds since the last exchange after which the loop has run at least once and seen data on idle connections.
 RECENT = 0.01
 UNSAFE = frozenset({"POST", "PATCH"})
-# To these aiohttp adds a content type where there is none.
+# Methods for which aiohttp adds a content type where there is none.
 TYPED = frozenset({"POST", "PUT", "PATCH"})
 INTERIM = (b"HTTP/1.1 1", b"HTTP/1.0 1")
 BODILESS = frozenset({204, 304})
@@ -155,7 +155,7 @@ class Connector(aiohttp.TCPConnector):
     """aiohttp's connector: hands out living connections, notes how each was had, closes the oldest of too many idle ones."""
 
     def __init__(self, resolver: Resolver, context: ssl.SSLContext, *, force_close: bool) -> None:
-        # Our resolver keeps answers itself and is then called in the exchange's own task, where its record is.
+        # Our resolver caches answers itself, and is called in the task of the exchange, which holds its record.
         names = Names(resolver)
         super().__init__(resolver=names, use_dns_cache=False, limit=0, ssl=context, force_close=force_close, socket_factory=_socket)
         self.idle: dict[Link, None] = {}
@@ -239,7 +239,7 @@ class AiohttpBackend:
             connector=connector,
             middlewares=(_send_once,),
             cookie_jar=aiohttp.DummyCookieJar(),
-            # No timeout at all: the engine cancels at its deadline, which is cheaper and covers everything.
+            # No timeout: the engine cancels at its deadline, which is cheaper and covers everything.
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
             trust_env=False,
@@ -451,7 +451,7 @@ def _through(proxy: ProxyServer, stream: Stream) -> dict[str, Any]:
 def _translated(error: Any, stream: Stream) -> BackendError:
     """Return our error for one of aiohttp's: what it is about, else how far the exchange had come."""
     if isinstance(error.__cause__, BackendError):
-        # The file that was to be sent.
+        # The file to upload failed.
         return error.__cause__
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return wire.tls_error(error.certificate_error, stream.where())

@@ -55,7 +55,7 @@ LIBRARIES = {
 
 _SPELLED = {"digest": "Digest", "negotiate": "Negotiate", "ntlm": "NTLM", "sigv4": "SigV4"}
 
-# File descriptors left to everything else in the process, and idle connections that are kept however few there are.
+# File descriptors left to the rest of the process, and the least number of idle connections that are kept.
 _FOR_OTHERS = 64
 _FEWEST_IDLE = 8
 
@@ -208,7 +208,7 @@ def detect(  # noqa: PLR0913 - what a library can be asked for
     if proxy is not None:
         scheme = proxy.partition(":")[0].lower()
         scheme = {"socks5h": "socks5", "socks4a": "socks4"}.get(scheme, scheme)
-        # What no library knows is told by whoever reads the URL.
+        # An unknown scheme is reported by the code that reads the URL.
         if any(scheme in library.can for library in LIBRARIES.values()):
             needed[scheme] = f"a {scheme} proxy"
     needed |= {scheme: f"auth={_SPELLED[scheme]}(...)" for scheme in sorted(schemes)}
@@ -220,7 +220,7 @@ def detect(  # noqa: PLR0913 - what a library can be asked for
     for candidate, why in reasons.items():
         if why is None:
             return candidate
-    # The first is the one that could most.
+    # The first reason belongs to the backend that can do most.
     raise OptionError(str(reasons["curl"]))
 
 

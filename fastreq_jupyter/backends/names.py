@@ -21,7 +21,7 @@ __all__ = ["Address", "Resolver", "on_thread", "watch"]
 
 KEPT_SECONDS = 10.0
 KEPT_NAMES = 1000
-# More at once would flood the system's resolver; a deadline ends the wait of those behind.
+# More lookups at once would overload the system's resolver; those that wait end at their deadlines.
 MOST_LOOKUPS = 64
 
 T = TypeVar("T")
@@ -107,5 +107,5 @@ def watch(descriptor: int) -> Callable[[], bool]:
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
         return lambda: bool(poll.poll(0))
-    # Windows: select has no limit on the number itself there.
+    # On Windows select has no limit on descriptor numbers.
     return lambda: bool(select.select([descriptor], [], [], 0)[0])

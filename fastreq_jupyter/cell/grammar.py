@@ -34,7 +34,7 @@ _PATHLIKE = re.compile(r"<@?[\w-]*[ \t]+(?:\.{0,2}/|[A-Za-z]:[\\/])\S+[ \t]*")
 _BOUNDARY = re.compile(r"boundary=(?:\"([^\"]+)\"|([^\s;\"]+))", re.IGNORECASE)
 _FORM_JOINT = re.compile(r"[ \t]*&[ \t]*")
 _BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
-# All of ASCII that is printed: only what no form can hold is encoded.
+# Printable ASCII: only characters that no form can hold are encoded.
 _FORM_SAFE = "".join(map(chr, range(33, 127)))
 
 Body = tuple[TextPiece | FilePiece, ...]
@@ -63,7 +63,7 @@ _MARKS = frozenset({"keep", "cache"})
 _PUT_SEPARATOR = "put ### before it"
 # Directives that change nothing about what is sent; a prompted value is the notebook's variable of that name.
 _COSMETIC = frozenset({"title", "description", "no-log", "no-cookie-jar", "prompt"})
-# What editors read after "# @": anything else with "=" is a variable that was commented out.
+# Directives that editors read after "# @": any other line with "=" is a variable that was commented out.
 _DIRECTIVES = frozenset({
     "cache", "delay", "disabled", "extension", "forceRef", "grpc-reflection", "import", "jwt", "keep", "lang", "loop", "name",
     "no-auto-encoding",
@@ -106,7 +106,7 @@ def read_body(lines: Sequence[Span], headers: tuple[HeaderTemplate, ...], defaul
     if kind.lower().startswith(FORM_TYPE):
         return _form(lines)
     text = _joined(lines)
-    # What reads such a body takes a line for finished where its end is seen.
+    # Readers of such a body treat a line as complete at its end.
     return (TextPiece((*text, "\n") if is_json_lines(kind) else text),)
 
 
@@ -158,7 +158,7 @@ def _form(lines: Sequence[Span]) -> Body:
         if not (joined or text.startswith("&")):
             raise line.error(0, "a form goes on over lines with &, at the end of the line above or in front of this one")
         if joined and parts:
-            # One joint is enough where a line ended with it and the next begins with it.
+            # One "&" is enough where a line ends with it and the next begins with it.
             text = text.lstrip("& \t")
         for part in read_text(Span(text, line.line, line.text.index(text) + 1)):
             piece = part
@@ -327,7 +327,7 @@ class _Reader:
 
     def _read_body(self) -> None:
         lines: list[Span] = []
-        # A document may have # within its texts; what is a comment is told when it is read.
+        # A document may have # within its strings; comments are recognized when it is read.
         graphql = self._line is not None and self._line.graphql
         while self.number < len(self.lines):
             text = self.lines[self.number]

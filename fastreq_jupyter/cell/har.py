@@ -33,10 +33,10 @@ _ENTRIES = re.compile(r'"entries"\s*:\s*\[')
 _BLANK = re.compile(r"[\s,]*")
 _LONGEST_MARK = 256
 
-# What browsers say of the kind of a request, where they say it.
+# Types of requests as browsers name them.
 _CALLS = frozenset({"xhr", "fetch"})
 _DATA = re.compile(r"json|xml(?!\b.*html)|csv|protobuf|grpc|graphql|form-urlencoded|text/plain", re.IGNORECASE)
-# What the client makes itself, or what speaks of the browser's own connection.
+# Fields that the client sets itself, or that describe the browser's own connection.
 _LEFT_OUT = frozenset({"host", "content-length", "connection", "accept-encoding", "transfer-encoding", "te", "priority", "dnt", "pragma"})
 _LEFT_OUT_BEGINNINGS = (":", "sec-", "proxy-")
 _CREDENTIALS = frozenset({"cookie", "authorization", "set-cookie"})
@@ -110,7 +110,7 @@ def har_entries(path: str | Path) -> Iterator[dict[str, Any]]:
                     left = len(text) - at
                     if left > LARGEST_ENTRY:
                         raise UsageError(f"{name}: an entry is no JSON, or longer than {show_bytes(LARGEST_ENTRY)}") from None
-                    # Twice as much each time, so that a large entry is not tried again for every piece of it.
+                    # Doubled each time, so that a large entry is not parsed again for every piece of it.
                     more = file.read(max(_STEP, left))
                     if not more:
                         raise UsageError(f"{name}: the archive is cut, or is no JSON") from None

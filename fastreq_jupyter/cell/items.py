@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _STEP = 4096
-# Types whose values have a text and a JSON form; infinity is looked for.
+# Types whose values always have a text and a JSON form, infinite floats excepted.
 _EASY = frozenset({str, int, bool, float, type(None), dt.date, dt.datetime})
 _EASY_NAMES = frozenset({"Timestamp", "Timedelta", "NaTType", "NAType"})
 
@@ -402,5 +402,5 @@ class Rendering:
             name = plan.names.fill(Env(rows, None, self._once))
         except MisfitError:
             return None
-        # What the answer will call it, nobody knows yet.
+        # A name that the answer gives is not known yet.
         return None if FILENAME in name else name

@@ -31,7 +31,7 @@ _DOLLAR = re.compile(r"\\?\{\{.*?\}\}|[?&]\$\w+=|(\$\{?[A-Za-z_]\w*\}?)")
 _SHARE = re.compile(r"[0-9.]+%?")
 _NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
-# Ways to follow pages that are no expressions.
+# Values of `pages` that are no expressions.
 _PAGES = frozenset({"auto", "link", "page", "offset"})
 _LATER = frozenset({"headers", "data", "save_to"})
 """Options that are filled for each row."""

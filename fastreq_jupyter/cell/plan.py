@@ -91,7 +91,7 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
         CellSyntaxError: The only exception that a text can cause.
     """
     if options.pages is not None:
-        # Filled for each page when it is known.
+        # Filled in for each page, when it is known.
         namespace = ChainMap({"next": "{{next}}"}, dict(namespace))
     rows = Rows(sources, in_step=options.zip)
     kind = next((value for name, value in options.headers or () if name.lower() == "content-type"), None)

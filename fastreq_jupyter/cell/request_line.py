@@ -43,7 +43,7 @@ _PREFIXED = re.compile(r"(?:(GET|HEAD|DELETE|OPTIONS) )?\{\{ ?([A-Za-z]\w*) ?\}\
 _BEGINNINGS = ("http://", "https://", "{{", "###", "GET http", "GET {{")
 _NAMED_IN_CELL = re.compile(r"@([A-Za-z][\w.-]*)(?:[ \t=]+([\w-]+))?")
 
-# RFC 9110 and the IANA registry's methods that APIs use; PURGE is what caches understand.
+# RFC 9110 and methods of the IANA registry that APIs use; PURGE is for caches.
 METHODS = (
     "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY", "PURGE", "LINK", "UNLINK", "REPORT", "SEARCH",
     "PROPFIND", "PROPPATCH", "MKCOL", "MKCALENDAR", "COPY", "MOVE", "LOCK", "UNLOCK", "ACL", "BIND", "REBIND", "UNBIND", "CHECKIN",
@@ -66,7 +66,7 @@ _SECOND = "one URL a line; %20 is a blank within one"
 _TARGET = re.compile(r"https?://|\{\{|/", re.IGNORECASE)
 _FOREIGN = frozenset({"invoke-webrequest", "invoke-restmethod", "iwr", "irm", "wget", "fetch(", "http"})
 _HOW = "write URL or METHOD URL (a body needs POST, PUT, PATCH or a Content-Type header)"
-# A prompt, or a command that runs another.
+# A shell prompt, or a command that runs another.
 _PROMPTED = re.compile(r"(?:\S{0,60}[>$%#!]\s*|(?:\S+\s+){0,2}?(?:time|sudo|env|watch)\s+)curl(?:\.exe)?\s", re.IGNORECASE)
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*(.*)")
 _NO_FIELD = re.compile(r"[^:\s]+:(?://|[0-9]{1,5}/)")
@@ -239,7 +239,7 @@ def read_header(span: Span, headers: list[HeaderTemplate], *, folded: bool) -> l
     place = next((place for place, other in enumerate(headers) if other.name.lower() == "cookie"), None)
     if match[1].lower() != "cookie" or place is None:
         return [*headers, header]
-    # RFC 6265, 5.4: one Cookie field, whatever the lines.
+    # RFC 6265, 5.4: one Cookie field, however many lines there are.
     first = headers[place]
     joined = replace(first, parts=(*first.parts, "; ", *header.parts))
     return [*headers[:place], joined, *headers[place + 1 :]]

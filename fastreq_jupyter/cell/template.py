@@ -29,7 +29,7 @@ LARGEST = 10_000_000
 """Most requests that the ranges of one line may stand for."""
 
 _MARK = re.compile(r"\\?\{\{")
-# An escape, a placeholder, a range, or a brace that is none of them.
+# An escape, a placeholder, a range or another brace.
 _BOUND = r"[0-9]+|\{\{[^{}\n]*\}\}"
 _URL_MARK = re.compile(
     r"\\\{\{|\\[\[\]{}]|\[[0-9]+-[0-9]+(?::[0-9]+)?\]|\[[A-Za-z]-[A-Za-z](?::[0-9]+)?\]"
@@ -170,7 +170,7 @@ def _split(span: Span, mark: re.Pattern[str], read_other: Callable[[Span, re.Mat
     literal: list[str] = []
     place, counted = span, 0
     while match := mark.search(text, start):
-        # Counted from the last mark, so that a text full of marks is read in linear time.
+        # Counted from the last mark, so that a text with many marks is read in linear time.
         place, counted = Span("", *_moved(place, text, counted, match.start())), match.start()
         literal.append(text[start : match.start()])
         start = match.end()

@@ -300,7 +300,7 @@ def _are_theirs(frame: pd.DataFrame, rows: list[Outcome]) -> bool:
     return list(frame["url"]) == shown_urls([row.request for row in rows])
 
 
-# What `parse` may be where bodies that are JSON were not read as such.
+# Values of `parse` with which bodies that are JSON were not read as JSON.
 _AS_THEY_CAME = frozenset({"auto", "text", "bytes"})
 
 
@@ -342,7 +342,7 @@ def _read_body(body: str | bytes) -> Any:
 
 def labels_of(run: Run) -> pd.Index[Any]:
     """Return the label of each request of a run."""
-    # without select and expand: one row per outcome, whose label tells which
+    # Without select and expand there is one row per outcome, identified by its label.
     return to_frame(run.rows, Options(columns="data", pages=run.options.pages), keys=run.plan.keys, join=run.plan.join).index
 
 

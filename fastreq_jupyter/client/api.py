@@ -109,7 +109,7 @@ async def fastreq_stream(urls: Any, **options: Unpack[OptionArguments]) -> Async
     try:
         async for outcome in handoffs.arriving(run):
             yield outcome
-            # Whoever holds an outcome holds its slot.
+            # A reference to an outcome occupies its slot.
             del outcome
         run.raise_error()
     finally:

@@ -20,7 +20,7 @@ def cached_answers(file: str) -> tuple[Any, str]:
         JournalError: It is no cache, or cannot be read.
         UsageError: There is no such file.
     """
-    # pandas is paid for by whoever wants a frame
+    # Imported here, since pandas is needed for a frame only.
     import pandas as pd  # noqa: PLC0415 - loaded by whoever needs it
 
     shelf = _open(file, read_only=True)
@@ -61,7 +61,7 @@ def clear_cache(file: str, pattern: str | None = None) -> str:
 def _open(file: str, *, read_only: bool = False) -> Any:
     if not Path(file).expanduser().exists():
         raise UsageError(f"there is no cache {file}: a run with --cache makes one")
-    # sqlite3 is needed by few
+    # Imported here, since few runs need sqlite3.
     from fastreq_jupyter.journal import open_shelf  # noqa: PLC0415 - loaded by whoever needs it
 
     return open_shelf(file, read_only=read_only)

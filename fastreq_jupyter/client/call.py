@@ -178,9 +178,9 @@ class Call:
     def _retry(self, run: Run, plan: Plan) -> Run:
         retry = replace(self, plan=self._authorized_anew(run.plan.options, plan), is_retry=True)
         if self.session is not None:
-            # A session belongs to its loop.
+            # A session is bound to its loop.
             return carry_parsed(start_beside(run.loop, retry.launch), run)
-        # The kernel's own loop, which the next cell may block, is no place to stay.
+        # The kernel's own loop may be blocked by the next cell, so runs do not stay on it.
         return carry_parsed(start(retry.launch, loop=retry.loop if self.options.loop == "auto" else "auto"), run)
 
     def _authorized_anew(self, before: Options, plan: Plan) -> Plan:
@@ -302,7 +302,7 @@ def run_blocking(call: Call) -> tuple[Waited[Run], bool]:
     waited: Waited[Run] | None = None
     try:
         waited = wait_blocking(call.launch, loop=call.loop, tick=shown.tick)
-        # What is shown at the end counts what `parse_func` could not read.
+        # Before the closing line is shown, so that it counts failures of `parse_func`.
         parse(waited.run)
     finally:
         shown.close(waited)
@@ -425,11 +425,11 @@ def _open_sink(plan: Plan) -> Any:
 def _open_store(plan: Plan, jar: Jar, *, is_retry: bool) -> Store | None:
     options = plan.options
     if not options.caches:
-        # Cookies that come now may stand for anybody.
+        # Cookies set from now on may belong to anybody.
         jar.unseen = True
         if options.journal is None:
             return None
-    # sqlite3 is needed by few
+    # Imported here, since few runs need sqlite3.
     from fastreq_jupyter.journal import Both, open_cache, open_journal  # noqa: PLC0415 - loaded by whoever needs it
 
     cache = open_cache(options, jar, plan.auth) if options.caches else None

@@ -204,7 +204,7 @@ class RequestDefaults:
         self._credentials = Credentials(options.auth)
         self.single_auth = options.auth is not None and not isinstance(options.auth, dict)
         self._cookies = options.cookies or ()
-        # Checked before anything is sent; the jar reads them itself.
+        # Checked before anything is sent; the jar parses them itself.
         read_cookies(self._cookies)
         _refuse_two(options)
         self._jar = jar
@@ -358,5 +358,5 @@ def _target(url: str) -> Target | None:
     try:
         return parse_target(url)
     except ValueError:
-        # The engine says what is wrong with it, in the request's row.
+        # The engine reports what is wrong with it in the row of the request.
         return None

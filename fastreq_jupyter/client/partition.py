@@ -47,7 +47,7 @@ _NOT_HERE = {
 }
 _SCHEMES = re.compile(r"\s*(basic|bearer|token|digest|apikey|key)?\s*", re.IGNORECASE)
 _REFERENCE = re.compile(r"env:\w+|[\w.]+:\w+")
-# What Dask calls the function by that does so.
+# Name of the function of Dask that calls with made-up rows.
 _ASKING_FOR_TYPES = frozenset({"emulate", "_emulate"})
 _INNER = re.compile(r"\{\{.*?\}\}")
 
@@ -106,7 +106,7 @@ class PartitionPlan:
         spark_schema: The same as Spark writes it.
     """
 
-    # Engines name their tasks by it.
+    # Engines use it as the name of their tasks.
     __name__ = "partition_plan"
 
     def __init__(  # noqa: PLR0913, PLR0917 - its parts
@@ -166,7 +166,7 @@ class PartitionPlan:
 
             path = Path(self._journal) / f"{_mark_of(frame, self)}.db"
             path.parent.mkdir(parents=True, exist_ok=True)
-            # A task that runs twice at once: the second waits, and finds what the first one got.
+            # If a task runs twice at once, the second waits and reuses the answers of the first.
             with filelock.FileLock(f"{path}.task"):
                 sent = send_rows(labelled, self.template, {**options, "journal": str(path)})
         return self._formed(sent, frame, labelled.index.get_indexer(sent.index))
@@ -220,7 +220,7 @@ def _shared(options: Mapping[str, Any], checked: Options, share: int | None) -> 
         raise OptionError(f"share={share!r} is not possible: give a whole number from 1", option="share", value=share)
     part |= {name: _part_of(rate, share) for name, rate in rates.items()}
     if "rate_limit" in rates:
-        # What a host's bucket gave out still counts for the next task of this process.
+        # The bucket of a host outlives a task: it also limits the next one of this process.
         part.setdefault("rate_limit_per_host", part["rate_limit"])
     if rates and (checked.explicit & {"rate_limit_burst"} or not any(rate.whole for rate in rates.values())):
         part["rate_limit_burst"] = max(1, checked.rate_limit_burst // share)

@@ -27,7 +27,7 @@ _KINDS_SHOWN = 3
 
 def present(run: Run) -> Any:
     """Return the frame of a run as it is now, `parse_func` applied, or where its rows left memory one of batches; imports pandas."""
-    # pandas is paid for by whoever wants a frame
+    # Imported here, since pandas is needed for a frame only.
     from fastreq_jupyter.frame import batches_frame  # noqa: PLC0415 - loaded by whoever needs it
     from fastreq_jupyter.frame import present as frame_of  # noqa: PLC0415 - likewise
 
@@ -66,10 +66,10 @@ def conclude(run: Run) -> Any:
         raise _partial(run, rows)
     check_failures(run)
     values = [row.data if row.ok else None for row in rows]
-    # The index of a Series labels the rows of a frame, it does not ask for a dict.
+    # The index of a Series labels the rows of a frame; it does not ask for a dict.
     keys = None if options.keys is None else run.plan.keys
     if options.pages is not None:
-        # One value per page; under each key a list of them.
+        # One value per page; each key has a list of them.
         return values if keys is None else _by_key(keys, rows, values)
     if run.plan.single:
         return values[0] if values else None

@@ -22,7 +22,7 @@ class Tokens:
     def __init__(self) -> None:
         self._ends: dict[str, float] = {}
         self._refresh: set[str] = set()
-        # Device code -> how often its token was asked for.
+        # Device code -> number of requests for its token.
         self._devices: dict[str, int] = {}
 
     def knows(self, authorization: str) -> bool:
@@ -37,7 +37,7 @@ class Tokens:
         if grant == _DEVICE_GRANT:
             return self._grant_device(str(form.get("device_code")))
         client = _client_of(request, form)
-        # A sign-in was asked for without a secret, and so is what follows it.
+        # A sign-in is requested without a secret, and so is the refresh of its token.
         if client != _CLIENT and (grant != "refresh_token" or client[0] != _CLIENT[0]):
             return _refused("invalid_client", 401)
         if grant == "refresh_token":

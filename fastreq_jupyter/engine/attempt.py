@@ -45,7 +45,7 @@ __all__ = ["Handoff", "Job", "Transport"]
 _LARGEST_TOKEN = 1024 * 1024
 _WORTH_DRAINING = 64 * 1024
 _PARTIAL = 206
-# What a frame, a file and the next cell may take.
+# File descriptors left for frames, files and the next cell.
 _DESCRIPTORS = 32
 _BAD = 400
 # Answers whose body is what was asked for (RFC 9110, 15.3), and so becomes a file. 201 and 202 speak of something else.
@@ -119,7 +119,7 @@ class Job:
     def begin(self, now: float, wall_us: int, loop_time: float) -> None:
         """Forget the attempt before; a new one starts."""
         if self.first < self.base == len(self.attempts):
-            # A new look: the one before was shown long enough.
+            # A new look at the job: the result of the previous one is not needed any more.
             self.attempts = self.attempts[: self.first]
             self.base = self.first
         self.start = now
@@ -190,7 +190,7 @@ class Transport:
         self._environ = environ
         self._open_session = open_session
         self._close_sessions = close_sessions
-        # Known after it was told of a journal: names that servers give spare the files of earlier runs.
+        # With a journal, files that servers name do not overwrite those of earlier runs.
         self.saver = Saver(options.max_body, spare_existing=options.journal is not None)
         self._unconnected = False
         self._sessions: dict[Origin, Backend] = {}
@@ -362,7 +362,7 @@ class Transport:
             session = self._sessions[origin] = self._open_session(key)
             session.reserve(self._most)
         except OptionError as error:
-            # Only a proxy of the environment can come up as late as this.
+            # Only a proxy from the environment is looked up this late.
             raise BackendError("proxy", str(error), sent=False, lasting=True) from error
         return session
 

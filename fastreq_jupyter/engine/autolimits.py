@@ -24,7 +24,7 @@ __all__ = ["AutoLimit", "AutoLimits", "most_in_flight"]
 _TOO_MANY = 429
 _UNAVAILABLE = 503
 _TICK = 0.1
-# Less than this every loop is late now and then.
+# Every loop is late by less than this now and then.
 _LATE = 0.02
 
 
@@ -88,7 +88,7 @@ class AutoLimits:
         status = None if failure is not None or response is None else response.status
         if status == _TOO_MANY:
             policy.disturbed()
-            # Where the answer says when to come again, the host pauses until then.
+            # The answer states when to come again: the host pauses until then.
             if response is not None and not _tells_when(response) and self._pace(host).refused(perf_counter(), began=job.start):
                 self._apply_rate(host)
         elif status == _UNAVAILABLE or (failure is not None and failure.kind == "timeout"):

@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["ACCEPT_ENCODING", "Body", "BodySource", "Destination", "Gate", "as_file", "iter_body", "read_body", "whole_body"]
 
 _WITHOUT_BODY = frozenset({204, 304})
-# Other tasks run after this many decoded bytes, though all of them came in one read.
+# Decoded bytes after which other tasks get a turn, even if all came in one read.
 _TURN = 2**20
-# Coded bytes that are decoded at once: what comes of them stays in the order of one turn.
+# Encoded bytes that are decoded in one go: their output has about the size of one turn.
 _CODED_AT_ONCE = 4096
-# Files that are compressed themselves: the coding that servers name for them, by the ends of their names and by their types.
+# Files that are compressed themselves: the coding that servers name for them, by file extension and by media type.
 _PACKED_NAMES = {"gzip": (".gz", ".tgz", ".gzip", ".svgz", ".taz"), "br": (".br",), "zstd": (".zst", ".zstd", ".tzst")}
 _PACKED_TYPES = {
     "gzip": frozenset({"application/gzip", "application/x-gzip", "application/x-tgz", "application/x-gtar-compressed"}),
@@ -129,7 +129,7 @@ async def read_body(  # noqa: PLR0913 - what a body is read from, how, and where
                 continue
             if gate is not None:
                 await gate.admit(len(piece))
-            # Most bodies are one piece. Of more one growing buffer is made: joining a list would hold the body twice.
+            # Most bodies are one piece. Several go into one growing buffer: joining a list would hold the body twice.
             if first is None:
                 first = piece
             elif buffer is None:
@@ -147,7 +147,7 @@ async def read_body(  # noqa: PLR0913 - what a body is read from, how, and where
 async def iter_body(stream: BodySource, head: Head, *, method: str, max_body: int) -> AsyncGenerator[bytes, None]:
     """Give the decoded body in pieces as they arrive; arguments and errors are those of `read_body`."""
     if stream.status in _WITHOUT_BODY or method == "HEAD":
-        # One read tells the backend that the exchange is over; what it says does not matter any more.
+        # One more read lets the backend finish the exchange; its result is not needed.
         with suppress(BackendError):
             await stream.read()
         return
@@ -214,7 +214,7 @@ async def _decoded(stream: BodySource, head: Head, max_body: int) -> AsyncGenera
     coded = size = turn = 0
     while data := await stream.read():
         coded += len(data)
-        # A coding can go on for ever without giving a byte.
+        # A coding can consume input without end and output nothing.
         _refuse_beyond(coded - STEP, max_body)
         for piece in decoder.decode(data):
             size += len(piece)
@@ -241,7 +241,7 @@ def _decode_at_once(raw: bytes, head: Head, max_body: int) -> bytes:
 def _finish(decoder: Decoder, head: Head, coded: int) -> None:
     if head.length is not None and coded != head.length:
         raise _other_length(coded, head.length)
-    # An empty body is empty whatever coding the header names.
+    # An empty body is valid whatever coding the header names.
     if coded:
         decoder.finish()
 

@@ -73,7 +73,7 @@ class Jar:
         self._order = 0
         # A server may have replaced some of them since.
         self._once_given: dict[Origin, dict[str, str]] = {}
-        # By whom the requests were sent that may have changed what these cookies stand for; a cache keeps it.
+        # Who sent requests that may have changed the meaning of these cookies; used by a cache.
         self.senders: set[bytes] = set()
         self.unseen = False
 
@@ -226,7 +226,7 @@ def _placed(attribute: str, host: str) -> tuple[str, bool] | None:
     """Return the domain and whether the cookie is host-only; None where the server may not set it there."""
     domain = attribute.removeprefix(".").lower()
     if not domain or domain == host:
-        # A server named like a public suffix, or by its address, has its cookies for itself.
+        # A server whose name is a public suffix or an address keeps its cookies to itself.
         return host, not domain or _is_address(host) or _is_public(domain)
     if _is_address(host) or not host.endswith("." + domain) or _is_public(domain):
         return None

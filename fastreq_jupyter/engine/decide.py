@@ -33,7 +33,7 @@ _TOO_MANY = 429
 _LIMITED = (_FORBIDDEN, _TOO_MANY)
 _UNAVAILABLE = 503
 _UNAVAILABLE_IN_ROW = 5
-# Before what is said of a retry, which must not be cut off.
+# Length of the error detail, so that the words about a retry behind it are not cut off.
 _LONGEST_CAUSE = 200
 _FINAL = Verdict(retry=False)
 RENEWAL = Verdict(retry=True)
@@ -168,7 +168,7 @@ def _record(job: Job, error: str | None, detail: str | None, retry_wait: float) 
         len(job.attempts) + 1,
         instant_of(job.started_us),
         job.start,
-        # The moment at which the last byte had come, where nothing had to be decided after it.
+        # When no decision was needed after the last byte, this is the time of the last byte.
         job.hops[-1].response_end if error is None and job.hops else perf_counter(),
         job.start - job.ready_at,
         job.hops,
@@ -191,14 +191,14 @@ def _verdict(job: Job, options: Options, counts_as: int | None) -> Verdict:
     """Return what follows a failed attempt; `counts_as` is the status that its body makes of a good answer."""
     response, failure = job.response, job.failure
     status = response.status if response is not None and failure is None else None
-    # A 503 that only the body tells of is this request's own affair.
+    # A 503 that only the body states concerns this request, not the host.
     pausing = _concerns_host(job, _TOO_MANY if counts_as == _TOO_MANY else status)
     status = counts_as or status
     if job.handed or (failure is not None and failure.lasting):
         return _FINAL
     verdict = decide(
         Failure(
-            # Going out once more with another token is no retry, and each look has its own.
+            # Sending again with another token is no retry, and each look counts its own retries.
             number=len(job.attempts) - job.base + 1 - job.renewed,
             repeatable=options.retry_unsafe or job.looking or job.request.idempotent,
             sent=failure is None or failure.sent,

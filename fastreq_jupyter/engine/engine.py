@@ -48,7 +48,7 @@ class Engine:
         self._sessions: dict[SessionKey, Backend] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._life = self._live()
-        # Runs to the yield without awaiting anything; from now on the loop closes it at its shutdown.
+        # Runs to the yield without awaiting; from then on the loop closes it at its shutdown.
         with suppress(StopIteration):
             self._life.__anext__().send(None)
 
@@ -81,7 +81,7 @@ class Engine:
         proxy = None if options.proxy in ("env", "none") else options.proxy
         backend = _backend_for(plan, proxy)
 
-        # Whatever the backend must refuse is refused now, before anything is drawn.
+        # A backend refuses what it cannot do at this point, before any request is drawn.
         self.session(SessionKey(backend, options.verify_ssl, options.cert, proxy, options.http2, options.http3))
         cookies = Jar() if jar is None else jar
         transport = Transport(

@@ -19,10 +19,10 @@ __all__ = ["WORTH_SAYING", "Circumstances", "Sums", "explain", "summed"]
 WORTH_SAYING = 0.2
 """Share of a run's time that an advice must save to be shown where nobody asked for it."""
 
-# Three times as many at once is as far as one run tells anything of the next.
+# One run allows a prediction for at most three times as many requests at once.
 _FURTHER = 3
 _TOO_MANY = (429, 503)
-# A thread that computes for this share of the time has none left for more requests at once.
+# Above this share of CPU time the thread has no capacity for more requests at once.
 _BUSY = 0.8
 
 
@@ -97,7 +97,7 @@ def explain(outcomes: Iterable[Outcome] | Sums, options: Options, of: Circumstan
     time["loop_lag"] = {"s": round(of.late, 4), "share": round(min(1.0, of.late / of.elapsed), 3)}
     choices = [_more_slots(sums, options, of), _no_rate(sums, options, of), _own_loop(options, of)]
     if options.until is None:
-        # Else most of these waits are for answers that were not ready.
+        # Otherwise most of these waits are for answers that are not ready.
         choices.append(_no_retries(sums, of))
     best = max(choices, key=lambda advice: advice.gain)
     if best.gain <= WORTH_SAYING:
@@ -136,7 +136,7 @@ def _add(sums: Sums, attempts: Sequence[Attempt], started: float) -> None:
         sums.longest = max(sums.longest, takes)
         sums.refused += attempt.status in _TOO_MANY or attempt.error == "timeout"
         for hop in attempt.hops:
-            # Marks that the backend cannot see are NaN, for which no comparison holds: the time falls to what comes next.
+            # Marks that the backend cannot see are NaN, for which no comparison holds: the time counts for the next part.
             sent = hop.request_start if hop.request_start >= 0 else hop.fetch_start
             answered = hop.response_start if hop.response_start >= 0 else hop.response_end
             if not hop.reused:
@@ -171,7 +171,7 @@ def _add_single(sums: Sums, attempts: SingleAttempt, started: float) -> None:
 def _parts(sums: Sums, options: Options) -> dict[str, float]:
     """Return seconds of all requests together, by what they were spent on."""
     rated = _rate_option(options) is not None
-    # Who waits for a slot waits for what those do who hold one: the rate, or the server.
+    # Waiting for a slot is caused by what the slots' holders wait for: the rate or the server.
     due_to_rate = sums.queued / max(sums.queued + sums.attempts, 1e-9) if rated else 0.0
     measured = sums.connect + sums.server + sums.download
     return {

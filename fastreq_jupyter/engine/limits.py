@@ -39,12 +39,12 @@ class Host:
         self._limits: dict[object, tuple[Rate, int]] = {}
         self._bucket: Gcra | None = None
         self.paused_until = 0.0
-        # What the server itself says is left, until when that holds, and the least it said so far.
+        # The remaining quota that the server states, until when it holds, and the lowest value stated so far.
         self._left: int | None = None
         self._left_until = 0.0
         self._least: int | None = None
         self.limited = False
-        # There is a rate or a pause: attempts must `take` their right.
+        # Set where there is a rate or a pause: attempts must call `take`.
         self.gated = False
 
     def limit(self, owner: object, rate: Rate | None, burst: int) -> None:
@@ -80,7 +80,7 @@ class Host:
             until: When it gives anew, same clock.
         """
         with self._lock:
-            # Answers overtake each other: within a window what is left only falls.
+            # Answers arrive out of order; within a window the remaining quota only falls.
             self._least = remaining if self._least is None or now >= self._left_until else min(self._least, remaining)
             self._left, self._left_until = self._least - in_flight, until
             self.gated = True
@@ -114,7 +114,7 @@ class Host:
             return 0.0
         with self._lock:
             if self._left is not None and now >= self._left_until:
-                # Its clock may be behind: one attempt goes ahead, and its answer tells what is left.
+                # Its clock may be behind: let one attempt through, whose answer states the remaining quota.
                 self._left, self._left_until, self._least = 1, now + _PROBE, None
             return 0.0 if self._left is None or self._left > 0 else self._left_until - now
 
@@ -199,7 +199,7 @@ class HostQueue:
     def pump(self) -> None:
         """Let the next waiting job go if it may; called whenever something changed."""
         while self.waiting and self._room(self._released):
-            # At a host's rate one goes at a time and calls the next when it has its token: first come, first served.
+            # At a host's rate one attempt at a time waits for its token and wakes the next: first come, first served.
             if self._released and self.host.metered:
                 return
             wait = self.host.peek(perf_counter())
@@ -275,7 +275,7 @@ class RateLimiter:
 
     def __init__(self, rate: Rate | None, burst: int) -> None:
         self._bucket = None if rate is None else Gcra(rate, burst)
-        # There is a rate, or was one for which somebody still waits.
+        # There is a rate, or somebody still waits for an earlier one.
         self.limited = rate is not None
         self._queue: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None

@@ -49,7 +49,7 @@ class Paging:
         self._options = options
         self._how = read_how(str(options.pages))
         self._total = read_total(options.total)
-        # Credentials that come with each attempt, and to their own origin alone.
+        # Credentials that each attempt gets anew, for their own origin alone.
         self._tokens = plan.auth is not None
         self._handed = handed
         self._source = source
@@ -61,12 +61,12 @@ class Paging:
         self._chains: dict[int, _Pages] = {}
         self._known_chains = self._ended = self._expected = 0
         self._places: list[int] = []
-        # A retry of failures brings the pages that are known: they are not asked for twice.
+        # A retry of failures has the known pages as rows: they are not fetched twice.
         items = plan.requests if isinstance(plan.requests, list) else ()
         linked = [item.link for item in items if isinstance(item, (Outcome, Page)) and item.link is not None]
         self._known = {(link.place, link.page) for link in linked}
         if self._requests is not None:
-            # Their rows come behind those of the items, whose numbers are their places then.
+            # Rows of later pages are numbered behind the items, whose numbers are then their places.
             source.reserve_from(self._requests)
             outcomes.make_room(self._requests)
         if linked:
@@ -166,7 +166,7 @@ class Paging:
         if link.page > 1 or pages.chain is not None:
             return request
         if link.template is not request:
-            # A request that waited for another one's answer is known only now.
+            # A request that depends on another one's answer is known only now.
             self.links[position] = replace(link, template=request)
         return self._begin(pages, request).first
 

@@ -32,7 +32,7 @@ __all__ = ["NEGATIVE_TEXTS", "Polling", "jobs_of"]
 NEGATIVE_TEXTS = frozenset({"false", "no", "0", "null", "none", "off"})
 """Texts that mean no, and are true all the same, as every text that is not empty."""
 _PARSED = frozenset({"dataframe", "json"})
-# What asks again changes nothing.
+# Methods whose repetition changes nothing.
 _ASKING = frozenset({"GET", "HEAD", "OPTIONS"})
 _GONE = frozenset({404, 410})
 _UNSAFE_ONCE = "{} is sent once, and its answer names no place to look at: Operation-Location, Azure-AsyncOperation or, with 202, Location"
@@ -155,11 +155,11 @@ class Polling:
         secrets = job.request.secrets
         sent = job.exchange
         if response.final_url != sent.target.url:
-            # Where a redirect led elsewhere, secrets were left behind, and stay there.
+            # A redirect to another origin dropped the secrets; they are not sent there afterwards either.
             sent = next_exchange(sent, 303, (("Location", response.final_url),), secrets=secrets) or sent
         following = status_exchange(sent, url, secrets=secrets)
         if following.target.origin != job.exchange.target.origin:
-            # They are for the origin of the request alone.
+            # They belong to the origin of the request alone.
             job.tokens = None
         job.exchange = following
         job.looking = True

@@ -214,7 +214,7 @@ class Tally:
             ok=self.ok,
             failed=self.failed,
             retried=self.retried,
-            # Workers that were cancelled may still be on their way out when the run has ended.
+            # Workers that were cancelled may still be ending when the run has ended.
             in_flight=0 if over else in_flight,
             waiting=0 if over else self.waiting + held,
             bytes=self.bytes,
@@ -255,7 +255,7 @@ class Outcomes:
     def __init__(self, plan: Plan) -> None:
         limit = plan.options.limit
         self.tally = Tally(total=plan.total if plan.total is None or limit is None else min(plan.total, limit))
-        # What is not finished yet stands here as its request; None is no row.
+        # An unfinished request stands here itself; None is no row.
         self._rows: list[Outcome | Request | None] = []
         self._order = array("L")
         self._amended: dict[int, Outcome] = {}

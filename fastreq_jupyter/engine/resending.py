@@ -16,10 +16,10 @@ if TYPE_CHECKING:
 
 __all__ = ["SELECTIONS", "changed_options", "to_resend"]
 
-# Groups of options that say how requests are sent, and more that may change when they are sent again.
+# Groups of options, and single options, that may change when requests are sent again.
 _HOW = frozenset({"Transport", "Speed", "Failures"})
 _MORE = frozenset({"auth", "refresh_on", "every", "patience", "progress", "columns", "timings", "response_headers"})
-# Rows of these kinds that were never tried came to no request.
+# Errors of rows that never became a request.
 _NO_REQUEST = frozenset({"invalid value", "save_to", "skipped"})
 
 
@@ -62,7 +62,7 @@ def to_resend(rows: Sequence[Outcome], chosen: Collection[int], waiting: Mapping
         jobs: Status URLs of jobs that were begun: they are looked at again, not begun again.
     """
     places = set(chosen)
-    # A login (its answer feeds a secret place, so it is hidden) and what failed before: needed by those that wait for them.
+    # Also send what they depend on: logins (hidden, since their answers feed secret places) and failed parents.
     left = [at for at in chosen if at in waiting]
     while left:
         needs = [at for at in waiting[left.pop()].needs if at not in places and (rows[at].request.hide_data or not rows[at].ok)]

@@ -303,7 +303,7 @@ class Run:
         chosen = {row.position for row in self.rows if not row.ok and SELECTIONS[only](row) and (rows is None or row.position in rows)}
         if self._scheduler.paging is not None:
             items = [item_to_resend(row) if row.position in chosen else row for row in self.rows]
-            # What was limited were the requests.
+            # The option `limit` applied to the requests, not to their pages.
             changed = Options.of(changed, limit=None)
         else:
             items = to_resend(self.rows, chosen, self._scheduler.chain.items, jobs_of(self._scheduler.polling))
@@ -343,7 +343,7 @@ class Run:
         if error is not None and error is self._failure:
             raise RunError(unwritten(self.sink, error), self) from error
         if error is not None:
-            # Our own messages are safe; what the user's code says may hold secrets.
+            # Our own messages are safe; those of the user's code may hold secrets.
             reason = str(error) if isinstance(error, UsageError) else f"the source of requests raised {type(error).__name__}"
             message = f"{reason}; rows finished, in .df: {self.progress.done}"
             raise SourceError(message, self) from error
@@ -360,7 +360,7 @@ class Run:
         self.finished.add_done_callback(lambda _: _tell(loop, woken))
         while not self.finished.done():
             try:
-                # In slices: an interrupt does not wake an idle kernel loop by itself.
+                # In short waits: an interrupt does not wake an idle kernel loop by itself.
                 with suppress(TimeoutError):
                     await asyncio.wait_for(woken.wait(), _SLICE)
             except asyncio.CancelledError as error:
@@ -481,7 +481,7 @@ class Run:
         self._scheduler.halt("stopped", "rows could not be written")
 
     def _adjust(self, changes: dict[str, Any]) -> None:
-        # Laid over what is in force now: another change may have come in between.
+        # Merged into the options now in force: another change may have happened in between.
         with suppress(OptionError):
             options = Options.of(self.options, **changes)
             self._transport.adjust(options)

@@ -72,7 +72,7 @@ def _note_of(request: Request) -> Path:
 
 
 def _place_of(note: Path, validator: str) -> Path:
-    # The validator is in the name: whoever writes note and file while another does, their parts are never put together.
+    # The validator is part of the name: parts written by two processes at once are never combined.
     return note.with_name(f"{note.name.partition('.part')[0]}-{blake2b(validator.encode(), digest_size=4).hexdigest()}.part")
 
 
@@ -151,7 +151,7 @@ class Saver:
             if begun is not None and response.status == _PART:
                 return await self._go_on(stream, head, exchange, job, path)
             if begun is not None:
-                # The server gives no parts, or the file has changed.
+                # The server does not support ranges, or the file has changed.
                 begun.discard()
             source, head = await as_file(stream, head, path) if head.codings else (stream, head)
             file = AtomicFile(path)

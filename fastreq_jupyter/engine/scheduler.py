@@ -83,7 +83,7 @@ class Scheduler:
         self.stop: tuple[str, str] | None = None
         self.crash: Exception | None = None
         self.paging = Paging.of(plan, self.source, outcomes, handed=handoffs is not None)
-        # Of pages nobody knows the number: they need all workers.
+        # The number of pages is unknown: all workers are needed.
         self._total = outcomes.tally.total
         self._due: deque[tuple[int, Request | Outcome]] = deque() if self.paging is None else self.paging.due
         self._outcomes = outcomes
@@ -103,10 +103,10 @@ class Scheduler:
         self._sleepers, self._wake = self._idle.futures, self._idle.wake
         self._workers: set[asyncio.Task[None]] = set()
         self._active = 0
-        # So many workers are wanted.
+        # Number of workers that should exist.
         self._slots = 0
         self._paused = False
-        # Nothing forbids to start attempts: not paused, not halted, no worker too many.
+        # True while attempts may start: not paused, not halted, not too many workers.
         self._flowing = True
         self._most_waiting = 0
 
@@ -199,7 +199,7 @@ class Scheduler:
                     self._active -= 1
                     job.host.leave()
         except asyncio.CancelledError:
-            # Where nobody halted us the loop is being torn down around the run: no other worker will survive it.
+            # If nobody halted the run, the loop is being closed around it and no other worker survives.
             self.halt("cancelled", "the event loop was closed")
         except AuthError as error:
             self.halt("auth", error.detail)
@@ -220,12 +220,12 @@ class Scheduler:
             if source.exhausted and not (self._active or self._ready or self._due or self._tally.waiting):
                 return None
             if self._due and self._flowing:
-                # So many pages were finished without being sent that others must have their turn.
+                # Many pages were finished without being sent: let other tasks run.
                 await asyncio.sleep(0)
             elif self._paused or not self._may_draw():
                 await self._idle.sleep()
             elif source.ready:
-                # So many items were finished without being sent that others must have their turn.
+                # Many items were finished without being sent: let other tasks run.
                 await asyncio.sleep(0)
             else:
                 drawn = await source.draw()
@@ -254,7 +254,7 @@ class Scheduler:
                 continue
             self._active += 1
             if self._sleepers and (self._ready or self._due or self._may_draw()):
-                # There is more to do than this worker took.
+                # There is more work than this worker took.
                 self._wake()
             return job
         return None
@@ -456,7 +456,7 @@ class Scheduler:
         for _ in range(number - len(self._workers)):
             worker = self._loop.create_task(self._worker())
             self._workers.add(worker)
-            # One that is cancelled before its first step never comes to its own end.
+            # A task cancelled before its first step never runs its own cleanup.
             worker.add_done_callback(self._workers.discard)
         self._look_again()
 

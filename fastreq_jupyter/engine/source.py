@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Chain", "Source"]
 
-# An item that took longer came from a source that waits for something, on the loop's own thread.
+# Seconds; an item that took longer came from a source that blocks the loop's thread.
 _BLOCKING = 0.005
 
 
@@ -111,7 +111,7 @@ class Source:
             await asyncio.sleep(0)
             if self.exhausted:
                 return None
-            # Unless this one is slow, too.
+            # Unless this source is slow, too.
             self.ready = True
             return self.pull()
 

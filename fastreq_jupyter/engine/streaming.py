@@ -180,7 +180,7 @@ class Handoffs:
 
     async def take_over(self, job: Job, stream: Stream, head: Head) -> Body:
         """Give out the outcome of an attempt whose head is read; return when the reader of its body is done."""
-        # From here each read has its own time.
+        # From here on each read has its own timeout.
         job.begun = inf
         job.handed = True
         body = iter_body(stream, head, method=job.request.method, max_body=self._options.max_body)
@@ -219,7 +219,7 @@ class Handoffs:
         """Give out what the queue holds until the run is over, or waits for nobody but its reader."""
         while (outcome := await self._next(run)) is not None:
             yield outcome
-            # Whoever holds an outcome holds its slot.
+            # A reference to an outcome occupies its slot.
             del outcome
 
     async def _next(self, run: Run) -> StreamedOutcome | None:
@@ -251,7 +251,7 @@ def _watched(outcome: StreamedOutcome, held: _Held) -> StreamedOutcome:
     loop = asyncio.get_running_loop()
 
     def drop() -> None:
-        # Garbage may be collected on any thread, and after the loop.
+        # Garbage collection may run on any thread, also after the loop was closed.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(held.let_go)
 

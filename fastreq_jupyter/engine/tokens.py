@@ -42,7 +42,7 @@ def authorized(exchange: Exchange) -> Exchange:
     return replace(exchange, headers=headers, auth=auth if auth.scheme else None)
 
 
-# Equal field lines stay one object: backends make their bytes once.
+# Equal field lines are one object, so that backends encode them once.
 @lru_cache(maxsize=64)
 def _with_lines(headers: Headers, lines: Headers) -> Headers:
     own = {name.lower() for name, _ in headers}
@@ -146,7 +146,7 @@ class Wallet:
         secrets = secrets_of(request)
         seconds = self._options.attempt_timeout
         where = "the token endpoint"
-        # Those who get tokens may send from a thread, in a task of its own.
+        # Token sources may call from another thread, in a task of their own.
         task = asyncio.current_task()
         if self._closed or task is None:
             raise AuthError("the run has ended")

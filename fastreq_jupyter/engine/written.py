@@ -34,7 +34,7 @@ BATCH_SECONDS = 60.0
 """A batch is handed over when it has so many rows, bytes of bodies, or is so old."""
 _MOST_WAITING = 1
 _SAMPLES = 200
-# A hundredth of a duration is near enough for a percentile.
+# A precision of one percent is enough for a percentile.
 _STEP = log(1.01)
 _SHORTEST = 1e-6
 _BUCKETS = 2600
@@ -124,7 +124,7 @@ class WrittenOutcomes(Outcomes):
         self._fail = fail
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unfinished: dict[int, Request] = {}
-        # How many completed before, and those that are still here; the last of these are the batch that fills.
+        # Number of outcomes no longer in memory, and those in memory; the last of these are the current batch.
         self._in_memory: tuple[int, list[Outcome]] = (0, [])
         self._filling = 0
         self._size = 0
@@ -154,7 +154,7 @@ class WrittenOutcomes(Outcomes):
         self._unfinished.pop(outcome.position, None)
         self.tally.count(outcome)
         if (self._ending and outcome.error in GIVEN_UP) or self.sink.holds(outcome.position):
-            # Not sent, so that a rerun sends it; or there already.
+            # Not sent, so that a rerun sends it, or written already.
             return
         self._note(outcome)
         self._in_memory[1].append(outcome)
@@ -217,7 +217,7 @@ class WrittenOutcomes(Outcomes):
         closed = self._pool.submit(self.sink.close)
         await asyncio.wait([asyncio.wrap_future(closed)])
         self._pool.shutdown(wait=False)
-        # What came back from the thread is dealt with on the loop, one turn later.
+        # Results of the thread are handled on the loop, one turn later.
         await asyncio.sleep(0)
 
     def _hand_over(self) -> None:
@@ -238,7 +238,7 @@ class WrittenOutcomes(Outcomes):
         try:
             self._loop.call_soon_threadsafe(self._written, future)
         except RuntimeError:
-            # The loop is closed: nobody waits any more.
+            # A closed loop has nobody waiting.
             return
 
     def _written(self, future: Future[None]) -> None:

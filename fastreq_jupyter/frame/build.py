@@ -196,7 +196,7 @@ class _Rows:
         return integers(numbers, "UInt8", np.zeros(len(self.rows), dtype=bool))
 
 
-# What a row holds of which `SingleAttempt` does not tell all.
+# Facts of a row that `SingleAttempt` holds only in part.
 _PACKED = np.dtype(list(MARKS.items()))
 _BLANK = bytes(_PACKED.itemsize)
 
@@ -227,7 +227,7 @@ _MAKERS: dict[str, Callable[[_Rows], Any]] = {
 def _timing_columns(data: _Rows) -> dict[str, Any]:
     marks, zeros = data.marks, np.zeros(len(data.rows))
     versions = [None if response is None else response.http_version for response in data.responses]
-    # As `Timing.phases`.
+    # Computed as in `Timing.phases`.
     reused, plain = marks["reused"] == 1, marks["encrypted"] == 0
     secured = marks["secure_connection_start"]
     connected = np.where(np.isnan(secured), marks["connect_end"], secured)
@@ -323,7 +323,7 @@ def _bare_type(value: str) -> str | None:
     return clean_text(value.partition(";")[0].strip().lower()) or None
 
 
-# details repeat: "no answer in 30 s"
+# Cached: details repeat, as in "no answer in 30 s".
 _line = lru_cache(maxsize=1024)(one_line)
 
 
@@ -333,7 +333,7 @@ def _field_name(name: str) -> tuple[str, bool]:
     return clean_text(lower), is_secret_header(lower)
 
 
-# URLs looked at together: small, so that one odd URL costs little
+# URLs checked together; few, so that one unusual URL costs little.
 _BLOCK = 500
 
 

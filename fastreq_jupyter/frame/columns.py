@@ -40,7 +40,7 @@ OWN = frozenset({"data", *COLUMN_SETS["all"]})
 TEXT = pd.StringDtype("python")
 INSTANT = pd.DatetimeTZDtype("us", UTC)
 OTHER_METHOD = "other"
-# RFC 9110, 5789, 9205 and WebDAV's usual ones: a list that never changes, so that concat keeps the dtype.
+# RFC 9110, 5789, 9205 and common WebDAV methods: a fixed list, so that concat keeps the dtype.
 _METHODS = "GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT QUERY PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT SEARCH PURGE"
 METHOD = pd.CategoricalDtype([*_METHODS.split(" "), OTHER_METHOD])
 HTTP_VERSION = pd.CategoricalDtype(["1.0", "1.1", "2", "3"])

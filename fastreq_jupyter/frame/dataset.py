@@ -34,10 +34,10 @@ __all__ = ["Batch", "Dataset", "batches_frame", "load", "open_dataset"]
 
 _NAME = re.compile(r"batch-(\d{6,})\.parquet")
 _LOCK = ".lock"
-# What a killed process leaves of a file that was not whole yet (files.AtomicFile).
+# A file that a killed process left unfinished (files.AtomicFile).
 _TORN = re.compile(r"\.[0-9a-f]{16}\.part")
 _SHOWN = 3
-# What a frame's columns depend on.
+# Options that determine the columns of a frame.
 _SHAPING = ("columns", "timings", "response_headers", "select", "parse", "until")
 
 
@@ -85,7 +85,7 @@ class Dataset:
             frame = self._described(to_frame(rows, options, keys=plan.keys, join=plan.join), rows)
             path = self._put(frame)
         except UsageError:
-            # A body that no file can hold: that row's failure, the others stay.
+            # A body that no file format can hold fails its own row; the others stay.
             rows = [_storable(row) for row in rows]
             frame = self._described(to_frame(rows, options, keys=plan.keys, join=plan.join), rows)
             path = self._put(frame)
@@ -108,7 +108,7 @@ class Dataset:
 
     def _described(self, frame: pd.DataFrame, rows: Sequence[Outcome]) -> pd.DataFrame:
         """Return the frame with what is to be known of its batch."""
-        # The number of a row says no more than its position.
+        # The row number repeats the position.
         labelled = not (frame.index.name is None and frame.index.equals(pd.Index(frame["position"])))
         labelled = labelled and not (self._plan.keys is None and self._plan.join is None)
         if not labelled:
@@ -132,7 +132,7 @@ class ParquetFolder(Dataset):
         super().__init__(plan)
         needs_pyarrow()
         self._folder = Path(self.place)
-        # By position: 0 where there is no row, else a sum of its URL; 1 where that is not known.
+        # By position: 0 for no row, 1 for a row of unknown URL, else a checksum of the URL.
         self._there = array("L")
         self._number = 0
         if self._folder.exists() and not self._folder.is_dir():
@@ -179,7 +179,7 @@ class ParquetFolder(Dataset):
     def abandon(self) -> None:
         """Let go of the place."""
         if self._lock.is_locked:
-            # While it is held: nobody can have taken it meanwhile.
+            # Removed while locked: no other process can have acquired it.
             with suppress(OSError):
                 (self._folder / _LOCK).unlink()
             with suppress(OSError):
@@ -289,7 +289,7 @@ class LinesFile(Dataset):
             while rest:
                 rest = rest[os.write(self._file, rest) :]
         except OSError:
-            # What is there of the batch goes, the others stay whole.
+            # Remove the partly written batch, keep the complete ones.
             with suppress(OSError):
                 os.ftruncate(self._file, self._end)
                 os.lseek(self._file, self._end, os.SEEK_SET)

@@ -54,7 +54,7 @@ def read_types(types: Mapping[str, Any] | None, name: str) -> dict[str, str]:
     Raises:
         OptionError: A type that not all engines know.
     """
-    # A field may be missing, a column of the engine's frame is whole.
+    # Fields of an answer may be missing, so their types are nullable; columns of the engine's frame have all values.
     nullable = {"bool": "boolean", "int64": "Int64"} if name == "schema" else {}
     kinds = {}
     for column, type_ in (types or {}).items():

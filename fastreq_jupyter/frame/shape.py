@@ -125,7 +125,7 @@ def _with_items(frame: pd.DataFrame, data: Any, items: Any) -> pd.DataFrame:
     new = pd.DataFrame({"item": items, "data": data}, copy=False)
     new.index = frame.index
     if "item" in frame.columns:
-        # selected before: the item is counted anew
+        # The frame was selected before: number the items again.
         left, right = (part.drop(columns="item", errors="ignore") for part in (left, right))
     return pd.concat([left, new, right], axis=1)
 
@@ -246,7 +246,7 @@ def _collect(objects: list[tuple[int, dict[str, Any]]], notes: list[str]) -> dic
         if all(_gather(root, row, value, depth) for row, value in objects) and _breadth(root) <= MAX_COLUMNS:
             if depth != _DEPTHS[0]:
                 notes.append(f"expand: objects below level {depth} stay whole, they have more than {MAX_COLUMNS:,} different fields")
-            # A field that is null here and an object there is the object's.
+            # A field that is null in some rows and an object in others is treated as an object.
             filled = ((path, node) for path, node in root.walk() if node.rows)
             return {p: (n.rows, n.cells) for p, n in filled if not n.children or any(value is not None for value in n.cells)}
     notes.append(f"expand: the objects have more than {MAX_COLUMNS:,} different fields, data stays as it is")

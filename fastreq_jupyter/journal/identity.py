@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Identities", "Identity", "credentials_hash"]
 
-# Fields that are shown as *** to be safe, but as often as not say what is asked for.
+# Fields that are masked to be safe, but often choose what is returned.
 _ALSO_PLAIN = frozenset({"key", "pass"})
 _CHOOSING = frozenset({"accept", "accept-language", "range"})
 _LARGEST_SEARCHED = 2**20
@@ -104,7 +104,7 @@ def _is_credential(name: str) -> bool:
 def _stable_url(url: str, secrets: frozenset[str]) -> str:
     stable = redact_url(url, secrets, is_secret=_is_credential)
     if secrets and (origin := _ORIGIN.match(url)):
-        # A secret may hold the server's name: what is asked elsewhere is never the same.
+        # A secret may contain the host name; requests to different hosts must never count as equal.
         stable = f"{origin[1]}//{origin[2]} {stable}"
     return stable
 

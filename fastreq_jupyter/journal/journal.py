@@ -78,7 +78,7 @@ class Journal:
         self._clock = clock
         self._identities = Identities(database.key)
         self._is_retry = resent is not None
-        # Good rows are not asked for again, but count among equal requests.
+        # Good rows are not sent again, but count among equal requests.
         self._places = {position: self._identities.of(_request_in(item)) for position, item in enumerate(resent or ())}
         self._known = database.rows > 0 and not options.fresh
         self._reader = database.reader()
@@ -235,7 +235,7 @@ class Journal:
 
     def _found_damage(self, cause: str) -> None:
         self._trouble = f"{self._database.path.name} is damaged ({cause}): what cannot be read of it is sent again"
-        # What is lost may have been the mark of an unsafe request; and the next one who opens the file has to look.
+        # The damaged part may have held the mark of an unsafe request; the next process that opens the file has to check it.
         self._database.damaged = self._database.suspect = True
         self._writer.put(_mark_damaged)
 
@@ -284,7 +284,7 @@ def _future() -> tuple[asyncio.Future[None], Callable[[], None]]:
             future.set_result(None)
 
     def done() -> None:
-        # The loop may be closed by now: then nobody waits any more.
+        # A closed loop has nobody waiting.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(resolve)
 

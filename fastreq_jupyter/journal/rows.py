@@ -35,7 +35,7 @@ COLUMNS = ("base", "guise", "occurrence", "done", "at", "method", "url", "status
 _BAD = 400
 _REFUSED = frozenset({401, 403, 407})
 _GONE = frozenset({404, 410})
-# Kinds of error that the options of a rerun may do away with.
+# Kinds of error that depend on the options of the run, so that a rerun may not have them.
 _GRAPHQL = frozenset({"graphql", "graphql partial"})
 _READ_ANEW = UNREADABLE | _GRAPHQL | {"body"}
 _FACTS = frozenset({"reused", "encrypted"})
@@ -161,14 +161,14 @@ def is_final(row: Row, request: Request, options: Options) -> bool:
     """
     repeatable = request.idempotent or options.retry_unsafe
     if row.status is not None and row.error is not None and row.error.startswith("http "):
-        # Below 400 it was not there yet (202), or not whole (206).
+        # Errors with a status below 400 are incomplete (206) or not ready (202), so they are not final.
         if row.status in _REFUSED:
             return False
         return (row.status >= _BAD and row.status not in RETRIED) or not repeatable
     if row.error in _GRAPHQL and was_limited(json.loads(row.record)["detail"]):
         return not repeatable
     if row.error is None or row.error in _READ_ANEW:
-        # Which name a file got, only the run knows that saved it.
+        # The name of the file is known only to the run that saved it.
         has_body = row.body is not None and FILENAME not in (request.save_as or "")
         return has_body or not repeatable or _saved_file(json.loads(row.record).get("response"), request) is not None
     return not repeatable and any(attempt["sent"] for attempt in json.loads(row.record)["attempts"])
@@ -245,7 +245,7 @@ def _attempt_to_json(attempt: Attempt, zero: float) -> dict[str, Any]:
 
 def _attempt_of_json(record: dict[str, Any]) -> Attempt:
     started_at = datetime.fromisoformat(record["started_at"]).astimezone(UTC)
-    # Where it would lie on this process's clock.
+    # The start on the clock of this process.
     start = perf_counter() - (time() - started_at.timestamp())
     zero = start - (record["start"] or 0.0)
     return Attempt(

@@ -151,7 +151,7 @@ class NotebookText(_Line):
             self.closing_shown = True
 
     def _draw(self, line: str) -> None:
-        # IPython is there: only a notebook makes this display.
+        # Only a notebook makes this display, so IPython is imported.
         from IPython.display import display  # noqa: PLC0415 - loaded by whoever needs it
 
         data = {"text/plain": line}
@@ -182,7 +182,7 @@ def in_kernel() -> bool:
 
 def show_monitor(run: Run, *, on_retry: Callable[[Run], str] | None = None, otherwise: str | None = None) -> Any:
     """Show the live view of a run and return it; pages without widgets show the text `otherwise`."""
-    # widgets are paid for where they are shown
+    # Imported here, since widgets are needed where they are shown only.
     from IPython.display import display  # noqa: PLC0415 - loaded by whoever needs it
 
     from fastreq_jupyter.notebook.monitor import Monitor  # noqa: PLC0415 - loaded by whoever needs it
@@ -212,7 +212,7 @@ class MonitorDisplay:
     def tick(self, run: Run) -> None:
         """Show the view once; it draws itself from then on."""
         if self._monitor is None:
-            # widgets are paid for where they are shown
+            # Imported here, since widgets are needed where they are shown only.
             from fastreq_jupyter.notebook.html import beginning  # noqa: PLC0415 - loaded by whoever needs it
 
             self._run = run
@@ -246,7 +246,7 @@ class MonitorDisplay:
                 remember(retry, frame)
             self._show_summary(retry)
 
-        # On a thread of its own: a large frame would stall the loop that other runs live on.
+        # In a thread of its own: a large frame would block the loop that other runs use.
         retry.finished.add_done_callback(lambda _: Thread(target=follow, name="fastreq-retried", daemon=True).start())
         return retried_line(retry, name or "last_run().df")
 

@@ -55,7 +55,7 @@ def rewrite_calls(text: str) -> str:
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):
-        # IPython itself reports it.
+        # IPython itself reports the error.
         return text
     lines = [line.encode() for line in text.splitlines(keepends=True)]
     calls = sorted(_magic_calls(tree), key=lambda call: (call.lineno, call.col_offset), reverse=True)
@@ -97,11 +97,11 @@ def _awaits_on_asyncio(shell: Any) -> bool:
 
 def _inside_a_cell() -> bool:
     """Tell whether a cell's code is on the stack: then this text is not the cell, but something the cell runs."""
-    # IPython is there: it called.
+    # IPython calls this, so it is imported.
     from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415 - loaded by whoever needs it
 
     code = InteractiveShell.run_code.__code__
-    # The stack is what tells, whatever events were lost.
+    # The stack is reliable even where events of IPython were missed.
     frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the frame of the caller
     while frame is not None and frame.f_code is not code:
         frame = frame.f_back
@@ -201,7 +201,7 @@ class _EarlyResult:
         self.value = value
 
 
-# The class is named as %config shows it; its traits come from the table of options.
+# The class has the name that %config shows; its traits come from the table of options.
 Fastreq = magics_class(type("Fastreq", (_Fastreq,), {**option_traits(), "__doc__": _Fastreq.__doc__, "__module__": __name__}))
 
 
@@ -259,7 +259,7 @@ def _greeting(shell: Any) -> str:
 
 
 def _open_panel() -> Any:
-    # Widgets are paid for where they are shown.
+    # Imported here, since widgets are needed where they are shown only.
     from fastreq_jupyter.notebook.form import Panel  # noqa: PLC0415 - loaded by whoever needs it
 
     return Panel()

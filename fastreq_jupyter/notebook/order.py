@@ -108,7 +108,7 @@ class Draft:
         items, auth = with_defaults(cell.items, final, jar=jar, home=None if session is None else session.home, total=cell.total)
         plan = Plan(items, final, name=self.line.name, total=cell.total, join=cell.join, auth=auth, notes=cell.notes)
         variable = self.line.lookups.get("auth")
-        # The variable may hold another token by the time that what failed is sent again.
+        # The variable may hold another token when failed requests are sent again.
         auth_now = None if variable is None else partial(self.names.get, variable)
         return Order(self.line, Call(plan, jar, session, auth_now=auth_now), cell.late_notes)
 
@@ -140,7 +140,7 @@ def draft(line: MagicLine, text: str, *, namespace: Mapping[str, Any], outer: Ma
 
 def in_one_line(error: E) -> E:
     """Return an error that IPython shows as its one line, and hands on as such to whoever runs the notebook (papermill, nbclient)."""
-    # IPython's hook; it can be pickled.
+    # The hook of IPython; a partial can be pickled.
     error._render_traceback_ = partial(list, [f"{type(error).__name__}: {error}"])  # type: ignore[attr-defined] # IPython looks for it
     return error.with_traceback(None)
 
@@ -155,7 +155,7 @@ def _look_up(option: str, name: str, names: Mapping[str, Any]) -> Any:
 
 def _evaluate(spec: EachSpec, namespace: Mapping[str, Any], outer: Mapping[str, Any]) -> Any:
     try:
-        # What the user wrote as code on the magic's line, as %timeit does; texts of {{ }} are never evaluated.
+        # Code that the user wrote on the magic's line, as for %timeit; texts of {{ }} are never evaluated.
         return eval(compile(spec.expression.strip(), "<--each>", "eval"), {**namespace, **outer})  # noqa: S307 - what the user wrote in their own cell
     except Exception as error:  # noqa: BLE001 - the user's expression may raise anything
         reason = one_line(f"{spec.text}: {type(error).__name__}: {error}")

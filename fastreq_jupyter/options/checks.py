@@ -250,7 +250,7 @@ def _without_arguments(function: Any) -> Any:
         message = "a function that gives tokens takes no argument"
         raise TypeError(message) from None
     except ValueError:
-        # Some functions written in C do not tell.
+        # Some functions written in C have no signature.
         return function
     return function
 

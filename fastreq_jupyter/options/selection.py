@@ -26,7 +26,7 @@ __all__ = ["Selection", "check_expression"]
 
 _LONGEST = 10_000
 _TESTS = frozenset({"contains", "starts_with", "ends_with"})
-# Which children of a node are evaluated on what the node itself is evaluated on (JMESPath specification, grammar).
+# Children that are evaluated on the same value as their node (JMESPath specification, grammar).
 _ALL = frozenset({"multi_select_list", "multi_select_dict", "key_val_pair", "or_expression", "and_expression", "not_expression",
                   "comparator", "function_expression", "flatten"})  # fmt: skip
 _FIRST = frozenset({"subexpression", "index_expression", "projection", "value_projection", "filter_projection", "pipe"})

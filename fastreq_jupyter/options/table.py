@@ -407,7 +407,7 @@ TABLE: Mapping[str, Option] = {row.name: row.metadata["option"].named(row.name) 
 def _fitting_burst(values: Mapping[str, Any]) -> int:
     """Return the burst, made to fit "N/unit", where the user did not set it."""
     rates = [rate for name in ("rate_limit", "rate_limit_per_host") if (rate := values.get(name)) is not None and rate.whole]
-    # A window holds what starts together and what comes after: a large burst would leave little for the rest of it.
+    # A rate window counts the burst and what follows it: a large burst would leave little for the rest of the window.
     return min([int(TABLE["rate_limit_burst"].default), *(max(1, int(rate.count) // 10) for rate in rates)])
 
 

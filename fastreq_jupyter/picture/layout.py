@@ -56,7 +56,7 @@ _THICK = 0.62
 _LEAST = 1.0
 _TENS_END = 20.0
 _MINUTES = (30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0)
-# Rows that a run took over from an earlier one began before it; clocks are read a moment apart.
+# Rows taken over from an earlier run began before this one; clocks are read a moment apart.
 _GRACE = timedelta(seconds=1)
 
 

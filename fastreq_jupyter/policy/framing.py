@@ -20,16 +20,16 @@ __all__ = ["Head", "is_unasked_part", "read_head"]
 _FIRST_FINAL, _BEYOND = 200, 1000
 _PARTIAL = 206
 _MOST_FIELDS = 1000
-# Registered, and undone by somebody; whether it can be undone here is not a matter of framing.
+# Registered codings; framing does not depend on whether this process can decode them.
 _CODINGS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd"})
 _LONGEST_NAME = 40
 # Longer ones do not fit 64 bits.
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _READ = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"content-type", b"set-cookie"}) | REMAINING
-# Names as they were met, with what they mean in lower case; b"" for those that are not read here.
+# Field names as received, with their lower-case form; b"" for fields that are not read here.
 _KNOWN_NAMES: dict[bytes, bytes] = {}
-# What was read of heads before: of one server's answers those of a second are often equal, the others differ in their Date alone.
+# Results for heads read before: many heads of one server are equal or differ in Date alone.
 _KNOWN_FIELDS: dict[tuple[tuple[bytes, bytes], ...], Head] = {}
 _KNOWN_HEADS: dict[tuple[bytes, ...], Head] = {}
 _MOST_KNOWN = 4096
@@ -94,7 +94,7 @@ def _read_fields(fields: tuple[tuple[bytes, bytes], ...]) -> Head:
             meaning = _learn(name)
         if meaning:
             if meaning in REMAINING:
-                # Never the same, so that it stays out of the key of equal heads.
+                # Changes with each answer, so it is no part of the key of equal heads.
                 remaining = remaining_in(meaning, value) if remaining is None else remaining
             else:
                 read += meaning, value
@@ -104,7 +104,7 @@ def _read_fields(fields: tuple[tuple[bytes, bytes], ...]) -> Head:
     key = tuple(read)
     head = _KNOWN_HEADS.get(key) or _learn_head(key)
     head = head if remaining is None else head._replace(remaining=remaining)
-    # What a server sets is a secret, and never the same.
+    # Set-Cookie holds a secret and changes with each answer, so such heads are not stored.
     if not head.cookies and len(values) <= _LONGEST_KNOWN:
         if len(_KNOWN_FIELDS) >= _MOST_FIELDS_KNOWN:
             _KNOWN_FIELDS.clear()
@@ -130,7 +130,7 @@ def _learn_head(read: tuple[bytes, ...]) -> Head:
     head = Head(content_type, _length(lines), codings, cookies, unknown)
     if len(_KNOWN_HEADS) >= _MOST_KNOWN:
         _KNOWN_HEADS.clear()
-    # What a server sets is a secret, and never the same.
+    # Set-Cookie holds a secret and changes with each answer, so such heads are not stored.
     if not cookies:
         _KNOWN_HEADS[read] = head
     return head

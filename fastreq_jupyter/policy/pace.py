@@ -56,7 +56,7 @@ class Pace:
         span = _WINDOW if self._first is None else min(_WINDOW, max(now - self._first, _WINDOW / 10))
         let_through = sum(moment > now - span for moment in self._good) / span
         if self.rate is None and not let_through:
-            # A host that lets nothing through tells nothing about its rate.
+            # A host that accepts nothing gives no measure of its rate.
             return False
         self._set(max(_LEAST, _EASED * min(let_through, self.rate or let_through), (self.rate or 0.0) / 2), now)
         return True

@@ -127,9 +127,9 @@ def next_wait(look: int, *, every: float | None, retry_after: float | None, pati
     if patience <= 0:
         return None
     if retry_after is not None:
-        # Zero would be a loop without a pause.
+        # Without a minimum, a Retry-After of 0 would make a busy loop.
         wait = max(retry_after, min(_FIRST_WAIT, _FIRST_WAIT if every is None else every))
         return wait if wait <= patience else None
     wait = min(_LONGEST_WAIT, _FIRST_WAIT * _GROWTH ** min(look - 1, _LARGEST_POWER)) if every is None else every
-    # The last look is as late as patience allows.
+    # The last look happens when patience ends.
     return min(wait, patience)

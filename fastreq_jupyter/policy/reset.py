@@ -30,7 +30,7 @@ _LEFT = re.compile(rb"(?:^|[;,\s])(?:r|remaining)\s*=\s*([0-9]{1,18})(?![0-9.])"
 _TIME = re.compile(r"(?:^|[;,\s])(?:t|reset)\s*=\s*([0-9]{1,18}(?:\.[0-9]+)?)", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?")
 _DURATION = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m(?!s))?(?:([0-9]{1,6}(?:\.[0-9]+)?)s)?(?:([0-9]{1,9})ms)?", re.IGNORECASE)
-# No limit is given anew in thirty years, no clock stands before 2001, and none counts seconds beyond the year 5138.
+# Bounds that tell durations from dates: no reset is 30 years away, no clock is before 2001 or after the year 5138.
 _SINCE_1970, _MILLISECONDS = 1e9, 1e11
 
 

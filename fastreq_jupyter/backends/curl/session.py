@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["open_session", "why_poor"]
 
 _BOTH = pycurl.CSELECT_IN | pycurl.CSELECT_OUT
-# Epoll's words for what libcurl waits for, and the other way round; whatever else epoll says is told as both.
+# Epoll's flags for libcurl's, and the reverse; any other flag of epoll is reported as both.
 _WANTED = {pycurl.POLL_NONE: 0, pycurl.POLL_IN: 1, pycurl.POLL_OUT: 4, pycurl.POLL_INOUT: 5}
 _CAME = {1: pycurl.CSELECT_IN, 4: pycurl.CSELECT_OUT}
 _CLOCK = ((pycurl.SOCKET_TIMEOUT, 0),)
@@ -83,7 +83,7 @@ class Drive:
         self._due = inf
         self._timer: asyncio.TimerHandle | None = None
         self._soon = self._closed = False
-        # Descriptor -> what the set has of it; those that libcurl waits for; idle ones that had something to say.
+        # Descriptor -> its flags in the epoll set; descriptors that libcurl waits for; idle ones on which data has arrived.
         self._held: dict[int, int] = {}
         self._watched: set[int] = set()
         self._spoiled: set[int] = set()
@@ -116,7 +116,7 @@ class Drive:
         if poll == pycurl.POLL_REMOVE:
             self._watched.discard(descriptor)
             if self._held.get(descriptor, 1) != 1:
-                # Idle, it is to tell what comes, and not that it can be written to; closed, it is in the set no more.
+                # An idle descriptor is watched for reading only; a closed one has left the set.
                 self._held[descriptor] = 1
                 with suppress(OSError, ValueError):
                     self._epoll.modify(descriptor, 1)
@@ -158,7 +158,7 @@ class Drive:
         try:
             self._epoll.unregister(descriptor)
         except OSError:
-            # Closed here, but open in a forked child: such a one can only be left behind.
+            # Closed here, but open in a forked child: the epoll set cannot drop it and is replaced.
             self._loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
             self._epoll = select.epoll()
@@ -177,7 +177,7 @@ class Drive:
             self._due = inf
             return
         self._due = self._loop.time() + milliseconds / 1000
-        # A timer that goes off too early costs less than one set anew for each request.
+        # A timer that fires too early costs less than one set anew for each request.
         if (self._timer is None or self._timer.when() > self._due) and not self._closed and not self._loop.is_closed():
             if self._timer is not None:
                 self._timer.cancel()
@@ -190,7 +190,7 @@ class Drive:
         if self._epoll is None:
             self._act(_CLOCK)
         else:
-            # Requests are about to go out: what idle connections have to say is heard before.
+            # Requests are about to be sent: check the idle connections for data first.
             self._poll(_CLOCK)
 
     def _act_timed(self) -> None:
@@ -209,7 +209,7 @@ class Drive:
             for descriptor, mask in events:
                 act(descriptor, mask)
         except BaseException:
-            # An interrupt came out of a callback: libcurl has given up, or waits for a socket that nobody watches.
+            # An interrupt was raised in a callback: libcurl has given up, or waits for a socket that nobody watches.
             self._broken()
             raise
         waiting = 1
@@ -260,7 +260,7 @@ class CurlBackend:
     def __init__(self, key: SessionKey) -> None:
         self.proxy = read_proxy(key.proxy)
         if key.cert is not None or isinstance(key.verify, str):
-            # Read once by Python: what cannot be read is told now, in our words.
+            # Read once by Python, so that unreadable files are reported now, in our words.
             client_context(key)
         self.http2 = key.http2
         self._key = key
@@ -284,7 +284,7 @@ class CurlBackend:
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         # As many streams on a connection as the server allows.
         self._multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, 1000)
-        # It counts those in use, too.
+        # The limit includes connections in use.
         self._multi.setopt(pycurl.M_MAXCONNECTS, min(2 * self._reserved, self._reserved + base.most_idle(self._reserved)))
 
     def reserve(self, concurrency: int) -> None:
@@ -301,11 +301,11 @@ class CurlBackend:
         if server.name is not None and server.expires < monotonic():
             await self._resolve(server, server.name, exchange.connect_timeout, timing)
         while server.multiplexed is None and server.scout is not None:
-            # Whether one connection may serve them all is known when the first is made.
+            # Whether one connection may serve all of them is known when the first is established.
             await server.scout.wait()
         if self._closed:
             raise BackendError("connect", f"{server.where}: the session is closed", sent=False)
-        # One that has been used remembers what it was asked for.
+        # A used handle keeps the options of its last request.
         handle = self._free.pop() if self._free and exchange.auth is None else Handle(self)
         self._active.add(handle)
         stream = CurlStream(self, handle, server, exchange, timing)
@@ -349,7 +349,7 @@ class CurlBackend:
         try:
             self._multi.add_handle(handle.curl)
         except pycurl.error:
-            # An interrupt came out of a callback of the multi handle: libcurl has given it up, and this one with it.
+            # An interrupt was raised in a callback of the multi handle: libcurl has given up both.
             self._broken()
 
     def release(self, handle: Handle) -> None:
@@ -359,10 +359,10 @@ class CurlBackend:
         try:
             self._multi.remove_handle(handle.curl)
         except pycurl.error:
-            # It never came in: an interrupt made libcurl give up its work.
+            # It was never added: an interrupt made libcurl give up its work.
             return
         if handle.personal:
-            # It remembers whose it was, and what a server asked of that one.
+            # It keeps the credentials, and the challenge of the server that asked for them.
             handle.curl.close()
             return
         self._free.append(handle)
@@ -460,9 +460,9 @@ def _trust(verify: bool | str) -> list[tuple[int, Any]]:  # noqa: FBT001 - the t
 
 def _route(proxy: ProxyServer | None) -> list[tuple[int, Any]]:
     if proxy is None:
-        # Without both libcurl would look into the environment.
+        # Without both libcurl would read the environment.
         return [(pycurl.PROXY, ""), (pycurl.NOPROXY, "*")]
-    # In libcurl's words: the names with a letter more leave resolving to the proxy.
+    # libcurl's names: socks5h and socks4a let the proxy resolve names.
     scheme = {"socks4": "socks4a", "socks5": "socks5h"}.get(proxy.scheme, proxy.scheme)
     settings: list[tuple[int, Any]] = [
         (pycurl.PROXY, f"{scheme}://{proxy.where}"),

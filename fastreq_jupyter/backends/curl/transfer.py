@@ -29,7 +29,7 @@ __all__ = ["BLANK", "FOREVER_MS", "CurlStream", "Handle", "request_lines"]
 
 MOST_UNREAD = 256 * 1024
 """Bytes of a body that wait for their reader before libcurl stops reading from the network."""
-# A limit must be given, or libcurl ends a connection attempt after 300 s; deadlines are the engine's.
+# Without a limit libcurl ends a connection attempt after 300 s; deadlines are the engine's.
 FOREVER_MS = 2**31 - 1
 _VERSIONS = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2": "2", b"HTTP/3": "3"}
 _UNASKED = ("Accept", "User-Agent", "Expect", "Content-Type", "Proxy-Connection")
@@ -45,7 +45,7 @@ def request_lines(headers: Headers) -> tuple[bytes, ...]:
     checked = wire.check_fields(headers)
     lines = checked.fields if checked.host is None else (("Host", checked.host), *checked.fields)
     names = {name.lower() for name, _ in lines}
-    # libcurl counts the body itself; a value of nothing needs the semicolon.
+    # libcurl counts the body itself; an empty value needs the semicolon.
     encoded = [(f"{name}: {value}" if value else f"{name};").encode("latin-1") for name, value in lines]
     return (*encoded, *[f"{name}:".encode() for name in _UNASKED if name.lower() not in names])
 
@@ -60,7 +60,7 @@ class Head(NamedTuple):
     fields: tuple[tuple[bytes, bytes], ...]
 
 
-# Most answers of a run have most of their lines in common, those of the same second all.
+# Most answers of a run share most lines, those of the same second all of them.
 @lru_cache(maxsize=128)
 def read_lines(lines: tuple[bytes, ...]) -> Head | None:
     """Take the lines of heads apart: up to the final one, None where that has begun and not ended."""
@@ -85,7 +85,7 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
     return wire.shared((name, value.strip(b" \t\r\n")))
 
 
-# What libcurl's codes mean; those not named are violations of the protocol. 97 and 98 have no name in pycurl.
+# Meaning of libcurl's codes; all others are violations of the protocol. pycurl has no names for 97 and 98.
 _CODES: dict[ErrorKind, tuple[int, ...]] = {
     "connect": (
         pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_CONNECT, pycurl.E_GOT_NOTHING, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR,
@@ -99,7 +99,7 @@ _CODES: dict[ErrorKind, tuple[int, ...]] = {
     ),
 }  # fmt: skip
 _KINDS: dict[int, ErrorKind] = {code: kind for kind, codes in _CODES.items() for code in codes}
-# libcurl gives one code to a dead connection and to an answer that it cannot read; its words tell them apart.
+# libcurl has one code for a dead connection and an unreadable answer; its message tells them apart.
 _DEAD = re.compile(r"(?:Recv|Send) failure|SSL_(?:read|write)|SYSCALL|reset|connection (?:died|closed)|unexpected eof", re.IGNORECASE)
 _CLOSED = (pycurl.E_GOT_NOTHING, pycurl.E_ABORTED_BY_CALLBACK, pycurl.E_SEND_FAIL_REWIND)
 
@@ -185,7 +185,7 @@ class Handle:
         if exchange.content or settings.get(pycurl.CUSTOMREQUEST) != exchange.method:
             self._set_method(exchange.method, exchange.content, stream)
         if server.encrypted or pycurl.VERBOSE in settings:
-            # Only libcurl's notes tell which protocol was agreed on, and whether a stream was refused.
+            # Only libcurl's debug messages tell the negotiated protocol, and whether a stream was refused.
             self._tell(pycurl.VERBOSE, stream.scout is not None or (server.multiplexed is True and not stream.idempotent))
             self._tell(pycurl.PIPEWAIT, bool(server.multiplexed))
         if exchange.fresh or pycurl.FRESH_CONNECT in settings:
@@ -204,7 +204,7 @@ class Handle:
         self.curl.setopt(pycurl.USERNAME, auth.user.encode())
         self.curl.setopt(pycurl.PASSWORD, auth.password.encode())
         if auth.signed_for:
-            # libcurl signs only paths that it has read itself; ours have no dot segments any more.
+            # libcurl signs only paths that it has parsed itself; ours have no dot segments any more.
             self.curl.setopt(pycurl.PATH_AS_IS, 0)
             self.curl.setopt(pycurl.AWS_SIGV4, auth.signed_for)
         else:
@@ -225,14 +225,14 @@ class Handle:
         if isinstance(content, Upload):
             stream.upload = content.open()
             curl.setopt(pycurl.UPLOAD, 1)
-            # There is no way to rewind it: libcurl cannot send it again.
+            # It cannot be rewound, so libcurl cannot send it again.
             curl.setopt(pycurl.READFUNCTION, self._on_read)
             curl.setopt(pycurl.INFILESIZE_LARGE, len(content))
         elif content or method not in wire.BODYLESS:
             curl.setopt(pycurl.POST, 1)
             curl.setopt(pycurl.POSTFIELDS, content or b"")
         else:
-            # Takes back what the handle was told of a body, or of HEAD.
+            # Resets the handle's settings for a body or for HEAD.
             curl.setopt(pycurl.HTTPGET, 1)
             if method == "HEAD":
                 curl.setopt(pycurl.NOBODY, 1)
@@ -257,7 +257,7 @@ class Handle:
         if stream is None or (not stream.has_head and stream.permitted and stream.look()):
             return -1
         if not stream.has_head:
-            # What a proxy says to a CONNECT that it refuses.
+            # The body of a proxy's refusal of CONNECT.
             return None
         if stream.size > MOST_UNREAD:
             stream.paused = True
@@ -273,18 +273,18 @@ class Handle:
         stream = self.stream
         if stream is None or (stream.scout is not None and not stream.report()):
             return pycurl.PREREQFUNC_ABORT
-        # A new connection may have the port of one that is gone.
+        # A new connection may have the port of a closed one.
         descriptor = None if stream.exchange.fresh else self._backend.idle_sockets.get(local_port)
         if stream.permitted:
-            # libcurl's own second try, after a kept connection that died.
+            # libcurl's own second try, after a reused connection that died.
             good = stream.idempotent and stream.permitted == 1 and (descriptor is None or stream.server.multiplexed)
             good = good or self._was_challenged()
         else:
-            # libcurl looks at a kept connection only after a second: an answer that nobody asked for may wait there.
+            # libcurl checks a connection only after a second without use: an unrequested answer may have arrived before.
             good = descriptor is None or stream.server.multiplexed or not self._backend.drive.spoiled(descriptor)
         if not good:
             return pycurl.PREREQFUNC_ABORT
-        # What a proxy answered to CONNECT, or a connection that died.
+        # Data of a proxy's answer to CONNECT, or of a connection that died.
         self.lines.clear()
         stream.permitted += 1
         stream.port = local_port
@@ -297,10 +297,10 @@ class Handle:
         if kind != pycurl.INFOTYPE_TEXT or stream is None:
             return
         if b"refused by server" in words:
-            # RFC 9113, 8.7: nothing was done with it, so that sending does not count.
+            # RFC 9113, 8.7: the server did not process the request, so this sending does not count.
             stream.permitted = 0
         elif words.startswith(b"ALPN: server"):
-            # The last of them is the origin's; one before may be that of a proxy.
+            # The last of these messages is about the origin; an earlier one may be about a proxy.
             stream.agreed = b"accepted h2" in words
 
 
@@ -454,7 +454,7 @@ class CurlStream(base.Stream):
             return
         timing.request_start = self.sent_at
         earliest = timing.fetch_start if isnan(timing.domain_lookup_end) else timing.domain_lookup_end
-        # The process may be held up between our look at the clock and libcurl's; a mark that nobody saw is no bound.
+        # The process may be suspended between our reading of the clock and libcurl's; an unseen mark is no bound.
         start = max(self.sent_at - info(pycurl.PRETRANSFER_TIME), earliest)
         if first := info(pycurl.STARTTRANSFER_TIME):
             timing.response_start = start + first

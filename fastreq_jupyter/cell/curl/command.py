@@ -67,7 +67,7 @@ RUN_OPTIONS: Mapping[str, RunOption] = {
 }  # fmt: skip
 
 COSMETIC: Mapping[str, bool] = {
-    # What they change is curl's own output, or what a run does anyway; and whether they take a value.
+    # Options that change curl's own output, or do what a run does anyway; and whether they take a value.
     **dict.fromkeys((
         "--silent", "--show-error", "--verbose", "--include", "--show-headers", "--progress-bar", "--no-progress-meter", "--location",
         "--compressed", "--fail", "--fail-with-body", "--fail-early", "--no-buffer", "--basic", "--no-keepalive", "--disable",
@@ -79,7 +79,7 @@ COSMETIC: Mapping[str, bool] = {
 }  # fmt: skip
 
 LEFT_OUT: Mapping[str, tuple[bool, str]] = {
-    # What is asked for beside the request: whether it takes a value, and what to use here.
+    # Options that concern no request: whether they take a value, and what to use here.
     "--output": (True, "--save-to DIR keeps bodies as files"), "--remote-name": (False, "--save-to DIR keeps bodies as files"),
     "--remote-name-all": (False, "--save-to DIR keeps bodies as files"), "--output-dir": (True, "--save-to DIR keeps bodies as files"),
     "--remote-header-name": (False, "--save-to DIR keeps bodies as files"), "--create-dirs": (False, "--save-to makes its directories"),
@@ -188,7 +188,7 @@ def _templates(words: Sequence[Span], notes: list[str]) -> list[RequestTemplate]
 def _read_long(word: Span, queue: list[Span], request: CurlRequest) -> None:
     name, equals, value = word.text.partition("=")
     if equals and _takes_value(name):
-        # curl itself does not read --name=value; people write it.
+        # curl itself does not read --name=value, but people write it.
         queue.append(Span(value, *word.at(len(name) + 1)))
         word = Span(name, word.line, word.column)
     _apply(word.text, word, queue, request)

@@ -53,18 +53,18 @@ _DOUBLE_ESCAPE = re.compile(r"\\([\"\\$`\n])", re.DOTALL)
 _ANSI = re.compile(r"\\(x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|.)", re.DOTALL)
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _ANSI_NAMED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "v": "\v"}
-# A caret at the end of the line, or before the first quote: what stands in '...' is sh.
+# A caret at the end of the line or before the first quote means cmd.exe; text in '...' means sh.
 _CMD = re.compile(r"[^'\"]*[ \t]\^\"|[^']*[ \t]\^[ \t]*\Z")
-# Quotes doubled within a quoted text, as programs of Windows read them; in sh they would vanish.
+# Doubled quotes within a quoted text, as Windows programs read them; sh would remove them.
 _DOUBLED = re.compile(r"(?<=[^\s\"=])\"\"(?=[^\s\"])")
 _CMD_VARIABLE = re.compile(r"%([A-Za-z_]\w*)%")
 _HEX = re.compile(r"[0-9A-Fa-f]{2}")
-# Marks within a line of cmd.exe: a "%" behind "^", which names no variable, and the end of a command.
+# Special characters in a line of cmd.exe: "^%", which starts no variable, and the end of a command.
 _PERCENT = "\ufdd0"
 _AND = "\ufdd1"
 _TYPOGRAPHIC = "\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
 _POWERSHELL = re.compile(r"[ \t]`[ \t]*$")
-# What people put behind a command for the look of the terminal.
+# Commands beside curl that only affect the terminal: before or after it, and behind a pipe.
 _HARMLESS = frozenset({"echo", "printf", "sleep", "true"})
 _SHOWING = re.compile(r"(?:jq(?:\s+-\w+)*\s*(?:'\.'|\"\.\"|\.)?|json_pp|python3?\s+-m\s+json\.tool|cat|less|more)\s*\Z")
 _NOWHERE = re.compile(r"[0-9&]?>>?[ \t]*(?:&[0-9]|/dev/null|NUL)\Z", re.IGNORECASE)
@@ -179,7 +179,7 @@ class _ShReader:
     def __init__(self, words: _Words, first: str) -> None:
         self._words = words
         self._first = first
-        # PowerShell, where curl.exe is curl, hands \" on as it stands, and the program reads it as ".
+        # PowerShell passes \" on unchanged to curl.exe, which reads it as ".
         self._powershell = first.lstrip().startswith("curl.exe")
         self._pipe: str | None = None
         self._comment = False
@@ -399,7 +399,7 @@ def _without_carets(lines: Sequence[str], start: int) -> tuple[str, int]:
         if ended or number >= len(lines):
             return "".join(pieces), number - start
         if not lines[number]:
-            # An escaped end of line, then an empty line: a line break in the text itself.
+            # An escaped line end followed by an empty line: a line break in the text itself.
             pieces.append("\n")
             number += 1
             if number >= len(lines):

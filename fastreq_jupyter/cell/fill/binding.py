@@ -357,7 +357,7 @@ class Binder:
         candidates = [*self._rows.names(), *self._all, *self._labels, *values]
         where = "the cell or the notebook"
         if self._rows.sources:
-            # Where there is no notebook to look into (df.fastreq.get), none is named.
+            # Without a notebook to search (df.fastreq.get) the message does not name one.
             where = "the row, the cell or the notebook" if self._namespace else "the row or the cell"
         columns = [name for name in self._rows.names() if name != "index"]
         braces = "; \\{{ is for the braces themselves"

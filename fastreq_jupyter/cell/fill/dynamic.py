@@ -36,7 +36,7 @@ _CALLS: Mapping[str, tuple[int, int, str]] = {
     "timestamp": (0, 0, "$timestamp"),
     "randomInt": (0, 2, "$randomInt 1 100"),
 }
-# JetBrains' own bounds where none are written.
+# JetBrains' bounds, used where none are written.
 _RANDOM = ("0", "1000")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
@@ -46,7 +46,7 @@ def _live_environ() -> Mapping[str, str]:
 
 
 def _dotenv_values() -> Mapping[str, str | None]:
-    # Imported here: only cells that use it pay for it.
+    # Imported here: only cells that use it need it.
     from dotenv import dotenv_values, find_dotenv  # noqa: PLC0415 - loaded by whoever needs it
 
     return dotenv_values(find_dotenv(usecwd=True))

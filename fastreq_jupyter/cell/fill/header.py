@@ -76,7 +76,7 @@ def header_text(bound: Bound, env: Env, *, encoded: bool) -> str:
     """
     text = text_in(bound, env)
     if bound.placeholder.verbatim and not encoded and not text.isascii():
-        # A shell hands bytes on; field lines are latin-1 here.
+        # A shell passes bytes; field lines are latin-1 text here.
         text = text.encode().decode("latin-1")
         env.secrets.add(text)
     _check_text(text, bound, encoded=encoded)

@@ -24,7 +24,7 @@ __all__ = ["UrlPlan"]
 
 Place = Literal["start", "user", "authority", "path", "query"]
 
-# RFC 3986, 2.2: gen-delims and sub-delims; "%" so that what is encoded already stays.
+# RFC 3986, 2.2: gen-delims and sub-delims, and "%", so that encoded text is not encoded twice.
 _RESERVED = ":/?#[]@!$&'()*+,;=%"
 _AUTHORITY = re.compile(r"[^\s/?#@\\%\[\]<>\"'{}|^`\x00-\x1f\x7f]*|\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")
 _DOTS = re.compile(r"/\.\.?(?=/|\Z)")

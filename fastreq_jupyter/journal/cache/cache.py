@@ -157,7 +157,7 @@ class Cache:
     def make_conditional(self, exchange: Exchange, position: int) -> Exchange:
         """Return the exchange with the lines that ask whether anything has changed since."""
         old = self._old.get(position)
-        # While it is looked at again and again a 304 would tell nothing.
+        # A job is polled by the same URL: a 304 would not tell whether it is done.
         lines = () if old is None or self._polling is not None or self._options.fresh else conditions_of(old)
         return replace(exchange, headers=(*exchange.headers, *lines)) if lines else exchange
 
@@ -197,12 +197,12 @@ class Cache:
             stored = self._outcome(old, outcome.request, position, "revalidated")
             if stored is not None:
                 self._confirm(old)
-                # A 304 has no body to be read, and is no bad answer for that.
+                # A 304 has no body, which is no error.
                 tries = outcome.attempts
                 stored.attempts = (*tries[:-1], replace(tries[-1], error=None, error_detail=None)) if tries else ()
                 stored.looks = outcome.looks
                 return stored, old.body
-        # Cookies that came meanwhile may have made it another's answer.
+        # Cookies set in the meantime may make this the answer to somebody else.
         if outcome.ok and outcome.status in KEPT and self._keys.of(outcome.request) == key:
             self._keep(outcome, content or b"", key, old)
         return outcome, content

@@ -84,7 +84,7 @@ class DatabaseShelf:
                 self.path.chmod(0o600)
             _make(connection)
             with suppress(sqlite3.OperationalError):
-                # Another kernel may hold the file at this moment: then it has done this already.
+                # Another kernel may hold the file at this moment: then it has done the same work.
                 connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
         key = read_key(connection)

@@ -100,7 +100,7 @@ class Keys:
         known = owner or any(is_secret_header(name) and name.lower() != "cookie" for name, _ in request.headers)
         if request.method in _SAFE or known:
             return b"|".join((credentials, owner, b"" if self._jar.empty else self._given(request)))
-        # Whoever logs in says in the body who it is.
+        # The body of a login names the user.
         return _SOMEBODY
 
     def _owner(self, request: Request) -> bytes | None:
@@ -117,7 +117,7 @@ class Keys:
         elif isinstance(auth, Native) and auth.user:
             parts = (auth.scheme, auth.user, auth.password, auth.signed_for, *auth.lines)
         else:
-            # A function, a person who signs in, a ticket: whose it is shows in no value that we have.
+            # A function, a sign-in or a Kerberos ticket: no value that we have identifies the user.
             return None
         return blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16, key=self._secret).digest()
 

@@ -135,7 +135,7 @@ class LinesShelf:
                     start = b"" if file.read(1) == b"\n" else b"\n"
                     file.write(start + b"".join(map(_line_of, late)))
             except filelock.Timeout:
-                # Another kernel writes it anew: the loop has other things to do than to wait for that.
+                # Another kernel is rewriting the file: do not block the loop until it is done.
                 self._late = late + self._late
                 self._timer = asyncio.get_running_loop().call_later(_BEHIND, self._flush)
 
@@ -148,7 +148,7 @@ class LinesShelf:
         try:
             yield
         except filelock.Timeout:
-            # An OSError, too.
+            # Timeout is a subclass of OSError.
             raise
         except (OSError, JournalError) as error:
             cause = getattr(error, "strerror", None) or error
@@ -171,7 +171,7 @@ def _locked(path: Path, *, needed: bool = True, patience: float = _LONGEST_LOCK)
     try:
         yield
     finally:
-        # While it is held: who waits for it notices that its name is gone.
+        # Removed while locked, so that a waiting process notices the missing name.
         with suppress(OSError):
             Path(lock.lock_file).unlink()
         with suppress(OSError):

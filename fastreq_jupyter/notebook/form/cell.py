@@ -55,7 +55,7 @@ _NO_FLAGS = frozenset({"requests", "name", "method", "data"})
 _BRACES = re.compile(r"\{\{[^{}]*\}\}")
 WITH_BODY = ("POST", "PUT", "PATCH")
 _PLAIN = re.compile(r"[\w./:@%+,=~-]+")
-# What the magic's line would take for a variable of IPython, if one has that name.
+# Text that IPython would replace in the magic's line, if it has a variable of that name.
 _NAMED = re.compile(r"\{[A-Za-z_]\w*\}|\$\{?[A-Za-z_]")
 
 
@@ -252,7 +252,7 @@ def field_words(field: Field) -> list[str]:
     if switch is not None:
         return [switch]
     flag = next(iter(row.flags), row.long_flag)
-    # Alone it would be the switch, and its value another word; as it would be where the option is a boolean.
+    # Alone the flag would be a switch and its value another word; likewise where the option is a boolean.
     if row.switches:
         return [f"{row.long_flag}={quoted(text)}"]
     return [flag, quoted(text)]
@@ -351,7 +351,7 @@ def _place(error: CellSyntaxError, cell: CellText, texts: Mapping[str, str]) -> 
     if error.line >= _ABOVE:
         return cell.origin(error.line - _ABOVE + 1)
     if error.line == _ABOVE - 1:
-        # Headers and a body of the magic's line: the one in which a placeholder stands at that column.
+        # Headers and body are on the magic's line: choose the one with a placeholder at that column.
         for number, line in enumerate(texts.get("headers", "").split("\n"), 1):
             value = line.partition(":")[2].strip()
             if _BRACES.match(value, error.column - 1):

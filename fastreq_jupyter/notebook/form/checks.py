@@ -54,7 +54,7 @@ _USERINFO = re.compile(r"//[^/?#\s]*@")
 _PAIRS = re.compile(r"[?#&]")
 _NOTHING = frozenset({"", "null", "true", "false"})
 _DEEPEST = 5
-# As a name "key" mostly opens no lock: {"key": "colour"} is data.
+# A field "key" is usually no secret: {"key": "colour"} is data.
 _SHORTEST_KEY = 16
 _SHORT_KEY = re.compile(rf"(?<=[?&])key=[^&#\0]{{0,{_SHORTEST_KEY - 1}}}(?=[&#]|\Z)")
 _JSON_SIGNS = re.compile(r'\\.|"|\{\{[^{}]*\}\}', re.DOTALL)
@@ -149,7 +149,7 @@ def check_option(name: str, namespace: Mapping[str, Any]) -> Callable[[str], Non
         text = text.strip()
         if not text.isprintable() or len(text) > _LONGEST:
             raise UsageError(f"{label_of(name)}: give {allowed}, in one line")
-        # Filled when it runs, and checked then.
+        # Filled in and checked when it runs.
         if "{{" in text or (name == "cert" and text in namespace) or (row is not None and text in map(str, row.switches.values())):
             return
         if row is not None and row.secret and _secret_in_url(text):
@@ -231,7 +231,7 @@ def refuse_secrets(contents: Mapping[str, str | bool]) -> None:
         try:
             check(texts.get(name, ""))
         except UsageError as error:
-            # What else is wrong is told beside the field.
+            # Any other error is shown beside the field.
             if _INSTEAD in str(error):
                 raise
 

@@ -148,7 +148,7 @@ class Field:
         text = self.problem or warning or help_of(self.name)
         role = 'role="alert" class="fastreq-error"' if self.problem else 'class="fastreq-warning"' if warning else 'class="fastreq-help"'
         markup = f"<span {role}>{html.escape(one_line(text, _LONGEST))}</span>"
-        # Each change is a message to the page.
+        # Each change sends a message to the page.
         if markup != self._help.value:
             self._help.value = markup
             (self.box.add_class if self.problem else self.box.remove_class)("fastreq-wrong")
@@ -174,7 +174,7 @@ def _control(name: str, setting: Any, first: Any) -> tuple[Any, Any]:
     """Return the control, and what it holds when nothing was asked for."""
     row = TABLE.get(name)
     base = setting if setting is not None else None if row is None else row.default
-    # Sent when the field is left: a click on a button that overtook the last letters would run without them.
+    # Sent when the field loses focus: a click on a button would otherwise miss the last letters.
     common = {"description": label_of(name), "continuous_update": False}
     if row is not None and row.choices:
         base = str(base)

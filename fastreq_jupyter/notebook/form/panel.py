@@ -145,7 +145,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         try:
             return self._start()
         finally:
-            # The second half of a double click is heard only now, however long the start took.
+            # The second half of a double click arrives only now, however long the start took.
             self._pressed_at = monotonic()
             self._starting = False
 
@@ -160,9 +160,9 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             return None
         self._order = order
         self._aside.children = ()
-        # The view comes first: what a run leaves at its end is put below it.
+        # The view comes first: the result of a run is put below it at its end.
         if self._below.children:
-            # One view for all runs of a form: each would stay in the notebook's widget state.
+            # One view for all runs of a form: every view stays in the notebook's widget state.
             self._below.children = self._below.children[:1]
             self._below.children[0].follow(run)
         else:
@@ -181,7 +181,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             self.run, self._busy = run, True
         self._show_busy(busy=True)
         self._say("")
-        # On a thread of its own: a large frame would stall the loop that other runs live on.
+        # In a thread of its own: a large frame would block the loop that other runs use.
         run.finished.add_done_callback(lambda _: Thread(target=self._conclude, args=(run,), daemon=True).start())
 
     def _conclude(self, run: Run) -> None:
@@ -281,7 +281,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._say("")
         copy = classed(widgets.Button(description="Copy", icon="copy", tooltip="Copy the cell"), "fastreq-copy")
         self._aside.children = (copy, widgets.HTML(cell_html(self.cell)))
-        # Where the page can, it puts the cell below this one; elsewhere it is copied by hand.
+        # Where the page can, it inserts the cell below this one; elsewhere the user copies it.
         self._page.send({"kind": "cell", "text": self.cell})
 
     def _say(self, *lines: str, wrong: bool = False) -> None:

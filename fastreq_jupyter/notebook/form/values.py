@@ -187,6 +187,6 @@ def _row(label: object, values: Iterable[Any]) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
         value = ", ".join(f"{name}: {text}" for name, text in value.items())
-    # What is missing says nothing: None, NaN, and pandas' own.
+    # Missing values are shown empty: None, NaN and those of pandas.
     missing = value is None or (isinstance(value, float) and isnan(value)) or type(value).__name__ in {"NAType", "NaTType"}
     return "" if missing else one_line(str(value), _SHOWN_CHARACTERS)

@@ -59,11 +59,11 @@ _PAGES = ("total_pages", "totalPages", "pages", "last_page")
 _MORE = frozenset({"has_more", "hasmore", "has_next", "hasnext", "has_next_page", "hasnextpage"})
 _DEEPEST = 3
 _MOST_MEMBERS = 200
-# Longer numbers count nothing.
+# Longer numbers are no counts.
 _MOST_DIGITS = 15
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _FOUND = Total()
-# A URL that asks for a later page already.
+# A URL that already asks for a later page.
 _LATER = re.compile(rf"[?&](?:page|p|page_?number|offset|skip|start|{'|'.join(CURSORS)})=(?![01]?(?:[&#]|$))", re.IGNORECASE)
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 
@@ -188,7 +188,7 @@ def stated_total(answer: Answer, total: Total, received: int | None) -> Stated:
     items = _number(answer.header("x-total-count")) if items is None else items
     pages = _number(answer.header("x-total-pages")) if pages is None else pages
     if items is not None and pages is not None and received and not (pages - 1) * received < max(items, 1):
-        # What counts pages would need more items than there are: it counts something else.
+        # As a number of pages it would need more items than there are, so it counts something else.
         pages = None
     return Stated(items, pages)
 

@@ -113,7 +113,7 @@ class Chain:
         self._total = total
         self._most = max_pages
         self._marked = has_place(template)
-        # Where a count starts, what it grows by, and what lies before: pages, and items.
+        # First value of the counter, its step, and what lies before page 1: pages and items.
         self._start, self._step, self._by_items, self._pages_before, self._items_before = 0, how.step, False, 0, 0
         self._parameter = how.name
         self._follow: Callable[[Request, Answer], _Next | None] | None = None
@@ -361,7 +361,7 @@ class Chain:
         needed = self._needed()
         last = self._asked
         if needed is not None and not self._empty and not self._looped:
-            # A total may be a lie: how far is trusted grows with what came.
+            # A stated total may be wrong: it is trusted further as more items arrive.
             last = max(last, min(needed, self._most, _TRUSTED + 2 * self._done))
         if last == self._asked and self._done >= self._asked:
             if self._is_complete(needed):
@@ -384,7 +384,7 @@ class Chain:
     def _page(self, number: int) -> Request:
         step = self._step or self._size
         if self._by_items and self._size:
-            # A server that gives less than was asked for counts on from what it gave.
+            # A server may send fewer items per page than asked for; its counter goes on by what it sent.
             step = min(step, self._size)
         value = self._start + (number - 1) * step
         if self._marked:

@@ -29,7 +29,7 @@ _GAP = r"(?:\s|%20|\+)*"
 _PLACE = re.compile(r"(?:\{\{|%7B%7B)" + _GAP + "next" + _GAP + r"(?:\}\}|%7D%7D)", re.IGNORECASE)
 _PLACE_IN_BYTES = re.compile(_PLACE.pattern.encode(), re.IGNORECASE)
 _STRING = r'"(?:[^"\\]|\\.)*"'
-# A member, or an item of a list, whose value is a text with {{next}} in it, and the commas around.
+# A JSON member or list item whose value contains {{next}}, with the commas around it.
 _MEMBER = re.compile(r"(?P<before>,\s*)?(?:" + _STRING + r'\s*:\s*)?"[^"\\{]*\{\{\s*next\s*\}\}[^"\\]*"(?P<after>\s*,)?', re.IGNORECASE)
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)\s*:")
 _VALUE = re.compile(r'"\{\{\s*next\s*\}\}"|\{\{\s*next\s*\}\}', re.IGNORECASE)

@@ -61,7 +61,7 @@ EXIT = 2.0
 
 
 class RunHandle(Protocol):
-    """As much of a run as waiting needs; safe from any thread."""
+    """The part of a run that waiting needs; safe from any thread."""
 
     finished: Future[None]
 

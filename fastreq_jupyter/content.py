@@ -194,7 +194,7 @@ def encode_multipart(fields: Any, files: Mapping[str, Any] | Iterable[tuple[str,
 
 
 def _file_part(value: Any) -> tuple[str, bytes | FilePart]:
-    """Return what follows a part's name in its head, and its content."""
+    """Return the rest of a part's head after its name, and its content."""
     named = isinstance(value, tuple)
     filename, source, *more = value if named else (None, value)
     content: bytes | FilePart

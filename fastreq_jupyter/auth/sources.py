@@ -57,7 +57,7 @@ class Door(Protocol):
 
 
 class Source(Protocol):
-    """Whoever gives tokens for one origin."""
+    """A source of tokens for one origin."""
 
     async def ask(self, door: Door) -> Token:
         """Return a new token.
@@ -204,7 +204,7 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
 
 
 class _StrangeError(Exception):
-    """What no task may raise: an exit, a cancellation."""
+    """Wraps an exception that no task may raise: an exit, a cancellation."""
 
 
 def _takes_one(function: Callable[..., Any]) -> bool:

@@ -1,4 +1,4 @@
-"""A token: the field lines it makes, until when it is good, and what must not be shown of it."""
+"""A token: its field lines, its lifetime and its secrets."""
 
 from __future__ import annotations
 

@@ -28,7 +28,7 @@ T = TypeVar("T")
 
 
 def on_thread(name: str, work: Callable[[], T]) -> asyncio.Future[T]:
-    """Return the future of what `work` gives or raises on a daemon thread; nobody hears of it where the loop is gone."""
+    """Return the future of `work`, run on a daemon thread; its result is dropped if the loop was closed."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
@@ -99,7 +99,7 @@ class Resolver:
 
 
 def watch(descriptor: int) -> Callable[[], bool]:
-    """Return what tells whether a socket can be read now: an idle connection that can is done, or has an answer nobody asked for.
+    """Return a function that tells whether a socket is readable: an idle connection that is was closed or has unrequested data.
 
     The event loop would notice too, but only in its next turn, after our request was written.
     """

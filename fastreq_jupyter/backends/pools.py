@@ -1,4 +1,4 @@
-"""What requests and niquests have in common: pools of urllib3, under whichever of its two names it runs below them.
+"""The common part of requests and niquests: pools of urllib3 or of its fork.
 
 What a session must not do here has no switch, but methods and classes made for being derived from: the adapter makes pools,
 a pool names its class of connection. Ours does what theirs does, and tells the exchange which connection it has.
@@ -194,7 +194,7 @@ class AdapterRules:
     backend: Any
 
     def cert_verify(self, *_: Any, **__: Any) -> bool:
-        """Leave it to the TLS context."""
+        """Do nothing: the TLS context verifies."""
         return False
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:  # noqa: ARG002 - the library's signature

@@ -142,7 +142,7 @@ class Job(pools.Trip):
         return await on_thread("requests", lambda: self._guarded(self._pieces, self.broken_off))
 
     def _pieces(self) -> bytes:
-        """Read all that is there: a thread for each piece would cost more than the reading."""
+        """Read all available pieces: one thread per piece would cost more than the reading."""
         pieces, sock = [self._piece()], self.connection.sock
         ready = bool if sock is None else watch(sock.fileno())
         while len(pieces) < MOST_PIECES and not self.ended and ready():
@@ -176,7 +176,7 @@ class Job(pools.Trip):
         self.stop_if_cut()
 
     def stop_if_cut(self) -> None:
-        """Send nothing for somebody who has gone."""
+        """Raise if the exchange was cut, before anything is sent."""
         if self.is_cut:
             raise ConnectionAbortedError(errno.ECONNABORTED, "cancelled")
 

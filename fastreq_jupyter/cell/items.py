@@ -150,7 +150,7 @@ def _check(bound: Bound, check: Check, env: Env) -> None:
 
 
 class Dedup:
-    """The first of equal safe requests as it is, those after it waiting for its outcome; called with one item after the other.
+    """Lets equal safe requests wait for the outcome of the first one; called with one item after the other.
 
     Rows stay one to one: each such row gets that outcome, attempts and all, at its own position.
     """
@@ -303,7 +303,7 @@ def equal_names(names: Iterable[str | None]) -> tuple[str, int, int] | None:
 
 
 def _with_chained_secrets(request: Request, template: Request, outcomes: Sequence[Outcome]) -> Request:
-    """Return a request that knows which of its field lines hold secrets of earlier answers: a cache goes by who was answered."""
+    """Return the request with a note of its field lines that hold secrets of earlier answers, for the key of a cache."""
     pairs = zip(request.headers, template.headers, strict=True)
     lines = tuple((line, as_written) for line, as_written in pairs if line != as_written and is_secret_header(line[0]))
     return copy_request(request, chained=Chained(lines, tuple(outcome.request for outcome in outcomes))) if lines else request

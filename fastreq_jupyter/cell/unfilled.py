@@ -1,4 +1,4 @@
-"""Tells of ``{name}`` and ``$name`` that are sent as they stand although there is a value of that name."""
+"""Warns about ``{name}`` and ``$name`` in a cell that are not filled in although a value of that name exists."""
 
 from __future__ import annotations
 

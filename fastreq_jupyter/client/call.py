@@ -1,4 +1,4 @@
-"""One call of a door: what is asked for, how it is launched, waited for and shown."""
+"""One call of a public function: its plan, how it is started, waited for and shown."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ class Call:
     auth_now: Callable[[], Any] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Import what the run's end needs while there is something to import it with: a run may take the last file descriptor."""
+        """Import what the end of a run needs at its start: a run may use up the file descriptors."""
         load_readers(self.options)
         if self.options.return_type in FRAMES:
             import fastreq_jupyter.frame  # noqa: F401, PLC0415 - pandas is paid for by whoever wants a frame
@@ -218,7 +218,7 @@ def call_of(urls: Any, arguments: Mapping[str, Any], *, session: Session | None 
 
 
 def layered(session: Session | None, *, door: Door = "function", without: Collection[str] = ()) -> Options:
-    """Return what holds before a call says anything: what %config set, over it what the session was made with.
+    """Return the defaults of a call: the values of %config, overridden by those of the session.
 
     Args:
         session: The session, if there is one.
@@ -322,7 +322,7 @@ async def run_awaiting(call: Call) -> tuple[Waited[Run], bool]:
 
 
 class _Shown:
-    """A display under guard: one that fails is dropped with a warning, it must not cost the run."""
+    """A display whose failure is caught: it is dropped with a warning, and the run goes on."""
 
     def __init__(self, display: Display | None) -> None:
         self._display = display
@@ -363,12 +363,12 @@ async def ended(run: Run) -> Any:
 
 
 def show_with(factory: Callable[[Options], Display | None] | None) -> None:
-    """Set what shows runs to whoever waits for them; the layers above know where they are."""
+    """Register the function that opens the display of a run; set by the notebook layer."""
     _hooks.display = factory
 
 
 def settings_with(settings: Callable[[], Mapping[str, Any]] | None) -> None:
-    """Set what gives the options that the user set by %config; the layers above know where they are."""
+    """Register the function that returns the options set by %config; set by the notebook layer."""
     _hooks.settings = settings
 
 

@@ -1,4 +1,4 @@
-"""Who gets which credentials: a secret goes to its own origin alone.
+"""Assigns credentials to requests: a secret is sent to its own origin only.
 
 What stays as it is (a pair, a bearer token, an API key) is put on the request here. Tokens that are renewed, and what the
 backend's library works out, go on each exchange in the engine: here is only told which origin they are for.

@@ -93,7 +93,7 @@ def as_asked(frame: Any, options: Options) -> Any:
 
 
 def check_shape(frame: Any, run: Run) -> None:
-    """Do what is to be done where the answers could not be given the shape asked for.
+    """Raise if the answers could not be given the requested shape.
 
     Raises:
         RunError: Lists that should become rows cannot; ``.df`` has the frame without that step.

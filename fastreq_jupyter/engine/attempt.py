@@ -53,7 +53,7 @@ _FILES = frozenset({200, 203, 206})
 
 
 class Job:
-    """One request on its way, and what its present attempt has come to so far, so that a cancelled one still tells.
+    """A request in progress and the state of its current attempt, which can be read after a cancellation, too.
 
     Attributes:
         ready_at: Since when it could have started but for slots and rates, `perf_counter`.
@@ -117,7 +117,7 @@ class Job:
         self.first = self.base = 0
 
     def begin(self, now: float, wall_us: int, loop_time: float) -> None:
-        """Forget the attempt before; a new one starts."""
+        """Reset the state for a new attempt."""
         if self.first < self.base == len(self.attempts):
             # A new look at the job: the result of the previous one is not needed any more.
             self.attempts = self.attempts[: self.first]
@@ -136,11 +136,11 @@ class Job:
         self.delays = 0
 
     def given_up(self, kind: str, detail: str) -> Outcome:
-        """Return the outcome of a request that comes to no end of its own."""
+        """Return the outcome of a request that was given up before it was finished."""
         return Outcome(self.position, self.request, self.attempts, error=kind, error_detail=detail, looks=self.looks)
 
     def view(self, *, flying: bool) -> UnderWay:
-        """Return how far it is; `flying` where an attempt goes on, else it waits for its next one."""
+        """Return its progress; `flying` while an attempt is under way, else it waits for the next one."""
         if not flying:
             return UnderWay(self.position, self.request, self.attempts, None, None, nan, self.looks)
         # Before the final head a response is that of a redirect.
@@ -197,7 +197,7 @@ class Transport:
         self._most = most_in_flight(options)
 
     def adjust(self, options: Options) -> None:
-        """Have the sessions, those in use and those to come, hold as many connections as the run may use from now on."""
+        """Size the connection pools of current and later sessions for the run's concurrency."""
         self._most = most_in_flight(options)
         for session in set(self._sessions.values()):
             session.reserve(self._most)
@@ -303,7 +303,7 @@ class Transport:
         return BackendError(error.kind, one_line(redact_text(error.detail, job.secrets)), sent=error.sent, lasting=error.lasting)
 
     async def close(self) -> None:
-        """Let go of idle connections where they have left no file descriptor: whatever comes next needs some."""
+        """Close idle connections if no file descriptors are left: later code needs some."""
         if self._unconnected and not _can_open(_DESCRIPTORS):
             self._sessions.clear()
             await self._close_sessions()
@@ -311,7 +311,7 @@ class Transport:
     async def _read(  # noqa: PLR0913, PLR0917 - what one answer is read from, and where it goes
         self, stream: Stream, head: Head, exchange: Exchange, job: Job, memory: MemoryGate, handoff: Handoff | None
     ) -> None:
-        """Read a body that has not come whole yet to where it belongs: memory, a file, or whoever takes it over."""
+        """Read a body that has not arrived completely into memory, a file or the handoff."""
         response = job.response
         if response is None:
             return
@@ -383,7 +383,7 @@ def _can_open(number: int) -> bool:
 
 
 def _going_on(exchange: Exchange, job: Job) -> Exchange:
-    """Return what asks for the rest of a file where its beginning is there already."""
+    """Return the exchange that asks for the rest of a file whose beginning exists already."""
     job.begun_file = begun = find_begun(job.request)
     return exchange if begun is None else replace(exchange, headers=asking_for_rest(exchange.headers, begun.beginning))
 

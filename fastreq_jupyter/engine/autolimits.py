@@ -1,4 +1,4 @@
-"""What drives ``concurrency="auto"``: answers go to each host's policy, its limits come back as caps and workers."""
+"""Applies ``concurrency="auto"``: passes answers to the policy of each host and its limits to the run."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _LATE = 0.02
 
 
 class AutoLimit(NamedTuple):
-    """What ``concurrency="auto"`` has come to so far.
+    """The current state of ``concurrency="auto"``.
 
     Attributes:
         limit: Requests in flight at most, all hosts together.
@@ -60,7 +60,7 @@ class AutoLimits:
 
     @property
     def state(self) -> AutoLimit:
-        """Return what it has come to; from any thread."""
+        """Return the current state; from any thread."""
         policies = list(self._policies.values())
         if not policies:
             return AutoLimit(START, Adaptive().reason, None)
@@ -71,7 +71,7 @@ class AutoLimits:
         return AutoLimit(self._slots(), reason, min(advice, MOST) or None)
 
     def meet(self, host: HostQueue) -> None:
-        """Begin with a host."""
+        """Start to limit a host."""
         self._policies[host] = Adaptive()
         self._apply(host)
 

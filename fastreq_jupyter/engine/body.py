@@ -1,4 +1,4 @@
-"""Where a body goes: counted, decoded, capped, then kept or written to a file; once for all backends.
+"""Reads bodies for all backends: counts, decodes and limits them, and keeps them or writes them to a file.
 
 The law: what is returned is whole. A body that is cut off, wrongly coded, of another length than its Content-Length or
 longer than it may be is an error and never a shorter body. Sizes count after decompression.
@@ -168,7 +168,7 @@ async def iter_body(stream: BodySource, head: Head, *, method: str, max_body: in
 
 
 async def as_file(stream: Stream, head: Head, path: str) -> tuple[BodySource, Head]:
-    """Return what gives the body as a file keeps it.
+    """Return the source and the head of a body as it is stored in a file.
 
     Servers name as Content-Encoding what is the format of the file itself: ``synop.csv.gz`` with Content-Encoding gzip would
     come out as CSV under that name. So a file whose name or type says that it is compressed stays as it was sent; but where what
@@ -198,7 +198,7 @@ async def as_file(stream: Stream, head: Head, path: str) -> tuple[BodySource, He
 
 
 class _Replayed:
-    """An answer of whose body some pieces were read already."""
+    """An answer some pieces of whose body were read already."""
 
     def __init__(self, stream: Stream, read: list[bytes]) -> None:
         self.status = stream.status

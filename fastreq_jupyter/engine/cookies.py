@@ -99,7 +99,7 @@ class Jar:
         return bool(self._stored)
 
     def given_for(self, target: Target) -> str:
-        """Return what the user gave for the target's origin, replaced since or not; empty where there is nothing."""
+        """Return the cookies that the user gave for the target's origin, also those replaced since; empty for none."""
         with self._lock:
             return "; ".join(f"{name}={value}" for name, value in sorted(self._once_given.get(target.origin, {}).items()))
 
@@ -258,7 +258,7 @@ def _shadows_secure(cookie: _Cookie, cookies: Mapping[tuple[str, str], _Cookie])
 
 
 def _evict(cookies: dict[tuple[str, str], _Cookie], now: float) -> int:
-    """Drop what is over, else the oldest; return how many went."""
+    """Drop expired cookies, else the oldest one; return the number dropped."""
     dropped = [key for key, cookie in cookies.items() if cookie.expires <= now]
     if not dropped:
         dropped = [min(cookies, key=lambda key: cookies[key].order)]

@@ -1,4 +1,4 @@
-"""What an attempt came to: the outcome of its request, or when the next attempt may start."""
+"""Decides after an attempt: the outcome of its request, or when the next attempt starts."""
 
 from __future__ import annotations
 
@@ -94,7 +94,7 @@ def conclude(  # noqa: C901, PLR0912 - each kind of end once, without calls that
 
 
 def _refusal(job: Job, response: Response, data: Any) -> tuple[str, str | None] | None:
-    """Return kind and detail of the error that a status other than 200 is, None where it is good.
+    """Return kind and detail of the error for a bad status, None for a good one.
 
     The detail is the reason that the API itself gives, else the reason phrase.
     """
@@ -133,7 +133,7 @@ def got_answer(job: Job) -> bool:
 
 
 def update_host(job: Job, verdict: Verdict, *, slots: int, notice: Callable[[str, float], None]) -> str | None:
-    """Draw from an attempt what concerns its whole host: breaker, pauses, what its limit leaves.
+    """Update the state of an attempt's host: breaker, pauses, remaining quota.
 
     Args:
         job: Its attempt has ended.
@@ -183,7 +183,7 @@ def _record(job: Job, error: str | None, detail: str | None, retry_wait: float) 
 
 
 def _safe_reason(job: Job, reason: str) -> str | None:
-    """Return the reason phrase, in which a server may say our own secrets back to us."""
+    """Return the reason phrase without our secrets, which a server may repeat in it."""
     return redact_text(reason, job.secrets) if reason and not reason.isalpha() else reason or None
 
 
@@ -221,7 +221,7 @@ def _concerns_host(job: Job, status: int | None) -> bool:
 
 
 def _reset(job: Job, status: int | None) -> tuple[float, str] | None:
-    """Return when the limit that an answer speaks of is given anew: of a 429, and of a 403 or 503 with nothing left."""
+    """Return when the limit of an answer is reset: for a 429, and for a 403 or 503 without remaining quota."""
     response = job.response
     if response is None or not (status == _TOO_MANY or (job.remaining == 0 and status in (_FORBIDDEN, _UNAVAILABLE))):
         return None

@@ -65,7 +65,7 @@ class Decoder(Protocol):
 
 
 def make_decoder(codings: Sequence[str]) -> Decoder:
-    """Return what undoes the codings, given in the order they were applied.
+    """Return the decoder of the codings, given in the order they were applied.
 
     Raises:
         BackendError: "decoding": the library of one is not installed, or there are more than five.

@@ -1,4 +1,4 @@
-"""Where the time of a run went, and the one setting that would help most; worked out once, from the outcomes at its end."""
+"""Explains where the time of a run went and which setting would help most; computed once from its outcomes."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Circumstances(NamedTuple):
 
 @dataclass(slots=True)
 class Sums:
-    """Seconds of all requests together, from the beginning of the run to the end of each, by what they were spent on."""
+    """Seconds of all requests, each from the start of the run to its end, by cause."""
 
     requests: int = 0
     turn: float = 0.0
@@ -146,7 +146,7 @@ def _add(sums: Sums, attempts: Sequence[Attempt], started: float) -> None:
 
 
 def _add_single(sums: Sums, attempts: SingleAttempt, started: float) -> None:
-    """Add what `_add` would, without the records: most requests are such."""
+    """Add a request with one attempt as `_add` does, but without making its records."""
     _, start, queued, fetched, _, _, _, _, _, sent, answered, end, _, reused, _ = attempts.unpack()
     if start < started:
         return
@@ -226,7 +226,7 @@ def _own_loop(options: Options, of: Circumstances) -> _Advice:
 
 
 def _largest(parts: dict[str, float], total: float, of: Circumstances) -> str:
-    """Return what takes most, where no setting of ours would change much."""
+    """Return the largest part of the time, for runs that no setting would speed up much."""
     computing = of.cpu / of.elapsed
     if computing > _BUSY:
         return f"our own work takes {_percent(computing)}"

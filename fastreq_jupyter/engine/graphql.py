@@ -1,4 +1,4 @@
-"""What an answer of GraphQL says: its ``data``, or its ``errors``, which come with status 200 (GraphQL, October 2021, section 7)."""
+"""Reads answers of GraphQL: ``data``, or ``errors``, which have status 200 (GraphQL, October 2021, section 7)."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _TOO_MANY = 429
 
 
 class Answer(NamedTuple):
-    """What was read, and the status that the answer counts as, None for its own.
+    """The body as read, and the status that the answer counts as; None for its own.
 
     The detail of the reading is not redacted yet.
     """

@@ -1,4 +1,4 @@
-"""Good answers that say in their body that they are none: `fail_when` and `retry_when`."""
+"""Finds errors in the bodies of good answers: `fail_when` and `retry_when`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class BodyVerdict(NamedTuple):
 
 
 class Conditions:
-    """What makes good answers bad ones, by their bodies: an expression that finds something, not null, false, 0 or empty.
+    """The expressions that turn a good answer into an error if they find anything but null, false, 0 or an empty value.
 
     Args:
         options: `fail_when`, `retry_when`; and `return_type`, which says what a body was read as.
@@ -77,7 +77,7 @@ class Conditions:
 
 
 def json_of(content: bytes | None, content_type: str | None) -> Any:
-    """Return the JSON of a body that was read as something else; its bytes where it is none, None without any."""
+    """Return the JSON of a body; its bytes if it is no JSON, None if there is no body."""
     if not content:
         return None
     try:

@@ -1,4 +1,4 @@
-"""When an attempt may start: the run's rate, a host's queue, rate and pauses, and the memory bodies may take meanwhile.
+"""Decides when an attempt may start: rate of the run, queue, rate and pauses of a host, memory for bodies.
 
 What concerns a host as such (its rate bucket, a pause it asked for) is shared by all runs of the process and lives on
 between them; what concerns a run (slots, breaker) is the run's own.
@@ -32,7 +32,7 @@ _PROBE = 1.0
 
 
 class Host:
-    """What all runs must respect of one server: its rate, and pauses it asked for. Thread-safe."""
+    """The limits of one server for all runs: its rate, and pauses it asked for. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
@@ -65,13 +65,13 @@ class Host:
                 self._bucket.retune(*lowest)
 
     def pause(self, until: float) -> None:
-        """Let nothing start before `until`, seconds of `perf_counter`."""
+        """Prevent attempts before `until`, seconds of `perf_counter`."""
         with self._lock:
             self.paused_until = max(self.paused_until, until)
             self.gated = True
 
     def meter(self, remaining: int, in_flight: int, now: float, until: float) -> None:
-        """Let start no more than the server has left for us.
+        """Allow no more attempts than the remaining quota of the server.
 
         Args:
             remaining: What its last answer said.
@@ -86,14 +86,14 @@ class Host:
             self.gated = True
 
     def unmeter(self) -> None:
-        """Forget what the server said is left: it does not say so any more, or there is plenty."""
+        """Forget the remaining quota: the server does not state it any more, or it is large."""
         with self._lock:
             self._left = self._least = None
             self.gated = self.limited or self.paused_until > 0
 
     @property
     def metered(self) -> bool:
-        """Tell whether attempts go one by one: at a rate, or by what the server has left."""
+        """Tell whether attempts start one by one, because of a rate or a remaining quota."""
         return self.limited or self._left is not None
 
     def peek(self, now: float) -> float:
@@ -109,7 +109,7 @@ class Host:
         return wait
 
     def _spent(self, now: float) -> float:
-        """Return seconds until the server gives anew, 0.0 where something is left."""
+        """Return seconds until the quota is reset, 0.0 while some is left."""
         if self._left is None:
             return 0.0
         with self._lock:
@@ -140,7 +140,7 @@ def host_at(origin: Origin) -> Host:
 
 
 class HostQueue:
-    """A run's waiting queue for one host: how many attempts go there at once, and which waits for its turn.
+    """A run's queue for one host: the attempts in flight and those that wait for their turn.
 
     Args:
         origin: The host.
@@ -166,7 +166,7 @@ class HostQueue:
 
     @property
     def free(self) -> bool:
-        """Tell whether an attempt may start without asking for anything: no limit is set, nobody waits, all is well."""
+        """Tell whether an attempt may start at once: no limit, no queue, no trouble."""
         return self.cap is None and not (self._released or self.waiting or self.health.failures or self.host.gated)
 
     def admit(self, job: Job) -> bool:
@@ -197,7 +197,7 @@ class HostQueue:
             self.pump()
 
     def pump(self) -> None:
-        """Let the next waiting job go if it may; called whenever something changed."""
+        """Start the next waiting job if it is allowed; called after each change."""
         while self.waiting and self._room(self._released):
             # At a host's rate one attempt at a time waits for its token and wakes the next: first come, first served.
             if self._released and self.host.metered:

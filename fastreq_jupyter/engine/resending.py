@@ -1,4 +1,4 @@
-"""What of a finished run is sent again, and with which options."""
+"""Chooses the requests of a finished run that are sent again, and their options."""
 
 from __future__ import annotations
 

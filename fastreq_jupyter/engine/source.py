@@ -85,16 +85,16 @@ class Source:
                 yield numbered
 
     def reserve(self) -> int:
-        """Return a number for a row that is drawn from nowhere: a page behind the first one of its request."""
+        """Reserve the number of a row that is no item of the source: a later page of a request."""
         self.reserved += 1
         return self.reserved - 1 + (self.drawn if self._pages_from is None else self._pages_from)
 
     def reserve_from(self, number: int) -> None:
-        """Number such rows from here on, so that the items keep the numbers of their places."""
+        """Number such rows from here on, so that items are numbered by their places."""
         self._pages_from = number
 
     async def close(self) -> None:
-        """Close the user's generator; what it raises then is remembered, not thrown."""
+        """Close the user's generator; an exception from it is stored, not raised."""
         self.exhausted, self.ready = True, False
         try:
             if isinstance(self._iterator, AsyncIterator):
@@ -106,7 +106,7 @@ class Source:
             self.error = self.error or error
 
     async def _draw_in_turn(self) -> tuple[int, Item] | None:
-        """Let the loop come round before each item, or all workers' draws would be one long stop, deaf to an interrupt."""
+        """Yield to the loop before each item: otherwise all draws together block it, and interrupts are not handled."""
         async with self._turn:
             await asyncio.sleep(0)
             if self.exhausted:
@@ -157,7 +157,7 @@ class Chain:
         self._resolve(position)
 
     def parent_done(self, position: int) -> None:
-        """Let those go on that waited for this one last."""
+        """Release the requests for which this was the last missing parent."""
         for child in self._children.pop(position, ()):
             self._resolve(child)
 

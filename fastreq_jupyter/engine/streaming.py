@@ -47,14 +47,14 @@ class _Held:
         self.closed = asyncio.Event()
 
     def let_go(self, failure: BackendError | None = None) -> None:
-        """Give the slot back; who reads after that is told the failure."""
+        """Release the slot; later reads raise the failure."""
         if not self.closed.is_set():
             self.failure = self.failure or failure
             self.closed.set()
 
 
 class _Read:
-    """What a reader has read of a body, for whoever must know which page follows it.
+    """The part of a body that its reader has read; the next page is derived from it.
 
     Attributes:
         chunks: In order.
@@ -66,7 +66,7 @@ class _Read:
         self.complete = False
 
     async def through(self, body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-        """Give the chunks of a body on."""
+        """Pass the chunks of a body on."""
         async with aclosing(body) as chunks:  # type: ignore[type-var] # an async generator has aclose
             async for chunk in chunks:
                 self.chunks.append(chunk)
@@ -216,7 +216,7 @@ class Handoffs:
         self._queue.put_nowait(None)
 
     async def arriving(self, run: Run) -> AsyncIterator[StreamedOutcome]:
-        """Give out what the queue holds until the run is over, or waits for nobody but its reader."""
+        """Yield outcomes from the queue until the run is over, or only waits for its reader."""
         while (outcome := await self._next(run)) is not None:
             yield outcome
             # A reference to an outcome occupies its slot.
@@ -241,13 +241,13 @@ class Handoffs:
                 self._expire()
 
     def _expire(self) -> None:
-        """Let go of what nobody began to read."""
+        """Release the bodies that nobody began to read."""
         for body in [body for body in self._open if not body.begun]:
             body.let_go(BackendError("timeout", f"nobody began to read this body within {self._options.attempt_timeout:g} s"))
 
 
 def _watched(outcome: StreamedOutcome, held: _Held) -> StreamedOutcome:
-    """Return the outcome; when nobody has it any more, its slot comes back."""
+    """Return the outcome; its slot is released when it is garbage collected."""
     loop = asyncio.get_running_loop()
 
     def drop() -> None:

@@ -1,4 +1,4 @@
-"""Outcomes that leave memory: handed over in batches and forgotten, with running figures in their place (option `to`).
+"""Outcomes that are written in batches and dropped from memory, which keeps only running figures (option `to`).
 
 The law: a batch is handed over once, in order of completion; while it is written the next one fills, and no attempt starts
 while two wait. What is known of rows that are gone are counters, sums, a histogram and a few samples without bodies.
@@ -75,7 +75,7 @@ class Kind(NamedTuple):
 
 
 class Gist(NamedTuple):
-    """What a picture and a summary need of all outcomes.
+    """The figures of all outcomes that a picture and a summary need.
 
     Attributes:
         durations: Percentiles of `summary.SHARES`, seconds; empty where nothing was sent.
@@ -166,11 +166,11 @@ class WrittenOutcomes(Outcomes):
             self._hand_over()
 
     def amend(self, outcome: Outcome) -> None:
-        """Refuse: what was kept may be written already."""
+        """Raise: a kept outcome may be written already."""
         raise NotImplementedError
 
     def at(self, position: int) -> Outcome | None:
-        """Return what stands for a finished request, None while it is unfinished."""
+        """Return the placeholder of a finished request, None while it is unfinished."""
         request = self._unfinished.get(position)
         return None if request is not None else _GONE
 
@@ -283,7 +283,7 @@ class WrittenOutcomes(Outcomes):
 
 
 class _Nothing:
-    """What was asked by nobody."""
+    """The request of outcomes that are no longer in memory."""
 
 
 _GONE = Outcome(-1, _Nothing())  # type: ignore[arg-type] # a mark: it is compared with None, never read

@@ -113,7 +113,7 @@ def header_mapping(headers: Headers, secrets: frozenset[str] = frozenset()) -> d
 
 
 def _outcome_columns(rows: list[Outcome], options: Options) -> dict[str, Any]:
-    """Return the columns that option `columns` shows, made one by one: what is not shown costs nothing."""
+    """Return the columns that option `columns` shows; others are not computed."""
     data = _Rows(rows)
     columns = {"page": integers([row.page for row in rows], "Int32")} if options.pages is not None else {}
     if options.to is not None:
@@ -131,7 +131,7 @@ def _outcome_columns(rows: list[Outcome], options: Options) -> dict[str, Any]:
 
 
 class _Rows:
-    """What several columns are made of.
+    """Data of the outcomes that several columns share.
 
     Attributes:
         irregular: Places of rows of which more must be told than `marks` holds: tried again, redirected, failed or never sent.

@@ -72,7 +72,7 @@ class Dataset:
         return False
 
     def check(self, position: int, request: Request) -> None:
-        """Do what is to be done where a row that is there belongs to another request."""
+        """Raise if the existing row belongs to another request; only a directory has such rows."""
 
     def write(self, rows: Sequence[Outcome]) -> None:
         """Write a batch.
@@ -159,7 +159,7 @@ class ParquetFolder(Dataset):
         return position < len(self._there) and self._there[position] != 0
 
     def check(self, position: int, request: Request) -> None:
-        """Look whether the row that is there is that of this request.
+        """Check that the existing row is that of this request.
 
         Raises:
             UsageError: It is another one's.
@@ -195,7 +195,7 @@ class ParquetFolder(Dataset):
         return str(path)
 
     def _look(self) -> None:
-        """Find out what is there, and take over the rows of an earlier run.
+        """Read the directory and take over the rows of an earlier run.
 
         Raises:
             OptionError: Something else is there, or rows of which no journal tells.

@@ -1,4 +1,4 @@
-"""By what a journal knows a request again.
+"""Recognizes a request of an earlier run in a journal.
 
 A request is its method, its URL and its body, and which of the equal ones it is; in them neither credentials (userinfo,
 secret fields, values inserted as secrets) nor what is made anew each time (``$uuid``). Of the headers only those count

@@ -292,7 +292,7 @@ def _future() -> tuple[asyncio.Future[None], Callable[[], None]]:
 
 
 def _let_go(writer: Writer, reader: sqlite3.Connection) -> None:
-    """End what a journal holds that was never closed."""
+    """Release the file and lock of a journal that was never closed."""
     with suppress(sqlite3.Error):
         reader.close()
     writer.stop()

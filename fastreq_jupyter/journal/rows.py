@@ -1,4 +1,4 @@
-"""What a journal keeps of an outcome, and how an outcome is made from it again.
+"""Converts outcomes to rows of a journal and back.
 
 Kept are: when, method, URL (secrets as ``***``), what became of each attempt, status, field lines (Set-Cookie as ``***``)
 and the body's bytes as they were. Not kept: anything of the request's headers and body. A seal, a keyed hash over all of
@@ -175,7 +175,7 @@ def is_final(row: Row, request: Request, options: Options) -> bool:
 
 
 def outcome_of(row: Row, request: Request, position: int, options: Options) -> Outcome:
-    """Return the outcome that a row tells of, its body read as the options of this run ask."""
+    """Return the outcome stored in a row, its body read as this run's options say."""
     record = json.loads(row.record)
     attempts = tuple(_attempt_of_json(attempt) for attempt in record["attempts"])
     head = record.get("response")
@@ -207,7 +207,7 @@ def outcome_of(row: Row, request: Request, position: int, options: Options) -> O
 
 
 def _saved_file(head: dict[str, Any] | None, request: Request) -> str | None:
-    """Return the file of a saved body, None where it is no more as it was, or is wanted elsewhere."""
+    """Return the file of a saved body, None if it has changed or this run saves it elsewhere."""
     path: str | None = head["path"] if head is not None else None
     before, named, _ = (request.save_as or "").partition(FILENAME)
     if head is None or path is None or (path != request.save_as and not (named and path.startswith(before))):
@@ -219,7 +219,7 @@ def _saved_file(head: dict[str, Any] | None, request: Request) -> str | None:
 
 
 def _write_file(body: bytes, path: str) -> tuple[str | None, str | None, str | None]:
-    """Write a kept body to where this run wants it; return path, error, detail."""
+    """Write a stored body to the file of this run; return path, error, detail."""
     try:
         write_whole(path, body)
     except OSError as error:

@@ -1,4 +1,4 @@
-"""What a magic's line and cell ask for, and what they leave: the call ready to be launched, the frame in its variable, the closing line."""
+"""Turns a magic's line and cell into a call ready to be started, and its result into a variable and a closing line."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The geometry of a waterfall: outcomes become rectangles, lines and labels in pixels. No ink here: see `svg`."""
+"""The geometry of a waterfall: outcomes become rectangles, lines and labels in pixels. Drawn by `figure`."""
 
 from __future__ import annotations
 

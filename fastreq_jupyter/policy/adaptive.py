@@ -1,4 +1,4 @@
-"""How many requests at once suit one host, found by trying: ``concurrency="auto"``.
+"""Finds the number of requests at once that suits a host, by trying: ``concurrency="auto"``.
 
 An answer's time to first byte, status 503 and timeouts set the limit; 429 sets the rate and is no matter of this file.
 Answers are judged window by window. Until the first sign of too many the limit doubles; then it goes up by a fifth, at
@@ -183,7 +183,7 @@ class Adaptive:
         return window if counts else None
 
     def _judge(self, now: float) -> bool:
-        """End the window and draw conclusions from it."""
+        """End the window and change the limit by its result."""
         window = self._measured(now)
         if window is None:
             return False
@@ -258,7 +258,7 @@ class Adaptive:
         self._best = max(per_second, self._best)
 
     def _learn(self, window: _Window) -> None:
-        """Let the past know what is usual."""
+        """Update the usual values with those of a window."""
         if self._mean is None:
             self._mean, self._variance = window.mean, window.variance
         else:

@@ -37,7 +37,7 @@ _MOST_FIELDS_KNOWN, _LONGEST_KNOWN = 256, 2048
 
 
 class Head(NamedTuple):
-    """What must be known of a head to read its body.
+    """The facts of a head that are needed to read the body.
 
     Attributes:
         content_type: Field value of Content-Type, latin-1 text.

@@ -1,4 +1,4 @@
-"""What rate suits a host that answers 429 and does not say when to come again: ``concurrency="auto"``.
+"""Finds the rate for a host that answers 429 without saying when to come again: ``concurrency="auto"``.
 
 What it let through in the seconds before tells what it allows. A 429 sets the rate to nine tenths of that, once a window;
 where none comes any more, the rate rises by a quarter every few windows, to learn of a limit that was lifted.

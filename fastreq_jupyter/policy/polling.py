@@ -1,4 +1,4 @@
-"""Polling: whether an answer is the one that was waited for, when to look again, and where.
+"""Polling: whether a job is done, when to look again, and at which URL.
 
 A job that was accepted names the place to look at: Operation-Location or Azure-AsyncOperation, with 202 also Location
 (RFC 9110, 15.3.3). It is asked by GET, with what a redirect to it may carry. The body's own ``status`` counts where it is a text:

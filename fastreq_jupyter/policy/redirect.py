@@ -1,4 +1,4 @@
-"""Redirects (RFC 9110, 15.4): what is asked next, and what it may carry.
+"""Redirects (RFC 9110, 15.4): the next request, and the fields it may carry.
 
 The law: no secret of ours goes to another origin, or from https to http, and only http and https are ever requested.
 

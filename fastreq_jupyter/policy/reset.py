@@ -1,4 +1,4 @@
-"""What answers say of a limit: how many requests are left, and when they are given anew.
+"""Reads the limits that answers state: how many requests remain, and when the quota is reset.
 
     RateLimit: "default";r=0;t=30           draft-ietf-httpapi-ratelimit-headers
     RateLimit-Reset: 30                     its older form, and X-RateLimit-Reset and kin: seconds to go,

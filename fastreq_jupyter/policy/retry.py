@@ -1,4 +1,4 @@
-"""Which failed attempt is tried again, and when.
+"""Decides whether and when a failed attempt is retried.
 
 Retried are connection failures, timeouts and the statuses of `RETRIED`, for idempotent requests (RFC 9110, 9.2.2) or
 where the request certainly never left. The wait before retry k is uniform in [d, 1.5 d], d = min(60, 2^(k-1)) seconds:

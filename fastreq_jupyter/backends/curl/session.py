@@ -152,7 +152,7 @@ class Drive:
         self._act((*ready, *more))
 
     def _spoil(self, descriptor: int) -> None:
-        """Take out an idle connection that has something to say; libcurl learns of it when it wants to use it again."""
+        """Stop watching an idle connection on which data has arrived; libcurl notices it at the next use."""
         self._spoiled.add(descriptor)
         self._held.pop(descriptor, None)
         try:

@@ -1,4 +1,4 @@
-"""One handle of libcurl, the answer that it fills, and requests, answers and errors in libcurl's words."""
+"""A handle of libcurl, the answer that it fills, and the translation of requests, answers and errors."""
 
 from __future__ import annotations
 
@@ -105,7 +105,7 @@ _CLOSED = (pycurl.E_GOT_NOTHING, pycurl.E_ABORTED_BY_CALLBACK, pycurl.E_SEND_FAI
 
 
 def failure_of(stream: CurlStream, code: int, words: str, number: int) -> BackendError:
-    """Return what an exchange failed of.
+    """Return the error of a failed exchange.
 
     Args:
         stream: The answer as far as it came.
@@ -415,7 +415,7 @@ class CurlStream(base.Stream):
         return good
 
     def end(self, code: int, words: str) -> None:
-        """Take note of how libcurl ended."""
+        """Store the result of libcurl."""
         handle = self._handle
         if handle is not None:
             if not self.has_head and self.permitted and self.failure is None:

@@ -174,7 +174,7 @@ class Cache:
         return settled
 
     async def catch_up(self) -> None:
-        """Wait where so much was put that the file has fallen behind: it is held in memory."""
+        """Wait while too many answers that are not written yet are in memory."""
         if self._shelf.pending_bytes <= _MOST_PENDING_BYTES:
             return
         loop = asyncio.get_running_loop()
@@ -308,7 +308,7 @@ def _when(at: float, now: float) -> str:
 
 
 def _let_go(shelf: DatabaseShelf | LinesShelf) -> None:
-    """End what a cache holds that was never closed."""
+    """Release the file of a cache that was never closed."""
     with suppress(Exception):
         shelf.stop()
     shelf.join(5.0)

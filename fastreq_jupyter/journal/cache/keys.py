@@ -1,4 +1,4 @@
-"""By what a cache knows a request again: all that chooses its answer, as one keyed hash.
+"""Recognizes a request in a cache: one keyed hash of everything that selects its answer.
 
     method, URL and body, as they are sent       another token in them is another request
     field lines, but those of `_OF_NO_MATTER`    Accept, Accept-Language, credentials, X-Tenant; never the order
@@ -104,7 +104,7 @@ class Keys:
         return _SOMEBODY
 
     def _owner(self, request: Request) -> bytes | None:
-        """Return who asks by credentials that a request gets later, empty where it gets none, None where nobody can tell."""
+        """Return the owner of credentials that a request gets later: empty for none, None if unknown."""
         target = _target(request)
         if self._authority is None or target is None or target.user is not None or request.header("authorization") is not None:
             return b""

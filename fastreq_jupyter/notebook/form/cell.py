@@ -1,4 +1,4 @@
-"""What a form says, as the line and the text of a ``%%fastreq`` cell; and where in the form each line of it came from.
+"""Converts a form to the line and text of a ``%%fastreq`` cell, with the field that each line came from.
 
 A body means the same however long it is: its text as it stands, with placeholders. One line goes into the magic's line,
 several go below each URL. The cell is read again, and a body that would be read as something else is refused.

@@ -87,7 +87,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    # What a person is offered by the Tab key, not what happens to be imported.
+    # Names that tab completion offers, instead of everything imported.
     return sorted({*__all__, "demo", *(name for name in globals() if name.startswith("__"))})
 
 
@@ -156,7 +156,7 @@ def _attach() -> None:
 
 def _open(frame: Any) -> Any:
     """Requests made from the rows of a frame, and what can be done with the frame of a run."""
-    # The rest of the package is loaded when it is used, not with pandas.
+    # The rest of the package is imported at first use, not together with pandas.
     return import_module(f"{__name__}.client.accessor").FastreqAccessor(frame)
 
 

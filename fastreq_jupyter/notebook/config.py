@@ -57,7 +57,7 @@ def changed_options(settings: Any) -> Mapping[str, Any]:
 
 def settings() -> Mapping[str, Any]:
     """Return what %config set in this notebook; nothing where the extension is not loaded."""
-    magics = next((one for one in getattr(shell(), "configurables", ()) if type(one).__name__ == "Fastreq"), None)
+    magics = next((item for item in getattr(shell(), "configurables", ()) if type(item).__name__ == "Fastreq"), None)
     return {} if magics is None else changed_options(magics)
 
 

@@ -114,7 +114,10 @@ WHAT_TO_DO: Mapping[str, tuple[str, str]] = {
     "parse_func": ("your function raised", "the detail has its error; `data` is what it was given"),
     "cancelled": ("interrupted or cancelled before its end", "`df.fastreq.retry_failed()`"),
     "deadline": ("the run's `deadline` was over", "`df.fastreq.retry_failed()`"),
-    "stopped": ("`max_failures`, or a host that refused its first 20", "mend the cause, then `df.fastreq.retry_failed()`"),
+    "stopped": (
+        "`max_failures`, or a host that refused its first 20, or 5 in a row for longer than 120 s",
+        "mend the cause, then `df.fastreq.retry_failed()`",
+    ),
     "skipped": ("the request that it builds on failed", "see that row"),
     "unknown": ("the kernel died while a POST was under way", "find out whether it was done, or `retry_unsafe`"),
     "auth": ("no token could be had", "the detail has what the token endpoint or your function said"),

@@ -335,9 +335,12 @@ def safe_segment(text: str) -> str:
         name = "_" * max(len(name), 1)
     if _DEVICES.match(name):
         name = f"_{name}"
-    while len(name.encode(errors="replace")) > _LONGEST:
-        name = name[: len(name) * _LONGEST // (len(name.encode(errors="replace")) + 1)]
-    return name
+    match = _ENDING.search(name)
+    stem, ending = (name[: match.start()], match[0]) if match is not None else (name, "")
+    while (size := len((stem + ending).encode(errors="replace"))) > _LONGEST:
+        # A letter takes up to four bytes.
+        stem = stem[: len(stem) - max(1, (size - _LONGEST) // 4)]
+    return stem + ending
 
 
 def file_name_of(url: str) -> str:

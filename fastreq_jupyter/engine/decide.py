@@ -33,6 +33,8 @@ _TOO_MANY = 429
 _LIMITED = (_FORBIDDEN, _TOO_MANY)
 _UNAVAILABLE = 503
 _UNAVAILABLE_IN_ROW = 5
+# One path may have a limit of its own; so many refusals in a row are the host's.
+_FAR_IN_ROW = 5
 # Length of the error detail, so that the words about a retry behind it are not cut off.
 _LONGEST_CAUSE = 200
 _FINAL = Verdict(retry=False)
@@ -154,9 +156,16 @@ def update_host(job: Job, verdict: Verdict, *, slots: int, notice: Callable[[str
     if pause:
         asks = "asks to wait" if verdict.pause else "gives no more for"
         notice(f"{host.origin} {asks} {pause:.0f} s, until {datetime.now().astimezone() + timedelta(seconds=pause):%H:%M:%S}", pause)
+    if status is not None:
+        host.far_in_row = host.far_in_row + 1 if verdict.detail and status in _LIMITED else 0
     refusal = host.health.refusing
-    stop = f"the first 20 answers of {host.origin} were all {refusal} (max_failures=none turns this stop off)"
-    return None if refusal is None else stop
+    if refusal is not None:
+        why = f"the first 20 answers of {host.origin} were all {refusal}"
+    elif host.far_in_row >= _FAR_IN_ROW:
+        why = f"{host.origin} refuses, {verdict.detail}"
+    else:
+        return None
+    return f"{why} (max_failures=none turns this stop off)"
 
 
 def _record(job: Job, error: str | None, detail: str | None, retry_wait: float) -> None:

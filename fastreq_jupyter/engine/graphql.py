@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.content import read_text
 from fastreq_jupyter.engine.reading import Reading, parse_json, read_data
+from fastreq_jupyter.engine.refusal import place_of
 from fastreq_jupyter.options import PARSED
 from fastreq_jupyter.redact import one_line, redact_text
 
@@ -86,6 +87,8 @@ def _in_one_line(errors: Any) -> str:
     path = first.get("path") if isinstance(first, dict) else None
     if isinstance(path, list) and path:
         text += f" (at {one_line('.'.join(map(str, path)), 100)})"
+    else:
+        text += place_of(first)
     if (code := _code_of(first)) in LIMITS:
         text = f"{code}: {text}"
     more = len(several) - 1

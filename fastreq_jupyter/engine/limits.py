@@ -159,6 +159,7 @@ class HostQueue:
         self.stopped: str | None = None
         self.waiting: deque[Job] = deque()
         self.unavailable_in_row = 0
+        self.far_in_row = 0
         self._tally = tally
         self._released = 0
         self._ready = ready

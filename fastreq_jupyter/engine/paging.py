@@ -115,6 +115,7 @@ class Paging:
         if position not in self.links:
             self.meet(position, outcome)
         link = self.links[position]
+        outcome = self.judged(outcome)
         if outcome.link != link:
             outcome = replace(outcome, link=link)
         pages = self._chains[link.place]
@@ -138,6 +139,15 @@ class Paging:
         if chain.ended:
             chain.close()
         return None if step.drop else self._with_notes(outcome, chain, step, link.page)
+
+    def judged(self, outcome: Outcome) -> Outcome:
+        """Return the outcome of a page as it is to be kept: one that is none of its chain's pages is an error."""
+        link = self.links.get(outcome.position)
+        chain = None if link is None else self._chains[link.place].chain
+        if link is None or chain is None or outcome.error is not None or link.page == 1:
+            return outcome
+        why = chain.no_page(link.page, _answer_of(outcome))
+        return outcome if why is None else replace(outcome, error="invalid JSON", error_detail=why)
 
     def _with_notes(self, outcome: Outcome, chain: Chain, step: Step, page: int) -> Outcome:
         """Return the outcome with what is to be said of this page."""
@@ -245,6 +255,11 @@ class Paging:
         if truncated:
             more = f" and {len(truncated) - 1:,} more" if len(truncated) > 1 else ""
             lines.append(f"request {truncated[0]}{more} has more pages than max_pages={self._options.max_pages:,}: they were not fetched")
+        stalled = [(place, pages.chain.stalled) for place, pages in self._chains.items() if pages.chain and pages.chain.stalled]
+        if stalled:
+            more = f" and {len(stalled) - 1:,} more" if len(stalled) > 1 else ""
+            how = f"pages={str(self._options.pages)!r} found nothing to follow"
+            lines.append(f"request {stalled[0][0]}{more}: page {stalled[0][1]}, but {how}: give page, offset=0 or NAME=EXPR")
         for place, pages in self._chains.items():
             if pages.expired is not None:
                 lines.append(f"request {place}: the cursor of page {pages.expired} had expired, its pages were fetched anew")

@@ -371,7 +371,11 @@ class Scheduler:
             self._park(job, wait)
             return
         try:
-            if self._store is not None:
+            answered = outcome
+            if self.paging is not None:
+                outcome = self.paging.judged(answered)
+            # What is no page of its chain is sent again by a rerun, where that does no harm.
+            if self._store is not None and (outcome is answered or not job.request.idempotent):
                 outcome = await self._store.finish(outcome, None if job.response is None else job.response.content)
         finally:
             self._close(job, outcome)

@@ -156,10 +156,22 @@ def _response(hop: _Hop, response: Response | None, version: str, secrets: froze
     location = response.header("location")
     target = "" if location is None else redact_text(redact_url(location, secrets), secrets)
     reason = redact_text(response.reason, secrets)
+    size = _size_sent(response)
     return _head(response.status, reason, version, _fields(response.headers, secrets), target) | {
         "cookies": _cookies(response.headers),
         "content": content,
+        "bodySize": size,
+        # What developer tools show as the size.
+        "_transferSize": max(0, size),
     }
+
+
+def _size_sent(response: Response) -> int:
+    """Return the bytes of a body as it was sent, -1 where that is not known: compressed, without a length."""
+    length = response.header("content-length") or ""
+    if length.isdecimal() and response.size_bytes:
+        return int(length)
+    return -1 if response.header("content-encoding") else response.size_bytes
 
 
 def _head(status: int, reason: str, version: str, fields: Sequence[dict[str, str]], target: str) -> dict[str, Any]:

@@ -211,6 +211,24 @@ def test_a_server_that_ignores_what_is_asked_is_a_loop_not_a_table_of_repeats(ho
     assert "ignored" in ends[0]
 
 
+@pytest.mark.parametrize(
+    ("first", "later", "none"),
+    [
+        ({"items": [1], "next": "/2"}, "<html>sign in</html>", True),
+        ([1], b"\xff\xfe", True),
+        ({"items": [1], "next": "/2"}, "", False),
+        ({"items": [1], "next": "/2"}, {"kind": "list"}, False),
+        ("a,b\n1,2", "a,b\n3,4", False),
+    ],
+)
+def test_a_text_where_page_1_was_json_is_no_page(first, later, none):
+    chain = chain_of("auto")
+    assert chain.no_page(1, answer_to(chain.first, first)) is None
+    chain.step(1, chain.first, answer_to(chain.first, first))
+    why = chain.no_page(2, answer_to(chain.first, later, **{"Content-Type": "text/html; charset=utf-8"}))
+    assert why == ("page 2 is text/html, not JSON as page 1 is: whether more follows is unknown" if none else None)
+
+
 def test_a_list_beside_the_items_that_never_changes_is_no_loop():
     chain = chain_of("cursor=next", most=3)
     numbers = iter(range(9))
@@ -328,8 +346,37 @@ def test_page_1_of_a_count_says_so():
         (f"{URL}?page=2", {"items": [1], "next": "?page=3"}, {}, None),
         (URL, {"items": [1], "total": 1, "next": None}, {}, None),
         (URL, {"items": [1, 2], "count": 2}, {}, None),
+        (URL, {"items": [1], "has_more": True}, {}, "1 of more"),
+        (URL, {"items": [1], "meta": {"next_cursor": "x"}}, {}, "1 of more"),
+        (URL, {"items": [1], "next_page": 2}, {}, "1 of more"),
+        (URL, {"items": [1], "NextMarker": "x"}, {}, "1 of more"),
+        (URL, {"items": [1], "nextPageToken": ""}, {}, None),
+        (URL, {"items": [1], "has_more": False, "next_cursor": "x"}, {}, None),
+        (URL, {"items": [1], "next_run": "2026-01-01", "nextInvoice": 7}, {}, None),
+        (URL, {"name": "a", "next_token": "x"}, {}, None),
+        (URL, {"items": [{"next_token": "x"}]}, {}, None),
     ],
 )
 def test_an_answer_that_has_more_says_so(url, body, headers, said):
     request = Request("GET", url)
     assert hint_of(answer_to(request, body, **headers), url) == said
+
+
+@pytest.mark.parametrize(
+    ("how", "body", "said"),
+    [
+        ("auto", {"items": [1] * 10, "total": 95}, "1 of 10"),
+        ("auto", {"items": [1], "page": 1, "pages": 3}, "1 of 3"),
+        ("auto", {"items": [1], "has_more": True}, "1 of more"),
+        ("nope", {"items": [1], "meta": {"next_cursor": "x"}}, "1 of more"),
+        ("link", {"items": [1], "next": "/2"}, "1 of more"),
+        ("auto", {"items": [1], "total": 1}, None),
+        ("next", {"items": [1], "next": "/2"}, None),
+        ("page", {"items": [1] * 10, "total": 95}, None),
+    ],
+)
+def test_a_first_page_with_more_behind_it_and_nothing_to_follow_says_so(how, body, said):
+    chain = chain_of(how)
+    step = chain.step(1, chain.first, answer_to(chain.first, body))
+    assert chain.stalled == said
+    assert not (said and step.pages)

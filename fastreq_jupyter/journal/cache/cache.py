@@ -232,7 +232,8 @@ class Cache:
             lines.append(f"{counts['secret']:,} {say} request back: not kept in {self._shelf.path.name}")
         if counts["nobody"]:
             why = "a condition of their own, a body from a file, or credentials (a function, a sign-in) that do not tell whose they are"
-            lines.append(f"{counts['nobody']:,} requests are not for the cache: {why}")
+            many = "request is" if counts["nobody"] == 1 else "requests are"
+            lines.append(f"{counts['nobody']:,} {many} not for the cache: {why}")
         return [*lines, *self._shelf.troubles()]
 
     def news(self) -> list[str]:

@@ -19,6 +19,7 @@ __all__ = [
     "CURSORS",
     "Answer",
     "Stated",
+    "first_of_more",
     "hint_of",
     "is_url",
     "items_at",
@@ -65,6 +66,7 @@ _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _FOUND = Total()
 # A URL that already asks for a later page.
 _LATER = re.compile(rf"[?&](?:page|p|page_?number|offset|skip|start|{'|'.join(CURSORS)})=(?![01]?(?:[&#]|$))", re.IGNORECASE)
+_NEXT = re.compile(r"next.*(?:page|cursor|token|marker|offset|link|key|continuation|bookmark|after)", re.IGNORECASE)
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 
 
@@ -193,6 +195,29 @@ def stated_total(answer: Answer, total: Total, received: int | None) -> Stated:
     return Stated(items, pages)
 
 
+def first_of_more(answer: Answer, stated: Stated, received: int) -> str | None:
+    """Return ``1 of 25`` or ``1 of more`` where an answer says that there is more than it has, None where it does not.
+
+    A total, a next link, ``has_more``, or a value under a key like next_page or NextMarker say so.
+
+    Args:
+        answer: Of a first page.
+        stated: What it says of the whole.
+        received: Items of this page.
+    """
+    pages = stated.pages if stated.pages is not None else -(-stated.items // received) if received and stated.items is not None else None
+    if pages is not None and pages > 1:
+        return f"1 of {pages:,}"
+    marked = _more(answer.body, deepest=2)
+    if marked is None:
+        marked = any(
+            _NEXT.match(str(key)) and isinstance(value, (str, int)) and value is not False and value != ""
+            for mapping in _mappings(answer.body, deepest=2)
+            for key, value in mapping.items()
+        )
+    return "1 of more" if marked or link_next(answer) is not None or next_url(answer.body) is not None else None
+
+
 def hint_of(answer: Answer, url: str, urls: Collection[str] = ()) -> str | None:
     """Return ``1 of 25`` or ``1 of more`` for an answer that is the first of several pages, None where nothing says so.
 
@@ -201,17 +226,15 @@ def hint_of(answer: Answer, url: str, urls: Collection[str] = ()) -> str | None:
         url: What was asked.
         urls: All URLs of the run: whose next one is among them is followed already.
     """
-    if not isinstance(answer.body, (list, dict)):
+    if not isinstance(answer.body, (list, dict)) or _LATER.search(url):
         return None
-    items = items_at(answer.body, items_path(answer.body))
-    received = None if items is None else len(items)
     following = link_next(answer) or next_url(answer.body)
-    stated = Stated() if received is None else stated_total(answer, _FOUND, received)
-    more = bool(received and stated.items is not None and stated.items > received)
-    if (following is None and not more) or _LATER.search(url) or (following is not None and _resolved(url, following) in urls):
+    if following is not None and _resolved(url, following) in urls:
         return None
-    pages = stated.pages if stated.pages is not None else -(-stated.items // received) if received and stated.items is not None else None
-    return f"1 of {pages:,}" if pages is not None and pages > 1 else "1 of more"
+    received = len(items_at(answer.body, items_path(answer.body)) or ())
+    if following is None and not received:
+        return None
+    return first_of_more(answer, stated_total(answer, _FOUND, received) if received else Stated(), received)
 
 
 def _resolved(url: str, following: str) -> str | None:
@@ -221,8 +244,8 @@ def _resolved(url: str, following: str) -> str | None:
         return None
 
 
-def _more(body: Any) -> bool | None:
-    for mapping in _mappings(body):
+def _more(body: Any, *, deepest: int = _DEEPEST) -> bool | None:
+    for mapping in _mappings(body, deepest=deepest):
         for key, value in mapping.items():
             if isinstance(value, bool) and str(key).lower() in _MORE:
                 return value

@@ -14,6 +14,7 @@ from fastreq_jupyter.policy.pages.answer import (
     CURSORS,
     Answer,
     Stated,
+    first_of_more,
     is_url,
     items_at,
     items_path,
@@ -96,15 +97,17 @@ class Chain:
         distinct: How many different items came, None where that was not counted.
         ended: Nothing more will be asked for.
         truncated: There is more than `max_pages`.
+        stalled: ``1 of 25`` or ``1 of more`` where page 1 says that there is more, and nothing led to it; else None.
         dropped: Pages that were sent without credentials, to another origin.
         elsewhere: Pages that were sent to another origin.
     """
 
     __slots__ = (
-        "_asked", "_by_items", "_counting", "_distinct", "_done", "_empty", "_failed", "_follow", "_how", "_items_before",
-        "_looped", "_marked", "_marks", "_most", "_pages_before", "_parameter", "_path", "_repeats_within", "_seen", "_size",
-        "_start", "_stated", "_step", "_template", "_total", "distinct", "dropped", "elsewhere", "ended", "first", "items", "pages",
-        "restarted", "truncated",
+        "_asked", "_by_items", "_counting", "_distinct", "_done", "_empty", "_failed", "_follow", "_how", "_items_before", "_looped",
+        "_marked", "_marks", "_most", "_pages_before", "_parameter", "_path", "_repeats_within", "_seen", "_size", "_start",
+        "_stated",
+        "_step", "_structured", "_template", "_total", "distinct", "dropped", "elsewhere", "ended", "first", "items", "pages",
+        "restarted", "stalled", "truncated",
     )  # fmt: skip
 
     def __init__(self, template: Request, how: How, total: Total, max_pages: int, *, restarted: bool = False) -> None:
@@ -121,13 +124,14 @@ class Chain:
         self.restarted = restarted
         self.pages = self.items = 0
         self.ended = self.truncated = False
+        self.stalled: str | None = None
         self.dropped: set[int] = set()
         self.elsewhere: set[int] = set()
         self._stated = Stated()
         self._size = 0
         self._path: tuple[str, ...] | None = None
         self._asked, self._done, self._failed, self._empty = 1, 0, 0, 0
-        self._looped = False
+        self._looped = self._structured = False
         self._marks: dict[int, int] = {}
         self._distinct: set[int] = set()
         self.distinct: int | None = 0
@@ -193,6 +197,7 @@ class Chain:
         self._stated = self._newer(stated_total(answer, self._total, None if items is None else len(items)))
         if page == 1:
             self._size = len(items or ())
+            self._structured = isinstance(answer.body, (list, dict))
             self._choose(request, answer)
         if self._counting and page > 1 and self._is_empty(answer, items):
             self._empty = min(self._empty or page, page)
@@ -205,6 +210,20 @@ class Chain:
                 return Step()
             return self._after_count(drop=False)
         return self._after_sequence(page, request, answer)
+
+    def no_page(self, page: int, answer: Answer) -> str | None:
+        """Return why a good answer is none of this chain's pages, None where it is one.
+
+        A text where page 1 was JSON (a page to sign in, a maintenance notice) tells of no next page, and so of no end either.
+
+        Args:
+            page: Its number, from 1.
+            answer: What came.
+        """
+        if page == 1 or not self._structured or not isinstance(answer.body, (str, bytes)) or not answer.body.strip():
+            return None
+        kind = one_line(answer.response.content_type or "text", 60)
+        return f"page {page} is {kind}, not JSON as page 1 is: whether more follows is unknown"
 
     def failed(self, page: int, status: int | None, *, sent: bool) -> Step:
         """Return what follows a page that failed: nothing, unless its cursor had expired.
@@ -263,6 +282,8 @@ class Chain:
         following = None if self._follow is None else self._follow(request, answer)
         if following is None:
             self.ended = True
+            if page == 1:
+                self.stalled = first_of_more(answer, self._stated, self._size)
             return Step()
         if page >= self._most:
             self.ended = self.truncated = True

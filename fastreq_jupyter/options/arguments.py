@@ -119,6 +119,6 @@ def document_options(function: F) -> F:
     signature = inspect.signature(function)
     named = [parameter for parameter in signature.parameters.values() if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
     rows = [row for row in TABLE.values() if "function" in row.doors]
-    known = [inspect.Parameter(row.name, inspect.Parameter.KEYWORD_ONLY, default=row.default, annotation=row.takes) for row in rows]
-    function.__signature__ = signature.replace(parameters=[*named, *known])  # type: ignore[attr-defined] # inspect reads it
+    by_option = [inspect.Parameter(row.name, inspect.Parameter.KEYWORD_ONLY, default=row.default, annotation=row.takes) for row in rows]
+    function.__signature__ = signature.replace(parameters=[*named, *by_option])  # type: ignore[attr-defined] # inspect reads it
     return function

@@ -22,6 +22,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import sys
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 if TYPE_CHECKING:
@@ -136,6 +138,20 @@ class FastreqError(Exception):
 
     def _state(self) -> dict[str, Any]:
         return dict(self.__dict__)
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows, whose hook this is: the frames of the user's code without ours."""
+        shell = sys.modules["IPython"].get_ipython()
+        return list(shell.InteractiveTB.structured_traceback(type(self), self, _without_ours(self.__traceback__)))
+
+
+def _without_ours(trace: TracebackType | None) -> TracebackType | None:
+    if trace is None:
+        return None
+    following = _without_ours(trace.tb_next)
+    if trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+        return following
+    return TracebackType(following, trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
 
 
 class UsageError(FastreqError, ValueError):

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 from fastreq_jupyter.options.table import TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
 __all__ = ["OptionArguments", "ReturnType", "document_options"]
@@ -100,8 +100,14 @@ class OptionArguments(TypedDict, total=False):
     # End of the generated lines.
 
 
-def document_options(function: F) -> F:
-    """Append the options, as the table has them, to the docstring of a function, and to the signature that Tab looks at."""
+def document_options(function: F, *, without: Collection[str] = ()) -> F:
+    """Append the options, as the table has them, to the docstring of a function, and to the signature that Tab looks at.
+
+    Args:
+        function: It takes them as ``**options``.
+        without: Those that it does not take.
+    """
+    rows = [row for name, row in TABLE.items() if "function" in row.doors and name not in without]
     # As deep as the other sections: the methods' docstrings are indented twice.
     margin = min(len(line) - len(line.lstrip()) for line in (function.__doc__ or "").splitlines()[1:] if line.strip())
     lines = [
@@ -112,13 +118,11 @@ def document_options(function: F) -> F:
             subsequent_indent=" " * (margin + 8),
             break_on_hyphens=False,
         )
-        for row in TABLE.values()
-        if "function" in row.doors
+        for row in rows
     ]
     function.__doc__ = f"{(function.__doc__ or '').rstrip()}\n\n{' ' * margin}Options:\n" + "\n".join(lines) + "\n"
     signature = inspect.signature(function)
     named = [parameter for parameter in signature.parameters.values() if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
-    rows = [row for row in TABLE.values() if "function" in row.doors]
     known = [inspect.Parameter(row.name, inspect.Parameter.KEYWORD_ONLY, default=row.default, annotation=row.takes) for row in rows]
     function.__signature__ = signature.replace(parameters=[*named, *known])  # type: ignore[attr-defined] # inspect reads it
     return function

@@ -284,11 +284,11 @@ class _Files:
     def __init__(self, save_to: str, keys: Sequence[Any] | None) -> None:
         self._template = save_to if "{{" in save_to else f"{save_to.rstrip('/')}/{{{{name}}}}"
         self._keys = keys
-        self._taken: dict[str, int] = {}
+        self._row_of_path: dict[str, int] = {}
         for name in _PLACEHOLDER.findall(self._template):
             if name not in _PLACEHOLDERS:
-                known = ", ".join(f"{{{{{known_name}}}}}" for known_name in _PLACEHOLDERS)
-                raise UsageError(f"save_to: {{{{{name}}}}} is unknown here: give {known}; columns are for cells with --each")
+                names = ", ".join(f"{{{{{known_name}}}}}" for known_name in _PLACEHOLDERS)
+                raise UsageError(f"save_to: {{{{{name}}}}} is unknown here: give {names}; columns are for cells with --each")
         if keys is None and "key" in _PLACEHOLDER.findall(self._template):
             raise UsageError("save_to: {{key}} needs keys")
 
@@ -297,7 +297,7 @@ class _Files:
         path = self.path(request, position)
         if FILENAME in path:
             return path, None
-        first = self._taken.setdefault(path.casefold(), position)
+        first = self._row_of_path.setdefault(path.casefold(), position)
         return path, None if first == position else first
 
     def path(self, request: Request, position: int) -> str:

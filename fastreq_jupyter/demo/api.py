@@ -196,8 +196,8 @@ class Api:
         """Answer one product, or 304 to whoever has it."""
         response = _found(self.shop.products.get(request.match_info["sku"]))
         response.etag = f"{crc32(response.body):08x}"  # type: ignore[arg-type] # JSON, made a moment ago
-        known = request.if_none_match or ()
-        return web.Response(status=304) if response.etag in known else response
+        etags = request.if_none_match or ()
+        return web.Response(status=304) if response.etag in etags else response
 
     async def image(self, request: web.Request) -> web.Response:
         """Answer a product's picture."""

@@ -169,9 +169,9 @@ class CurlRequest:
         parts = read_url(self._absolute(url), ranges="globoff" not in self.flags)
         if self.upload is not None and isinstance(parts[-1], str) and _NO_NAME.search(parts[-1]):
             parts = (*parts, "" if parts[-1].endswith("/") else "/", quote(Path(self.upload.text).name, safe=""))
-        whole = with_query(parts, *query)
+        with_fields = with_query(parts, *query)
         return RequestTemplate(
-            self._method(body), whole, url.line, url.column, self._with_cookies(whole, headers), body,
+            self._method(body), with_fields, url.line, url.column, self._with_cookies(with_fields, headers), body,
             run_options=dict(self.run_options), no_default=frozenset(self.removed),
         )  # fmt: skip
 
@@ -285,8 +285,8 @@ class CurlRequest:
         headers += [header for name, header in self.own.items() if name.lower() not in own]
         if self.form:
             return self._with_boundary(headers)
-        known = {header.name.lower() for header in headers} | self.removed
-        if body is not None and self.upload is None and "content-type" not in known:
+        names = {header.name.lower() for header in headers} | self.removed
+        if body is not None and self.upload is None and "content-type" not in names:
             headers.append(HeaderTemplate("Content-Type", (FORM_TYPE,), self.command.line, self.command.column))
         return tuple(headers)
 

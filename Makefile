@@ -29,7 +29,8 @@ NO_NPM = npm is missing: install it (Debian: apt-get install npm; with nodejs.or
 PIP := -m pip --disable-pip-version-check --quiet --quiet install
 # The bundle is made before, by npm ci: the build hook, which would say npm install, has nothing left to do.
 INSTALL_HERE := HATCH_JUPYTER_BUILDER_SKIP_NPM=1
-PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -r s
+# One more than the cores of a small machine: many a test waits.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal -r s
 
 help:
 	@echo "make demo      run the quickstart notebook in a real kernel, print its table, leave an HTML page"

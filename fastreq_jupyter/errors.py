@@ -13,8 +13,8 @@
 A failed request inside a run is a *value* (a row with an ``error``). Exceptions are for misuse and for callers that ask for them.
 
 IPython's `%xmode Verbose`, and every tool that shows local variables, prints the arguments of each frame on the way of an
-exception: headers, auth and URLs among them. So our own errors, whose messages are safe, leave `sealed` doors through a frame
-that holds nothing any more. Exceptions that are not ours (a defect, or the user's own code) keep their frames.
+exception: headers, auth and URLs among them. So public functions are decorated with `hide_frames`: our own errors, whose messages
+are safe, are raised from a frame without arguments. Exceptions that are not ours (a defect, or the user's own code) keep their frames.
 """
 
 from __future__ import annotations
@@ -41,9 +41,9 @@ __all__ = [
     "RunError",
     "SourceError",
     "UsageError",
-    "outside",
-    "sealed",
-    "sealed_init",
+    "hide_frames",
+    "hide_frames_of_init",
+    "without_our_frames",
 ]
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -290,7 +290,7 @@ _PACKAGE = __name__.partition(".")[0]
 _OURS = (FastreqError, asyncio.CancelledError)
 
 
-def sealed(function: F) -> F:
+def hide_frames(function: F) -> F:
     """Let a function, coroutine function or asynchronous generator raise our errors without its frames and arguments."""
     if inspect.isasyncgenfunction(function):
         return cast("F", functools.wraps(function)(_stream(function)))
@@ -299,13 +299,13 @@ def sealed(function: F) -> F:
     return cast("F", functools.wraps(function)(_plain(function)))
 
 
-def sealed_init(kind: type[T]) -> type[T]:
+def hide_frames_of_init(kind: type[T]) -> type[T]:
     """Let the constructor of a class that is given secrets raise our errors without its frames and arguments."""
-    kind.__init__ = sealed(kind.__init__)  # type: ignore[method-assign] # ?
+    kind.__init__ = hide_frames(kind.__init__)  # type: ignore[method-assign] # ?
     return kind
 
 
-def outside(error: E) -> E:
+def without_our_frames(error: E) -> E:
     """Return an exception of the user's code without the frames of ours that it came through; one of our own as it is."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
@@ -344,7 +344,7 @@ def _stream(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             async for item in stream:
                 yield item
-                # What is given out belongs to the caller alone: a streamed outcome holds a slot while anybody has it.
+                # Only the caller may hold a reference: a streamed outcome occupies a slot while it is referenced.
                 del item
         except _OURS as error:
             failure = error.with_traceback(None)

@@ -57,7 +57,7 @@ class Door(Protocol):
 
 
 class Source(Protocol):
-    """Whoever gives tokens for one origin."""
+    """A source of tokens for one origin."""
 
     async def ask(self, door: Door) -> Token:
         """Return a new token.
@@ -83,7 +83,7 @@ def source_of(auth: Any, origin: str) -> Source:
     if isinstance(auth, OAuth2):
         return OAuth2Source(auth)
     if hasattr(auth, "get_token"):
-        # Azure names a resource by its origin.
+        # Azure identifies a resource by its origin.
         scopes = (f"{origin}/.default",) if _takes_one(auth.get_token) else ()
         return Called(lambda: auth.get_token(*scopes), f"auth: get_token of {type(auth).__name__}")
     if hasattr(auth, "token") and hasattr(auth, "refresh"):
@@ -127,7 +127,7 @@ class Refreshed:
         expiry = getattr(credentials, "expiry", None)
         life = None
         if isinstance(expiry, datetime):
-            # Without a zone it is UTC.
+            # A time without a zone is UTC.
             life = lifetime_of((expiry if expiry.tzinfo else expiry.replace(tzinfo=UTC)).timestamp(), time())
         return token_of(credentials.token, self._who, life)
 
@@ -171,7 +171,7 @@ class OAuth2Source:
 
     def _taken(self, answer: Answer, secrets: frozenset[str]) -> Token:
         grant = read_grant(self._oauth, answer, secrets)
-        # Only what began with one goes on with one; a server may give a new one each time.
+        # Kept where a refresh token was given or a person signed in; a server may issue a new one each time.
         if grant.refresh_token and (self._refresh_token or self._oauth.device_url):
             self._refresh_token = grant.refresh_token
         return grant.token
@@ -192,7 +192,7 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
             value = context.run(function)
         except BaseException as raised:  # noqa: BLE001 - told to whoever waits, what no future may hold included
             error = raised
-        # Nobody waits any more once the run has ended.
+        # After the end of the run nobody waits for the result.
         with suppress(InvalidStateError):
             future.set_result((value, error))
 
@@ -204,7 +204,7 @@ async def _in_thread(function: Callable[[], Any]) -> Any:
 
 
 class _StrangeError(Exception):
-    """What no task may raise: an exit, a cancellation."""
+    """Wraps an exception that no task may raise: an exit, a cancellation."""
 
 
 def _takes_one(function: Callable[..., Any]) -> bool:

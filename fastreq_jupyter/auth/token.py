@@ -1,4 +1,4 @@
-"""A token: the field lines it makes, until when it is good, and what must not be shown of it."""
+"""A token: its field lines, its lifetime and its secrets."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ from fastreq_jupyter.errors import BackendError
 __all__ = ["AuthError", "Token", "bearer_line", "lifetime_of", "token_of"]
 
 _SCHEMES = ("bearer", "basic", "token")
-# What a bearer token is made of (RFC 6750, 2.1, read generously): no blanks, no control characters, ASCII.
+# Characters of a bearer token (RFC 6750, 2.1, read generously): no blanks, no control characters, ASCII.
 _VISIBLE = re.compile(r"[\x21-\x7e]+")
 _VALUE = re.compile(r"[\x20-\x7e\t\x80-\xff]*")
-# Renewed so long before its end, in seconds, or after so much of its life.
+# Seconds before its end, or share of its life, at which a token is renewed.
 _MARGIN = 30.0
 _SHARE = 0.1
 

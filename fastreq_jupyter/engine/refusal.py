@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 __all__ = ["api_reason", "place_of", "reason_in"]
 
-# More than this is no word of refusal.
+# Longer bodies are not taken for a refusal.
 _LARGEST_BODY = 64 * 1024
 _LONGEST = 4000
 

@@ -47,14 +47,14 @@ class _Held:
         self.closed = asyncio.Event()
 
     def let_go(self, failure: BackendError | None = None) -> None:
-        """Give the slot back; who reads after that is told the failure."""
+        """Release the slot; later reads raise the failure."""
         if not self.closed.is_set():
             self.failure = self.failure or failure
             self.closed.set()
 
 
 class _Read:
-    """What a reader has read of a body, for whoever must know which page follows it.
+    """The part of a body that its reader has read; the next page is derived from it.
 
     Attributes:
         chunks: In order.
@@ -63,15 +63,15 @@ class _Read:
 
     def __init__(self) -> None:
         self.chunks: list[bytes] = []
-        self.whole = False
+        self.complete = False
 
     async def through(self, body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-        """Give the chunks of a body on."""
+        """Pass the chunks of a body on."""
         async with aclosing(body) as chunks:  # type: ignore[type-var] # an async generator has aclose
             async for chunk in chunks:
                 self.chunks.append(chunk)
                 yield chunk
-        self.whole = True
+        self.complete = True
 
 
 class StreamedOutcome:
@@ -171,7 +171,7 @@ class Handoffs:
     """
 
     def __init__(self, options: Options) -> None:
-        self.left = False
+        self.abandoned = False
         self.links: Mapping[int, Link] = {}
         self._options = options
         self._queue: asyncio.Queue[StreamedOutcome | None] = asyncio.Queue()
@@ -180,7 +180,7 @@ class Handoffs:
 
     async def take_over(self, job: Job, stream: Stream, head: Head) -> Body:
         """Give out the outcome of an attempt whose head is read; return when the reader of its body is done."""
-        # From here each read has its own time.
+        # From here on each read has its own timeout.
         job.begun = inf
         job.handed = True
         body = iter_body(stream, head, method=job.request.method, max_body=self._options.max_body)
@@ -202,9 +202,9 @@ class Handoffs:
             raise BackendError(held.failure.kind, held.failure.detail)
         if read is None:
             return Body(None, held.size_bytes)
-        if not read.whole:
+        if not read.complete:
             job.notes = (*job.notes, "not read to the end: which pages follow is not known")
-        return Body(b"".join(read.chunks) if read.whole else None, held.size_bytes)
+        return Body(b"".join(read.chunks) if read.complete else None, held.size_bytes)
 
     def keep(self, outcome: Outcome) -> None:
         """Queue the outcome of a request whose body was not given out."""
@@ -215,12 +215,12 @@ class Handoffs:
         """Tell the reader that nothing more comes."""
         self._queue.put_nowait(None)
 
-    async def given_by(self, run: Run) -> AsyncIterator[StreamedOutcome]:
-        """Give out what the queue holds until the run is over, or waits for nobody but its reader."""
-        while (given := await self._next(run)) is not None:
-            yield given
-            # Whoever holds an outcome holds its slot.
-            del given
+    async def arriving(self, run: Run) -> AsyncIterator[StreamedOutcome]:
+        """Yield outcomes from the queue until the run is over, or only waits for its reader."""
+        while (outcome := await self._next(run)) is not None:
+            yield outcome
+            # A reference to an outcome occupies its slot.
+            del outcome
 
     async def _next(self, run: Run) -> StreamedOutcome | None:
         patience = self._options.attempt_timeout
@@ -234,29 +234,29 @@ class Handoffs:
             if any(held.begun for held in self._open) or not self._open:
                 since = monotonic()
             elif self._options.pages is None and _complete(run, len(self._open)):
-                self.left = True
+                self.abandoned = True
                 asyncio.get_running_loop().call_later(patience, self._expire)
                 return None
             elif monotonic() - since > patience:
                 self._expire()
 
     def _expire(self) -> None:
-        """Let go of what nobody began to read."""
-        for held in [one for one in self._open if not one.begun]:
-            held.let_go(BackendError("timeout", f"nobody began to read this body within {self._options.attempt_timeout:g} s"))
+        """Release the bodies that nobody began to read."""
+        for body in [body for body in self._open if not body.begun]:
+            body.let_go(BackendError("timeout", f"nobody began to read this body within {self._options.attempt_timeout:g} s"))
 
 
-def _watched(given: StreamedOutcome, held: _Held) -> StreamedOutcome:
-    """Return the outcome; when nobody has it any more, its slot comes back."""
+def _watched(outcome: StreamedOutcome, held: _Held) -> StreamedOutcome:
+    """Return the outcome; its slot is released when it is garbage collected."""
     loop = asyncio.get_running_loop()
 
     def drop() -> None:
-        # Garbage may be collected on any thread, and after the loop.
+        # Garbage collection may run on any thread, also after the loop was closed.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(held.let_go)
 
-    weakref.finalize(given, drop).atexit = False
-    return given
+    weakref.finalize(outcome, drop).atexit = False
+    return outcome
 
 
 def _complete(run: Run, unread: int) -> bool:

@@ -29,10 +29,10 @@ def complete_fastreq(context: CompletionContext) -> SimpleMatcherResult:
     from IPython import get_ipython  # noqa: PLC0415 - the shell in use now, not the one at import
 
     shell = get_ipython()
-    found = suggestions(context.full_text, context.cursor_line, context.cursor_position, {} if shell is None else shell.user_ns)
-    if found is None:
+    suggested = suggestions(context.full_text, context.cursor_line, context.cursor_position, {} if shell is None else shell.user_ns)
+    if suggested is None:
         return {"completions": []}
-    fragment, texts = found
+    fragment, texts = suggested
     return SimpleMatcherResult(
         completions=[SimpleCompletion(text, type="fastreq") for text in texts],
         matched_fragment=fragment,
@@ -78,7 +78,7 @@ def _on_line(before: str, variables: Mapping[str, Any]) -> tuple[str, list[str]]
     return fragment, _starting(fragment, row.choices or row.examples)
 
 
-def _in_placeholder(written: str, cell: str, variables: Mapping[str, Any]) -> tuple[str, list[str]]:
+def _in_placeholder(fragment: str, cell: str, variables: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Complete a name, or a column of the sources of --each."""
     names: list[str] = ["row", "index", *_public(variables), *_DYNAMIC]
     names += re.findall(r"^@(\w+)\s*=", cell, re.MULTILINE)
@@ -89,10 +89,10 @@ def _in_placeholder(written: str, cell: str, variables: Mapping[str, Any]) -> tu
         names.append(spec.element or "item")
         source = variables.get(spec.expression.split(".")[0].split("[")[0])
         columns += [str(column) for column in getattr(source, "columns", ())]
-    base, dot, _ = written.rpartition(".")
+    base, dot, _ = fragment.rpartition(".")
     if dot:
-        return written, _starting(written, (f"{base}.{column}" for column in columns)) if base == "row" else []
-    return written, _starting(written, [*columns, *names])
+        return fragment, _starting(fragment, (f"{base}.{column}" for column in columns)) if base == "row" else []
+    return fragment, _starting(fragment, [*columns, *names])
 
 
 def _flags() -> dict[str, Option | None]:

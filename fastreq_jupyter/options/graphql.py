@@ -23,7 +23,7 @@ _TOKEN = re.compile(
 )
 _CLOSING = {"(": ")", "[": "]", "{": "}"}
 _OPERATIONS = frozenset({"query", "mutation", "subscription"})
-# What begins variables: a JSON object, or a placeholder. No selection begins so.
+# The start of the variables: a JSON object or a placeholder. No selection starts with these.
 _VARIABLES = re.compile(r'\{\s*["}]|\{\{')
 
 
@@ -112,9 +112,9 @@ class _Reader:
         self.kept: list[str] = []
         self.kept_to = 0
         self._open: list[tuple[str, int]] = []
-        # Open ( among them: within these braces are values, not selections.
+        # Parentheses that are open: braces within them are values, not selections.
         self._arguments = 0
-        # Where the present definition began, None between two.
+        # Where the current definition starts; None between definitions.
         self._definition: int | None = None
         self._last = ""
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Beginning", "asking_for_rest", "may_ask_for_rest", "validator_of", "why_no_rest"]
 
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
-# RFC 9110, 8.8.2.2: a second time at which the file is changed within the clock's resolution is possible before.
+# RFC 9110, 8.8.2.2: within the clock's resolution a file may change twice under the same time.
 _SURE_AFTER_S = 60
 
 

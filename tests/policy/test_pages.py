@@ -268,10 +268,10 @@ def test_a_chain_of_10_000_pages_remembers_little_of_each():
 def test_an_expired_cursor_starts_the_chain_anew_once():
     chain = chain_of("cursor=next")
     chain.step(1, chain.first, answer_to(chain.first, {"next": "a"}))
-    assert chain.failed(2, 410, sent=True).anew
+    assert chain.failed(2, 410, sent=True).restart
     again = Chain(chain.first, read_how("cursor=next"), read_total(None), 9, restarted=True)
     again.step(1, again.first, answer_to(again.first, {"next": "a"}))
-    assert not again.failed(2, 410, sent=True).anew
+    assert not again.failed(2, 410, sent=True).restart
     assert again.ended
 
 

@@ -25,21 +25,21 @@ if TYPE_CHECKING:
 __all__ = ["CurlRequest", "cookies_for"]
 
 
-# A byte that is no UTF-8, as surrogateescape has it.
+# A byte that is not UTF-8, as surrogateescape represents it.
 _BYTES = re.compile("[\udc80-\udcff]")
 _SCHEME = re.compile(r"https?://|\{\{", re.IGNORECASE)
-# What curl takes for a host with "http://" before it; a bare word only where it is the command's one URL.
+# Texts that curl takes for a host and prefixes with "http://"; a bare word only as the command's one URL.
 _WITHOUT_SCHEME = re.compile(
     r"(?:[^\s/?#@]+@)?(?:\[[0-9A-Fa-f:.]+\]|(?:[\w.-]|\{\{[^{}]*\}\})+)(?::(?:[0-9]+|\{\{[^{}]*\}\}))?(?:[/?#].*)?", re.DOTALL
 )
-# The library sends them whatever is asked.
+# Fields that the library always sends.
 _FIXED = frozenset({"host", "accept-encoding", "content-length"})
-# Sent by default; an empty value leaves them out.
+# Fields sent by default; an empty value removes them.
 _DEFAULTS = frozenset({"user-agent", "accept"})
 _NAMES: dict[str, str] = {
     "user": "Authorization", "bearer": "Authorization", "cookie": "Cookie", "range": "Range", "agent": "User-Agent", "referer": "Referer",
 }  # fmt: skip
-# A URL that ends with a directory, or with its host.
+# A URL that ends with a directory or a host.
 _NO_NAME = re.compile(r"\A[^?#]*/\Z|\Ahttps?://[^/?#]+\Z", re.IGNORECASE)
 _RANGE = re.compile(r"[0-9]+(?=[^-]*\Z)")
 
@@ -210,7 +210,7 @@ class CurlRequest:
         first = self.own.get(name)
         if action == "user":
             header = replace(header, basic=True, exact=True)
-            # A bearer token goes before a password.
+            # A bearer token has precedence over a password.
             header = header if first is None or first.basic else first
         if action == "cookie" and first is not None:
             header = replace(first, parts=(*first.parts, ";", *header.parts))
@@ -358,7 +358,7 @@ def _file(value: Span, start: int, *, strip: bool) -> Piece:
         raise no_stdin(value)
     if not strip:
         return FilePiece(read_text(Span(path, *value.at(start))), value.line, value.column)
-    # curl's -d takes line ends and zero bytes out of a file.
+    # curl's -d removes line ends and zero bytes from a file.
     content = re.sub(rb"[\r\n\0]", b"", _content_of(path, value))
     return _inline(content, value)
 
@@ -388,7 +388,7 @@ def _parts_of(pieces: tuple[Piece, ...], at: Span) -> Parts:
 
 
 _FIELDS = 7
-# What curl takes for secure although nothing is encrypted: it never leaves the machine.
+# Hosts that curl treats as secure without encryption: the traffic never leaves the machine.
 _SECURE_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 

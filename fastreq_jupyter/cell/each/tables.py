@@ -166,8 +166,8 @@ class Frame(Table):
 
     def columns(self, positions: Sequence[int]) -> list[tuple[Any, Any]]:
         """Return all columns of these rows, dtypes kept."""
-        taken = self._frame.take(positions)
-        return [(label, taken.iloc[:, number].array) for number, label in enumerate(self._frame.columns.tolist())]
+        rows = self._frame.take(positions)
+        return [(label, rows.iloc[:, number].array) for number, label in enumerate(self._frame.columns.tolist())]
 
     def _column(self, number: int) -> Column:
         if number not in self._columns:

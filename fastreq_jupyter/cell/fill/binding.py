@@ -354,14 +354,14 @@ class Binder:
         if "(" in name or any(sign in name for sign in "+*/|=<>"):
             return "names are looked up, nothing is evaluated: compute it in Python first and name the result"
         values = [variable for variable, value in self._namespace.items() if _is_value(variable, value)]
-        known = [*self._rows.names(), *self._all, *self._labels, *values]
+        candidates = [*self._rows.names(), *self._all, *self._labels, *values]
         where = "the cell or the notebook"
         if self._rows.sources:
-            # Where there is no notebook to look into (df.fastreq.get), none is named.
+            # Without a notebook to search (df.fastreq.get) the message does not name one.
             where = "the row, the cell or the notebook" if self._namespace else "the row or the cell"
-        own = [name for name in self._rows.names() if name != "index"]
+        columns = [name for name in self._rows.names() if name != "index"]
         braces = "; \\{{ is for the braces themselves"
-        hint = near(name, known) or (f"; the row has {offered(own)}" if own else braces)
+        hint = near(name, candidates) or (f"; the row has {offered(columns)}" if columns else braces)
         return f"nothing in {where} is named {name[:60]!r}{hint}"
 
 

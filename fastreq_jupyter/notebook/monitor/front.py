@@ -47,8 +47,8 @@ def shared() -> dict[str, Any]:
 
 def needs_own_code() -> bool:
     """Tell whether a panel cannot get at other models: marimo shows each widget by itself, and saves none."""
-    marimo = sys.modules.get("marimo")
-    return marimo is not None and bool(marimo.running_in_notebook())
+    running = getattr(sys.modules.get("marimo"), "running_in_notebook", None)
+    return running is not None and bool(running())
 
 
 def text_of(name: str, otherwise: str) -> str:

@@ -82,7 +82,7 @@ export class Controls {
   readonly #figures = new Map([...FIGURES, ...SPEEDS].map(([key]) => [key, h("dd")]));
   readonly #note = h("p", { class: "fr-note", role: "status", hidden: true });
   readonly #spoken = h("p", { class: "fr-spoken", "aria-live": "polite" });
-  #said = "";
+  #answer = "";
   /** The run that a click on Cancel was meant for, until it says so itself. */
   #cancelling: string | null = null;
   #spokenAt = -1e9;
@@ -242,7 +242,7 @@ export class Controls {
       this.#store.connection === "saved" && model.known > KEPT
         ? `The notebook keeps ${KEPT} requests: the first, and failed ones.`
         : "",
-      this.#said,
+      this.#answer,
     ];
     const text = oneLine(lines.filter(Boolean).join("  ·  "), 600);
     say(this.#note, text);
@@ -261,7 +261,7 @@ export class Controls {
   }
 
   async #command(command: Command): Promise<void> {
-    this.#said = "";
+    this.#answer = "";
     // Said at once: the kernel's own word may stand behind thousands of rows.
     if (command.do === "cancel") this.#cancelling = this.#store.run.head.run;
     const late = setTimeout(() => this.#tell(INTERRUPT), NO_ANSWER_MS);
@@ -278,7 +278,7 @@ export class Controls {
   }
 
   #tell(text: string): void {
-    this.#said = text;
+    this.#answer = text;
     this.#drawNote(this.#store.run);
   }
 }
@@ -326,9 +326,9 @@ export function isShort(model: RunModel): boolean {
 function stateText(model: RunModel, connection: Connection, state: RunState): string {
   if (connection === "stopped" && !model.finished) return "Stopped: the kernel is gone";
   if (connection === "new") return "Connecting";
-  const said =
+  const text =
     model.finished && state === "DONE" && failures(model)
       ? `Done, ${count(failures(model))} failed`
       : STATES[state];
-  return connection === "saved" ? `${said} (saved)` : said;
+  return connection === "saved" ? `${text} (saved)` : text;
 }

@@ -7,8 +7,9 @@
     calls, in a turn that cannot nest       the service thread           blocked
     goes on while other cells compute       the service thread           not at all
 
-A turn cannot nest in a loop that nest-asyncio does not know (uvloop), and where asyncio's own ``_run_once`` is on the stack:
-it has counted the handles of the turn, a nested run takes them, and the loop dies of it (erdewit/nest_asyncio#11). So the
+A turn cannot nest in a loop that nest-asyncio does not know (uvloop), below `NESTED` calls that wait already, and where
+asyncio's own ``_run_once`` is on the stack: it has counted the handles of the turn, a nested run takes them, and the loop
+dies of it (erdewit/nest_asyncio#11). So the
 call that has a loop patched waits for the service thread; later turns are nest-asyncio's, and nest.
 
 The law of waiting: it is done in slices, because an interrupt does not wake an idle loop. An interrupt or a cancellation
@@ -56,6 +57,8 @@ SLICE = 0.1
 """Seconds between two looks for an interrupt."""
 DRAIN = 5.0
 """Seconds a cancelled run gets to drain before its caller goes on without it."""
+NESTED = 8
+"""Calls that wait within each other on one thread; those beyond it, of a hundred tasks that block, would exhaust the stack."""
 EXIT = 2.0
 """Seconds the interpreter's exit waits for the service thread at most."""
 
@@ -97,7 +100,7 @@ def wait_blocking(launch: Callable[[], H], *, loop: str = "auto", tick: Callable
         with watch_interrupts() as mark:
             _block(run, mark, tick)
         return Waited(run, mark.hit)
-    with watch_interrupts() as mark:
+    with watch_interrupts() as mark, _one_deeper():
         enter = _own_runner().run if running is None else running.run_until_complete
         return Waited(_run_to_end(enter, launch, mark, tick), mark.hit)
 
@@ -257,13 +260,31 @@ def _nests(loop: asyncio.AbstractEventLoop, *, must: bool) -> bool:
         import nest_asyncio2  # noqa: PLC0415 - at first need: it makes tiny tasks 1.5 times slower in the whole process
 
         nest_asyncio2.apply(loop)
-    if patchable and not _in_counted_turn():
+    deep = _depth() >= NESTED
+    if patchable and not deep and not _in_counted_turn():
         return True
+    if must and deep:
+        raise OptionError(f"{NESTED} calls wait within each other on this event loop already: await them, or leave loop='kernel' away")
     if must and patchable:
         raise OptionError("the run must live on this event loop, which calls can nest in from its next turn on: run it again, or await it")
     if must:
         raise OptionError(f"loop='kernel' is not possible: no call nests in {type(loop).__module__}; give auto or thread, or await")
     return False
+
+
+def _depth() -> int:
+    """Return how many calls of this thread wait within each other."""
+    depth: int = getattr(_per_thread, "depth", 0)
+    return depth
+
+
+@contextmanager
+def _one_deeper() -> Iterator[None]:
+    _per_thread.depth = _depth() + 1
+    try:
+        yield
+    finally:
+        _per_thread.depth -= 1
 
 
 def _in_counted_turn() -> bool:

@@ -22,6 +22,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import sys
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 if TYPE_CHECKING:
@@ -103,7 +105,10 @@ WHAT_TO_DO: Mapping[str, tuple[str, str]] = {
     "invalid JSON": ("the body is not the JSON that its type or `parse` says", "its text is in `data`; `parse='text'`"),
     "invalid CSV": ("no CSV, though `parse` says so", "its text is in `data`"),
     "invalid XML": ("no XML, though `parse` says so", "its text is in `data`"),
-    "body": ("`fail_when`, `retry_when` or `until` found a failure in the body", "the detail says what was found"),
+    "body": (
+        "`fail_when`, `retry_when` or `until` found a failure in the body, or a page has an error in place of items",
+        "the detail says what was found",
+    ),
     "graphql": ("GraphQL errors and no data", "the detail has the first of them"),
     "graphql partial": ("GraphQL errors beside data", "the data is there"),
     "too many redirects": ("more than `max_redirects`", "the detail has the last target"),
@@ -136,6 +141,20 @@ class FastreqError(Exception):
 
     def _state(self) -> dict[str, Any]:
         return dict(self.__dict__)
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows, whose hook this is: the frames of the user's code without ours."""
+        shell = sys.modules["IPython"].get_ipython()
+        return list(shell.InteractiveTB.structured_traceback(type(self), self, _without_ours(self.__traceback__)))
+
+
+def _without_ours(trace: TracebackType | None) -> TracebackType | None:
+    if trace is None:
+        return None
+    following = _without_ours(trace.tb_next)
+    if trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+        return following
+    return TracebackType(following, trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
 
 
 class UsageError(FastreqError, ValueError):

@@ -484,6 +484,7 @@ class Plan:
         join: Source columns of ``--each``, or None.
         auth: Tells which tokens or credentials of the backend's library a request gets; None where there are none.
         notes: Lines to say at the end (a renamed column, what --dedup would save).
+        chained: Requests need answers of others.
     """
 
     requests: Iterable[Item] | AsyncIterable[Item] = field(repr=False)
@@ -495,3 +496,4 @@ class Plan:
     join: Join | None = None
     auth: Authority | None = field(default=None, repr=False)
     notes: tuple[str, ...] = field(default=())
+    chained: bool = False

@@ -12,10 +12,12 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from fastreq_jupyter.cell.curl import is_curl, read_curl
+from fastreq_jupyter.cell.environment import VARIABLE_NAME
 from fastreq_jupyter.cell.graphql import asks_for_graphql, read_graphql
 from fastreq_jupyter.cell.request_line import PlainLines, RequestLine, begins_request, is_continuation, read_header, read_request_line
 from fastreq_jupyter.cell.syntax import FORM_TYPE, Entry, FilePiece, HeaderTemplate, ParsedCell, RequestTemplate, Span, TextPiece, Variable
@@ -23,7 +25,7 @@ from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from fastreq_jupyter.cell.syntax import Part, Parts
 
@@ -42,7 +44,7 @@ Body = tuple[TextPiece | FilePiece, ...]
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _DIRECTIVE = re.compile(r"(?:#|//)\s*@([\w-]+)(?:(?:[ \t]+|[ \t]*=[ \t]*)(.*?))?[ \t]*")
 _COMMENTED_OUT = re.compile(r"(?:#|//)\s*@[\w.-]+[ \t]*=")
-_VARIABLE = re.compile(r"@([A-Za-z][\w.-]*)[ \t]*=[ \t]*(.*?)[ \t]*")
+_VARIABLE = re.compile(rf"@({VARIABLE_NAME})[ \t]*=[ \t]*(.*?)[ \t]*")
 _NAME = re.compile(r"[A-Za-z][\w-]*")
 _FOREIGN = (
     (re.compile(r"<\s*\{%"), "a script before the request"),
@@ -208,7 +210,12 @@ def _multipart(lines: Sequence[Span], kind: str) -> Body:
 
 
 def parse(
-    text: str, *, first_line: int = 1, lookup: Callable[[str], str | None] | None = None, content_type: str | None = None
+    text: str,
+    *,
+    first_line: int = 1,
+    lookup: Callable[[str], str | None] | None = None,
+    content_type: str | None = None,
+    outer: Mapping[str, Variable] = MappingProxyType({}),
 ) -> ParsedCell:
     """Read a cell.
 
@@ -217,6 +224,7 @@ def parse(
         first_line: Number of the text's first line in the cell.
         lookup: Gives a variable of the notebook that is a text; None where names may be columns.
         content_type: Of bodies whose request names none.
+        outer: Variables of an environment, before which the cell's own go.
 
     Raises:
         CellSyntaxError: The only exception that a text can cause.
@@ -227,6 +235,7 @@ def parse(
         text = text.replace("\r\n", "\n").replace("\r", "\n")
     reader = _Reader(text.split("\n"), first_line, PlainLines(text, lookup), content_type)
     reader.read()
+    reader.cell.variables = {**outer, **reader.cell.variables}
     return reader.cell
 
 

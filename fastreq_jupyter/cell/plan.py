@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.cell.compiling import Compiled, compile_requests, requested_options
 from fastreq_jupyter.cell.each import RowJoin, Rows, renamed
+from fastreq_jupyter.cell.environment import read_environment
 from fastreq_jupyter.cell.fill import Binder, Surroundings
 from fastreq_jupyter.cell.grammar import parse
 from fastreq_jupyter.cell.items import Dedup, Duplicates, Rendering, check_constants, check_rows, check_used, in_directory, save_names_of
-from fastreq_jupyter.cell.syntax import Entry, ParsedCell, RequestTemplate
+from fastreq_jupyter.cell.syntax import Entry, ParsedCell, RequestTemplate, Variable
 from fastreq_jupyter.cell.unfilled import name_hints
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.model import Unsendable
@@ -48,6 +49,7 @@ class CellPlan:
         notes: Lines to say at the end.
         names: Names of the requests.
         late_notes: Gives lines that are known after the run.
+        chained: Requests need answers of others.
     """
 
     items: Iterable[Item]
@@ -58,6 +60,7 @@ class CellPlan:
     notes: tuple[str, ...]
     names: tuple[str, ...]
     late_notes: Callable[[], tuple[str, ...]]
+    chained: bool
 
     def row_of(self, position: int) -> int:
         """Return the number of the row that an item belongs to."""
@@ -89,14 +92,15 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
 
     Raises:
         CellSyntaxError: The only exception that a text can cause.
+        OptionError: An environment that cannot be read.
     """
     if options.pages is not None:
         # Filled in for each page, when it is known.
         namespace = ChainMap({"next": "{{next}}"}, dict(namespace))
     rows = Rows(sources, in_step=options.zip)
-    kind = next((value for name, value in options.headers or () if name.lower() == "content-type"), None)
-    lookup = None if rows.tables else lambda name: _text(namespace, name)
-    parsed = parse(text, first_line=first_line, lookup=lookup, content_type=kind)
+    outer = read_environment(options.env_file, options.env)
+    lookup = None if rows.tables else lambda name: _text(outer, namespace, name)
+    parsed = parse(text, first_line=first_line, lookup=lookup, content_type=_content_type(options), outer=outer)
     if not parsed.entries:
         message = "no request in the cell: write a URL, METHOD URL, or a curl command"
         raise CellSyntaxError(message, first_line)
@@ -121,6 +125,10 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
     return plan
 
 
+def _content_type(options: Options) -> str | None:
+    return next((value for name, value in options.headers or () if name.lower() == "content-type"), None)
+
+
 def _idle_marks(entries: Sequence[Entry], options: Options) -> list[str]:
     marked = [entry for entry in entries if isinstance(entry, RequestTemplate) and entry.cache]
     return [f"line {marked[0].line}: # @cache marks what --cache may keep, and this run has none"] if marked and not options.caches else []
@@ -133,7 +141,10 @@ def _has_text(value: Any) -> bool:
         return False
 
 
-def _text(namespace: Mapping[str, Any], name: str) -> str | None:
+def _text(outer: Mapping[str, Variable], namespace: Mapping[str, Any], name: str) -> str | None:
+    if name in outer:
+        parts = outer[name].parts
+        return parts[0] if len(parts) == 1 and isinstance(parts[0], str) else None
     value = namespace.get(name)
     return value if type(value) is str else None
 
@@ -162,6 +173,7 @@ def _assemble(  # noqa: PLR0913 - what was built, side by side
         notes=(*parsed.notes, *_notes(join, options)),
         names=names,
         late_notes=lambda: _saving(duplicates, options),
+        chained=any(plan.parents for plan in compiled.plans),
     )
 
 

@@ -34,6 +34,8 @@ _BOUND = r"[0-9]+|\{\{[^{}\n]*\}\}"
 _URL_MARK = re.compile(
     r"\\\{\{|\\[\[\]{}]|\[[0-9]+-[0-9]+(?::[0-9]+)?\]|\[[A-Za-z]-[A-Za-z](?::[0-9]+)?\]"
     rf"|\[(?P<start>{_BOUND})-(?P<stop>{_BOUND})(?::(?P<step>{_BOUND}))?\]"
+    # What other languages write for one.
+    rf"|\[\s*(?P<first>{_BOUND})\s*(?:\.\.\.?|[-\u2013\u2014])\s*(?P<last>{_BOUND})\s*\]"
     r"|\{\{|\{[\w.$][\w.,$ +-]*\}"
 )
 _KEY = re.compile(r"\s*(?:\[\s*(?:(-?[0-9]{1,18})|\"([^\"]*)\"|'([^']*)')\s*\]|(?:(?<=\A)|\.)([^.\[\]{}\"']*))\s*")
@@ -203,6 +205,9 @@ def _url_part(span: Span, match: re.Match[str]) -> Part:
         raise refuse_braces(span, match)
     if match["start"]:
         return _open_range(span, match)
+    if match["first"]:
+        meant = f"[{match['first']}-{match['last']}]"
+        raise span.error(match.start(), f"{match[0]} in a URL: write {meant} for a range, \\{match[0][:-1]}\\] for the text itself")
     return read_range(span, match.start(), match[0][1:-1])
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from functools import partial
 from math import isnan, nan
@@ -17,7 +18,7 @@ from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
 from fastreq_jupyter.client.templates import with_templates
 from fastreq_jupyter.engine import SHARES, USER_AGENT, Jar, field_lines_of, find_run, parse_json, quantiles
-from fastreq_jupyter.errors import UsageError, hide_frames
+from fastreq_jupyter.errors import CellSyntaxError, UsageError, hide_frames
 from fastreq_jupyter.exchange import phases_of
 from fastreq_jupyter.frame import (
     Bodies,
@@ -35,7 +36,7 @@ from fastreq_jupyter.frame import (
     write_file,
 )
 from fastreq_jupyter.model import Plan
-from fastreq_jupyter.options import TABLE, Options, Selection
+from fastreq_jupyter.options import TABLE, Options, Selection, document_options
 from fastreq_jupyter.picture import Waterfall, lay_out, shown_url
 
 if TYPE_CHECKING:
@@ -46,6 +47,11 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Attempt, Outcome
 
 __all__ = ["FastreqAccessor", "outcomes_of", "resend", "run_of", "send_rows", "summary_of", "timings_frame"]
+
+# Columns are joined back to the frame's own.
+_NOT_HERE = ("keys", "return_type", "return_none_on_failure")
+# A brace of one's own, which an f-string has made of two.
+_SINGLE = re.compile(r"(?<!\{)\{([A-Za-z_][\w. ]*)\}(?!\})")
 
 
 class FastreqAccessor:
@@ -58,6 +64,7 @@ class FastreqAccessor:
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
 
+    @partial(document_options, without=(*_NOT_HERE, "method"))
     @hide_frames
     def get(self, template: str, **options: Any) -> Any:
         """Send a GET for each row and return the frame with the answers' columns behind its own, joined by position.
@@ -72,6 +79,7 @@ class FastreqAccessor:
         """
         return send_rows(self._frame, template, {**options, "method": "GET"})
 
+    @partial(document_options, without=(*_NOT_HERE, "method"))
     @hide_frames
     def post(self, template: str, **options: Any) -> Any:
         """Send a POST for each row and return the frame with the answers' columns behind its own, joined by position.
@@ -86,6 +94,7 @@ class FastreqAccessor:
         """
         return send_rows(self._frame, template, {**options, "method": "POST"})
 
+    @partial(document_options, without=_NOT_HERE)
     @hide_frames
     def request(self, template: str, **options: Any) -> Any:
         """Send requests for each row, written as in a cell, and return the frame with the answers' columns behind its own.
@@ -407,9 +416,6 @@ def _durations(attempt: Attempt) -> tuple[float, ...]:
     return attempt.queued, phases.dns, phases.connect, phases.tls, phases.wait, phases.receive, attempt.retry_wait
 
 
-_NOT_HERE = ("keys", "return_type", "return_none_on_failure")
-
-
 def send_rows(frame: pd.DataFrame, template: str, arguments: Mapping[str, Any]) -> Any:
     """Send what the template says for each row; return the frame with the answers' columns behind its own.
 
@@ -424,17 +430,18 @@ def send_rows(frame: pd.DataFrame, template: str, arguments: Mapping[str, Any]) 
     options = Options.of(layered(session, without=_NOT_HERE), **with_templates(arguments))
     check_options(options)
     home = None if session is None else session.home
-    cell = build(
-        template,
-        options=options,
-        sources=[Source(EachSpec("the frame", None, "the frame"), frame)],
-        base_url=None if home is None else home.base_url,
-        set_by_user=arguments,
-    )
+    source = Source(EachSpec("the frame", None, "the frame"), frame)
+    try:
+        cell = build(template, options=options, sources=[source], base_url=None if home is None else home.base_url, set_by_user=arguments)
+    except CellSyntaxError as error:
+        if (single := _SINGLE.search(template)) is None:
+            raise
+        hint = f"{error.message}; in an f-string {{{{{{{{{single[1]}}}}}}}}} gives {{{{{single[1]}}}}}"
+        raise CellSyntaxError(hint, error.line, error.column) from None
     final = Options.of(options, **cell.run_options)
     jar = Jar() if session is None else session.jar
     items, auth = with_defaults(cell.items, final, jar=jar, home=home, total=cell.total)
-    plan = Plan(items, final, total=cell.total, join=cell.join, auth=auth, notes=cell.notes)
+    plan = Plan(items, final, total=cell.total, join=cell.join, auth=auth, notes=cell.notes, chained=cell.chained)
     if final.dry_run:
         return preview_frame(plan)
     waited, _ = run_blocking(Call(plan, jar, session))

@@ -13,7 +13,7 @@ from math import inf, isnan, nan
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from fastreq_jupyter.backends import SessionKey
+from fastreq_jupyter.backends import SessionKey, offered_bundle
 from fastreq_jupyter.engine.autolimits import most_in_flight
 from fastreq_jupyter.engine.body import Body, read_body, whole_body
 from fastreq_jupyter.engine.limits import MemoryGate, Ticket
@@ -300,7 +300,10 @@ class Transport:
     def failure_of(self, error: BackendError, job: Job) -> BackendError:
         """Return the error with a detail that is one line and free of secrets."""
         self._unconnected = self._unconnected or error.kind == "connect"
-        return BackendError(error.kind, one_line(redact_text(error.detail, job.secrets)), sent=error.sent, lasting=error.lasting)
+        detail = error.detail
+        if error.kind == "tls" and self.options.verify_ssl is True:
+            detail += offered_bundle(detail)
+        return BackendError(error.kind, one_line(redact_text(detail, job.secrets)), sent=error.sent, lasting=error.lasting)
 
     async def close(self) -> None:
         """Close idle connections if no file descriptors are left: later code needs some."""

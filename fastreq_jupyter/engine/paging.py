@@ -147,7 +147,7 @@ class Paging:
         if link is None or chain is None or outcome.error is not None or link.page == 1:
             return outcome
         why = chain.no_page(link.page, _answer_of(outcome))
-        return outcome if why is None else replace(outcome, error="invalid JSON", error_detail=why)
+        return outcome if why is None else replace(outcome, error=why[0], error_detail=why[1])
 
     def _with_notes(self, outcome: Outcome, chain: Chain, step: Step, page: int) -> Outcome:
         """Return the outcome with what is to be said of this page."""

@@ -169,7 +169,10 @@ def _misfits_line(misfits: list[Any], count: int, expression: str | None) -> str
         return f"expand: {expression[:80]} finds no object in {len(misfits):,} of {count:,} bodies, they stay in data"
     if len(misfits) < count:
         return f"expand: {len(misfits):,} of {count:,} bodies are no objects, they stay in data"
-    hint = "; select='@' gives a row per item of a list" if any(isinstance(body, list) for body in misfits) else ""
+    lists = [body for body in misfits if isinstance(body, list)]
+    hint = "; select='@' gives a row per item of a list" if lists else ""
+    if any(body and isinstance(body[0], list) for body in lists):
+        hint = "; select='header(@)' makes rows of lists whose first one names the columns, select='@' a row of each"
     return f"expand: no body is an object, data stays as it is{hint}"
 
 

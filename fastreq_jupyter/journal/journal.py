@@ -21,6 +21,7 @@ from weakref import finalize
 
 from fastreq_jupyter.journal.file import INSERT, Database, open_database
 from fastreq_jupyter.journal.identity import Identities, Identity
+from fastreq_jupyter.journal.logins import stale_logins
 from fastreq_jupyter.journal.rows import COLUMNS, Row, begun_row, is_final, job_of, kept_row, outcome_of, seal_of, veiled
 from fastreq_jupyter.journal.writer import Writer
 from fastreq_jupyter.model import Outcome, Request
@@ -83,6 +84,7 @@ class Journal:
         self._has_rows = database.rows > 0 and not options.fresh
         self._reader = database.reader()
         self._writer = Writer(database)
+        self._stale: set[int] | None = set()
         self._shown: set[str] = set()
         self._trouble: str | None = None
         self._requests = self._reused = self._unknown = self._resumed = self._elsewhere = 0
@@ -105,11 +107,23 @@ class Journal:
             since = datetime.fromtimestamp(row.at, UTC).astimezone()
             why = f"under way when its process ended, sent after {since:%Y-%m-%d %H:%M:%S}"
             return None if self._may_send(request) else self._as_unknown(request, position, why)
-        if self._is_too_old(row) or (self._is_retry and row.error is not None) or not is_final(row, request, self._options):
+        if (self._is_retry and row.error is not None) or not self._stands(row, request) or self._is_stale(request, position):
             return None
         self._reused += 1
         self._first, self._last = min(self._first, row.at), max(self._last, row.at)
         return outcome_of(row, request, position, self._options)
+
+    def look_ahead(self, items: Iterable[Item] | None) -> None:
+        """Find out which logins are asked for anew: those that requests need which are to be sent.
+
+        Args:
+            items: Of the plan, None where they can be had only once: then all logins are.
+        """
+        if items is None:
+            self._stale = None
+        elif self._known and not self._is_retry:
+            identities = Identities(self._database.key)
+            self._stale = stale_logins(items, lambda request: self._played_back(request, identities))
 
     def renew(self, request: Request, position: int) -> None:
         """Take note that a request is sent anew: its outcome takes the place of the known one."""
@@ -209,9 +223,19 @@ class Journal:
             identity = self._places[position] = self._identities.of(request)
         return identity
 
-    def _look_up(self, identity: Identity) -> Row | None:
+    def _played_back(self, request: Request, identities: Identities) -> Outcome | None:
+        row = self._look_up(identities.of(request), identities)
+        return outcome_of(row, request, 0, self._options) if row is not None and row.done and self._stands(row, request) else None
+
+    def _is_stale(self, request: Request, position: int) -> bool:
+        return request.hide_data and (self._stale is None or position in self._stale)
+
+    def _stands(self, row: Row, request: Request) -> bool:
+        return not self._is_too_old(row) and is_final(row, request, self._options)
+
+    def _look_up(self, identity: Identity, identities: Identities | None = None) -> Row | None:
         try:
-            row = self._row(identity)
+            row = self._row(identity, identities or self._identities)
         except sqlite3.Error as error:
             self._found_damage(str(error))
             return None
@@ -220,9 +244,9 @@ class Journal:
             return None
         return row
 
-    def _row(self, identity: Identity) -> Row | None:
+    def _row(self, identity: Identity, identities: Identities) -> Row | None:
         base, credentials, occurrence = identity
-        first = self._identities.has_first_credentials(identity)
+        first = identities.has_first_credentials(identity)
         values = self._reader.execute(_BY_CREDENTIALS, identity).fetchone()
         if values is None and first:
             hashes = self._reader.execute(_CREDENTIALS, (base,)).fetchall()

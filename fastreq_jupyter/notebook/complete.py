@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
-
 from fastreq_jupyter.cell import EachSpec
 from fastreq_jupyter.options import METHODS, TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from IPython.core.completer import CompletionContext, SimpleMatcherResult
+
     from fastreq_jupyter.options import Option
 
-__all__ = ["complete_fastreq", "suggestions"]
+__all__ = ["complete_fastreq", "register", "suggestions", "unregister"]
 
 _MAGIC = re.compile(r"\s*(?:\w+\s*=\s*)?%%?fastreq(?:\s|$)")
 _PLACEHOLDER = re.compile(r"\{\{[ +]*([^{}]*)$")
@@ -23,10 +23,26 @@ _EACH = re.compile(r"--each[ =](?:(\"[^\"]*\"|'[^']*'|\S+))")
 _DYNAMIC = ("$env ", "$dotenv ", "$secret ", "$uuid", "$timestamp", "$randomInt ")
 
 
-@context_matcher()  # type: ignore[untyped-decorator] # IPython has no types
-def complete_fastreq(context: CompletionContext) -> SimpleMatcherResult:
+def register(completer: Any) -> None:
+    """Let IPython's completer ask us, where it is one that hands over the whole cell: from IPython 8.6 on."""
+    try:
+        from IPython.core.completer import context_matcher  # noqa: PLC0415 - older ones lack it
+    except ImportError:
+        return
+    context_matcher()(complete_fastreq)
+    completer.custom_matchers.append(complete_fastreq)
+
+
+def unregister(completer: Any) -> None:
+    """Take back what `register` did."""
+    matchers = getattr(completer, "custom_matchers", [])
+    matchers[:] = [one for one in matchers if one is not complete_fastreq]
+
+
+def complete_fastreq(context: CompletionContext) -> SimpleMatcherResult | dict[str, Any]:
     """Return what fits at the cursor of a cell or line of ours; nothing elsewhere."""
     from IPython import get_ipython  # noqa: PLC0415 - the shell in use now, not the one at import
+    from IPython.core.completer import SimpleCompletion, SimpleMatcherResult  # noqa: PLC0415 - older ones lack them
 
     shell = get_ipython()
     suggested = suggestions(context.full_text, context.cursor_line, context.cursor_position, {} if shell is None else shell.user_ns)

@@ -13,7 +13,7 @@ from fastreq_jupyter.cell import MagicLine, examples_text, help_text, parse_line
 from fastreq_jupyter.client import run_awaiting, run_blocking, settings_with
 from fastreq_jupyter.errors import JournalError, UsageError
 from fastreq_jupyter.notebook.commands import run_command
-from fastreq_jupyter.notebook.complete import complete_fastreq
+from fastreq_jupyter.notebook.complete import register, unregister
 from fastreq_jupyter.notebook.config import forget_wrong_settings, option_traits, settings
 from fastreq_jupyter.notebook.order import Draft, Order, deliver, deliver_background, deliver_preview, draft, in_one_line
 
@@ -109,7 +109,7 @@ def _inside_a_cell() -> bool:
 
 
 GREETING = "fastreq is ready: %fastreq --help lists all options, %fastreq --examples shows cells to copy"
-_OLDEST_KERNEL = (6, 29)
+_OLDEST_KERNEL = (6, 17)
 
 
 class _Fastreq(Magics):
@@ -218,7 +218,7 @@ def load(shell: Any) -> None:
     shell.input_transformers_post.append(transform)
     completer = getattr(shell, "Completer", None)
     if completer is not None:
-        completer.custom_matchers.append(complete_fastreq)
+        register(completer)
     shell.input_transformers_cleanup.append(magic_first)
     shell.fastreq_undo = (magics, transform)
     print(_greeting(shell))  # noqa: T201 - the one line that %load_ext prints
@@ -236,7 +236,7 @@ def unload(shell: Any) -> None:
     shell.configurables[:] = [entry for entry in shell.configurables if entry is not magics]
     completer = getattr(shell, "Completer", None)
     if completer is not None:
-        completer.custom_matchers[:] = [entry for entry in completer.custom_matchers if entry is not complete_fastreq]
+        unregister(completer)
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("fastreq", None)
     shell.magics_manager.registry.pop("Fastreq", None)
@@ -248,7 +248,7 @@ def kernel_warning(version: tuple[Any, ...]) -> str | None:
         return "ipykernel 7.0 cannot update widgets from a thread: pip install -U ipykernel"
     if version[:2] < _OLDEST_KERNEL:
         shown = ".".join(str(part) for part in version[:3])
-        return f"ipykernel {shown} is too old for live panels: pip install -U 'ipykernel>=6.29,!=7.0.*'"
+        return f"ipykernel {shown} is too old for live panels: pip install -U 'ipykernel>=6.17,!=7.0.*'"
     return None
 
 

@@ -106,7 +106,7 @@ class Draft:
         final = Options.of(self.options, **cell.run_options)
         jar = Jar() if session is None else session.jar
         items, auth = with_defaults(cell.items, final, jar=jar, home=None if session is None else session.home, total=cell.total)
-        plan = Plan(items, final, name=self.line.name, total=cell.total, join=cell.join, auth=auth, notes=cell.notes)
+        plan = Plan(items, final, name=self.line.name, total=cell.total, join=cell.join, auth=auth, notes=cell.notes, chained=cell.chained)
         variable = self.line.lookups.get("auth")
         # The variable may hold another token when failed requests are sent again.
         auth_now = None if variable is None else partial(self.names.get, variable)

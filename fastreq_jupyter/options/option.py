@@ -118,6 +118,7 @@ _HABITS: Mapping[str, str] = {
     "-x": "--proxy", "-o": "--save-to", "-L": "nothing: redirects are followed (--no-redirects turns it off)",
     "paginate": "pages", "follow_links": "pages", "--paginate": "--pages auto", "--next": "--pages auto", "--follow-links": "--pages auto",
     "-A": "-H 'User-Agent: ...'", "-F": "a curl line in the cell", "--insecure": "-k", "--cacert": "--ca", "--json": "a body in the cell",
+    **dict.fromkeys(("--keys", "--params", "--cookies", "--parse-func"), "a function, fastreq(urls, ...): no cell has it"),
 }  # fmt: skip
 
 

@@ -313,6 +313,14 @@ class Options:
         (), anything, examples=("orders.head(10)",), allowed="a name, or an expression in quotes",
         help="one request per row of a table, Series, list or range", doors=IN_CELLS, metavar="SOURCE",
     )
+    env_file: str | None = option(
+        None, text_value(), examples=("http-client.env.json",), allowed="the path of a file of environments",
+        help="variables for the cell, as editors of .http files keep them", doors=IN_MAGICS, metavar="FILE",
+    )
+    env: str | None = option(
+        None, text_value(), examples=("dev",), allowed="the name of an environment",
+        help="which of env_file's environments, where it has several", doors=IN_MAGICS, metavar="NAME",
+    )
     zip: bool = option(
         False, strict_bool, allowed="True or False", help="several --each in step in place of the product", switches={"--zip": True},
         doors=IN_CELLS,

@@ -23,7 +23,7 @@ __all__ = ["COSMETIC", "FLAGS", "LEFT_OUT", "REFUSED", "RUN_OPTIONS", "SHORT", "
 
 Action = Literal[
     "url", "method", "header", "data", "data-raw", "data-binary", "data-urlencode", "json", "form", "form-string", "get", "head",
-    "user", "bearer", "cookie", "agent", "referer", "range", "globoff", "url-query", "upload", "key",
+    "user", "bearer", "cookie", "agent", "referer", "range", "globoff", "url-query", "upload", "key", "digest", "ntlm",
 ]  # fmt: skip
 
 _DASHES = frozenset("\u2010\u2011\u2012\u2013\u2014\u2212")
@@ -55,6 +55,7 @@ FLAGS: Mapping[str, Flag] = {
     "--get": Flag("get", takes=False), "--head": Flag("head", takes=False), "--user": Flag("user"), "--oauth2-bearer": Flag("bearer"),
     "--cookie": Flag("cookie"), "--user-agent": Flag("agent"), "--referer": Flag("referer"), "--range": Flag("range"),
     "--globoff": Flag("globoff", takes=False), "--url-query": Flag("url-query"), "--upload-file": Flag("upload"), "--key": Flag("key"),
+    "--digest": Flag("digest", takes=False), "--ntlm": Flag("ntlm", takes=False),
 }  # fmt: skip
 
 RUN_OPTIONS: Mapping[str, RunOption] = {
@@ -92,9 +93,9 @@ LEFT_OUT: Mapping[str, tuple[bool, str]] = {
 }  # fmt: skip
 
 REFUSED: Mapping[str, str] = {
-    "--digest": "only Basic and bearer credentials",
-    "--ntlm": "only Basic and bearer credentials", "--negotiate": "only Basic and bearer credentials",
-    "--anyauth": "only Basic and bearer credentials", "--aws-sigv4": "only Basic and bearer credentials",
+    "--negotiate": "give the run --auth NAME, the name of a variable with Negotiate()",
+    "--anyauth": "say which: --basic, --digest, --ntlm or a bearer token",
+    "--aws-sigv4": "give the run --auth NAME, the name of a variable with SigV4(service, region)",
     "--netrc": "netrc is never read", "--netrc-file": "netrc is never read", "--netrc-optional": "netrc is never read",
     "--location-trusted": "secrets never follow to another host", "--http3": "HTTP/1.1 and HTTP/2 only",
     "--http3-only": "HTTP/1.1 and HTTP/2 only", "--http1.0": "HTTP/1.1 and HTTP/2 only", "--http0.9": "HTTP/1.1 and HTTP/2 only",

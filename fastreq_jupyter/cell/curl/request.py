@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
+from fastreq_jupyter.auth import NTLM, Digest
 from fastreq_jupyter.cell.curl.form import form_part, no_stdin, quoted
 from fastreq_jupyter.cell.request_line import make_header
 from fastreq_jupyter.cell.syntax import FORM_TYPE, FilePiece, HeaderTemplate, Part, Parts, RequestTemplate, Span, TextPiece
@@ -64,6 +65,7 @@ class CurlRequest:
         flags: Switches that were seen.
         upload: -T.
         key: --key.
+        user: -u.
         cookie_files: -b with a file.
         notes: What is not done.
     """
@@ -81,6 +83,7 @@ class CurlRequest:
     flags: set[str] = field(default_factory=set)
     upload: Span | None = None
     key: Span | None = None
+    user: Span | None = None
     cookie_files: list[Span] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -101,7 +104,7 @@ class CurlRequest:
         """
         if action == "url":
             self.urls.append(value)
-        elif action in ("get", "head", "globoff"):
+        elif action in ("get", "head", "globoff", "digest", "ntlm"):
             self.flags.add(action)
         elif action in ("upload", "key"):
             setattr(self, action, value)
@@ -118,6 +121,7 @@ class CurlRequest:
         elif action == "header":
             self._add_line(value)
         else:
+            self.user = value if action == "user" else self.user
             self._add_own(action, at, value)
 
     def templates(self) -> list[RequestTemplate]:
@@ -140,10 +144,24 @@ class CurlRequest:
             if "cert" not in self.run_options:
                 raise self.key.error(0, "--key goes with --cert")
             self.run_options["cert"] = (self.run_options["cert"], self.key.text)
+        self._ask_for_credentials()
         if body is not None and "Range" in self.own:
             raise self.command.error(0, "-r with a body is sent as Content-Range by curl: write the field line with -H")
         headers = self._all_headers(body)
         return [self._template(url, headers, body, query) for url in self.urls]
+
+    def _ask_for_credentials(self) -> None:
+        """Leave the password to the library, where it is to answer a challenge (--digest, --ntlm)."""
+        made = Digest if "digest" in self.flags else NTLM if "ntlm" in self.flags else None
+        if made is None or self.user is None:
+            return
+        if any(not isinstance(part, str) for part in read_text(self.user)):
+            raise self.user.error(
+                0, f"values are not put in here: give the run --auth NAME, a variable with {made.__name__}(user, password)"
+            )
+        user, _, password = self.user.text.partition(":")
+        self.ask_for("auth", self.user, made(user, password))
+        self.own.pop("Authorization", None)
 
     def _template(
         self, url: Span, headers: tuple[HeaderTemplate, ...], body: tuple[Piece, ...] | None, query: list[Parts]

@@ -217,7 +217,6 @@ class Binder:
         self._surroundings = surroundings
         self._expanded: dict[str, Parts] = {}
         self._spent = 0
-        self.used_variables: set[str] = set()
         for name, variable in variables.items():
             self._expanded[name] = self._expand_variable(variable)
 
@@ -288,7 +287,6 @@ class Binder:
     def _put_in(self, part: Placeholder, name: str, owner: Variable | None, *, alone: bool) -> list[Any]:
         if name not in self._expanded:
             raise CellSyntaxError(self._why_later(name, owner), part.line, part.column)
-        self.used_variables.add(name)
         inner = self._expanded[name]
         assert isinstance(part.expression, Ref)  # noqa: S101 - checked by _variable_of
         rest = part.expression.keys[1:] if part.expression.keys[0] == name else ()

@@ -103,7 +103,9 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         """Show the form, and below it keep a place for the summary of its newest run."""
         from IPython.display import display  # noqa: PLC0415 - asked for where it is shown
 
-        display({**self._repr_mimebundle_(), "text/plain": _NO_NOTEBOOK}, raw=True)  # type: ignore[no-untyped-call] # IPython has no types
+        # as ipywidgets itself says it from 8 on; 7 has no word for it
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        display({"text/plain": _NO_NOTEBOOK, "application/vnd.jupyter.widget-view+json": view}, raw=True)  # type: ignore[no-untyped-call] # IPython has no types
         place = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call] # IPython has no types
         if place is not None:
             self._summaries.append(place)

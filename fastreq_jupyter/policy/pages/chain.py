@@ -210,19 +210,30 @@ class Chain:
             return self._after_count(drop=False)
         return self._after_sequence(page, request, answer)
 
-    def no_page(self, page: int, answer: Answer) -> str | None:
-        """Return why a good answer is none of this chain's pages, None where it is one.
+    def no_page(self, page: int, answer: Answer) -> tuple[str, str] | None:
+        """Return kind of error and cause where a good answer is none of this chain's pages, None where it is one.
 
-        A text where page 1 was JSON (a page to sign in, a maintenance notice) tells of no next page, and so of no end either.
+        A text where page 1 was JSON (a page to sign in, a maintenance notice), or an error in place of the items, tells of no next
+        page, and so of no end either.
 
         Args:
             page: Its number, from 1.
             answer: What came.
         """
-        if page == 1 or not self._structured or not isinstance(answer.body, (str, bytes)) or not answer.body.strip():
+        body = answer.body
+        if page == 1 or not self._structured:
             return None
-        kind = one_line(answer.response.content_type or "text", 60)
-        return f"page {page} is {kind}, not JSON as page 1 is: whether more follows is unknown"
+        if isinstance(body, (str, bytes)) and body.strip():
+            kind = one_line(answer.response.content_type or "text", 60)
+            return "invalid JSON", f"page {page} is {kind}, not JSON as page 1 is: whether more follows is unknown"
+        if (
+            isinstance(body, dict)
+            and self._path is not None
+            and items_at(body, self._path) is None
+            and (body.get("error") or body.get("errors"))
+        ):
+            return "body", f"page {page} has an error in place of items: whether more follows is unknown"
+        return None
 
     def failed(self, page: int, status: int | None, *, sent: bool) -> Step:
         """Return what follows a page that failed: nothing, unless its cursor had expired.

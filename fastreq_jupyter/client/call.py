@@ -57,10 +57,10 @@ class Display(Protocol):
     """What shows one run while its caller waits; called on the thread that waits only.
 
     Attributes:
-        closing_shown: The closing line was shown, too.
+        lines_shown: The closing line was shown, too.
     """
 
-    closing_shown: bool
+    lines_shown: bool
 
     def tick(self, run: Run) -> None:
         """Show how far it is; called at once and then about ten times a second."""
@@ -306,7 +306,7 @@ def run_blocking(call: Call) -> tuple[Waited[Run], bool]:
         parse(waited.run)
     finally:
         shown.close(waited)
-    return waited, shown.closing_shown
+    return waited, shown.lines_shown
 
 
 async def run_awaiting(call: Call) -> tuple[Waited[Run], bool]:
@@ -318,7 +318,7 @@ async def run_awaiting(call: Call) -> tuple[Waited[Run], bool]:
         parse(waited.run)
     finally:
         shown.close(waited)
-    return waited, shown.closing_shown
+    return waited, shown.lines_shown
 
 
 class _Shown:
@@ -327,7 +327,7 @@ class _Shown:
     def __init__(self, display: Display | None) -> None:
         self._display = display
         self._run: Run | None = None
-        self.closing_shown = False
+        self.lines_shown = False
 
     def tick(self, run: Run) -> None:
         self._run = run
@@ -341,7 +341,7 @@ class _Shown:
         if self._display is not None:
             try:
                 self._display.close(self._run if waited is None else waited.run)
-                self.closing_shown = self._display.closing_shown
+                self.lines_shown = self._display.lines_shown
             except Exception as error:  # noqa: BLE001 - see the class
                 self._drop(error)
 

@@ -84,7 +84,7 @@ class _Line:
     """When the line is drawn: not for short runs, at most ten times a second, only when it changed.
 
     Attributes:
-        closing_shown: The closing line was shown here.
+        lines_shown: The closing line was shown here.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -92,7 +92,7 @@ class _Line:
         self._began = clock()
         self._next = self._began + PATIENCE
         self._shown: str | None = None
-        self.closing_shown = False
+        self.lines_shown = False
 
     def tick(self, run: Run) -> None:
         """Draw how far the run is."""
@@ -148,7 +148,7 @@ class NotebookText(_Line):
         if self._handle is not None and run is not None:
             self._draw("")
             print(run.closing_line())  # noqa: T201 - the line of a run that took a while
-            self.closing_shown = True
+            self.lines_shown = True
 
     def _draw(self, line: str) -> None:
         # Only a notebook makes this display, so IPython is imported.
@@ -200,14 +200,14 @@ class MonitorDisplay:
     outputs but never their updates, and would not be told how the run ended.
 
     Attributes:
-        closing_shown: The closing line was shown here.
+        lines_shown: The closing line was shown here.
     """
 
     def __init__(self) -> None:
         self._run: Run | None = None
         self._monitor: Any = None
         self._summary: Any = None
-        self.closing_shown = False
+        self.lines_shown = False
 
     def tick(self, run: Run) -> None:
         """Show the view once; it draws itself from then on."""
@@ -223,7 +223,7 @@ class MonitorDisplay:
         if self._monitor is not None and run is not None:
             self._monitor.refresh()
             self._show_summary(run)
-            self.closing_shown = True
+            self.lines_shown = True
 
     def _show_summary(self, run: Run) -> None:
         from IPython.display import display  # noqa: PLC0415 - see above

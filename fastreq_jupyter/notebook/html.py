@@ -39,7 +39,8 @@ _GRACE = timedelta(seconds=1)
 
 def summary(run: Run) -> dict[str, str]:
     """Return the summary of a run as an output: HTML, and plain text."""
-    return {"text/html": html_summary(run), "text/plain": text_summary(run)}
+    gist = run.gist()
+    return {"text/html": html_summary(run, gist), "text/plain": text_summary(run, gist)}
 
 
 def beginning(run: Run) -> str:
@@ -49,9 +50,9 @@ def beginning(run: Run) -> str:
     return one_line(f"{run.name + ': ' if run.name else ''}{known}, begun at {began:%Y-%m-%d %H:%M:%S} UTC")
 
 
-def html_summary(run: Run) -> str:
+def html_summary(run: Run, gist: Gist | None = None) -> str:
     """Return the summary of a run as a fragment of HTML, some 2 to 20 kB."""
-    gist = run.gist()
+    gist = run.gist() if gist is None else gist
     parts = [
         f'<div class="fastreq-summary" style="font-size:13px;max-width:860px">{_NO_ERROR}',
         f'<p style="margin:4px 0"><strong>{_text(run.closing_line(), 400)}</strong></p>',
@@ -64,9 +65,9 @@ def html_summary(run: Run) -> str:
     return "".join(parts)
 
 
-def text_summary(run: Run) -> str:
+def text_summary(run: Run, gist: Gist | None = None) -> str:
     """Return the summary of a run as plain text: the closing line, the latencies, the failures by kind."""
-    gist = run.gist()
+    gist = run.gist() if gist is None else gist
     lines = [one_line(run.closing_line(), 400)]
     if latencies := _latencies(gist):
         lines.append("  " + ", ".join(f"{name} {value}" for name, value in latencies))

@@ -64,7 +64,7 @@ export interface RowsMessage {
   closing: string | null;
   /** Exact percentiles (50, 95, 99) in milliseconds, once the run has ended; empty where nothing was sent. */
   latency: number[] | null;
-  /** Id of the `state` command this answers, and the position to go on from. */
+  /** Id of the `state` command this answers, and where to go on from. */
   answers: number | null;
   next: number | null;
 }

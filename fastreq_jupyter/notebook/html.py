@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.engine import Gist, Run
 
-__all__ = ["beginning", "html_summary", "summary", "text_summary"]
+__all__ = ["beginning", "html_summary", "notes_of", "summary", "text_summary"]
 
 _KINDS = 8
 _NOTES = 8
@@ -41,6 +41,12 @@ def summary(run: Run) -> dict[str, str]:
     """Return the summary of a run as an output: HTML, and plain text."""
     gist = run.gist()
     return {"text/html": html_summary(run, gist), "text/plain": text_summary(run, gist)}
+
+
+def notes_of(run: Run) -> list[str]:
+    """Return the notes that a summary shows."""
+    notes: list[str] = run.summary()["notes"][:_NOTES]
+    return notes
 
 
 def beginning(run: Run) -> str:
@@ -74,7 +80,7 @@ def text_summary(run: Run, gist: Gist | None = None) -> str:
     lines += [
         f"  {kind.name} x{kind.number:,}: {shown_detail(kind.first, 120)} ({shown_url(kind.first, 120)})" for kind in gist.kinds[:_KINDS]
     ]
-    lines += [f"  {one_line(note, 200)}" for note in run.summary()["notes"][:_NOTES]]
+    lines += [f"  {one_line(note, 200)}" for note in notes_of(run)]
     return "\n".join(lines)
 
 
@@ -113,8 +119,7 @@ def _failures(gist: Gist) -> str:
 
 
 def _notes(run: Run) -> str:
-    notes = run.summary()["notes"]
-    return "".join(f'<p style="margin:4px 0">{_text(note, 300)}</p>' for note in notes[:_NOTES])
+    return "".join(f'<p style="margin:4px 0">{_text(note, 300)}</p>' for note in notes_of(run))
 
 
 def _picture(run: Run, gist: Gist) -> str:

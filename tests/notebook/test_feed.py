@@ -18,6 +18,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import runs
 
+from fastreq_jupyter.engine import FileProgress
 from fastreq_jupyter.model import Outcome, Request, SingleAttempt
 from fastreq_jupyter.notebook.monitor.batch import ATTEMPT_COLUMNS, ROW_COLUMNS
 from fastreq_jupyter.notebook.monitor.feed import Feed
@@ -111,6 +112,18 @@ def test_an_answer_gives_the_rows_from_a_position_on_and_says_where_to_go_on():
     third, fourth = (message.content for message in a_story()[3:])
     assert (third["answers"], third["start"], third["count"], third["next"]) == (77, 0, 3, 3)
     assert (fourth["answers"], fourth["start"], fourth["count"], fourth["next"]) == (78, 3, 1, None)
+
+
+def test_the_first_of_the_large_files_on_their_way_are_told_in_words():
+    files = [
+        FileProgress(i, f"/data/film-{i}\x07.mp4", 3_000_000, 9_000_000 if i else None, 2_000_000, 3.0 if i else None) for i in range(6)
+    ]
+    told = Feed("run-1").message(runs.status(files=tuple(files)), 10).content["progress"]["files"]
+    assert told[:2] == [
+        ("film-0\ufffd.mp4", None, "3.0 MB, 2.0 MB/s"),
+        ("film-1\ufffd.mp4", pytest.approx(1 / 3), "3.0 MB of 9.0 MB, 2.0 MB/s, 3.0 s left"),
+    ]
+    assert [text for _, _, text in told[4:]] == ["and 2 more"]
 
 
 def test_messages_are_numbered_without_a_gap():

@@ -9,14 +9,14 @@ from __future__ import annotations
 import json
 from array import array
 from base64 import b64encode
-from dataclasses import asdict
+from dataclasses import fields
 from itertools import chain, islice, repeat
 from math import isfinite
 from operator import add
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import compress
 
-from fastreq_jupyter.engine import quantiles
+from fastreq_jupyter.engine import Progress, quantiles
 from fastreq_jupyter.notebook.monitor.batch import ATTEMPT_COLUMNS, ROW_COLUMNS, Words, joined
 from fastreq_jupyter.notebook.monitor.ledger import FAILED, Ledger
 from fastreq_jupyter.redact import one_line
@@ -24,7 +24,7 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from fastreq_jupyter.engine import Progress, UnderWay
+    from fastreq_jupyter.engine import UnderWay
     from fastreq_jupyter.model import Outcome
 
 __all__ = ["ROW_LIMIT", "Feed", "Message", "Status"]
@@ -32,6 +32,8 @@ __all__ = ["ROW_LIMIT", "Feed", "Message", "Status"]
 VERSION = 1
 ROW_LIMIT = 200_000
 """Rows that are listed; those beyond are counted only, and are in the frame."""
+_FILES = 4
+_FIGURES = [field.name for field in fields(Progress) if field.name != "files"]
 
 
 class Message(NamedTuple):
@@ -69,7 +71,19 @@ class Status(NamedTuple):
     def facts(self) -> tuple[object, ...]:
         """Return all of it but the clock and what follows from it."""
         p = self.progress
-        return (self.state, self.closing, *self.settings.values(), p.total, p.done, p.retried, p.in_flight, p.waiting, p.bytes, p.notice)
+        return (
+            self.state,
+            self.closing,
+            *self.settings.values(),
+            p.total,
+            p.done,
+            p.retried,
+            p.in_flight,
+            p.waiting,
+            p.bytes,
+            p.notice,
+            [file.received_bytes for file in p.files[:_FILES]],
+        )
 
 
 class Feed:
@@ -168,7 +182,7 @@ class Feed:
             "attempts": attempts,
             "known": ledger.known,
             "row_limit": ledger.row_limit,
-            "progress": _finite(asdict(status.progress)),
+            "progress": _progress(status.progress),
             "settings": status.settings,
             "words": words.all,
             "url": table.gather_texts("url", new, others[:told]),
@@ -218,6 +232,13 @@ def _sparse(texts: Sequence[str]) -> dict[str, str]:
     return {str(i): text for i, text in enumerate(texts) if text}
 
 
-def _finite(numbers: dict[str, Any]) -> dict[str, Any]:
-    """Replace what JSON cannot say."""
-    return {name: None if isinstance(value, float) and not isfinite(value) else value for name, value in numbers.items()}
+def _progress(progress: Progress) -> dict[str, Any]:
+    """Return the figures without what JSON cannot say; of large files on their way the first, in words."""
+    figures = {field: getattr(progress, field) for field in _FIGURES}
+    told: list[tuple[str, float | None, str]] = [
+        (file.name, None if not file.total_bytes else min(1.0, file.received_bytes / file.total_bytes), file.text)
+        for file in progress.files[:_FILES]
+    ]
+    if len(progress.files) > _FILES:
+        told.append(("", None, f"and {len(progress.files) - _FILES:,} more"))
+    return {name: None if isinstance(value, float) and not isfinite(value) else value for name, value in figures.items()} | {"files": told}

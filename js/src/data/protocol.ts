@@ -26,6 +26,8 @@ export interface Progress {
   per_second: number;
   eta_s: number | null;
   notice: string | null;
+  /** Large files on their way: name, share that is there (null where the size is not known), and how far it is in words. */
+  files?: [name: string, share: number | null, text: string][];
 }
 
 export interface Settings {

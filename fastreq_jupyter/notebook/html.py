@@ -31,8 +31,12 @@ _LEAST_ROW, _MOST_ROW = 2, 8
 _ACROSS = 1000
 _CELL = "text-align:left;vertical-align:top;padding:1px 14px 1px 0"
 _QUIET = "margin:2px 0;opacity:.75"
-# Above it stands, in a notebook without a kernel, a widget that cannot be shown: its error is one text and nothing else.
-_NO_ERROR = "<style>.jp-OutputArea-child:has(>.lm-Panel:not(:has(*))):has(+.jp-OutputArea-child .fastreq-summary){display:none}</style>"
+# Above it stands, in a notebook without a kernel, a widget that cannot be shown: its error is one text and nothing else. A :has
+# within a :has would be invalid (Selectors 4, 4.5).
+_NO_ERROR = (
+    "<style>.jp-OutputArea-child:has(>.jupyter-widgets):not(:has(>.jupyter-widgets>*)):has(+.jp-OutputArea-child .fastreq-summary)"
+    "{display:none}</style>"
+)
 # Rows that a run took over from an earlier one began before it; clocks are read a moment apart.
 _GRACE = timedelta(seconds=1)
 

@@ -29,7 +29,8 @@ NO_NPM = npm is missing: install it (Debian: apt-get install npm; with nodejs.or
 PIP := -m pip --disable-pip-version-check --quiet --quiet install
 # The bundle is made before, by npm ci: the build hook, which would say npm install, has nothing left to do.
 INSTALL_HERE := HATCH_JUPYTER_BUILDER_SKIP_NPM=1
-PYTEST := $(BIN)/python -m pytest -n 2 --dist worksteal -r s
+# One more than the cores of a small machine: many a test waits.
+PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal -r s
 
 help:
 	@echo "make demo      run the quickstart notebook in a real kernel, print its table, leave an HTML page"
@@ -119,7 +120,7 @@ site: $(STAMPS)/site
 
 setup: $(STAMPS)/python
 
-kernels: $(STAMPS)/kernel631
+kernels: $(STAMPS)/kernel631 $(STAMPS)/colab
 
 httpbin: $(STAMPS)/httpbin
 
@@ -155,6 +156,12 @@ $(STAMPS)/python: pyproject.toml $(BUNDLE) | $(STAMPS) $(BIN)/python
 $(STAMPS)/kernel631: pyproject.toml $(BUNDLE) | $(STAMPS) .venv-kernel631/bin/python
 	@echo "setting up: a second environment with ipykernel 6.31"
 	@$(INSTALL_HERE) .venv-kernel631/bin/python $(PIP) -e . --group kernel631
+	@touch $@
+
+# Colab replaces neither its IPython nor its widgets, so everything works on them too.
+$(STAMPS)/colab: pyproject.toml $(BUNDLE) | $(STAMPS) .venv-colab/bin/python
+	@echo "setting up: a third environment, as Google Colab has it"
+	@$(INSTALL_HERE) .venv-colab/bin/python $(PIP) -e . --group colab
 	@touch $@
 
 $(STAMPS)/oldest: pyproject.toml tests/oldest.py $(BUNDLE) | $(STAMPS) .venv-oldest/bin/python
@@ -214,6 +221,6 @@ $(STAMPS)/bench-%: pyproject.toml | $(STAMPS) .venv-bench-%/bin/python
 	else echo "$* cannot be installed here, the tables will say so"; fi
 
 clean:
-	rm -rf $(STAMPS) $(VENV) .venv-kernel631 .venv-oldest .venv-httpbin .venv-plain .venv-spark .venv-ray .venv-bench-* .venv-site site demo-output js/node_modules fastreq_jupyter/notebook/static build dist
+	rm -rf $(STAMPS) $(VENV) .venv-kernel631 .venv-colab .venv-oldest .venv-httpbin .venv-plain .venv-spark .venv-ray .venv-bench-* .venv-site site demo-output js/node_modules fastreq_jupyter/notebook/static build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find fastreq_jupyter tests notebooks -name __pycache__ -prune -exec rm -rf {} +

@@ -87,7 +87,7 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    # What a person is offered by the Tab key, not what happens to be imported.
+    # Names that tab completion offers, instead of everything imported.
     return sorted({*__all__, "demo", *(name for name in globals() if name.startswith("__"))})
 
 
@@ -119,7 +119,7 @@ def _show_runs() -> None:
 def _offer_accessor() -> None:
     """Put ``df.fastreq`` onto pandas: now if it is there, else as soon as it is imported, which is not done here."""
     pandas = sys.modules.get("pandas")
-    if pandas is not None and hasattr(pandas, "DataFrame"):
+    if hasattr(pandas, "DataFrame"):
         _attach()
     elif not any(isinstance(finder, _WaitForPandas) for finder in sys.meta_path):
         sys.meta_path.insert(0, _WaitForPandas())
@@ -156,7 +156,7 @@ def _attach() -> None:
 
 def _open(frame: Any) -> Any:
     """Requests made from the rows of a frame, and what can be done with the frame of a run."""
-    # The rest of the package is loaded when it is used, not with pandas.
+    # The rest of the package is imported at first use, not together with pandas.
     return import_module(f"{__name__}.client.accessor").FastreqAccessor(frame)
 
 

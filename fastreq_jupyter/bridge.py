@@ -7,8 +7,9 @@
     calls, in a turn that cannot nest       the service thread           blocked
     goes on while other cells compute       the service thread           not at all
 
-A turn cannot nest in a loop that nest-asyncio does not know (uvloop), and where asyncio's own ``_run_once`` is on the stack:
-it has counted the handles of the turn, a nested run takes them, and the loop dies of it (erdewit/nest_asyncio#11). So the
+A turn cannot nest in a loop that nest-asyncio does not know (uvloop), below `NESTED` calls that wait already, and where
+asyncio's own ``_run_once`` is on the stack: it has counted the handles of the turn, a nested run takes them, and the loop
+dies of it (erdewit/nest_asyncio#11). So the
 call that has a loop patched waits for the service thread; later turns are nest-asyncio's, and nest.
 
 The law of waiting: it is done in slices, because an interrupt does not wake an idle loop. An interrupt or a cancellation
@@ -44,6 +45,7 @@ __all__ = [
     "in_ipython",
     "interruption",
     "is_service",
+    "shell",
     "start",
     "start_beside",
     "wait_awaiting",
@@ -55,12 +57,14 @@ SLICE = 0.1
 """Seconds between two looks for an interrupt."""
 DRAIN = 5.0
 """Seconds a cancelled run gets to drain before its caller goes on without it."""
+NESTED = 8
+"""Calls that wait within each other on one thread; those beyond it, of a hundred tasks that block, would exhaust the stack."""
 EXIT = 2.0
 """Seconds the interpreter's exit waits for the service thread at most."""
 
 
 class RunHandle(Protocol):
-    """As much of a run as waiting needs; safe from any thread."""
+    """The part of a run that waiting needs; safe from any thread."""
 
     finished: Future[None]
 
@@ -96,7 +100,7 @@ def wait_blocking(launch: Callable[[], H], *, loop: str = "auto", tick: Callable
         with watch_interrupts() as mark:
             _block(run, mark, tick)
         return Waited(run, mark.hit)
-    with watch_interrupts() as mark:
+    with watch_interrupts() as mark, _one_deeper():
         enter = _own_runner().run if running is None else running.run_until_complete
         return Waited(_run_to_end(enter, launch, mark, tick), mark.hit)
 
@@ -111,8 +115,8 @@ async def wait_awaiting(launch: Callable[[], H], *, loop: str = "auto", tick: Ca
         run = await asyncio.wrap_future(_post(_service.loop(), launch))
     else:
         run = launch()
-    # Elsewhere than in a cell's own task asyncio turns SIGINT into a cancellation, and a KeyboardInterrupt would tear the loop down.
-    with watch_interrupts(here=_is_cell_task()) as mark:
+    # Outside a cell's own task asyncio turns SIGINT into a cancellation; a KeyboardInterrupt would stop the loop.
+    with watch_interrupts(active=_is_cell_task()) as mark:
         await _drain(run, mark, tick)
     return Waited(run, mark.hit)
 
@@ -124,10 +128,10 @@ def start(launch: Callable[[], H], *, loop: str = "auto") -> H:
         OptionError: ``loop="kernel"`` where no loop runs.
     """
     running = _running_loop()
-    here = loop == "kernel" or (loop == "auto" and running is not None and not in_ipython())
-    if here and running is None:
+    on_running_loop = loop == "kernel" or (loop == "auto" and running is not None and not in_ipython())
+    if on_running_loop and running is None:
         raise OptionError("loop='kernel' is not possible: no event loop runs here; give auto or thread")
-    return launch() if here else _call_on(_service.loop(), launch)
+    return launch() if on_running_loop else _call_on(_service.loop(), launch)
 
 
 def start_beside(loop: asyncio.AbstractEventLoop, launch: Callable[[], T]) -> T:
@@ -156,7 +160,7 @@ async def beside(function: Callable[[], T]) -> T:
         except BaseException as error:  # noqa: BLE001 - the waiting task raises it
             future.set_exception(error)
 
-    # Running from the start, so that a cancelled wait leaves it to the thread to fill.
+    # Marked as running, so that a cancelled wait does not cancel it and the thread can set its result.
     future.set_running_or_notify_cancel()
     threading.Thread(target=work, name="fastreq beside", daemon=True).start()
     return await asyncio.wrap_future(future)
@@ -164,8 +168,14 @@ async def beside(function: Callable[[], T]) -> T:
 
 def in_ipython() -> bool:
     """Tell whether this process is an IPython session."""
-    ipython = sys.modules.get("IPython")
-    return ipython is not None and ipython.get_ipython() is not None
+    return shell() is not None
+
+
+def shell() -> Any:
+    """Return the IPython shell, None outside IPython."""
+    # Another thread may be in the middle of importing it.
+    get_ipython = getattr(sys.modules.get("IPython"), "get_ipython", None)
+    return None if get_ipython is None else get_ipython()
 
 
 class _Service:
@@ -192,7 +202,7 @@ class _Service:
     def _serve(self, loop: asyncio.AbstractEventLoop) -> None:
         asyncio.set_event_loop(loop)
         while not (self._closing or loop.is_closed()):
-            # SystemExit and KeyboardInterrupt of a callback leave run_forever; other runs live on this loop.
+            # SystemExit and KeyboardInterrupt of a callback end run_forever; other runs live on this loop.
             with suppress(BaseException):
                 loop.run_forever()
         with suppress(Exception):
@@ -229,7 +239,7 @@ def _running_loop() -> asyncio.AbstractEventLoop | None:
 
 
 def _new_loop() -> asyncio.AbstractEventLoop:
-    # Windows' default loop does not watch sockets, which libcurl needs; what it has instead (pipes, processes) nobody needs here.
+    # Windows' default loop does not watch sockets, which libcurl needs; its pipes and processes are not used here.
     return asyncio.SelectorEventLoop() if sys.platform == "win32" else asyncio.new_event_loop()
 
 
@@ -250,8 +260,11 @@ def _nests(loop: asyncio.AbstractEventLoop, *, must: bool) -> bool:
         import nest_asyncio2  # noqa: PLC0415 - at first need: it makes tiny tasks 1.5 times slower in the whole process
 
         nest_asyncio2.apply(loop)
-    if patchable and not _in_counted_turn():
+    deep = _depth() >= NESTED
+    if patchable and not deep and not _in_counted_turn():
         return True
+    if must and deep:
+        raise OptionError(f"{NESTED} calls wait within each other on this event loop already: await them, or leave loop='kernel' away")
     if must and patchable:
         raise OptionError("the run must live on this event loop, which calls can nest in from its next turn on: run it again, or await it")
     if must:
@@ -259,9 +272,24 @@ def _nests(loop: asyncio.AbstractEventLoop, *, must: bool) -> bool:
     return False
 
 
+def _depth() -> int:
+    """Return how many calls of this thread wait within each other."""
+    depth: int = getattr(_per_thread, "depth", 0)
+    return depth
+
+
+@contextmanager
+def _one_deeper() -> Iterator[None]:
+    _per_thread.depth = _depth() + 1
+    try:
+        yield
+    finally:
+        _per_thread.depth -= 1
+
+
 def _in_counted_turn() -> bool:
     """Tell whether asyncio's own ``_run_once`` is on the stack of this thread."""
-    # There is no public way that does not read the sources of every frame.
+    # The public ways to do this read the source files of every frame.
     frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the frame of the caller
     while frame is not None:
         if frame.f_code.co_name == "_run_once" and frame.f_globals.get("__name__") == "asyncio.base_events":
@@ -295,7 +323,7 @@ def _run_to_end(
     try:
         enter(body())
     except BaseException:
-        # A signal handler of the user's raised in the middle of the loop.
+        # A signal handler of the user raised inside the loop.
         if started and not started[0].finished.done():
             started[0].cancel()
             enter(_drain(started[0], mark, None))
@@ -415,10 +443,10 @@ _interrupts = _Interrupts()
 
 
 @contextmanager
-def watch_interrupts(*, here: bool = True) -> Iterator[Mark]:
-    """Take interrupts as marks until the block is left; does nothing in other threads than the main one, or unless `here`."""
+def watch_interrupts(*, active: bool = True) -> Iterator[Mark]:
+    """Take interrupts as marks until the block is left; does nothing in other threads than the main one, or unless `active`."""
     mark = Mark()
-    if not here or threading.current_thread() is not threading.main_thread():
+    if not active or threading.current_thread() is not threading.main_thread():
         yield mark
         return
     try:

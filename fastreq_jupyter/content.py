@@ -47,20 +47,20 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# Python's own table: what a machine knows about endings does not matter.
+# Python's own table, so that the result does not depend on the machine's.
 _TYPES = MimeTypes()
 _LINK = re.compile(r"<([^<>]*)>((?:\s*;\s*[\w!#$&+.^`|~*-]+(?:\s*=\s*(?:\"[^\"]*\"|[^\s;,\"]*))?)*)")
 _REL = re.compile(r";\s*rel\s*=\s*(?:\"([^\"]*)\"|([^\s;,\"]+))", re.IGNORECASE)
 _SURROGATE = re.compile("[\ud800-\udfff]")
-# Codecs of Python that are no charset of the web: slow on long texts (punycode is quadratic), or not what they seem.
+# Python codecs that are no charsets of the web: slow on long texts (punycode is quadratic) or named misleadingly.
 _NO_CHARSETS = frozenset({"idna", "mbcs", "oem", "punycode", "raw-unicode-escape", "undefined", "unicode-escape"})
-# What servers call by the narrow name holds characters of the wide one (WHATWG Encoding, 4.2).
+# Servers use the name of the narrow charset for texts in the wide one (WHATWG Encoding, 4.2).
 _WIDER = {
     "gb2312": "gb18030", "gbk": "gb18030", "shift_jis": "cp932", "euc_kr": "cp949", "big5": "big5hkscs",
     "iso8859-1": "cp1252", "iso8859-9": "cp1254", "tis-620": "cp874",
 }  # fmt: skip
 _CONTROLS = {0xDC00 + byte: byte for byte in range(0x80, 0x100)}
-# As far as browsers look for what a document declares of itself.
+# Bytes in which browsers look for a charset declaration.
 _HEAD_OF_DOCUMENT = 1024
 _XML_DECLARATION = re.compile(rb"""\s*<\?xml\s[^>]*?encoding\s*=\s*["']([A-Za-z0-9._-]+)""")
 _HTML_META = re.compile(rb"""(?i)<meta\s[^>]*?charset\s*=\s*["']?\s*([a-z0-9._:-]+)""")
@@ -78,25 +78,25 @@ def charset_of(content_type: str | None) -> str | None:
         name, _, value = part.partition("=")
         if name.strip().lower() == "charset":
             try:
-                found = codecs.lookup(value.strip().strip("\"'"))
+                codec = codecs.lookup(value.strip().strip("\"'"))
             except (LookupError, ValueError):
                 return None
             # Python's codecs also turn bytes into bytes (zlib, hex) and text into text (rot13): those are no charsets.
-            is_text = getattr(found, "_is_text_encoding", True)
-            if not is_text or found.name.replace("_", "-") in _NO_CHARSETS:
+            is_text = getattr(codec, "_is_text_encoding", True)
+            if not is_text or codec.name.replace("_", "-") in _NO_CHARSETS:
                 return None
-            return found.name
+            return codec.name
     return None
 
 
 def link_targets(value: str | None) -> dict[str, str]:
     """Return the targets of a Link field (RFC 8288) by relation, lower-case names, the first of each as it stands there."""
-    found: dict[str, str] = {}
+    targets: dict[str, str] = {}
     for target, parameters in _LINK.findall(value or ""):
         rel = _REL.search(parameters)
         for name in (rel[1] or rel[2] or "").lower().split() if rel is not None else ():
-            found.setdefault(name, target)
-    return found
+            targets.setdefault(name, target)
+    return targets
 
 
 def decode_text(content: bytes, content_type: str | None) -> str:
@@ -123,8 +123,8 @@ def read_text(content: bytes, content_type: str | None) -> tuple[str, str | None
             return text, None
     for codec in named:
         text, note = _replaced(content, codec)
-        others = len(text) - len(text.encode("ascii", "ignore"))
-        if 2 * text.count("\ufffd") < others:
+        non_ascii = len(text) - len(text.encode("ascii", "ignore"))
+        if 2 * text.count("\ufffd") < non_ascii:
             return text, note
     return decode_fitting(content, "cp1252") or "", "read as windows-1252: they are not UTF-8, and no charset that is named fits"
 
@@ -132,11 +132,11 @@ def read_text(content: bytes, content_type: str | None) -> tuple[str, str | None
 def _declared(content: bytes, content_type: str | None) -> str | None:
     """Return the codec of an XML declaration (RFC 7303, 3) or an HTML meta element (WHATWG HTML, 13.2.3.2), or None."""
     head = content[:_HEAD_OF_DOCUMENT]
-    found = _XML_DECLARATION.match(head)
-    if found is None and media_type(content_type) in _HTML:
-        found = _HTML_META.search(head)
-    codec = None if found is None else charset_of(f"; charset={found[1].decode('latin-1')}")
-    # Written in ASCII, it cannot be in UTF-16.
+    match = _XML_DECLARATION.match(head)
+    if match is None and media_type(content_type) in _HTML:
+        match = _HTML_META.search(head)
+    codec = None if match is None else charset_of(f"; charset={match[1].decode('latin-1')}")
+    # A declaration readable as ASCII cannot be in UTF-16.
     return "utf-8" if codec is not None and codec.startswith(("utf-16", "utf-32")) else codec
 
 
@@ -144,7 +144,7 @@ def decode_fitting(content: bytes, codec: str) -> str | None:
     """Return the text of bytes that all fit the codec, else None."""
     codec = _WIDER.get(codec, codec)
     try:
-        # The five bytes without a character of windows-1252 are the control characters of these numbers (WHATWG Encoding, 9).
+        # windows-1252 leaves five bytes undefined; they become the control characters of the same number (WHATWG Encoding, 9).
         text = content.decode(codec, "surrogateescape" if codec == "cp1252" else "strict")
     except (LookupError, ValueError, TypeError):
         return None
@@ -194,7 +194,7 @@ def encode_multipart(fields: Any, files: Mapping[str, Any] | Iterable[tuple[str,
 
 
 def _file_part(value: Any) -> tuple[str, bytes | FilePart]:
-    """Return what follows a part's name in its head, and its content."""
+    """Return the rest of a part's head after its name, and its content."""
     named = isinstance(value, tuple)
     filename, source, *more = value if named else (None, value)
     content: bytes | FilePart
@@ -288,7 +288,7 @@ def _form_pairs(value: Any) -> list[tuple[str, str | bytes]]:
     laid_out: list[tuple[str, str | bytes]] = []
     for name, item in pairs:
         several = None if fields_of(item) is not None else items_of(item)
-        laid_out += [(name, _form_value(name, one)) for one in ((item,) if several is None else several) if one is not None]
+        laid_out += [(name, _form_value(name, part)) for part in ((item,) if several is None else several) if part is not None]
     return laid_out
 
 
@@ -322,7 +322,7 @@ def _json_text(value: Any) -> str:
     try:
         return jsonlib.dumps(value, ensure_ascii=False, allow_nan=False, default=_json_value)
     except ValueError:
-        # NaN somewhere in it, an infinity, or a circle.
+        # It contains NaN, an infinity or a reference to itself.
         pass
     try:
         return json_of(value)

@@ -13,8 +13,8 @@
 A failed request inside a run is a *value* (a row with an ``error``). Exceptions are for misuse and for callers that ask for them.
 
 IPython's `%xmode Verbose`, and every tool that shows local variables, prints the arguments of each frame on the way of an
-exception: headers, auth and URLs among them. So our own errors, whose messages are safe, leave `sealed` doors through a frame
-that holds nothing any more. Exceptions that are not ours (a defect, or the user's own code) keep their frames.
+exception: headers, auth and URLs among them. So public functions are decorated with `hide_frames`: our own errors, whose messages
+are safe, are raised from a frame without arguments. Exceptions that are not ours (a defect, or the user's own code) keep their frames.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ from __future__ import annotations
 import asyncio
 import functools
 import inspect
+import sys
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
 
 if TYPE_CHECKING:
@@ -41,9 +43,9 @@ __all__ = [
     "RunError",
     "SourceError",
     "UsageError",
-    "outside",
-    "sealed",
-    "sealed_init",
+    "hide_frames",
+    "hide_frames_of_init",
+    "without_our_frames",
 ]
 
 F = TypeVar("F", bound="Callable[..., Any]")
@@ -103,7 +105,10 @@ WHAT_TO_DO: Mapping[str, tuple[str, str]] = {
     "invalid JSON": ("the body is not the JSON that its type or `parse` says", "its text is in `data`; `parse='text'`"),
     "invalid CSV": ("no CSV, though `parse` says so", "its text is in `data`"),
     "invalid XML": ("no XML, though `parse` says so", "its text is in `data`"),
-    "body": ("`fail_when`, `retry_when` or `until` found a failure in the body", "the detail says what was found"),
+    "body": (
+        "`fail_when`, `retry_when` or `until` found a failure in the body, or a page has an error in place of items",
+        "the detail says what was found",
+    ),
     "graphql": ("GraphQL errors and no data", "the detail has the first of them"),
     "graphql partial": ("GraphQL errors beside data", "the data is there"),
     "too many redirects": ("more than `max_redirects`", "the detail has the last target"),
@@ -114,7 +119,10 @@ WHAT_TO_DO: Mapping[str, tuple[str, str]] = {
     "parse_func": ("your function raised", "the detail has its error; `data` is what it was given"),
     "cancelled": ("interrupted or cancelled before its end", "`df.fastreq.retry_failed()`"),
     "deadline": ("the run's `deadline` was over", "`df.fastreq.retry_failed()`"),
-    "stopped": ("`max_failures`, or a host that refused its first 20", "mend the cause, then `df.fastreq.retry_failed()`"),
+    "stopped": (
+        "`max_failures`, or a host that refused its first 20, or 5 in a row for longer than 120 s",
+        "mend the cause, then `df.fastreq.retry_failed()`",
+    ),
     "skipped": ("the request that it builds on failed", "see that row"),
     "unknown": ("the kernel died while a POST was under way", "find out whether it was done, or `retry_unsafe`"),
     "auth": ("no token could be had", "the detail has what the token endpoint or your function said"),
@@ -133,6 +141,20 @@ class FastreqError(Exception):
 
     def _state(self) -> dict[str, Any]:
         return dict(self.__dict__)
+
+    def _render_traceback_(self) -> list[str]:
+        """Return what IPython shows, whose hook this is: the frames of the user's code without ours."""
+        shell = sys.modules["IPython"].get_ipython()
+        return list(shell.InteractiveTB.structured_traceback(type(self), self, _without_ours(self.__traceback__)))
+
+
+def _without_ours(trace: TracebackType | None) -> TracebackType | None:
+    if trace is None:
+        return None
+    following = _without_ours(trace.tb_next)
+    if trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
+        return following
+    return TracebackType(following, trace.tb_frame, trace.tb_lasti, trace.tb_lineno)
 
 
 class UsageError(FastreqError, ValueError):
@@ -284,7 +306,7 @@ _PACKAGE = __name__.partition(".")[0]
 _OURS = (FastreqError, asyncio.CancelledError)
 
 
-def sealed(function: F) -> F:
+def hide_frames(function: F) -> F:
     """Let a function, coroutine function or asynchronous generator raise our errors without its frames and arguments."""
     if inspect.isasyncgenfunction(function):
         return cast("F", functools.wraps(function)(_stream(function)))
@@ -293,13 +315,13 @@ def sealed(function: F) -> F:
     return cast("F", functools.wraps(function)(_plain(function)))
 
 
-def sealed_init(kind: type[T]) -> type[T]:
+def hide_frames_of_init(kind: type[T]) -> type[T]:
     """Let the constructor of a class that is given secrets raise our errors without its frames and arguments."""
-    kind.__init__ = sealed(kind.__init__)  # type: ignore[method-assign] # ?
+    kind.__init__ = hide_frames(kind.__init__)  # type: ignore[method-assign] # ?
     return kind
 
 
-def outside(error: E) -> E:
+def without_our_frames(error: E) -> E:
     """Return an exception of the user's code without the frames of ours that it came through; one of our own as it is."""
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_globals.get("__name__", "").partition(".")[0] == _PACKAGE:
@@ -338,7 +360,7 @@ def _stream(function: Callable[..., Any]) -> Callable[..., Any]:
         try:
             async for item in stream:
                 yield item
-                # What is given out belongs to the caller alone: a streamed outcome holds a slot while anybody has it.
+                # Only the caller may hold a reference: a streamed outcome occupies a slot while it is referenced.
                 del item
         except _OURS as error:
             failure = error.with_traceback(None)

@@ -157,10 +157,10 @@ def phases_of(hops: Sequence[Timing]) -> Phases:
         return hops[0].phases
     if not hops:
         return Phases()
-    found = [hop.phases for hop in hops]
-    # NaN in one hop makes NaN of the sum.
-    summed = Phases(*map(sum, zip(*found, strict=True)))
-    return summed._replace(wait=found[-1].wait)
+    phases = [hop.phases for hop in hops]
+    # NaN in one hop makes the sum NaN.
+    summed = Phases(*map(sum, zip(*phases, strict=True)))
+    return summed._replace(wait=phases[-1].wait)
 
 
 class Response:
@@ -200,7 +200,7 @@ class Response:
         self.http_version = http_version
         self.reason = reason
         self.path = path
-        # The field's value, where whoever made the response has read it already.
+        # The value of the field, where the code that made the response has read it already.
         self._content_type = content_type
 
     @property
@@ -219,9 +219,9 @@ class Response:
         """
         if self._content_type is not None and name == "content-type":
             return self._content_type
-        wanted, length = name.lower(), len(name)
-        # Most names differ in length already, which spares the lower().
-        values = [value for key, value in self.headers if len(key) == length and key.lower() == wanted]
+        lowered, length = name.lower(), len(name)
+        # Most names differ in length, which avoids calling lower().
+        values = [value for key, value in self.headers if len(key) == length and key.lower() == lowered]
         return ", ".join(values) if values else None
 
     @property
@@ -241,7 +241,7 @@ class Response:
         Raises:
             ValueError: The body is not kept here.
         """
-        return decode_text(self._kept(), self.header("content-type"))
+        return decode_text(self._require_content(), self.header("content-type"))
 
     def json(self) -> Any:
         """Return the parsed JSON body.
@@ -251,7 +251,7 @@ class Response:
         """
         return jsonlib.loads(self.text)
 
-    def _kept(self) -> bytes:
+    def _require_content(self) -> bytes:
         if self.content is None:
             where = f"saved to {self.path}" if self.path else "not kept as bytes; read the outcome's .data"
             message = f"the body is {where}"
@@ -269,7 +269,7 @@ class Response:
         return f"<Response {self.status} {self.size_bytes} bytes>"
 
 
-# Most field lines of a run repeat: their text is shared.
+# Most field lines of a run repeat: equal texts are one object.
 @lru_cache(maxsize=4096)
 def _text_of(field: tuple[bytes, bytes]) -> tuple[str, str]:
     return field[0].decode("latin-1"), field[1].decode("latin-1")
@@ -316,7 +316,7 @@ MARKS = {
 """Names and codes (`struct`) of what a `SingleAttempt` holds, in order; `started_us` is the wall clock in microseconds since 1970."""
 _PACKED = Struct("=" + "".join(MARKS.values()))
 _START, _END = (list(MARKS).index(name) for name in ("start", "response_end"))
-# None, False and True as they are packed.
+# None, False and True in packed form.
 _CODES = {None: -1, False: 0, True: 1}
 _MEANINGS = {code: value for value, code in _CODES.items()}
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)

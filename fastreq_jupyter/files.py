@@ -24,10 +24,10 @@ __all__ = [
     "FilePart",
     "Upload",
     "UploadReader",
+    "file_name_from",
     "file_name_of",
     "file_part",
     "joined",
-    "name_said",
     "numbered",
     "part_of_open_file",
     "safe_segment",
@@ -49,7 +49,7 @@ _UNSAFE = re.compile(r"[\x00-\x1f\x7f<>:\"/\\|?*]")
 _DEVICES = re.compile(r"(?:con|prn|aux|nul|com[0-9]|lpt[0-9])(?:\.|\Z)", re.IGNORECASE)
 _LONGEST = 200
 _PARAMETER = re.compile(r";[ \t]*([\w!#$&+^`|~.*-]+)[ \t]*=[ \t]*(?:\"((?:[^\"\\]|\\.)*)\"|([^;]*))")
-# Characters that look like none, or turn the direction of text: a name must look like what it is.
+# Invisible characters, and those that change the direction of text: a name must look like what it is.
 _INVISIBLE = re.compile("[\u0080-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff\ud800-\udfff]")
 _ENDING = re.compile(r"(?:\.tar)?\.[A-Za-z0-9]{1,10}\Z", re.IGNORECASE)
 
@@ -335,9 +335,12 @@ def safe_segment(text: str) -> str:
         name = "_" * max(len(name), 1)
     if _DEVICES.match(name):
         name = f"_{name}"
-    while len(name.encode(errors="replace")) > _LONGEST:
-        name = name[: len(name) * _LONGEST // (len(name.encode(errors="replace")) + 1)]
-    return name
+    match = _ENDING.search(name)
+    stem, ending = (name[: match.start()], match[0]) if match is not None else (name, "")
+    while (size := len((stem + ending).encode(errors="replace"))) > _LONGEST:
+        # A letter takes up to four bytes.
+        stem = stem[: len(stem) - max(1, (size - _LONGEST) // 4)]
+    return stem + ending
 
 
 def file_name_of(url: str) -> str:
@@ -352,7 +355,7 @@ def file_name_of(url: str) -> str:
     return safe_segment(f"{stem}_{unquote(query)}{ending}" if query else f"{stem}{ending}")
 
 
-def name_said(disposition: str | None) -> str | None:
+def file_name_from(disposition: str | None) -> str | None:
     """Return the file name of a Content-Disposition (RFC 6266), made safe; None where it gives none.
 
     Only the last part of a path counts, and a dot at its beginning does not: what a server names hides no file, and replaces
@@ -361,13 +364,13 @@ def name_said(disposition: str | None) -> str | None:
     Args:
         disposition: The field value, latin-1 text.
     """
-    # The first of equal names counts.
-    found: dict[str, str] = {}
+    # Of parameters with the same name the first counts.
+    parameters: dict[str, str] = {}
     for match in _PARAMETER.finditer(
         f";{disposition}" if disposition and disposition.lstrip().startswith("filename") else disposition or ""
     ):
-        found.setdefault(match[1].lower(), match[3].strip() if match[2] is None else re.sub(r"\\(.)", r"\1", match[2]))
-    text = _extended(found.get("filename*")) or _sent_as(found.get("filename", ""))
+        parameters.setdefault(match[1].lower(), match[3].strip() if match[2] is None else re.sub(r"\\(.)", r"\1", match[2]))
+    text = _extended(parameters.get("filename*")) or _sent_as(parameters.get("filename", ""))
     name = _INVISIBLE.sub("", re.split(r"[/\\]", text)[-1]).strip(" ")
     if not name.strip(". "):
         return None

@@ -148,22 +148,22 @@ class Request:
         Args:
             url: Absolute URL; not checked before the run.
         """
-        made: Any = _Unfrozen()
-        made.url = url
-        made.method = self.method
-        made.headers = self.headers
-        made.content = self.content
-        made.key = self.key
-        made.label = self.label
-        made.secrets = self.secrets
-        made.hide_data = self.hide_data
-        made.save_as = self.save_as
-        made.operation = self.operation
-        made.identity = self.identity
-        made.cache = self.cache
-        made.chained = self.chained
-        made.__class__ = Request
-        request: Request = made
+        copy: Any = _Unfrozen()
+        copy.url = url
+        copy.method = self.method
+        copy.headers = self.headers
+        copy.content = self.content
+        copy.key = self.key
+        copy.label = self.label
+        copy.secrets = self.secrets
+        copy.hide_data = self.hide_data
+        copy.save_as = self.save_as
+        copy.operation = self.operation
+        copy.identity = self.identity
+        copy.cache = self.cache
+        copy.chained = self.chained
+        copy.__class__ = Request
+        request: Request = copy
         return request
 
     @classmethod
@@ -208,8 +208,8 @@ class Request:
         Args:
             name: Name of the field, any case.
         """
-        wanted = name.lower()
-        return next((value for key, value in self.headers if key.lower() == wanted), None)
+        lowered = name.lower()
+        return next((value for key, value in self.headers if key.lower() == lowered), None)
 
     def __repr__(self) -> str:
         label = f" # {self.label}" if self.label else ""
@@ -427,8 +427,8 @@ class Outcome:
         return phases_of(self.attempts[-1].hops).wait if self.attempts else nan
 
     def __repr__(self) -> str:
-        said = self.error or self.status
-        return f"<Outcome {self.position} {said} {self.request!r}>"
+        result = self.error or self.status
+        return f"<Outcome {self.position} {result} {self.request!r}>"
 
 
 Item = Request | Deferred | Unsendable | Look | Outcome | Page
@@ -484,6 +484,7 @@ class Plan:
         join: Source columns of ``--each``, or None.
         auth: Tells which tokens or credentials of the backend's library a request gets; None where there are none.
         notes: Lines to say at the end (a renamed column, what --dedup would save).
+        chained: Requests need answers of others.
     """
 
     requests: Iterable[Item] | AsyncIterable[Item] = field(repr=False)
@@ -495,3 +496,4 @@ class Plan:
     join: Join | None = None
     auth: Authority | None = field(default=None, repr=False)
     notes: tuple[str, ...] = field(default=())
+    chained: bool = False

@@ -51,7 +51,7 @@ SHORTEST = 8
 """Characters a value needs to be looked for anywhere."""
 
 _USERINFO = re.compile(r"(?<=//)[^/?#\s\"'<>]*@")
-# A password with a bare "/", "?" or "#": the "port" before it is no number.
+# A password with a bare "/", "?" or "#": the text before it would be a port, but is no number.
 _BROKEN_USERINFO = re.compile(r"\A([^/?#@\s]*//)[^/?#@\s:\[]*:(?![0-9]*(?:[/?#]|$))[^\s]*@")
 _SCHEMELESS_USERINFO = re.compile(r"\A[^/?#\s@:]*:[^/?#\s@]*@")
 _ESCAPES = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]?|[\]P^_X][^\x07\x1b]*(?:\x07|\x1b\\)?|.?)", re.DOTALL)
@@ -65,7 +65,7 @@ _PART = re.compile(r'name="([^"\r\n]{1,100})"[^\r\n]*(?:\r?\n[^\r\n]+){0,5}\r?\n
 _QUERY_NAME = re.compile("[?&]([^=&?\n]*)=")
 _NAMES_KEPT = 30
 _HEX = re.compile(r"%[0-9A-F]{2}|\\u[0-9a-f]{4}")
-# Characters that some encoder leaves as they are: none, a path's, those of RFC 3986, those of `encodeURIComponent`.
+# Characters that an encoder leaves unescaped: none, those of paths, of RFC 3986, of `encodeURIComponent`.
 _SAFE_SETS = ("", "/", "/%:@!$&'()*+,;=~-._|", "/%:@!$&'()*+,;=~-._|?[]{}", "!'()*~-._")
 
 SECRET_NAMES = frozenset(
@@ -158,13 +158,13 @@ def redact_body(content: bytes | Upload, content_type: str | None, secrets: Iter
     """
     content = content.shown if isinstance(content, Upload) else content
     text = decode_text(content[: 4 * limit + 4096], content_type)
-    kept: list[str] = []
+    pieces: list[str] = []
     at = 0
     for start, end in secret_spans(text, content_type):
         quote = '"' if text[start : start + 1] == '"' else ""
-        kept += [text[at:start], quote, MASK, quote]
+        pieces += [text[at:start], quote, MASK, quote]
         at = end
-    text = _USERINFO.sub(MASK + "@", "".join(kept) + text[at:])
+    text = _USERINFO.sub(MASK + "@", "".join(pieces) + text[at:])
     return redact_text(text, secrets)[:limit]
 
 
@@ -174,20 +174,20 @@ def secret_values(url: str, headers: Headers, content: bytes | Upload | None = N
     These are: userinfo, secret query values, values of secret headers (of Authorization the credentials and the decoded
     parts of Basic, of Cookie each cookie), secret fields of a JSON or form body.
     """
-    found: set[str] = set()
+    values: set[str] = set()
     for match in _USERINFO.finditer(url) if "@" in url else ():
         raw = match[0][:-1]
-        found.update((raw, *raw.split(":", 1)))
+        values.update((raw, *raw.split(":", 1)))
     if "?" in url or "#" in url:
-        found.update(_query_values(_split_query(url)[2]))
+        values.update(_query_values(_split_query(url)[2]))
     for name, value in headers:
         if is_secret_header(name):
-            found.update(_header_values(name.lower(), value))
+            values.update(_header_values(name.lower(), value))
     if content:
         text = decode_text(content.shown if isinstance(content, Upload) else content, content_type)
-        found.update(text[start:end] for start, end in secret_spans(text, content_type))
-    decoded = [form for value in found for form in _decoded(value)]
-    return frozenset(value for value in (*found, *decoded) if value and value != MASK)
+        values.update(text[start:end] for start, end in secret_spans(text, content_type))
+    decoded = [form for value in values for form in _decoded(value)]
+    return frozenset(value for value in (*values, *decoded) if value and value != MASK)
 
 
 def one_line(text: str, limit: int = 300) -> str:
@@ -316,11 +316,11 @@ def _decoded(value: str) -> Iterator[str]:
 def _leaves(value: object) -> Iterator[str]:
     stack = [value]
     while stack:
-        one = stack.pop()
-        if isinstance(one, (dict, list)):
-            stack.extend(one.values() if isinstance(one, dict) else one)
-        elif isinstance(one, str) or (isinstance(one, (int, float)) and not isinstance(one, bool)):
-            yield str(one)
+        current = stack.pop()
+        if isinstance(current, (dict, list)):
+            stack.extend(current.values() if isinstance(current, dict) else current)
+        elif isinstance(current, str) or (isinstance(current, (int, float)) and not isinstance(current, bool)):
+            yield str(current)
 
 
 def secret_part(pair: str, is_secret: NameTest = is_secret_name) -> str:
@@ -348,9 +348,9 @@ def secret_spans(text: str, content_type: str | None, is_secret: NameTest = is_s
                 yield at - 1 - len(value), at - 1
     else:
         at = 0
-        while found := _MEMBER.search(text, at):
-            at = found.end()
-            if is_secret(found[1]):
+        while member := _MEMBER.search(text, at):
+            at = member.end()
+            if is_secret(member[1]):
                 end = _value_end(text, at)
                 yield at, end
                 at = max(at, end)
@@ -384,16 +384,16 @@ def spellings(secret: str) -> frozenset[str]:
     Base64 is given without the characters that depend on what stands before and after, so that the secret is found
     within a larger encoded text, as a password is in the credentials of Basic.
     """
-    found = {secret, escape(secret), secret.encode("utf-8", "replace").decode("latin-1")}
-    found |= {quote(secret, safe=safe, errors="replace") for safe in _SAFE_SETS}
-    found.add(quote_plus(secret, errors="replace"))
+    texts = {secret, escape(secret), secret.encode("utf-8", "replace").decode("latin-1")}
+    texts |= {quote(secret, safe=safe, errors="replace") for safe in _SAFE_SETS}
+    texts.add(quote_plus(secret, errors="replace"))
     for text in (jsonlib.dumps(secret)[1:-1], jsonlib.dumps(secret, ensure_ascii=False)[1:-1]):
-        found |= {text, text.replace("/", "\\/"), jsonlib.dumps(text)[1:-1]}
-    found |= {repr(secret)[1:-1], repr(secret.encode("utf-8", "replace"))[2:-1]}
-    found |= {_HEX.sub(_swap_case, text) for text in tuple(found)}
+        texts |= {text, text.replace("/", "\\/"), jsonlib.dumps(text)[1:-1]}
+    texts |= {repr(secret)[1:-1], repr(secret.encode("utf-8", "replace"))[2:-1]}
+    texts |= {_HEX.sub(_swap_case, text) for text in tuple(texts)}
     for raw in {secret.encode("utf-8", "replace"), secret.encode("latin-1", "replace")}:
-        found |= _base64(raw)
-    return frozenset(text for text in found if text)
+        texts |= _base64(raw)
+    return frozenset(text for text in texts if text)
 
 
 def _swap_case(match: re.Match[str]) -> str:
@@ -402,9 +402,9 @@ def _swap_case(match: re.Match[str]) -> str:
 
 
 def _base64(raw: bytes) -> set[str]:
-    found: set[str] = set()
+    texts: set[str] = set()
     for before in range(3):
         first, last = -(-before * 8 // 6), (before + len(raw)) * 8 // 6
         for encode in (b64encode, urlsafe_b64encode):
-            found.add(encode(b"\0" * before + raw).decode("ascii")[first:last])
-    return found
+            texts.add(encode(b"\0" * before + raw).decode("ascii")[first:last])
+    return texts

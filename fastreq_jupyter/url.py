@@ -11,12 +11,12 @@ from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 __all__ = ["Origin", "Target", "parse_target", "resolve_reference"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
-# RFC 3986 unreserved and reserved characters, and "%": what is encoded already stays as it is.
+# RFC 3986 unreserved and reserved characters, and "%", so that encoded text is not encoded twice.
 _SAFE_PATH = "/%:@!$&'()*+,;=~-._|"
 _SAFE_QUERY = _SAFE_PATH + "?[]{}"
 _BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _FORBIDDEN = re.compile(r"[\x00-\x1f\x7f]")
-# What most URLs are made of goes on the wire as it stands.
+# Common characters of URLs that need no encoding.
 _PLAIN_ORIGIN = re.compile(r"https?://[A-Za-z0-9._-]+(?::[0-9]{1,5})?")
 _PLAIN_PATH = re.compile(r"/[A-Za-z0-9\-._~!$&'()*+,;=:@/|?]*")
 _LARGEST_PORT = 65_535
@@ -142,7 +142,7 @@ def _split(text: str) -> SplitResult:
     try:
         parts = urlsplit(text.replace(" ", "%20"))
     except ValueError:
-        # The original message shows userinfo.
+        # The original message shows the userinfo.
         message = "not a URL: the part between // and the next / cannot be read"
         raise ValueError(message) from None
     if "\\" in parts.netloc:
@@ -152,17 +152,17 @@ def _split(text: str) -> SplitResult:
 
 
 def _refuse_control(text: str) -> None:
-    if found := _FORBIDDEN.search(text):
-        message = f"control character {found[0]!r} in the URL"
+    if match := _FORBIDDEN.search(text):
+        message = f"control character {match[0]!r} in the URL"
         raise ValueError(message)
 
 
 def _host_and_port(text: str) -> tuple[str, str | None]:
-    found = _AUTHORITY.fullmatch(text)
-    if found is None:
+    match = _AUTHORITY.fullmatch(text)
+    if match is None:
         message = "host and port cannot be read (an IPv6 address stands in brackets)"
         raise ValueError(message)
-    bracketed, name, port = found.groups()
+    bracketed, name, port = match.groups()
     if bracketed is not None:
         return _encode_ipv6(bracketed), port or None
     return _encode_host(name), port or None
@@ -184,16 +184,16 @@ def _has_empty_query(text: str) -> bool:
 def _without_dots(path: str) -> str:
     if "/." not in path:
         return path
-    kept: list[str] = []
+    parts: list[str] = []
     segments = path.split("/")
     for segment in segments:
         if segment == "..":
-            del kept[max(1, len(kept) - 1) :]
+            del parts[max(1, len(parts) - 1) :]
         elif segment != ".":
-            kept.append(segment)
+            parts.append(segment)
     if segments[-1] in (".", ".."):
-        kept.append("")
-    return "/".join(kept)
+        parts.append("")
+    return "/".join(parts)
 
 
 def _percent(text: str, safe: str) -> str:
@@ -252,7 +252,7 @@ def _encode_label(label: str) -> str:
     try:
         return idna.encode(label).decode("ascii")
     except idna.InvalidCodepoint:
-        # An emoji: no letter to IDNA 2008, but registries hold such names, and UTS 46 lets them pass.
+        # An emoji: not allowed by IDNA 2008, but registries have such names and UTS 46 accepts them.
         encoded = "xn--" + label.encode("punycode").decode("ascii")
         if len(encoded) > 63:
             raise

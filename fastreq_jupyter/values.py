@@ -98,7 +98,7 @@ def json_of(value: Any, depth: int = 0) -> str:
     if is_missing(value):
         return "null"
     if isinstance(value, float):
-        # Refuses what is not finite, and keeps the ".0" that a text would lose.
+        # Refuses infinity and NaN, and keeps the ".0" that `text_of` drops.
         _float_text(value)
         return float.__repr__(value)
     if isinstance(value, (bool, int, Decimal)):
@@ -127,13 +127,13 @@ def field_of(value: Any, kind: type, key: str) -> Any:
     """Return a field of a dataclass, read statically; `ABSENT` where there is none."""
     if key not in (field.name for field in dataclasses.fields(kind)):
         return ABSENT
-    found = inspect.getattr_static(value, key, ABSENT)
-    if isinstance(found, MemberDescriptorType):
+    attribute = inspect.getattr_static(value, key, ABSENT)
+    if isinstance(attribute, MemberDescriptorType):
         try:
-            return found.__get__(value, kind)
+            return attribute.__get__(value, kind)
         except AttributeError:
             return ABSENT
-    return ABSENT if hasattr(type(found), "__get__") and not callable(found) else found
+    return ABSENT if hasattr(type(attribute), "__get__") and not callable(attribute) else attribute
 
 
 def is_record(value: Any) -> bool:
@@ -266,7 +266,7 @@ def _moment(text: str) -> Any:
 
 _PLAIN = frozenset({str, int, float, bool, type(None), list, dict, tuple, Decimal})
 _TEXTS: tuple[tuple[type, Callable[[Any], str]], ...] = (
-    # bool before int: it is one.
+    # bool before int: bool is a subclass.
     (bool, lambda value: "true" if value else "false"),
     (str, str.__str__),
     (int, int.__repr__),

@@ -101,15 +101,25 @@ def _missing(what: str, remedy: str) -> None:
     pytest.skip(message)
 
 
-@pytest.fixture(scope="session", params=["current", "6.31"])
-def kernel_python(request: pytest.FixtureRequest) -> str:
-    """Give the interpreter of each environment of the kernel matrix: today's ipykernel, and 6.31."""
-    if request.param == "current":
+def _of_matrix(name: str) -> str:
+    if name == "current":
         return sys.executable
-    python = ROOT / ".venv-kernel631" / "bin" / "python"
+    python = ROOT / f".venv-{name}" / "bin" / "python"
     if not python.exists():
-        _missing("the environment with ipykernel 6.31", "make kernels")
+        _missing(f"the environment {python.parents[1].name}", "make kernels")
     return str(python)
+
+
+@pytest.fixture(scope="session", params=["current", "kernel631", "colab"])
+def kernel_python(request: pytest.FixtureRequest) -> str:
+    """Give the interpreter of each environment of the kernel matrix: today's ipykernel, 6.31, and what Google Colab has."""
+    return _of_matrix(request.param)
+
+
+@pytest.fixture(scope="session", params=["current", "kernel631"])
+def widget_python(request: pytest.FixtureRequest) -> str:
+    """Give those of the matrix whose ipywidgets is the page's: JupyterLab's manager of 8 shows no widget of 7, Colab's shows both."""
+    return _of_matrix(request.param)
 
 
 @pytest.fixture(scope="session")

@@ -199,6 +199,26 @@ FIRST_CALLS = {
 }
 
 
+def test_hundreds_of_calls_that_block_in_one_loop_do_not_exhaust_the_stack():
+    done = run_python("""
+        import asyncio, sys
+        sys.path.insert(0, "tests")
+        from test_bridge import TimerRun
+        from fastreq_jupyter import bridge
+        from fastreq_jupyter.errors import OptionError
+        async def one(loop="auto"):
+            return bridge.wait_blocking(TimerRun, loop=loop).run.finished.done()
+        async def main():
+            await one()
+            await asyncio.sleep(0)
+            together = await asyncio.gather(*(one() for _ in range(300)))
+            refused = await asyncio.gather(*(one("kernel") for _ in range(bridge.NESTED + 2)), return_exceptions=True)
+            print(sum(together), sum(isinstance(each, OptionError) for each in refused), await one("kernel"))
+        asyncio.run(main())
+    """)
+    assert (done.stdout, done.returncode) == ("300 2 True\n", 0), done.stderr
+
+
 @pytest.mark.parametrize("main", FIRST_CALLS.values(), ids=FIRST_CALLS)
 def test_first_blocking_calls_of_one_turn_leave_the_loop_alive(main):
     head = """

@@ -5,12 +5,12 @@ import traceback
 import pytest
 
 from fastreq_jupyter.engine.source import Source
-from fastreq_jupyter.errors import OptionError, outside, sealed
+from fastreq_jupyter.errors import OptionError, hide_frames, without_our_frames
 
 SECRET = "canary"
 
 
-@sealed
+@hide_frames
 def plain(value, *, more=None):
     """Say what it does."""
     inner = [value, more]
@@ -19,17 +19,17 @@ def plain(value, *, more=None):
     return inner
 
 
-@sealed
+@hide_frames
 async def coroutine(value):
     return plain(value)
 
 
-@sealed
+@hide_frames
 async def cancelled(value):
     raise asyncio.CancelledError
 
 
-@sealed
+@hide_frames
 async def stream(value):
     try:
         for item in plain("fine"):
@@ -82,7 +82,7 @@ async def test_leaving_a_sealed_stream_early_closes_it():
 
 
 def test_an_error_that_is_not_ours_keeps_its_frames():
-    @sealed
+    @hide_frames
     def broken(value):
         return 1 / value
 
@@ -105,4 +105,4 @@ async def test_an_error_of_the_users_source_comes_without_our_frames():
 
 def test_an_error_without_foreign_frames_stays_as_it_is():
     error = ValueError("never raised")
-    assert outside(error) is error
+    assert without_our_frames(error) is error

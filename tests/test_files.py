@@ -5,7 +5,7 @@ import textwrap
 
 import pytest
 
-from fastreq_jupyter.files import AtomicFile
+from fastreq_jupyter.files import AtomicFile, safe_segment
 
 
 def names(directory):
@@ -106,3 +106,21 @@ def test_full_disk_is_an_os_error_and_leaves_nothing(tmp_path):
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True, text=True)
     assert done.stdout == "told\n"
     assert names(tmp_path) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "beginning", "end"),
+    [
+        ("x" * 300 + ".txt", "xxx", "x.txt"),
+        ("x" * 300 + ".tar.gz", "xxx", "x.tar.gz"),
+        ("\N{GRINNING FACE}" * 99 + ".pdf", "\N{GRINNING FACE}", "\N{GRINNING FACE}.pdf"),
+        ("x" * 300, "xxx", "xxx"),
+        ("." + "x" * 300, ".x", "xxx"),
+        ("report.txt", "report.txt", "report.txt"),
+    ],
+)
+def test_a_long_name_is_cut_before_its_ending(text, beginning, end):
+    name = safe_segment(text)
+    assert name.startswith(beginning)
+    assert name.endswith(end)
+    assert len(name.encode()) == min(len(text.encode()), 200) or len((name + "\N{GRINNING FACE}").encode()) > 200

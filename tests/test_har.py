@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import re
 from datetime import datetime
@@ -102,6 +103,17 @@ def test_what_an_entry_says_is_what_was_sent_and_came(server, tmp_path):
     assert (content["size"], content["mimeType"], content["text"], content["encoding"]) == (2, "application/x-thing", "AAE=", "base64")
     assert sent["request"]["postData"] == {"mimeType": "application/json", "params": [], "text": '{"a": "ü"}'}
     assert json.loads(sent["response"]["content"]["text"])["method"] == "POST"
+
+
+def test_the_size_of_a_body_is_that_on_the_wire(server, tmp_path):
+    packed = gzip.compress(bytes(3000))
+    server.files |= {"plain": Served(bytes(3000)), "packed": Served(packed, {"Content-Encoding": "gzip"})}
+    log, _ = archive(fastreq([f"{server.url}/files/{name}" for name in ("plain", "packed")]), tmp_path)
+    sizes = {entry["request"]["url"][-6:]: entry["response"] for entry in log["entries"]}
+    assert {name: (response["bodySize"], response["content"]["size"]) for name, response in sizes.items()} == {
+        "/plain": (3000, 3000),
+        "packed": (len(packed), 3000),
+    }
 
 
 def test_a_phase_nobody_saw_is_minus_one(tmp_path):

@@ -46,7 +46,7 @@ TABLE = {
         ("engine", "engine.*"), on=("backends", "auth"), foreign=("brotli", "msgspec", "backports", "compression", "publicsuffixlist")
     ),
     "journal": Room(("journal", "journal.*"), on=("engine",), foreign=("filelock",)),
-    "cell": Room(("cell", "cell.*"), on=("model",), foreign=("dotenv", "keyring", "google")),
+    "cell": Room(("cell", "cell.*"), on=("auth",), foreign=("dotenv", "keyring", "google")),
     "frame": Room(("frame", "frame.*"), on=("model",), foreign=("pandas", "numpy", "pyarrow", "polars", "filelock")),
     "picture": Room(("picture", "picture.*"), on=("model",)),
     "bridge": Room(("bridge",), on=("errors",), foreign=("nest_asyncio2",)),

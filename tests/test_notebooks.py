@@ -38,20 +38,15 @@ def test_its_first_cell_of_code_starts_the_demo_server(notebook):
 @each_notebook
 def test_it_runs_and_leaves_a_page(notebook, tmp_path):
     command = [sys.executable, str(ROOT / "notebooks" / "execute.py"), str(notebook), str(tmp_path)]
-    few = {**os.environ, "FASTREQ_NOTEBOOK_REQUESTS": "3000"}
+    few = {**os.environ, "FASTREQ_NOTEBOOK_REQUESTS": "1000"}
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False, env=few)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Warning" not in done.stdout + done.stderr
     assert (tmp_path / f"{notebook.stem}.html").stat().st_size > 100_000
-
-
-@pytest.mark.kernel
-@pytest.mark.slow
-def test_the_demo_prints_the_table_and_the_closing_line(tmp_path):
-    command = [sys.executable, str(ROOT / "notebooks" / "execute.py"), str(NOTEBOOKS[0]), str(tmp_path)]
-    shown = subprocess.run(command, capture_output=True, text=True, timeout=240, check=True).stdout
-    assert re.search(r"^orders: 600 of 600 ok, .*\d s, .*B$", shown, re.MULTILINE)
-    assert re.search(r"^ *status +attempts +elapsed_ms +customer_id", shown, re.MULTILINE)
+    if notebook == NOTEBOOKS[0]:
+        # What make demo prints: the closing line and the table.
+        assert re.search(r"^orders: 600 of 600 ok, .*\d s, .*B$", done.stdout, re.MULTILINE)
+        assert re.search(r"^ *status +attempts +elapsed_ms +customer_id", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.kernel

@@ -182,10 +182,10 @@ fastreq([Request("PUT", url + "/warm", data=b"x")], backend=backend, save_to=tar
 before = peak_mb()
 if path:
     frame = fastreq([Request("PUT", url + "/x", data=Path(path)), Request("POST", url + "/y", files={"f": path})], backend=backend, timeout=300)
-    assert [body["length"] >> 20 for body in frame["data"]] == [200, 200], frame
+    assert [body["length"] >> 20 for body in frame["data"]] == [100, 100], frame
 else:
     frame = fastreq(url + "/files/big.bin", backend=backend, save_to=target, max_body="1GB", columns="all")
-    assert frame["size_bytes"].tolist() == [200 << 20], frame
+    assert frame["size_bytes"].tolist() == [100 << 20], frame
 print(peak_mb() - before)
 """
 
@@ -199,12 +199,12 @@ def grown(server, backend, path, target):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
-def test_200_mb_are_sent_in_little_memory(server, backend, tmp_path, measured):
+def test_100_mb_are_sent_in_little_memory(server, backend, tmp_path, measured):
     path = tmp_path / "huge.bin"
     with path.open("wb") as file:
-        file.truncate(200 << 20)
+        file.truncate(100 << 20)
     growth = grown(server, backend, path, tmp_path)
-    measured("memory beyond the start, 200 MB up", backend, f"{growth} MB")
+    measured("memory beyond the start, 100 MB up", backend, f"{growth} MB")
     assert growth < MOST_MB
 
 

@@ -70,7 +70,7 @@ class Keeper:
             try:
                 return await asyncio.wrap_future(flight)
             except _GivenUpError:
-                # The run that had asked was ended: the next one asks.
+                # The run that requested the token was ended: the next one requests it.
                 continue
 
     async def _fly(self, flight: Future[Token], door: Door) -> None:
@@ -110,15 +110,15 @@ def keeper_of(auth: Any, origin: Origin) -> Keeper:
     """Return the one keeper of an auth for an origin; that of an OAuth2 server is for all origins that it was given for."""
     where = None if isinstance(auth, OAuth2) else origin
     try:
-        # A method is another object each time it is looked up, but equal.
+        # Bound methods are new objects at each access, but compare equal.
         key: Hashable = (hash(auth), auth, where)
     except TypeError:
         key = (id(auth), where)
     with _KEPT_LOCK:
-        kept = _KEPT.get(key)
-        if kept is None:
-            kept = _KEPT[key] = (auth, Keeper(source_of(auth, str(origin))))
+        entry = _KEPT.get(key)
+        if entry is None:
+            entry = _KEPT[key] = (auth, Keeper(source_of(auth, str(origin))))
             while len(_KEPT) > _MOST_KEPT:
                 _KEPT.popitem(last=False)
         _KEPT.move_to_end(key)
-        return kept[1]
+        return entry[1]

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import quote
 
 from fastreq_jupyter.auth.token import AuthError, Token, lifetime_of, token_of
-from fastreq_jupyter.errors import OptionError, sealed, sealed_init
+from fastreq_jupyter.errors import OptionError, hide_frames, hide_frames_of_init
 from fastreq_jupyter.model import Request
 from fastreq_jupyter.redact import one_line, redact_text
 from fastreq_jupyter.url import parse_target
@@ -32,7 +32,7 @@ _LONGEST_SIGN_IN = 1800.0
 _LONGEST_INTERVAL = 60.0
 
 
-@sealed_init
+@hide_frames_of_init
 @dataclass(frozen=True, slots=True, eq=False)
 class OAuth2:
     """Tokens of an OAuth2 server: got when the first request needs one, renewed before they end, kept in memory only.
@@ -76,7 +76,7 @@ class OAuth2:
             raise OptionError("OAuth2 needs client_secret or refresh_token; OAuth2.device(...) lets a person sign in", option="auth")
 
     @classmethod
-    @sealed
+    @hide_frames
     def device(  # noqa: PLR0913 - the fields of the two requests
         cls,
         device_url: str,
@@ -218,7 +218,7 @@ def _to_server(oauth: OAuth2, url: str, fields: Mapping[str, str | None]) -> Req
         if oauth.client_secret is not None:
             sent["client_secret"] = oauth.client_secret
     else:
-        # RFC 6749, 2.3.1: both are form-encoded first; %20 is read as a blank by all servers, "+" is not
+        # RFC 6749, 2.3.1: both are form-encoded first; every server decodes %20 to a blank, not every one "+".
         pair = f"{quote(oauth.client_id, safe='')}:{quote(oauth.client_secret, safe='')}"
         headers["Authorization"] = "Basic " + b64encode(pair.encode()).decode("ascii")
     return Request("POST", url, headers=headers, data=sent, secrets=oauth.secrets)

@@ -8,14 +8,14 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from fastreq_jupyter.content import TOKEN
-from fastreq_jupyter.errors import OptionError, sealed_init
+from fastreq_jupyter.errors import OptionError, hide_frames_of_init
 
 __all__ = ["NTLM", "ApiKey", "Digest", "Native", "Negotiate", "SigV4"]
 
 _WORD = re.compile(r"[A-Za-z0-9_.-]+")
 
 
-@sealed_init
+@hide_frames_of_init
 @dataclass(frozen=True, slots=True)
 class ApiKey:
     """A key that goes with each request, in a header or in the query.
@@ -72,7 +72,7 @@ class Native:
         return frozenset({self.password, *(value for _, value in self.lines)} - {""})
 
 
-@sealed_init
+@hide_frames_of_init
 @dataclass(frozen=True, slots=True)
 class Digest(Native):
     """User and password, sent as a digest of the server's challenge (RFC 7616), for which each exchange asks anew.
@@ -94,7 +94,7 @@ class Digest(Native):
         _check_text("Digest", "password", self.password)
 
 
-@sealed_init
+@hide_frames_of_init
 @dataclass(frozen=True, slots=True)
 class NTLM(Native):
     r"""User (``DOMAIN\user``) and password for NTLM, where libcurl was built with it.
@@ -125,7 +125,7 @@ class Negotiate(Native):
     password: ClassVar[str] = ""  # type: ignore[misc] # a constant here, a field elsewhere
 
 
-@sealed_init
+@hide_frames_of_init
 @dataclass(frozen=True, slots=True)
 class SigV4(Native):
     """An AWS signature, version 4.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from fastreq_jupyter.backends.base import NAMES, Backend, SessionKey, Stream, detect, open_backend, watches_sockets
+from fastreq_jupyter.backends.bundles import offered_bundle
 
 __all__ = [
     "NAMES",
@@ -10,6 +11,7 @@ __all__ = [
     "SessionKey",
     "Stream",
     "detect",
+    "offered_bundle",
     "open_backend",
     "watches_sockets",
 ]

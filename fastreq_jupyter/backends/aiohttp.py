@@ -46,10 +46,10 @@ __all__ = ["open_session"]
 LARGE_BODY = 2**20
 # Bytes of chunk extensions and trailers in a row.
 MAX_EMPTY = 2**20
-# Seconds since the last exchange in which the loop has surely turned: what came on an idle connection has been seen.
+# Seconds since the last exchange after which the loop has run at least once and seen data on idle connections.
 RECENT = 0.01
 UNSAFE = frozenset({"POST", "PATCH"})
-# To these aiohttp adds a content type where there is none.
+# Methods for which aiohttp adds a content type where there is none.
 TYPED = frozenset({"POST", "PUT", "PATCH"})
 INTERIM = (b"HTTP/1.1 1", b"HTTP/1.0 1")
 BODILESS = frozenset({204, 304})
@@ -155,7 +155,7 @@ class Connector(aiohttp.TCPConnector):
     """aiohttp's connector: hands out living connections, notes how each was had, closes the oldest of too many idle ones."""
 
     def __init__(self, resolver: Resolver, context: ssl.SSLContext, *, force_close: bool) -> None:
-        # Our resolver keeps answers itself and is then called in the exchange's own task, where its record is.
+        # Our resolver caches answers itself, and is called in the task of the exchange, which holds its record.
         names = Names(resolver)
         super().__init__(resolver=names, use_dns_cache=False, limit=0, ssl=context, force_close=force_close, socket_factory=_socket)
         self.idle: dict[Link, None] = {}
@@ -167,15 +167,15 @@ class Connector(aiohttp.TCPConnector):
         look = req.method in UNSAFE or perf_counter() - self.active_at > RECENT
         while (transport := (connection := await super().connect(req, traces, timeout)).transport) is not None:
             link: Any = transport.get_protocol()
-            if not (kept := type(link) is Link):
+            if not (reused := type(link) is Link):
                 link = Link(transport, self)
                 transport.set_protocol(link)
             self.idle.pop(link, None)
-            if not kept or not link.spent(look=look):
+            if not reused or not link.spent(look=look):
                 link.begin(stream)
                 stream.link = link
                 connection.add_callback(link.released)
-                self.active_at = stream.connected(kept=kept, encrypted=req.is_ssl())
+                self.active_at = stream.connected(reused=reused, encrypted=req.is_ssl())
                 break
             connection.close()
         return connection
@@ -230,8 +230,8 @@ class AiohttpBackend:
         self._proxy = read_proxy(key.proxy)
         self._reserved = 0
         context, resolver = client_context(key, make=TimedContext), Resolver()
-        self._kept = Connector(resolver, context, force_close=False)
-        self._session = self._open(self._kept)
+        self._keep_alive = Connector(resolver, context, force_close=False)
+        self._session = self._open(self._keep_alive)
         self._fresh = self._open(Connector(resolver, context, force_close=True))
 
     def _open(self, connector: Connector) -> aiohttp.ClientSession:
@@ -239,7 +239,7 @@ class AiohttpBackend:
             connector=connector,
             middlewares=(_send_once,),
             cookie_jar=aiohttp.DummyCookieJar(),
-            # No timeout at all: the engine cancels at its deadline, which is cheaper and covers everything.
+            # No timeout: the engine cancels at its deadline, which is cheaper and covers everything.
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
             trust_env=False,
@@ -251,7 +251,7 @@ class AiohttpBackend:
     def reserve(self, concurrency: int) -> None:
         """Prepare for so many requests in flight: connections are opened as they are needed, twice as many stay idle."""
         self._reserved = max(self._reserved, concurrency)
-        self._kept.most_idle = base.most_idle(self._reserved)
+        self._keep_alive.most_idle = base.most_idle(self._reserved)
 
     async def send(self, exchange: Exchange, timing: Timing) -> Stream:
         """Send one request, return when the final head is read (see `Backend.send`)."""
@@ -303,12 +303,12 @@ class Stream(base.Stream):
         self.link: Link | None = None
         self.content: aiohttp.StreamReader | None = None
 
-    def connected(self, *, kept: bool, encrypted: bool) -> float:
+    def connected(self, *, reused: bool, encrypted: bool) -> float:
         """Note that it has a connection, and return when."""
         timing = self.timing
-        timing.reused, timing.encrypted, timing.response_start = kept, encrypted, nan
+        timing.reused, timing.encrypted, timing.response_start = reused, encrypted, nan
         timing.request_start = now = perf_counter()
-        if not kept:
+        if not reused:
             if isnan(timing.domain_lookup_end):
                 timing.domain_lookup_start = timing.domain_lookup_end = timing.connect_start
             timing.connect_end = now
@@ -451,7 +451,7 @@ def _through(proxy: ProxyServer, stream: Stream) -> dict[str, Any]:
 def _translated(error: Any, stream: Stream) -> BackendError:
     """Return our error for one of aiohttp's: what it is about, else how far the exchange had come."""
     if isinstance(error.__cause__, BackendError):
-        # The file that was to be sent.
+        # The file to upload failed.
         return error.__cause__
     if isinstance(error, aiohttp.ClientConnectorCertificateError):
         return wire.tls_error(error.certificate_error, stream.where())
@@ -480,15 +480,15 @@ def _used(error: Any, stream: Stream) -> BackendError:
     """Return our error for a connection that was there: the request may have been read."""
     silent = isnan(stream.timing.response_start)
     if isinstance(error, aiohttp.ServerDisconnectedError) and silent:
-        told = BackendError("connect", f"{stream.where()}: connection closed before an answer")
+        failure = BackendError("connect", f"{stream.where()}: connection closed before an answer")
     elif isinstance(error, OSError):
-        told = wire.connect_error(error.__cause__ if isinstance(error.__cause__, OSError) else error, stream.where(), sent=True)
+        failure = wire.connect_error(error.__cause__ if isinstance(error.__cause__, OSError) else error, stream.where(), sent=True)
     else:
         broken = isinstance(error, aiohttp.ServerDisconnectedError)
         words = "its head broke off" if broken else one_line(getattr(error, "message", "")) or type(error).__name__
         return BackendError("protocol", f"{stream.where()}: malformed answer: {words}")
-    told.stale = told.kind == "connect" and silent and stream.timing.reused is True
-    return told
+    failure.stale = failure.kind == "connect" and silent and stream.timing.reused is True
+    return failure
 
 
 open_session = AiohttpBackend

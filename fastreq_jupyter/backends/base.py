@@ -55,7 +55,7 @@ LIBRARIES = {
 
 _SPELLED = {"digest": "Digest", "negotiate": "Negotiate", "ntlm": "NTLM", "sigv4": "SigV4"}
 
-# File descriptors left to everything else in the process, and idle connections that are kept however few there are.
+# File descriptors left to the rest of the process, and the least number of idle connections that are kept.
 _FOR_OTHERS = 64
 _FEWEST_IDLE = 8
 
@@ -203,33 +203,33 @@ def detect(  # noqa: PLR0913 - what a library can be asked for
     Raises:
         OptionError: It is not installed, or cannot do that; the line says what to install, or which backend can.
     """
-    asked = {"http2": http2 is True, "http3": http3, "connect_timeout": connect_timeout}
-    wanted = {feature: f"{feature}=True" if "http" in feature else feature for feature, on in asked.items() if on}
+    requested = {"http2": http2 is True, "http3": http3, "connect_timeout": connect_timeout}
+    needed = {feature: f"{feature}=True" if "http" in feature else feature for feature, on in requested.items() if on}
     if proxy is not None:
         scheme = proxy.partition(":")[0].lower()
         scheme = {"socks5h": "socks5", "socks4a": "socks4"}.get(scheme, scheme)
-        # What no library knows is told by whoever reads the URL.
+        # An unknown scheme is reported by the code that reads the URL.
         if any(scheme in library.can for library in LIBRARIES.values()):
-            wanted[scheme] = f"a {scheme} proxy"
-    wanted |= {scheme: f"auth={_SPELLED[scheme]}(...)" for scheme in sorted(schemes)}
+            needed[scheme] = f"a {scheme} proxy"
+    needed |= {scheme: f"auth={_SPELLED[scheme]}(...)" for scheme in sorted(schemes)}
     if name != "auto":
-        if why := _why_not(name, wanted):
+        if why := _why_not(name, needed):
             raise OptionError(why)
         return name
-    reasons = {candidate: _why_not(candidate, wanted) for candidate in NAMES}
+    reasons = {candidate: _why_not(candidate, needed) for candidate in NAMES}
     for candidate, why in reasons.items():
         if why is None:
             return candidate
-    # The first is the one that could most.
+    # The first reason belongs to the backend that can do most.
     raise OptionError(str(reasons["curl"]))
 
 
-def _why_not(name: str, wanted: Mapping[str, str]) -> str | None:
+def _why_not(name: str, needed: Mapping[str, str]) -> str | None:
     """Return in one line why a backend cannot be taken, None where it can."""
     library = LIBRARIES[name]
     if find_spec(library.module) is None:
         return f"backend={name!r} is not installed: pip install {library.install}"
-    for feature, words in wanted.items():
+    for feature, words in needed.items():
         if feature not in library.can:
             able = [other for other in NAMES if feature in LIBRARIES[other].can]
             return f"{words} is not possible with backend={name!r}: give backend={' or '.join(map(repr, able))}"
@@ -241,7 +241,7 @@ def _why_not(name: str, wanted: Mapping[str, str]) -> str | None:
         curl = import_module("fastreq_jupyter.backends.curl")
     except ImportError as error:
         return f"backend='curl' cannot be loaded ({error}): pip install {library.install}"
-    why: str | None = curl.why_poor(http2="http2" in wanted, http3="http3" in wanted, schemes=_AUTH.intersection(wanted))
+    why: str | None = curl.why_poor(http2="http2" in needed, http3="http3" in needed, schemes=_AUTH.intersection(needed))
     return why
 
 

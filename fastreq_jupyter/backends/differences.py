@@ -28,7 +28,7 @@ class Difference:
     reason: str
 
 
-# Below niquests, and below requests wherever niquests is installed beside it.
+# The fork of urllib3 is below niquests, and below requests wherever niquests is installed.
 _URLLIB3_FUTURE = (
     Difference(
         "Spelling of request field names",

@@ -21,14 +21,14 @@ __all__ = ["Address", "Resolver", "on_thread", "watch"]
 
 KEPT_SECONDS = 10.0
 KEPT_NAMES = 1000
-# More at once would flood the system's resolver; a deadline ends the wait of those behind.
+# More lookups at once would overload the system's resolver; those that wait end at their deadlines.
 MOST_LOOKUPS = 64
 
 T = TypeVar("T")
 
 
 def on_thread(name: str, work: Callable[[], T]) -> asyncio.Future[T]:
-    """Return the future of what `work` gives or raises on a daemon thread; nobody hears of it where the loop is gone."""
+    """Return the future of `work`, run on a daemon thread; its result is dropped if the loop was closed."""
     loop = asyncio.get_running_loop()
     future: asyncio.Future[T] = loop.create_future()
 
@@ -58,11 +58,11 @@ class Address(NamedTuple):
 
 def _resolve(host: str) -> list[Address]:
     try:
-        found = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
+        infos = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
     except UnicodeError as error:
         message = f"not a valid name ({error})"
         raise OSError(message) from None
-    return [Address(family, str(where[0])) for family, _, _, _, where in found]
+    return [Address(family, str(sockaddr[0])) for family, _, _, _, sockaddr in infos]
 
 
 class Resolver:
@@ -74,7 +74,7 @@ class Resolver:
 
     def __init__(self, resolve: Callable[[str], list[Address]] = _resolve) -> None:
         self._resolve = resolve
-        self._asked: dict[str, tuple[float, asyncio.Future[list[Address]]]] = {}
+        self._lookups: dict[str, tuple[float, asyncio.Future[list[Address]]]] = {}
         self._room = threading.Semaphore(MOST_LOOKUPS)
 
     async def lookup(self, host: str) -> list[Address]:
@@ -83,15 +83,15 @@ class Resolver:
         Raises:
             OSError: The name has no address, or the resolver failed.
         """
-        expires, asked = self._asked.get(host, (0.0, None))
-        if asked is None or (asked.done() and (expires < monotonic() or asked.exception() is not None)):
-            if len(self._asked) >= KEPT_NAMES:
-                self._asked.clear()
-            asked = on_thread("fastreq-resolver", lambda: self._ask(host))
-            self._asked[host] = (monotonic() + KEPT_SECONDS, asked)
-            asked.add_done_callback(asyncio.Future.exception)
+        expires, answer = self._lookups.get(host, (0.0, None))
+        if answer is None or (answer.done() and (expires < monotonic() or answer.exception() is not None)):
+            if len(self._lookups) >= KEPT_NAMES:
+                self._lookups.clear()
+            answer = on_thread("fastreq-resolver", lambda: self._ask(host))
+            self._lookups[host] = (monotonic() + KEPT_SECONDS, answer)
+            answer.add_done_callback(asyncio.Future.exception)
         # Shielded: others may wait for the same answer.
-        return await asyncio.shield(asked)
+        return await asyncio.shield(answer)
 
     def _ask(self, host: str) -> list[Address]:
         with self._room:
@@ -99,7 +99,7 @@ class Resolver:
 
 
 def watch(descriptor: int) -> Callable[[], bool]:
-    """Return what tells whether a socket can be read now: an idle connection that can is done, or has an answer nobody asked for.
+    """Return a function that tells whether a socket is readable: an idle connection that is was closed or has unrequested data.
 
     The event loop would notice too, but only in its next turn, after our request was written.
     """
@@ -107,5 +107,5 @@ def watch(descriptor: int) -> Callable[[], bool]:
         poll = select.poll()
         poll.register(descriptor, select.POLLIN)
         return lambda: bool(poll.poll(0))
-    # Windows: select has no limit on the number itself there.
+    # On Windows select has no limit on descriptor numbers.
     return lambda: bool(select.select([descriptor], [], [], 0)[0])

@@ -99,15 +99,15 @@ class NiquestsBackend(pools.PoolBackend):
         """Close an idle connection."""
         self.close(connection, connection.trip, connection)
 
-    def close(self, connection: Any, trip: pools.Trip | None, thing: Any) -> None:
-        """Close `thing`, a connection or the response on it, in the loop's next turn, unless another exchange has it by then."""
+    def close(self, connection: Any, trip: pools.Trip | None, closeable: Any) -> None:
+        """Close `closeable`, a connection or the response on it, in the loop's next turn, unless another exchange has it by then."""
 
         async def close() -> None:
             if connection.trip is trip:
-                # HTTP/2 says goodbye first, for which there may never be room.
+                # HTTP/2 sends a GOAWAY frame first, for which the socket may never have room.
                 with suppress(OSError):
                     async with asyncio.timeout(1):
-                        await thing.close()
+                        await closeable.close()
 
         task = asyncio.ensure_future(close())
         self._closing.add(task)
@@ -171,7 +171,7 @@ class Stream(base.Stream):
         self.reason = raw.reason or ""
         self.fields = pools.fields_of(raw.headers.items())
         if raw.version == _HTTP_1:
-            # An offer of another protocol, which niquests would take at the end of the body.
+            # An offer of another protocol, which niquests would accept at the end of the body.
             raw.headers.discard("alt-svc")
 
     async def read(self) -> bytes:
@@ -210,10 +210,10 @@ class _Adapter(pools.AdapterRules, niquests.adapters.AsyncHTTPAdapter):
             revocation_configuration=None,
             allow_incoming_cookies=False,
             disable_http1=required is HttpVersion.h3,
-            # Over plain TCP it could only be an upgrade that nobody asked for.
+            # Over plain TCP it would be an upgrade that nobody asked for.
             disable_http2=backend.key.http2 is False or scheme == "http" or required is HttpVersion.h3,
             disable_http3=required is not HttpVersion.h3,
-            # No pings on idle connections.
+            # Sends no pings on idle connections.
             keepalive_idle_window=None,
         )
         pools.note(self.poolmanager, _Connection)
@@ -228,7 +228,7 @@ class _Adapter(pools.AdapterRules, niquests.adapters.AsyncHTTPAdapter):
             context = self.backend.context
             tls = {} if proxy.startswith("socks") else {"proxy_ssl_context": context}
             manager: Any = super().proxy_manager_for(proxy, ssl_context=context, background_watch_delay=None, **tls, **more)
-            # niquests does so itself after the first tunnel, and knows the pool no more, of which this is part of the name.
+            # niquests does so itself after the first tunnel, but then does not find the pool, whose key includes this.
             manager.connection_pool_kw["disabled_svn"].add(HttpVersion.h3)
             pools.note(manager, _Connection)
         return self.proxy_manager[proxy]
@@ -272,14 +272,14 @@ class _Connection(pools.NotingConnection):
         timing = trip.timing
         await super().connect()  # type: ignore[misc] # of the class it is mixed into
         timing.connect_end = perf_counter()
-        # What we see ends here; how long the parts took is niquests' to tell.
+        # Our own marks end here; niquests reports how long the parts took.
         info = self.conn_info
         zero = timedelta()
         timing.domain_lookup_end = timing.connect_start = timing.domain_lookup_start + (info.resolution_latency or zero).total_seconds()
         if trip.exchange.target.origin.scheme == "https":
             timing.secure_connection_start = timing.connect_start + (info.established_latency or zero).total_seconds()
         trip.connected = True
-        # Whether it is has been decided by our context; niquests would warn again for each connection.
+        # Our context decides about verification; niquests would warn again for each connection.
         self.is_verified = True
 
     async def endheaders(self, *args: Any, **more: Any) -> Any:
@@ -292,7 +292,7 @@ class _Connection(pools.NotingConnection):
         try:
             return await super().send(*args, **more)  # type: ignore[misc] # a mixin: the method is of the class beside it
         except asyncio.CancelledError:
-            # niquests closes the descriptor, and leaves a transport behind in which something waits to be written.
+            # niquests closes the descriptor but leaves a transport with pending data.
             if self.sock is not None:
                 await _shut_down(self.sock.fileno())
             raise

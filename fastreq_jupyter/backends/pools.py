@@ -1,4 +1,4 @@
-"""What requests and niquests have in common: pools of urllib3, under whichever of its two names it runs below them.
+"""The common part of requests and niquests: pools of urllib3 or of its fork.
 
 What a session must not do here has no switch, but methods and classes made for being derived from: the adapter makes pools,
 a pool names its class of connection. Ours does what theirs does, and tells the exchange which connection it has.
@@ -147,7 +147,7 @@ class Trip:
     def failed(self, error: BaseException) -> BackendError:
         """Return what the exchange ended with before its answer: urllib3's exceptions come wrapped, what counts is the cause."""
         if self.timing.reused and isinstance(error, RuntimeError):
-            # urllib3-future: bytes that nobody asked for wait on it.
+            # urllib3-future: unrequested bytes have arrived on it.
             return BackendError("connect", f"{self.where}: the kept connection cannot be used", sent=False, stale=True)
         causes = _causes(error)
         proxy = self.backend.proxy
@@ -157,12 +157,12 @@ class Trip:
         if reason is None:
             words = next((str(cause) for cause in causes if str(cause)), type(error).__name__)
             reason = BackendError("protocol", f"{self.where}: malformed answer: {one_line(words, 120)}", sent=self.requested)
-        # What is no answer may be what the one before left behind: bytes beyond its length.
+        # A malformed answer may be the rest of the one before: bytes beyond its length.
         reason.stale = bool(self.timing.reused) and reason.kind in ("connect", "protocol")
         return reason
 
     def _meaning(self, cause: BaseException) -> BackendError | None:
-        # HTTP/3 has no errors of the ssl module.
+        # Errors of HTTP/3 are not those of the ssl module.
         if not self.connected and (isinstance(cause, ssl.SSLError) or "error TLS_" in str(cause)):
             return tls_error(cause, self.where)
         if isinstance(cause, socket.gaierror | UnicodeError):
@@ -176,7 +176,7 @@ class Trip:
     def broken_off(self, error: Exception) -> BackendError:
         """Return the error for a body that ended early or was malformed."""
         if any(type(cause).__name__ == "DecodeError" for cause in _causes(error)):
-            # urllib3 refuses a long chain of content codings though it is not to decode them.
+            # urllib3 refuses a long chain of content codings even where it does not decode them.
             return BackendError("decoding", f"{self.where}: {one_line(str(error), 120)}")
         return BackendError("protocol", f"{self.where}: the body broke off or was malformed")
 
@@ -194,7 +194,7 @@ class AdapterRules:
     backend: Any
 
     def cert_verify(self, *_: Any, **__: Any) -> bool:
-        """Leave it to the TLS context."""
+        """Do nothing: the TLS context verifies."""
         return False
 
     def proxy_headers(self, proxy: str) -> dict[str, str]:  # noqa: ARG002 - the library's signature

@@ -40,11 +40,11 @@ __all__ = ["open_session"]
 
 T = TypeVar("T")
 
-# Read in one go.
+# Pieces that are read in one call.
 MOST_PIECES = 8
 # About as long as a kernel tries to connect; our own deadlines end before.
 CONNECT_SECONDS = 120.0
-# Beside niquests urllib3 is another library of the same name. It would move to HTTP/2 where an answer offers that, and watch
+# Where niquests is installed, urllib3 is its fork. That would switch to HTTP/2 where an answer offers it, and watch
 # idle connections on a thread for each host.
 _BESIDE_NIQUESTS: dict[str, Any] = (
     {"disabled_svn": {urllib3.HttpVersion.h2, urllib3.HttpVersion.h3}, "background_watch_delay": None}
@@ -95,7 +95,7 @@ class RequestsBackend(pools.PoolBackend):
         self._closed = True
         for job in list(self.jobs):
             job.cut()
-        # A thread that waits for a name or for TCP cannot be hurried.
+        # A thread that resolves a name or connects cannot be interrupted.
         for _ in range(100):
             if not self.jobs:
                 break
@@ -137,12 +137,12 @@ class Job(pools.Trip):
         finally:
             pools.TRIP.reset(token)
 
-    async def more(self) -> bytes:
+    async def read_more(self) -> bytes:
         """Return what has come of a longer body, b"" at its end."""
         return await on_thread("requests", lambda: self._guarded(self._pieces, self.broken_off))
 
     def _pieces(self) -> bytes:
-        """Read all that is there: a thread for each piece would cost more than the reading."""
+        """Read all available pieces: one thread per piece would cost more than the reading."""
         pieces, sock = [self._piece()], self.connection.sock
         ready = bool if sock is None else watch(sock.fileno())
         while len(pieces) < MOST_PIECES and not self.ended and ready():
@@ -159,7 +159,7 @@ class Job(pools.Trip):
             if connection is not None and connection.trip is self:
                 for sock in (self.handshake, connection.sock):
                     if isinstance(sock, socket.socket):
-                        # Not SSLSocket's own shutdown, which would pull the TLS state from under the thread.
+                        # SSLSocket's own shutdown would free the TLS state that the thread still uses.
                         with suppress(OSError):
                             socket.socket.shutdown(sock, socket.SHUT_RDWR)
         if self.raw is not None:
@@ -176,7 +176,7 @@ class Job(pools.Trip):
         self.stop_if_cut()
 
     def stop_if_cut(self) -> None:
-        """Send nothing for somebody who has gone."""
+        """Raise if the exchange was cut, before anything is sent."""
         if self.is_cut:
             raise ConnectionAbortedError(errno.ECONNABORTED, "cancelled")
 
@@ -200,7 +200,7 @@ class Job(pools.Trip):
         self.timing.response_start = perf_counter()
         length = raw.length_remaining
         if length is not None and length <= pools.PIECE_BYTES:
-            # It arrives with its head: one call does for both.
+            # The body arrives together with the head: one call reads both.
             try:
                 self.body = self._piece()
                 if len(self.body) == length and not self.ended:
@@ -252,7 +252,7 @@ class Stream(base.Stream):
     async def read(self) -> bytes:
         """Return the next raw bytes of the body, b"" at its end (see `base.Stream.read`)."""
         job = self._job
-        return self._arrived() if job.body or job.ended else await job.more()
+        return self._arrived() if job.body or job.ended else await job.read_more()
 
     def _arrived(self) -> bytes:
         body, self._job.body = self._job.body, b""
@@ -302,7 +302,7 @@ class _Connection(pools.NotingConnection):
         super().connect()  # type: ignore[misc] # of the class it is mixed into
         job.timing.connect_end = perf_counter()
         job.connected, job.handshake = True, None
-        # Whether it is has been decided by our context; urllib3 would warn again for each request.
+        # Our context decides about verification; urllib3 would warn again for each request.
         self.is_verified = True
 
     def endheaders(self, *args: Any, **more: Any) -> Any:

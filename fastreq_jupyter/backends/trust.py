@@ -1,4 +1,4 @@
-"""TLS contexts: whom we trust, and who we are. The same on each backend.
+"""TLS contexts, the same on each backend: trusted authorities and the client certificate.
 
 ``verify=True`` trusts what the system trusts (`SSLContext.load_default_certs`); where Python finds no certificates at all
 (some macOS and embedded builds) those of certifi are taken. Neither REQUESTS_CA_BUNDLE nor CURL_CA_BUNDLE is read.
@@ -56,8 +56,8 @@ def client_context(
     Raises:
         OptionError: A CA bundle or client certificate cannot be read.
     """
-    made = _trusting if key.verify is True and key.cert is None else _trusting.__wrapped__
-    return made(key.verify, key.cert, tuple(protocols), make, socket_class)
+    make_context = _trusting if key.verify is True and key.cert is None else _trusting.__wrapped__
+    return make_context(key.verify, key.cert, tuple(protocols), make, socket_class)
 
 
 def authorities(verify: bool | str) -> tuple[str | None, str | None]:  # noqa: FBT001 - the type of the option
@@ -74,7 +74,7 @@ def authorities(verify: bool | str) -> tuple[str | None, str | None]:  # noqa: F
     return paths.cafile, paths.capath
 
 
-# Reading the system's certificates takes 20 to 50 ms; the context is never changed, so that sessions can share it.
+# Reading the system's certificates takes 20 to 50 ms; the context is never changed, so sessions share it.
 @lru_cache(maxsize=4)
 def _trusting(
     verify: bool | str,  # noqa: FBT001 - the type of the option
@@ -104,7 +104,7 @@ def _trusting(
     if cert is not None:
         chain, private = (cert, None) if isinstance(cert, str) else cert
         try:
-            # An encrypted key would make OpenSSL ask on the terminal, where nobody is.
+            # For an encrypted key OpenSSL would ask for the password on the terminal.
             context.load_cert_chain(chain, private, password=lambda: "")
         except (OSError, ssl.SSLError, ValueError) as error:
             message = f"cert={chain!r} cannot be read as a client certificate with its unencrypted key: {_why(error)}"
@@ -113,7 +113,7 @@ def _trusting(
 
 
 def _system_directory() -> bool:
-    # Certificates of a directory are read at need, so the store looks empty before the first handshake.
+    # Certificates of a directory are read on demand, so the store looks empty before the first handshake.
     directory = ssl.get_default_verify_paths().capath
     return directory is not None and any(Path(directory).iterdir())
 

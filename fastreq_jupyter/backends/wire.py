@@ -41,7 +41,7 @@ SWITCHING = 101
 # RFC 9110, 8.6: a method that does not anticipate content sends no Content-Length of 0.
 BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _SPECIAL = frozenset({"host", "content-length"})
-# inet_aton's old forms of an IPv4 address (127.1, 2130706433, 0x7f.1): libraries differ, so nobody gets them.
+# inet_aton's old forms of an IPv4 address (127.1, 2130706433, 0x7f.1): refused, since libraries read them differently.
 _NUMERIC_HOST = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)(?:\.(?:0[xX][0-9a-fA-F]*|[0-9]+))*\.?")
 _WIDE = re.compile(r"[^\x00-\xff]")
 _PROXY_PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks5": 1080}
@@ -101,8 +101,8 @@ def check_fields(headers: Headers) -> Lines:
     """Return the field lines of a request, without framing; see `framed`."""
     fields: list[tuple[str, str]] = []
     special: dict[str, str] = {}
-    for name, given in headers:
-        lower, value = name.lower(), given.strip(" \t")
+    for name, text in headers:
+        lower, value = name.lower(), text.strip(" \t")
         if not TOKEN.fullmatch(name):
             raise _refused(f"header name {name[:40]!r} is no token")
         if NO_FIELD_VALUE.search(value):
@@ -165,7 +165,7 @@ def read_proxy(url: str | None) -> ProxyServer | None:
         port = parts.port
     except ValueError:
         parts, port = urlsplit(""), None
-    # socks5h and socks4a are curl's names for what our socks5 and socks4 do: names are resolved there.
+    # socks5h and socks4a are curl's names for what socks5 and socks4 mean here: the proxy resolves names.
     scheme = {"socks5h": "socks5", "socks4a": "socks4"}.get(parts.scheme, parts.scheme)
     if scheme not in _PROXY_PORTS or not parts.hostname:
         raise OptionError("proxy cannot be read: give http://host:port, https://host:port or socks5://host:port")
@@ -226,7 +226,7 @@ def _reason(error: BaseException) -> str:
     if isinstance(error, socket.gaierror | ssl.SSLError) or not isinstance(number, int):
         words = getattr(error, "strerror", None) or str(error)
     else:
-        # asyncio puts "Connect call failed ('127.0.0.1', 1)" where the system's words belong.
+        # asyncio puts "Connect call failed ('127.0.0.1', 1)" in place of the system's message.
         words = os.strerror(number)
     usual: dict[type[BaseException], str] = {
         TimeoutError: "timed out",

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.cell.fill import Binder
     from fastreq_jupyter.cell.items import SaveNames
 
-__all__ = ["Compiled", "PlainUrls", "RequestPlan", "asked_options", "compile_requests", "error_of", "unsendable"]
+__all__ = ["Compiled", "PlainUrls", "RequestPlan", "compile_requests", "error_of", "requested_options", "unsendable"]
 
 
 class RequestPlan:
@@ -206,35 +206,35 @@ def compile_requests(  # noqa: PLR0913 - a cell, and what it is compiled with
     return _arranged(entries, options.method, maker.arguments)
 
 
-def asked_options(entries: Sequence[Entry], options: Options, set_by_user: Collection[str]) -> Mapping[str, Any]:
+def requested_options(entries: Sequence[Entry], options: Options, set_by_user: Collection[str]) -> Mapping[str, Any]:
     """Return the options of the run that the requests ask for.
 
     Raises:
         CellSyntaxError: They do not agree, a request does not ask for it, or the user asked otherwise.
     """
-    asking = [entry for entry in entries if isinstance(entry, RequestTemplate) and entry.run_options]
-    if not asking:
+    requesting = [entry for entry in entries if isinstance(entry, RequestTemplate) and entry.run_options]
+    if not requesting:
         return {}
-    run_options = dict(asking[0].run_options)
+    run_options = dict(requesting[0].run_options)
     for entry in entries:
-        own = entry.run_options if isinstance(entry, RequestTemplate) else {}
-        for name in run_options.keys() | own.keys():
-            if name in own and name in run_options and own[name] == run_options[name]:
+        entry_options = entry.run_options if isinstance(entry, RequestTemplate) else {}
+        for name in run_options.keys() | entry_options.keys():
+            if name in entry_options and name in run_options and entry_options[name] == run_options[name]:
                 continue
-            at = entry if isinstance(entry, RequestTemplate) and name in own else asking[0]
+            at = entry if isinstance(entry, RequestTemplate) and name in entry_options else requesting[0]
             message = f"{name} holds for the whole run, but the requests of this cell ask for different ones: split the cell"
             raise CellSyntaxError(message, at.line, at.column)
     for name, value in run_options.items():
-        _check_asked(name, value, options, asked=name in set_by_user, at=asking[0])
+        _check_requested(name, value, options, set_by_user=name in set_by_user, at=requesting[0])
     return run_options
 
 
-def _check_asked(name: str, value: Any, options: Options, *, asked: bool, at: RequestTemplate) -> None:
+def _check_requested(name: str, value: Any, options: Options, *, set_by_user: bool, at: RequestTemplate) -> None:
     try:
         checked = getattr(Options.of(None, **{name: value}), name)
     except OptionError as error:
         raise CellSyntaxError(str(error), at.line, at.column) from None
-    if asked and checked != getattr(options, name):
+    if set_by_user and checked != getattr(options, name):
         message = f"{name} is given twice: by the option and, differently, by this request"
         raise CellSyntaxError(message, at.line, at.column)
 

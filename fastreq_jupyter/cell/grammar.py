@@ -12,10 +12,12 @@ from __future__ import annotations
 import codecs
 import re
 from dataclasses import replace
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from fastreq_jupyter.cell.curl import is_curl, read_curl
+from fastreq_jupyter.cell.environment import VARIABLE_NAME
 from fastreq_jupyter.cell.graphql import asks_for_graphql, read_graphql
 from fastreq_jupyter.cell.request_line import PlainLines, RequestLine, begins_request, is_continuation, read_header, read_request_line
 from fastreq_jupyter.cell.syntax import FORM_TYPE, Entry, FilePiece, HeaderTemplate, ParsedCell, RequestTemplate, Span, TextPiece, Variable
@@ -23,7 +25,7 @@ from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from fastreq_jupyter.cell.syntax import Part, Parts
 
@@ -34,7 +36,7 @@ _PATHLIKE = re.compile(r"<@?[\w-]*[ \t]+(?:\.{0,2}/|[A-Za-z]:[\\/])\S+[ \t]*")
 _BOUNDARY = re.compile(r"boundary=(?:\"([^\"]+)\"|([^\s;\"]+))", re.IGNORECASE)
 _FORM_JOINT = re.compile(r"[ \t]*&[ \t]*")
 _BARE_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
-# All of ASCII that is printed: only what no form can hold is encoded.
+# Printable ASCII: only characters that no form can hold are encoded.
 _FORM_SAFE = "".join(map(chr, range(33, 127)))
 
 Body = tuple[TextPiece | FilePiece, ...]
@@ -42,7 +44,7 @@ Body = tuple[TextPiece | FilePiece, ...]
 _WITH_BODY = frozenset({"POST", "PUT", "PATCH"})
 _DIRECTIVE = re.compile(r"(?:#|//)\s*@([\w-]+)(?:(?:[ \t]+|[ \t]*=[ \t]*)(.*?))?[ \t]*")
 _COMMENTED_OUT = re.compile(r"(?:#|//)\s*@[\w.-]+[ \t]*=")
-_VARIABLE = re.compile(r"@([A-Za-z][\w.-]*)[ \t]*=[ \t]*(.*?)[ \t]*")
+_VARIABLE = re.compile(rf"@({VARIABLE_NAME})[ \t]*=[ \t]*(.*?)[ \t]*")
 _NAME = re.compile(r"[A-Za-z][\w-]*")
 _FOREIGN = (
     (re.compile(r"<\s*\{%"), "a script before the request"),
@@ -63,7 +65,7 @@ _MARKS = frozenset({"keep", "cache"})
 _PUT_SEPARATOR = "put ### before it"
 # Directives that change nothing about what is sent; a prompted value is the notebook's variable of that name.
 _COSMETIC = frozenset({"title", "description", "no-log", "no-cookie-jar", "prompt"})
-# What editors read after "# @": anything else with "=" is a variable that was commented out.
+# Directives that editors read after "# @": any other line with "=" is a variable that was commented out.
 _DIRECTIVES = frozenset({
     "cache", "delay", "disabled", "extension", "forceRef", "grpc-reflection", "import", "jwt", "keep", "lang", "loop", "name",
     "no-auto-encoding",
@@ -106,7 +108,7 @@ def read_body(lines: Sequence[Span], headers: tuple[HeaderTemplate, ...], defaul
     if kind.lower().startswith(FORM_TYPE):
         return _form(lines)
     text = _joined(lines)
-    # What reads such a body takes a line for finished where its end is seen.
+    # Readers of such a body treat a line as complete at its end.
     return (TextPiece((*text, "\n") if is_json_lines(kind) else text),)
 
 
@@ -158,7 +160,7 @@ def _form(lines: Sequence[Span]) -> Body:
         if not (joined or text.startswith("&")):
             raise line.error(0, "a form goes on over lines with &, at the end of the line above or in front of this one")
         if joined and parts:
-            # One joint is enough where a line ended with it and the next begins with it.
+            # One "&" is enough where a line ends with it and the next begins with it.
             text = text.lstrip("& \t")
         for part in read_text(Span(text, line.line, line.text.index(text) + 1)):
             piece = part
@@ -208,15 +210,21 @@ def _multipart(lines: Sequence[Span], kind: str) -> Body:
 
 
 def parse(
-    text: str, *, first_line: int = 1, known: Callable[[str], str | None] | None = None, content_type: str | None = None
+    text: str,
+    *,
+    first_line: int = 1,
+    lookup: Callable[[str], str | None] | None = None,
+    content_type: str | None = None,
+    outer: Mapping[str, Variable] = MappingProxyType({}),
 ) -> ParsedCell:
     """Read a cell.
 
     Args:
         text: The cell's text without its magic line.
         first_line: Number of the text's first line in the cell.
-        known: Gives a variable of the notebook that is a text; None where names may be columns.
+        lookup: Gives a variable of the notebook that is a text; None where names may be columns.
         content_type: Of bodies whose request names none.
+        outer: Variables of an environment, before which the cell's own go.
 
     Raises:
         CellSyntaxError: The only exception that a text can cause.
@@ -225,8 +233,9 @@ def parse(
     _refuse_surrogates(text, first_line)
     if "\r" in text:
         text = text.replace("\r\n", "\n").replace("\r", "\n")
-    reader = _Reader(text.split("\n"), first_line, PlainLines(text, known), content_type)
+    reader = _Reader(text.split("\n"), first_line, PlainLines(text, lookup), content_type)
     reader.read()
+    reader.cell.variables = {**outer, **reader.cell.variables}
     return reader.cell
 
 
@@ -327,7 +336,7 @@ class _Reader:
 
     def _read_body(self) -> None:
         lines: list[Span] = []
-        # A document may have # within its texts; what is a comment is told when it is read.
+        # A document may have # within its strings; comments are recognized when it is read.
         graphql = self._line is not None and self._line.graphql
         while self.number < len(self.lines):
             text = self.lines[self.number]
@@ -394,8 +403,8 @@ class _Reader:
         elif match[1] == "name":
             self._read_name(span, match[2] or "")
         else:
-            known = "@name, @keep and @cache are known; write a plain comment without @"
-            raise span.error(span.text.index("@"), f"@{match[1]} is not supported: {known}")
+            hint = "@name, @keep and @cache are known; write a plain comment without @"
+            raise span.error(span.text.index("@"), f"@{match[1]} is not supported: {hint}")
 
     def _read_name(self, span: Span, name: str) -> None:
         place = len(span.text) - len(name)
@@ -408,11 +417,11 @@ class _Reader:
         self._labels[name] = span.line
         self._label = (name, span.line)
 
-    def _refuse_idle_name(self, what: str) -> None:
+    def _refuse_idle_name(self, following: str) -> None:
         mark, line = self._label or next(iter(self._marks.items()), (None, None))
         if line is not None:
             what_for = f"# @name {mark}" if self._label else f"# @{mark}"
-            message = f"{what_for} stands before {what}: put it above its request line"
+            message = f"{what_for} stands before {following}: put it above its request line"
             raise CellSyntaxError(message, line)
 
     def _read_variable(self, span: Span) -> None:
@@ -421,20 +430,20 @@ class _Reader:
         if match is None:
             raise span.error(0, "a cell variable is written @name = value")
         name = match[1]
-        if (known := self.cell.variables.get(name)) is not None:
-            raise span.error(1, f"@{name} is defined already, line {known.line}")
+        if (earlier := self.cell.variables.get(name)) is not None:
+            raise span.error(1, f"@{name} is defined already, line {earlier.line}")
         value = Span(match[2], *span.at(match.start(2)))
         self.cell.variables[name] = Variable(name, read_text(value), span.line, span.column)
 
     def _read_curl(self, span: Span) -> None:
-        templates, taken, notes = read_curl(self.lines, self.number, self.first_line)
+        templates, lines_taken, notes = read_curl(self.lines, self.number, self.first_line)
         self.cell.notes += notes
         label, marks = self._take_label()
         if label and len(templates) > 1:
             raise span.error(0, f"{label} names one request, this command makes {len(templates)}")
         for template in templates:
             self.cell.entries.append(_named(template, label, marks))
-        self.number += taken
+        self.number += lines_taken
 
     def _refuse_foreign(self, span: Span) -> None:
         for pattern, what in _FOREIGN:

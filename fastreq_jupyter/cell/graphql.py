@@ -116,7 +116,7 @@ def _variables(rest: Span) -> Parts:
 
 
 def _check_object(span: Span) -> None:
-    # A placeholder is a value, or stands within a text: so many digits are both, and keep the places of what follows.
+    # A placeholder is a value or part of a string: digits of the same length fit both and keep the columns.
     plain = _PLACEHOLDER.sub(lambda match: "1" * len(match[0]), span.text)
     try:
         value = json.loads(plain)

@@ -33,10 +33,10 @@ _ENTRIES = re.compile(r'"entries"\s*:\s*\[')
 _BLANK = re.compile(r"[\s,]*")
 _LONGEST_MARK = 256
 
-# What browsers say of the kind of a request, where they say it.
+# Types of requests as browsers name them.
 _CALLS = frozenset({"xhr", "fetch"})
 _DATA = re.compile(r"json|xml(?!\b.*html)|csv|protobuf|grpc|graphql|form-urlencoded|text/plain", re.IGNORECASE)
-# What the client makes itself, or what speaks of the browser's own connection.
+# Fields that the client sets itself, or that describe the browser's own connection.
 _LEFT_OUT = frozenset({"host", "content-length", "connection", "accept-encoding", "transfer-encoding", "te", "priority", "dnt", "pragma"})
 _LEFT_OUT_BEGINNINGS = (":", "sec-", "proxy-")
 _CREDENTIALS = frozenset({"cookie", "authorization", "set-cookie"})
@@ -110,7 +110,7 @@ def har_entries(path: str | Path) -> Iterator[dict[str, Any]]:
                     left = len(text) - at
                     if left > LARGEST_ENTRY:
                         raise UsageError(f"{name}: an entry is no JSON, or longer than {show_bytes(LARGEST_ENTRY)}") from None
-                    # Twice as much each time, so that a large entry is not tried again for every piece of it.
+                    # Doubled each time, so that a large entry is not parsed again for every piece of it.
                     more = file.read(max(_STEP, left))
                     if not more:
                         raise UsageError(f"{name}: the archive is cut, or is no JSON") from None
@@ -154,18 +154,18 @@ def _is_call(entry: dict[str, Any]) -> bool:
 
 
 def _request_of(entry: dict[str, Any]) -> Request | None:
-    asked = _mapping(entry.get("request"))
-    method, url = asked.get("method"), asked.get("url")
+    recorded = _mapping(entry.get("request"))
+    method, url = recorded.get("method"), recorded.get("url")
     if not isinstance(method, str) or not isinstance(url, str) or not url.lower().startswith(("http://", "https://")):
         return None
     headers = tuple(
         (name, value)
-        for name, value in _pairs(asked.get("headers"))
+        for name, value in _pairs(recorded.get("headers"))
         if name.lower() not in _LEFT_OUT
         and not name.lower().startswith(_LEFT_OUT_BEGINNINGS)
         and not (value == MASK and is_secret_header(name))
     )
-    post = _mapping(asked.get("postData"))
+    post = _mapping(recorded.get("postData"))
     text = post.get("text")
     if not text and (params := list(_pairs(post.get("params")))):
         text = urlencode(params)

@@ -37,7 +37,7 @@ __all__ = [
 ]
 
 _STEP = 4096
-# Types whose values have a text and a JSON form; infinity is looked for.
+# Types whose values always have a text and a JSON form, infinite floats excepted.
 _EASY = frozenset({str, int, bool, float, type(None), dt.date, dt.datetime})
 _EASY_NAMES = frozenset({"Timestamp", "Timedelta", "NaTType", "NAType"})
 
@@ -150,7 +150,7 @@ def _check(bound: Bound, check: Check, env: Env) -> None:
 
 
 class Dedup:
-    """The first of equal safe requests as it is, those after it waiting for its outcome; called with one item after the other.
+    """Lets equal safe requests wait for the outcome of the first one; called with one item after the other.
 
     Rows stay one to one: each such row gets that outcome, attempts and all, at its own position.
     """
@@ -265,13 +265,13 @@ def _save_parts(save_to: str, bind: Callable[[Parts], BoundParts]) -> Iterator[A
 
 def in_directory(items: Iterable[Item], directory: str) -> Iterator[Item]:
     """Give the items with a file each, named by the URL; what would overwrite an earlier one's file becomes an error row."""
-    taken: dict[str, int] = {}
+    first_at: dict[str, int] = {}
 
     def named(item: Any, position: int) -> Any:
         if not isinstance(item, Request):
             return item
         path = f"{directory.rstrip('/')}/{file_name_of(redact_url(item.url, item.secrets))}"
-        first = taken.setdefault(path.casefold(), position)
+        first = first_at.setdefault(path.casefold(), position)
         if first != position:
             clash = f"requests {first} and {position} would both be saved to {path!r}"
             return Unsendable(item, "save_to", f"{clash}: name them by a column, --save-to 'DIR/{{{{column}}}}'")
@@ -302,11 +302,11 @@ def equal_names(names: Iterable[str | None]) -> tuple[str, int, int] | None:
     return None
 
 
-def _told_by(made: Request, written: Request, outcomes: Sequence[Outcome]) -> Request:
-    """Return a request that knows which of its field lines hold secrets of earlier answers: a cache goes by who was answered."""
-    pairs = zip(made.headers, written.headers, strict=True)
+def _with_chained_secrets(request: Request, template: Request, outcomes: Sequence[Outcome]) -> Request:
+    """Return the request with a note of its field lines that hold secrets of earlier answers, for the key of a cache."""
+    pairs = zip(request.headers, template.headers, strict=True)
     lines = tuple((line, as_written) for line, as_written in pairs if line != as_written and is_secret_header(line[0]))
-    return copy_request(made, chained=Chained(lines, tuple(outcome.request for outcome in outcomes))) if lines else made
+    return copy_request(request, chained=Chained(lines, tuple(outcome.request for outcome in outcomes))) if lines else request
 
 
 class Rendering:
@@ -376,10 +376,10 @@ class Rendering:
                 if not outcome.ok:
                     return Unsendable(request, "skipped", f"{name} failed")
             try:
-                made = plan.make(parts, Env(rows, answers, self._once))
+                filled = plan.make(parts, Env(rows, answers, self._once))
             except MisfitError as error:
                 return unsendable(error, request)
-            return _told_by(made, request, outcomes) if self._caches else made
+            return _with_chained_secrets(filled, request, outcomes) if self._caches else filled
 
         return Deferred(tuple(needs), resolve, request)
 
@@ -402,5 +402,5 @@ class Rendering:
             name = plan.names.fill(Env(rows, None, self._once))
         except MisfitError:
             return None
-        # What the answer will call it, nobody knows yet.
+        # A name that the answer gives is not known yet.
         return None if FILENAME in name else name

@@ -31,7 +31,7 @@ _DOLLAR = re.compile(r"\\?\{\{.*?\}\}|[?&]\$\w+=|(\$\{?[A-Za-z_]\w*\}?)")
 _SHARE = re.compile(r"[0-9.]+%?")
 _NAME = re.compile(r"[^\W\d]\w*(?:\.[^\W\d]\w*)*")
 
-# Ways to follow pages that are no expressions.
+# Values of `pages` that are no expressions.
 _PAGES = frozenset({"auto", "link", "page", "offset"})
 _LATER = frozenset({"headers", "data", "save_to"})
 """Options that are filled for each row."""
@@ -201,8 +201,8 @@ class _Reader:
         if option in self._lookups:
             raise OptionError(f"{flag} is given twice")
         if option != "cert" and not _NAME.fullmatch(value):
-            meant = ", never the secret itself" if option == "auth" else ""
-            raise OptionError(f"{flag} takes the name of a notebook variable{meant}")
+            hint = ", never the secret itself" if option == "auth" else ""
+            raise OptionError(f"{flag} takes the name of a notebook variable{hint}")
         self._lookups[option] = value
 
     def _read_positional(self, word: str) -> None:

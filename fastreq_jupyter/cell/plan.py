@@ -11,13 +11,14 @@ from itertools import islice
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.compiling import Compiled, asked_options, compile_requests
+from fastreq_jupyter.cell.compiling import Compiled, compile_requests, requested_options
 from fastreq_jupyter.cell.each import RowJoin, Rows, renamed
+from fastreq_jupyter.cell.environment import read_environment
 from fastreq_jupyter.cell.fill import Binder, Surroundings
 from fastreq_jupyter.cell.grammar import parse
 from fastreq_jupyter.cell.items import Dedup, Duplicates, Rendering, check_constants, check_rows, check_used, in_directory, save_names_of
-from fastreq_jupyter.cell.meant import told_names
-from fastreq_jupyter.cell.syntax import Entry, ParsedCell, RequestTemplate
+from fastreq_jupyter.cell.syntax import Entry, ParsedCell, RequestTemplate, Variable
+from fastreq_jupyter.cell.unfilled import name_hints
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.model import Unsendable
 from fastreq_jupyter.options import own_columns
@@ -48,6 +49,7 @@ class CellPlan:
         notes: Lines to say at the end.
         names: Names of the requests.
         late_notes: Gives lines that are known after the run.
+        chained: Requests need answers of others.
     """
 
     items: Iterable[Item]
@@ -58,6 +60,7 @@ class CellPlan:
     notes: tuple[str, ...]
     names: tuple[str, ...]
     late_notes: Callable[[], tuple[str, ...]]
+    chained: bool
 
     def row_of(self, position: int) -> int:
         """Return the number of the row that an item belongs to."""
@@ -89,27 +92,28 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
 
     Raises:
         CellSyntaxError: The only exception that a text can cause.
+        OptionError: An environment that cannot be read.
     """
     if options.pages is not None:
-        # Filled for each page when it is known.
+        # Filled in for each page, when it is known.
         namespace = ChainMap({"next": "{{next}}"}, dict(namespace))
     rows = Rows(sources, in_step=options.zip)
-    kind = next((value for name, value in options.headers or () if name.lower() == "content-type"), None)
-    known = None if rows.tables else lambda name: _text(namespace, name)
-    parsed = parse(text, first_line=first_line, known=known, content_type=kind)
+    outer = read_environment(options.env_file, options.env)
+    lookup = None if rows.tables else lambda name: _text(outer, namespace, name)
+    parsed = parse(text, first_line=first_line, lookup=lookup, content_type=_content_type(options), outer=outer)
     if not parsed.entries:
         message = "no request in the cell: write a URL, METHOD URL, or a curl command"
         raise CellSyntaxError(message, first_line)
     labels = {entry.label: entry.line for entry in parsed.entries if isinstance(entry, RequestTemplate) and entry.label}
     binder = Binder(parsed.variables, labels, rows, namespace, surroundings or Surroundings())
-    run_options = asked_options(parsed.entries, options, set_by_user)
+    run_options = requested_options(parsed.entries, options, set_by_user)
     names = save_names_of(options.save_to, binder.bind)
     compiled = compile_requests(parsed, binder, options, names=names, base_url=base_url, first_line=first_line)
     if options.to is not None and any(plan.parents for plan in compiled.plans):
         message = "to is not possible where a request uses the answer of another, which must stay in memory: send that one before"
         raise CellSyntaxError(message, first_line, option="to")
     parsed.notes += _idle_marks(parsed.entries, options)
-    parsed.notes += told_names(parsed.entries, lambda name: rows.has(name) or name in parsed.variables or _has_text(namespace.get(name)))
+    parsed.notes += name_hints(parsed.entries, lambda name: rows.has(name) or name in parsed.variables or _has_text(namespace.get(name)))
     rendering = Rendering(compiled, rows, caches=options.caches)
     check_used(compiled, rows, first_line=first_line)
     check_constants(compiled)
@@ -119,6 +123,10 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
     if options.save_to is not None and plan.total is not None:
         _check_files(plan.items, first_line)
     return plan
+
+
+def _content_type(options: Options) -> str | None:
+    return next((value for name, value in options.headers or () if name.lower() == "content-type"), None)
 
 
 def _idle_marks(entries: Sequence[Entry], options: Options) -> list[str]:
@@ -133,7 +141,10 @@ def _has_text(value: Any) -> bool:
         return False
 
 
-def _text(namespace: Mapping[str, Any], name: str) -> str | None:
+def _text(outer: Mapping[str, Variable], namespace: Mapping[str, Any], name: str) -> str | None:
+    if name in outer:
+        parts = outer[name].parts
+        return parts[0] if len(parts) == 1 and isinstance(parts[0], str) else None
     value = namespace.get(name)
     return value if type(value) is str else None
 
@@ -162,6 +173,7 @@ def _assemble(  # noqa: PLR0913 - what was built, side by side
         notes=(*parsed.notes, *_notes(join, options)),
         names=names,
         late_notes=lambda: _saving(duplicates, options),
+        chained=any(plan.parents for plan in compiled.plans),
     )
 
 

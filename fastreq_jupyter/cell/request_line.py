@@ -43,7 +43,7 @@ _PREFIXED = re.compile(r"(?:(GET|HEAD|DELETE|OPTIONS) )?\{\{ ?([A-Za-z]\w*) ?\}\
 _BEGINNINGS = ("http://", "https://", "{{", "###", "GET http", "GET {{")
 _NAMED_IN_CELL = re.compile(r"@([A-Za-z][\w.-]*)(?:[ \t=]+([\w-]+))?")
 
-# RFC 9110 and the IANA registry's methods that APIs use; PURGE is what caches understand.
+# RFC 9110 and methods of the IANA registry that APIs use; PURGE is for caches.
 METHODS = (
     "GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "QUERY", "PURGE", "LINK", "UNLINK", "REPORT", "SEARCH",
     "PROPFIND", "PROPPATCH", "MKCOL", "MKCALENDAR", "COPY", "MOVE", "LOCK", "UNLOCK", "ACL", "BIND", "REBIND", "UNBIND", "CHECKIN",
@@ -66,7 +66,7 @@ _SECOND = "one URL a line; %20 is a blank within one"
 _TARGET = re.compile(r"https?://|\{\{|/", re.IGNORECASE)
 _FOREIGN = frozenset({"invoke-webrequest", "invoke-restmethod", "iwr", "irm", "wget", "fetch(", "http"})
 _HOW = "write URL or METHOD URL (a body needs POST, PUT, PATCH or a Content-Type header)"
-# A prompt, or a command that runs another.
+# A shell prompt, or a command that runs another.
 _PROMPTED = re.compile(r"(?:\S{0,60}[>$%#!]\s*|(?:\S+\s+){0,2}?(?:time|sudo|env|watch)\s+)curl(?:\.exe)?\s", re.IGNORECASE)
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*(.*)")
 _NO_FIELD = re.compile(r"[^:\s]+:(?://|[0-9]{1,5}/)")
@@ -78,12 +78,12 @@ class PlainLines:
 
     Args:
         text: The cell, searched for names that it gives itself.
-        known: Gives a variable of the notebook that is a text; None where names may be columns, so that they are left alone.
+        lookup: Gives a variable of the notebook that is a text; None where names may be columns, so that they are left alone.
     """
 
-    def __init__(self, text: str, known: Callable[[str], str | None] | None) -> None:
+    def __init__(self, text: str, lookup: Callable[[str], str | None] | None) -> None:
         self._own = {name for match in _NAMED_IN_CELL.finditer(text) for name in match.groups() if name} if "@" in text else set()
-        self._known = known
+        self._lookup = lookup
         self._prefixes: dict[str, str] = {}
 
     def read(self, line: str, following: str | None, variables: Mapping[str, Variable]) -> Entry | None:
@@ -115,13 +115,13 @@ class PlainLines:
         return url if match[1] is None else (match[1], url)
 
     def _prefix(self, name: str, variables: Mapping[str, Variable]) -> str | None:
-        if self._known is None or name in self._prefixes:
+        if self._lookup is None or name in self._prefixes:
             return self._prefixes.get(name)
         if name in self._own:
             parts = variables[name].parts if name in variables else ()
             text = parts[0] if len(parts) == 1 and isinstance(parts[0], str) else None
         else:
-            text = self._known(name)
+            text = self._lookup(name)
         if text is None or "?" in text or "#" in text or PLAIN_URL.fullmatch(text) is None:
             return None
         self._prefixes[name] = text
@@ -239,13 +239,13 @@ def read_header(span: Span, headers: list[HeaderTemplate], *, folded: bool) -> l
     place = next((place for place, other in enumerate(headers) if other.name.lower() == "cookie"), None)
     if match[1].lower() != "cookie" or place is None:
         return [*headers, header]
-    # RFC 6265, 5.4: one Cookie field, whatever the lines.
+    # RFC 6265, 5.4: one Cookie field, however many lines there are.
     first = headers[place]
     joined = replace(first, parts=(*first.parts, "; ", *header.parts))
     return [*headers[:place], joined, *headers[place + 1 :]]
 
 
-def make_header(name: str, value: Span, whole: Span) -> HeaderTemplate:
+def make_header(name: str, value: Span, line: Span) -> HeaderTemplate:
     """Return a field line; ``Basic user password`` and ``Basic user:password`` are marked for encoding.
 
     Raises:
@@ -256,12 +256,12 @@ def make_header(name: str, value: Span, whole: Span) -> HeaderTemplate:
     parts = read_text(value)
     basic = False
     if name.lower() in ("authorization", "proxy-authorization") and (match := _CREDENTIALS.match(value.text)):
-        known = "".join(part if isinstance(part, str) else "\0" for part in parts)[match.end() :].strip()
-        pair = ":" in known or " " in known
-        if pair and match[1].lower() == "digest" and "=" not in known:
+        literal = "".join(part if isinstance(part, str) else "\0" for part in parts)[match.end() :].strip()
+        pair = ":" in literal or " " in literal
+        if pair and match[1].lower() == "digest" and "=" not in literal:
             raise value.error(0, "Digest authentication is not supported: use Basic, Bearer or --auth")
         basic = pair and match[1].lower() == "basic"
-    return HeaderTemplate(name, parts, whole.line, whole.column, basic)
+    return HeaderTemplate(name, parts, line.line, line.column, basic)
 
 
 def _refuse_trailing(span: Span, start: int) -> None:

@@ -29,11 +29,13 @@ LARGEST = 10_000_000
 """Most requests that the ranges of one line may stand for."""
 
 _MARK = re.compile(r"\\?\{\{")
-# An escape, a placeholder, a range, or a brace that is none of them.
+# An escape, a placeholder, a range or another brace.
 _BOUND = r"[0-9]+|\{\{[^{}\n]*\}\}"
 _URL_MARK = re.compile(
     r"\\\{\{|\\[\[\]{}]|\[[0-9]+-[0-9]+(?::[0-9]+)?\]|\[[A-Za-z]-[A-Za-z](?::[0-9]+)?\]"
     rf"|\[(?P<start>{_BOUND})-(?P<stop>{_BOUND})(?::(?P<step>{_BOUND}))?\]"
+    # What other languages write for one.
+    rf"|\[\s*(?P<first>{_BOUND})\s*(?:\.\.\.?|[-\u2013\u2014])\s*(?P<last>{_BOUND})\s*\]"
     r"|\{\{|\{[\w.$][\w.,$ +-]*\}"
 )
 _KEY = re.compile(r"\s*(?:\[\s*(?:(-?[0-9]{1,18})|\"([^\"]*)\"|'([^']*)')\s*\]|(?:(?<=\A)|\.)([^.\[\]{}\"']*))\s*")
@@ -73,8 +75,8 @@ def _open_range(span: Span, match: re.Match[str]) -> OpenRange:
 def refuse_braces(span: Span, match: re.Match[str]) -> CellSyntaxError:
     """Return the error for single braces in a URL."""
     inner = match[0][1:-1]
-    meant = f"write one line for each of {inner}" if "," in inner else f"write {{{{{inner}}}}} for a value"
-    return span.error(match.start(), f"{match[0]} in a URL: {meant}, \\{match[0]} for the text itself")
+    hint = f"write one line for each of {inner}" if "," in inner else f"write {{{{{inner}}}}} for a value"
+    return span.error(match.start(), f"{match[0]} in a URL: {hint}, \\{match[0]} for the text itself")
 
 
 def count_items(parts: Iterable[object], line: int, column: int) -> int:
@@ -165,23 +167,23 @@ def read_expression(text: str, line: int, column: int) -> Placeholder:
     return Placeholder(expression, text.strip(), line, column, raw=raw)
 
 
-def _split(span: Span, mark: re.Pattern[str], other: Callable[[Span, re.Match[str]], Part] | None) -> Parts:
+def _split(span: Span, mark: re.Pattern[str], read_other: Callable[[Span, re.Match[str]], Part] | None) -> Parts:
     text, parts, start = span.text, [], 0
     literal: list[str] = []
-    here, seen = span, 0
+    place, counted = span, 0
     while match := mark.search(text, start):
-        # Counted from the last mark, so that a text full of marks is read in linear time.
-        here, seen = Span("", *_moved(here, text, seen, match.start())), match.start()
+        # Counted from the last mark, so that a text with many marks is read in linear time.
+        place, counted = Span("", *_moved(place, text, counted, match.start())), match.start()
         literal.append(text[start : match.start()])
         start = match.end()
         if match[0] == "{{":
             end = _end(span, start)
-            part: Part = read_expression(text[start:end], here.line, here.column)
+            part: Part = read_expression(text[start:end], place.line, place.column)
             start = end + 2
         elif match[0][0] == "\\":
             part = match[0][1:]
         else:
-            part = other(span, match) if other else match[0]
+            part = read_other(span, match) if read_other else match[0]
         if isinstance(part, str):
             literal.append(part)
             continue
@@ -191,11 +193,11 @@ def _split(span: Span, mark: re.Pattern[str], other: Callable[[Span, re.Match[st
     return tuple(part for part in parts if part != "")
 
 
-def _moved(here: Span, text: str, start: int, stop: int) -> tuple[int, int]:
+def _moved(place: Span, text: str, start: int, stop: int) -> tuple[int, int]:
     breaks = text.count("\n", start, stop)
     if not breaks:
-        return here.line, here.column + stop - start
-    return here.line + breaks, stop - text.rindex("\n", start, stop)
+        return place.line, place.column + stop - start
+    return place.line + breaks, stop - text.rindex("\n", start, stop)
 
 
 def _url_part(span: Span, match: re.Match[str]) -> Part:
@@ -203,6 +205,9 @@ def _url_part(span: Span, match: re.Match[str]) -> Part:
         raise refuse_braces(span, match)
     if match["start"]:
         return _open_range(span, match)
+    if match["first"]:
+        meant = f"[{match['first']}-{match['last']}]"
+        raise span.error(match.start(), f"{match[0]} in a URL: write {meant} for a range, \\{match[0][:-1]}\\] for the text itself")
     return read_range(span, match.start(), match[0][1:-1])
 
 

@@ -33,7 +33,7 @@ _USERINFO = re.compile(r"\A([^/?#]*://)([^/?#]*)@")
 _PAIR = re.compile(r"([?&])([^=&#]*)=([^&#]*)")
 _NOT_NAME = re.compile(r"[^A-Za-z0-9]+")
 _EVERYWHERE = 8
-# Read again where the user did not set them, these would give something else in place of an error.
+# Variables that would give another value instead of an error if the user did not set them.
 _SET_BY_SYSTEMS = frozenset(
     {"USER", "USERNAME", "LOGNAME", "HOME", "HOST", "HOSTNAME", "PATH", "PWD", "SHELL", "LANG", "TERM", "TMP", "TEMP", "EDITOR", "DISPLAY"}
 )
@@ -42,7 +42,7 @@ _RESERVED = ":/?#[]@!$&'()*+,;=%"
 _NAME = re.compile(r"[A-Za-z][\w-]*")
 _URL_MARK = re.compile(r"\{\{|\[[0-9]+-[0-9]+(?::[0-9]+)?\]|\[[A-Za-z]-[A-Za-z](?::[0-9]+)?\]|\{[\w.$][\w.,$ +-]*\}|\\\{\{|\\[\[\]{}]")
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
-# A byte that is no UTF-8, as surrogateescape has it.
+# A byte that is not UTF-8, as surrogateescape represents it.
 _BYTES = re.compile("[\udc80-\udcff]")
 _ANSI = {"\\": "\\\\", "'": "\\'", "\n": "\\n", "\t": "\\t", "\r": "\\r"}
 
@@ -68,11 +68,11 @@ class NamedSecrets:
         self.values: dict[str, str] = {}
         self._names: dict[str, str] = {}
 
-    def name_of(self, value: str, wanted: str) -> str:
-        """Return the name of a value, `wanted` or like it where it is new."""
+    def name_of(self, value: str, preferred: str) -> str:
+        """Return the name of a value, `preferred` or like it where it is new."""
         if value in self._names:
             return self._names[value]
-        stem = _NOT_NAME.sub("_", wanted).strip("_").upper() or "SECRET"
+        stem = _NOT_NAME.sub("_", preferred).strip("_").upper() or "SECRET"
         stem = f"_{stem}" if stem[0].isdigit() else stem
         stem = f"REQUEST_{stem}" if stem in _SET_BY_SYSTEMS else stem
         name, number = stem, 1
@@ -132,28 +132,28 @@ class NamedSecrets:
         if isinstance(piece, Secret) or not spelling or spelling not in piece:
             yield piece
             return
-        # A short one is cut where it is a whole word only: "a" is in everything.
+        # A short secret is replaced only as a whole word: "a" occurs everywhere.
         pattern = re.escape(spelling) if len(spelling) >= _EVERYWHERE else rf"(?<![\w%]){re.escape(spelling)}(?!\w)"
         places = list(re.finditer(pattern, piece))
         fields = [_field_before(piece[: match.start()]) for match in places]
-        # The value of a password may stand elsewhere too: it is named by the password.
-        wanted = next(filter(is_secret_name, fields), next(iter(fields), "secret"))
+        # The value of a password may occur elsewhere too: it gets the name of the password.
+        preferred = next(filter(is_secret_name, fields), next(iter(fields), "secret"))
         end = 0
         for match in places:
             yield piece[end : match.start()]
-            yield self._quoted(spelling, wanted) if url else self._env(value, wanted)
+            yield self._quoted(spelling, preferred) if url else self._env(value, preferred)
             end = match.end()
         yield piece[end:]
 
-    def _env(self, value: str, wanted: str) -> Secret:
-        return Secret(f"{{{{$env {self.name_of(value, wanted)}}}}}")
+    def _env(self, value: str, preferred: str) -> Secret:
+        return Secret(f"{{{{$env {self.name_of(value, preferred)}}}}}")
 
-    def _quoted(self, raw: str, wanted: str) -> Secret:
+    def _quoted(self, raw: str, preferred: str) -> Secret:
         """Return the placeholder that fills in as `raw` where values are percent-encoded."""
         value = unquote(raw)
         if quote(value, safe="") != raw and quote(raw, safe=_RESERVED) == raw:
-            return Secret(f"{{{{+$env {self.name_of(raw, wanted)}}}}}")
-        return self._env(value, wanted)
+            return Secret(f"{{{{+$env {self.name_of(raw, preferred)}}}}}")
+        return self._env(value, preferred)
 
 
 def _bare(value: str) -> str:
@@ -200,7 +200,7 @@ def secrets_of(requests: Request | Iterable[Request]) -> dict[str, str]:
 def _written(requests: Request | Iterable[Request], forms: tuple[Callable[[Request, NamedSecrets], str], ...], between: str) -> str:
     named = NamedSecrets()
     several = list(_several(requests))
-    # Names are given by one walk, so that both texts and `secrets_of` agree on them.
+    # One pass names the secrets, so that both texts and `secrets_of` agree.
     for request in several:
         _curl(request, named)
         _http(request, named)

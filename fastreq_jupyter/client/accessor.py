@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from functools import partial
 from math import isnan, nan
@@ -17,7 +18,7 @@ from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
 from fastreq_jupyter.client.templates import with_templates
 from fastreq_jupyter.engine import SHARES, USER_AGENT, Jar, field_lines_of, find_run, parse_json, quantiles
-from fastreq_jupyter.errors import UsageError, sealed
+from fastreq_jupyter.errors import CellSyntaxError, UsageError, hide_frames
 from fastreq_jupyter.exchange import phases_of
 from fastreq_jupyter.frame import (
     Bodies,
@@ -35,7 +36,7 @@ from fastreq_jupyter.frame import (
     write_file,
 )
 from fastreq_jupyter.model import Plan
-from fastreq_jupyter.options import TABLE, Options, Selection
+from fastreq_jupyter.options import TABLE, Options, Selection, document_options
 from fastreq_jupyter.picture import Waterfall, lay_out, shown_url
 
 if TYPE_CHECKING:
@@ -45,7 +46,12 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine import Run
     from fastreq_jupyter.model import Attempt, Outcome
 
-__all__ = ["FastreqAccessor", "again", "outcomes_of", "run_of", "send_rows", "summary_of", "timings_frame"]
+__all__ = ["FastreqAccessor", "outcomes_of", "resend", "run_of", "send_rows", "summary_of", "timings_frame"]
+
+# Columns are joined back to the frame's own.
+_NOT_HERE = ("keys", "return_type", "return_none_on_failure")
+# A brace of one's own, which an f-string has made of two.
+_SINGLE = re.compile(r"(?<!\{)\{([A-Za-z_][\w. ]*)\}(?!\})")
 
 
 class FastreqAccessor:
@@ -58,7 +64,8 @@ class FastreqAccessor:
     def __init__(self, frame: pd.DataFrame) -> None:
         self._frame = frame
 
-    @sealed
+    @partial(document_options, without=(*_NOT_HERE, "method"))
+    @hide_frames
     def get(self, template: str, **options: Any) -> Any:
         """Send a GET for each row and return the frame with the answers' columns behind its own, joined by position.
 
@@ -72,7 +79,8 @@ class FastreqAccessor:
         """
         return send_rows(self._frame, template, {**options, "method": "GET"})
 
-    @sealed
+    @partial(document_options, without=(*_NOT_HERE, "method"))
+    @hide_frames
     def post(self, template: str, **options: Any) -> Any:
         """Send a POST for each row and return the frame with the answers' columns behind its own, joined by position.
 
@@ -86,7 +94,8 @@ class FastreqAccessor:
         """
         return send_rows(self._frame, template, {**options, "method": "POST"})
 
-    @sealed
+    @partial(document_options, without=_NOT_HERE)
+    @hide_frames
     def request(self, template: str, **options: Any) -> Any:
         """Send requests for each row, written as in a cell, and return the frame with the answers' columns behind its own.
 
@@ -123,7 +132,7 @@ class FastreqAccessor:
             raise UsageError("changed cannot tell which requests these rows are: their labels repeat; call it on the run's own frame")
         return self._frame[self._frame.index.isin(labels[marks])]
 
-    @sealed
+    @hide_frames
     def retry_failed(self, **options: Any) -> pd.DataFrame:
         """Send again what failed and return the frame anew; good rows are as they were, of a filtered frame only its rows are sent.
 
@@ -138,12 +147,12 @@ class FastreqAccessor:
         run = run_of(self._frame, "retry_failed")
         rows = outcomes_of(self._frame, "retry_failed")
         if len(rows) == len(run.rows):
-            frame: pd.DataFrame = again(run, None, options)
+            frame: pd.DataFrame = resend(run, None, options)
             return frame
         chosen = {row.position for row in rows}
         labels = labels_of(run)[[row.position in chosen for row in run.rows]]
-        whole = again(run, chosen, options)
-        part: pd.DataFrame = whole[whole.index.isin(labels)]
+        retried = resend(run, chosen, options)
+        part: pd.DataFrame = retried[retried.index.isin(labels)]
         return part
 
     def summary(self) -> dict[str, Any]:
@@ -151,7 +160,7 @@ class FastreqAccessor:
         self._need("error")
         return summary_of(self._frame)
 
-    @sealed
+    @hide_frames
     def expand(self, select: str | None = None, explode: str | list[str] | None = None) -> pd.DataFrame:
         """Return the frame with the objects in ``data`` as typed columns; what could not be told apart is printed, a line each.
 
@@ -198,8 +207,8 @@ class FastreqAccessor:
         """
         rows = outcomes_of(self._frame, "waterfall")
         run = run_of(self._frame, "waterfall")
-        whole = len(rows) == len(run.rows)
-        title = run.closing_line() if whole else f"{len(rows):,} of {len(run.rows):,} requests"
+        complete = len(rows) == len(run.rows)
+        title = run.closing_line() if complete else f"{len(rows):,} of {len(run.rows):,} requests"
         return Waterfall(lay_out(rows, title=title, since=datetime.fromisoformat(run.summary()["started_at"])))
 
     def to_http(self) -> str:
@@ -257,8 +266,8 @@ def run_of(frame: pd.DataFrame, asking: str) -> Run:
     Raises:
         UsageError: The frame does not know it, or it is gone; one line.
     """
-    known = frame.attrs.get("fastreq")
-    run_id = known.get("run_id") if isinstance(known, dict) else None
+    attrs = frame.attrs.get("fastreq")
+    run_id = attrs.get("run_id") if isinstance(attrs, dict) else None
     if run_id is None:
         raise UsageError(f"{asking}() needs the frame that a run gave: this one knows no run (concat and merge drop attrs)")
     run = find_run(run_id)
@@ -284,8 +293,8 @@ def outcomes_of(frame: pd.DataFrame, asking: str) -> list[Outcome]:
         return list(rows)
     if labels.is_unique:
         places = labels.get_indexer(frame.index.unique())
-        if (places >= 0).all() and _are_theirs(frame, found := [rows[place] for place in places]):
-            return found
+        if (places >= 0).all() and _are_theirs(frame, outcomes := [rows[place] for place in places]):
+            return outcomes
     elif set(frame.index) == set(labels) and len(frame) >= len(labels):
         return list(rows)
     raise UsageError(
@@ -300,7 +309,7 @@ def _are_theirs(frame: pd.DataFrame, rows: list[Outcome]) -> bool:
     return list(frame["url"]) == shown_urls([row.request for row in rows])
 
 
-# What `parse` may be where bodies that are JSON were not read as such.
+# Values of `parse` with which bodies that are JSON were not read as JSON.
 _AS_THEY_CAME = frozenset({"auto", "text", "bytes"})
 
 
@@ -310,8 +319,8 @@ def _read_bodies(frame: pd.DataFrame) -> list[Any]:
     A run that looked into bodies has read them all. Where the content type is not known, a text is read that stands for an object
     or a list.
     """
-    known = frame.attrs.get("fastreq")
-    run = find_run(known["run_id"]) if isinstance(known, dict) and known.get("run_id") else None
+    attrs = frame.attrs.get("fastreq")
+    run = find_run(attrs["run_id"]) if isinstance(attrs, dict) and attrs.get("run_id") else None
     if run is not None and (run.options.looks_into_bodies or run.options.parse not in _AS_THEY_CAME):
         return list(frame["data"])
     kinds = frame["content_type"] if "content_type" in frame else _content_types(frame, run)
@@ -342,11 +351,11 @@ def _read_body(body: str | bytes) -> Any:
 
 def labels_of(run: Run) -> pd.Index[Any]:
     """Return the label of each request of a run."""
-    # without select and expand: one row per outcome, whose label tells which
+    # Without select and expand there is one row per outcome, identified by its label.
     return to_frame(run.rows, Options(columns="data", pages=run.options.pages), keys=run.plan.keys, join=run.plan.join).index
 
 
-def again(run: Run, rows: Collection[int] | None = None, options: Mapping[str, Any] | None = None) -> Any:
+def resend(run: Run, rows: Collection[int] | None = None, options: Mapping[str, Any] | None = None) -> Any:
     """Send what failed once more, block, and return the frame of all rows.
 
     Args:
@@ -367,50 +376,47 @@ def again(run: Run, rows: Collection[int] | None = None, options: Mapping[str, A
 def summary_of(frame: pd.DataFrame) -> dict[str, Any]:
     """Return figures of the rows that are here, and the run's own where it is known."""
     ok = frame["error"].isna()
-    known = frame.attrs.get("fastreq")
-    found: dict[str, Any] = {
+    attrs = frame.attrs.get("fastreq")
+    figures: dict[str, Any] = {
         "rows": len(frame),
         "ok": int(ok.sum()),
         "failed": int((~ok).sum()),
         "errors": {str(kind): int(count) for kind, count in frame["error"].value_counts().items()},
     }
     if "size_bytes" in frame:
-        found["bytes"] = int(frame["size_bytes"].sum())
+        figures["bytes"] = int(frame["size_bytes"].sum())
     if "elapsed_ms" in frame:
         times = dict(zip(SHARES, quantiles(frame["elapsed_ms"].astype(float)) or [nan] * len(SHARES), strict=True))
-        found |= {f"p{percent}_ms": None if isnan(value) else round(value, 3) for percent, value in times.items()}
-    return {**found, "run": dict(known["summary"]) if isinstance(known, dict) and "summary" in known else {}}
+        figures |= {f"p{percent}_ms": None if isnan(value) else round(value, 3) for percent, value in times.items()}
+    return {**figures, "run": dict(attrs["summary"]) if isinstance(attrs, dict) and "summary" in attrs else {}}
 
 
 def timings_frame(rows: Iterable[Outcome]) -> pd.DataFrame:
     """Return one row per attempt and phase; a phase nobody saw is NaN, 0 is one that took none."""
     tries = [(row, shown_url(row, 2000), attempt) for row in rows for attempt in row.attempts]
     width = len(PHASES)
-    many = [found for found in tries for _ in PHASES]
+    repeated = [row for row in tries for _ in PHASES]
     return pd.DataFrame(
         {
-            "position": integers([row.position for row, _, _ in many], "Int64"),
-            "url": texts([url for _, url, _ in many]),
-            "attempt": integers([attempt.number for _, _, attempt in many], "UInt8"),
+            "position": integers([row.position for row, _, _ in repeated], "Int64"),
+            "url": texts([url for _, url, _ in repeated]),
+            "attempt": integers([attempt.number for _, _, attempt in repeated], "UInt8"),
             "phase": pd.Categorical.from_codes([code for _ in tries for code in range(width)], dtype=_PHASE),
             "ms": floats([seconds for _, _, attempt in tries for seconds in _durations(attempt)], 1e3),
-            "status": integers([attempt.status for _, _, attempt in many], "Int16"),
-            "error": texts([attempt.error for _, _, attempt in many]),
-            "started_at": instants([attempt.started_at for _, _, attempt in many]),
+            "status": integers([attempt.status for _, _, attempt in repeated], "Int16"),
+            "error": texts([attempt.error for _, _, attempt in repeated]),
+            "started_at": instants([attempt.started_at for _, _, attempt in repeated]),
         },
         copy=False,
     )
 
 
 def _durations(attempt: Attempt) -> tuple[float, ...]:
-    seen = phases_of(attempt.hops)
-    return attempt.queued, seen.dns, seen.connect, seen.tls, seen.wait, seen.receive, attempt.retry_wait
+    phases = phases_of(attempt.hops)
+    return attempt.queued, phases.dns, phases.connect, phases.tls, phases.wait, phases.receive, attempt.retry_wait
 
 
-_NOT_HERE = ("keys", "return_type", "return_none_on_failure")
-
-
-def send_rows(frame: pd.DataFrame, template: str, given: Mapping[str, Any]) -> Any:
+def send_rows(frame: pd.DataFrame, template: str, arguments: Mapping[str, Any]) -> Any:
     """Send what the template says for each row; return the frame with the answers' columns behind its own.
 
     Raises:
@@ -418,23 +424,24 @@ def send_rows(frame: pd.DataFrame, template: str, given: Mapping[str, Any]) -> A
     """
     if not isinstance(template, str):
         raise UsageError(f"the template is a {type(template).__name__}: give a text like 'https://host/{{{{ id }}}}'")
-    refuse(given, _NOT_HERE, "has no meaning where columns are joined back")
-    refuse(given, (name for name, row in TABLE.items() if "function" not in row.doors), "belongs to cells")
-    session = session_of(given)
-    options = Options.of(layered(session, without=_NOT_HERE), **with_templates(given))
+    refuse(arguments, _NOT_HERE, "has no meaning where columns are joined back")
+    refuse(arguments, (name for name, row in TABLE.items() if "function" not in row.doors), "belongs to cells")
+    session = session_of(arguments)
+    options = Options.of(layered(session, without=_NOT_HERE), **with_templates(arguments))
     check_options(options)
     home = None if session is None else session.home
-    cell = build(
-        template,
-        options=options,
-        sources=[Source(EachSpec("the frame", None, "the frame"), frame)],
-        base_url=None if home is None else home.base_url,
-        set_by_user=given,
-    )
+    source = Source(EachSpec("the frame", None, "the frame"), frame)
+    try:
+        cell = build(template, options=options, sources=[source], base_url=None if home is None else home.base_url, set_by_user=arguments)
+    except CellSyntaxError as error:
+        if (single := _SINGLE.search(template)) is None:
+            raise
+        hint = f"{error.message}; in an f-string {{{{{{{{{single[1]}}}}}}}}} gives {{{{{single[1]}}}}}"
+        raise CellSyntaxError(hint, error.line, error.column) from None
     final = Options.of(options, **cell.run_options)
     jar = Jar() if session is None else session.jar
     items, auth = with_defaults(cell.items, final, jar=jar, home=home, total=cell.total)
-    plan = Plan(items, final, total=cell.total, join=cell.join, auth=auth, notes=cell.notes)
+    plan = Plan(items, final, total=cell.total, join=cell.join, auth=auth, notes=cell.notes, chained=cell.chained)
     if final.dry_run:
         return preview_frame(plan)
     waited, _ = run_blocking(Call(plan, jar, session))

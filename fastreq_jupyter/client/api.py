@@ -12,7 +12,7 @@ from fastreq_jupyter.client.credentials import SessionDefaults
 from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
 from fastreq_jupyter.engine import Handoffs, StreamedOutcome, last_run
-from fastreq_jupyter.errors import OptionError, sealed
+from fastreq_jupyter.errors import OptionError, hide_frames
 from fastreq_jupyter.options import OptionArguments, Options, document_options
 from fastreq_jupyter.url import parse_target
 
@@ -34,7 +34,7 @@ _NOT_STREAMED = (
 )  # fmt: skip
 
 
-@sealed
+@hide_frames
 @document_options
 def fastreq(urls: Any, **options: Unpack[OptionArguments]) -> Any:
     """Send requests and block until all are answered; works in a script, in a thread, and inside a running notebook loop.
@@ -59,7 +59,7 @@ def fastreq(urls: Any, **options: Unpack[OptionArguments]) -> Any:
     return _ended(run_blocking(call)[0])
 
 
-@sealed
+@hide_frames
 @document_options
 async def fastreq_async(urls: Any, **options: Unpack[OptionArguments]) -> Any:
     """Send requests on the running loop and wait until all are answered.
@@ -81,7 +81,7 @@ async def fastreq_async(urls: Any, **options: Unpack[OptionArguments]) -> Any:
     return _ended((await run_awaiting(call))[0])
 
 
-@sealed
+@hide_frames
 @document_options
 async def fastreq_stream(urls: Any, **options: Unpack[OptionArguments]) -> AsyncGenerator[StreamedOutcome, None]:
     """Send requests on the running loop and give each out as soon as its head is there, in order of completion.
@@ -107,18 +107,18 @@ async def fastreq_stream(urls: Any, **options: Unpack[OptionArguments]) -> Async
     run = call.launch(handoffs)
 
     try:
-        async for outcome in handoffs.given_by(run):
+        async for outcome in handoffs.arriving(run):
             yield outcome
-            # Whoever holds an outcome holds its slot.
+            # A reference to an outcome occupies its slot.
             del outcome
         run.raise_error()
     finally:
-        if not handoffs.left:
+        if not handoffs.abandoned:
             run.cancel()
             await run.drained()
 
 
-@sealed
+@hide_frames
 @document_options
 def submit(urls: Any, **options: Unpack[OptionArguments]) -> Run:
     """Start requests and return at once: on the running loop inside a coroutine outside IPython, else on the service thread.
@@ -158,7 +158,7 @@ class FastRequests(Session):
         OptionError: A wrong value; or secrets without a base_url, which would go anywhere.
     """
 
-    @sealed
+    @hide_frames
     def __init__(
         self,
         base_url: str | None = None,
@@ -169,15 +169,15 @@ class FastRequests(Session):
         **options: Any,
     ) -> None:
         refuse(options, ("session", "keys", "dry_run"), "belongs to a single call")
-        given: dict[str, Any] = {**options, "headers": headers, "auth": auth, "cookies": cookies}
-        checked = Options.of(None, **given)
+        arguments: dict[str, Any] = {**options, "headers": headers, "auth": auth, "cookies": cookies}
+        checked = Options.of(None, **arguments)
         home = SessionDefaults(base_url, checked.headers or (), checked.auth)
         own = {"headers", "auth", "cookies"}
-        super().__init__(home, replace(checked, headers=None, auth=None, cookies=None, given=checked.given - own))
+        super().__init__(home, replace(checked, headers=None, auth=None, cookies=None, explicit=checked.explicit - own))
         if checked.cookies is not None:
             self.jar.set(checked.cookies, self._origin(None))
 
-    @sealed
+    @hide_frames
     @document_options
     async def request(self, urls: Any, **options: Unpack[OptionArguments]) -> Any:
         """Send requests with what the session holds; relative URLs are joined to its base_url.
@@ -198,7 +198,7 @@ class FastRequests(Session):
             return preview_frame(call.plan)
         return _ended((await run_awaiting(call))[0])
 
-    @sealed
+    @hide_frames
     def set_cookies(self, cookies: Mapping[str, str], origin: str | None = None) -> None:
         """Keep cookies for one origin.
 
@@ -230,10 +230,10 @@ class FastRequests(Session):
     def __repr__(self) -> str:
         return f"<FastRequests {self.home.origin or 'without base_url'}, {len(self.jar)} cookies{', closed' if self.closed else ''}>"
 
-    def _origin(self, given: str | None) -> Origin:
-        if given is not None:
+    def _origin(self, url: str | None) -> Origin:
+        if url is not None:
             try:
-                return parse_target(given).origin
+                return parse_target(url).origin
             except ValueError as error:
                 raise OptionError(f"origin is not possible ({error}): give 'https://host'") from None
         if self.home.origin is None:

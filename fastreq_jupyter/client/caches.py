@@ -20,7 +20,7 @@ def cached_answers(file: str) -> tuple[Any, str]:
         JournalError: It is no cache, or cannot be read.
         UsageError: There is no such file.
     """
-    # pandas is paid for by whoever wants a frame
+    # Imported here, since pandas is needed for a frame only.
     import pandas as pd  # noqa: PLC0415 - loaded by whoever needs it
 
     shelf = _open(file, read_only=True)
@@ -48,20 +48,20 @@ def clear_cache(file: str, pattern: str | None = None) -> str:
     """
     shelf = _open(file)
     try:
-        known = [(key, url) for key, _, _, url, _, _ in shelf.listing()]
-        chosen = {key for key, url in known if pattern is None or fnmatchcase(url, pattern)}
+        answers = [(key, url) for key, _, _, url, _, _ in shelf.listing()]
+        chosen = {key for key, url in answers if pattern is None or fnmatchcase(url, pattern)}
         if chosen:
             shelf.remove(chosen)
     finally:
         shelf.stop()
-    hint = f"; no URL fits {pattern} (* stands for anything)" if pattern is not None and known and not chosen else ""
-    return f"{shelf.path}: {len(chosen):,} of {len(known):,} answers removed{hint}"
+    hint = f"; no URL fits {pattern} (* stands for anything)" if pattern is not None and answers and not chosen else ""
+    return f"{shelf.path}: {len(chosen):,} of {len(answers):,} answers removed{hint}"
 
 
 def _open(file: str, *, read_only: bool = False) -> Any:
     if not Path(file).expanduser().exists():
         raise UsageError(f"there is no cache {file}: a run with --cache makes one")
-    # sqlite3 is needed by few
+    # Imported here, since few runs need sqlite3.
     from fastreq_jupyter.journal import open_shelf  # noqa: PLC0415 - loaded by whoever needs it
 
     return open_shelf(file, read_only=read_only)

@@ -1,4 +1,4 @@
-"""One call of a door: what is asked for, how it is launched, waited for and shown."""
+"""One call of a public function: its plan, how it is started, waited for and shown."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from fastreq_jupyter.backends import watches_sockets
 from fastreq_jupyter.bridge import Waited, interruption, is_service, start, start_beside, wait_awaiting, wait_blocking
 from fastreq_jupyter.client.credentials import reauthorized
 from fastreq_jupyter.client.plan import make_plan
-from fastreq_jupyter.client.results import conclude, parse, parse_again, present
+from fastreq_jupyter.client.results import carry_parsed, conclude, parse, present
 from fastreq_jupyter.engine import Jar, engine_here, load_readers
 from fastreq_jupyter.errors import OptionError, UsageError
 from fastreq_jupyter.model import Outcome
@@ -57,10 +57,10 @@ class Display(Protocol):
     """What shows one run while its caller waits; called on the thread that waits only.
 
     Attributes:
-        said: Lines of the end that were shown: the closing line and notes.
+        lines_shown: Lines of the end that were shown: the closing line and notes.
     """
 
-    said: Sequence[str]
+    lines_shown: Sequence[str]
 
     def tick(self, run: Run) -> None:
         """Show how far it is; called at once and then about ten times a second."""
@@ -116,18 +116,18 @@ class Call:
         plan: Requests and options.
         jar: Cookies of the call or its session.
         session: The session, or None.
-        again: It tries failed requests of an earlier run again: what a journal knows of them does not count.
+        is_retry: It tries failed requests of an earlier run again: what a journal knows of them does not count.
         auth_now: Gives the present value of the variable that option `auth` named, None where there is none.
     """
 
     plan: Plan
     jar: Jar
     session: Session | None = None
-    again: bool = False
+    is_retry: bool = False
     auth_now: Callable[[], Any] | None = field(default=None, repr=False)
 
     def __post_init__(self) -> None:
-        """Import what the run's end needs while there is something to import it with: a run may take the last file descriptor."""
+        """Import what the end of a run needs at its start: a run may use up the file descriptors."""
         load_readers(self.options)
         if self.options.return_type in FRAMES:
             import fastreq_jupyter.frame  # noqa: F401, PLC0415 - pandas is paid for by whoever wants a frame
@@ -162,11 +162,11 @@ class Call:
             self.session.bind()
         sink = None if self.options.to is None else _open_sink(self.plan)
         try:
-            store = _open_store(self.plan, self.jar, again=self.again)
+            store = _open_store(self.plan, self.jar, is_retry=self.is_retry)
             if sink is not None and store is not None:
                 store = cast("Store", _Resumed(store, sink))
             run = engine_here().submit(
-                self.plan, present=present, jar=self.jar, store=store, handoffs=handoffs, sink=sink, again=self._again
+                self.plan, present=present, jar=self.jar, store=store, handoffs=handoffs, sink=sink, retry=self._retry
             )
         except BaseException:
             if sink is not None:
@@ -175,13 +175,13 @@ class Call:
         run.ending = ended
         return run
 
-    def _again(self, run: Run, plan: Plan) -> Run:
-        again = replace(self, plan=self._authorized_anew(run.plan.options, plan), again=True)
+    def _retry(self, run: Run, plan: Plan) -> Run:
+        retry = replace(self, plan=self._authorized_anew(run.plan.options, plan), is_retry=True)
         if self.session is not None:
-            # A session belongs to its loop.
-            return parse_again(start_beside(run.loop, again.launch), run)
-        # The kernel's own loop, which the next cell may block, is no place to stay.
-        return parse_again(start(again.launch, loop=again.loop if self.options.loop == "auto" else "auto"), run)
+            # A session is bound to its loop.
+            return carry_parsed(start_beside(run.loop, retry.launch), run)
+        # The kernel's own loop may be blocked by the next cell, so runs do not stay on it.
+        return carry_parsed(start(retry.launch, loop=retry.loop if self.options.loop == "auto" else "auto"), run)
 
     def _authorized_anew(self, before: Options, plan: Plan) -> Plan:
         """Return the plan with the auth that `retry_failed` was given, else with what the variable of `--auth` holds now."""
@@ -194,22 +194,22 @@ class Call:
         return reauthorized(replace(plan, options=options), before, jar=self.jar, home=home)
 
 
-def call_of(urls: Any, given: Mapping[str, Any], *, session: Session | None = None, without: Collection[str] = ()) -> Call:
+def call_of(urls: Any, arguments: Mapping[str, Any], *, session: Session | None = None, without: Collection[str] = ()) -> Call:
     """Return the call of a function.
 
     Args:
         urls: As `make_plan`.
-        given: Options as the user gave them.
+        arguments: Options as the user gave them.
         session: The session whose method was called; else option `session`.
         without: Options that this door does not have: %config does not set them here.
 
     Raises:
         UsageError: One line.
     """
-    session = session or session_of(given)
-    options = Options.of(layered(session, without=without), **given)
+    session = session or session_of(arguments)
+    options = Options.of(layered(session, without=without), **arguments)
     check_options(options)
-    refuse(given, (name for name, row in TABLE.items() if "function" not in row.doors), "belongs to cells")
+    refuse(arguments, (name for name, row in TABLE.items() if "function" not in row.doors), "belongs to cells")
     jar = Jar() if session is None else session.jar
     plan = make_plan(urls, options, jar=jar, home=None if session is None else session.home)
     if options.loop == "thread" and isinstance(plan.requests, AsyncIterable):
@@ -218,7 +218,7 @@ def call_of(urls: Any, given: Mapping[str, Any], *, session: Session | None = No
 
 
 def layered(session: Session | None, *, door: Door = "function", without: Collection[str] = ()) -> Options:
-    """Return what holds before a call says anything: what %config set, over it what the session was made with.
+    """Return the defaults of a call: the values of %config, overridden by those of the session.
 
     Args:
         session: The session, if there is one.
@@ -229,18 +229,18 @@ def layered(session: Session | None, *, door: Door = "function", without: Collec
         OptionError: Two options exclude each other.
     """
     settings = {} if _hooks.settings is None else _hooks.settings()
-    known = {name: value for name, value in settings.items() if door in TABLE[name].doors and name not in without}
-    base = Options.of(None, **known)
+    chosen = {name: value for name, value in settings.items() if door in TABLE[name].doors and name not in without}
+    base = Options.of(None, **chosen)
     return base if session is None else session.defaults.over(base)
 
 
-def session_of(given: Mapping[str, Any]) -> Session | None:
+def session_of(options: Mapping[str, Any]) -> Session | None:
     """Return the session among the options.
 
     Raises:
         OptionError: It is something else.
     """
-    session = given.get("session")
+    session = options.get("session")
     if session is not None and not isinstance(session, Session):
         raise OptionError(f"session is a {type(session).__name__}: give a FastRequests object", option="session")
     return session
@@ -285,14 +285,14 @@ def _check_installed(return_type: str) -> None:
             raise OptionError(f"return_type={return_type!r} {reason}", option="return_type", value=return_type, reason=reason)
 
 
-def refuse(given: Collection[str], names: Any, why: str) -> None:
+def refuse(options: Collection[str], names: Any, why: str) -> None:
     """Refuse options that this door does not have.
 
     Raises:
         OptionError: One of them was given.
     """
     for name in names:
-        if name in given:
+        if name in options:
             raise OptionError(f"{name} is not possible here: it {why}", option=name)
 
 
@@ -302,11 +302,11 @@ def run_blocking(call: Call) -> tuple[Waited[Run], Sequence[str]]:
     waited: Waited[Run] | None = None
     try:
         waited = wait_blocking(call.launch, loop=call.loop, tick=shown.tick)
-        # What is shown at the end counts what `parse_func` could not read.
+        # Before the closing line is shown, so that it counts failures of `parse_func`.
         parse(waited.run)
     finally:
         shown.close(waited)
-    return waited, shown.said
+    return waited, shown.lines_shown
 
 
 async def run_awaiting(call: Call) -> tuple[Waited[Run], Sequence[str]]:
@@ -318,16 +318,16 @@ async def run_awaiting(call: Call) -> tuple[Waited[Run], Sequence[str]]:
         parse(waited.run)
     finally:
         shown.close(waited)
-    return waited, shown.said
+    return waited, shown.lines_shown
 
 
 class _Shown:
-    """A display under guard: one that fails is dropped with a warning, it must not cost the run."""
+    """A display whose failure is caught: it is dropped with a warning, and the run goes on."""
 
     def __init__(self, display: Display | None) -> None:
         self._display = display
         self._run: Run | None = None
-        self.said: Sequence[str] = ()
+        self.lines_shown: Sequence[str] = ()
 
     def tick(self, run: Run) -> None:
         self._run = run
@@ -341,7 +341,7 @@ class _Shown:
         if self._display is not None:
             try:
                 self._display.close(self._run if waited is None else waited.run)
-                self.said = self._display.said
+                self.lines_shown = self._display.lines_shown
             except Exception as error:  # noqa: BLE001 - see the class
                 self._drop(error)
 
@@ -363,25 +363,25 @@ async def ended(run: Run) -> Any:
 
 
 def show_with(factory: Callable[[Options], Display | None] | None) -> None:
-    """Set what shows runs to whoever waits for them; the layers above know where they are."""
+    """Register the function that opens the display of a run; set by the notebook layer."""
     _hooks.display = factory
 
 
 def settings_with(settings: Callable[[], Mapping[str, Any]] | None) -> None:
-    """Set what gives the options that the user set by %config; the layers above know where they are."""
+    """Register the function that returns the options set by %config; set by the notebook layer."""
     _hooks.settings = settings
 
 
 def where_it_stopped(run: Run, place: str) -> str:
     """Return the line an interrupted call ends with."""
     p = run.progress
-    known = p.total
+    total = p.total
     if run.sink is not None:
-        count = f"{p.done - p.cut_off - p.unsent:,}" + ("" if known is None else f" of {known:,}")
+        count = f"{p.done - p.cut_off - p.unsent:,}" + ("" if total is None else f" of {total:,}")
         return f"{count} rows were finished; they are in {run.sink.place}"
     rows = run.rows
     finished = sum(row.error != "cancelled" for row in rows)
-    return f"{finished:,} of {len(rows) if known is None else known:,} rows were finished; they are in {place}"
+    return f"{finished:,} of {len(rows) if total is None else total:,} rows were finished; they are in {place}"
 
 
 class _Hooks:
@@ -406,11 +406,11 @@ class _Resumed:
         self._sink = sink
 
     def find(self, request: Request, position: int) -> Outcome | Look | None:
-        known = self._store.find(request, position)
+        stored = self._store.find(request, position)
         if not self._sink.holds(position):
-            return known
+            return stored
         self._sink.check(position, request)
-        return known if isinstance(known, Outcome) and known.ok else Outcome(position, request)
+        return stored if isinstance(stored, Outcome) and stored.ok else Outcome(position, request)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
@@ -422,18 +422,20 @@ def _open_sink(plan: Plan) -> Any:
     return open_dataset(plan)
 
 
-def _open_store(plan: Plan, jar: Jar, *, again: bool) -> Store | None:
+def _open_store(plan: Plan, jar: Jar, *, is_retry: bool) -> Store | None:
     options = plan.options
     if not options.caches:
-        # Cookies that come now may stand for anybody.
+        # Cookies set from now on may belong to anybody.
         jar.unseen = True
         if options.journal is None:
             return None
-    # sqlite3 is needed by few
+    # Imported here, since few runs need sqlite3.
     from fastreq_jupyter.journal import Both, open_cache, open_journal  # noqa: PLC0415 - loaded by whoever needs it
 
     cache = open_cache(options, jar, plan.auth) if options.caches else None
     if options.journal is None:
         return cache
-    journal = open_journal(options, again=cast("Iterable[Item]", plan.requests) if again else None)
+    journal = open_journal(options, resent=cast("Iterable[Item]", plan.requests) if is_retry else None)
+    if plan.chained and not is_retry:
+        journal.look_ahead(None if plan.total is None else cast("Iterable[Item]", plan.requests))
     return journal if cache is None else Both(journal, cache)

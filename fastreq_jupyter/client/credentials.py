@@ -1,4 +1,4 @@
-"""Who gets which credentials: a secret goes to its own origin alone.
+"""Assigns credentials to requests: a secret is sent to its own origin only.
 
 What stays as it is (a pair, a bearer token, an API key) is put on the request here. Tokens that are renewed, and what the
 backend's library works out, go on each exchange in the engine: here is only told which origin they are for.
@@ -52,8 +52,8 @@ def reauthorized(plan: Plan, before: Options, *, jar: Jar, home: SessionDefaults
             resolve = item.resolve
 
             def resolved(outcomes: Sequence[Outcome]) -> Any:
-                found = resolve(outcomes)
-                return changed(found) if isinstance(found, Request) else found
+                result = resolve(outcomes)
+                return changed(result) if isinstance(result, Request) else result
 
             return replace(item, resolve=resolved)
         if isinstance(item, (Look, Page)):
@@ -204,7 +204,7 @@ class RequestDefaults:
         self._credentials = Credentials(options.auth)
         self.single_auth = options.auth is not None and not isinstance(options.auth, dict)
         self._cookies = options.cookies or ()
-        # Checked before anything is sent; the jar reads them itself.
+        # Checked before anything is sent; the jar parses them itself.
         read_cookies(self._cookies)
         _refuse_two(options)
         self._jar = jar
@@ -247,13 +247,13 @@ class RequestDefaults:
         if self._plain:
             return item
         if isinstance(item, Request):
-            return self._dress_request(item)
+            return self._apply_to(item)
         if isinstance(item, Deferred):
             resolve = item.resolve
 
             def resolved(outcomes: Sequence[Outcome]) -> Request | Unsendable | Outcome:
-                found = resolve(outcomes)
-                return self._dress_request(found) if isinstance(found, Request) else found
+                result = resolve(outcomes)
+                return self._apply_to(result) if isinstance(result, Request) else result
 
             return replace(item, resolve=resolved)
         return item
@@ -269,8 +269,8 @@ class RequestDefaults:
         if isinstance(auth, ApiKey):
             line = (auth.name, auth.value)
             if auth.where == "query":
-                before, found, after = url.rpartition(with_params("", {auth.name: auth.value}).lstrip("?"))
-                url = before[:-1] + after if found else url
+                before, parameter, after = url.rpartition(with_params("", {auth.name: auth.value}).lstrip("?"))
+                url = before[:-1] + after if parameter else url
         headers = tuple(field for field in request.headers if field != line)
         if url == request.url and len(headers) == len(request.headers):
             return request
@@ -284,7 +284,7 @@ class RequestDefaults:
                 self._met.add(target.origin)
                 self._jar.set(self._cookies, target.origin)
 
-    def _dress_request(self, request: Request) -> Request | Unsendable:
+    def _apply_to(self, request: Request) -> Request | Unsendable:
         url = self._home.join(request.url)
         target = _target(url)
         if target is None:
@@ -316,14 +316,14 @@ class RequestDefaults:
         Raises:
             SeveralOriginsError: A single auth is asked for a second origin.
         """
-        own = target.user is not None or request.header("authorization") is not None
+        has_own = target.user is not None or request.header("authorization") is not None
         for credentials in (self._credentials, self._home.credentials):
-            if own and not credentials.has_keys:
+            if has_own and not credentials.has_keys:
                 continue
             auth = credentials.value_for(target)
             if isinstance(auth, ApiKey):
                 return None if _carries(request, target, auth) else auth
-            if auth is not None and not own:
+            if auth is not None and not has_own:
                 return auth
         return None
 
@@ -358,5 +358,5 @@ def _target(url: str) -> Target | None:
     try:
         return parse_target(url)
     except ValueError:
-        # The engine says what is wrong with it, in the request's row.
+        # The engine reports what is wrong with it in the row of the request.
         return None

@@ -47,7 +47,7 @@ _NOT_HERE = {
 }
 _SCHEMES = re.compile(r"\s*(basic|bearer|token|digest|apikey|key)?\s*", re.IGNORECASE)
 _REFERENCE = re.compile(r"env:\w+|[\w.]+:\w+")
-# What Dask calls the function by that does so.
+# Name of the function of Dask that calls with made-up rows.
 _ASKING_FOR_TYPES = frozenset({"emulate", "_emulate"})
 _INNER = re.compile(r"\{\{.*?\}\}")
 
@@ -82,8 +82,8 @@ def partition_plan(  # noqa: PLR0913 - the door: what is particular to clusters,
             with the plan, or an option that has no meaning here.
     """
     refuse_named(options)
-    given = {**options, **({} if journal is None else {"journal": str(journal)})}
-    checked = Options.of(None, **{name: value for name, value in given.items() if name not in ("json", "headers", "data")})
+    arguments = {**options, **({} if journal is None else {"journal": str(journal)})}
+    checked = Options.of(None, **{name: value for name, value in arguments.items() if name not in ("json", "headers", "data")})
     checked = Options.of(checked, headers=options.get("headers"))
     check_options(checked)
     _check_secrets(template, options, auth)
@@ -106,7 +106,7 @@ class PartitionPlan:
         spark_schema: The same as Spark writes it.
     """
 
-    # Engines name their tasks by it.
+    # Engines use it as the name of their tasks.
     __name__ = "partition_plan"
 
     def __init__(  # noqa: PLR0913, PLR0917 - its parts
@@ -156,19 +156,19 @@ class PartitionPlan:
         if missing:
             raise UsageError(f"keep: the partition has no column {missing[0]!r}; it has {', '.join(map(str, frame.columns))[:200]}")
         labelled = frame if frame.index.is_unique else frame.reset_index(drop=True)
-        given = {**self._options, "progress": "none"}
+        options = {**self._options, "progress": "none"}
         if self._auth is not None:
-            given["auth"] = _referred(self._auth)
+            options["auth"] = _referred(self._auth)
         if self._journal is None:
-            sent = send_rows(labelled, self.template, given)
+            sent = send_rows(labelled, self.template, options)
         else:
             import filelock  # noqa: PLC0415 - it brings sqlite3, and only few keep a journal
 
             path = Path(self._journal) / f"{_mark_of(frame, self)}.db"
             path.parent.mkdir(parents=True, exist_ok=True)
-            # A task that runs twice at once: the second waits, and finds what the first one got.
+            # If a task runs twice at once, the second waits and reuses the answers of the first.
             with filelock.FileLock(f"{path}.task"):
-                sent = send_rows(labelled, self.template, {**given, "journal": str(path)})
+                sent = send_rows(labelled, self.template, {**options, "journal": str(path)})
         return self._formed(sent, frame, labelled.index.get_indexer(sent.index))
 
     def iterator(self, frames: Iterable[pd.DataFrame]) -> Iterator[pd.DataFrame]:
@@ -209,24 +209,24 @@ def _shared(options: Mapping[str, Any], checked: Options, share: int | None) -> 
     Raises:
         OptionError: A rate without share, or a share that is no whole number from 1.
     """
-    given = dict(options)
+    part = dict(options)
     rates = {name: rate for name in ("rate_limit", "rate_limit_per_host") if (rate := getattr(checked, name)) is not None}
     if share is None:
         if rates:
             name = next(iter(rates))
             raise OptionError(f"{name} needs share: each task has a rate of its own; share=8 where 8 tasks send at once", option="share")
-        return given
+        return part
     if isinstance(share, bool) or not isinstance(share, int) or share < 1:
         raise OptionError(f"share={share!r} is not possible: give a whole number from 1", option="share", value=share)
-    given |= {name: _part_of(rate, share) for name, rate in rates.items()}
+    part |= {name: _part_of(rate, share) for name, rate in rates.items()}
     if "rate_limit" in rates:
-        # What a host's bucket gave out still counts for the next task of this process.
-        given.setdefault("rate_limit_per_host", given["rate_limit"])
-    if rates and (checked.given & {"rate_limit_burst"} or not any(rate.whole for rate in rates.values())):
-        given["rate_limit_burst"] = max(1, checked.rate_limit_burst // share)
+        # The bucket of a host outlives a task: it also limits the next one of this process.
+        part.setdefault("rate_limit_per_host", part["rate_limit"])
+    if rates and (checked.explicit & {"rate_limit_burst"} or not any(rate.whole for rate in rates.values())):
+        part["rate_limit_burst"] = max(1, checked.rate_limit_burst // share)
     if checked.concurrency_per_host is not None:
-        given["concurrency_per_host"] = max(1, checked.concurrency_per_host // share)
-    return given
+        part["concurrency_per_host"] = max(1, checked.concurrency_per_host // share)
+    return part
 
 
 def _part_of(rate: Rate, share: int) -> Rate:
@@ -282,8 +282,8 @@ def _check_secrets(template: str, options: Mapping[str, Any], auth: Any) -> None
         texts += [_literal(entry.url, variables)]
     clear = any(is_secret_header(name) and _SCHEMES.sub("", value, count=1).strip() for name, value in fields)
     if clear or any(_hidden(text) for text in texts) or _hidden(_INNER.sub("", template)):
-        said = "a secret in clear would travel with the plan: write {{$env NAME}} in its place, or give auth='env:NAME'"
-        raise OptionError(said, option="auth")
+        message = "a secret in clear would travel with the plan: write {{$env NAME}} in its place, or give auth='env:NAME'"
+        raise OptionError(message, option="auth")
 
 
 def _hidden(text: str) -> bool:
@@ -291,20 +291,20 @@ def _hidden(text: str) -> bool:
     body = text.encode("utf-8", "replace")
     urls = re.findall(r"\w+://\S+", text)
     kinds = ("application/json", "application/x-www-form-urlencoded")
-    found = [value for url in urls for value in secret_values(url, ())]
-    found += [value for kind in kinds for value in secret_values("", (), body.replace(b"'", b'"'), kind)]
-    return any(value.strip() for value in found)
+    secrets = [value for url in urls for value in secret_values(url, ())]
+    secrets += [value for kind in kinds for value in secret_values("", (), body.replace(b"'", b'"'), kind)]
+    return any(value.strip() for value in secrets)
 
 
 def _literal(parts: Any, variables: Mapping[str, Any]) -> str:
     """Return what of a template stands in it as it is, cell variables filled in."""
-    found = ""
+    text = ""
     for part in parts:
         if isinstance(part, str):
-            found += part
+            text += part
         elif isinstance(part, Placeholder) and part.text.strip() in variables:
-            found += "".join(inner for inner in variables[part.text.strip()].parts if isinstance(inner, str))
-    return found
+            text += "".join(inner for inner in variables[part.text.strip()].parts if isinstance(inner, str))
+    return text
 
 
 def _referred(reference: str) -> Any:
@@ -333,8 +333,8 @@ def _mark_of(frame: pd.DataFrame, plan: PartitionPlan) -> str:
         rows = pd.util.hash_pandas_object(frame).to_numpy().tobytes()
     except TypeError:
         rows = repr(frame.to_dict("split")).encode("utf-8", "replace")
-    whole = b"\0".join((plan.template.encode(), repr(list(frame.columns)).encode(), rows))
-    return blake2b(whole, digest_size=12).hexdigest()
+    content = b"\0".join((plan.template.encode(), repr(list(frame.columns)).encode(), rows))
+    return blake2b(content, digest_size=12).hexdigest()
 
 
 def _only_types_are_asked() -> bool:

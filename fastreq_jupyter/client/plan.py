@@ -127,7 +127,8 @@ def _source_of(urls: Any) -> tuple[Iterable[Any] | AsyncIterable[Any], Any]:
         return urls, None
     kind = type(urls).__name__
     pandas = sys.modules.get("pandas")
-    if pandas is not None:
+    # Another thread may be importing it; no frame can exist before that is done.
+    if pandas is not None and hasattr(pandas, "DataFrame"):
         if isinstance(urls, pandas.DataFrame):
             raise UsageError('urls is a DataFrame: give one column, df["url"], or use df.fastreq.get("https://host/{{ column }}")')
         if isinstance(urls, (pandas.Series, pandas.Index)):
@@ -136,7 +137,7 @@ def _source_of(urls: Any) -> tuple[Iterable[Any] | AsyncIterable[Any], Any]:
         raise UsageError("urls is a mapping: give fastreq(list(d.values()), keys=list(d))")
     if isinstance(urls, _SCALARS) or not isinstance(urls, Iterable):
         raise UsageError(f"urls is {'None' if urls is None else f'of type {kind}'}: give a str, a Request, or an iterable of these")
-    # A list may be changed while a run in the background still draws from it.
+    # The caller may change a list while a background run still draws from it.
     return (tuple(urls) if isinstance(urls, (list, tuple)) else urls.tolist() if hasattr(urls, "tolist") else urls), None
 
 
@@ -188,7 +189,7 @@ class ItemMaker:
         self._files = None if options.save_to is None else _Files(options.save_to, keys)
         self._once = Dedup() if options.dedup else None
         self._made = 0
-        # What is left to do for a URL is to put it into the pattern.
+        # Only the URL differs from the pattern.
         self._plain = request_defaults.idle and not any((self._files, self._once, options.params)) and keys is None
         self.notes: tuple[str, ...] = ()
 
@@ -262,9 +263,9 @@ class ItemMaker:
 
     def _with_file(self, request: Request, position: int) -> Item:
         assert self._files is not None  # noqa: S101 - told by the caller
-        path, taken = self._files.take(request, position)
-        if taken is not None:
-            detail = f"{path} belongs to row {taken} already: give a template, 'DIR/{{{{index}}}}.bin'"
+        path, first_row = self._files.take(request, position)
+        if first_row is not None:
+            detail = f"{path} belongs to row {first_row} already: give a template, 'DIR/{{{{index}}}}.bin'"
             return Unsendable(request, "save_to", detail)
         return copy_request(request, save_as=path)
 
@@ -283,11 +284,11 @@ class _Files:
     def __init__(self, save_to: str, keys: Sequence[Any] | None) -> None:
         self._template = save_to if "{{" in save_to else f"{save_to.rstrip('/')}/{{{{name}}}}"
         self._keys = keys
-        self._taken: dict[str, int] = {}
+        self._row_of_path: dict[str, int] = {}
         for name in _PLACEHOLDER.findall(self._template):
             if name not in _PLACEHOLDERS:
-                known = ", ".join(f"{{{{{one}}}}}" for one in _PLACEHOLDERS)
-                raise UsageError(f"save_to: {{{{{name}}}}} is unknown here: give {known}; columns are for cells with --each")
+                names = ", ".join(f"{{{{{known_name}}}}}" for known_name in _PLACEHOLDERS)
+                raise UsageError(f"save_to: {{{{{name}}}}} is unknown here: give {names}; columns are for cells with --each")
         if keys is None and "key" in _PLACEHOLDER.findall(self._template):
             raise UsageError("save_to: {{key}} needs keys")
 
@@ -296,7 +297,7 @@ class _Files:
         path = self.path(request, position)
         if FILENAME in path:
             return path, None
-        first = self._taken.setdefault(path.casefold(), position)
+        first = self._row_of_path.setdefault(path.casefold(), position)
         return path, None if first == position else first
 
     def path(self, request: Request, position: int) -> str:
@@ -313,7 +314,7 @@ class _Files:
 
 
 def _why_no_url(element: Any) -> str:
-    # The missing values of Python, NumPy and pandas; comparing them would ask for their truth.
+    # Missing values of Python, NumPy and pandas, whose comparison has no truth value.
     if str(element) in ("None", "nan", "<NA>", "NaT"):
         return "no URL was given"
     return f"a {type(element).__name__} is no URL: give a str or a Request"

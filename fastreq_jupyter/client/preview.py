@@ -34,7 +34,7 @@ def preview_frame(plan: Plan) -> Any:
     Raises:
         UsageError: An asynchronous source; it could only be read by running it.
     """
-    # pandas is paid for by whoever wants a frame
+    # Imported here, since pandas is needed for a frame only.
     import pandas as pd  # noqa: PLC0415 - loaded by whoever needs it
 
     if isinstance(plan.requests, AsyncIterable):

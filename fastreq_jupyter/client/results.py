@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.options import Options
     from fastreq_jupyter.policy import Chain
 
-__all__ = ["as_asked", "check_failures", "check_shape", "conclude", "parse", "parse_again", "present", "value_of"]
+__all__ = ["as_asked", "carry_parsed", "check_failures", "check_shape", "conclude", "parse", "present", "value_of"]
 
 _PARSED: WeakKeyDictionary[Run, set[int]] = WeakKeyDictionary()
 _KINDS_SHOWN = 3
@@ -27,7 +27,7 @@ _KINDS_SHOWN = 3
 
 def present(run: Run) -> Any:
     """Return the frame of a run as it is now, `parse_func` applied, or where its rows left memory one of batches; imports pandas."""
-    # pandas is paid for by whoever wants a frame
+    # Imported here, since pandas is needed for a frame only.
     from fastreq_jupyter.frame import batches_frame  # noqa: PLC0415 - loaded by whoever needs it
     from fastreq_jupyter.frame import present as frame_of  # noqa: PLC0415 - likewise
 
@@ -66,10 +66,10 @@ def conclude(run: Run) -> Any:
         raise _partial(run, rows)
     check_failures(run)
     values = [row.data if row.ok else None for row in rows]
-    # The index of a Series labels the rows of a frame, it does not ask for a dict.
+    # The index of a Series labels the rows of a frame; it does not ask for a dict.
     keys = None if options.keys is None else run.plan.keys
     if options.pages is not None:
-        # One value per page; under each key a list of them.
+        # One value per page; each key has a list of them.
         return values if keys is None else _by_key(keys, rows, values)
     if run.plan.single:
         return values[0] if values else None
@@ -77,10 +77,10 @@ def conclude(run: Run) -> Any:
 
 
 def _by_key(keys: Sequence[Any], rows: Sequence[Outcome], values: Sequence[Any]) -> dict[Any, list[Any]]:
-    found: dict[Any, list[Any]] = {key: [] for key in keys}
+    by_key: dict[Any, list[Any]] = {key: [] for key in keys}
     for row, value in zip(rows, values, strict=True):
-        found[keys[row.place]].append(value)
-    return found
+        by_key[keys[row.place]].append(value)
+    return by_key
 
 
 def as_asked(frame: Any, options: Options) -> Any:
@@ -93,7 +93,7 @@ def as_asked(frame: Any, options: Options) -> Any:
 
 
 def check_shape(frame: Any, run: Run) -> None:
-    """Do what is to be done where the answers could not be given the shape asked for.
+    """Raise if the answers could not be given the requested shape.
 
     Raises:
         RunError: Lists that should become rows cannot; ``.df`` has the frame without that step.
@@ -119,11 +119,11 @@ def check_failures(run: Run) -> None:
         raise _partial(run, run.rows, short) if run.sink is None else _partial_elsewhere(run)
 
 
-def parse_again(again: Run, earlier: Run) -> Run:
+def carry_parsed(retry: Run, earlier: Run) -> Run:
     """Note which rows of a run that tries failures again were parsed already."""
     parsed = _PARSED.get(earlier, set())
-    _PARSED[again] = {row.position for row in earlier.rows if row.ok and row.position in parsed}
-    return again
+    _PARSED[retry] = {row.position for row in earlier.rows if row.ok and row.position in parsed}
+    return retry
 
 
 def parse(run: Run) -> None:

@@ -35,13 +35,13 @@ def json_template(value: Any) -> str:
     return json.dumps(value, allow_nan=False)
 
 
-def with_templates(given: Mapping[str, Any]) -> dict[str, Any]:
+def with_templates(arguments: Mapping[str, Any]) -> dict[str, Any]:
     """Return the options with `json` and a form in `data` as text, so that placeholders in them are filled.
 
     Raises:
         UsageError: `json` cannot be sent.
     """
-    options = dict(given)
+    options = dict(arguments)
     kind = None
     if options.get("json") is not None and options.get("data") is None:
         try:
@@ -69,7 +69,7 @@ def _around_places(text: str, encode: Any) -> str:
     """Encode what stands between placeholders."""
     parts: list[str] = []
     at = 0
-    for found in _PLACE.finditer(text):
-        parts += [encode(text[at : found.start()]), found[0]]
-        at = found.end()
+    for match in _PLACE.finditer(text):
+        parts += [encode(text[at : match.start()]), match[0]]
+        at = match.end()
     return "".join([*parts, encode(text[at:])])

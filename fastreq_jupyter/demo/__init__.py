@@ -129,11 +129,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fastreq_jupyter.demo", description="A small API server on 127.0.0.1.")
     parser.add_argument("--port", type=int, default=8642, help="TCP port, 0 for a free one (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=1, help="equal seeds serve equal records (default: %(default)s)")
-    given = parser.parse_args(arguments)
+    options = parser.parse_args(arguments)
     try:
-        server = start(given.port, seed=given.seed)
+        server = start(options.port, seed=options.seed)
     except (OSError, OverflowError) as error:
-        parser.exit(1, f"{parser.prog}: port {given.port} cannot be used: {error}\n")
+        parser.exit(1, f"{parser.prog}: port {options.port} cannot be used: {error}\n")
     ended = threading.Event()
     signal.signal(signal.SIGINT, lambda *_: ended.set())
     signal.signal(signal.SIGTERM, lambda *_: ended.set())

@@ -177,8 +177,8 @@ class Api:
 
     async def orders(self, request: web.Request) -> web.Response:
         """Answer one page of orders."""
-        wanted = _number(request, "customer_id", 0, low=1)
-        return _page(request, self.shop.orders_of(wanted) if wanted else list(self.shop.orders.values()))
+        customer_id = _number(request, "customer_id", 0, low=1)
+        return _page(request, self.shop.orders_of(customer_id) if customer_id else list(self.shop.orders.values()))
 
     async def order(self, request: web.Request) -> web.Response:
         """Answer one order, or 503 on every odd request for a flaky one."""
@@ -196,8 +196,8 @@ class Api:
         """Answer one product, or 304 to whoever has it."""
         response = _found(self.shop.products.get(request.match_info["sku"]))
         response.etag = f"{crc32(response.body):08x}"  # type: ignore[arg-type] # JSON, made a moment ago
-        known = request.if_none_match or ()
-        return web.Response(status=304) if response.etag in known else response
+        etags = request.if_none_match or ()
+        return web.Response(status=304) if response.etag in etags else response
 
     async def image(self, request: web.Request) -> web.Response:
         """Answer a product's picture."""
@@ -290,10 +290,10 @@ class Api:
     async def login(self, request: web.Request) -> web.Response:
         """Answer a token for demo / demo."""
         try:
-            given = await request.json()
+            credentials = await request.json()
         except ValueError:
             raise web.HTTPBadRequest from None
-        if given != {"user": "demo", "password": "demo"}:
+        if credentials != {"user": "demo", "password": "demo"}:
             raise web.HTTPUnauthorized
         return web.json_response({"token": self.token, "expires_in": 3600})
 
@@ -312,8 +312,8 @@ class Api:
 
     async def me(self, request: web.Request) -> web.Response:
         """Answer who holds the token."""
-        given = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
-        if not secrets.compare_digest(given, f"Bearer {self.token}".encode()):
+        authorization = request.headers.get("Authorization", "").encode("utf-8", "surrogateescape")
+        if not secrets.compare_digest(authorization, f"Bearer {self.token}".encode()):
             raise web.HTTPUnauthorized
         return web.json_response({"user": "demo", "customer_id": 7})
 

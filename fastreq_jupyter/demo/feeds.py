@@ -56,12 +56,12 @@ class Feeds:
             return (max(_whole(query.get("page"), 1), 1) - 1) * limit
         if kind == "offset":
             return _whole(query.get("offset"), 0)
-        made, _, start = query.get("cursor", "").partition("-")
+        cursor_generation, _, start = query.get("cursor", "").partition("-")
         if generation is not None and start:
             if generation == 0 and int(start) >= EXPIRES_AT:
                 self._generations[query.get("visit", "")] = 1
                 raise web.HTTPGone
-            if int(made) != generation:
+            if int(cursor_generation) != generation:
                 raise web.HTTPGone
         return _whole(start or None, 0)
 

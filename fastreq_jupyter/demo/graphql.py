@@ -64,7 +64,7 @@ class _Parser:
         """Return what is asked for, and the fields of the first operation."""
         kind = self._next() if self._tokens[0] in ("query", "mutation") else "query"
         while self._tokens[self._at] != "{":
-            # The name and types of the variables: whoever gives values knows them.
+            # Skips the names and types of the variables; the values are enough.
             if not self._next():
                 message = "there is no { to begin the fields"
                 raise _GraphError(message)

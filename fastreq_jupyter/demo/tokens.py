@@ -22,7 +22,7 @@ class Tokens:
     def __init__(self) -> None:
         self._ends: dict[str, float] = {}
         self._refresh: set[str] = set()
-        # Device code -> how often its token was asked for.
+        # Device code -> number of requests for its token.
         self._devices: dict[str, int] = {}
 
     def knows(self, authorization: str) -> bool:
@@ -37,7 +37,7 @@ class Tokens:
         if grant == _DEVICE_GRANT:
             return self._grant_device(str(form.get("device_code")))
         client = _client_of(request, form)
-        # A sign-in was asked for without a secret, and so is what follows it.
+        # A sign-in is requested without a secret, and so is the refresh of its token.
         if client != _CLIENT and (grant != "refresh_token" or client[0] != _CLIENT[0]):
             return _refused("invalid_client", 401)
         if grant == "refresh_token":
@@ -55,8 +55,8 @@ class Tokens:
         code = secrets.token_urlsafe(24)
         self._devices = {code: 0}
         page = str(request.url.with_path("/").with_query(None))
-        said = {"device_code": code, "user_code": "DEMO-CODE", "verification_uri": page, "expires_in": 60, "interval": 1}
-        return web.json_response(said)
+        answer = {"device_code": code, "user_code": "DEMO-CODE", "verification_uri": page, "expires_in": 60, "interval": 1}
+        return web.json_response(answer)
 
     def _grant_device(self, code: str) -> web.Response:
         if code not in self._devices:
@@ -73,8 +73,8 @@ class Tokens:
         token, refresh = secrets.token_urlsafe(24), secrets.token_urlsafe(24)
         self._ends[token] = now + TOKEN_SECONDS
         self._refresh.add(refresh)
-        said = {"access_token": token, "token_type": "Bearer", "expires_in": TOKEN_SECONDS, "refresh_token": refresh}
-        return web.json_response(said, headers={"Cache-Control": "no-store"})
+        answer = {"access_token": token, "token_type": "Bearer", "expires_in": TOKEN_SECONDS, "refresh_token": refresh}
+        return web.json_response(answer, headers={"Cache-Control": "no-store"})
 
 
 def _client_of(request: web.Request, form: Any) -> tuple[str, str]:

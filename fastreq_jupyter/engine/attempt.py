@@ -13,7 +13,7 @@ from math import inf, isnan, nan
 from time import perf_counter
 from typing import TYPE_CHECKING, Protocol
 
-from fastreq_jupyter.backends import SessionKey
+from fastreq_jupyter.backends import SessionKey, offered_bundle
 from fastreq_jupyter.engine.autolimits import most_in_flight
 from fastreq_jupyter.engine.body import Body, read_body, whole_body
 from fastreq_jupyter.engine.limits import MemoryGate, Ticket
@@ -45,7 +45,7 @@ __all__ = ["Handoff", "Job", "Transport"]
 _LARGEST_TOKEN = 1024 * 1024
 _WORTH_DRAINING = 64 * 1024
 _PARTIAL = 206
-# What a frame, a file and the next cell may take.
+# File descriptors left for frames, files and the next cell.
 _DESCRIPTORS = 32
 _BAD = 400
 # Answers whose body is what was asked for (RFC 9110, 15.3), and so becomes a file. 201 and 202 speak of something else.
@@ -53,7 +53,7 @@ _FILES = frozenset({200, 203, 206})
 
 
 class Job:
-    """One request on its way, and what its present attempt has come to so far, so that a cancelled one still tells.
+    """A request in progress and the state of its current attempt, which can be read after a cancellation, too.
 
     Attributes:
         ready_at: Since when it could have started but for slots and rates, `perf_counter`.
@@ -73,7 +73,7 @@ class Job:
         failure: Why there is no usable answer.
         handed: The body was given to the user while it arrived: there is no second try.
         head_at: When the head of the final response was read, `perf_counter`; NaN before.
-        left: How many requests the server says are left before a limit, or None.
+        remaining: How many requests the server says are left before a limit, or None.
         reading: What its body was read as, where that was done aside, else None.
         unasked_part: The answer is a part of a body, though no Range was asked for.
         begun_file: What an earlier attempt left of the file that is to be saved, whose rest is asked for.
@@ -82,9 +82,9 @@ class Job:
     """
 
     __slots__ = (
-        "attempts", "base", "begun", "begun_file", "delay", "delays", "exchange", "expired", "failure", "first", "handed", "head_at",
-        "hops", "host", "left", "looking", "looks", "marked", "notes", "position", "reading", "ready_at", "redirects", "released",
-        "renewed", "request", "response", "resumed", "start", "started_us", "tokens", "unasked_part",
+        "attempts", "base", "begun", "begun_file", "delay", "delays", "exchange", "expired", "failure", "first", "handed",
+        "head_at", "hops", "host", "looking", "looks", "marked", "notes", "position", "reading", "ready_at", "redirects",
+        "released", "remaining", "renewed", "request", "response", "resumed", "start", "started_us", "tokens", "unasked_part",
     )  # fmt: skip
 
     start: float
@@ -96,7 +96,7 @@ class Job:
     failure: BackendError | None
     notes: tuple[str, ...]
     begun_file: Begun | None
-    left: int | None
+    remaining: int | None
     reading: Reading | None
 
     def __init__(  # noqa: PLR0913, PLR0917 - what a job is made of, by the scheduler alone
@@ -117,16 +117,16 @@ class Job:
         self.first = self.base = 0
 
     def begin(self, now: float, wall_us: int, loop_time: float) -> None:
-        """Forget the attempt before; a new one starts."""
+        """Reset the state for a new attempt."""
         if self.first < self.base == len(self.attempts):
-            # A new look: the one before was shown long enough.
+            # A new look at the job: the result of the previous one is not needed any more.
             self.attempts = self.attempts[: self.first]
             self.base = self.first
         self.start = now
         self.started_us = wall_us
         self.begun = loop_time
         self.hops = self.redirects = ()
-        self.response = self.failure = self.left = self.reading = None
+        self.response = self.failure = self.remaining = self.reading = None
         self.handed = self.expired = self.unasked_part = False
         self.notes = ()
         self.begun_file = None
@@ -136,11 +136,11 @@ class Job:
         self.delays = 0
 
     def given_up(self, kind: str, detail: str) -> Outcome:
-        """Return the outcome of a request that comes to no end of its own."""
+        """Return the outcome of a request that was given up before it was finished."""
         return Outcome(self.position, self.request, self.attempts, error=kind, error_detail=detail, looks=self.looks)
 
     def view(self, *, flying: bool) -> UnderWay:
-        """Return how far it is; `flying` where an attempt goes on, else it waits for its next one."""
+        """Return its progress; `flying` while an attempt is under way, else it waits for the next one."""
         if not flying:
             return UnderWay(self.position, self.request, self.attempts, None, None, nan, self.looks)
         # Before the final head a response is that of a redirect.
@@ -190,14 +190,14 @@ class Transport:
         self._environ = environ
         self._open_session = open_session
         self._close_sessions = close_sessions
-        # Known after it was told of a journal: names that servers give spare the files of earlier runs.
+        # With a journal, files that servers name do not overwrite those of earlier runs.
         self.saver = Saver(options.max_body, spare_existing=options.journal is not None)
         self._unconnected = False
         self._sessions: dict[Origin, Backend] = {}
         self._most = most_in_flight(options)
 
     def adjust(self, options: Options) -> None:
-        """Have the sessions, those in use and those to come, hold as many connections as the run may use from now on."""
+        """Size the connection pools of current and later sessions for the run's concurrency."""
         self._most = most_in_flight(options)
         for session in set(self._sessions.values()):
             session.reserve(self._most)
@@ -286,7 +286,7 @@ class Transport:
     def _take_head(self, stream: Stream, sent: Exchange, job: Job) -> tuple[Head, Response]:
         head = read_head(stream.status, stream.fields)
         target = sent.target
-        job.left = head.left
+        job.remaining = head.remaining
         if stream.status == _PARTIAL:
             job.unasked_part = is_unasked_part(stream.status, sent.headers)
         job.notes = () if head.unknown is None else (f"with the unknown Content-Encoding {head.unknown!a}, kept as they came",)
@@ -300,10 +300,13 @@ class Transport:
     def failure_of(self, error: BackendError, job: Job) -> BackendError:
         """Return the error with a detail that is one line and free of secrets."""
         self._unconnected = self._unconnected or error.kind == "connect"
-        return BackendError(error.kind, one_line(redact_text(error.detail, job.secrets)), sent=error.sent, lasting=error.lasting)
+        detail = error.detail
+        if error.kind == "tls" and self.options.verify_ssl is True:
+            detail += offered_bundle(detail)
+        return BackendError(error.kind, one_line(redact_text(detail, job.secrets)), sent=error.sent, lasting=error.lasting)
 
     async def close(self) -> None:
-        """Let go of idle connections where they have left no file descriptor: whatever comes next needs some."""
+        """Close idle connections if no file descriptors are left: later code needs some."""
         if self._unconnected and not _can_open(_DESCRIPTORS):
             self._sessions.clear()
             await self._close_sessions()
@@ -311,7 +314,7 @@ class Transport:
     async def _read(  # noqa: PLR0913, PLR0917 - what one answer is read from, and where it goes
         self, stream: Stream, head: Head, exchange: Exchange, job: Job, memory: MemoryGate, handoff: Handoff | None
     ) -> None:
-        """Read a body that has not come whole yet to where it belongs: memory, a file, or whoever takes it over."""
+        """Read a body that has not arrived completely into memory, a file or the handoff."""
         response = job.response
         if response is None:
             return
@@ -350,9 +353,9 @@ class Transport:
         cookies = self.jar.header_for(exchange.target)
         if cookies is None:
             return exchange
-        own = [value for name, value in exchange.headers if name.lower() == "cookie"]
-        others = tuple(line for line in exchange.headers if line[0].lower() != "cookie")
-        return replace(exchange, headers=(*others, ("Cookie", "; ".join([*own, cookies]))))
+        own_cookies = [value for name, value in exchange.headers if name.lower() == "cookie"]
+        other_lines = tuple(line for line in exchange.headers if line[0].lower() != "cookie")
+        return replace(exchange, headers=(*other_lines, ("Cookie", "; ".join([*own_cookies, cookies]))))
 
     def _session(self, origin: Origin) -> Backend:
         options = self.options
@@ -362,7 +365,7 @@ class Transport:
             session = self._sessions[origin] = self._open_session(key)
             session.reserve(self._most)
         except OptionError as error:
-            # Only a proxy of the environment can come up as late as this.
+            # Only a proxy from the environment is looked up this late.
             raise BackendError("proxy", str(error), sent=False, lasting=True) from error
         return session
 
@@ -383,7 +386,7 @@ def _can_open(number: int) -> bool:
 
 
 def _going_on(exchange: Exchange, job: Job) -> Exchange:
-    """Return what asks for the rest of a file where its beginning is there already."""
+    """Return the exchange that asks for the rest of a file whose beginning exists already."""
     job.begun_file = begun = find_begun(job.request)
     return exchange if begun is None else replace(exchange, headers=asking_for_rest(exchange.headers, begun.beginning))
 

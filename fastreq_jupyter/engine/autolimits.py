@@ -1,4 +1,4 @@
-"""What drives ``concurrency="auto"``: answers go to each host's policy, its limits come back as caps and workers."""
+"""Applies ``concurrency="auto"``: passes answers to the policy of each host and its limits to the run."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ __all__ = ["AutoLimit", "AutoLimits", "most_in_flight"]
 _TOO_MANY = 429
 _UNAVAILABLE = 503
 _TICK = 0.1
-# Less than this every loop is late now and then.
+# Every loop is late by less than this now and then.
 _LATE = 0.02
 
 
 class AutoLimit(NamedTuple):
-    """What ``concurrency="auto"`` has come to so far.
+    """The current state of ``concurrency="auto"``.
 
     Attributes:
         limit: Requests in flight at most, all hosts together.
@@ -60,7 +60,7 @@ class AutoLimits:
 
     @property
     def state(self) -> AutoLimit:
-        """Return what it has come to; from any thread."""
+        """Return the current state; from any thread."""
         policies = list(self._policies.values())
         if not policies:
             return AutoLimit(START, Adaptive().reason, None)
@@ -71,7 +71,7 @@ class AutoLimits:
         return AutoLimit(self._slots(), reason, min(advice, MOST) or None)
 
     def meet(self, host: HostQueue) -> None:
-        """Begin with a host."""
+        """Start to limit a host."""
         self._policies[host] = Adaptive()
         self._apply(host)
 
@@ -81,14 +81,14 @@ class AutoLimits:
         for host in self._policies:
             self._apply(host)
 
-    def heed(self, job: Job) -> None:
+    def learn(self, job: Job) -> None:
         """Learn from an attempt that has ended."""
         host, failure, response = job.host, job.failure, job.response
         policy = self._policies[host]
         status = None if failure is not None or response is None else response.status
         if status == _TOO_MANY:
             policy.disturbed()
-            # Where the answer says when to come again, the host pauses until then.
+            # The answer states when to come again: the host pauses until then.
             if response is not None and not _tells_when(response) and self._pace(host).refused(perf_counter(), began=job.start):
                 self._apply_rate(host)
         elif status == _UNAVAILABLE or (failure is not None and failure.kind == "timeout"):

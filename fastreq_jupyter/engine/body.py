@@ -1,4 +1,4 @@
-"""Where a body goes: counted, decoded, capped, then kept or written to a file; once for all backends.
+"""Reads bodies for all backends: counts, decodes and limits them, and keeps them or writes them to a file.
 
 The law: what is returned is whole. A body that is cut off, wrongly coded, of another length than its Content-Length or
 longer than it may be is an error and never a shorter body. Sizes count after decompression.
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 __all__ = ["ACCEPT_ENCODING", "Body", "BodySource", "Destination", "Gate", "as_file", "iter_body", "read_body", "whole_body"]
 
 _WITHOUT_BODY = frozenset({204, 304})
-# Other tasks run after this many decoded bytes, though all of them came in one read.
+# Decoded bytes after which other tasks get a turn, even if all came in one read.
 _TURN = 2**20
-# Coded bytes that are decoded at once: what comes of them stays in the order of one turn.
+# Encoded bytes that are decoded in one go: their output has about the size of one turn.
 _CODED_AT_ONCE = 4096
-# Files that are compressed themselves: the coding that servers name for them, by the ends of their names and by their types.
+# Files that are compressed themselves: the coding that servers name for them, by file extension and by media type.
 _PACKED_NAMES = {"gzip": (".gz", ".tgz", ".gzip", ".svgz", ".taz"), "br": (".br",), "zstd": (".zst", ".zstd", ".tzst")}
 _PACKED_TYPES = {
     "gzip": frozenset({"application/gzip", "application/x-gzip", "application/x-tgz", "application/x-gtar-compressed"}),
@@ -120,7 +120,7 @@ async def read_body(  # noqa: PLR0913 - what a body is read from, how, and where
     """
     size = 0
     first: bytes | None = None
-    kept: BytesIO | None = None
+    buffer: BytesIO | None = None
     async with aclosing(iter_body(stream, head, method=method, max_body=max_body)) as pieces:
         async for piece in pieces:
             size += len(piece)
@@ -129,25 +129,25 @@ async def read_body(  # noqa: PLR0913 - what a body is read from, how, and where
                 continue
             if gate is not None:
                 await gate.admit(len(piece))
-            # Most bodies are one piece. Of more one growing buffer is made: joining a list would hold the body twice.
+            # Most bodies are one piece. Several go into one growing buffer: joining a list would hold the body twice.
             if first is None:
                 first = piece
-            elif kept is None:
-                kept = BytesIO()
-                kept.write(first)
+            elif buffer is None:
+                buffer = BytesIO()
+                buffer.write(first)
                 first = b""
-                kept.write(piece)
+                buffer.write(piece)
             else:
-                kept.write(piece)
+                buffer.write(piece)
     if file is not None:
         return Body(None, size)
-    return Body((first or b"") if kept is None else kept.getvalue(), size)
+    return Body((first or b"") if buffer is None else buffer.getvalue(), size)
 
 
 async def iter_body(stream: BodySource, head: Head, *, method: str, max_body: int) -> AsyncGenerator[bytes, None]:
     """Give the decoded body in pieces as they arrive; arguments and errors are those of `read_body`."""
     if stream.status in _WITHOUT_BODY or method == "HEAD":
-        # One read tells the backend that the exchange is over; what it says does not matter any more.
+        # One more read lets the backend finish the exchange; its result is not needed.
         with suppress(BackendError):
             await stream.read()
         return
@@ -168,7 +168,7 @@ async def iter_body(stream: BodySource, head: Head, *, method: str, max_body: in
 
 
 async def as_file(stream: Stream, head: Head, path: str) -> tuple[BodySource, Head]:
-    """Return what gives the body as a file keeps it.
+    """Return the source and the head of a body as it is stored in a file.
 
     Servers name as Content-Encoding what is the format of the file itself: ``synop.csv.gz`` with Content-Encoding gzip would
     come out as CSV under that name. So a file whose name or type says that it is compressed stays as it was sent; but where what
@@ -198,7 +198,7 @@ async def as_file(stream: Stream, head: Head, path: str) -> tuple[BodySource, He
 
 
 class _Replayed:
-    """An answer of whose body some pieces were read already."""
+    """An answer some pieces of whose body were read already."""
 
     def __init__(self, stream: Stream, read: list[bytes]) -> None:
         self.status = stream.status
@@ -214,7 +214,7 @@ async def _decoded(stream: BodySource, head: Head, max_body: int) -> AsyncGenera
     coded = size = turn = 0
     while data := await stream.read():
         coded += len(data)
-        # A coding can go on for ever without giving a byte.
+        # A coding can consume input without end and output nothing.
         _refuse_beyond(coded - STEP, max_body)
         for piece in decoder.decode(data):
             size += len(piece)
@@ -241,7 +241,7 @@ def _decode_at_once(raw: bytes, head: Head, max_body: int) -> bytes:
 def _finish(decoder: Decoder, head: Head, coded: int) -> None:
     if head.length is not None and coded != head.length:
         raise _other_length(coded, head.length)
-    # An empty body is empty whatever coding the header names.
+    # An empty body is valid whatever coding the header names.
     if coded:
         decoder.finish()
 

@@ -73,7 +73,7 @@ class Jar:
         self._order = 0
         # A server may have replaced some of them since.
         self._once_given: dict[Origin, dict[str, str]] = {}
-        # By whom the requests were sent that may have changed what these cookies stand for; a cache keeps it.
+        # Who sent requests that may have changed the meaning of these cookies; used by a cache.
         self.senders: set[bytes] = set()
         self.unseen = False
 
@@ -99,7 +99,7 @@ class Jar:
         return bool(self._stored)
 
     def given_for(self, target: Target) -> str:
-        """Return what the user gave for the target's origin, replaced since or not; empty where there is nothing."""
+        """Return the cookies that the user gave for the target's origin, also those replaced since; empty for none."""
         with self._lock:
             return "; ".join(f"{name}={value}" for name, value in sorted(self._once_given.get(target.origin, {}).items()))
 
@@ -120,15 +120,15 @@ class Jar:
         path = target.path_query.partition("?")[0]
         encrypted = target.origin.scheme == "https"
         now = self._clock()
-        found: list[_Cookie] = []
+        cookies: list[_Cookie] = []
         with self._lock:
             pairs = [f"{name}={value}" for name, value in self._given.get(target.origin, {}).items()]
             for domain in _domains(target.origin.host):
                 for cookie in self._stored.get(domain, {}).values():
                     if cookie.goes_to(target.origin.host, path, now, encrypted=encrypted):
-                        found.append(cookie)  # noqa: PERF401 - a comprehension over three levels is harder to read
-        found.sort(key=lambda cookie: (-len(cookie.path), cookie.order))
-        pairs += [f"{cookie.name}={cookie.value}" for cookie in found]
+                        cookies.append(cookie)  # noqa: PERF401 - a comprehension over three levels is harder to read
+        cookies.sort(key=lambda cookie: (-len(cookie.path), cookie.order))
+        pairs += [f"{cookie.name}={cookie.value}" for cookie in cookies]
         return "; ".join(pairs) or None
 
     def store(self, target: Target, headers: Headers) -> None:
@@ -144,29 +144,29 @@ class Jar:
             return
         with self._lock:
             self._given.get(target.origin, {}).pop(cookie.name, None)
-            kept = self._stored.setdefault(cookie.domain, {})
+            cookies = self._stored.setdefault(cookie.domain, {})
             key = (cookie.path, cookie.name)
-            old = kept.get(key)
-            if not (target.origin.scheme == "http" and _shadows_secure(cookie, kept)):
+            old = cookies.get(key)
+            if not (target.origin.scheme == "http" and _shadows_secure(cookie, cookies)):
                 cookie.order = self._order if old is None else old.order
                 self._order += 1
-                self._put(kept, key, cookie, now)
-            if not kept:
+                self._put(cookies, key, cookie, now)
+            if not cookies:
                 self._stored.pop(cookie.domain, None)
 
-    def _put(self, kept: dict[tuple[str, str], _Cookie], key: tuple[str, str], cookie: _Cookie, now: float) -> None:
-        if kept.pop(key, None) is not None:
+    def _put(self, cookies: dict[tuple[str, str], _Cookie], key: tuple[str, str], cookie: _Cookie, now: float) -> None:
+        if cookies.pop(key, None) is not None:
             self._count -= 1
         if cookie.expires <= now:
             return
-        if len(kept) >= _PER_DOMAIN:
-            self._count -= _evict(kept, now)
+        if len(cookies) >= _PER_DOMAIN:
+            self._count -= _evict(cookies, now)
         elif self._count >= _IN_ALL:
             fullest = max(self._stored, key=lambda domain: len(self._stored[domain]))
             self._count -= _evict(self._stored[fullest], now)
             if not self._stored[fullest]:
                 del self._stored[fullest]
-        kept[key] = cookie
+        cookies[key] = cookie
         self._count += 1
 
     def __len__(self) -> int:
@@ -222,11 +222,11 @@ def _parse(line: str, target: Target, now: float) -> _Cookie | None:
     return _Cookie(name, value, *placed[:1], path, placed[1], secure, _expiry(attributes, now), 0)
 
 
-def _placed(given: str, host: str) -> tuple[str, bool] | None:
+def _placed(attribute: str, host: str) -> tuple[str, bool] | None:
     """Return the domain and whether the cookie is host-only; None where the server may not set it there."""
-    domain = given.removeprefix(".").lower()
+    domain = attribute.removeprefix(".").lower()
     if not domain or domain == host:
-        # A server named like a public suffix, or by its address, has its cookies for itself.
+        # A server whose name is a public suffix or an address keeps its cookies to itself.
         return host, not domain or _is_address(host) or _is_public(domain)
     if _is_address(host) or not host.endswith("." + domain) or _is_public(domain):
         return None
@@ -248,23 +248,23 @@ def _default_path(path_query: str) -> str:
     return path[: path.rfind("/")] or "/"
 
 
-def _path_matches(path: str, wanted: str) -> bool:
-    return path == wanted or (path.startswith(wanted) and (wanted.endswith("/") or path[len(wanted)] == "/"))
+def _path_matches(path: str, cookie_path: str) -> bool:
+    return path == cookie_path or (path.startswith(cookie_path) and (cookie_path.endswith("/") or path[len(cookie_path)] == "/"))
 
 
-def _shadows_secure(cookie: _Cookie, kept: Mapping[tuple[str, str], _Cookie]) -> bool:
+def _shadows_secure(cookie: _Cookie, cookies: Mapping[tuple[str, str], _Cookie]) -> bool:
     """Tell whether a cookie set over http would lie over a Secure one (RFC 6265bis, 5.7, "leave secure cookies alone")."""
-    return any(other.secure and other.name == cookie.name and _path_matches(cookie.path, other.path) for other in kept.values())
+    return any(other.secure and other.name == cookie.name and _path_matches(cookie.path, other.path) for other in cookies.values())
 
 
-def _evict(kept: dict[tuple[str, str], _Cookie], now: float) -> int:
-    """Drop what is over, else the oldest; return how many went."""
-    gone = [key for key, cookie in kept.items() if cookie.expires <= now]
-    if not gone:
-        gone = [min(kept, key=lambda key: kept[key].order)]
-    for key in gone:
-        del kept[key]
-    return len(gone)
+def _evict(cookies: dict[tuple[str, str], _Cookie], now: float) -> int:
+    """Drop expired cookies, else the oldest one; return the number dropped."""
+    dropped = [key for key, cookie in cookies.items() if cookie.expires <= now]
+    if not dropped:
+        dropped = [min(cookies, key=lambda key: cookies[key].order)]
+    for key in dropped:
+        del cookies[key]
+    return len(dropped)
 
 
 @lru_cache(maxsize=1024)
@@ -307,14 +307,14 @@ def parse_cookie_date(text: str) -> float | None:
     """Return seconds since the epoch, None where the text is no date."""
     time = day = month = year = None
     for token in _DELIMITER.split(text[:200]):
-        if time is None and (found := _TIME.fullmatch(token)):
-            time = (int(found[1]), int(found[2]), int(found[3]))
-        elif day is None and (found := _DAY.fullmatch(token)):
-            day = int(found[1])
+        if time is None and (match := _TIME.fullmatch(token)):
+            time = (int(match[1]), int(match[2]), int(match[3]))
+        elif day is None and (match := _DAY.fullmatch(token)):
+            day = int(match[1])
         elif month is None and token[:3].lower() in _MONTHS:
             month = _MONTHS.index(token[:3].lower()) + 1
-        elif year is None and (found := _YEAR.fullmatch(token)):
-            year = _full_year(int(found[1]))
+        elif year is None and (match := _YEAR.fullmatch(token)):
+            year = _full_year(int(match[1]))
     if time is None or day is None or month is None or year is None or year < 1601:
         return None
     try:

@@ -17,9 +17,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Deadlines", "absorb"]
 
-# A timer that fires this much late met a blocked loop: the time lost is given back, so that what has arrived is read first.
+# A timer this late met a blocked loop: the delay is added to the deadline, so that data that has arrived is read first.
 _LATE = 0.05
-# A loop that is late again and again must not put off the end for ever.
+# Upper bound, so that a loop that is often late does not extend a deadline for ever.
 _MOST_DELAYS = 3
 
 
@@ -63,7 +63,7 @@ class Deadlines:
         earliest = inf
         for job, task in self._under_way.items():
             if job.expired:
-                # It has been cancelled and is on its way out.
+                # It has been cancelled and is ending.
                 continue
             end = job.begun + self.seconds + job.delay
             if end <= now and late > _LATE and job.delays < _MOST_DELAYS:

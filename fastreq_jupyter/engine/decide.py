@@ -1,4 +1,4 @@
-"""What an attempt came to: the outcome of its request, or when the next attempt may start."""
+"""Decides after an attempt: the outcome of its request, or when the next attempt starts."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Response
     from fastreq_jupyter.options import Options
 
-__all__ = ["RENEWAL", "conclude", "cut_off", "got_answer", "heed"]
+__all__ = ["RENEWAL", "conclude", "cut_off", "got_answer", "update_host"]
 
 _OK = 200
 _ACCEPTED = 202
@@ -33,7 +33,9 @@ _TOO_MANY = 429
 _LIMITED = (_FORBIDDEN, _TOO_MANY)
 _UNAVAILABLE = 503
 _UNAVAILABLE_IN_ROW = 5
-# Before what is said of a retry, which must not be cut off.
+# One path may have a limit of its own; so many refusals in a row are the host's.
+_FAR_IN_ROW = 5
+# Length of the error detail, so that the words about a retry behind it are not cut off.
 _LONGEST_CAUSE = 200
 _FINAL = Verdict(retry=False)
 RENEWAL = Verdict(retry=True)
@@ -94,7 +96,7 @@ def conclude(  # noqa: C901, PLR0912 - each kind of end once, without calls that
 
 
 def _refusal(job: Job, response: Response, data: Any) -> tuple[str, str | None] | None:
-    """Return kind and detail of the error that a status other than 200 is, None where it is good.
+    """Return kind and detail of the error for a bad status, None for a good one.
 
     The detail is the reason that the API itself gives, else the reason phrase.
     """
@@ -132,8 +134,8 @@ def got_answer(job: Job) -> bool:
     return job.failure is None and job.response is not None and job.response.status not in RETRIED
 
 
-def heed(job: Job, verdict: Verdict, *, slots: int, notice: Callable[[str, float], None]) -> str | None:
-    """Draw from an attempt what concerns its whole host: breaker, pauses, what its limit leaves.
+def update_host(job: Job, verdict: Verdict, *, slots: int, notice: Callable[[str, float], None]) -> str | None:
+    """Update the state of an attempt's host: breaker, pauses, remaining quota.
 
     Args:
         job: Its attempt has ended.
@@ -150,13 +152,20 @@ def heed(job: Job, verdict: Verdict, *, slots: int, notice: Callable[[str, float
         host.unavailable_in_row = 0
     if host.health.record(status, success=got_answer(job)):
         notice(f"{host.origin} fails: single attempts until one succeeds", 0.0)
-    pause = host.heed(job, slots, verdict.pause)
+    pause = host.note_limit(job, slots, verdict.pause)
     if pause:
         asks = "asks to wait" if verdict.pause else "gives no more for"
         notice(f"{host.origin} {asks} {pause:.0f} s, until {datetime.now().astimezone() + timedelta(seconds=pause):%H:%M:%S}", pause)
+    if status is not None:
+        host.far_in_row = host.far_in_row + 1 if verdict.detail and status in _LIMITED else 0
     refusal = host.health.refusing
-    stop = f"the first 20 answers of {host.origin} were all {refusal} (max_failures=none turns this stop off)"
-    return None if refusal is None else stop
+    if refusal is not None:
+        why = f"the first 20 answers of {host.origin} were all {refusal}"
+    elif host.far_in_row >= _FAR_IN_ROW:
+        why = f"{host.origin} refuses, {verdict.detail}"
+    else:
+        return None
+    return f"{why} (max_failures=none turns this stop off)"
 
 
 def _record(job: Job, error: str | None, detail: str | None, retry_wait: float) -> None:
@@ -168,7 +177,7 @@ def _record(job: Job, error: str | None, detail: str | None, retry_wait: float) 
         len(job.attempts) + 1,
         instant_of(job.started_us),
         job.start,
-        # The moment at which the last byte had come, where nothing had to be decided after it.
+        # When no decision was needed after the last byte, this is the time of the last byte.
         job.hops[-1].response_end if error is None and job.hops else perf_counter(),
         job.start - job.ready_at,
         job.hops,
@@ -183,7 +192,7 @@ def _record(job: Job, error: str | None, detail: str | None, retry_wait: float) 
 
 
 def _safe_reason(job: Job, reason: str) -> str | None:
-    """Return the reason phrase, in which a server may say our own secrets back to us."""
+    """Return the reason phrase without our secrets, which a server may repeat in it."""
     return redact_text(reason, job.secrets) if reason and not reason.isalpha() else reason or None
 
 
@@ -191,14 +200,14 @@ def _verdict(job: Job, options: Options, counts_as: int | None) -> Verdict:
     """Return what follows a failed attempt; `counts_as` is the status that its body makes of a good answer."""
     response, failure = job.response, job.failure
     status = response.status if response is not None and failure is None else None
-    # A 503 that only the body tells of is this request's own affair.
+    # A 503 that only the body states concerns this request, not the host.
     pausing = _concerns_host(job, _TOO_MANY if counts_as == _TOO_MANY else status)
     status = counts_as or status
     if job.handed or (failure is not None and failure.lasting):
         return _FINAL
     verdict = decide(
         Failure(
-            # Going out once more with another token is no retry, and each look has its own.
+            # Sending again with another token is no retry, and each look counts its own retries.
             number=len(job.attempts) - job.base + 1 - job.renewed,
             repeatable=options.retry_unsafe or job.looking or job.request.idempotent,
             sent=failure is None or failure.sent,
@@ -217,12 +226,12 @@ def _verdict(job: Job, options: Options, counts_as: int | None) -> Verdict:
 def _concerns_host(job: Job, status: int | None) -> bool:
     host = job.host
     host.unavailable_in_row = host.unavailable_in_row + 1 if status == _UNAVAILABLE else 0
-    return status in _LIMITED or (status is not None and job.left == 0) or host.unavailable_in_row >= _UNAVAILABLE_IN_ROW
+    return status in _LIMITED or (status is not None and job.remaining == 0) or host.unavailable_in_row >= _UNAVAILABLE_IN_ROW
 
 
 def _reset(job: Job, status: int | None) -> tuple[float, str] | None:
-    """Return when the limit that an answer speaks of is given anew: of a 429, and of a 403 or 503 with nothing left."""
+    """Return when the limit of an answer is reset: for a 429, and for a 403 or 503 without remaining quota."""
     response = job.response
-    if response is None or not (status == _TOO_MANY or (job.left == 0 and status in (_FORBIDDEN, _UNAVAILABLE))):
+    if response is None or not (status == _TOO_MANY or (job.remaining == 0 and status in (_FORBIDDEN, _UNAVAILABLE))):
         return None
     return reset_after(response.header, datetime.now(UTC))

@@ -65,7 +65,7 @@ class Decoder(Protocol):
 
 
 def make_decoder(codings: Sequence[str]) -> Decoder:
-    """Return what undoes the codings, given in the order they were applied.
+    """Return the decoder of the codings, given in the order they were applied.
 
     Raises:
         BackendError: "decoding": the library of one is not installed, or there are more than five.
@@ -128,7 +128,7 @@ def _inflate(stream: Any, data: bytes, coding: str) -> Iterator[bytes]:
         if piece:
             yield piece
         data = stream.unconsumed_tail
-        # A full step may have left output behind although all input was read.
+        # After a full step output may be pending although all input was read.
         if stream.eof or (not data and len(piece) < STEP):
             return
 
@@ -204,7 +204,7 @@ class _Brotli:
                 if piece:
                     yield piece
                 rest = b""
-                # A full step may have left output behind although all input was read.
+                # After a full step output may be pending although all input was read.
                 if self._stream.is_finished() or (len(piece) < STEP and self._stream.can_accept_more_data()):
                     break
 
@@ -265,7 +265,7 @@ class _Zstd:
 
 
 _MAKERS: dict[str, Callable[[], Decoder]] = {"gzip": _Gzip, "x-gzip": _Gzip, "deflate": _Deflate}
-# Older versions of brotli put out all at once: a bomb of some hundred bytes would take a gigabyte.
+# Older versions of brotli return all output at once: a bomb of some hundred bytes would take a gigabyte.
 if brotli is not None and hasattr(brotli.Decompressor, "can_accept_more_data"):
     _MAKERS["br"] = _Brotli
 if zstd is not None:

@@ -48,7 +48,7 @@ class Engine:
         self._sessions: dict[SessionKey, Backend] = {}
         self._tasks: set[asyncio.Task[None]] = set()
         self._life = self._live()
-        # Runs to the yield without awaiting anything; from now on the loop closes it at its shutdown.
+        # Runs to the yield without awaiting; from then on the loop closes it at its shutdown.
         with suppress(StopIteration):
             self._life.__anext__().send(None)
 
@@ -61,7 +61,7 @@ class Engine:
         store: Store | None = None,
         handoffs: Handoffs | None = None,
         sink: Sink | None = None,
-        again: Callable[[Run, Plan], Run] | None = None,
+        retry: Callable[[Run, Plan], Run] | None = None,
     ) -> Run:
         """Start a run; must be called on the engine's loop, returns at once.
 
@@ -72,7 +72,7 @@ class Engine:
             store: Journal.
             handoffs: Takes over the bodies of good responses (streaming).
             sink: Takes over the rows (option `to`).
-            again: Starts the run of `Run.retry_failed`; by default this engine does.
+            retry: Starts the run of `Run.retry_failed`; by default this engine does.
 
         Raises:
             OptionError: A backend that is not installed, or cannot do what the options ask.
@@ -81,7 +81,7 @@ class Engine:
         proxy = None if options.proxy in ("env", "none") else options.proxy
         backend = _backend_for(plan, proxy)
 
-        # Whatever the backend must refuse is refused now, before anything is drawn.
+        # A backend refuses what it cannot do at this point, before any request is drawn.
         self.session(SessionKey(backend, options.verify_ssl, options.cert, proxy, options.http2, options.http3))
         cookies = Jar() if jar is None else jar
         transport = Transport(
@@ -94,10 +94,11 @@ class Engine:
             # A registry of its own: shown for every run, not once per line of code.
             warnings.warn_explicit(message, InsecureWarning, "fastreq_jupyter", 0, registry={})
 
-        def here(_: Run, plan: Plan) -> Run:
-            return self._begin(Run(plan, transport, self.loop, present=present, again=here))
+        def retry_here(_: Run, plan: Plan) -> Run:
+            return self._begin(Run(plan, transport, self.loop, present=present, retry=retry_here))
 
-        return self._begin(Run(plan, transport, self.loop, present=present, again=again or here, store=store, handoffs=handoffs, sink=sink))
+        run = Run(plan, transport, self.loop, present=present, retry=retry or retry_here, store=store, handoffs=handoffs, sink=sink)
+        return self._begin(run)
 
     def session(self, key: SessionKey) -> Backend:
         """Return the warm session for a key, opening it at first use."""
@@ -133,10 +134,10 @@ class Engine:
             task.add_done_callback(self._tasks.discard)
 
         try:
-            here = asyncio.get_running_loop() is self.loop
+            on_loop = asyncio.get_running_loop() is self.loop
         except RuntimeError:
-            here = False
-        if here:
+            on_loop = False
+        if on_loop:
             start()
         else:
             self.loop.call_soon_threadsafe(start)

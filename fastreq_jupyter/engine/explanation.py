@@ -1,4 +1,4 @@
-"""Where the time of a run went, and the one setting that would help most; worked out once, from the outcomes at its end."""
+"""Explains where the time of a run went and which setting would help most; computed once from its outcomes."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ __all__ = ["WORTH_SAYING", "Circumstances", "Sums", "explain", "summed"]
 WORTH_SAYING = 0.2
 """Share of a run's time that an advice must save to be shown where nobody asked for it."""
 
-# Three times as many at once is as far as one run tells anything of the next.
+# One run allows a prediction for at most three times as many requests at once.
 _FURTHER = 3
 _TOO_MANY = (429, 503)
-# A thread that computes for this share of the time has none left for more requests at once.
+# Above this share of CPU time the thread has no capacity for more requests at once.
 _BUSY = 0.8
 
 
@@ -46,7 +46,7 @@ class Circumstances(NamedTuple):
 
 @dataclass(slots=True)
 class Sums:
-    """Seconds of all requests together, from the beginning of the run to the end of each, by what they were spent on."""
+    """Seconds of all requests, each from the start of the run to its end, by cause."""
 
     requests: int = 0
     turn: float = 0.0
@@ -92,16 +92,16 @@ def explain(outcomes: Iterable[Outcome] | Sums, options: Options, of: Circumstan
     if not sums.requests or of.elapsed <= 0:
         return {"time": {}, "advice": None}
     parts = _parts(sums, options)
-    whole = max(sum(parts.values()), 1e-9)
-    time = {name: {"s": round(seconds / sums.requests, 4), "share": round(seconds / whole, 3)} for name, seconds in parts.items()}
+    total = max(sum(parts.values()), 1e-9)
+    time = {name: {"s": round(seconds / sums.requests, 4), "share": round(seconds / total, 3)} for name, seconds in parts.items()}
     time["loop_lag"] = {"s": round(of.late, 4), "share": round(min(1.0, of.late / of.elapsed), 3)}
     choices = [_more_slots(sums, options, of), _no_rate(sums, options, of), _own_loop(options, of)]
     if options.until is None:
-        # Else most of these waits are for answers that were not ready.
+        # Otherwise most of these waits are for answers that are not ready.
         choices.append(_no_retries(sums, of))
     best = max(choices, key=lambda advice: advice.gain)
     if best.gain <= WORTH_SAYING:
-        best = _Advice(0.0, _largest(parts, whole, of))
+        best = _Advice(0.0, _largest(parts, total, of))
     return {"time": time, "advice": {"text": best.text, "option": best.option, "value": best.value, "gain": round(max(0.0, best.gain), 2)}}
 
 
@@ -136,7 +136,7 @@ def _add(sums: Sums, attempts: Sequence[Attempt], started: float) -> None:
         sums.longest = max(sums.longest, takes)
         sums.refused += attempt.status in _TOO_MANY or attempt.error == "timeout"
         for hop in attempt.hops:
-            # Marks that the backend cannot see are NaN, for which no comparison holds: the time falls to what comes next.
+            # Marks that the backend cannot see are NaN, for which no comparison holds: the time counts for the next part.
             sent = hop.request_start if hop.request_start >= 0 else hop.fetch_start
             answered = hop.response_start if hop.response_start >= 0 else hop.response_end
             if not hop.reused:
@@ -146,7 +146,7 @@ def _add(sums: Sums, attempts: Sequence[Attempt], started: float) -> None:
 
 
 def _add_single(sums: Sums, attempts: SingleAttempt, started: float) -> None:
-    """Add what `_add` would, without the records: most requests are such."""
+    """Add a request with one attempt as `_add` does, but without making its records."""
     _, start, queued, fetched, _, _, _, _, _, sent, answered, end, _, reused, _ = attempts.unpack()
     if start < started:
         return
@@ -171,9 +171,9 @@ def _add_single(sums: Sums, attempts: SingleAttempt, started: float) -> None:
 def _parts(sums: Sums, options: Options) -> dict[str, float]:
     """Return seconds of all requests together, by what they were spent on."""
     rated = _rate_option(options) is not None
-    # Who waits for a slot waits for what those do who hold one: the rate, or the server.
+    # Waiting for a slot is caused by what the slots' holders wait for: the rate or the server.
     due_to_rate = sums.queued / max(sums.queued + sums.attempts, 1e-9) if rated else 0.0
-    known = sums.connect + sums.server + sums.download
+    measured = sums.connect + sums.server + sums.download
     return {
         "slot": sums.turn * (1 - due_to_rate) + (0.0 if rated else sums.queued),
         "rate": sums.turn * due_to_rate + (sums.queued if rated else 0.0),
@@ -181,7 +181,7 @@ def _parts(sums: Sums, options: Options) -> dict[str, float]:
         "server": sums.server,
         "download": sums.download,
         "retries": sums.retries,
-        "ourselves": max(0.0, sums.attempts - known),
+        "ourselves": max(0.0, sums.attempts - measured),
     }
 
 
@@ -225,8 +225,8 @@ def _own_loop(options: Options, of: Circumstances) -> _Advice:
     return _Advice(gain, f'other work held the loop up for {_percent(gain)}: loop="thread" goes on beside it', "loop", "thread")
 
 
-def _largest(parts: dict[str, float], whole: float, of: Circumstances) -> str:
-    """Return what takes most, where no setting of ours would change much."""
+def _largest(parts: dict[str, float], total: float, of: Circumstances) -> str:
+    """Return the largest part of the time, for runs that no setting would speed up much."""
     computing = of.cpu / of.elapsed
     if computing > _BUSY:
         return f"our own work takes {_percent(computing)}"
@@ -240,7 +240,7 @@ def _largest(parts: dict[str, float], whole: float, of: Circumstances) -> str:
         "slot": "waiting for a slot takes",
     }
     name = max(names, key=lambda name: parts[name])
-    return f"{names[name]} {_percent(parts[name] / whole)}"
+    return f"{names[name]} {_percent(parts[name] / total)}"
 
 
 def _percent(share: float) -> str:

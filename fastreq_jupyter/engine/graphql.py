@@ -1,4 +1,4 @@
-"""What an answer of GraphQL says: its ``data``, or its ``errors``, which come with status 200 (GraphQL, October 2021, section 7)."""
+"""Reads answers of GraphQL: ``data``, or ``errors``, which have status 200 (GraphQL, October 2021, section 7)."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.content import read_text
 from fastreq_jupyter.engine.reading import Reading, parse_json, read_data
+from fastreq_jupyter.engine.refusal import place_of
 from fastreq_jupyter.options import PARSED
 from fastreq_jupyter.redact import one_line, redact_text
 
@@ -23,7 +24,7 @@ _TOO_MANY = 429
 
 
 class Answer(NamedTuple):
-    """What was read, and the status that the answer counts as, None for its own.
+    """The body as read, and the status that the answer counts as; None for its own.
 
     The detail of the reading is not redacted yet.
     """
@@ -47,8 +48,8 @@ def read_graphql(content: bytes, content_type: str | None, options: Options, sta
     except ValueError as error:
         text = read_text(content, content_type)[0]
         return Answer(Reading(text or None, None if status >= _BAD else "invalid JSON", one_line(str(error))))
-    kept = options.return_type
-    whole = body if kept in PARSED else read_text(content, content_type)[0] if kept == "text" else content
+    return_type = options.return_type
+    whole = body if return_type in PARSED else read_text(content, content_type)[0] if return_type == "text" else content
     errors = body.get("errors") if isinstance(body, dict) else None
     limited = isinstance(errors, list) and any(_code_of(error) in LIMITS for error in errors)
     if status >= _BAD:
@@ -57,11 +58,11 @@ def read_graphql(content: bytes, content_type: str | None, options: Options, sta
     if not errors:
         if not isinstance(body, dict) or "data" not in body:
             return Answer(Reading(whole, "graphql", "the answer is none of GraphQL: it has neither data nor errors"))
-        return Answer(Reading(data if kept in PARSED else whole))
-    detail = "the answer has errors" if hidden else _told(errors)
+        return Answer(Reading(data if return_type in PARSED else whole))
+    detail = "the answer has errors" if hidden else _in_one_line(errors)
     if data is None:
         return Answer(Reading(whole, "graphql", detail), _TOO_MANY if limited else None)
-    return Answer(Reading(data if kept in PARSED else whole, "graphql partial", detail), _TOO_MANY if limited else None)
+    return Answer(Reading(data if return_type in PARSED else whole, "graphql partial", detail), _TOO_MANY if limited else None)
 
 
 def read_stored(request: Request, content: bytes, content_type: str | None, options: Options, status: int) -> Reading:
@@ -77,16 +78,18 @@ def was_limited(detail: str | None) -> bool:
     return (detail or "").partition(":")[0] in LIMITS
 
 
-def _told(errors: Any) -> str:
+def _in_one_line(errors: Any) -> str:
     """Return the errors in one line: a limit or the first, where it arose, and how many more there are."""
     several = errors if isinstance(errors, list) else [errors]
-    told = next((error for error in several if _code_of(error) in LIMITS), several[0])
-    message = told.get("message") if isinstance(told, dict) else told
+    first = next((error for error in several if _code_of(error) in LIMITS), several[0])
+    message = first.get("message") if isinstance(first, dict) else first
     text = one_line(str(message or "no message"), _SHOWN)
-    path = told.get("path") if isinstance(told, dict) else None
+    path = first.get("path") if isinstance(first, dict) else None
     if isinstance(path, list) and path:
         text += f" (at {one_line('.'.join(map(str, path)), 100)})"
-    if (code := _code_of(told)) in LIMITS:
+    else:
+        text += place_of(first)
+    if (code := _code_of(first)) in LIMITS:
         text = f"{code}: {text}"
     more = len(several) - 1
     return f"{text}, and {more} more error{'s' if more > 1 else ''}" if more else text

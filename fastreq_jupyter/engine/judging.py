@@ -1,4 +1,4 @@
-"""Good answers that say in their body that they are none: `fail_when` and `retry_when`."""
+"""Finds errors in the bodies of good answers: `fail_when` and `retry_when`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ class BodyVerdict(NamedTuple):
 
 
 class Conditions:
-    """What makes good answers bad ones, by their bodies: an expression that finds something, not null, false, 0 or empty.
+    """The expressions that turn a good answer into an error if they find anything but null, false, 0 or an empty value.
 
     Args:
         options: `fail_when`, `retry_when`; and `return_type`, which says what a body was read as.
@@ -65,19 +65,19 @@ class Conditions:
         note = None
         for name, expression in self._expressions:
             try:
-                found = expression.search(body, dict(response.headers) if expression.reads_headers else None)
+                value = expression.search(body, dict(response.headers) if expression.reads_headers else None)
             except ValueError as error:
                 note = f"to which {name} could not be applied: {one_line(str(error), _SHOWN)}"
                 continue
-            if found:
-                return BodyVerdict(f"{name}: {expression.text if hidden or found is True else _shown(found)}", retry=name == "retry_when")
+            if value:
+                return BodyVerdict(f"{name}: {expression.text if hidden or value is True else _shown(value)}", retry=name == "retry_when")
             if isinstance(body, (str, bytes)):
                 note = f"without JSON for {name} to look into"
         return BodyVerdict(note=note)
 
 
 def json_of(content: bytes | None, content_type: str | None) -> Any:
-    """Return the JSON of a body that was read as something else; its bytes where it is none, None without any."""
+    """Return the JSON of a body; its bytes if it is no JSON, None if there is no body."""
     if not content:
         return None
     try:
@@ -86,5 +86,5 @@ def json_of(content: bytes | None, content_type: str | None) -> Any:
         return content
 
 
-def _shown(found: Any) -> str:
-    return one_line(found if isinstance(found, str) else json.dumps(found, ensure_ascii=False, default=str), _SHOWN)
+def _shown(value: Any) -> str:
+    return one_line(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str), _SHOWN)

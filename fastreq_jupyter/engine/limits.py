@@ -1,4 +1,4 @@
-"""When an attempt may start: the run's rate, a host's queue, rate and pauses, and the memory bodies may take meanwhile.
+"""Decides when an attempt may start: rate of the run, queue, rate and pauses of a host, memory for bodies.
 
 What concerns a host as such (its rate bucket, a pause it asked for) is shared by all runs of the process and lives on
 between them; what concerns a run (slots, breaker) is the run's own.
@@ -32,19 +32,19 @@ _PROBE = 1.0
 
 
 class Host:
-    """What all runs must respect of one server: its rate, and pauses it asked for. Thread-safe."""
+    """The limits of one server for all runs: its rate, and pauses it asked for. Thread-safe."""
 
     def __init__(self) -> None:
         self._lock = Lock()
         self._limits: dict[object, tuple[Rate, int]] = {}
         self._bucket: Gcra | None = None
         self.paused_until = 0.0
-        # What the server itself says is left, until when that holds, and the least it said so far.
+        # The remaining quota that the server states, until when it holds, and the lowest value stated so far.
         self._left: int | None = None
         self._left_until = 0.0
         self._least: int | None = None
         self.limited = False
-        # There is a rate or a pause: attempts must `take` their right.
+        # Set where there is a rate or a pause: attempts must call `take`.
         self.gated = False
 
     def limit(self, owner: object, rate: Rate | None, burst: int) -> None:
@@ -65,35 +65,35 @@ class Host:
                 self._bucket.retune(*lowest)
 
     def pause(self, until: float) -> None:
-        """Let nothing start before `until`, seconds of `perf_counter`."""
+        """Prevent attempts before `until`, seconds of `perf_counter`."""
         with self._lock:
             self.paused_until = max(self.paused_until, until)
             self.gated = True
 
-    def meter(self, left: int, in_flight: int, now: float, until: float) -> None:
-        """Let start no more than the server has left for us.
+    def meter(self, remaining: int, in_flight: int, now: float, until: float) -> None:
+        """Allow no more attempts than the remaining quota of the server.
 
         Args:
-            left: What its last answer said.
+            remaining: What its last answer said.
             in_flight: Attempts under way: each may still take one.
             now: The present, seconds of `perf_counter`.
             until: When it gives anew, same clock.
         """
         with self._lock:
-            # Answers overtake each other: within a window what is left only falls.
-            self._least = left if self._least is None or now >= self._left_until else min(self._least, left)
+            # Answers arrive out of order; within a window the remaining quota only falls.
+            self._least = remaining if self._least is None or now >= self._left_until else min(self._least, remaining)
             self._left, self._left_until = self._least - in_flight, until
             self.gated = True
 
     def unmeter(self) -> None:
-        """Forget what the server said is left: it does not say so any more, or there is plenty."""
+        """Forget the remaining quota: the server does not state it any more, or it is large."""
         with self._lock:
             self._left = self._least = None
             self.gated = self.limited or self.paused_until > 0
 
     @property
     def metered(self) -> bool:
-        """Tell whether attempts go one by one: at a rate, or by what the server has left."""
+        """Tell whether attempts start one by one, because of a rate or a remaining quota."""
         return self.limited or self._left is not None
 
     def peek(self, now: float) -> float:
@@ -109,12 +109,12 @@ class Host:
         return wait
 
     def _spent(self, now: float) -> float:
-        """Return seconds until the server gives anew, 0.0 where something is left."""
+        """Return seconds until the quota is reset, 0.0 while some is left."""
         if self._left is None:
             return 0.0
         with self._lock:
             if self._left is not None and now >= self._left_until:
-                # Its clock may be behind: one attempt goes ahead, and its answer tells what is left.
+                # Its clock may be behind: let one attempt through, whose answer states the remaining quota.
                 self._left, self._left_until, self._least = 1, now + _PROBE, None
             return 0.0 if self._left is None or self._left > 0 else self._left_until - now
 
@@ -122,11 +122,11 @@ class Host:
         if not self.paused_until:
             return 0.0
         with self._lock:
-            left = self.paused_until - now
-            if left <= 0:
-                self.paused_until = left = 0.0
+            seconds = self.paused_until - now
+            if seconds <= 0:
+                self.paused_until = seconds = 0.0
                 self.gated = self.limited or self._left is not None
-        return left
+        return seconds
 
 
 _HOSTS: dict[Origin, Host] = {}
@@ -140,7 +140,7 @@ def host_at(origin: Origin) -> Host:
 
 
 class HostQueue:
-    """A run's waiting queue for one host: how many attempts go there at once, and which waits for its turn.
+    """A run's queue for one host: the attempts in flight and those that wait for their turn.
 
     Args:
         origin: The host.
@@ -159,6 +159,7 @@ class HostQueue:
         self.stopped: str | None = None
         self.waiting: deque[Job] = deque()
         self.unavailable_in_row = 0
+        self.far_in_row = 0
         self._tally = tally
         self._released = 0
         self._ready = ready
@@ -166,7 +167,7 @@ class HostQueue:
 
     @property
     def free(self) -> bool:
-        """Tell whether an attempt may start without asking for anything: no limit is set, nobody waits, all is well."""
+        """Tell whether an attempt may start at once: no limit, no queue, no trouble."""
         return self.cap is None and not (self._released or self.waiting or self.health.failures or self.host.gated)
 
     def admit(self, job: Job) -> bool:
@@ -197,9 +198,9 @@ class HostQueue:
             self.pump()
 
     def pump(self) -> None:
-        """Let the next waiting job go if it may; called whenever something changed."""
+        """Start the next waiting job if it is allowed; called after each change."""
         while self.waiting and self._room(self._released):
-            # At a host's rate one goes at a time and calls the next when it has its token: first come, first served.
+            # At a host's rate one attempt at a time waits for its token and wakes the next: first come, first served.
             if self._released and self.host.metered:
                 return
             wait = self.host.peek(perf_counter())
@@ -212,8 +213,8 @@ class HostQueue:
             self._released += 1
             self._ready(job)
 
-    def heed(self, job: Job, slots: int, pause: float) -> float:
-        """Heed what an answer says of the server's limit.
+    def note_limit(self, job: Job, slots: int, pause: float) -> float:
+        """Take note of what an answer says of the server's limit.
 
         Args:
             job: Its attempt has ended, and still counts as active.
@@ -223,23 +224,23 @@ class HostQueue:
         Returns:
             Seconds for which nothing may start.
         """
-        host, left, response = self.host, job.left, job.response
-        if left is None or response is None or job.failure is not None:
+        host, remaining, response = self.host, job.remaining, job.response
+        if remaining is None or response is None or job.failure is not None:
             if host.metered and response is not None and job.failure is None and not pause:
                 host.unmeter()
             if pause:
                 host.pause(perf_counter() + pause)
             return pause
-        others = self.active - 1
-        reset = None if left > others + slots and not pause else reset_after(response.header, datetime.now(UTC))
+        in_flight = self.active - 1
+        reset = None if remaining > in_flight + slots and not pause else reset_after(response.header, datetime.now(UTC))
         until = pause or (reset[0] if reset is not None and reset[0] <= LONGEST_ASKED else 0.0)
         if not until:
             host.unmeter()
             return 0.0
         now = perf_counter()
-        host.meter(0 if pause else left, others, now, now + until)
+        host.meter(0 if pause else remaining, in_flight, now, now + until)
         self.pump()
-        return until if pause or left == 0 else 0.0
+        return until if pause or remaining == 0 else 0.0
 
     def empty(self) -> list[Job]:
         """Return, and forget, what waits here."""
@@ -275,7 +276,7 @@ class RateLimiter:
 
     def __init__(self, rate: Rate | None, burst: int) -> None:
         self._bucket = None if rate is None else Gcra(rate, burst)
-        # There is a rate, or was one for which somebody still waits.
+        # There is a rate, or somebody still waits for an earlier one.
         self.limited = rate is not None
         self._queue: deque[asyncio.Future[None]] = deque()
         self._timer: asyncio.TimerHandle | None = None
@@ -360,13 +361,13 @@ class MemoryGate:
             future = asyncio.get_running_loop().create_future()
             self._waiting.append((ticket, future))
             await future
-        ticket.held += size
+        ticket.held_bytes += size
         self._used += size
 
     def release(self, ticket: Ticket) -> None:
         """Give back all that a ticket holds and wake those who wait."""
-        self._used -= ticket.held
-        ticket.held = 0
+        self._used -= ticket.held_bytes
+        ticket.held_bytes = 0
         if self._first is ticket:
             self._first = None
         while self._waiting:
@@ -378,11 +379,11 @@ class MemoryGate:
 class Ticket:
     """The account of the bytes one attempt holds in memory."""
 
-    __slots__ = ("_gate", "held")
+    __slots__ = ("_gate", "held_bytes")
 
     def __init__(self, gate: MemoryGate) -> None:
         self._gate = gate
-        self.held = 0
+        self.held_bytes = 0
 
     async def admit(self, size: int) -> None:
         """Return when `size` more bytes may be held."""
@@ -390,5 +391,5 @@ class Ticket:
 
     def release(self) -> None:
         """Give all of them back."""
-        if self.held or self._gate._first is self:  # noqa: SLF001 - the two are one thing
+        if self.held_bytes or self._gate._first is self:  # noqa: SLF001 - the two are one thing
             self._gate.release(self)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.source import Source
     from fastreq_jupyter.model import Item, Plan
 
-__all__ = ["HINTING", "PagedOutcomes", "Paging", "again_of", "hint"]
+__all__ = ["HINTING", "PagedOutcomes", "Paging", "hint", "item_to_resend"]
 
 _SHORT_BODY = 2**20
 _BROKEN = frozenset({"loop", "invalid value", "invalid URL"})
@@ -49,7 +49,7 @@ class Paging:
         self._options = options
         self._how = read_how(str(options.pages))
         self._total = read_total(options.total)
-        # Credentials that come with each attempt, and to their own origin alone.
+        # Credentials that each attempt gets anew, for their own origin alone.
         self._tokens = plan.auth is not None
         self._handed = handed
         self._source = source
@@ -61,12 +61,12 @@ class Paging:
         self._chains: dict[int, _Pages] = {}
         self._known_chains = self._ended = self._expected = 0
         self._places: list[int] = []
-        # A retry of failures brings the pages that are known: they are not asked for twice.
+        # A retry of failures has the known pages as rows: they are not fetched twice.
         items = plan.requests if isinstance(plan.requests, list) else ()
         linked = [item.link for item in items if isinstance(item, (Outcome, Page)) and item.link is not None]
-        self._known = {(link.place, link.page) for link in linked}
+        self._known_pages = {(link.place, link.page) for link in linked}
         if self._requests is not None:
-            # Their rows come behind those of the items, whose numbers are their places then.
+            # Rows of later pages are numbered behind the items, whose numbers are then their places.
             source.reserve_from(self._requests)
             outcomes.make_room(self._requests)
         if linked:
@@ -115,6 +115,7 @@ class Paging:
         if position not in self.links:
             self.meet(position, outcome)
         link = self.links[position]
+        outcome = self.judged(outcome)
         if outcome.link != link:
             outcome = replace(outcome, link=link)
         pages = self._chains[link.place]
@@ -124,7 +125,7 @@ class Paging:
         else:
             status = outcome.status if outcome.error.startswith("http ") else None
             step = chain.failed(link.page, status, sent=bool(outcome.attempts))
-        if step.anew:
+        if step.restart:
             self._start_anew(pages, link)
             return None
         for page, request in step.pages:
@@ -137,15 +138,24 @@ class Paging:
         self._recount(pages)
         if chain.ended:
             chain.close()
-        return None if step.drop else self._told(outcome, chain, step, link.page)
+        return None if step.drop else self._with_notes(outcome, chain, step, link.page)
 
-    def _told(self, outcome: Outcome, chain: Chain, step: Step, page: int) -> Outcome:
+    def judged(self, outcome: Outcome) -> Outcome:
+        """Return the outcome of a page as it is to be kept: one that is none of its chain's pages is an error."""
+        link = self.links.get(outcome.position)
+        chain = None if link is None else self._chains[link.place].chain
+        if link is None or chain is None or outcome.error is not None or link.page == 1:
+            return outcome
+        why = chain.no_page(link.page, _answer_of(outcome))
+        return outcome if why is None else replace(outcome, error=why[0], error_detail=why[1])
+
+    def _with_notes(self, outcome: Outcome, chain: Chain, step: Step, page: int) -> Outcome:
         """Return the outcome with what is to be said of this page."""
         if step.loop is not None:
             outcome = replace(outcome, error="loop", error_detail=step.loop)
         if page in self._bare(chain):
-            said = "sent without credentials: another origin than that of page 1"
-            outcome = replace(outcome, error_detail=said if outcome.error_detail is None else f"{outcome.error_detail}; {said}")
+            note = "sent without credentials: another origin than that of page 1"
+            outcome = replace(outcome, error_detail=note if outcome.error_detail is None else f"{outcome.error_detail}; {note}")
         return replace(outcome, data=None) if self._handed else outcome
 
     def _bare(self, chain: Chain) -> set[int]:
@@ -166,7 +176,7 @@ class Paging:
         if link.page > 1 or pages.chain is not None:
             return request
         if link.template is not request:
-            # A request that waited for another one's answer is known only now.
+            # A request that depends on another one's answer is known only now.
             self.links[position] = replace(link, template=request)
         return self._begin(pages, request).first
 
@@ -177,7 +187,7 @@ class Paging:
 
     def _ask(self, pages: _Pages, link: Link, page: int, item: Request | Outcome) -> None:
         """Put a page into the queue: what is to be sent, or the error row of one that cannot be asked for."""
-        if (link.place, page) in self._known:
+        if (link.place, page) in self._known_pages:
             return
         position = self._row(pages, link, page)
         self._outcomes.expect(position, item.request if isinstance(item, Outcome) else item)
@@ -195,7 +205,7 @@ class Paging:
         chain = Chain(link.template, self._how, self._total, self._options.max_pages, restarted=True)
         pages.chain, pages.expired = chain, link.page
         for page, position in pages.rows.items():
-            self._known.discard((link.place, page))
+            self._known_pages.discard((link.place, page))
             self._outcomes.take_out(position)
         first = pages.rows[1]
         self._outcomes.expect(first, chain.first)
@@ -219,13 +229,13 @@ class Paging:
     def figures(self) -> dict[str, Any]:
         """Return what ``summary["pages"]`` says: requests, pages, items, total, distinct, short, truncated, anew, unstable."""
         chains = self.chains
-        said = [chain.said for chain in chains if chain.answered]
+        totals = [chain.stated_items for chain in chains if chain.answered]
         distinct = [chain.distinct for chain in chains]
         return {
             "requests": len(chains),
             "pages": sum(chain.pages for chain in chains),
             "items": sum(chain.items for chain in chains),
-            "total": None if not said or None in said else sum(filter(None, said)),
+            "total": None if not totals or None in totals else sum(filter(None, totals)),
             "distinct": None if None in distinct else sum(filter(None, distinct)),
             "unstable": any(chain.unstable for chain in chains),
             "short": len(self.short()),
@@ -235,8 +245,8 @@ class Paging:
 
     def short(self) -> list[Chain]:
         """Return the chains of which less came than the server said there is, or than `max_pages` let through unasked."""
-        own = "max_pages" in self._options.given
-        return [chain for chain in self.chains if (not own if chain.truncated else chain.short)]
+        limited_by_user = "max_pages" in self._options.explicit
+        return [chain for chain in self.chains if (not limited_by_user if chain.truncated else chain.short)]
 
     def notes(self) -> list[str]:
         """Return lines a person should read."""
@@ -245,6 +255,11 @@ class Paging:
         if truncated:
             more = f" and {len(truncated) - 1:,} more" if len(truncated) > 1 else ""
             lines.append(f"request {truncated[0]}{more} has more pages than max_pages={self._options.max_pages:,}: they were not fetched")
+        stalled = [(place, pages.chain.stalled) for place, pages in self._chains.items() if pages.chain and pages.chain.stalled]
+        if stalled:
+            more = f" and {len(stalled) - 1:,} more" if len(stalled) > 1 else ""
+            how = f"pages={str(self._options.pages)!r} found nothing to follow"
+            lines.append(f"request {stalled[0][0]}{more}: page {stalled[0][1]}, but {how}: give page, offset=0 or NAME=EXPR")
         for place, pages in self._chains.items():
             if pages.expired is not None:
                 lines.append(f"request {place}: the cursor of page {pages.expired} had expired, its pages were fetched anew")
@@ -350,7 +365,7 @@ class _Pages:
         self.expired: int | None = None
 
 
-def again_of(row: Outcome) -> Item:
+def item_to_resend(row: Outcome) -> Item:
     """Return what a retry is to do for a failed page: send it; one that could not be asked for would be refused again, and stays."""
     refused = (row.page or 1) > 1 and not row.attempts and row.error in _BROKEN
     return row if refused or row.link is None else Page(row.request, row.link)
@@ -364,12 +379,12 @@ def hint(outcomes: Sequence[Outcome], flag: str) -> str | None:
         flag: What is to be added.
     """
     good = [row for row in outcomes if row.ok and row.response is not None and row.request.method == "GET" and not row.request.hide_data]
-    asked = {row.request.url for row in outcomes}
-    found = [said for row in good if (said := hint_of(_answer_of(row, _SHORT_BODY), row.request.url, asked)) is not None]
-    if not found:
+    urls = {row.request.url for row in outcomes}
+    hints = [text for row in good if (text := hint_of(_answer_of(row, _SHORT_BODY), row.request.url, urls)) is not None]
+    if not hints:
         return None
-    more = "" if len(found) == 1 else f" ({len(found)} of the first {len(outcomes)} answers have more)"
-    return f"page {found[0]}: add {flag}{more}"
+    more = "" if len(hints) == 1 else f" ({len(hints)} of the first {len(outcomes)} answers have more)"
+    return f"page {hints[0]}: add {flag}{more}"
 
 
 def _answer_of(outcome: Outcome, longest: float = inf) -> Answer:

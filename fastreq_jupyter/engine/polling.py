@@ -32,7 +32,7 @@ __all__ = ["NEGATIVE_TEXTS", "Polling", "jobs_of"]
 NEGATIVE_TEXTS = frozenset({"false", "no", "0", "null", "none", "off"})
 """Texts that mean no, and are true all the same, as every text that is not empty."""
 _PARSED = frozenset({"dataframe", "json"})
-# What asks again changes nothing.
+# Methods whose repetition changes nothing.
 _ASKING = frozenset({"GET", "HEAD", "OPTIONS"})
 _GONE = frozenset({404, 410})
 _UNSAFE_ONCE = "{} is sent once, and its answer names no place to look at: Operation-Location, Azure-AsyncOperation or, with 202, Location"
@@ -99,11 +99,11 @@ class Polling:
             return self._end(job, outcome, error.kind, error.detail)
         if not job.looking and not _may_ask_again(job.request):
             return self._end(job, outcome, "not ready", _with_word(_UNSAFE_ONCE.format(job.request.method), standing.word))
-        asked = None if job.response is None else parse_retry_after(job.response.header("retry-after"), datetime.now(UTC))
+        retry_after = None if job.response is None else parse_retry_after(job.response.header("retry-after"), datetime.now(UTC))
         spent = perf_counter() - job.attempts[0].start
-        wait = next_wait(job.looks, every=self._options.every, asked=asked, left=self._options.patience - spent)
+        wait = next_wait(job.looks, every=self._options.every, retry_after=retry_after, patience=self._options.patience - spent)
         if wait is None:
-            return self._end(job, outcome, "not ready", self._why_over(job, standing.word, asked, spent))
+            return self._end(job, outcome, "not ready", self._why_over(job, standing.word, retry_after, spent))
         self._park(job, wait)
         return wait
 
@@ -130,12 +130,12 @@ class Polling:
         if expression is None:
             return standing_of(response.status, body), None
         try:
-            found = expression.search(body, dict(response.headers) if expression.reads_headers else None)
+            value = expression.search(body, dict(response.headers) if expression.reads_headers else None)
         except ValueError as error:
             return Standing("waiting"), f"to which until could not be applied: {one_line(str(error), 200)}"
-        if isinstance(found, str) and found.strip().lower() in NEGATIVE_TEXTS:
-            return Standing("ready"), f"in which until found the text {one_line(found, 20)!r}, which is true as every text: compare it"
-        if found:
+        if isinstance(value, str) and value.strip().lower() in NEGATIVE_TEXTS:
+            return Standing("ready"), f"in which until found the text {one_line(value, 20)!r}, which is true as every text: compare it"
+        if value:
             return Standing("ready"), None
         note = "without JSON for until to look into" if isinstance(body, (str, bytes)) else None
         return Standing("waiting", standing_of(response.status, body).word), note
@@ -155,11 +155,11 @@ class Polling:
         secrets = job.request.secrets
         sent = job.exchange
         if response.final_url != sent.target.url:
-            # Where a redirect led elsewhere, secrets were left behind, and stay there.
+            # A redirect to another origin dropped the secrets; they are not sent there afterwards either.
             sent = next_exchange(sent, 303, (("Location", response.final_url),), secrets=secrets) or sent
         following = status_exchange(sent, url, secrets=secrets)
         if following.target.origin != job.exchange.target.origin:
-            # They are for the origin of the request alone.
+            # They belong to the origin of the request alone.
             job.tokens = None
         job.exchange = following
         job.looking = True
@@ -177,11 +177,11 @@ class Polling:
         if standing is not None or outcome.error == "body" or (outcome.status in _GONE and job.failure is None):
             self.jobs.pop(job.position, None)
 
-    def _why_over(self, job: Job, word: str | None, asked: float | None, spent: float) -> str:
+    def _why_over(self, job: Job, word: str | None, retry_after: float | None, spent: float) -> str:
         count = "1 look" if job.looks == 1 else f"{job.looks:,} looks"
         why = f"after {count} in {show_seconds(spent)}"
-        if asked is not None and asked > self._options.patience - spent:
-            why = f"{why}; the server asks to look again in {show_seconds(asked)}"
+        if retry_after is not None and retry_after > self._options.patience - spent:
+            why = f"{why}; the server asks to look again in {show_seconds(retry_after)}"
         return _with_word(f"{why}; patience is {show_seconds(self._options.patience)}", word)
 
     @staticmethod

@@ -20,9 +20,9 @@ __all__ = ["USER_AGENT", "UnsendableError", "field_lines_of", "prepare"]
 USER_AGENT = "fastreq-jupyter/0.1"
 _DEFAULTS: Headers = (("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Accept-Encoding", ACCEPT_ENCODING))
 _DEFAULT_NAMES = frozenset({"user-agent", "accept", "accept-encoding"})
-# An empty value asks for none at all, as curl's -A '' and -H 'Accept:' do.
+# An empty value removes the field, as curl's -A '' and -H 'Accept:' do.
 _LEFT_OUT_EMPTY = frozenset({"user-agent", "accept"})
-# RFC 9110, 7.6.1: these speak of one connection, and ours is another than that of a copied request.
+# RFC 9110, 7.6.1: fields of one connection, which do not apply to ours in a copied request.
 _OF_THE_CONNECTION = frozenset({"connection", "keep-alive", "proxy-connection", "upgrade", "te", "trailer"})
 
 
@@ -59,9 +59,9 @@ def prepare(request: Request, connect_timeout: float | None = None) -> Exchange:
     return Exchange(request.method, target, headers, request.content, connect_timeout=connect_timeout)
 
 
-# Most requests of a run have the same field lines: they are looked at once, and backends make their bytes once.
+# Most requests of a run have the same field lines: check them once, and let backends encode them once.
 @lru_cache(maxsize=64)
-def field_lines_of(given: Headers) -> Headers:
+def field_lines_of(headers: Headers) -> Headers:
     """Return the field lines that go out for those a user gave.
 
     Raises:
@@ -69,7 +69,7 @@ def field_lines_of(given: Headers) -> Headers:
     """
     lines = []
     seen = set()
-    for name, value in given:
+    for name, value in headers:
         lowered = name.lower()
         if lowered in _OF_THE_CONNECTION:
             continue
@@ -82,7 +82,7 @@ def field_lines_of(given: Headers) -> Headers:
             continue
         lines.append((name, value if value.isascii() else _latin1(value)))
     if "range" in seen and "accept-encoding" not in seen:
-        # A part of a compressed body cannot be decompressed.
+        # A range of an encoded body cannot be decoded.
         lines.append(("Accept-Encoding", "identity"))
         seen.add("accept-encoding")
     missing = _DEFAULT_NAMES - seen

@@ -232,7 +232,7 @@ class Tally:
             ok=self.ok,
             failed=self.failed,
             retried=self.retried,
-            # Workers that were cancelled may still be on their way out when the run has ended.
+            # Workers that were cancelled may still be ending when the run has ended.
             in_flight=0 if over else in_flight,
             waiting=0 if over else self.waiting + held,
             bytes=self.bytes,
@@ -272,7 +272,7 @@ class Outcomes:
     def __init__(self, plan: Plan) -> None:
         limit = plan.options.limit
         self.tally = Tally(total=plan.total if plan.total is None or limit is None else min(plan.total, limit))
-        # What is not finished yet stands here as its request; None is no row.
+        # An unfinished request stands here itself; None is no row.
         self._rows: list[Outcome | Request | None] = []
         self._order = array("L")
         self._amended: dict[int, Outcome] = {}
@@ -325,13 +325,13 @@ class Outcomes:
 
     def rows(self, *, unfinished: bool) -> list[Outcome]:
         """Return one outcome per request drawn; unfinished ones, if asked for, with the error ``cancelled`` and no response."""
-        found = []
+        outcomes = []
         for position, row in enumerate(list(self._rows)):
             if isinstance(row, Outcome):
-                found.append(self._amended.get(position, row) if self._amended else row)
+                outcomes.append(self._amended.get(position, row) if self._amended else row)
             elif unfinished and row is not None:
-                found.append(Outcome(position, row, error="cancelled", error_detail="not finished"))
-        return found
+                outcomes.append(Outcome(position, row, error="cancelled", error_detail="not finished"))
+        return outcomes
 
 
 def unsent(position: int, item: Item, kind: str, detail: str) -> Outcome:

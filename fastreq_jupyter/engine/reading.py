@@ -58,7 +58,7 @@ def _refuse_constant(name: str) -> Any:
     raise ValueError(message)
 
 
-# Made once: json.loads makes one for each call that has a parse_constant.
+# Created once: json.loads creates a decoder at each call with a parse_constant.
 _DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
 
 
@@ -93,7 +93,7 @@ def parse_json(content: bytes, content_type: str | None) -> Any:
     try:
         text = content.decode(encoding)
     except ValueError as error:
-        # A charset has no effect on JSON (RFC 8259, 11), but old servers mean it.
+        # A charset has no effect on JSON (RFC 8259, 11), but old servers rely on it.
         codec = charset_of(content_type)
         fitting = None if codec is None else decode_fitting(content, codec)
         if fitting is None:
@@ -117,17 +117,17 @@ def read_data(  # noqa: PLR0911 - one way out for each kind of body
         options: `return_type` and `parse`; and those that look into bodies.
         status: Of the answer.
     """
-    kept = options.return_type
-    usual = options.parse in _READ_AS_JSON and kept in PARSED
+    return_type = options.return_type
+    usual = options.parse in _READ_AS_JSON and return_type in PARSED
     if usual and content[:1] in _OPENING and content_type in _PLAIN_JSON and content[1:2] != b"\0":
-        # The usual body: UTF-8, since its first two characters are ASCII (RFC 4627, 3).
+        # The usual body is UTF-8: its first two characters are ASCII (RFC 4627, 3).
         try:
             return Reading(_loads_first(content))
         except (ValueError, RecursionError):
             return _read_json(content, content_type)
-    if kept in ("content", "response"):
+    if return_type in ("content", "response"):
         return Reading(content)
-    if kept == "text":
+    if return_type == "text":
         return _read_as_text(content, content_type)
     if not content:
         return Reading(None)
@@ -160,7 +160,7 @@ def _read_by_type(content: bytes, content_type: str | None, options: Options) ->
     if options.return_type == "json" or (kind is not None and (kind in _JSON_TYPES or kind.endswith("+json"))):
         return _read_json(content, content_type)
     if options.looks_into_bodies:
-        # Who looks into bodies has said that they are JSON; what is none stays what it is, and the option says so.
+        # Expressions apply to JSON only; other bodies stay as they are, and the option's note says so.
         try:
             return Reading(parse_json(content, content_type))
         except ValueError:

@@ -9,9 +9,9 @@ from fastreq_jupyter.engine.judging import json_of
 if TYPE_CHECKING:
     from fastreq_jupyter.model import Response
 
-__all__ = ["api_reason", "reason_in"]
+__all__ = ["api_reason", "place_of", "reason_in"]
 
-# More than this is no word of refusal.
+# Longer bodies are not taken for a refusal.
 _LARGEST_BODY = 64 * 1024
 _LONGEST = 4000
 
@@ -58,7 +58,18 @@ def _first(errors: Any) -> str | None:
     if not isinstance(errors, list) or not errors:
         return None
     first = errors[0]
-    return _text(first.get("message")) or _text(first.get("msg")) if isinstance(first, dict) else _text(first)
+    if not isinstance(first, dict):
+        return _text(first)
+    message = _text(first.get("message")) or _text(first.get("msg"))
+    return message and message + place_of(first)
+
+
+def place_of(error: Any) -> str:
+    """Return `` (line 2, column 3)`` for an error that says where in a GraphQL document it is, else an empty text."""
+    locations = error.get("locations") if isinstance(error, dict) else None
+    first = locations[0] if isinstance(locations, list) and locations else None
+    line, column = (first.get("line"), first.get("column")) if isinstance(first, dict) else (None, None)
+    return f" (line {line}, column {column})" if isinstance(line, int) and isinstance(column, int) else ""
 
 
 def _text(value: Any) -> str | None:

@@ -20,12 +20,12 @@ from math import nan
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.engine.again import AGAIN, changed_options, sent_again
 from fastreq_jupyter.engine.collector import rare_collections
 from fastreq_jupyter.engine.explanation import Circumstances, explain
-from fastreq_jupyter.engine.paging import HINTING, PagedOutcomes, again_of, hint
+from fastreq_jupyter.engine.paging import HINTING, PagedOutcomes, hint, item_to_resend
 from fastreq_jupyter.engine.polling import jobs_of
 from fastreq_jupyter.engine.progress import Outcomes, arrived, show_files, unsent
+from fastreq_jupyter.engine.resending import SELECTIONS, changed_options, to_resend
 from fastreq_jupyter.engine.scheduler import Scheduler
 from fastreq_jupyter.engine.summary import closing_line, figures
 from fastreq_jupyter.engine.written import Gist, WrittenOutcomes, gist_of, unwritten
@@ -75,7 +75,7 @@ class Run:
         loop: asyncio.AbstractEventLoop,
         *,
         present: Callable[[Run], Any],
-        again: Callable[[Run, Plan], Run],
+        retry: Callable[[Run, Plan], Run],
         store: Store | None = None,
         handoffs: Handoffs | None = None,
         sink: Sink | None = None,
@@ -88,7 +88,7 @@ class Run:
         self.ending: Callable[[Run], Coroutine[Any, Any, Any]] | None = None
         self.before: Run | None = None
         self._present = present
-        self._again = again
+        self._retry = retry
         self._state = "PENDING"
         self._started_at = datetime.now(UTC)
         self._store = store
@@ -173,13 +173,13 @@ class Run:
         """Return what the run came to so far: small, JSON, free of secrets."""
         notes = [*self.plan.notes, *(() if self._store is None else self._store.notes()), *self._hint()]
         notes += () if self.sink is None else self.sink.notes()
-        found = figures(self._outcomes.tally, self._scheduler, self.options, notes)
+        counts = figures(self._outcomes.tally, self._scheduler, self.options, notes)
         return {
             "run_id": self.id,
             "name": self.name,
             "state": self._state,
             "backend": self._transport.backend,
-            **found,
+            **counts,
             "cache": None if self._store is None else self._store.figures(),
             **self._explanation(),
         } | {"started_at": self._started_at.isoformat(timespec="milliseconds")}
@@ -224,8 +224,8 @@ class Run:
         if self._scheduler.paging is not None or self._handoffs is not None or self._outcomes.tally.ended is None:
             return []
         if self._hinted is None:
-            said = hint(self._outcomes.first(HINTING), "--pages" if self.name else "--pages (pages='auto')")
-            self._hinted = [] if said is None else [said]
+            line = hint(self._outcomes.first(HINTING), "--pages" if self.name else "--pages (pages='auto')")
+            self._hinted = [] if line is None else [line]
         return self._hinted
 
     def _explanation(self) -> dict[str, Any]:
@@ -293,21 +293,21 @@ class Run:
         Raises:
             UsageError: `only` is none of these, or an option cannot be changed.
         """
-        if only not in AGAIN:
+        if only not in SELECTIONS:
             message = f"retry_failed(only={only!r}) is not possible: give all, sent or unsent"
             raise UsageError(message)
         if self.sink is not None:
             message = f"retry_failed() needs the rows, and they are in {self.sink.place}: the same call with journal sends what failed"
             raise UsageError(message)
         changed = self.plan.options if not options else changed_options(self.plan.options, options)
-        chosen = {row.position for row in self.rows if not row.ok and AGAIN[only](row) and (rows is None or row.position in rows)}
+        chosen = {row.position for row in self.rows if not row.ok and SELECTIONS[only](row) and (rows is None or row.position in rows)}
         if self._scheduler.paging is not None:
-            items = [again_of(row) if row.position in chosen else row for row in self.rows]
-            # What was limited were the requests.
+            items = [item_to_resend(row) if row.position in chosen else row for row in self.rows]
+            # The option `limit` applied to the requests, not to their pages.
             changed = Options.of(changed, limit=None)
         else:
-            items = sent_again(self.rows, chosen, self._scheduler.chain.items, jobs_of(self._scheduler.polling))
-        return self._again(self, replace(self.plan, requests=items, total=len(items), options=changed))
+            items = to_resend(self.rows, chosen, self._scheduler.chain.items, jobs_of(self._scheduler.polling))
+        return self._retry(self, replace(self.plan, requests=items, total=len(items), options=changed))
 
     def amend(self, outcomes: Iterable[Outcome]) -> None:
         """Put outcomes in the place of good ones.
@@ -343,9 +343,9 @@ class Run:
         if error is not None and error is self._failure:
             raise RunError(unwritten(self.sink, error), self) from error
         if error is not None:
-            # Our own messages are safe; what the user's code says may hold secrets.
-            what = str(error) if isinstance(error, UsageError) else f"the source of requests raised {type(error).__name__}"
-            message = f"{what}; rows finished, in .df: {self.progress.done}"
+            # Our own messages are safe; those of the user's code may hold secrets.
+            reason = str(error) if isinstance(error, UsageError) else f"the source of requests raised {type(error).__name__}"
+            message = f"{reason}; rows finished, in .df: {self.progress.done}"
             raise SourceError(message, self) from error
 
     async def drained(self) -> None:
@@ -360,7 +360,7 @@ class Run:
         self.finished.add_done_callback(lambda _: _tell(loop, woken))
         while not self.finished.done():
             try:
-                # In slices: an interrupt does not wake an idle kernel loop by itself.
+                # In short waits: an interrupt does not wake an idle kernel loop by itself.
                 with suppress(TimeoutError):
                     await asyncio.wait_for(woken.wait(), _SLICE)
             except asyncio.CancelledError as error:
@@ -375,9 +375,9 @@ class Run:
 
     def __repr__(self) -> str:
         p = self.progress
-        known = "?" if p.total is None else f"{p.total:,}"
+        total = "?" if p.total is None else f"{p.total:,}"
         name = f" {self.name}" if self.name else ""
-        return f"<Run{name} {self._state}: {p.done:,} of {known} done, {p.ok:,} ok, {p.failed:,} failed, {p.in_flight} in flight>"
+        return f"<Run{name} {self._state}: {p.done:,} of {total} done, {p.ok:,} ok, {p.failed:,} failed, {p.in_flight} in flight>"
 
     async def _result(self) -> Any:
         await self.drained()
@@ -481,7 +481,7 @@ class Run:
         self._scheduler.halt("stopped", "rows could not be written")
 
     def _adjust(self, changes: dict[str, Any]) -> None:
-        # Laid over what is in force now: another change may have come in between.
+        # Merged into the options now in force: another change may have happened in between.
         with suppress(OptionError):
             options = Options.of(self.options, **changes)
             self._transport.adjust(options)

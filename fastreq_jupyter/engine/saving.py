@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from fastreq_jupyter.engine.body import Body, as_file, read_body
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.files import FILENAME, AtomicFile, file_name_of, name_said, numbered
+from fastreq_jupyter.files import FILENAME, AtomicFile, file_name_from, file_name_of, numbered
 from fastreq_jupyter.model import Outcome
 from fastreq_jupyter.options import show_bytes
 from fastreq_jupyter.policy import Beginning, may_ask_for_rest, validator_of, why_no_rest
@@ -67,12 +67,12 @@ def find_begun(request: Request) -> Begun | None:
 
 def _note_of(request: Request) -> Path:
     save_as = request.save_as or ""
-    asked = f"{save_as}\n{redact_url(request.url, request.secrets)}"
-    return Path(save_as).parent / f".{blake2b(asked.encode('utf-8', 'replace'), digest_size=8).hexdigest()}.part.json"
+    text = f"{save_as}\n{redact_url(request.url, request.secrets)}"
+    return Path(save_as).parent / f".{blake2b(text.encode('utf-8', 'replace'), digest_size=8).hexdigest()}.part.json"
 
 
 def _place_of(note: Path, validator: str) -> Path:
-    # The validator is in the name: whoever writes note and file while another does, their parts are never put together.
+    # The validator is part of the name: parts written by two processes at once are never combined.
     return note.with_name(f"{note.name.partition('.part')[0]}-{blake2b(validator.encode(), digest_size=4).hexdigest()}.part")
 
 
@@ -127,7 +127,7 @@ class Saver:
         self.max_body = max_body
         self.under_way: dict[int, Transfer] = {}
         self._spare_existing = spare_existing
-        self._taken: dict[str, int] = {}
+        self._paths: dict[str, int] = {}
 
     def hold(self, items: object) -> None:
         """Take note of the files of rows that are known already: no other row gets their names.
@@ -137,7 +137,7 @@ class Saver:
         """
         for item in items if isinstance(items, list) else ():
             if isinstance(item, Outcome) and item.response is not None and item.response.path is not None:
-                self._taken[item.response.path.casefold()] = item.position
+                self._paths[item.response.path.casefold()] = item.position
 
     async def save(self, stream: Stream, head: Head, exchange: Exchange, job: Job) -> Body:
         """Read a good body to its file; its path goes into the response.
@@ -152,7 +152,7 @@ class Saver:
             if begun is not None and response.status == _PART:
                 return await self._go_on(stream, head, exchange, job, path)
             if begun is not None:
-                # The server gives no parts, or the file has changed.
+                # The server does not support ranges, or the file has changed.
                 begun.discard()
             source, head = await as_file(stream, head, path) if head.codings else (stream, head)
             file = AtomicFile(path)
@@ -206,9 +206,9 @@ class Saver:
         try:
             if worth and validator is not None and may_ask_for_rest(request.method, request.headers):
                 note = _note_of(request)
-                kept = AtomicFile(note)
-                kept.write(json.dumps({"validator": validator}).encode())
-                kept.commit()
+                note_file = AtomicFile(note)
+                note_file.write(json.dumps({"validator": validator}).encode())
+                note_file.commit()
                 file.keep(_place_of(note, validator))
         except OSError:
             pass
@@ -221,7 +221,7 @@ class Saver:
         template = request.save_as or ""
         if FILENAME not in template:
             return template
-        name = name_said(response.header("content-disposition")) or file_name_of(redact_url(response.final_url, job.secrets))
+        name = file_name_from(response.header("content-disposition")) or file_name_of(redact_url(response.final_url, job.secrets))
         path = template.replace(FILENAME, name)
         number = 0
         while not self._take(numbered(path, number), job.position):
@@ -229,12 +229,12 @@ class Saver:
         return numbered(path, number)
 
     def _take(self, path: str, position: int) -> bool:
-        holder = self._taken.get(path.casefold())
+        holder = self._paths.get(path.casefold())
         if holder is not None:
             return holder == position
         if self._spare_existing and Path(path).exists():
             return False
-        self._taken[path.casefold()] = position
+        self._paths[path.casefold()] = position
         return True
 
 

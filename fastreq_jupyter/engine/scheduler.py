@@ -17,7 +17,7 @@ from fastreq_jupyter.auth import AuthError
 from fastreq_jupyter.engine.attempt import Job, Transport
 from fastreq_jupyter.engine.autolimits import AutoLimits
 from fastreq_jupyter.engine.deadlines import Deadlines, absorb
-from fastreq_jupyter.engine.decide import RENEWAL, conclude, cut_off, heed
+from fastreq_jupyter.engine.decide import RENEWAL, conclude, cut_off, update_host
 from fastreq_jupyter.engine.idle import Idle
 from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.limits import HostQueue, MemoryGate, RateLimiter
@@ -83,7 +83,7 @@ class Scheduler:
         self.stop: tuple[str, str] | None = None
         self.crash: Exception | None = None
         self.paging = Paging.of(plan, self.source, outcomes, handed=handoffs is not None)
-        # Of pages nobody knows the number: they need all workers.
+        # The number of pages is unknown: all workers are needed.
         self._total = outcomes.tally.total
         self._due: deque[tuple[int, Request | Outcome]] = deque() if self.paging is None else self.paging.due
         self._outcomes = outcomes
@@ -103,10 +103,10 @@ class Scheduler:
         self._sleepers, self._wake = self._idle.futures, self._idle.wake
         self._workers: set[asyncio.Task[None]] = set()
         self._active = 0
-        # So many workers are wanted.
+        # Number of workers that should exist.
         self._slots = 0
         self._paused = False
-        # Nothing forbids to start attempts: not paused, not halted, no worker too many.
+        # True while attempts may start: not paused, not halted, not too many workers.
         self._flowing = True
         self._most_waiting = 0
 
@@ -163,8 +163,8 @@ class Scheduler:
 
     def under_way(self) -> list[UnderWay]:
         """Return what was tried and has no outcome yet; on the run's loop."""
-        again = [*self._parked, *(job for job in self._ready if job.attempts)]
-        return [job.view(flying=False) for job in again] + [job.view(flying=True) for job in self.attempts]
+        waiting = [*self._parked, *(job for job in self._ready if job.attempts)]
+        return [job.view(flying=False) for job in waiting] + [job.view(flying=True) for job in self.attempts]
 
     def settle(self) -> None:
         """Give every request that was drawn but not finished its end, and forget it."""
@@ -199,7 +199,7 @@ class Scheduler:
                     self._active -= 1
                     job.host.leave()
         except asyncio.CancelledError:
-            # Where nobody halted us the loop is being torn down around the run: no other worker will survive it.
+            # If nobody halted the run, the loop is being closed around it and no other worker survives.
             self.halt("cancelled", "the event loop was closed")
         except AuthError as error:
             self.halt("auth", error.detail)
@@ -220,12 +220,12 @@ class Scheduler:
             if source.exhausted and not (self._active or self._ready or self._due or self._tally.waiting):
                 return None
             if self._due and self._flowing:
-                # So many pages were finished without being sent that others must have their turn.
+                # Many pages were finished without being sent: let other tasks run.
                 await asyncio.sleep(0)
             elif self._paused or not self._may_draw():
                 await self._idle.sleep()
             elif source.ready:
-                # So many items were finished without being sent that others must have their turn.
+                # Many items were finished without being sent: let other tasks run.
                 await asyncio.sleep(0)
             else:
                 drawn = await source.draw()
@@ -254,7 +254,7 @@ class Scheduler:
                 continue
             self._active += 1
             if self._sleepers and (self._ready or self._due or self._may_draw()):
-                # There is more to do than this worker took.
+                # There is more work than this worker took.
                 self._wake()
             return job
         return None
@@ -285,10 +285,10 @@ class Scheduler:
             request = item if isinstance(item, Request) else item.shown
             self._outcomes.expect(position, request)
             nothing_known = self._store is None and not self.options.skip_existing
-            known = None if nothing_known else known_outcome(request, position, self._store, self.options, self.paging)
-            if not isinstance(known, Outcome):
-                return self._job(position, request, known or (item if isinstance(item, Look) else None))
-            outcome = known
+            stored = None if nothing_known else known_outcome(request, position, self._store, self.options, self.paging)
+            if not isinstance(stored, Outcome):
+                return self._job(position, request, stored or (item if isinstance(item, Look) else None))
+            outcome = stored
         elif isinstance(item, Deferred):
             self._outcomes.expect(position, item.shown)
             self.chain.add(position, item)
@@ -305,7 +305,7 @@ class Scheduler:
         try:
             exchange = prepare(request, self.options.connect_timeout)
             if self._store is not None:
-                exchange = self._store.dress(exchange, position)
+                exchange = self._store.make_conditional(exchange, position)
             if begun is not None and self.polling is not None:
                 exchange = self.polling.exchange_for(begun, exchange, position)
         except (UnsendableError, BackendError) as error:
@@ -361,7 +361,7 @@ class Scheduler:
             self._close(job, outcome)
         else:
             await self._keep(job, outcome)
-        settled = job.host.health.settled and self.auto is None and job.left is None and not job.host.host.gated
+        settled = job.host.health.settled and self.auto is None and job.remaining is None and not job.host.host.gated
         if outcome is None or outcome.error is not None or not settled:
             self._heed(job, verdict)
 
@@ -371,7 +371,11 @@ class Scheduler:
             self._park(job, wait)
             return
         try:
-            if self._store is not None:
+            answered = outcome
+            if self.paging is not None:
+                outcome = self.paging.judged(answered)
+            # What is no page of its chain is sent again by a rerun, where that does no harm.
+            if self._store is not None and (outcome is answered or not job.request.idempotent):
                 outcome = await self._store.finish(outcome, None if job.response is None else job.response.content)
         finally:
             self._close(job, outcome)
@@ -410,8 +414,8 @@ class Scheduler:
         if verdict is RENEWAL:
             return
         if self.auto is not None:
-            self.auto.heed(job)
-        refusal = heed(job, verdict, slots=self._slots, notice=self._notice)
+            self.auto.learn(job)
+        refusal = update_host(job, verdict, slots=self._slots, notice=self._notice)
         if refusal is not None and job.host.stopped is None and self.options.max_failures != "none":
             self._stop_host(job.host, refusal)
 
@@ -452,11 +456,11 @@ class Scheduler:
         """Change how many requests may be in flight; surplus workers end after their attempt."""
         self._slots = concurrency
         self._most_waiting = max(_LEAST_PARKED, 10 * concurrency)
-        wanted = concurrency if self._total is None else min(concurrency, max(1, self._total))
-        for _ in range(wanted - len(self._workers)):
+        number = concurrency if self._total is None else min(concurrency, max(1, self._total))
+        for _ in range(number - len(self._workers)):
             worker = self._loop.create_task(self._worker())
             self._workers.add(worker)
-            # One that is cancelled before its first step never comes to its own end.
+            # A task cancelled before its first step never runs its own cleanup.
             worker.add_done_callback(self._workers.discard)
         self._look_again()
 

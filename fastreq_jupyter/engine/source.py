@@ -7,7 +7,7 @@ from collections.abc import AsyncIterable, AsyncIterator, Iterable, Iterator
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.errors import outside
+from fastreq_jupyter.errors import without_our_frames
 from fastreq_jupyter.model import Unsendable
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Chain", "Source"]
 
-# An item that took longer came from a source that waits for something, on the loop's own thread.
+# Seconds; an item that took longer came from a source that blocks the loop's thread.
 _BLOCKING = 0.005
 
 
@@ -43,7 +43,7 @@ class Source:
         self._plain = self._iterator if isinstance(self._iterator, Iterator) else None
         self._limit = limit
         self._turn = asyncio.Lock()
-        self.drawn = self.taken = 0
+        self.drawn = self.reserved = 0
         self._pages_from: int | None = None
         self.exhausted = limit == 0
         self.ready = self._plain is not None and limit != 0
@@ -57,7 +57,7 @@ class Source:
         try:
             item = next(self._plain, None)
         except Exception as error:  # noqa: BLE001 - the user's iterator: its failure ends the drawing, not the run
-            self.error, item = outside(error), None
+            self.error, item = without_our_frames(error), None
         if perf_counter() - began > _BLOCKING:
             self.ready = False
         return self._numbered(item)
@@ -74,7 +74,7 @@ class Source:
             except StopAsyncIteration:
                 item = None
             except Exception as error:  # noqa: BLE001 - the user's iterator: its failure ends the drawing, not the run
-                self.error, item = outside(error), None
+                self.error, item = without_our_frames(error), None
             return self._numbered(item)
 
     def rest(self) -> Iterator[tuple[int, Item]]:
@@ -85,16 +85,16 @@ class Source:
                 yield numbered
 
     def reserve(self) -> int:
-        """Return a number for a row that is drawn from nowhere: a page behind the first one of its request."""
-        self.taken += 1
-        return self.taken - 1 + (self.drawn if self._pages_from is None else self._pages_from)
+        """Reserve the number of a row that is no item of the source: a later page of a request."""
+        self.reserved += 1
+        return self.reserved - 1 + (self.drawn if self._pages_from is None else self._pages_from)
 
     def reserve_from(self, number: int) -> None:
-        """Number such rows from here on, so that the items keep the numbers of their places."""
+        """Number such rows from here on, so that items are numbered by their places."""
         self._pages_from = number
 
     async def close(self) -> None:
-        """Close the user's generator; what it raises then is remembered, not thrown."""
+        """Close the user's generator; an exception from it is stored, not raised."""
         self.exhausted, self.ready = True, False
         try:
             if isinstance(self._iterator, AsyncIterator):
@@ -106,12 +106,12 @@ class Source:
             self.error = self.error or error
 
     async def _draw_in_turn(self) -> tuple[int, Item] | None:
-        """Let the loop come round before each item, or all workers' draws would be one long stop, deaf to an interrupt."""
+        """Yield to the loop before each item: otherwise all draws together block it, and interrupts are not handled."""
         async with self._turn:
             await asyncio.sleep(0)
             if self.exhausted:
                 return None
-            # Unless this one is slow, too.
+            # Unless this source is slow, too.
             self.ready = True
             return self.pull()
 
@@ -119,7 +119,7 @@ class Source:
         if item is None:
             self.exhausted, self.ready = True, False
             return None
-        position = self.drawn if self._pages_from is not None else self.drawn + self.taken
+        position = self.drawn if self._pages_from is not None else self.drawn + self.reserved
         self.drawn += 1
         if self._limit is not None and self.drawn >= self._limit:
             self.exhausted, self.ready = True, False
@@ -157,7 +157,7 @@ class Chain:
         self._resolve(position)
 
     def parent_done(self, position: int) -> None:
-        """Let those go on that waited for this one last."""
+        """Release the requests for which this was the last missing parent."""
         for child in self._children.pop(position, ()):
             self._resolve(child)
 

@@ -1,4 +1,4 @@
-"""The door to what survives the process (a journal); the engine knows no more of it than this."""
+"""The engine's interface to answers that survive the process: a journal or a cache."""
 
 from __future__ import annotations
 
@@ -27,8 +27,8 @@ class Store(Protocol):
         """
         ...
 
-    def dress(self, exchange: Exchange, position: int) -> Exchange:
-        """Return what is sent, with the lines that ask whether anything has changed since the last time."""
+    def make_conditional(self, exchange: Exchange, position: int) -> Exchange:
+        """Return the exchange with the field lines of a conditional request, if there is an earlier answer."""
         ...
 
     def renew(self, request: Request, position: int) -> None:

@@ -24,7 +24,7 @@ SHARES = (50, 95, 99)
 """Percentiles that are told of a run."""
 
 _KINDS_SHOWN = 4
-# What is over in a moment needs no advice.
+# A run shorter than this needs no advice.
 _WORTH_SECONDS = 1.0
 
 
@@ -95,8 +95,8 @@ def quantiles(durations: Iterable[float]) -> list[float]:
 
     By nearest rank, so that each is a duration that was measured, and "95 of 100 took no longer" is true of few as of many.
     """
-    known = sorted(value for value in durations if isfinite(value))
-    return [known[-(-share * len(known) // 100) - 1] for share in SHARES] if known else []
+    values = sorted(value for value in durations if isfinite(value))
+    return [values[-(-share * len(values) // 100) - 1] for share in SHARES] if values else []
 
 
 def _kind(summary: Mapping[str, Any], kind: str, count: int) -> str:
@@ -114,10 +114,10 @@ def closing_line(summary: Mapping[str, Any]) -> str:
         summary: What `Run.summary` returns.
     """
     name = f"{summary['name']}: " if summary.get("name") else ""
-    known = summary["total"] if summary["total"] is not None else summary["done"]
+    total = summary["total"] if summary["total"] is not None else summary["done"]
     pages = summary.get("pages")
-    parts = [f"{summary['ok']:,} of {known:,} ok"] if pages is None else proof(pages)
-    # By name where they tie: who failed first is chance, and the same run says the same.
+    parts = [f"{summary['ok']:,} of {total:,} ok"] if pages is None else proof(pages)
+    # Ties are sorted by name, so that the same run always gives the same line.
     kinds = sorted(summary["errors"].items(), key=lambda item: (-item[1], item[0]))
     parts += [_kind(summary, kind, count) for kind, count in kinds[:_KINDS_SHOWN]]
     if len(kinds) > _KINDS_SHOWN:
@@ -129,7 +129,7 @@ def closing_line(summary: Mapping[str, Any]) -> str:
     if auto is not None and auto["advice"] is not None:
         parts.append(f"auto came to -c {auto['advice']}")
     advice = summary.get("advice")
-    # Fewer retries would be faster and lose answers: that is for those who ask `summary` itself.
+    # Fewer retries would be faster but lose answers: `summary` says so, the line does not.
     if advice is not None and advice.get("option") != "max_retries" and advice["gain"] > WORTH_SAYING:
         saved = advice["gain"] * summary["elapsed_s"]
         if saved >= _WORTH_SECONDS:

@@ -42,7 +42,7 @@ def authorized(exchange: Exchange) -> Exchange:
     return replace(exchange, headers=headers, auth=auth if auth.scheme else None)
 
 
-# Equal field lines stay one object: backends make their bytes once.
+# Equal field lines are one object, so that backends encode them once.
 @lru_cache(maxsize=64)
 def _with_lines(headers: Headers, lines: Headers) -> Headers:
     own = {name.lower() for name, _ in headers}
@@ -60,7 +60,7 @@ class Tokens:
         self._fruitless = 0
 
     async def grant(self, job: Job) -> None:
-        """Return when the job has a token; one that has left its origin (for a status URL elsewhere) gets none any more.
+        """Wait for the job's token; a job whose status URL is on another origin gets none.
 
         Raises:
             AuthError: There is none.
@@ -74,7 +74,7 @@ class Tokens:
             job.request = copy_request(job.request, secrets=token.secrets)
 
     def renews(self, job: Job) -> bool:
-        """Tell whether a job whose attempt has ended goes out once more, with another token; the refused one is forgotten."""
+        """Tell whether a job is sent once more with another token; the refused token is dropped."""
         response = job.response
         if response is None or job.failure is not None:
             return False
@@ -116,7 +116,7 @@ class Wallet:
         self._tokens: dict[tuple[Keeper, Origin], Tokens] = {}
 
     def attach(self, job: Job) -> Job:
-        """Return the job with what it gets; nothing in place of credentials of its own."""
+        """Return the job with its tokens; a job with credentials of its own gets none."""
         target = job.exchange.target
         if job.looking and parse_target(job.request.url).origin != target.origin:
             return job
@@ -134,7 +134,7 @@ class Wallet:
         return job
 
     async def close(self) -> None:
-        """End what still asks for tokens; whoever asks later gets nothing."""
+        """Cancel pending token requests; later ones get nothing."""
         self._closed = True
         for task in self.tasks:
             task.cancel()
@@ -146,7 +146,7 @@ class Wallet:
         secrets = secrets_of(request)
         seconds = self._options.attempt_timeout
         where = "the token endpoint"
-        # Those who get tokens may send from a thread, in a task of its own.
+        # Token sources may call from another thread, in a task of their own.
         task = asyncio.current_task()
         if self._closed or task is None:
             raise AuthError("the run has ended")

@@ -1,4 +1,4 @@
-"""Outcomes that leave memory: handed over in batches and forgotten, with running figures in their place (option `to`).
+"""Outcomes that are written in batches and dropped from memory, which keeps only running figures (option `to`).
 
 The law: a batch is handed over once, in order of completion; while it is written the next one fills, and no attempt starts
 while two wait. What is known of rows that are gone are counters, sums, a histogram and a few samples without bodies.
@@ -34,7 +34,7 @@ BATCH_SECONDS = 60.0
 """A batch is handed over when it has so many rows, bytes of bodies, or is so old."""
 _MOST_WAITING = 1
 _SAMPLES = 200
-# A hundredth of a duration is near enough for a percentile.
+# A precision of one percent is enough for a percentile.
 _STEP = log(1.01)
 _SHORTEST = 1e-6
 _BUCKETS = 2600
@@ -75,7 +75,7 @@ class Kind(NamedTuple):
 
 
 class Gist(NamedTuple):
-    """What a picture and a summary need of all outcomes.
+    """The figures of all outcomes that a picture and a summary need.
 
     Attributes:
         durations: Percentiles of `summary.SHARES`, seconds; empty where nothing was sent.
@@ -124,8 +124,8 @@ class WrittenOutcomes(Outcomes):
         self._fail = fail
         self._loop: asyncio.AbstractEventLoop | None = None
         self._unfinished: dict[int, Request] = {}
-        # How many completed before, and those that are still here; the last of these are the batch that fills.
-        self._here: tuple[int, list[Outcome]] = (0, [])
+        # Number of outcomes no longer in memory, and those in memory; the last of these are the current batch.
+        self._in_memory: tuple[int, list[Outcome]] = (0, [])
         self._filling = 0
         self._size = 0
         self._since = 0.0
@@ -143,7 +143,7 @@ class WrittenOutcomes(Outcomes):
     @property
     def forgotten(self) -> int:
         """Return how many outcomes completed and are gone."""
-        return self._here[0]
+        return self._in_memory[0]
 
     def expect(self, position: int, request: Request) -> None:
         """Take note of a request that was drawn."""
@@ -154,10 +154,10 @@ class WrittenOutcomes(Outcomes):
         self._unfinished.pop(outcome.position, None)
         self.tally.count(outcome)
         if (self._ending and outcome.error in GIVEN_UP) or self.sink.holds(outcome.position):
-            # Not sent, so that a rerun sends it; or there already.
+            # Not sent, so that a rerun sends it, or written already.
             return
         self._note(outcome)
-        self._here[1].append(outcome)
+        self._in_memory[1].append(outcome)
         self._filling += 1
         if self._filling == 1:
             self._since = perf_counter()
@@ -166,11 +166,11 @@ class WrittenOutcomes(Outcomes):
             self._hand_over()
 
     def amend(self, outcome: Outcome) -> None:
-        """Refuse: what was kept may be written already."""
+        """Raise: a kept outcome may be written already."""
         raise NotImplementedError
 
     def at(self, position: int) -> Outcome | None:
-        """Return what stands for a finished request, None while it is unfinished."""
+        """Return the placeholder of a finished request, None while it is unfinished."""
         request = self._unfinished.get(position)
         return None if request is not None else _GONE
 
@@ -180,17 +180,17 @@ class WrittenOutcomes(Outcomes):
 
     def completed(self, since: int, most: int | None) -> list[Outcome]:
         """Return outcomes that are still here, in order of completion, from the `since`-th of all on."""
-        gone, here = self._here
-        start = max(0, since - gone)
-        return here[start : None if most is None else start + most]
+        forgotten, outcomes = self._in_memory
+        start = max(0, since - forgotten)
+        return outcomes[start : None if most is None else start + most]
 
     def rows(self, *, unfinished: bool) -> list[Outcome]:
         """Return the outcomes that are still here, in order of completion, and the unfinished ones if asked for."""
-        found = list(self._here[1])
+        outcomes = list(self._in_memory[1])
         if unfinished:
             left = list(self._unfinished.items())
-            found += [Outcome(position, request, error="cancelled", error_detail="not finished") for position, request in left]
-        return found
+            outcomes += [Outcome(position, request, error="cancelled", error_detail="not finished") for position, request in left]
+        return outcomes
 
     def gist(self) -> Gist:
         """Return what is known of all outcomes."""
@@ -217,18 +217,18 @@ class WrittenOutcomes(Outcomes):
         closed = self._pool.submit(self.sink.close)
         await asyncio.wait([asyncio.wrap_future(closed)])
         self._pool.shutdown(wait=False)
-        # What came back from the thread is dealt with on the loop, one turn later.
+        # Results of the thread are handled on the loop, one turn later.
         await asyncio.sleep(0)
 
     def _hand_over(self) -> None:
-        gone, here = self._here
-        batch = here[len(here) - self._filling :]
+        forgotten, outcomes = self._in_memory
+        batch = outcomes[len(outcomes) - self._filling :]
         self._filling = self._size = 0
         if self._failed:
             return
         self._loop = asyncio.get_running_loop()
         future = self._pool.submit(self.sink.write, batch)
-        self._writing[future] = gone + len(here)
+        self._writing[future] = forgotten + len(outcomes)
         if len(self._writing) > _MOST_WAITING:
             self._hold(True)  # noqa: FBT003 - the signature says it
         future.add_done_callback(self._written_beside)
@@ -238,7 +238,7 @@ class WrittenOutcomes(Outcomes):
         try:
             self._loop.call_soon_threadsafe(self._written, future)
         except RuntimeError:
-            # The loop is closed: nobody waits any more.
+            # A closed loop has nobody waiting.
             return
 
     def _written(self, future: Future[None]) -> None:
@@ -246,8 +246,8 @@ class WrittenOutcomes(Outcomes):
         upto = self._writing.pop(future)
         error = future.exception()
         if error is None:
-            gone, here = self._here
-            self._here = (upto, here[upto - gone :])
+            forgotten, outcomes = self._in_memory
+            self._in_memory = (upto, outcomes[upto - forgotten :])
         elif not self._failed:
             self._failed = True
             self._fail(error)
@@ -272,18 +272,18 @@ class WrittenOutcomes(Outcomes):
     def _percentiles(self) -> list[float]:
         """Return the percentiles of the histogram, by nearest rank."""
         number = sum(self._histogram)
-        found: list[float] = []
+        values: list[float] = []
         seen = 0
         ranks = [-(-share * number // 100) for share in SHARES] if number else []
         for bucket, count in enumerate(self._histogram):
             seen += count
-            while len(found) < len(ranks) and seen >= ranks[len(found)]:
-                found.append(_SHORTEST * exp((bucket + 0.5) * _STEP))
-        return found
+            while len(values) < len(ranks) and seen >= ranks[len(values)]:
+                values.append(_SHORTEST * exp((bucket + 0.5) * _STEP))
+        return values
 
 
 class _Nothing:
-    """What was asked by nobody."""
+    """The request of outcomes that are no longer in memory."""
 
 
 _GONE = Outcome(-1, _Nothing())  # type: ignore[arg-type] # a mark: it is compared with None, never read

@@ -66,7 +66,7 @@ def to_frame(  # noqa: PLR0913 - what a run knows about its frame
         run_id: Kept in ``attrs["fastreq"]["run_id"]``, by which the accessor finds the outcomes again.
     """
     rows = list(outcomes)
-    went = _how_it_went(rows, options)
+    went = _outcome_columns(rows, options)
     frame = pd.DataFrame({"data": objects(_data(rows)), **went}, copy=False)
     # Rows that leave memory come in order of completion.
     in_order = options.pages is None and options.to is None
@@ -75,10 +75,10 @@ def to_frame(  # noqa: PLR0913 - what a run knows about its frame
     notes: list[str] = []
     problem: str | None = None
     if options.select is not None or options.expand is not None:
-        frame, taken = _reshape(frame, rows, options, notes)
+        frame, origins = _reshape(frame, rows, options, notes)
         if options.explode and any(row.ok for row in rows):
-            frame, taken, problem = _exploded(frame, taken, options.explode, notes)
-        positions = [rows[row].place for row in taken]
+            frame, origins, problem = _exploded(frame, origins, options.explode, notes)
+        positions = [rows[row].place for row in origins]
     if join is not None:
         frame = join.attach(frame, positions, own_columns(options))
     frame.attrs["fastreq"] = attrs_of(summary, run_id, notes)
@@ -100,41 +100,41 @@ def attrs_of(summary: Mapping[str, Any] | None, run_id: str | None, notes: Seque
 
 def header_mapping(headers: Headers, secrets: frozenset[str] = frozenset()) -> dict[str, str]:
     """Return field lines as a mapping: lower-case names, repeated ones joined by ", ", secret ones ``***``."""
-    found: dict[str, str] = {}
+    fields: dict[str, str] = {}
     for name, value in headers:
         lower, secret = _field_name(name)
         if secret:
-            found[lower] = MASK
+            fields[lower] = MASK
             continue
         shown = clean_text(redact_url(value) if "://" in value else value)
         shown = redact_text(shown, secrets) if secrets else shown
-        found[lower] = f"{found[lower]}, {shown}" if lower in found else shown
-    return found
+        fields[lower] = f"{fields[lower]}, {shown}" if lower in fields else shown
+    return fields
 
 
-def _how_it_went(rows: list[Outcome], options: Options) -> dict[str, Any]:
-    """Return the columns that option `columns` shows, made one by one: what is not shown costs nothing."""
-    known = _Rows(rows)
+def _outcome_columns(rows: list[Outcome], options: Options) -> dict[str, Any]:
+    """Return the columns that option `columns` shows; others are not computed."""
+    data = _Rows(rows)
     columns = {"page": integers([row.page for row in rows], "Int32")} if options.pages is not None else {}
     if options.to is not None:
         columns["position"] = integers([row.position for row in rows], "Int64")
-    columns |= {name: _MAKERS[name](known) for name in COLUMN_SETS[options.columns]}
+    columns |= {name: _MAKERS[name](data) for name in COLUMN_SETS[options.columns]}
     if options.until is not None:
         columns["looks"] = integers([row.looks for row in rows], "Int32")
     if options.caches:
         columns["cached"] = categories([row.cached for row in rows], CACHED)
     if options.timings:
-        columns |= _timing_columns(known)
+        columns |= _timing_columns(data)
     if options.response_headers:
         columns["headers"] = objects([_headers(row) for row in rows])
     return columns
 
 
 class _Rows:
-    """What several columns are made of.
+    """Data of the outcomes that several columns share.
 
     Attributes:
-        others: Places of rows of which more must be told than `marks` holds: tried again, redirected, failed or never sent.
+        irregular: Places of rows of which more must be told than `marks` holds: tried again, redirected, failed or never sent.
     """
 
     def __init__(self, rows: list[Outcome]) -> None:
@@ -144,7 +144,7 @@ class _Rows:
         self.tries = [row.attempts for row in rows]
         self.ok = np.fromiter([row.error for row in rows], object, len(rows)) == None  # noqa: E711 - compares element by element
         self.bad = np.flatnonzero(~self.ok)
-        self.others = [at for at, tries in enumerate(self.tries) if type(tries) is not SingleAttempt]
+        self.irregular = [at for at, tries in enumerate(self.tries) if type(tries) is not SingleAttempt]
 
     @cached_property
     def urls(self) -> list[str]:
@@ -152,7 +152,7 @@ class _Rows:
         return shown_urls(self.requests)
 
     @property
-    def told(self) -> Any:
+    def noted(self) -> Any:
         """Places of rows with a detail: those that are not ok, and pages of which something is to be said."""
         if not self.rows or self.rows[0].link is None:
             return self.bad
@@ -165,18 +165,18 @@ class _Rows:
 
     @cached_property
     def marks(self) -> Any:
-        """What `MARKS` names, by name; all 0 in `others`."""
+        """What `MARKS` names, by name; all 0 in `irregular`."""
         return np.frombuffer(b"".join([tries.packed if type(tries) is SingleAttempt else _BLANK for tries in self.tries]), _PACKED)
 
     def measured(self, plain: Any, of: Callable[[Sequence[Attempt]], float]) -> Any:
         """Return a column in milliseconds.
 
         Args:
-            plain: Its values in seconds, right in all rows but `others`.
+            plain: Its values in seconds, right in all rows but `irregular`.
             of: Returns the value of one of these, in seconds, from its attempts, of which there are some.
         """
         column = plain * 1e3
-        for at in self.others:
+        for at in self.irregular:
             tries = self.tries[at]
             column[at] = of(tries) * 1e3 if tries else nan
         return column
@@ -184,50 +184,50 @@ class _Rows:
     def started_at(self) -> Any:
         """Return when the first attempts began; NaT where there was none."""
         moments = self.marks["started_us"].astype("M8[us]")
-        if self.others:
-            firsts = [self.tries[at] for at in self.others]
-            moments[self.others] = instants([tries[0].started_at if tries else None for tries in firsts]).tz_localize(None)
+        if self.irregular:
+            firsts = [self.tries[at] for at in self.irregular]
+            moments[self.irregular] = instants([tries[0].started_at if tries else None for tries in firsts]).tz_localize(None)
         return pd.array(moments, dtype=INSTANT)
 
     def numbers_of_attempts(self) -> Any:
         """Return how many attempts were made."""
         numbers = np.ones(len(self.rows), dtype=np.uint8)
-        numbers[self.others] = [min(len(self.tries[at]), _MOST_COUNTED) for at in self.others]
+        numbers[self.irregular] = [min(len(self.tries[at]), _MOST_COUNTED) for at in self.irregular]
         return integers(numbers, "UInt8", np.zeros(len(self.rows), dtype=bool))
 
 
-# What a row holds of which `SingleAttempt` does not tell all.
+# Facts of a row that `SingleAttempt` holds only in part.
 _PACKED = np.dtype(list(MARKS.items()))
 _BLANK = bytes(_PACKED.itemsize)
 
 
 _MAKERS: dict[str, Callable[[_Rows], Any]] = {
-    "status": lambda known: integers(known.status, "Int16", known.status == 0),
-    "ok": lambda known: known.ok,
-    "error": lambda known: sparse_texts(known.bad, [known.rows[at].error or "" for at in known.bad], len(known.rows)),
-    "error_detail": lambda known: sparse_texts(known.told, [_detail(known.rows[at], known.urls[at]) for at in known.told], len(known.rows)),
-    "elapsed_ms": lambda known: known.measured(known.marks["response_end"] - known.marks["start"], elapsed_of),
+    "status": lambda data: integers(data.status, "Int16", data.status == 0),
+    "ok": lambda data: data.ok,
+    "error": lambda data: sparse_texts(data.bad, [data.rows[at].error or "" for at in data.bad], len(data.rows)),
+    "error_detail": lambda data: sparse_texts(data.noted, [_detail(data.rows[at], data.urls[at]) for at in data.noted], len(data.rows)),
+    "elapsed_ms": lambda data: data.measured(data.marks["response_end"] - data.marks["start"], elapsed_of),
     "attempts": _Rows.numbers_of_attempts,
-    "url": lambda known: texts(known.urls, clean=True, whole=True),
-    "method": lambda known: categories([request.method for request in known.requests], METHOD, OTHER_METHOD),
-    "queued_ms": lambda known: known.measured(known.marks["queued"], lambda tries: sum(attempt.queued for attempt in tries)),
-    "wait_ms": lambda known: known.measured(
-        known.marks["response_start"] - known.marks["request_start"], lambda tries: phases_of(tries[-1].hops).wait
+    "url": lambda data: texts(data.urls, clean=True, whole=True),
+    "method": lambda data: categories([request.method for request in data.requests], METHOD, OTHER_METHOD),
+    "queued_ms": lambda data: data.measured(data.marks["queued"], lambda tries: sum(attempt.queued for attempt in tries)),
+    "wait_ms": lambda data: data.measured(
+        data.marks["response_start"] - data.marks["request_start"], lambda tries: phases_of(tries[-1].hops).wait
     ),
-    "size_bytes": lambda known: integers(
-        [0 if response is None else response.size_bytes for response in known.responses], "Int64", known.status == 0
+    "size_bytes": lambda data: integers(
+        [0 if response is None else response.size_bytes for response in data.responses], "Int64", data.status == 0
     ),
-    "content_type": lambda known: texts(_media_types(known.responses), clean=True),
-    "final_url": lambda known: texts(final_urls(known.responses, known.requests, known.urls), clean=True),
-    "request": lambda known: _names(known.requests),
+    "content_type": lambda data: texts(_media_types(data.responses), clean=True),
+    "final_url": lambda data: texts(final_urls(data.responses, data.requests, data.urls), clean=True),
+    "request": lambda data: _names(data.requests),
     "started_at": _Rows.started_at,
 }
 
 
-def _timing_columns(known: _Rows) -> dict[str, Any]:
-    marks, zeros = known.marks, np.zeros(len(known.rows))
-    versions = [None if response is None else response.http_version for response in known.responses]
-    # As `Timing.phases`.
+def _timing_columns(data: _Rows) -> dict[str, Any]:
+    marks, zeros = data.marks, np.zeros(len(data.rows))
+    versions = [None if response is None else response.http_version for response in data.responses]
+    # Computed as in `Timing.phases`.
     reused, plain = marks["reused"] == 1, marks["encrypted"] == 0
     secured = marks["secure_connection_start"]
     connected = np.where(np.isnan(secured), marks["connect_end"], secured)
@@ -235,11 +235,11 @@ def _timing_columns(known: _Rows) -> dict[str, Any]:
     connect = np.where(reused, 0.0, connected - marks["connect_start"])
     tls = np.where(reused | plain, 0.0, marks["connect_end"] - secured)
     return {
-        "retry_wait_ms": known.measured(zeros, lambda tries: sum(attempt.retry_wait for attempt in tries)),
-        "dns_ms": known.measured(dns, lambda tries: phases_of(tries[-1].hops).dns),
-        "connect_ms": known.measured(connect, lambda tries: phases_of(tries[-1].hops).connect),
-        "tls_ms": known.measured(tls, lambda tries: phases_of(tries[-1].hops).tls),
-        "receive_ms": known.measured(marks["response_end"] - marks["response_start"], lambda tries: phases_of(tries[-1].hops).receive),
+        "retry_wait_ms": data.measured(zeros, lambda tries: sum(attempt.retry_wait for attempt in tries)),
+        "dns_ms": data.measured(dns, lambda tries: phases_of(tries[-1].hops).dns),
+        "connect_ms": data.measured(connect, lambda tries: phases_of(tries[-1].hops).connect),
+        "tls_ms": data.measured(tls, lambda tries: phases_of(tries[-1].hops).tls),
+        "receive_ms": data.measured(marks["response_end"] - marks["response_start"], lambda tries: phases_of(tries[-1].hops).receive),
         "http_version": categories(versions, HTTP_VERSION),
     }
 
@@ -268,23 +268,23 @@ def _reshape(frame: pd.DataFrame, rows: list[Outcome], options: Options, notes: 
         [row.ok and not row.request.hide_data for row in rows],
         [_headers(row) for row in rows],
     )
-    taken = list(range(len(rows)))
+    origins = list(range(len(rows)))
     if options.select is not None:
-        frame, taken, bodies = select_frame(frame, options.select, bodies, notes)
+        frame, origins, bodies = select_frame(frame, options.select, bodies, notes)
     if options.expand is not None:
         frame = expand_frame(frame, None if options.expand is True else options.expand, bodies, notes)
-    return frame, taken
+    return frame, origins
 
 
 def _exploded(
-    frame: pd.DataFrame, taken: list[int], columns: Sequence[str], notes: list[str]
+    frame: pd.DataFrame, origins: list[int], columns: Sequence[str], notes: list[str]
 ) -> tuple[pd.DataFrame, list[int], str | None]:
     """Return the frame with a row per item; where that cannot be, as it was and why: the rows are worth more than their shape."""
     try:
         exploded, places = explode_frame(frame, columns, notes)
     except UsageError as error:
-        return frame, taken, str(error)
-    return exploded, [taken[place] for place in places], None
+        return frame, origins, str(error)
+    return exploded, [origins[place] for place in places], None
 
 
 def _detail(row: Outcome, shown: str) -> str:
@@ -323,7 +323,7 @@ def _bare_type(value: str) -> str | None:
     return clean_text(value.partition(";")[0].strip().lower()) or None
 
 
-# details repeat: "no answer in 30 s"
+# Cached: details repeat, as in "no answer in 30 s".
 _line = lru_cache(maxsize=1024)(one_line)
 
 
@@ -333,7 +333,7 @@ def _field_name(name: str) -> tuple[str, bool]:
     return clean_text(lower), is_secret_header(lower)
 
 
-# URLs looked at together: small, so that one odd URL costs little
+# URLs checked together; few, so that one unusual URL costs little.
 _BLOCK = 500
 
 
@@ -359,8 +359,8 @@ def final_urls(responses: list[Response | None], requests: list[Request], urls: 
         urls: What `shown_urls` gave for them.
     """
     return [
-        None if said is None else shown if said.final_url == request.url else _final_url(said.final_url, request, shown)
-        for said, request, shown in zip(responses, requests, urls, strict=True)
+        None if response is None else shown if response.final_url == request.url else _final_url(response.final_url, request, shown)
+        for response, request, shown in zip(responses, requests, urls, strict=True)
     ]
 
 

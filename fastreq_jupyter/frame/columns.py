@@ -40,7 +40,7 @@ OWN = frozenset({"data", *COLUMN_SETS["all"]})
 TEXT = pd.StringDtype("python")
 INSTANT = pd.DatetimeTZDtype("us", UTC)
 OTHER_METHOD = "other"
-# RFC 9110, 5789, 9205 and WebDAV's usual ones: a list that never changes, so that concat keeps the dtype.
+# RFC 9110, 5789, 9205 and common WebDAV methods: a fixed list, so that concat keeps the dtype.
 _METHODS = "GET HEAD POST PUT PATCH DELETE OPTIONS TRACE CONNECT QUERY PROPFIND PROPPATCH MKCOL COPY MOVE LOCK UNLOCK REPORT SEARCH PURGE"
 METHOD = pd.CategoricalDtype([*_METHODS.split(" "), OTHER_METHOD])
 HTTP_VERSION = pd.CategoricalDtype(["1.0", "1.1", "2", "3"])
@@ -117,12 +117,12 @@ def categories(values: Sequence[str | None], dtype: Any, other: str | None = Non
         other: Category of a text that is not in the list; None makes it NA.
     """
     codes = {name: code for code, name in enumerate(dtype.categories)}
-    rest = codes.get(other, -1)
-    found = {value: -1 if value is None else codes.get(value, rest) for value in set(values)}
-    if len(found) == 1:
-        places = np.full(len(values), next(iter(found.values())), dtype=np.int8)
+    other_code = codes.get(other, -1)
+    code_of = {value: -1 if value is None else codes.get(value, other_code) for value in set(values)}
+    if len(code_of) == 1:
+        places = np.full(len(values), next(iter(code_of.values())), dtype=np.int8)
     else:
-        places = np.array([found[value] for value in values], dtype=np.int8)
+        places = np.array([code_of[value] for value in values], dtype=np.int8)
     return pd.Categorical.from_codes(places, dtype=dtype)
 
 

@@ -34,10 +34,10 @@ __all__ = ["Batch", "Dataset", "batches_frame", "load", "open_dataset"]
 
 _NAME = re.compile(r"batch-(\d{6,})\.parquet")
 _LOCK = ".lock"
-# What a killed process leaves of a file that was not whole yet (files.AtomicFile).
+# A file that a killed process left unfinished (files.AtomicFile).
 _TORN = re.compile(r"\.[0-9a-f]{16}\.part")
 _SHOWN = 3
-# What a frame's columns depend on.
+# Options that determine the columns of a frame.
 _SHAPING = ("columns", "timings", "response_headers", "select", "parse", "until")
 
 
@@ -72,7 +72,7 @@ class Dataset:
         return False
 
     def check(self, position: int, request: Request) -> None:
-        """Do what is to be done where a row that is there belongs to another request."""
+        """Raise if the existing row belongs to another request; only a directory has such rows."""
 
     def write(self, rows: Sequence[Outcome]) -> None:
         """Write a batch.
@@ -85,7 +85,7 @@ class Dataset:
             frame = self._described(to_frame(rows, options, keys=plan.keys, join=plan.join), rows)
             path = self._put(frame)
         except UsageError:
-            # A body that no file can hold: that row's failure, the others stay.
+            # A body that no file format can hold fails its own row; the others stay.
             rows = [_storable(row) for row in rows]
             frame = self._described(to_frame(rows, options, keys=plan.keys, join=plan.join), rows)
             path = self._put(frame)
@@ -108,7 +108,7 @@ class Dataset:
 
     def _described(self, frame: pd.DataFrame, rows: Sequence[Outcome]) -> pd.DataFrame:
         """Return the frame with what is to be known of its batch."""
-        # The number of a row says no more than its position.
+        # The row number repeats the position.
         labelled = not (frame.index.name is None and frame.index.equals(pd.Index(frame["position"])))
         labelled = labelled and not (self._plan.keys is None and self._plan.join is None)
         if not labelled:
@@ -132,7 +132,7 @@ class ParquetFolder(Dataset):
         super().__init__(plan)
         needs_pyarrow()
         self._folder = Path(self.place)
-        # By position: 0 where there is no row, else a sum of its URL; 1 where that is not known.
+        # By position: 0 for no row, 1 for a row of unknown URL, else a checksum of the URL.
         self._there = array("L")
         self._number = 0
         if self._folder.exists() and not self._folder.is_dir():
@@ -159,13 +159,13 @@ class ParquetFolder(Dataset):
         return position < len(self._there) and self._there[position] != 0
 
     def check(self, position: int, request: Request) -> None:
-        """Look whether the row that is there is that of this request.
+        """Check that the existing row is that of this request.
 
         Raises:
             UsageError: It is another one's.
         """
-        known, url = self._there[position], shown_urls([request])[0]
-        if known not in (1, _sum_of(url)):
+        there, url = self._there[position], shown_urls([request])[0]
+        if there not in (1, _sum_of(url)):
             message = f"{self.place} holds the rows of other requests (row {position} is not {one_line(url, 120)}): give another name"
             raise UsageError(message)
 
@@ -179,7 +179,7 @@ class ParquetFolder(Dataset):
     def abandon(self) -> None:
         """Let go of the place."""
         if self._lock.is_locked:
-            # While it is held: nobody can have taken it meanwhile.
+            # Removed while locked: no other process can have acquired it.
             with suppress(OSError):
                 (self._folder / _LOCK).unlink()
             with suppress(OSError):
@@ -195,7 +195,7 @@ class ParquetFolder(Dataset):
         return str(path)
 
     def _look(self) -> None:
-        """Find out what is there, and take over the rows of an earlier run.
+        """Read the directory and take over the rows of an earlier run.
 
         Raises:
             OptionError: Something else is there, or rows of which no journal tells.
@@ -204,8 +204,8 @@ class ParquetFolder(Dataset):
         strange = [name for name in names if name != _LOCK and not _NAME.fullmatch(name) and not _TORN.fullmatch(name)]
         if strange:
             more = ", ..." if len(strange) > _SHOWN else ""
-            said = f"to: {self.place} holds other files ({', '.join(strange[:_SHOWN])}{more}): give a new directory"
-            raise OptionError(one_line(said, 300), option="to")
+            message = f"to: {self.place} holds other files ({', '.join(strange[:_SHOWN])}{more}): give a new directory"
+            raise OptionError(one_line(message, 300), option="to")
         files = [name for name in names if _NAME.fullmatch(name)]
         options = self._plan.options
         if files and (options.journal is None or options.fresh):
@@ -214,11 +214,11 @@ class ParquetFolder(Dataset):
         for name in names:
             if _TORN.fullmatch(name):
                 (self._folder / name).unlink(missing_ok=True)
-        found = {self._folder / name: read_footer(self._folder / name).get("fastreq", {}) for name in files}
-        if any(about.get("shape") != _shape_of(self._plan) for about in found.values()):
-            said = f"to: {self.place} was written with other options ({', '.join(_SHAPING[:4])} ...): give the same, or another name"
-            raise OptionError(said, option="to")
-        for path, about in found.items():
+        footers = {self._folder / name: read_footer(self._folder / name).get("fastreq", {}) for name in files}
+        if any(about.get("shape") != _shape_of(self._plan) for about in footers.values()):
+            message = f"to: {self.place} was written with other options ({', '.join(_SHAPING[:4])} ...): give the same, or another name"
+            raise OptionError(message, option="to")
+        for path, about in footers.items():
             self._take_over(path, about)
 
     def _take_over(self, path: Path, about: dict[str, Any]) -> None:
@@ -243,10 +243,10 @@ class ParquetFolder(Dataset):
         _, pq = needs_pyarrow()
         file = pq.ParquetFile(path)
         with file:
-            known = "url" in file.schema_arrow.names
-            table = file.read(["position", "url"] if known else ["position"])
+            has_urls = "url" in file.schema_arrow.names
+            table = file.read(["position", "url"] if has_urls else ["position"])
         positions = table.column("position").to_pylist()
-        sums = [_sum_of(url) for url in table.column("url").to_pylist()] if known else [1] * len(positions)
+        sums = [_sum_of(url) for url in table.column("url").to_pylist()] if has_urls else [1] * len(positions)
         missing = max(positions, default=-1) + 1 - len(self._there)
         if missing > 0:
             self._there.frombytes(bytes(missing * self._there.itemsize))
@@ -265,8 +265,8 @@ class LinesFile(Dataset):
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o666)
         except FileExistsError:
-            said = f"to: {self.place} exists: give another name (only a directory, to='rows/', can be gone on with)"
-            raise OptionError(said, option="to") from None
+            message = f"to: {self.place} exists: give another name (only a directory, to='rows/', can be gone on with)"
+            raise OptionError(message, option="to") from None
         except OSError as error:
             raise _unusable(self.place, error) from error
         self._end = 0
@@ -289,7 +289,7 @@ class LinesFile(Dataset):
             while rest:
                 rest = rest[os.write(self._file, rest) :]
         except OSError:
-            # What is there of the batch goes, the others stay whole.
+            # Remove the partly written batch, keep the complete ones.
             with suppress(OSError):
                 os.ftruncate(self._file, self._end)
                 os.lseek(self._file, self._end, os.SEEK_SET)

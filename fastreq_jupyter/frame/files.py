@@ -250,7 +250,7 @@ def _stored(pa: Any, column: Any, kind: Any) -> Any:
         values = pd.Series([names[code] for code in column.array.codes], dtype=object)
         return _stored(pa, values, kind["of"] if isinstance(kind["of"], dict) else "object")
     if isinstance(kind, dict):
-        texts = [None if gone else value for value, gone in zip(column, column.isna(), strict=True)]
+        texts = [None if missing else value for value, missing in zip(column, column.isna(), strict=True)]
         kind["quoted"] = not _storable(texts)
         return pa.array([None if text is None else json.dumps(text) for text in texts] if kind["quoted"] else texts, pa.string())
     return pa.array(column)

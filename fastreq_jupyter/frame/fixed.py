@@ -54,17 +54,17 @@ def read_types(types: Mapping[str, Any] | None, name: str) -> dict[str, str]:
     Raises:
         OptionError: A type that not all engines know.
     """
-    # A field may be missing, a column of the engine's frame is whole.
+    # Fields of an answer may be missing, so their types are nullable; columns of the engine's frame have all values.
     nullable = {"bool": "boolean", "int64": "Int64"} if name == "schema" else {}
-    found = {}
-    for column, given in (types or {}).items():
-        spelled = str(given.__name__ if isinstance(given, type) else given)
-        kind = _SPELLINGS.get(spelled, spelled)
+    kinds = {}
+    for column, type_ in (types or {}).items():
+        spelt = str(type_.__name__ if isinstance(type_, type) else type_)
+        kind = _SPELLINGS.get(spelt, spelt)
         kind = nullable.get(kind, kind)
         if kind not in _TYPES:
-            raise OptionError(f"{name}: {str(column)[:60]}: {spelled[:40]!r} is not possible: give one of {', '.join(_TYPES)}", option=name)
-        found[str(column)] = kind
-    return found
+            raise OptionError(f"{name}: {str(column)[:60]}: {spelt[:40]!r} is not possible: give one of {', '.join(_TYPES)}", option=name)
+        kinds[str(column)] = kind
+    return kinds
 
 
 def fixed_columns(options: Options, schema: Mapping[str, str], keep: Mapping[str, str]) -> dict[str, str]:
@@ -108,8 +108,8 @@ def fixed_frame(columns: Mapping[str, str], values: Mapping[str, Sequence[Any]],
         values: What there is of them.
         index: Of the frame; 0..n-1 by default.
     """
-    made = {name: _column(values[name], kind) for name, kind in columns.items()}
-    return pd.DataFrame(made, index=index, copy=False)
+    data = {name: _column(values[name], kind) for name, kind in columns.items()}
+    return pd.DataFrame(data, index=index, copy=False)
 
 
 def body_columns(bodies: Sequence[Any], good: Sequence[bool], schema: Mapping[str, str]) -> dict[str, list[Any]]:
@@ -120,7 +120,7 @@ def body_columns(bodies: Sequence[Any], good: Sequence[bool], schema: Mapping[st
         good: Which of them are good answers.
         schema: Fields, dotted where they are nested, and the names of their types.
     """
-    found: dict[str, list[Any]] = {name: [None] * len(bodies) for name in schema}
+    fields: dict[str, list[Any]] = {name: [None] * len(bodies) for name in schema}
     data: list[str | None] = [None] * len(bodies)
     for row, body in enumerate(bodies):
         fits = bool(schema) and good[row] and isinstance(body, dict)
@@ -128,12 +128,12 @@ def body_columns(bodies: Sequence[Any], good: Sequence[bool], schema: Mapping[st
             for name, kind in schema.items():
                 value = _field(body, name)
                 try:
-                    found[name][row] = None if value is None else _READERS[kind](value)
+                    fields[name][row] = None if value is None else _READERS[kind](value)
                 except (TypeError, ValueError, OverflowError):
                     fits = False
         if not fits and body is not None:
             data[row] = json_text(body)
-    return {**found, "data": data}
+    return {**fields, "data": data}
 
 
 def json_text(value: Any) -> str:

@@ -78,7 +78,7 @@ def _hops(row: Outcome, attempt: Attempt) -> Iterator[_Hop]:
     for number, timing in enumerate(attempt.hops or (None,)):
         leads_to = attempt.redirects[number] if number < len(attempt.redirects) else None
         late = 0.0 if timing is None or isnan(timing.fetch_start) else timing.fetch_start - attempt.start
-        # Where the first hop waited before its attempt began.
+        # The first hop also has the time the attempt waited before it started.
         began = attempt.started_at + timedelta(seconds=late if number else -queued)
         yield _Hop(row, attempt, began, 0.0 if number else queued, timing, method, url, leads_to)
         if leads_to is not None:
@@ -93,7 +93,7 @@ def _method_after(status: int, method: str) -> str:
 
 def _entry(hop: _Hop, sent: Callable[[Headers], Headers]) -> dict[str, Any]:
     row = hop.row
-    # Without the quotes of JSON texts: a body stays JSON.
+    # Without the quotes of JSON strings, so that a body stays valid JSON.
     secrets = frozenset(secret for secret in secrets_of(row.request) if not (secret.startswith('"') and secret.endswith('"')))
     timings = _timings(hop)
     last = hop.leads_to is None and hop.attempt.number == row.attempts[-1].number
@@ -123,7 +123,7 @@ def _request(hop: _Hop, version: str, secrets: frozenset[str], sent: Callable[[H
     except ValueError:
         headers = request.headers
     content = request.content if hop.method == request.method else None
-    made = {
+    entry = {
         "method": hop.method,
         "url": url,
         "httpVersion": version,
@@ -135,8 +135,8 @@ def _request(hop: _Hop, version: str, secrets: frozenset[str], sent: Callable[[H
     }
     if content:
         kind = request.header("content-type")
-        made["postData"] = {"mimeType": kind or "", "params": [], "text": _body_text(content, kind, secrets)}
-    return made
+        entry["postData"] = {"mimeType": kind or "", "params": [], "text": _body_text(content, kind, secrets)}
+    return entry
 
 
 def _body_text(content: bytes | Upload, kind: str | None, secrets: frozenset[str]) -> str:
@@ -156,10 +156,22 @@ def _response(hop: _Hop, response: Response | None, version: str, secrets: froze
     location = response.header("location")
     target = "" if location is None else redact_text(redact_url(location, secrets), secrets)
     reason = redact_text(response.reason, secrets)
+    size = _size_sent(response)
     return _head(response.status, reason, version, _fields(response.headers, secrets), target) | {
         "cookies": _cookies(response.headers),
         "content": content,
+        "bodySize": size,
+        # What developer tools show as the size.
+        "_transferSize": max(0, size),
     }
+
+
+def _size_sent(response: Response) -> int:
+    """Return the bytes of a body as it was sent, -1 where that is not known: compressed, without a length."""
+    length = response.header("content-length") or ""
+    if length.isdecimal() and response.size_bytes:
+        return int(length)
+    return -1 if response.header("content-encoding") else response.size_bytes
 
 
 def _head(status: int, reason: str, version: str, fields: Sequence[dict[str, str]], target: str) -> dict[str, Any]:
@@ -208,13 +220,13 @@ def _fields(headers: Headers, secrets: frozenset[str]) -> list[dict[str, str]]:
 
 def _cookies(headers: Headers) -> list[dict[str, str]]:
     """Return the names of cookies; their values are secrets."""
-    found = []
+    cookies = []
     for name, value in headers:
         if name.lower() in _COOKIES and is_secret_header(name):
-            # Of Set-Cookie the first is the cookie, the others are its attributes.
+            # In Set-Cookie the first pair is the cookie, the others are its attributes.
             pairs = value.split(";")[: 1 if name.lower() == "set-cookie" else None]
-            found += [{"name": pair.partition("=")[0].strip(), "value": MASK} for pair in pairs if pair.strip()]
-    return found
+            cookies += [{"name": pair.partition("=")[0].strip(), "value": MASK} for pair in pairs if pair.strip()]
+    return cookies
 
 
 def _timings(hop: _Hop) -> dict[str, float]:
@@ -224,12 +236,12 @@ def _timings(hop: _Hop) -> dict[str, float]:
         return {"blocked": _ms(hop.queued), "dns": -1, "connect": -1, "ssl": -1, "send": 0, "wait": 0, "receive": 0}
     phases = timing.phases
     connect = phases.connect + phases.tls
-    seen = sum(seconds for seconds in (phases.dns, connect, phases.wait, phases.receive) if not isnan(seconds))
-    whole = timing.response_end - timing.fetch_start
+    measured = sum(seconds for seconds in (phases.dns, connect, phases.wait, phases.receive) if not isnan(seconds))
+    total = timing.response_end - timing.fetch_start
     return {
-        "blocked": _ms(hop.queued + (0.0 if isnan(whole) else max(0.0, whole - seen))),
+        "blocked": _ms(hop.queued + (0.0 if isnan(total) else max(0.0, total - measured))),
         "dns": _ms(phases.dns),
-        # With TLS, as the format has it.
+        # The format counts TLS as part of connect.
         "connect": _ms(connect),
         "ssl": _ms(phases.tls),
         "send": 0,

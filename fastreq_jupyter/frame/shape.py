@@ -59,12 +59,12 @@ def select_frame(frame: pd.DataFrame, expression: str, bodies: Bodies, notes: li
     Raises:
         OptionError: The expression is none.
     """
-    found = search_rows(Selection(expression), bodies, notes)
+    results = search_rows(Selection(expression), bodies, notes)
     data: list[Any] = []
     items: list[int | None] = []
-    taken: list[int] = []
+    origins: list[int] = []
     good: list[bool] = []
-    for row, value in enumerate(found):
+    for row, value in enumerate(results):
         values = value if isinstance(value, list) else [value]
         if value is None or not values:
             values, numbers = [bodies.data[row] if value is None else None], [None]
@@ -72,10 +72,10 @@ def select_frame(frame: pd.DataFrame, expression: str, bodies: Bodies, notes: li
             numbers = [*range(len(values))]
         data += values
         items += numbers
-        taken += [row] * len(values)
+        origins += [row] * len(values)
         good += [number is not None for number in numbers]
-    shaped = frame if taken == list(range(len(frame))) else frame.iloc[taken]
-    return _with_items(shaped, objects(data), integers(items, "Int32")), taken, bodies.take(taken, data, good)
+    shaped = frame if origins == list(range(len(frame))) else frame.iloc[origins]
+    return _with_items(shaped, objects(data), integers(items, "Int32")), origins, bodies.take(origins, data, good)
 
 
 def search_rows(selection: Selection, bodies: Bodies, notes: list[str]) -> list[Any]:
@@ -86,7 +86,7 @@ def search_rows(selection: Selection, bodies: Bodies, notes: list[str]) -> list[
         bodies: Where to look.
         notes: Gets the lines.
     """
-    found: list[Any] = []
+    results: list[Any] = []
     empty: list[Any] = []
     misfits: list[str] = []
     for data, good, fields in zip(*bodies, strict=True):
@@ -98,13 +98,13 @@ def search_rows(selection: Selection, bodies: Bodies, notes: list[str]) -> list[
         else:
             if good and value is None and data is not None:
                 empty.append(data)
-        found.append(value)
+        results.append(value)
     count, text = sum(bodies.good), selection.text[:80]
     if misfits:
         notes.append(f"{selection.option}: {text} could not be applied to {len(misfits):,} of {count:,} bodies: {misfits[0]}")
     if empty:
         notes.append(f"{selection.option}: {text} found nothing in {len(empty):,} of {count:,} bodies; {described(empty)}")
-    return found
+    return results
 
 
 def described(bodies: Sequence[Any]) -> str:
@@ -125,7 +125,7 @@ def _with_items(frame: pd.DataFrame, data: Any, items: Any) -> pd.DataFrame:
     new = pd.DataFrame({"item": items, "data": data}, copy=False)
     new.index = frame.index
     if "item" in frame.columns:
-        # selected before: the item is counted anew
+        # The frame was selected before: number the items again.
         left, right = (part.drop(columns="item", errors="ignore") for part in (left, right))
     return pd.concat([left, new, right], axis=1)
 
@@ -156,20 +156,23 @@ def expand_frame(frame: pd.DataFrame, expression: str | None, bodies: Bodies, no
     rows = [row for row, value in enumerate(values) if bodies.good[row] and isinstance(value, dict)]
     cells = _collect([(row, values[row]) for row in rows], notes)
     expanded = set(rows) if cells else set()
-    if others := [value for value, good in zip(values, bodies.good, strict=True) if good and not isinstance(value, (dict, type(None)))]:
-        notes.append(_left(others, sum(bodies.good), expression))
+    if misfits := [value for value, good in zip(values, bodies.good, strict=True) if good and not isinstance(value, (dict, type(None)))]:
+        notes.append(_misfits_line(misfits, sum(bodies.good), expression))
     columns = _columns(cells, len(frame), set(frame.columns) | OWN, notes)
     columns["data"] = objects([None if row in expanded else body for row, body in enumerate(bodies.data)])
     return _in_place(frame, columns)
 
 
-def _left(left: list[Any], count: int, expression: str | None) -> str:
+def _misfits_line(misfits: list[Any], count: int, expression: str | None) -> str:
     """Return the line about what is no object."""
     if expression is not None:
-        return f"expand: {expression[:80]} finds no object in {len(left):,} of {count:,} bodies, they stay in data"
-    if len(left) < count:
-        return f"expand: {len(left):,} of {count:,} bodies are no objects, they stay in data"
-    hint = "; select='@' gives a row per item of a list" if any(isinstance(body, list) for body in left) else ""
+        return f"expand: {expression[:80]} finds no object in {len(misfits):,} of {count:,} bodies, they stay in data"
+    if len(misfits) < count:
+        return f"expand: {len(misfits):,} of {count:,} bodies are no objects, they stay in data"
+    lists = [body for body in misfits if isinstance(body, list)]
+    hint = "; select='@' gives a row per item of a list" if lists else ""
+    if any(body and isinstance(body[0], list) for body in lists):
+        hint = "; select='header(@)' makes rows of lists whose first one names the columns, select='@' a row of each"
     return f"expand: no body is an object, data stays as it is{hint}"
 
 
@@ -187,18 +190,18 @@ def explode_frame(frame: pd.DataFrame, columns: Sequence[Any], notes: list[str])
     waiting = list(dict.fromkeys(columns))
     places = list(range(len(frame)))
     while waiting:
-        here = [column for column in waiting if column in frame]
-        if not here:
-            known = ", ".join(one_line(str(label), 60) for label in frame.columns[:20])
-            raise UsageError(f"explode={waiting[0]!r}: no such column; there are {known}")
-        frame, taken = _explode_in_step(frame, here, notes)
-        places = [places[row] for row in taken]
-        waiting = [column for column in waiting if column not in here]
+        present = [column for column in waiting if column in frame]
+        if not present:
+            names = ", ".join(one_line(str(label), 60) for label in frame.columns[:20])
+            raise UsageError(f"explode={waiting[0]!r}: no such column; there are {names}")
+        frame, origins = _explode_in_step(frame, present, notes)
+        places = [places[row] for row in origins]
+        waiting = [column for column in waiting if column not in present]
     return frame, places
 
 
 def _explode_in_step(frame: pd.DataFrame, columns: Sequence[Any], notes: list[str]) -> tuple[pd.DataFrame, list[int]]:
-    taken: list[int] = []
+    origins: list[int] = []
     items: dict[Any, list[Any]] = {column: [] for column in columns}
     for row, cells in enumerate(zip(*(frame[column] for column in columns), strict=True)):
         lengths = {column: len(value) for column, value in zip(columns, cells, strict=True) if isinstance(value, list) and value}
@@ -206,28 +209,28 @@ def _explode_in_step(frame: pd.DataFrame, columns: Sequence[Any], notes: list[st
             shown = " and ".join(f"{column} has {length:,}" for column, length in lengths.items())
             raise UsageError(f"explode: in row {row} {shown} items: lists that go in step need equal lengths")
         count = max(lengths.values(), default=1)
-        taken += [row] * count
+        origins += [row] * count
         for column, value in zip(columns, cells, strict=True):
             items[column] += value if column in lengths else [None if isinstance(value, list) else value] * count
-    frame = frame.iloc[taken]
+    frame = frame.iloc[origins]
     for column, values in items.items():
         place = list(frame.columns).index(column)
         fields = _collect([(row, {column: item}) for row, item in enumerate(values)], notes)
         others = (set(frame.columns) | OWN) - {column}
         frame = _in_place(frame, _columns(fields, len(frame), others, notes), place)
-    return frame, taken
+    return frame, origins
 
 
 class _Node:
     """One field of the objects: what stands there in which rows, and the fields within it."""
 
-    __slots__ = ("children", "depth", "found", "rows")
+    __slots__ = ("cells", "children", "depth", "rows")
 
     def __init__(self, depth: int) -> None:
         self.depth = depth
         self.children: dict[str, _Node] = {}
         self.rows: list[int] = []
-        self.found: list[Any] = []
+        self.cells: list[Any] = []
 
     def walk(self) -> Iterator[tuple[Path, _Node]]:
         """Give all fields below in the order they were met, parents first."""
@@ -239,16 +242,16 @@ class _Node:
             stack += [((*path, name), child) for name, child in reversed(node.children.items())]
 
 
-def _collect(found: list[tuple[int, dict[str, Any]]], notes: list[str]) -> dict[Path, Cells]:
+def _collect(objects: list[tuple[int, dict[str, Any]]], notes: list[str]) -> dict[Path, Cells]:
     """Gather the cells of each path, as deep as there are not too many of them."""
     for depth in _DEPTHS:
         root = _Node(0)
-        if all(_gather(root, row, value, depth) for row, value in found) and _breadth(root) <= MAX_COLUMNS:
+        if all(_gather(root, row, value, depth) for row, value in objects) and _breadth(root) <= MAX_COLUMNS:
             if depth != _DEPTHS[0]:
                 notes.append(f"expand: objects below level {depth} stay whole, they have more than {MAX_COLUMNS:,} different fields")
-            # A field that is null here and an object there is the object's.
+            # A field that is null in some rows and an object in others is treated as an object.
             filled = ((path, node) for path, node in root.walk() if node.rows)
-            return {p: (n.rows, n.found) for p, n in filled if not n.children or any(value is not None for value in n.found)}
+            return {p: (n.rows, n.cells) for p, n in filled if not n.children or any(value is not None for value in n.cells)}
     notes.append(f"expand: the objects have more than {MAX_COLUMNS:,} different fields, data stays as it is")
     return {}
 
@@ -257,9 +260,9 @@ def _gather(root: _Node, row: int, value: dict[str, Any], depth: int) -> bool:
     """Put the fields of one object into the tree; return False where one object alone has far too many."""
     stack = [(root, value)]
     while stack:
-        node, one = stack.pop()
+        node, fields = stack.pop()
         children = node.children
-        for name, inner in one.items():
+        for name, inner in fields.items():
             child = children.get(name)
             if child is None:
                 if len(children) >= MAX_COLUMNS:
@@ -269,7 +272,7 @@ def _gather(root: _Node, row: int, value: dict[str, Any], depth: int) -> bool:
                 stack.append((child, inner))
             else:
                 child.rows.append(row)
-                child.found.append(inner)
+                child.cells.append(inner)
     return True
 
 
@@ -277,11 +280,11 @@ def _breadth(root: _Node) -> int:
     return sum(1 for _, node in root.walk() if node.rows)
 
 
-def _columns(cells: dict[Path, Cells], length: int, taken: Collection[Any], notes: list[str]) -> dict[str, Any]:
+def _columns(cells: dict[Path, Cells], length: int, reserved: Collection[Any], notes: list[str]) -> dict[str, Any]:
     columns: dict[str, Any] = {}
     mixed: list[str] = []
     for path, (rows, values) in cells.items():
-        name = _free_name(clean_text(".".join(map(str, path))), taken, columns)
+        name = _free_name(clean_text(".".join(map(str, path))), reserved, columns)
         columns[name], trouble = _typed(rows, values, length)
         if trouble:
             mixed.append(f"{name} ({trouble})")
@@ -291,11 +294,11 @@ def _columns(cells: dict[Path, Cells], length: int, taken: Collection[Any], note
     return columns
 
 
-def _free_name(name: str, taken: Collection[Any], columns: Mapping[str, Any]) -> str:
-    if name in taken:
+def _free_name(name: str, reserved: Collection[Any], columns: Mapping[str, Any]) -> str:
+    if name in reserved:
         name = f"data.{name}"
     free, number = name, 1
-    while free in taken or free in columns:
+    while free in reserved or free in columns:
         number += 1
         free = f"{name}_{number}"
     return free
@@ -322,8 +325,8 @@ def _typed(rows: list[int], values: list[Any], length: int) -> tuple[Any, str | 
 def _spread(rows: list[int], values: list[Any], length: int, dtype: str) -> tuple[Any, Any]:
     array, mask = np.zeros(length, dtype=dtype), np.ones(length, dtype=bool)
     if None in values:
-        known = [(row, value) for row, value in zip(rows, values, strict=True) if value is not None]
-        rows, values = [row for row, _ in known], [value for _, value in known]
+        cells = [(row, value) for row, value in zip(rows, values, strict=True) if value is not None]
+        rows, values = [row for row, _ in cells], [value for _, value in cells]
     places = np.array(rows, dtype=np.intp)
     array[places] = values
     mask[places] = False

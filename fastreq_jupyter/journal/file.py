@@ -57,7 +57,7 @@ class JournalLock:
     """
 
     def __init__(self, path: Path) -> None:
-        # Taken on the thread that opens the journal, released on the one that writes it.
+        # Not bound to a thread: the one that opens the journal acquires it, the one that writes releases it.
         self._lock = filelock.FileLock(f"{path}-lock", mode=0o600, thread_local=False)
         try:
             self._lock.acquire(blocking=False)
@@ -71,14 +71,14 @@ class JournalLock:
     def sign(self, connection: sqlite3.Connection) -> None:
         """Write into the open journal who holds it."""
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now().astimezone().isoformat(" ", "seconds")}
-        # A full disk must not keep a journal from being read.
+        # A full disk must not prevent reading a journal.
         with suppress(sqlite3.Error):
             put(connection, "holder", json.dumps(holder).encode())
 
     def release(self) -> None:
         """Let go; can be called twice."""
         if self._lock.is_locked:
-            # While it is held: who waits for it notices that its name is gone. Windows does this at the release.
+            # Removed while locked, so that a waiting process notices the missing name. Windows removes it at the release.
             with suppress(OSError):
                 Path(self._lock.lock_file).unlink()
             with suppress(OSError):
@@ -206,8 +206,8 @@ def rescue(path: Path) -> list[str]:
         connection.execute("COMMIT")
     finally:
         connection.close()
-    told = f"{path.name} was damaged: {count:,} of its rows could be read, the old file is {aside.name}"
-    return [f"{told}; POST and PATCH that it does not know come back as unknown"]
+    line = f"{path.name} was damaged: {count:,} of its rows could be read, the old file is {aside.name}"
+    return [f"{line}; POST and PATCH that it does not know come back as unknown"]
 
 
 def _free_name(path: Path) -> Path:
@@ -219,11 +219,11 @@ def _free_name(path: Path) -> Path:
 def _readable(aside: Path) -> tuple[bytes | None, Iterator[Row]]:
     try:
         old = connect(aside)
-        # Read on although pages are missing at its end.
+        # Read even if pages are missing at the end of the file.
         old.execute("PRAGMA writable_schema = ON")
     except sqlite3.Error:
         return None, iter(())
-    # A flipped byte makes one row worthless, not all.
+    # A flipped byte invalidates one row, not all.
     old.text_factory = lambda text: text.decode("utf-8", "replace")
     try:
         key = read_key(old)
@@ -243,7 +243,7 @@ def _sealed_rows(old: sqlite3.Connection, key: bytes) -> Iterator[Row]:
         try:
             for number, *values in old.execute(select, (last,)):
                 if number <= last:
-                    # A torn tree can lead back to where it began.
+                    # In a damaged tree a page can refer back to an earlier one.
                     raise sqlite3.DatabaseError
                 last, step = number, 1
                 row = Row(*values)
@@ -411,9 +411,9 @@ def refuse_foreign(path: Path, head: bytes, *, application: int = APPLICATION_ID
     if not head.startswith(_MAGIC) or int.from_bytes(head[68:72]) != application:
         message = f"{path} is a file of something else, not a {use}: name another one"
         raise JournalError(message)
-    found = int.from_bytes(head[60:64])
-    if found > version:
-        message = f"{path} was written by a newer version of fastreq-jupyter (format {found}, this one reads {version})"
+    written_version = int.from_bytes(head[60:64])
+    if written_version > version:
+        message = f"{path} was written by a newer version of fastreq-jupyter (format {written_version}, this one reads {version})"
         raise JournalError(message)
 
 

@@ -1,11 +1,11 @@
-"""By what a journal knows a request again.
+"""Recognizes a request of an earlier run in a journal.
 
 A request is its method, its URL and its body, and which of the equal ones it is; in them neither credentials (userinfo,
 secret fields, values inserted as secrets) nor what is made anew each time (``$uuid``). Of the headers only those count
 that choose what is answered. All of it is a keyed hash: the journal's text tells nothing of what was sent.
 
-Credentials make a second hash, the guise. Equal requests in different guises (a key per row) are told apart by it; one
-that comes back in a new guise (a token was renewed) is still the same.
+Credentials make a second hash. Equal requests with different credentials (a key per row) are told apart by it; one
+that comes back with new credentials (a token was renewed) is still the same.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ from fastreq_jupyter.redact import MASK, SHORTEST, is_secret_name, redact_url, s
 if TYPE_CHECKING:
     from fastreq_jupyter.model import Request
 
-__all__ = ["Identities", "Identity", "guise_of"]
+__all__ = ["Identities", "Identity", "credentials_hash"]
 
-# Fields that are shown as *** to be safe, but as often as not say what is asked for.
+# Fields that are masked to be safe, but often choose what is returned.
 _ALSO_PLAIN = frozenset({"key", "pass"})
 _CHOOSING = frozenset({"accept", "accept-language", "range"})
 _LARGEST_SEARCHED = 2**20
@@ -34,7 +34,7 @@ class Identity(NamedTuple):
     """The name of a request: hash of what it asks, hash of its credentials (empty without any), and its number among equal ones."""
 
     base: bytes
-    guise: bytes
+    credentials: bytes
     occurrence: int
 
 
@@ -48,10 +48,10 @@ class Identities:
     def __init__(self, key: bytes) -> None:
         self._key = key
         self._counts: dict[int, int] = {}
-        self._guises: dict[int, bytes] = {}
+        self._first_credentials: dict[int, bytes] = {}
 
-    def of(self, request: Request, *, again: bool = False) -> Identity:
-        """Return the identity of the next request; `again` of one that is the same as the last equal one."""
+    def of(self, request: Request, *, same: bool = False) -> Identity:
+        """Return the identity of the next request; `same` of one that is the same as the last equal one."""
         url, content = request.identity or (request.url, request.content)
         secrets = request.secrets
         hashed = blake2b(digest_size=16, key=self._key)
@@ -64,21 +64,21 @@ class Identities:
         if content:
             _add(hashed, _stable_body(content, kind, secrets))
         base = hashed.digest()
-        guise = self._guise(request, url, content, kind)
+        credentials = self._credentials_of(request, url, content, kind)
         # Eight bytes are enough within one run, and a million of them take half the memory.
-        short = int.from_bytes(base[:8]) ^ int.from_bytes(guise[:8])
-        occurrence = self._counts[short] = max(1, self._counts.get(short, 0) + (not again))
-        return Identity(base, guise, occurrence)
+        short = int.from_bytes(base[:8]) ^ int.from_bytes(credentials[:8])
+        occurrence = self._counts[short] = max(1, self._counts.get(short, 0) + (not same))
+        return Identity(base, credentials, occurrence)
 
-    def is_first_guise(self, identity: Identity) -> bool:
-        """Tell whether all equal requests of this run came in this guise so far; to be asked for each."""
-        return self._guises.setdefault(int.from_bytes(identity.base[:8]), identity.guise) == identity.guise
+    def has_first_credentials(self, identity: Identity) -> bool:
+        """Tell whether all equal requests of this run had these credentials so far; to be asked for each."""
+        return self._first_credentials.setdefault(int.from_bytes(identity.base[:8]), identity.credentials) == identity.credentials
 
-    def _guise(self, request: Request, url: str, content: bytes | Upload | None, kind: str | None) -> bytes:
-        return guise_of(request, url, content, kind, self._key)
+    def _credentials_of(self, request: Request, url: str, content: bytes | Upload | None, kind: str | None) -> bytes:
+        return credentials_hash(request, url, content, kind, self._key)
 
 
-def guise_of(request: Request, url: str, content: bytes | Upload | None, kind: str | None, key: bytes) -> bytes:
+def credentials_hash(request: Request, url: str, content: bytes | Upload | None, kind: str | None, key: bytes) -> bytes:
     """Return the keyed hash of a request's credentials, empty where it has none."""
     if not (request.headers or content or request.secrets or "?" in url or "@" in url or "#" in url):
         return b""
@@ -104,15 +104,15 @@ def _is_credential(name: str) -> bool:
 def _stable_url(url: str, secrets: frozenset[str]) -> str:
     stable = redact_url(url, secrets, is_secret=_is_credential)
     if secrets and (origin := _ORIGIN.match(url)):
-        # A secret may hold the server's name: what is asked elsewhere is never the same.
+        # A secret may contain the host name; requests to different hosts must never count as equal.
         stable = f"{origin[1]}//{origin[2]} {stable}"
     return stable
 
 
 def _stable_body(content: bytes | Upload, kind: str | None, secrets: frozenset[str]) -> bytes:
     content = content.fingerprint if isinstance(content, Upload) else content
-    if kind is not None and "multipart/" in kind.lower() and (found := _BOUNDARY.search(kind)):
-        content = content.replace(found[1].encode("utf-8", "surrogatepass"), b"boundary")
+    if kind is not None and "multipart/" in kind.lower() and (match := _BOUNDARY.search(kind)):
+        content = content.replace(match[1].encode("utf-8", "surrogatepass"), b"boundary")
     if len(content) <= _LARGEST_SEARCHED:
         content = _without_fields(content, kind)
     for secret in secrets:
@@ -126,9 +126,9 @@ def _without_fields(content: bytes, kind: str | None) -> bytes:
         text = content.decode()
     except UnicodeDecodeError:
         text = content.decode("latin-1")
-    kept: list[str] = []
+    pieces: list[str] = []
     at = 0
     for start, end in secret_spans(text, kind, _is_credential):
-        kept += [text[at:start], MASK]
+        pieces += [text[at:start], MASK]
         at = end
-    return "".join([*kept, text[at:]]).encode("utf-8", "surrogatepass") if kept else content
+    return "".join([*pieces, text[at:]]).encode("utf-8", "surrogatepass") if pieces else content

@@ -21,6 +21,7 @@ from weakref import finalize
 
 from fastreq_jupyter.journal.file import INSERT, Database, open_database
 from fastreq_jupyter.journal.identity import Identities, Identity
+from fastreq_jupyter.journal.logins import stale_logins
 from fastreq_jupyter.journal.rows import COLUMNS, Row, begun_row, is_final, job_of, kept_row, outcome_of, seal_of, veiled
 from fastreq_jupyter.journal.writer import Writer
 from fastreq_jupyter.model import Outcome, Request
@@ -35,9 +36,9 @@ if TYPE_CHECKING:
 __all__ = ["Journal", "open_journal"]
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM answers WHERE base = ? AND "  # noqa: S608 - names of ours
-_BY_GUISE = _SELECT + "guise = ? AND occurrence = ?"
-_GUISES = "SELECT DISTINCT guise FROM answers WHERE base = ? LIMIT 2"
-_NEW_GUISE = "UPDATE OR REPLACE answers SET guise = ? WHERE base = ? AND guise = ? AND occurrence = ?"
+_BY_CREDENTIALS = _SELECT + "guise = ? AND occurrence = ?"
+_CREDENTIALS = "SELECT DISTINCT guise FROM answers WHERE base = ? LIMIT 2"
+_NEW_CREDENTIALS = "UPDATE OR REPLACE answers SET guise = ? WHERE base = ? AND guise = ? AND occurrence = ?"
 # A good answer never gives way to a failure.
 _KEEP = f"""{INSERT.replace("INSERT OR REPLACE", "INSERT")} ON CONFLICT (base, guise, occurrence) DO UPDATE SET
 {", ".join(f"{name} = excluded.{name}" for name in COLUMNS[3:])}
@@ -46,18 +47,18 @@ _UNFINISHED = frozenset({"cancelled", "deadline", "stopped", "skipped", "unknown
 _MOST_PENDING_BYTES = 64 * 2**20
 
 
-def open_journal(options: Options, clock: Callable[[], float] = time, *, again: Iterable[Item] | None = None) -> Journal:
+def open_journal(options: Options, clock: Callable[[], float] = time, *, resent: Iterable[Item] | None = None) -> Journal:
     """Open the journal that the options name, for one run; must be called on its loop.
 
     Args:
         options: Of the run.
         clock: Wall clock in seconds.
-        again: Where failed requests are tried again: all items of the plan, good rows as outcomes.
+        resent: Where failed requests are tried again: all items of the plan, good rows as outcomes.
 
     Raises:
         JournalError: One line: it is no journal, newer, in use, or cannot be read or made there.
     """
-    return Journal(open_database(Path(str(options.journal)).expanduser()), options, clock, again=again)
+    return Journal(open_database(Path(str(options.journal)).expanduser()), options, clock, resent=resent)
 
 
 class Journal:
@@ -67,34 +68,35 @@ class Journal:
         database: The open file; the journal's writer owns it from here on.
         options: Of the run.
         clock: Wall clock in seconds.
-        again: As `open_journal`.
+        resent: As `open_journal`.
     """
 
     def __init__(
-        self, database: Database, options: Options, clock: Callable[[], float] = time, *, again: Iterable[Item] | None = None
+        self, database: Database, options: Options, clock: Callable[[], float] = time, *, resent: Iterable[Item] | None = None
     ) -> None:
         self._database = database
         self._options = options
         self._clock = clock
         self._identities = Identities(database.key)
-        self._again = again is not None
-        # Good rows are not asked for again, but count among equal requests.
-        self._places = {position: self._identities.of(_request_in(item)) for position, item in enumerate(again or ())}
-        self._known = database.rows > 0 and not options.fresh
+        self._is_retry = resent is not None
+        # Good rows are not sent again, but count among equal requests.
+        self._places = {position: self._identities.of(_request_in(item)) for position, item in enumerate(resent or ())}
+        self._has_rows = database.rows > 0 and not options.fresh
         self._reader = database.reader()
         self._writer = Writer(database)
-        self._told: set[str] = set()
+        self._stale: set[int] | None = set()
+        self._shown: set[str] = set()
         self._trouble: str | None = None
-        self._asked = self._reused = self._unknown = self._resumed = self._elsewhere = 0
+        self._requests = self._reused = self._unknown = self._resumed = self._elsewhere = 0
         self._jobs: dict[int, str] = {}
         self._first, self._last = float("inf"), float("-inf")
         self._stop = finalize(self, _let_go, self._writer, self._reader)
 
     def find(self, request: Request, position: int) -> Outcome | Look | None:
         """Return the known outcome, the job that is not over, or None when the request is to be sent."""
-        self._asked += 1
+        self._requests += 1
         identity = self._place(request, position)
-        row = self._look_up(identity) if self._known else None
+        row = self._look_up(identity) if self._has_rows else None
         if row is None:
             if self._database.damaged and not self._may_send(request):
                 return self._as_unknown(request, position, "the journal was damaged and does not know this request")
@@ -105,16 +107,28 @@ class Journal:
             since = datetime.fromtimestamp(row.at, UTC).astimezone()
             why = f"under way when its process ended, sent after {since:%Y-%m-%d %H:%M:%S}"
             return None if self._may_send(request) else self._as_unknown(request, position, why)
-        if self._is_too_old(row) or (self._again and row.error is not None) or not is_final(row, request, self._options):
+        if (self._is_retry and row.error is not None) or not self._stands(row, request) or self._is_stale(request, position):
             return None
         self._reused += 1
         self._first, self._last = min(self._first, row.at), max(self._last, row.at)
         return outcome_of(row, request, position, self._options)
 
+    def look_ahead(self, items: Iterable[Item] | None) -> None:
+        """Find out which logins are asked for anew: those that requests need which are to be sent.
+
+        Args:
+            items: Of the plan, None where they can be had only once: then all logins are.
+        """
+        if items is None:
+            self._stale = None
+        elif self._reused and not self._is_retry:
+            identities = Identities(self._database.key)
+            self._stale = stale_logins(items, lambda request: self._played_back(request, identities))
+
     def renew(self, request: Request, position: int) -> None:
         """Take note that a request is sent anew: its outcome takes the place of the known one."""
-        self._asked += 1
-        self._places[position] = self._identities.of(request, again=True)
+        self._requests += 1
+        self._places[position] = self._identities.of(request, same=True)
 
     async def begin(self, request: Request, position: int) -> None:
         """Return once the mark of an unsafe request is committed."""
@@ -133,7 +147,7 @@ class Journal:
         self._writer.put(lambda connection: _insert(connection, INSERT, begun_row(request, identity, at, key, place)), done=done)
         await committed
 
-    def dress(self, exchange: Exchange, position: int) -> Exchange:  # noqa: ARG002 - the signature of a store
+    def make_conditional(self, exchange: Exchange, position: int) -> Exchange:  # noqa: ARG002 - the signature of a store
         """Return the exchange as it is."""
         return exchange
 
@@ -178,8 +192,8 @@ class Journal:
         lines = list(self._database.notes)
         if self._reused:
             span = _span(self._first, self._last)
-            sent = self._asked - self._reused - self._unknown - self._elsewhere
-            lines.append(f"{self._reused:,} of {self._asked:,} from {name} ({span}), {sent:,} sent")
+            sent = self._requests - self._reused - self._unknown - self._elsewhere
+            lines.append(f"{self._reused:,} of {self._requests:,} from {name} ({span}), {sent:,} sent")
         if self._resumed:
             lines.append(f"{self._resumed:,} {'job' if self._resumed == 1 else 'jobs'} begun earlier: looked at, not begun again")
         if self._unknown:
@@ -190,8 +204,8 @@ class Journal:
 
     def news(self) -> list[str]:
         """Return the lines that should be shown at once, each one time: damage found, nothing kept any more."""
-        fresh = [line for line in [*self._database.notes, *self._troubles()] if line not in self._told]
-        self._told.update(fresh)
+        fresh = [line for line in [*self._database.notes, *self._troubles()] if line not in self._shown]
+        self._shown.update(fresh)
         return fresh
 
     async def close(self) -> None:
@@ -209,9 +223,19 @@ class Journal:
             identity = self._places[position] = self._identities.of(request)
         return identity
 
-    def _look_up(self, identity: Identity) -> Row | None:
+    def _played_back(self, request: Request, identities: Identities) -> Outcome | None:
+        row = self._look_up(identities.of(request), identities)
+        return outcome_of(row, request, 0, self._options) if row is not None and row.done and self._stands(row, request) else None
+
+    def _is_stale(self, request: Request, position: int) -> bool:
+        return request.hide_data and (self._stale is None or position in self._stale)
+
+    def _stands(self, row: Row, request: Request) -> bool:
+        return not self._is_too_old(row) and is_final(row, request, self._options)
+
+    def _look_up(self, identity: Identity, identities: Identities | None = None) -> Row | None:
         try:
-            row = self._row(identity)
+            row = self._row(identity, identities or self._identities)
         except sqlite3.Error as error:
             self._found_damage(str(error))
             return None
@@ -220,22 +244,22 @@ class Journal:
             return None
         return row
 
-    def _row(self, identity: Identity) -> Row | None:
-        base, guise, occurrence = identity
-        first = self._identities.is_first_guise(identity)
-        values = self._reader.execute(_BY_GUISE, identity).fetchone()
+    def _row(self, identity: Identity, identities: Identities) -> Row | None:
+        base, credentials, occurrence = identity
+        first = identities.has_first_credentials(identity)
+        values = self._reader.execute(_BY_CREDENTIALS, identity).fetchone()
         if values is None and first:
-            guises = self._reader.execute(_GUISES, (base,)).fetchall()
-            if len(guises) == 1:
-                old = guises[0][0]
-                values = self._reader.execute(_BY_GUISE, (base, old, occurrence)).fetchone()
+            hashes = self._reader.execute(_CREDENTIALS, (base,)).fetchall()
+            if len(hashes) == 1:
+                old = hashes[0][0]
+                values = self._reader.execute(_BY_CREDENTIALS, (base, old, occurrence)).fetchone()
                 if values is not None:
-                    self._writer.put(lambda connection: _insert(connection, _NEW_GUISE, (guise, base, old, occurrence)))
+                    self._writer.put(lambda connection: _insert(connection, _NEW_CREDENTIALS, (credentials, base, old, occurrence)))
         return None if values is None else Row(*values)
 
     def _found_damage(self, cause: str) -> None:
         self._trouble = f"{self._database.path.name} is damaged ({cause}): what cannot be read of it is sent again"
-        # What is lost may have been the mark of an unsafe request; and the next one who opens the file has to look.
+        # The damaged part may have held the mark of an unsafe request; the next process that opens the file has to check it.
         self._database.damaged = self._database.suspect = True
         self._writer.put(_mark_damaged)
 
@@ -284,7 +308,7 @@ def _future() -> tuple[asyncio.Future[None], Callable[[], None]]:
             future.set_result(None)
 
     def done() -> None:
-        # The loop may be closed by now: then nobody waits any more.
+        # A closed loop has nobody waiting.
         with suppress(RuntimeError):
             loop.call_soon_threadsafe(resolve)
 
@@ -292,7 +316,7 @@ def _future() -> tuple[asyncio.Future[None], Callable[[], None]]:
 
 
 def _let_go(writer: Writer, reader: sqlite3.Connection) -> None:
-    """End what a journal holds that was never closed."""
+    """Release the file and lock of a journal that was never closed."""
     with suppress(sqlite3.Error):
         reader.close()
     writer.stop()

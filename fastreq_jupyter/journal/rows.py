@@ -1,4 +1,4 @@
-"""What a journal keeps of an outcome, and how an outcome is made from it again.
+"""Converts outcomes to rows of a journal and back.
 
 Kept are: when, method, URL (secrets as ``***``), what became of each attempt, status, field lines (Set-Cookie as ``***``)
 and the body's bytes as they were. Not kept: anything of the request's headers and body. A seal, a keyed hash over all of
@@ -30,11 +30,12 @@ if TYPE_CHECKING:
 
 __all__ = ["COLUMNS", "Row", "begun_row", "head_of", "is_final", "job_of", "kept_row", "outcome_of", "seal_of", "veiled"]
 
+# The column guise holds the hash of the credentials.
 COLUMNS = ("base", "guise", "occurrence", "done", "at", "method", "url", "status", "error", "record", "body", "seal")
 _BAD = 400
 _REFUSED = frozenset({401, 403, 407})
 _GONE = frozenset({404, 410})
-# Kinds of error that the options of a rerun may do away with.
+# Kinds of error that depend on the options of the run, so that a rerun may not have them.
 _GRAPHQL = frozenset({"graphql", "graphql partial"})
 _READ_ANEW = UNREADABLE | _GRAPHQL | {"body"}
 _FACTS = frozenset({"reused", "encrypted"})
@@ -46,18 +47,18 @@ class Row(NamedTuple):
     """One row of the table of answers.
 
     Attributes:
-        base, guise, occurrence: Identity.
+        base, credentials, occurrence: Identity.
         done: 0 for the mark of an unsafe request that is under way, 1 for an outcome.
         at: Seconds since 1970.
         method, url: Of the request, for people; secrets as ``***``.
         status, error: Of the outcome.
         record: The rest of it, JSON.
         body: Its bytes after content decoding, None where they are in a file or never came.
-        seal: Keyed hash of all but the guise.
+        seal: Keyed hash of all but the credentials.
     """
 
     base: bytes
-    guise: bytes
+    credentials: bytes
     occurrence: int
     done: int
     at: float
@@ -160,29 +161,29 @@ def is_final(row: Row, request: Request, options: Options) -> bool:
     """
     repeatable = request.idempotent or options.retry_unsafe
     if row.status is not None and row.error is not None and row.error.startswith("http "):
-        # Below 400 it was not there yet (202), or not whole (206).
+        # Errors with a status below 400 are incomplete (206) or not ready (202), so they are not final.
         if row.status in _REFUSED:
             return False
         return (row.status >= _BAD and row.status not in RETRIED) or not repeatable
     if row.error in _GRAPHQL and was_limited(json.loads(row.record)["detail"]):
         return not repeatable
     if row.error is None or row.error in _READ_ANEW:
-        # Which name a file got, only the run knows that saved it.
-        kept = row.body is not None and FILENAME not in (request.save_as or "")
-        return kept or not repeatable or _saved_file(json.loads(row.record).get("response"), request) is not None
+        # The name of the file is known only to the run that saved it.
+        has_body = row.body is not None and FILENAME not in (request.save_as or "")
+        return has_body or not repeatable or _saved_file(json.loads(row.record).get("response"), request) is not None
     return not repeatable and any(attempt["sent"] for attempt in json.loads(row.record)["attempts"])
 
 
 def outcome_of(row: Row, request: Request, position: int, options: Options) -> Outcome:
-    """Return the outcome that a row tells of, its body read as the options of this run ask."""
+    """Return the outcome stored in a row, its body read as this run's options say."""
     record = json.loads(row.record)
-    attempts = tuple(_attempt_of_json(one) for one in record["attempts"])
-    said = record.get("response")
-    if said is None or row.status is None:
+    attempts = tuple(_attempt_of_json(attempt) for attempt in record["attempts"])
+    head = record.get("response")
+    if head is None or row.status is None:
         return Outcome(position, request, attempts, error=row.error, error_detail=record["detail"])
-    path = None if row.status >= _BAD else _saved_file(said, request)
-    headers = tuple((name, value) for name, value in said.pop("headers"))
-    response = Response(status=row.status, headers=headers, content=row.body, **said)
+    path = None if row.status >= _BAD else _saved_file(head, request)
+    headers = tuple((name, value) for name, value in head.pop("headers"))
+    response = Response(status=row.status, headers=headers, content=row.body, **head)
     reading = Reading(None)
     if row.body is not None:
         content_type = response.header("content-type")
@@ -205,20 +206,20 @@ def outcome_of(row: Row, request: Request, position: int, options: Options) -> O
     return Outcome(position, request, attempts, response, data, error, detail)
 
 
-def _saved_file(said: dict[str, Any] | None, request: Request) -> str | None:
-    """Return the file of a saved body, None where it is no more as it was, or is wanted elsewhere."""
-    path: str | None = said["path"] if said is not None else None
+def _saved_file(head: dict[str, Any] | None, request: Request) -> str | None:
+    """Return the file of a saved body, None if it has changed or this run saves it elsewhere."""
+    path: str | None = head["path"] if head is not None else None
     before, named, _ = (request.save_as or "").partition(FILENAME)
-    if said is None or path is None or (path != request.save_as and not (named and path.startswith(before))):
+    if head is None or path is None or (path != request.save_as and not (named and path.startswith(before))):
         return None
     try:
-        return path if Path(path).stat().st_size == said["size_bytes"] else None
+        return path if Path(path).stat().st_size == head["size_bytes"] else None
     except OSError:
         return None
 
 
 def _write_file(body: bytes, path: str) -> tuple[str | None, str | None, str | None]:
-    """Write a kept body to where this run wants it; return path, error, detail."""
+    """Write a stored body to the file of this run; return path, error, detail."""
     try:
         write_whole(path, body)
     except OSError as error:
@@ -242,23 +243,23 @@ def _attempt_to_json(attempt: Attempt, zero: float) -> dict[str, Any]:
     }
 
 
-def _attempt_of_json(said: dict[str, Any]) -> Attempt:
-    started_at = datetime.fromisoformat(said["started_at"]).astimezone(UTC)
-    # Where it would lie on this process's clock.
+def _attempt_of_json(record: dict[str, Any]) -> Attempt:
+    started_at = datetime.fromisoformat(record["started_at"]).astimezone(UTC)
+    # The start on the clock of this process.
     start = perf_counter() - (time() - started_at.timestamp())
-    zero = start - (said["start"] or 0.0)
+    zero = start - (record["start"] or 0.0)
     return Attempt(
-        number=said["number"],
+        number=record["number"],
         started_at=started_at,
         start=start,
-        end=zero + said["end"] if said["end"] is not None else nan,
-        queued=nan if said["queued"] is None else said["queued"],
-        hops=tuple(_hop_of_json(hop, zero) for hop in said["hops"]),
-        status=said["status"],
-        error=said["error"],
-        error_detail=said["error_detail"],
-        retry_wait=said["retry_wait"] or 0.0,
-        sent=said["sent"],
+        end=zero + record["end"] if record["end"] is not None else nan,
+        queued=nan if record["queued"] is None else record["queued"],
+        hops=tuple(_hop_of_json(hop, zero) for hop in record["hops"]),
+        status=record["status"],
+        error=record["error"],
+        error_detail=record["error_detail"],
+        retry_wait=record["retry_wait"] or 0.0,
+        sent=record["sent"],
     )
 
 
@@ -270,6 +271,6 @@ def _hop_to_json(hop: Timing, zero: float) -> dict[str, float | bool | None]:
     return {name: getattr(hop, name) if name in _FACTS else _number(getattr(hop, name) - zero) for name in _MARKS}
 
 
-def _hop_of_json(said: dict[str, Any], zero: float) -> Timing:
-    marks: dict[str, Any] = {name: nan if value is None else zero + value for name, value in said.items() if name not in _FACTS}
-    return Timing(**marks, reused=said["reused"], encrypted=said["encrypted"])
+def _hop_of_json(record: dict[str, Any], zero: float) -> Timing:
+    marks: dict[str, Any] = {name: nan if value is None else zero + value for name, value in record.items() if name not in _FACTS}
+    return Timing(**marks, reused=record["reused"], encrypted=record["encrypted"])

@@ -24,25 +24,25 @@ class Both:
 
     def find(self, request: Request, position: int) -> Outcome | Look | None:
         """Return what the journal knows, else what the cache does."""
-        known = self._journal.find(request, position)
-        if known is not None:
-            if isinstance(known, Look):
+        outcome = self._journal.find(request, position)
+        if outcome is not None:
+            if isinstance(outcome, Look):
                 self._cache.note_sender(request)
-            return known
-        found = self._cache.found(request, position)
-        if found is None:
+            return outcome
+        answered = self._cache.find_with_body(request, position)
+        if answered is None:
             return None
-        self._journal.take(*found)
-        return found[0]
+        self._journal.take(*answered)
+        return answered[0]
 
     def renew(self, request: Request, position: int) -> None:
         """Take note in both that a request is sent anew."""
         self._journal.renew(request, position)
         self._cache.renew(request, position)
 
-    def dress(self, exchange: Exchange, position: int) -> Exchange:
+    def make_conditional(self, exchange: Exchange, position: int) -> Exchange:
         """Return the exchange with what the cache adds."""
-        return self._cache.dress(exchange, position)
+        return self._cache.make_conditional(exchange, position)
 
     async def begin(self, request: Request, position: int) -> None:
         """Mark an unsafe request."""
@@ -54,7 +54,7 @@ class Both:
 
     async def finish(self, outcome: Outcome, content: bytes | None) -> Outcome:
         """Keep an outcome in both."""
-        settled, body = self._cache.settled(outcome, content)
+        settled, body = self._cache.settle(outcome, content)
         await self._cache.catch_up()
         return await self._journal.finish(settled, body)
 

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Monitor", "Panel", "load", "open_display", "unload"]
 
-# A view of a run needs no form, a magic none of both.
+# Imported on demand: a view of a run needs no form, a magic neither.
 _HOMES = {"Monitor": "monitor", "Panel": "form", "load": "magic", "open_display": "display", "unload": "magic"}
 
 

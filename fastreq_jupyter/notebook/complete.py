@@ -5,17 +5,17 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any
 
-from IPython.core.completer import CompletionContext, SimpleCompletion, SimpleMatcherResult, context_matcher
-
 from fastreq_jupyter.cell import EachSpec
 from fastreq_jupyter.options import METHODS, TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from IPython.core.completer import CompletionContext, SimpleMatcherResult
+
     from fastreq_jupyter.options import Option
 
-__all__ = ["complete_fastreq", "suggestions"]
+__all__ = ["complete_fastreq", "register", "suggestions", "unregister"]
 
 _MAGIC = re.compile(r"\s*(?:\w+\s*=\s*)?%%?fastreq(?:\s|$)")
 _PLACEHOLDER = re.compile(r"\{\{[ +]*([^{}]*)$")
@@ -23,16 +23,32 @@ _EACH = re.compile(r"--each[ =](?:(\"[^\"]*\"|'[^']*'|\S+))")
 _DYNAMIC = ("$env ", "$dotenv ", "$secret ", "$uuid", "$timestamp", "$randomInt ")
 
 
-@context_matcher()  # type: ignore[untyped-decorator] # IPython has no types
-def complete_fastreq(context: CompletionContext) -> SimpleMatcherResult:
+def register(completer: Any) -> None:
+    """Let IPython's completer ask us, where it is one that hands over the whole cell: from IPython 8.6 on."""
+    try:
+        from IPython.core.completer import context_matcher  # noqa: PLC0415 - older ones lack it
+    except ImportError:
+        return
+    context_matcher()(complete_fastreq)
+    completer.custom_matchers.append(complete_fastreq)
+
+
+def unregister(completer: Any) -> None:
+    """Take back what `register` did."""
+    matchers = getattr(completer, "custom_matchers", [])
+    matchers[:] = [one for one in matchers if one is not complete_fastreq]
+
+
+def complete_fastreq(context: CompletionContext) -> SimpleMatcherResult | dict[str, Any]:
     """Return what fits at the cursor of a cell or line of ours; nothing elsewhere."""
     from IPython import get_ipython  # noqa: PLC0415 - the shell in use now, not the one at import
+    from IPython.core.completer import SimpleCompletion, SimpleMatcherResult  # noqa: PLC0415 - older ones lack them
 
     shell = get_ipython()
-    found = suggestions(context.full_text, context.cursor_line, context.cursor_position, {} if shell is None else shell.user_ns)
-    if found is None:
+    suggested = suggestions(context.full_text, context.cursor_line, context.cursor_position, {} if shell is None else shell.user_ns)
+    if suggested is None:
         return {"completions": []}
-    fragment, texts = found
+    fragment, texts = suggested
     return SimpleMatcherResult(
         completions=[SimpleCompletion(text, type="fastreq") for text in texts],
         matched_fragment=fragment,
@@ -78,7 +94,7 @@ def _on_line(before: str, variables: Mapping[str, Any]) -> tuple[str, list[str]]
     return fragment, _starting(fragment, row.choices or row.examples)
 
 
-def _in_placeholder(written: str, cell: str, variables: Mapping[str, Any]) -> tuple[str, list[str]]:
+def _in_placeholder(fragment: str, cell: str, variables: Mapping[str, Any]) -> tuple[str, list[str]]:
     """Complete a name, or a column of the sources of --each."""
     names: list[str] = ["row", "index", *_public(variables), *_DYNAMIC]
     names += re.findall(r"^@(\w+)\s*=", cell, re.MULTILINE)
@@ -89,10 +105,10 @@ def _in_placeholder(written: str, cell: str, variables: Mapping[str, Any]) -> tu
         names.append(spec.element or "item")
         source = variables.get(spec.expression.split(".")[0].split("[")[0])
         columns += [str(column) for column in getattr(source, "columns", ())]
-    base, dot, _ = written.rpartition(".")
+    base, dot, _ = fragment.rpartition(".")
     if dot:
-        return written, _starting(written, (f"{base}.{column}" for column in columns)) if base == "row" else []
-    return written, _starting(written, [*columns, *names])
+        return fragment, _starting(fragment, (f"{base}.{column}" for column in columns)) if base == "row" else []
+    return fragment, _starting(fragment, [*columns, *names])
 
 
 def _flags() -> dict[str, Option | None]:

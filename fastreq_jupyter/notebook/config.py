@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from traitlets import TraitError, TraitType, Undefined
 
+from fastreq_jupyter.bridge import shell
 from fastreq_jupyter.errors import OptionError
-from fastreq_jupyter.notebook.display import shell
 from fastreq_jupyter.options import TABLE, Options
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def changed_options(settings: Any) -> Mapping[str, Any]:
 
 def settings() -> Mapping[str, Any]:
     """Return what %config set in this notebook; nothing where the extension is not loaded."""
-    magics = next((one for one in getattr(shell(), "configurables", ()) if type(one).__name__ == "Fastreq"), None)
+    magics = next((item for item in getattr(shell(), "configurables", ()) if type(item).__name__ == "Fastreq"), None)
     return {} if magics is None else changed_options(magics)
 
 

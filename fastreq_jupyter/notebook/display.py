@@ -10,6 +10,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, TextIO, cast
 from weakref import WeakKeyDictionary, ref
 
+from fastreq_jupyter.bridge import shell
 from fastreq_jupyter.client import present
 from fastreq_jupyter.model import Outcome
 from fastreq_jupyter.options import show_bytes, show_seconds
@@ -32,10 +33,9 @@ __all__ = [
     "open_display",
     "progress_line",
     "remember",
-    "shell",
+    "retried_line",
     "show_monitor",
     "variables",
-    "where_all_is",
 ]
 
 PATIENCE = 0.3
@@ -67,8 +67,8 @@ def progress_line(progress: Progress, *, name: str | None = None, state: str = "
         # That with most to come.
         more = f" and {len(p.files) - 1:,} more" if len(p.files) > 1 else ""
         parts.append(f"{p.files[0].name} {p.files[0].text}{more}")
-    said = state.lower() if state in ("PAUSED", "CANCELLING") else None
-    notices = "".join(f" | {one_line(text, 120)}" for text in (said, p.notice, auto and f"auto: {auto.reason}") if text)
+    standing = state.lower() if state in ("PAUSED", "CANCELLING") else None
+    notices = "".join(f" | {one_line(text, 120)}" for text in (standing, p.notice, auto and f"auto: {auto.reason}") if text)
     return f"{name + ': ' if name else ''}{', '.join(parts)}{notices}"
 
 
@@ -76,7 +76,7 @@ class _Line:
     """When the line is drawn: not for short runs, at most ten times a second, only when it changed.
 
     Attributes:
-        said: Lines of the end that were shown here.
+        lines_shown: Lines of the end that were shown here.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -84,7 +84,7 @@ class _Line:
         self._began = clock()
         self._next = self._began + PATIENCE
         self._shown: str | None = None
-        self.said: Sequence[str] = ()
+        self.lines_shown: Sequence[str] = ()
 
     def tick(self, run: Run) -> None:
         """Draw how far the run is."""
@@ -139,11 +139,11 @@ class NotebookText(_Line):
         """Clear the output and print the closing line."""
         if self._handle is not None and run is not None:
             self._draw("")
-            self.said = (run.closing_line(),)
-            print(*self.said)  # noqa: T201 - the line of a run that took a while
+            self.lines_shown = (run.closing_line(),)
+            print(*self.lines_shown)  # noqa: T201 - the line of a run that took a while
 
     def _draw(self, line: str) -> None:
-        # IPython is there: only a notebook makes this display.
+        # Only a notebook makes this display, so IPython is imported.
         from IPython.display import display  # noqa: PLC0415 - loaded by whoever needs it
 
         data = {"text/plain": line}
@@ -174,7 +174,7 @@ def in_kernel() -> bool:
 
 def show_monitor(run: Run, *, on_retry: Callable[[Run], str] | None = None, otherwise: str | None = None) -> Any:
     """Show the live view of a run and return it; pages without widgets show the text `otherwise`."""
-    # widgets are paid for where they are shown
+    # Imported here, since widgets are needed where they are shown only.
     from IPython.display import display  # noqa: PLC0415 - loaded by whoever needs it
 
     from fastreq_jupyter.notebook.monitor import Monitor  # noqa: PLC0415 - loaded by whoever needs it
@@ -192,19 +192,19 @@ class MonitorDisplay:
     outputs but never their updates, and would not be told how the run ended.
 
     Attributes:
-        said: Lines of the end that were shown here.
+        lines_shown: Lines of the end that were shown here.
     """
 
     def __init__(self) -> None:
         self._run: Run | None = None
         self._monitor: Any = None
         self._summary: Any = None
-        self.said: Sequence[str] = ()
+        self.lines_shown: Sequence[str] = ()
 
     def tick(self, run: Run) -> None:
         """Show the view once; it draws itself from then on."""
         if self._monitor is None:
-            # widgets are paid for where they are shown
+            # Imported here, since widgets are needed where they are shown only.
             from fastreq_jupyter.notebook.html import beginning  # noqa: PLC0415 - loaded by whoever needs it
 
             self._run = run
@@ -218,7 +218,7 @@ class MonitorDisplay:
             from fastreq_jupyter.notebook.html import notes_of  # noqa: PLC0415 - loaded by whoever needs it
 
             self._show_summary(run)
-            self.said = (run.closing_line(), *notes_of(run))
+            self.lines_shown = (run.closing_line(), *notes_of(run))
 
     def _show_summary(self, run: Run) -> None:
         from IPython.display import display  # noqa: PLC0415 - see above
@@ -230,26 +230,26 @@ class MonitorDisplay:
         else:
             self._summary.update(summary(run), raw=True)
 
-    def _retried(self, again: Run) -> str:
+    def _retried(self, retry: Run) -> str:
         """Have summary and variable follow when failed requests are sent again; return what the panel says of it."""
-        earlier, self._run = self._run, again
-        name = again.name if earlier is not None and holds(again.name, earlier) else None
+        earlier, self._run = self._run, retry
+        name = retry.name if earlier is not None and holds(retry.name, earlier) else None
 
         def follow() -> None:
             if name is not None:
-                variables()[name] = frame = present(again)
-                remember(again, frame)
-            self._show_summary(again)
+                variables()[name] = frame = present(retry)
+                remember(retry, frame)
+            self._show_summary(retry)
 
-        # On a thread of its own: a large frame would stall the loop that other runs live on.
-        again.finished.add_done_callback(lambda _: Thread(target=follow, name="fastreq-retried", daemon=True).start())
-        return where_all_is(again, name or "last_run().df")
+        # In a thread of its own: a large frame would block the loop that other runs use.
+        retry.finished.add_done_callback(lambda _: Thread(target=follow, name="fastreq-retried", daemon=True).start())
+        return retried_line(retry, name or "last_run().df")
 
 
-def where_all_is(again: Run, place: str) -> str:
+def retried_line(retry: Run, place: str) -> str:
     """Return what is said of a run that sent failed requests again."""
-    kept = sum(isinstance(item, Outcome) for item in cast("list[Item]", again.plan.requests))
-    return f"{kept:,} row{' is' if kept == 1 else 's are'} from the run before, all are in {place}"
+    number = sum(isinstance(item, Outcome) for item in cast("list[Item]", retry.plan.requests))
+    return f"{number:,} row{' is' if number == 1 else 's are'} from the run before, all are in {place}"
 
 
 def remember(run: Run, value: Any) -> None:
@@ -261,24 +261,18 @@ def remember(run: Run, value: Any) -> None:
 def holds(name: str | None, run: Run) -> bool:
     """Tell whether a variable holds the very frame it was given; what the user made of it since is theirs."""
     value = variables().get(name) if name else None
-    given, shape = _GIVEN.get(run, (lambda: None, None))
-    return value is not None and given() is value and _shape(value) == shape
+    shown_frame, shape = _GIVEN.get(run, (lambda: None, None))
+    return value is not None and shown_frame() is value and _shape(value) == shape
 
 
 def _shape(frame: Any) -> tuple[object, ...]:
     return (*frame.columns, len(frame))
 
 
-def shell() -> Any:
-    """Return the IPython shell, None outside IPython."""
-    ipython = sys.modules.get("IPython")
-    return None if ipython is None else ipython.get_ipython()
-
-
 def variables() -> dict[str, Any]:
     """Return the notebook's variables; none outside IPython."""
-    found: dict[str, Any] = getattr(shell(), "user_ns", {})
-    return found
+    namespace: dict[str, Any] = getattr(shell(), "user_ns", {})
+    return namespace
 
 
 def _widgets_work() -> bool:

@@ -55,9 +55,9 @@ def notes_of(run: Run) -> list[str]:
 
 def beginning(run: Run) -> str:
     """Return the line that stands in the live view's place on pages without widgets; it stays true when the run has ended."""
-    known = "requests" if run.plan.total is None else f"{run.plan.total:,} request{'' if run.plan.total == 1 else 's'}"
+    number = "requests" if run.plan.total is None else f"{run.plan.total:,} request{'' if run.plan.total == 1 else 's'}"
     began = datetime.fromisoformat(run.summary()["started_at"])
-    return one_line(f"{run.name + ': ' if run.name else ''}{known}, begun at {began:%Y-%m-%d %H:%M:%S} UTC")
+    return one_line(f"{run.name + ': ' if run.name else ''}{number}, begun at {began:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def html_summary(run: Run, gist: Gist | None = None) -> str:
@@ -141,7 +141,7 @@ def _picture(run: Run, gist: Gist) -> str:
     paths: dict[str, list[str]] = {}
     for number, phase, start, end in bars:
         left, right = (round((at - zero) / seconds * _ACROSS) for at in (start, end))
-        # What failed is marked where it ended, at the foot of its line.
+        # A failure is marked where it ended, at the foot of its line.
         y, left = (number * 4 + 3.5, max(0, right - 6)) if phase == "failed" else (number * 4 + 2, left)
         paths.setdefault(phase, []).append(f"M{left} {y:g}h{max(1, right - left)}")
     order = sorted(paths, key=lambda phase: (phase != "other", phase == "failed"))
@@ -151,11 +151,11 @@ def _picture(run: Run, gist: Gist) -> str:
     )
     height = len(drawn) * min(_MOST_ROW, max(_LEAST_ROW, _HEIGHT // len(drawn)))
     words = " ".join(f'<span style="color:{COLOURS[phase]}">{phase}</span>' for phase in order)
-    said = f"{len(drawn):,} request{'' if len(drawn) == 1 else 's'} over {show_seconds(seconds)}"
+    caption = f"{len(drawn):,} request{'' if len(drawn) == 1 else 's'} over {show_seconds(seconds)}"
     return (
         f"<img src=\"data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {_ACROSS} {len(drawn) * 4}' "
-        f'preserveAspectRatio=\'none\'>{drawing}</svg>" alt="{said}" style="display:block;width:100%;height:{height}px"/>'
-        f'<p style="{_QUIET}">{said}: {words}{f"; {_text(note)}" if note else ""}</p>'
+        f'preserveAspectRatio=\'none\'>{drawing}</svg>" alt="{caption}" style="display:block;width:100%;height:{height}px"/>'
+        f'<p style="{_QUIET}">{caption}: {words}{f"; {_text(note)}" if note else ""}</p>'
     )
 
 

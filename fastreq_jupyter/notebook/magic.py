@@ -12,8 +12,8 @@ from fastreq_jupyter.bridge import beside, start
 from fastreq_jupyter.cell import MagicLine, examples_text, help_text, parse_line
 from fastreq_jupyter.client import run_awaiting, run_blocking, settings_with
 from fastreq_jupyter.errors import JournalError, UsageError
-from fastreq_jupyter.notebook.commands import carried_out
-from fastreq_jupyter.notebook.complete import complete_fastreq
+from fastreq_jupyter.notebook.commands import run_command
+from fastreq_jupyter.notebook.complete import register, unregister
 from fastreq_jupyter.notebook.config import forget_wrong_settings, option_traits, settings
 from fastreq_jupyter.notebook.order import Draft, Order, deliver, deliver_background, deliver_preview, draft, in_one_line
 
@@ -55,11 +55,11 @@ def rewrite_calls(text: str) -> str:
     try:
         tree = ast.parse(text)
     except (SyntaxError, ValueError):
-        # IPython itself reports it.
+        # IPython itself reports the error.
         return text
     lines = [line.encode() for line in text.splitlines(keepends=True)]
-    found = sorted(_magic_calls(tree), key=lambda call: (call.lineno, call.col_offset), reverse=True)
-    for call in found:
+    calls = sorted(_magic_calls(tree), key=lambda call: (call.lineno, call.col_offset), reverse=True)
+    for call in calls:
         arguments = ", ".join(ast.unparse(argument) for argument in call.args[1:])
         awaited = f"(await get_ipython().find_line_magic('fastreq').__self__.awaited({arguments}))".encode()
         first, last = call.lineno - 1, (call.end_lineno or call.lineno) - 1
@@ -97,11 +97,11 @@ def _awaits_on_asyncio(shell: Any) -> bool:
 
 def _inside_a_cell() -> bool:
     """Tell whether a cell's code is on the stack: then this text is not the cell, but something the cell runs."""
-    # IPython is there: it called.
+    # IPython calls this, so it is imported.
     from IPython.core.interactiveshell import InteractiveShell  # noqa: PLC0415 - loaded by whoever needs it
 
     code = InteractiveShell.run_code.__code__
-    # The stack is what tells, whatever events were lost.
+    # The stack is reliable even where events of IPython were missed.
     frame: FrameType | None = sys._getframe()  # noqa: SLF001 - the frame of the caller
     while frame is not None and frame.f_code is not code:
         frame = frame.f_back
@@ -109,7 +109,7 @@ def _inside_a_cell() -> bool:
 
 
 GREETING = "fastreq is ready: %fastreq --help lists all options, %fastreq --examples shows cells to copy"
-_OLDEST_KERNEL = (6, 29)
+_OLDEST_KERNEL = (6, 17)
 
 
 class _Fastreq(Magics):
@@ -121,29 +121,29 @@ class _Fastreq(Magics):
     def fastreq(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
         """Send HTTP requests."""
         try:
-            if cell is None and (told := carried_out(line)) is not None:
-                print(told.line)  # noqa: T201 - a magic's line
-                return told.value
+            if cell is None and (result := run_command(line)) is not None:
+                print(result.line)  # noqa: T201 - a magic's line
+                return result.value
             parsed, quiet = self._parsed(line, cell)
-            if (said := self._without_requests(parsed, cell)) is not None:
-                return said.value
+            if (early := self._without_requests(parsed, cell)) is not None:
+                return early.value
             order = self._draft(parsed, cell, local_ns).order()
-            return self._hidden(self._carried_out(order), quiet=quiet)
+            return self._hidden(self._carry_out(order), quiet=quiet)
         except (UsageError, JournalError) as error:
             raise in_one_line(error) from None
 
     async def awaited(self, line: str, cell: str | None = None) -> Any:
         """Do as the magic, natively awaited; a cell at top level is rewritten to this."""
         try:
-            if cell is None and (told := carried_out(line)) is not None:
-                print(told.line)  # noqa: T201 - a magic's line
-                return told.value
+            if cell is None and (result := run_command(line)) is not None:
+                print(result.line)  # noqa: T201 - a magic's line
+                return result.value
             parsed, quiet = self._parsed(line, cell)
-            if (said := self._without_requests(parsed, cell)) is not None:
-                return said.value
-            made = self._draft(parsed, cell, None)
-            order = await beside(made.order) if made.large else made.order()
-            return self._hidden(await self._carried_out_awaiting(order), quiet=quiet)
+            if (early := self._without_requests(parsed, cell)) is not None:
+                return early.value
+            cell_draft = self._draft(parsed, cell, None)
+            order = await beside(cell_draft.order) if cell_draft.large else cell_draft.order()
+            return self._hidden(await self._carry_out_awaiting(order), quiet=quiet)
         except (UsageError, JournalError) as error:
             raise in_one_line(error) from None
 
@@ -171,11 +171,11 @@ class _Fastreq(Magics):
         outer = {} if local_ns is None or local_ns is namespace else local_ns
         return draft(line, text, namespace=namespace, outer=outer, first_line=first_line)
 
-    def _carried_out(self, order: Order) -> Any:
+    def _carry_out(self, order: Order) -> Any:
         early = self._early(order)
         return early.value if early is not None else deliver(order, *run_blocking(order.call), self._variables)
 
-    async def _carried_out_awaiting(self, order: Order) -> Any:
+    async def _carry_out_awaiting(self, order: Order) -> Any:
         early = self._early(order)
         return early.value if early is not None else deliver(order, *await run_awaiting(order.call), self._variables)
 
@@ -201,7 +201,7 @@ class _EarlyResult:
         self.value = value
 
 
-# The class is named as %config shows it; its traits come from the table of options.
+# The class has the name that %config shows; its traits come from the table of options.
 Fastreq = magics_class(type("Fastreq", (_Fastreq,), {**option_traits(), "__doc__": _Fastreq.__doc__, "__module__": __name__}))
 
 
@@ -218,7 +218,7 @@ def load(shell: Any) -> None:
     shell.input_transformers_post.append(transform)
     completer = getattr(shell, "Completer", None)
     if completer is not None:
-        completer.custom_matchers.append(complete_fastreq)
+        register(completer)
     shell.input_transformers_cleanup.append(magic_first)
     shell.fastreq_undo = (magics, transform)
     print(_greeting(shell))  # noqa: T201 - the one line that %load_ext prints
@@ -231,12 +231,12 @@ def unload(shell: Any) -> None:
         return
     magics, transform = undo
     settings_with(None)
-    shell.input_transformers_post[:] = [one for one in shell.input_transformers_post if one is not transform]
-    shell.input_transformers_cleanup[:] = [one for one in shell.input_transformers_cleanup if one is not magic_first]
-    shell.configurables[:] = [one for one in shell.configurables if one is not magics]
+    shell.input_transformers_post[:] = [entry for entry in shell.input_transformers_post if entry is not transform]
+    shell.input_transformers_cleanup[:] = [entry for entry in shell.input_transformers_cleanup if entry is not magic_first]
+    shell.configurables[:] = [entry for entry in shell.configurables if entry is not magics]
     completer = getattr(shell, "Completer", None)
     if completer is not None:
-        completer.custom_matchers[:] = [one for one in completer.custom_matchers if one is not complete_fastreq]
+        unregister(completer)
     for kind in ("line", "cell"):
         shell.magics_manager.magics[kind].pop("fastreq", None)
     shell.magics_manager.registry.pop("Fastreq", None)
@@ -248,7 +248,7 @@ def kernel_warning(version: tuple[Any, ...]) -> str | None:
         return "ipykernel 7.0 cannot update widgets from a thread: pip install -U ipykernel"
     if version[:2] < _OLDEST_KERNEL:
         shown = ".".join(str(part) for part in version[:3])
-        return f"ipykernel {shown} is too old for live panels: pip install -U 'ipykernel>=6.29,!=7.0.*'"
+        return f"ipykernel {shown} is too old for live panels: pip install -U 'ipykernel>=6.17,!=7.0.*'"
     return None
 
 
@@ -259,7 +259,7 @@ def _greeting(shell: Any) -> str:
 
 
 def _open_panel() -> Any:
-    # Widgets are paid for where they are shown.
+    # Imported here, since widgets are needed where they are shown only.
     from fastreq_jupyter.notebook.form import Panel  # noqa: PLC0415 - loaded by whoever needs it
 
     return Panel()

@@ -1,4 +1,4 @@
-"""What a magic's line and cell ask for, and what they leave: the call ready to be launched, the frame in its variable, the closing line."""
+"""Turns a magic's line and cell into a call ready to be started, and its result into a variable and a closing line."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ from fastreq_jupyter.client import (
 from fastreq_jupyter.engine import Jar
 from fastreq_jupyter.errors import OptionError, RunError
 from fastreq_jupyter.model import Plan
-from fastreq_jupyter.notebook.display import in_kernel, remember, show_monitor, where_all_is
+from fastreq_jupyter.notebook.display import in_kernel, remember, retried_line, show_monitor
 from fastreq_jupyter.options import FRAMES, Options
 from fastreq_jupyter.redact import one_line
 
@@ -106,9 +106,9 @@ class Draft:
         final = Options.of(self.options, **cell.run_options)
         jar = Jar() if session is None else session.jar
         items, auth = with_defaults(cell.items, final, jar=jar, home=None if session is None else session.home, total=cell.total)
-        plan = Plan(items, final, name=self.line.name, total=cell.total, join=cell.join, auth=auth, notes=cell.notes)
+        plan = Plan(items, final, name=self.line.name, total=cell.total, join=cell.join, auth=auth, notes=cell.notes, chained=cell.chained)
         variable = self.line.lookups.get("auth")
-        # The variable may hold another token by the time that what failed is sent again.
+        # The variable may hold another token when failed requests are sent again.
         auth_now = None if variable is None else partial(self.names.get, variable)
         return Order(self.line, Call(plan, jar, session, auth_now=auth_now), cell.late_notes)
 
@@ -140,7 +140,7 @@ def draft(line: MagicLine, text: str, *, namespace: Mapping[str, Any], outer: Ma
 
 def in_one_line(error: E) -> E:
     """Return an error that IPython shows as its one line, and hands on as such to whoever runs the notebook (papermill, nbclient)."""
-    # IPython's hook; it can be pickled.
+    # The hook of IPython; a partial can be pickled.
     error._render_traceback_ = partial(list, [f"{type(error).__name__}: {error}"])  # type: ignore[attr-defined] # IPython looks for it
     return error.with_traceback(None)
 
@@ -155,20 +155,20 @@ def _look_up(option: str, name: str, names: Mapping[str, Any]) -> Any:
 
 def _evaluate(spec: EachSpec, namespace: Mapping[str, Any], outer: Mapping[str, Any]) -> Any:
     try:
-        # What the user wrote as code on the magic's line, as %timeit does; texts of {{ }} are never evaluated.
+        # Code that the user wrote on the magic's line, as for %timeit; texts of {{ }} are never evaluated.
         return eval(compile(spec.expression.strip(), "<--each>", "eval"), {**namespace, **outer})  # noqa: S307 - what the user wrote in their own cell
     except Exception as error:  # noqa: BLE001 - the user's expression may raise anything
         reason = one_line(f"{spec.text}: {type(error).__name__}: {error}")
         raise OptionError(f"--each {reason}", option="each", reason=reason) from None
 
 
-def deliver(order: Order, waited: Waited[Run], said: Sequence[str], variables: MutableMapping[str, Any]) -> Any:
+def deliver(order: Order, waited: Waited[Run], lines_shown: Sequence[str], variables: MutableMapping[str, Any]) -> Any:
     """Assign or return the result of a run that has drained, and print its closing line and notes.
 
     Args:
         order: What was asked for.
         waited: The run.
-        said: What of these was shown already.
+        lines_shown: What of these was shown already.
         variables: The notebook's.
 
     Raises:
@@ -178,18 +178,18 @@ def deliver(order: Order, waited: Waited[Run], said: Sequence[str], variables: M
     """
     run, name = waited.run, order.line.name
     frames = run.options.return_type in FRAMES
-    kept = value_of(run)
-    value = as_asked(kept, run.options) if frames else kept
+    result = value_of(run)
+    value = as_asked(result, run.options) if frames else result
     if name is not None:
         variables[name] = value
         remember(run, value)
-    _print_end(order, run, kept, said=said)
+    _print_end(order, run, result, lines_shown=lines_shown)
     if waited.interrupted:
         raise interruption(where_it_stopped(run, name or "last_run().df"))
     run.raise_error()
     try:
         if frames:
-            check_shape(kept, run)
+            check_shape(result, run)
             check_failures(run)
         else:
             value = conclude(run)
@@ -222,12 +222,12 @@ def deliver_background(order: Order, run: Run, variables: MutableMapping[str, An
     print(f"{name + ': ' if name else ''}{count} in the background; {handle}.progress, {handle}.df, await {handle}")  # noqa: T201 - a line below the cell
     if in_kernel() and run.options.progress in ("auto", "panel"):
 
-        def follow(again: Run) -> str:
+        def follow(retry: Run) -> str:
             nonlocal run
             if name is not None and variables.get(name) is run:
-                variables[name] = again
-            run = again
-            return where_all_is(again, f"{handle}.df")
+                variables[name] = retry
+            run = retry
+            return retried_line(retry, f"{handle}.df")
 
         show_monitor(run, on_retry=follow)
 
@@ -242,9 +242,9 @@ def _say_of_the_run_before(name: str, run: Run, variables: Mapping[str, Any]) ->
     print(f"{name}: the run before goes on, {count}; {name}.before.cancel() stops it, {name}.before.df has its rows")  # noqa: T201 - for the reader of the cell
 
 
-def _print_end(order: Order, run: Run, value: Any, *, said: Sequence[str]) -> None:
-    closing = () if said else (run.closing_line(),)
+def _print_end(order: Order, run: Run, value: Any, *, lines_shown: Sequence[str]) -> None:
+    closing = () if lines_shown else (run.closing_line(),)
     attrs = getattr(value, "attrs", {}).get("fastreq", {})
     for line in dict.fromkeys([*closing, *run.summary()["notes"], *attrs.get("notes", ()), *order.late_notes()]):
-        if line not in said:
+        if line not in lines_shown:
             print(line)  # noqa: T201 - a line below the cell

@@ -225,7 +225,7 @@ def auth_value(value: Any) -> Any:
     if value is None or hasattr(type(value), "fastreq_auth"):
         return value
     if isinstance(value, Mapping):
-        return {str(origin): auth_value(one) for origin, one in value.items()}
+        return {str(origin): auth_value(auth) for origin, auth in value.items()}
     if isinstance(value, type):
         message = f"{value.__name__} is a class: give an object"
         raise TypeError(message)
@@ -250,7 +250,7 @@ def _without_arguments(function: Any) -> Any:
         message = "a function that gives tokens takes no argument"
         raise TypeError(message) from None
     except ValueError:
-        # Some functions written in C do not tell.
+        # Some functions written in C have no signature.
         return function
     return function
 
@@ -258,10 +258,10 @@ def _without_arguments(function: Any) -> Any:
 def statuses_value(value: Any) -> tuple[int, ...]:
     """Accept a status from 400 to 499, several, or a text with commas."""
     parts = value.split(",") if isinstance(value, str) else [value] if isinstance(value, (int, str)) else list(value)
-    found = tuple(int(part) if isinstance(part, str) else part for part in parts)
-    if not found or not all(type(status) is int and 400 <= status <= 499 for status in found):
+    statuses = tuple(int(part) if isinstance(part, str) else part for part in parts)
+    if not statuses or not all(type(status) is int and 400 <= status <= 499 for status in statuses):
         raise ValueError
-    return tuple(dict.fromkeys(found))
+    return tuple(dict.fromkeys(statuses))
 
 
 def header_pairs(value: Any) -> tuple[tuple[str, str], ...] | None:

@@ -23,7 +23,7 @@ TIMING_COLUMNS = ("retry_wait_ms", "dns_ms", "connect_ms", "tls_ms", "receive_ms
 
 def own_columns(options: Options) -> frozenset[str]:
     """Return the names that are ours in a run's frame: shown or not, so that no other name depends on option `columns`."""
-    asked = (
+    optional = (
         *(TIMING_COLUMNS if options.timings else ()),
         *(("headers",) if options.response_headers else ()),
         *(("item",) if options.select is not None else ()),
@@ -32,7 +32,7 @@ def own_columns(options: Options) -> frozenset[str]:
         *(("looks",) if options.until is not None else ()),
         *(("cached",) if options.caches else ()),
     )
-    return frozenset({"data", *_ALL, *asked})
+    return frozenset({"data", *_ALL, *optional})
 
 
 MEANINGS: Mapping[str, str] = {

@@ -19,7 +19,7 @@ EVERYWHERE: frozenset[Door] = frozenset({"function", "magic", "panel"})
 IN_CELLS: frozenset[Door] = frozenset({"magic", "panel"})
 IN_MAGICS: frozenset[Door] = frozenset({"magic"})
 IN_CODE: frozenset[Door] = frozenset({"function"})
-# The panel runs in the background, shows its own progress, and has a button for a dry run.
+# The panel has no field for these: it runs in the background, shows progress itself and has a button for a dry run.
 IN_TEXT: frozenset[Door] = frozenset({"function", "magic"})
 
 
@@ -89,8 +89,8 @@ class Option:
             return self.check(value)
         except (ValueError, TypeError, OverflowError) as error:
             why = str(error) if isinstance(error, TypeError) else ""
-        told = "cannot be read" if self.secret else f"{_shown(value)} is not possible"
-        message = f"{self.name}{' ' if self.secret else '='}{told}{f' ({why})' if why else ''}: give {self.allowed}"
+        problem = "cannot be read" if self.secret else f"{_shown(value)} is not possible"
+        message = f"{self.name}{' ' if self.secret else '='}{problem}{f' ({why})' if why else ''}: give {self.allowed}"
         reason = f"{f'{why}: ' if why else ''}give {self.allowed}"
         raise OptionError(message, option=self.name, value=None if self.secret else value, allowed=self.allowed, reason=reason)
 
@@ -108,7 +108,7 @@ def option(default: Any, check: Callable[[Any], Any] | None = None, *, choices: 
     return field(default=default, repr=not row.secret, metadata={"option": row})
 
 
-# Habits of other clients: what was meant, or a sentence where nothing of ours does it.
+# Names that users of other clients type: the option to use here, or a sentence where there is none.
 _HABITS: Mapping[str, str] = {
     "verify": "verify_ssl", "ssl": "verify_ssl", "ca_bundle": "verify_ssl", "allow_redirects": "follow_redirects",
     "proxies": "proxy", "max_workers": "concurrency", "workers": "concurrency", "limit_per_host": "concurrency_per_host",
@@ -118,6 +118,7 @@ _HABITS: Mapping[str, str] = {
     "-x": "--proxy", "-o": "--save-to", "-L": "nothing: redirects are followed (--no-redirects turns it off)",
     "paginate": "pages", "follow_links": "pages", "--paginate": "--pages auto", "--next": "--pages auto", "--follow-links": "--pages auto",
     "-A": "-H 'User-Agent: ...'", "-F": "a curl line in the cell", "--insecure": "-k", "--cacert": "--ca", "--json": "a body in the cell",
+    **dict.fromkeys(("--keys", "--params", "--cookies", "--parse-func"), "a function, fastreq(urls, ...): no cell has it"),
 }  # fmt: skip
 
 
@@ -125,9 +126,9 @@ def refuse_unknown(name: str, known: Iterable[str]) -> OptionError:
     """Return the one-line error for an unknown option or flag, naming what was probably meant."""
     if name in _HABITS:
         return OptionError(f"unknown option {name}: use {_HABITS[name]}", option=name)
-    # Dashes are in every flag: what is left of --next and --cert is not near.
-    bare = {each.lstrip("-"): each for each in known}
-    near = [bare[each] for each in get_close_matches(name.lstrip("-"), list(bare), n=1, cutoff=0.7)]
+    # Without the dashes: every flag has them, and --next would look similar to --cert.
+    bare = {option.lstrip("-"): option for option in known}
+    near = [bare[option] for option in get_close_matches(name.lstrip("-"), list(bare), n=1, cutoff=0.7)]
     return OptionError(f"unknown option {name}{f': did you mean {near[0]}?' if near else '; %fastreq --help lists all'}", option=name)
 
 

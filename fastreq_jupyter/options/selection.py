@@ -26,7 +26,7 @@ __all__ = ["Selection", "check_expression"]
 
 _LONGEST = 10_000
 _TESTS = frozenset({"contains", "starts_with", "ends_with"})
-# Which children of a node are evaluated on what the node itself is evaluated on (JMESPath specification, grammar).
+# Children that are evaluated on the same value as their node (JMESPath specification, grammar).
 _ALL = frozenset({"multi_select_list", "multi_select_dict", "key_val_pair", "or_expression", "and_expression", "not_expression",
                   "comparator", "function_expression", "flatten"})  # fmt: skip
 _FIRST = frozenset({"subexpression", "index_expression", "projection", "value_projection", "filter_projection", "pipe"})
@@ -183,25 +183,25 @@ def _reason(text: str, error: BaseException) -> str:
 
 
 def _check_call(node: Node, option: str, shown: str) -> None:
-    name, given = node["value"], len(node["children"])
-    known = _Functions.FUNCTION_TABLE
-    if name not in known:
-        near = get_close_matches(name, list(known), n=1)
+    name, number = node["value"], len(node["children"])
+    functions = _Functions.FUNCTION_TABLE
+    if name not in functions:
+        near = get_close_matches(name, list(functions), n=1)
         why = f"JMESPath has no function {name}()" + (f": did you mean {near[0]}()?" if near else "")
         raise _refused(option, shown, why, ": ")
-    takes = known[name]["signature"]
+    takes = functions[name]["signature"]
     open_ended = bool(takes) and takes[-1].get("variadic")
-    if given < len(takes) or (given > len(takes) and not open_ended):
-        why = f"{name}() takes {len(takes)} argument{'s' * (len(takes) != 1)}, not {given}"
+    if number < len(takes) or (number > len(takes) and not open_ended):
+        why = f"{name}() takes {len(takes)} argument{'s' * (len(takes) != 1)}, not {number}"
         raise _refused(option, shown, why, ": ")
 
 
 def _walk(node: Node) -> Iterator[Node]:
     stack = [node]
     while stack:
-        one = stack.pop()
-        yield one
-        stack += [child for child in one.get("children", ()) if isinstance(child, dict)]
+        current = stack.pop()
+        yield current
+        stack += [child for child in current.get("children", ()) if isinstance(child, dict)]
 
 
 def _with_headers(node: Node) -> Node:

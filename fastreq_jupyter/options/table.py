@@ -65,7 +65,7 @@ class Options:
     Each field but the last carries its `Option`: `TABLE` is made of them.
 
     Attributes:
-        given: Names that were given, here or in an earlier layer; the others have their default.
+        explicit: Names that were given, here or in an earlier layer; the others have their default.
     """
 
     backend: str = option(
@@ -313,6 +313,14 @@ class Options:
         (), anything, examples=("orders.head(10)",), allowed="a name, or an expression in quotes",
         help="one request per row of a table, Series, list or range", doors=IN_CELLS, metavar="SOURCE",
     )
+    env_file: str | None = option(
+        None, text_value(), examples=("http-client.env.json",), allowed="the path of a file of environments",
+        help="variables for the cell, as editors of .http files keep them", doors=IN_MAGICS, metavar="FILE",
+    )
+    env: str | None = option(
+        None, text_value(), examples=("dev",), allowed="the name of an environment",
+        help="which of env_file's environments, where it has several", doors=IN_MAGICS, metavar="NAME",
+    )
     zip: bool = option(
         False, strict_bool, allowed="True or False", help="several --each in step in place of the product", switches={"--zip": True},
         doors=IN_CELLS,
@@ -355,10 +363,10 @@ class Options:
         doors=IN_TEXT, metavar="WHERE", group="Transport",
     )
     # fmt: on
-    given: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
+    explicit: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
 
     @classmethod
-    def of(cls, base: Options | None = None, /, **given: Any) -> Options:
+    def of(cls, base: Options | None = None, /, **changes: Any) -> Options:
         """Check what was given and return it, laid over `base` (or the defaults).
 
         Raises:
@@ -366,11 +374,11 @@ class Options:
                 or two options that exclude each other.
         """
         values = {} if base is None else {name: getattr(base, name) for name in TABLE}
-        values |= {name: _lookup(name).read(value) for name, value in given.items()}
-        names = frozenset(given) if base is None else base.given | given.keys()
+        values |= {name: _lookup(name).read(value) for name, value in changes.items()}
+        names = frozenset(changes) if base is None else base.explicit | changes.keys()
         if "rate_limit_burst" not in names:
             values["rate_limit_burst"] = _fitting_burst(values)
-        options = cls(**values, given=names)
+        options = cls(**values, explicit=names)
         _check_together(options)
         return options
 
@@ -380,7 +388,7 @@ class Options:
         Raises:
             OptionError: Two options exclude each other.
         """
-        return Options.of(base, **{name: getattr(self, name) for name in self.given})
+        return Options.of(base, **{name: getattr(self, name) for name in self.explicit})
 
     @property
     def attempt_timeout(self) -> float:
@@ -401,13 +409,13 @@ class Options:
         return any(option is not None for option in (self.select, self.expand, self.fail_when, self.retry_when, until))
 
 
-TABLE: Mapping[str, Option] = {one.name: one.metadata["option"].named(one.name) for one in fields(Options) if "option" in one.metadata}
+TABLE: Mapping[str, Option] = {row.name: row.metadata["option"].named(row.name) for row in fields(Options) if "option" in row.metadata}
 
 
 def _fitting_burst(values: Mapping[str, Any]) -> int:
     """Return the burst, made to fit "N/unit", where the user did not set it."""
     rates = [rate for name in ("rate_limit", "rate_limit_per_host") if (rate := values.get(name)) is not None and rate.whole]
-    # A window holds what starts together and what comes after: a large burst would leave little for the rest of it.
+    # A rate window counts the burst and what follows it: a large burst would leave little for the rest of the window.
     return min([int(TABLE["rate_limit_burst"].default), *(max(1, int(rate.count) // 10) for rate in rates)])
 
 
@@ -428,7 +436,7 @@ def _check_together(options: Options) -> None:
     _check_saving(options)
     _check_pages(options)
     for name in ("every", "patience"):
-        if name in options.given and options.until is None:
+        if name in options.explicit and options.until is None:
             raise OptionError(f"{name} needs until", option=name, reason="needs until")
     if options.json is not None and options.data is not None:
         reason = "json and data exclude each other: give one of them"
@@ -462,9 +470,9 @@ def _check_saving(options: Options) -> None:
 
 
 def _check_reading(options: Options) -> None:
-    parse, kept = options.parse, options.return_type
-    if parse != "auto" and (kept not in PARSED or (kept == "json" and parse in ("text", "bytes"))):
-        reason = f"not possible with return_type {kept}: leave one of them out"
+    parse, return_type = options.parse, options.return_type
+    if parse != "auto" and (return_type not in PARSED or (return_type == "json" and parse in ("text", "bytes"))):
+        reason = f"not possible with return_type {return_type}: leave one of them out"
         raise OptionError(f"parse={parse} is {reason}", option="parse", value=parse, reason=reason)
     looking = ("fail_when", "retry_when") if options.until == "ready" else ("fail_when", "retry_when", "until")
     for name in looking:

@@ -74,7 +74,7 @@ FAILED = COLOURS["failed"]
 _TEXT = 'font-family="system-ui,-apple-system,\'Segoe UI\',Roboto,\'Helvetica Neue\',Arial,sans-serif" font-size="11" fill="currentColor"'
 _SCHEMES = "<style>svg{color:#1d2125;background:#fff}@media (prefers-color-scheme:dark){svg{color:#e6e9ec;background:#15181c}}</style>"
 _TONES = {"text": "", "dim": ' fill-opacity=".66"', "strong": ' font-weight="600" font-size="13"', "bad": f' fill="{FAILED}"'}
-# A grey that must be read on any page cannot be made paler still.
+# A grey that is readable on any background cannot be made paler.
 _PLAIN_TONES = _TONES | {"dim": ""}
 
 
@@ -119,7 +119,7 @@ def _bars(bars: Iterable[Rect]) -> str:
     paths: dict[str, list[Rect]] = {}
     for bar in bars:
         paths.setdefault(bar.phase, []).append(bar)
-    # What lies behind is drawn first.
+    # Bars in the background are drawn first.
     order = sorted(paths, key=lambda phase: (phase != "other", phase == "failed", phase))
     return "".join(f'<path d="{_boxes(paths[phase])}" fill="{COLOURS[phase]}"/>' for phase in order)
 

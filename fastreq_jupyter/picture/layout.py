@@ -1,4 +1,4 @@
-"""The geometry of a waterfall: outcomes become rectangles, lines and labels in pixels. No ink here: see `svg`."""
+"""The geometry of a waterfall: outcomes become rectangles, lines and labels in pixels. Drawn by `figure`."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ _THICK = 0.62
 _LEAST = 1.0
 _TENS_END = 20.0
 _MINUTES = (30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 7200.0)
-# Rows that a run took over from an earlier one began before it; clocks are read a moment apart.
+# Rows taken over from an earlier run began before this one; clocks are read a moment apart.
 _GRACE = timedelta(seconds=1)
 
 
@@ -196,12 +196,12 @@ def phase_bars(attempts: Sequence[Attempt]) -> Iterator[tuple[str, float, float]
     for attempt, following in zip(attempts, [*attempts[1:], None], strict=True):
         if attempt.queued > 0:
             yield "queued", attempt.start - attempt.queued, attempt.start
-        seen = [bar for hop in attempt.hops for bar in _hop_bars(hop)]
-        known = [at for at in (attempt.end, *(end for _, _, end in seen)) if isfinite(at)]
-        end = max(known, default=attempt.start)
-        if sum(stop - start for _, start, stop in seen) < 0.98 * (end - attempt.start):
+        bars = [bar for hop in attempt.hops for bar in _hop_bars(hop)]
+        ends = [at for at in (attempt.end, *(end for _, _, end in bars)) if isfinite(at)]
+        end = max(ends, default=attempt.start)
+        if sum(stop - start for _, start, stop in bars) < 0.98 * (end - attempt.start):
             yield "other", attempt.start, end
-        yield from seen
+        yield from bars
         if attempt.error is not None:
             yield "failed", end, end
         if following is not None and following.start - following.queued > end:
@@ -363,17 +363,17 @@ def row_status(row: Outcome) -> str:
 def row_tip(row: Outcome) -> str:
     """Return the exact figures of a request in one line."""
     size = f", {row.response.size_bytes:,} bytes" if row.response else ""
-    said = [f"{row.request.method} {shown_url(row)}", f"{row_status(row)}{size}"]
+    parts = [f"{row.request.method} {shown_url(row)}", f"{row_status(row)}{size}"]
     if row.attempts:
         phases = phases_of(row.attempts[-1].hops)
         figures = {name: getattr(phases, name) for name in ("dns", "connect", "tls", "wait", "receive")}
         seen = [f"{name} {show_ms(value * 1000)}" for name, value in figures.items() if not isnan(value)]
-        said.append(", ".join([f"queued {show_ms(row.queued * 1000)}", *seen, f"in all {show_ms(row.elapsed * 1000)}"]))
+        parts.append(", ".join([f"queued {show_ms(row.queued * 1000)}", *seen, f"in all {show_ms(row.elapsed * 1000)}"]))
     if len(row.attempts) > 1:
-        said.append(f"{len(row.attempts)} attempts")
+        parts.append(f"{len(row.attempts)} attempts")
     if row.error_detail:
-        said.append(shown_detail(row))
-    return " | ".join(said)
+        parts.append(shown_detail(row))
+    return " | ".join(parts)
 
 
 def shown_url(row: Outcome, limit: int = 200) -> str:

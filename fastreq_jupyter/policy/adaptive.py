@@ -1,4 +1,4 @@
-"""How many requests at once suit one host, found by trying: ``concurrency="auto"``.
+"""Finds the number of requests at once that suits a host, by trying: ``concurrency="auto"``.
 
 An answer's time to first byte, status 503 and timeouts set the limit; 429 sets the rate and is no matter of this file.
 Answers are judged window by window. Until the first sign of too many the limit doubles; then it goes up by a fifth, at
@@ -23,16 +23,16 @@ _USED = 0.8
 _RISE = 1.02
 _NEAR = 0.95
 _DEVIATIONS = 2.5
-# The least deviation, as a share of the mean: a server that answers like clockwork must not be left for a millisecond.
+# Lower bound of the deviation, as a share of the mean: a very regular server must not be slowed down over a millisecond.
 _EVEN = 0.2
 _EASED = 0.8
-# Where so many cuts, half of the limit, bring no more than this, the server is slower for reasons of its own.
+# If this many reductions, half of the limit, gain no more than this, the server is slow for other reasons.
 _CUTS, _HELPED = 3, 0.75
 _NEWEST = 0.2
-# Share of a window in which the loop was late, from which on the window does not count.
+# Share of a window in which the loop was late, above which the window is discarded.
 _LATE = 0.1
 _FIRST_PATIENCE, _LONGEST_PATIENCE = 8, 32
-# A fifth more is more than chance makes of the throughput of a window.
+# An increase of a fifth exceeds the random variation of a window's throughput.
 _STEP = 5
 
 
@@ -86,7 +86,7 @@ class Adaptive:
         self._doubling = True
         self._refused_at: int | None = None
         self._held = LEAST
-        # Windows before the limit was changed, to judge what the changes brought.
+        # Windows before the limit was changed, for comparison with those after it.
         self._grown_from: _Window | None = None
         self._cuts: list[_Window] = []
         self._mean: float | None = None
@@ -96,10 +96,10 @@ class Adaptive:
         self._sign = ""
         self._since = float("-inf")
         self._just_cut = False
-        # The window, see `_restart`.
+        # State of the current window, see `_restart`.
         self._first: float | None = None
         self._answers = self._refusals = self._used = 0
-        self._sum = self._squares = self._taken = self._lag = 0.0
+        self._sum = self._squares = self._durations = self._lag = 0.0
 
     def answered(self, now: float, *, began: float, wait: float, in_flight: int) -> bool:
         """Take note of an answer that is neither 429 nor 503.
@@ -116,13 +116,13 @@ class Adaptive:
         if began < self._since:
             return False
         if self._first is None:
-            # The first answer only starts the clock: n answers after it took n intervals.
+            # The first answer starts the clock: n answers after it took n intervals.
             self._first = now
             return False
         self._answers += 1
         self._sum += wait
         self._squares += wait * wait
-        self._taken += now - began
+        self._durations += now - began
         self._used += in_flight
         if not self._over(now - self._first):
             return False
@@ -162,7 +162,7 @@ class Adaptive:
     def _restart(self) -> None:
         self._first = None
         self._answers = self._refusals = self._used = 0
-        self._sum = self._squares = self._taken = self._lag = 0.0
+        self._sum = self._squares = self._durations = self._lag = 0.0
 
     def _over(self, seconds: float) -> bool:
         """Tell whether the window has seen enough."""
@@ -176,14 +176,14 @@ class Adaptive:
         answers, seconds = self._answers, max(now - (self._first or now), 1e-9)
         mean = self._sum / answers
         variance = max(0.0, self._squares / answers - mean * mean)
-        pace = _Pace(answers / seconds, self._used / max(self._taken, 1e-9))
+        pace = _Pace(answers / seconds, self._used / max(self._durations, 1e-9))
         window = _Window(self.limit, pace, mean, variance, self._used / answers)
         counts = self._lag <= _LATE * seconds
         self._restart()
         return window if counts else None
 
     def _judge(self, now: float) -> bool:
-        """End the window and draw conclusions from it."""
+        """End the window and change the limit by its result."""
         window = self._measured(now)
         if window is None:
             return False
@@ -227,16 +227,16 @@ class Adaptive:
             self.reason = "the most that auto tries"
             return False
         if refused_at is not None and limit < refused_at - 1:
-            # No throughput is asked for here: what bounds this server is what it refuses.
+            # No throughput is compared here: the server's limit is what it refuses.
             return self._set(min(max(self._held, (limit + refused_at) // 2), refused_at - 1), self._sign, now)
         if self._hold:
             self._hold -= 1
             self.reason = self._sign
             return False
         more = max(1, limit // _STEP) if refused_at is None else 1
-        wanted = 2 * limit if self._doubling else limit + more
+        raised = 2 * limit if self._doubling else limit + more
         self._grown_from = window
-        return self._set(min(wanted, MOST), f"more is tried, {limit} gave {min(window.pace):.0f}/s", now)
+        return self._set(min(raised, MOST), f"more is tried, {limit} gave {min(window.pace):.0f}/s", now)
 
     @property
     def _climbing(self) -> bool:
@@ -258,7 +258,7 @@ class Adaptive:
         self._best = max(per_second, self._best)
 
     def _learn(self, window: _Window) -> None:
-        """Let the past know what is usual."""
+        """Update the usual values with those of a window."""
         if self._mean is None:
             self._mean, self._variance = window.mean, window.variance
         else:

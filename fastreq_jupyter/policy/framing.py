@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING, NamedTuple
 
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.policy.reset import REMAINING, left_in
+from fastreq_jupyter.policy.reset import REMAINING, remaining_in
 
 if TYPE_CHECKING:
     from fastreq_jupyter.content import Headers
@@ -20,16 +20,16 @@ __all__ = ["Head", "is_unasked_part", "read_head"]
 _FIRST_FINAL, _BEYOND = 200, 1000
 _PARTIAL = 206
 _MOST_FIELDS = 1000
-# Registered, and undone by somebody; whether it can be undone here is not a matter of framing.
+# Registered codings; framing does not depend on whether this process can decode them.
 _CODINGS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd"})
 _LONGEST_NAME = 40
 # Longer ones do not fit 64 bits.
 _LENGTH = re.compile(rb"[0-9]{1,18}")
 _TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _READ = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"content-type", b"set-cookie"}) | REMAINING
-# Names as they were met, with what they mean in lower case; b"" for those that are not read here.
+# Field names as received, with their lower-case form; b"" for fields that are not read here.
 _KNOWN_NAMES: dict[bytes, bytes] = {}
-# What was read of heads before: of one server's answers those of a second are often equal, the others differ in their Date alone.
+# Results for heads read before: many heads of one server are equal or differ in Date alone.
 _KNOWN_FIELDS: dict[tuple[tuple[bytes, bytes], ...], Head] = {}
 _KNOWN_HEADS: dict[tuple[bytes, ...], Head] = {}
 _MOST_KNOWN = 4096
@@ -37,7 +37,7 @@ _MOST_FIELDS_KNOWN, _LONGEST_KNOWN = 256, 2048
 
 
 class Head(NamedTuple):
-    """What must be known of a head to read its body.
+    """The facts of a head that are needed to read the body.
 
     Attributes:
         content_type: Field value of Content-Type, latin-1 text.
@@ -46,7 +46,7 @@ class Head(NamedTuple):
         cookies: There is a Set-Cookie.
         unknown: What Content-Encoding names and nobody knows ("utf-8", "none", "aws-chunked"), or None. Servers that send this
             mean no coding: the body is taken as it comes.
-        left: Requests that the server has left for us, None where it does not say.
+        remaining: Requests that the server has left for us, None where it does not say.
     """
 
     content_type: str | None = None
@@ -54,7 +54,7 @@ class Head(NamedTuple):
     codings: tuple[str, ...] = ()
     cookies: bool = False
     unknown: str | None = None
-    left: int | None = None
+    remaining: int | None = None
 
 
 def read_head(status: int, fields: tuple[tuple[bytes, bytes], ...]) -> Head:
@@ -72,30 +72,30 @@ def read_head(status: int, fields: tuple[tuple[bytes, bytes], ...]) -> Head:
     return _KNOWN_FIELDS.get(fields) or _read_fields(fields)
 
 
-def is_unasked_part(status: int, asked: Headers) -> bool:
+def is_unasked_part(status: int, request_headers: Headers) -> bool:
     """Tell whether an answer is a part of a body for which nobody asked: it would be taken for the whole (RFC 9110, 15.3.7).
 
     Args:
         status: Status code of the answer.
-        asked: Field lines of the request.
+        request_headers: Field lines of the request.
     """
-    return status == _PARTIAL and not any(name.lower() == "range" for name, _ in asked)
+    return status == _PARTIAL and not any(name.lower() == "range" for name, _ in request_headers)
 
 
 def _read_fields(fields: tuple[tuple[bytes, bytes], ...]) -> Head:
     if len(fields) > _MOST_FIELDS:
         raise BackendError("protocol", f"more than {_MOST_FIELDS} field lines in the answer")
-    known = _KNOWN_NAMES
+    meanings = _KNOWN_NAMES
     read: list[bytes] = []
-    left: int | None = None
+    remaining: int | None = None
     for name, value in fields:
-        meaning = known.get(name)
+        meaning = meanings.get(name)
         if meaning is None:
             meaning = _learn(name)
         if meaning:
             if meaning in REMAINING:
-                # Never the same, so that it stays out of the key of equal heads.
-                left = left_in(meaning, value) if left is None else left
+                # Changes with each answer, so it is no part of the key of equal heads.
+                remaining = remaining_in(meaning, value) if remaining is None else remaining
             else:
                 read += meaning, value
     values = b"".join([value for _, value in fields])
@@ -103,8 +103,8 @@ def _read_fields(fields: tuple[tuple[bytes, bytes], ...]) -> Head:
         raise BackendError("protocol", "malformed field line in the answer")
     key = tuple(read)
     head = _KNOWN_HEADS.get(key) or _learn_head(key)
-    head = head if left is None else head._replace(left=left)
-    # What a server sets is a secret, and never the same.
+    head = head if remaining is None else head._replace(remaining=remaining)
+    # Set-Cookie holds a secret and changes with each answer, so such heads are not stored.
     if not head.cookies and len(values) <= _LONGEST_KNOWN:
         if len(_KNOWN_FIELDS) >= _MOST_FIELDS_KNOWN:
             _KNOWN_FIELDS.clear()
@@ -130,7 +130,7 @@ def _learn_head(read: tuple[bytes, ...]) -> Head:
     head = Head(content_type, _length(lines), codings, cookies, unknown)
     if len(_KNOWN_HEADS) >= _MOST_KNOWN:
         _KNOWN_HEADS.clear()
-    # What a server sets is a secret, and never the same.
+    # Set-Cookie holds a secret and changes with each answer, so such heads are not stored.
     if not cookies:
         _KNOWN_HEADS[read] = head
     return head

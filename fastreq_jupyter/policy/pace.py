@@ -1,4 +1,4 @@
-"""What rate suits a host that answers 429 and does not say when to come again: ``concurrency="auto"``.
+"""Finds the rate for a host that answers 429 without saying when to come again: ``concurrency="auto"``.
 
 What it let through in the seconds before tells what it allows. A 429 sets the rate to nine tenths of that, once a window;
 where none comes any more, the rate rises by a quarter every few windows, to learn of a limit that was lifted.
@@ -53,10 +53,10 @@ class Pace:
         """
         if began < self._changed + (0.0 if self.rate is None else _WINDOW):
             return False
-        seen = _WINDOW if self._first is None else min(_WINDOW, max(now - self._first, _WINDOW / 10))
-        let_through = sum(moment > now - seen for moment in self._good) / seen
+        span = _WINDOW if self._first is None else min(_WINDOW, max(now - self._first, _WINDOW / 10))
+        let_through = sum(moment > now - span for moment in self._good) / span
         if self.rate is None and not let_through:
-            # A host that lets nothing through tells nothing about its rate.
+            # A host that accepts nothing gives no measure of its rate.
             return False
         self._set(max(_LEAST, _EASED * min(let_through, self.rate or let_through), (self.rate or 0.0) / 2), now)
         return True

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["Beginning", "asking_for_rest", "may_ask_for_rest", "validator_of", "why_no_rest"]
 
 _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
-# RFC 9110, 8.8.2.2: a second time at which the file is changed within the clock's resolution is possible before.
+# RFC 9110, 8.8.2.2: within the clock's resolution a file may change twice under the same time.
 _SURE_AFTER_S = 60
 
 
@@ -50,9 +50,9 @@ def validator_of(response: Response) -> str | None:
 
 def asking_for_rest(headers: Headers, beginning: Beginning) -> Headers:
     """Return the field lines with what asks for the rest; a part of a compressed body would be of no use."""
-    others = tuple(line for line in headers if line[0].lower() != "accept-encoding")
+    other_lines = tuple(line for line in headers if line[0].lower() != "accept-encoding")
     ours = ("Accept-Encoding", "identity"), ("Range", f"bytes={beginning.size}-"), ("If-Range", beginning.validator)
-    return (*others, *ours)
+    return (*other_lines, *ours)
 
 
 def why_no_rest(response: Response, beginning: Beginning) -> str | None:

@@ -1,4 +1,4 @@
-"""Polling: whether an answer is the one that was waited for, when to look again, and where.
+"""Polling: whether a job is done, when to look again, and at which URL.
 
 A job that was accepted names the place to look at: Operation-Location or Azure-AsyncOperation, with 202 also Location
 (RFC 9110, 15.3.3). It is asked by GET, with what a redirect to it may carry. The body's own ``status`` counts where it is a text:
@@ -111,25 +111,25 @@ def status_exchange(exchange: Exchange, url: str, *, secrets: frozenset[str] = f
         raise BackendError(error.kind, f"the status URL: {error.detail.removeprefix('303 to ')}", sent=True, lasting=True) from None
     if following is None:
         raise BackendError("redirect refused", "the status URL is empty", sent=True, lasting=True)
-    kept = tuple(line for line in following.headers if line[0].lower() not in _ONCE)
-    return replace(following, method="GET", headers=kept)
+    fields = tuple(line for line in following.headers if line[0].lower() not in _ONCE)
+    return replace(following, method="GET", headers=fields)
 
 
-def next_wait(look: int, *, every: float | None, asked: float | None, left: float) -> float | None:
+def next_wait(look: int, *, every: float | None, retry_after: float | None, patience: float) -> float | None:
     """Return how long to wait before the next look, None where patience ends before it.
 
     Args:
         look: Looks so far, from 1.
         every: Seconds that the user gave, or None.
-        asked: Seconds that the server asked for (Retry-After), or None.
-        left: Seconds until patience ends.
+        retry_after: Seconds that the server asked for (Retry-After), or None.
+        patience: Seconds until patience ends.
     """
-    if left <= 0:
+    if patience <= 0:
         return None
-    if asked is not None:
-        # Zero would be a loop without a pause.
-        wait = max(asked, min(_FIRST_WAIT, _FIRST_WAIT if every is None else every))
-        return wait if wait <= left else None
+    if retry_after is not None:
+        # Without a minimum, a Retry-After of 0 would make a busy loop.
+        wait = max(retry_after, min(_FIRST_WAIT, _FIRST_WAIT if every is None else every))
+        return wait if wait <= patience else None
     wait = min(_LONGEST_WAIT, _FIRST_WAIT * _GROWTH ** min(look - 1, _LARGEST_POWER)) if every is None else every
-    # The last look is as late as patience allows.
-    return min(wait, left)
+    # The last look happens when patience ends.
+    return min(wait, patience)

@@ -66,7 +66,7 @@ def _checked(url: str, variable: str) -> str:
     try:
         parts = urlsplit(text)
         fine = parts.scheme.lower() in _SCHEMES and parts.hostname and (parts.port is None or parts.port > 0)
-        # What follows the port is the rest of a user or password with a raw "/", "?" or "#" in it, or no proxy at all.
+        # Text behind the port belongs to a user or password with a raw "/", "?" or "#", or the value is no proxy.
         fine = fine and parts.path in ("", "/") and not parts.query and not parts.fragment
     except ValueError:
         fine = False

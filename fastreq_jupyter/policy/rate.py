@@ -17,7 +17,7 @@ __all__ = ["Gcra", "interval_of"]
 
 # Waking a nanosecond early must not cost another round.
 _GRAIN = 1e-9
-# What a server's window may differ from ours: a share of the unit, some moments at most.
+# Tolerated difference between the server's window and ours: a share of the unit, with an upper bound.
 _SLACK, _MOST_SLACK = 0.05, 0.25
 
 

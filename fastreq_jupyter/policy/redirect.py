@@ -1,4 +1,4 @@
-"""Redirects (RFC 9110, 15.4): what is asked next, and what it may carry.
+"""Redirects (RFC 9110, 15.4): the next request, and the fields it may carry.
 
 The law: no secret of ours goes to another origin, or from https to http, and only http and https are ever requested.
 
@@ -67,26 +67,26 @@ def next_exchange(  # noqa: PLR0913 - one keyword for each thing the decision re
     target = _resolve(exchange.target, location, status, secrets)
     method = _next_method(exchange.method, status)
     keeps_body = method == exchange.method and status != 303
-    kept = exchange.headers if keeps_body else tuple(line for line in exchange.headers if not _is_of_content(line[0]))
+    fields = exchange.headers if keeps_body else tuple(line for line in exchange.headers if not _is_of_content(line[0]))
     content = exchange.content if keeps_body else None
     if target.origin != exchange.target.origin:
         if content and carries_secret(content, exchange.headers, secrets):
             message = f"{status} would send secrets of the body to another origin, {target.origin}"
             raise BackendError("redirect refused", message)
-        kept = tuple(line for line in kept if not stays_home(*line, secrets))
+        fields = tuple(line for line in fields if not stays_home(*line, secrets))
     auth = exchange.auth if target.origin == exchange.target.origin else None
     fresh = exchange.fresh and method == exchange.method
-    return replace(exchange, method=method, target=target, headers=kept, content=content, fresh=fresh, auth=auth)
+    return replace(exchange, method=method, target=target, headers=fields, content=content, fresh=fresh, auth=auth)
 
 
 def _location(status: int, headers: Headers) -> str | None:
     """Return the Location as text, None where there is none or an empty one."""
-    found = {value.strip(" \t") for name, value in headers if name.lower() == "location"}
-    found.discard("")
-    if len(found) > 1:
-        message = f"{status} with {len(found)} different Locations"
+    locations = {value.strip(" \t") for name, value in headers if name.lower() == "location"}
+    locations.discard("")
+    if len(locations) > 1:
+        message = f"{status} with {len(locations)} different Locations"
         raise BackendError("redirect refused", message)
-    return _as_sent(found.pop()) if found else None
+    return _as_sent(locations.pop()) if locations else None
 
 
 def _as_sent(text: str) -> str:

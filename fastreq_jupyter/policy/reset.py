@@ -1,4 +1,4 @@
-"""What answers say of a limit: how many requests are left, and when they are given anew.
+"""Reads the limits that answers state: how many requests remain, and when the quota is reset.
 
     RateLimit: "default";r=0;t=30           draft-ietf-httpapi-ratelimit-headers
     RateLimit-Reset: 30                     its older form, and X-RateLimit-Reset and kin: seconds to go,
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["REMAINING", "left_in", "reset_after"]
+__all__ = ["REMAINING", "remaining_in", "reset_after"]
 
 REMAINING = frozenset({b"ratelimit", b"ratelimit-remaining", b"x-ratelimit-remaining", b"x-rate-limit-remaining"})
 """Fields, lower case, that tell how many requests are left."""
@@ -30,11 +30,11 @@ _LEFT = re.compile(rb"(?:^|[;,\s])(?:r|remaining)\s*=\s*([0-9]{1,18})(?![0-9.])"
 _TIME = re.compile(r"(?:^|[;,\s])(?:t|reset)\s*=\s*([0-9]{1,18}(?:\.[0-9]+)?)", re.IGNORECASE)
 _NUMBER = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?")
 _DURATION = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m(?!s))?(?:([0-9]{1,6}(?:\.[0-9]+)?)s)?(?:([0-9]{1,9})ms)?", re.IGNORECASE)
-# No limit is given anew in thirty years, no clock stands before 2001, and none counts seconds beyond the year 5138.
+# Bounds that tell durations from dates: no reset is 30 years away, no clock is before 2001 or after the year 5138.
 _SINCE_1970, _MILLISECONDS = 1e9, 1e11
 
 
-def left_in(name: bytes, value: bytes) -> int | None:
+def remaining_in(name: bytes, value: bytes) -> int | None:
     """Return how many requests a field says are left, the least of several limits; None where it does not say.
 
     Args:
@@ -42,8 +42,8 @@ def left_in(name: bytes, value: bytes) -> int | None:
         value: The field's value.
     """
     if name == b"ratelimit":
-        found = [int(number) for number in _LEFT.findall(value)]
-        return min(found, default=None)
+        numbers = [int(number) for number in _LEFT.findall(value)]
+        return min(numbers, default=None)
     first = value.partition(b",")[0].strip()
     return int(first) if first.isdigit() and len(first) < 19 else None
 

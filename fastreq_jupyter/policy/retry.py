@@ -1,4 +1,4 @@
-"""Which failed attempt is tried again, and when.
+"""Decides whether and when a failed attempt is retried.
 
 Retried are connection failures, timeouts and the statuses of `RETRIED`, for idempotent requests (RFC 9110, 9.2.2) or
 where the request certainly never left. The wait before retry k is uniform in [d, 1.5 d], d = min(60, 2^(k-1)) seconds:
@@ -107,16 +107,16 @@ def decide(failure: Failure, *, max_retries: int, jitter: float, now: datetime) 
         jitter: Uniform in [0, 1), drawn by the caller.
         now: The present, aware, to read a Retry-After date.
     """
-    asked, field = parse_retry_after(failure.retry_after, now), "Retry-After"
+    requested, field = parse_retry_after(failure.retry_after, now), "Retry-After"
     if failure.retry_after is None and failure.reset is not None:
-        asked, field = failure.reset
-    limited = failure.status == _FORBIDDEN and asked is not None
+        requested, field = failure.reset
+    limited = failure.status == _FORBIDDEN and requested is not None
     passing = limited or failure.status in RETRIED if failure.status is not None else failure.error in _PASSING
     if not passing:
         return Verdict(retry=False)
-    pause = asked if asked is not None and asked <= LONGEST_ASKED else 0.0
-    if asked is not None and asked > LONGEST_ASKED:
-        return Verdict(retry=False, detail=f"the server asks to wait {asked:.0f} s ({field}), longer than {LONGEST_ASKED:.0f} s")
+    pause = requested if requested is not None and requested <= LONGEST_ASKED else 0.0
+    if requested is not None and requested > LONGEST_ASKED:
+        return Verdict(retry=False, detail=f"the server asks to wait {requested:.0f} s ({field}), longer than {LONGEST_ASKED:.0f} s")
     if failure.number > max_retries or (failure.sent and not failure.repeatable):
         return Verdict(retry=False, pause=pause)
     wait = backoff(failure.number, jitter)

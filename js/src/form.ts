@@ -8,10 +8,10 @@ const GONE = "Not connected to a kernel: this form cannot send. Run its cell aga
 /** Ties what stands below a control to it, and tells whether the options are unfolded. */
 function describe(control: Element): void {
   const field = control.closest(".fastreq-field");
-  const said = field?.querySelector(".fastreq-said");
-  if (field && said) {
-    said.id ||= uniqueId("fastreq-said");
-    control.setAttribute("aria-describedby", said.id);
+  const help = field?.querySelector(".fastreq-said");
+  if (field && help) {
+    help.id ||= uniqueId("fastreq-said");
+    control.setAttribute("aria-describedby", help.id);
     control.setAttribute("aria-invalid", String(field.classList.contains("fastreq-wrong")));
   }
   if (control.matches(".fastreq-more"))
@@ -66,19 +66,19 @@ interface Channel {
 export default {
   render({ el, model }: { el: HTMLElement; model: Channel }): () => void {
     // All views of a form hear it: only the one whose button was pressed acts.
-    let asked = false;
-    const told = async ({ kind, text }: { kind?: string; text?: string }): Promise<void> => {
-      if (kind !== "cell" || !asked) return;
-      asked = false;
+    let pressedHere = false;
+    const receive = async ({ kind, text }: { kind?: string; text?: string }): Promise<void> => {
+      if (kind !== "cell" || !pressedHere) return;
+      pressedHere = false;
       if (!(await inserted(el, text ?? ""))) return;
       const place = el.closest(".fastreq-panel")?.querySelector(".fastreq-aside");
       place?.classList.add("fastreq-below");
     };
-    model.on("msg:custom", told);
-    const gone = document.createElement("p");
-    gone.className = "fastreq-gone";
-    gone.textContent = GONE;
-    el.append(gone);
+    model.on("msg:custom", receive);
+    const notice = document.createElement("p");
+    notice.className = "fastreq-gone";
+    notice.textContent = GONE;
+    el.append(notice);
     const keep = ({ target }: Event): void => {
       const place = target as HTMLElement;
       const panel = place.closest(".fastreq-panel");
@@ -94,7 +94,7 @@ export default {
       // Whatever is shown after this click is not what was put below.
       if (button.closest(".fastreq-buttons"))
         panel.querySelector(".fastreq-aside")?.classList.remove("fastreq-below");
-      if (button.matches(".fastreq-tocell")) asked = true;
+      if (button.matches(".fastreq-tocell")) pressedHere = true;
       if (button.matches(".fastreq-copy")) void copy(button);
       // The widget changes its class in its own listener.
       else if (button.matches(".fastreq-more")) setTimeout(() => describe(button));
@@ -103,7 +103,7 @@ export default {
     document.addEventListener("focusin", keep);
     document.addEventListener("click", pressed);
     return () => {
-      model.off("msg:custom", told);
+      model.off("msg:custom", receive);
       document.removeEventListener("focusin", keep);
       document.removeEventListener("click", pressed);
     };

@@ -29,7 +29,7 @@ async function load(model: Model, tries = 200): Promise<Make> {
 }
 
 export default () => {
-  let made: Promise<Widget> | undefined;
+  let created: Promise<Widget> | undefined;
   const widget = async (model: Model): Promise<Widget> => {
     page.fastreq_front ??= {};
     const front = page.fastreq_front;
@@ -43,8 +43,8 @@ export default () => {
   return {
     // Not awaited: a page that waits for one model before it makes the next would never make the one with the code.
     initialize({ model }: { model: Model }): void {
-      made = widget(model);
+      created = widget(model);
     },
-    render: async (props: { model: Model; el: HTMLElement }) => (await made)?.render(props),
+    render: async (props: { model: Model; el: HTMLElement }) => (await created)?.render(props),
   };
 };

@@ -408,7 +408,7 @@ async def test_a_new_connection_on_the_port_of_a_dead_one_is_not_taken_for_it(wi
             return 0
 
     async with wire.listening(wire.answering(wire.OK)) as server, wire.session(name) as backend:
-        backend.kept = Everywhere()
+        backend.idle_sockets = Everywhere()
         backend.drive.spoiled = lambda descriptor: True
         exchange = Exchange("GET", parse_target(server.url), (), fresh=True)
         stream = await backend.send(exchange, Timing(0.0))

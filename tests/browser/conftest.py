@@ -1,4 +1,4 @@
-"""Servers and a browser, one for all tests of a module: starting them is what takes the time."""
+"""Servers for all tests of a process, a browser for those of a module: starting them is what takes the time."""
 
 from __future__ import annotations
 
@@ -25,17 +25,31 @@ def browser(chromium: str) -> Iterator[Browser]:
         running.close()
 
 
-@pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Jupyter]:
-    """Give a running JupyterLab."""
-    with Jupyter("lab", tmp_path_factory.mktemp("lab"), browser=browser) as jupyter:
+@pytest.fixture(scope="session")
+def lab_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
+    """Give a running JupyterLab that no browser looks at."""
+    with Jupyter("lab", tmp_path_factory.mktemp("lab")) as jupyter:
+        yield jupyter
+
+
+@pytest.fixture(scope="session")
+def notebook7_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyter]:
+    """Give a running Notebook 7 that no browser looks at."""
+    with Jupyter("notebook", tmp_path_factory.mktemp("notebook")) as jupyter:
         yield jupyter
 
 
 @pytest.fixture(scope="module")
-def notebook7(tmp_path_factory: pytest.TempPathFactory, browser: Browser) -> Iterator[Jupyter]:
+def lab(lab_server: Jupyter, browser: Browser) -> Iterator[Jupyter]:
+    """Give a running JupyterLab."""
+    with lab_server.use(browser) as jupyter:
+        yield jupyter
+
+
+@pytest.fixture(scope="module")
+def notebook7(notebook7_server: Jupyter, browser: Browser) -> Iterator[Jupyter]:
     """Give a running Notebook 7."""
-    with Jupyter("notebook", tmp_path_factory.mktemp("notebook"), browser=browser) as jupyter:
+    with notebook7_server.use(browser) as jupyter:
         yield jupyter
 
 

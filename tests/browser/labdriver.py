@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
@@ -26,7 +26,7 @@ import nbformat
 from nbformat.sign import NotebookNotary
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
     from playwright.sync_api import Browser, BrowserContext, Page
@@ -42,6 +42,7 @@ QUIET = {
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/completer-extension:inline-completer": {"providers": {}},
 }
+STARTS = 3
 READY = """() => { const widget = window.jupyterapp?.shell?.currentWidget;
   return widget?.context?.isReady && widget.sessionContext?.session?.kernel?.status === 'idle' }"""
 RUN_CELL = """index => { const app = window.jupyterapp, notebook = app.shell.currentWidget.content;
@@ -122,7 +123,7 @@ class Jupyter:
         app: "lab" or "notebook".
         folder: An empty folder for everything the server writes.
         kernels: Further kernels: name -> Python.
-        browser: A running Chromium.
+        browser: A running Chromium; without one `use` names it.
         theme: Name of a JupyterLab theme.
         state: Save the state of widgets with the notebook.
     """
@@ -132,7 +133,7 @@ class Jupyter:
         app: str,
         folder: Path,
         *,
-        browser: Browser,
+        browser: Browser | None = None,
         kernels: Mapping[str, str] | None = None,
         theme: str = "JupyterLab Light",
         state: bool = False,
@@ -154,27 +155,36 @@ class Jupyter:
             self._write(f"data/kernels/{name}/kernel.json", {"argv": argv, "display_name": name, "language": "python"})
 
     def __enter__(self) -> Self:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self._log = (self.folder / "server.log").open("w")
-        self._server = subprocess.Popen(self._arguments(), stdout=self._log, stderr=self._log, env=self._environment(), cwd=self.root)
-        try:
-            self._await_server()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
+        for _ in range(STARTS - 1):
+            # Between our letting go of the port and the server's taking it somebody else may.
+            with suppress(RuntimeError):
+                return self._start()
+        return self._start()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for context in self._contexts:
             context.close()
+        self._contexts.clear()
         self._server.terminate()
         try:
             self._server.wait(20)
         except subprocess.TimeoutExpired:
             self._server.kill()
         self._log.close()
+
+    @contextmanager
+    def use(self, browser: Browser) -> Iterator[Self]:
+        """Lend the server to a browser; at the end its pages are closed and the kernels are gone."""
+        self._browser = browser
+        yield self
+        for context in self._contexts:
+            context.close()
+        self._contexts.clear()
+        with urllib.request.urlopen(f"{self._url}/api/kernels", timeout=60) as response:
+            kernels = json.load(response)
+        for kernel in kernels:
+            request = urllib.request.Request(f"{self._url}/api/kernels/{kernel['id']}", method="DELETE")
+            urllib.request.urlopen(request, timeout=60).close()
 
     def open(
         self, cells: Sequence[str], *, kernel: str = "python3", name: str | None = None, size: tuple[int, int] = (1280, 900)
@@ -202,10 +212,24 @@ class Jupyter:
         page.set_default_timeout(120_000)
         shown = NotebookPage(page, path)
         # A workspace of its own: Lab would open what was open before, and hide this one.
-        place = f"lab/workspaces/w{len(self._contexts)}/tree" if self.app == "lab" else "notebooks"
-        page.goto(f"http://127.0.0.1:{self.port}/{place}/{path.name}")
+        place = f"lab/workspaces/w{time.monotonic_ns()}/tree" if self.app == "lab" else "notebooks"
+        page.goto(f"{self._url}/{place}/{path.name}")
         page.wait_for_function(ready, timeout=180_000)
         return shown
+
+    def _start(self) -> Self:
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+        self._url = f"http://127.0.0.1:{self.port}"
+        self._log = (self.folder / "server.log").open("w")
+        self._server = subprocess.Popen(self._arguments(), stdout=self._log, stderr=self._log, env=self._environment(), cwd=self.root)
+        try:
+            self._await_server()
+        except BaseException:
+            self.__exit__(None, None, None)
+            raise
+        return self
 
     def _write(self, name: str, value: object) -> None:
         file = self.folder / name
@@ -215,7 +239,7 @@ class Jupyter:
     def _arguments(self) -> list[str]:
         return [
             sys.executable, "-m", "jupyter", self.app, "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={self.port}",
-            "--ServerApp.port_retries=0", "--IdentityProvider.token=", f"--ServerApp.root_dir={self.root}",
+            "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={self.root}",
             "--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly",
         ]  # fmt: skip
 
@@ -236,7 +260,7 @@ class Jupyter:
     def _await_server(self) -> None:
         until = time.monotonic() + 240
         while time.monotonic() < until:
-            with suppress(OSError), urllib.request.urlopen(f"http://127.0.0.1:{self.port}/api/status", timeout=2):
+            with suppress(OSError), urllib.request.urlopen(f"{self._url}/api/status", timeout=2):
                 return
             if self._server.poll() is not None:
                 break

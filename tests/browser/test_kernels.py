@@ -20,9 +20,9 @@ LOAD = "%load_ext fastreq_jupyter\nimport ipykernel, time, pandas\nfrom fastreq_
 
 
 @pytest.fixture(scope="module")
-def jupyter(tmp_path_factory: pytest.TempPathFactory, browser: Browser, kernel_python: str) -> Iterator[Jupyter]:
+def jupyter(tmp_path_factory: pytest.TempPathFactory, browser: Browser, widget_python: str) -> Iterator[Jupyter]:
     """Give a JupyterLab with a kernel of the matrix."""
-    with Jupyter("lab", tmp_path_factory.mktemp("lab"), browser=browser, kernels={"matrix": kernel_python}) as running:
+    with Jupyter("lab", tmp_path_factory.mktemp("lab"), browser=browser, kernels={"matrix": widget_python}) as running:
         yield running
 
 

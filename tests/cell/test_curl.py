@@ -3,6 +3,7 @@
 import pytest
 from samples.cells import items, one, plan, urls
 
+from fastreq_jupyter.auth import NTLM, Digest
 from fastreq_jupyter.errors import CellSyntaxError
 
 
@@ -149,6 +150,14 @@ def test_user_is_basic_and_secret():
     assert "pw" in request.secrets
 
 
+@pytest.mark.parametrize(("flag", "made"), [("--digest", Digest), ("--ntlm", NTLM)])
+def test_a_password_for_a_challenge_is_the_librarys(flag, made):
+    asked = plan(f"curl {flag} -u ada:p:w http://h/1 http://h/2")
+    assert asked.run_options == {"auth": made("ada", "p:w")}
+    assert [request.headers for request in asked.items] == [(), ()]
+    assert "p:w" not in repr(asked.run_options)
+
+
 def test_small_options_become_headers():
     request = one("curl http://h/ -A agent -e http://r/ -r 0-9 -b 'a=1' --oauth2-bearer tok")
     assert dict(request.headers) == {
@@ -238,7 +247,10 @@ def test_a_command_can_be_named():
         ("curl http://h/ -sW", "unknown curl option -W"),
         ("curl http://h/ -X", "needs a value"),
         ("curl http://h/ -u ada", "password"),
-        ("curl http://h/ --digest -u a:b", "Basic"),
+        ("curl http://h/ --digest -u 'a:{{b}}'", "--auth NAME, a variable with Digest(user, password)"),
+        ("curl http://h/ --digest -u a:b\ncurl http://h/", "auth holds for the whole run"),
+        ("curl http://h/ --anyauth -u a:b", "--digest"),
+        ("curl http://h/ --aws-sigv4 aws:amz -u a:b", "SigV4(service, region)"),
         ("curl http://h/ -n", "netrc"),
         ("curl http://h/ --resolve a:1:2", "resolve"),
         ("curl http://h/ --http3", "HTTP/2"),

@@ -114,6 +114,7 @@ COMMANDS = {
     "ranges of bytes": "curl HOST -r 0-99,200-",
     "the last bytes": "curl HOST -r -500",
     "user and password": "curl HOST -u 'ada:pä ss:wörd'",
+    "digest, before the challenge": "curl HOST --digest -u ada:pw",
     "headers in UTF-8": "curl HOST -H 'X-Name: Zoë €' -b 'c=é' -A 'ü'",
     "empty headers": "curl HOST -H 'X-Empty;'",
     "repeated headers": "curl HOST -H 'X-A: 1' -H 'x-a: 2'",

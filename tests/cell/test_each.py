@@ -4,6 +4,8 @@ import dataclasses
 
 import numpy as np
 import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from samples.cells import answer, items, plan, urls
 
@@ -64,12 +66,40 @@ def test_integers_stay_integers_beside_floats():
         (("x", "y"), "item"),
         (np.array(["x", "y"]), "item"),
         (pd.Index(["x", "y"], name="link"), "link"),
+        (pl.Series("link", ["x", "y"]), "link"),
+        (pl.Series(["x", "y"]), "item"),
+        (pl.DataFrame({"link": ["x", "y"]}), "link"),
+        (pa.table({"link": ["x", "y"]}), "link"),
+        (pa.record_batch({"link": ["x", "y"]}), "link"),
+        (pa.chunked_array([["x"], ["y"]]), "item"),
         ({"x": 1, "y": 2}.keys(), "item"),
         ((one for one in "xy"), "item"),
     ],
 )
 def test_elements_have_the_name_of_the_series_or_item(source, name):
     assert urls(f"http://h/{{{{{name}}}}}/{{{{index}}}}", each=[("s", source)]) == ["http://h/x/0", "http://h/y/1"]
+
+
+def test_a_file_is_no_column_though_it_has_a_name(tmp_path):
+    (tmp_path / "links.txt").write_text("x\ny\n")
+    with (tmp_path / "links.txt").open() as lines:
+        assert urls("http://h/{{item}}", each=[("lines", lines)]) == ["http://h/x%0A", "http://h/y%0A"]
+
+
+GROUPED = pd.DataFrame({"id": [1, 1, 2], "kind": ["a", "b", "a"], "v": [1, 2, 3]}).groupby(["id", "kind"]).sum()
+
+
+@pytest.mark.parametrize("source", [GROUPED, GROUPED["v"], GROUPED.index.to_frame()["kind"]], ids=["frame", "series", "own name too"])
+def test_levels_of_the_index_are_names(source):
+    made = plan("http://h/{{id}}/{{kind}}", each=[("grouped", source)])
+    assert [item.url for item in made.items] == ["http://h/1/a", "http://h/1/b", "http://h/2/a"]
+    assert framed(made).index.equals(source.index)
+
+
+def test_a_column_goes_before_a_level_of_its_name_and_what_has_neither_is_told():
+    table = pd.DataFrame({"id": [7]}, index=pd.Index([1], name="id"))
+    assert urls("http://h/{{id}}/{{index}}", each=[("t", table)]) == ["http://h/7/1"]
+    assert "it has {{v}}, {{id}}, {{kind}}" in refused("http://h/x", each=[("t", GROUPED)])
 
 
 def test_a_range_and_a_given_name():

@@ -42,6 +42,18 @@ def test_a_range_that_is_none_or_too_many_is_refused(text):
     assert caught.value.line == 1
 
 
+@pytest.mark.parametrize("text", ["[1..5]", "[1...5]", "[1 - 5]", "[ 1-5 ]", "[1\u20135]", "[1..{{n}}]", "[{{m}} - {{n}}]"])
+def test_what_was_meant_as_a_range_is_told(text):
+    with pytest.raises(CellSyntaxError) as caught:
+        items(f"http://h/{text}", namespace={"n": 5, "m": 1})
+    written = re.sub(r" |\.\.\.?|\u2013", "-", text).replace("---", "-").replace("[-", "[").replace("-]", "]")
+    assert f"write {written} for a range" in str(caught.value)
+
+
+def test_what_was_not_meant_as_a_range_can_be_sent():
+    assert urls(r"http://h/\[1..5\]?a=[1]&b=[x..y]") == ["http://h/[1..5]?a=[1]&b=[x..y]"]
+
+
 def test_ten_million_are_lazy():
     made = plan("http://h/[0-9999999]")
     assert made.total == 10_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import subprocess
 import sys
@@ -14,7 +15,7 @@ import pytest
 import fastreq_jupyter
 from fastreq_jupyter import fastreq, last_run
 from fastreq_jupyter.client.templates import json_template
-from fastreq_jupyter.errors import UsageError
+from fastreq_jupyter.errors import CellSyntaxError, UsageError
 
 ROOT = Path(__file__).parents[2]
 
@@ -67,6 +68,19 @@ def test_placeholders_in_a_form_are_encoded(base):
     table = pd.DataFrame({"q": ["a&b c", "ü"]})
     shown = table.fastreq.post(f"{base}/echo", data={"q": "{{ q }}", "x y": "1&2"}, dry_run=True)
     assert shown["body"].tolist() == ["q=a%26b%20c&x+y=1%262", "q=%C3%BC&x+y=1%262"]
+
+
+def test_a_brace_that_an_f_string_took_is_told(base, table):
+    with pytest.raises(CellSyntaxError, match=r"in an f-string \{\{\{\{id\}\}\}\} gives \{\{id\}\}"):
+        table.fastreq.get(f"{base}/customers/{{id}}")
+
+
+@pytest.mark.parametrize(("name", "missing"), [("get", "method"), ("post", "method"), ("request", None)])
+def test_signatures_name_the_options(table, name, missing):
+    named = inspect.signature(getattr(table.fastreq, name)).parameters
+    assert {"template", "concurrency", "headers", "expand"} <= named.keys()
+    assert not named.keys() & {"keys", "return_type", missing}
+    assert all(option.kind is option.KEYWORD_ONLY for option in list(named.values())[1:])
 
 
 def test_request_takes_a_whole_cell(base, table):

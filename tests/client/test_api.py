@@ -53,6 +53,23 @@ def test_a_call_returns_one_row_per_request_in_the_order_given(server):
     assert [data["path"] for data in frame["data"]] == ["/3", "/1", "/2"]
 
 
+def test_threads_may_make_the_first_calls_of_a_process(server):
+    """One of them is in the middle of importing pandas when the others come."""
+    done = run_python(
+        """
+        import sys, threading
+        from fastreq_jupyter import fastreq
+        frames = []
+        threads = [threading.Thread(target=lambda: frames.append(fastreq([sys.argv[1]] * 3))) for _ in range(4)]
+        [thread.start() for thread in threads]; [thread.join() for thread in threads]
+        print([frame["ok"].tolist() for frame in frames] == [[True] * 3] * 4)
+        """,
+        server.url,
+    )
+    assert (done.stdout.strip(), done.returncode) == ("True", 0), done.stderr
+    assert "Error" not in done.stderr
+
+
 def test_bad_rows_do_not_cost_good_ones(server):
     frame = fastreq([f"{server.url}/1", None, "ftp://h/", f"{server.url}/status/404", "http://"])
     assert frame["error"].fillna("").tolist() == ["", "invalid URL", "invalid URL", "http 404", "invalid URL"]

@@ -112,6 +112,12 @@ def test_an_answer_that_was_not_followed_earns_one_line_and_no_traffic(feeds, ki
     assert "page" not in frame
 
 
+def test_a_way_to_follow_that_leads_nowhere_is_said(feeds):
+    fastreq([f"{feeds.url}/feed/page?limit=20&first={first}" for first in (163, 5, 41)], pages="nxt")
+    said = "request 0 and 1 more: page 1 of 9, but pages='nxt' found nothing to follow: give page, offset=0 or NAME=EXPR"
+    assert last_run().summary()["notes"] == [said]
+
+
 def test_who_fetches_the_pages_himself_is_told_nothing(feeds):
     fastreq([f"{feeds.url}/orders?page={page}&per_page=20" for page in range(1, 4)])
     assert last_run().summary()["notes"] == []
@@ -257,3 +263,22 @@ def test_a_journal_whose_cursors_have_expired_is_healed(feeds, tmp_path):
         asked = len(server.asked)
         assert ids(fastreq(f"{server.url}/x", **options)) == [1, 2, 3, 4]
         assert len(server.asked) == asked
+
+
+@pytest.mark.parametrize("store", [{"journal": "j.db"}, {"cache": "forever", "cache_file": "c.db"}])
+def test_a_page_to_sign_in_is_not_kept_as_a_good_answer(tmp_path, store):
+    signed_in = []
+
+    async def answer(request):
+        page = int(request.query.get("cursor", 1))
+        if page == 3 and not signed_in:
+            return web.Response(text="<html>sign in</html>", content_type="text/html")
+        return web.json_response({"items": [{"id": page}], "next_cursor": page + 1 if page < 4 else None})
+
+    kept = {name: str(tmp_path / value) if value.endswith(".db") else value for name, value in store.items()}
+    with ScriptedServer(answer) as server:
+        fastreq(f"{server.url}/x", pages="auto", **kept)
+        signed_in.append(True)
+        frame = fastreq(f"{server.url}/x", pages="auto", select="items[].id", **kept)
+    assert frame.data.tolist() == [1, 2, 3, 4]
+    assert len(server.asked) == 3 + 2

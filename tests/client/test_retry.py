@@ -23,12 +23,14 @@ class Doorkeeper:
         token: The present one; a login makes another.
         stale: So many logins give a token that is over already.
         closed: So many logins are refused.
+        same: Each login gives the same token.
     """
 
     def __init__(self) -> None:
         self.seen: list[str] = []
         self.token = "token-number-0"
         self.stale = self.closed = 0
+        self.same = False
         outer = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -41,7 +43,7 @@ class Doorkeeper:
                 if self.path == "/login" and outer.closed:
                     status, outer.closed = 401, outer.closed - 1
                 elif self.path == "/login":
-                    outer.token = given = f"token-number-{outer.seen.count('POST /login')}"
+                    outer.token = given = outer.token if outer.same else f"token-number-{outer.seen.count('POST /login')}"
                     body = {"token": given}
                     if outer.stale:
                         outer.token, outer.stale = "none", outer.stale - 1
@@ -137,6 +139,59 @@ def test_a_login_is_sent_again_with_what_needs_it_and_nothing_else(shell, door):
     assert sorted(door.seen) == ["GET /a", "GET /b", "POST /login"]
     again.fastreq.retry_failed()
     assert len(door.seen) == 3
+
+
+def rerun(shell, door, cell):
+    door.seen.clear()
+    shell.run_cell(cell).raise_error()
+    return sorted(door.seen), shell.user_ns["shop"]["ok"].tolist()
+
+
+def test_a_journal_plays_no_login_back_to_what_is_sent(shell, door, tmp_path):
+    cell = CHAINED.replace("shop ", f"shop --journal {tmp_path}/shop.db ", 1)
+    door.stale = 1
+    assert rerun(shell, door, cell) == (["GET /a", "GET /b", "POST /login"], [True, False, False])
+    assert rerun(shell, door, cell) == (["GET /a", "GET /b", "POST /login"], [True] * 3)
+    # All of it is known: nothing is sent, no login either.
+    assert rerun(shell, door, cell) == ([], [True] * 3)
+    door.token = "over"
+    more = f"{cell}\n###\nGET {{{{base}}}}/c\nX-Key: {{{{login.data.token}}}}\n"
+    assert rerun(shell, door, more) == (["GET /c", "POST /login"], [True] * 4)
+    shell.run_cell("shop = shop.fastreq.retry_failed()").raise_error()
+    assert sorted(door.seen) == ["GET /c", "POST /login"]
+
+
+def test_a_journal_asks_for_a_login_that_another_login_needs(shell, door, tmp_path):
+    def cell(last):
+        return (
+            f"%%fastreq shop --progress none --max-retries 0 --journal {tmp_path}/two.db\n# @name first\nPOST {{{{base}}}}/login\n"
+            "###\n# @name second\nPOST {{base}}/login\nX-Key: {{first.data.token}}\n"
+            f"###\n{{{{base}}}}/{last}\nX-Key: {{{{second.data.token}}}}\n"
+        )
+
+    assert rerun(shell, door, cell("a")) == (["GET /a", "POST /login", "POST /login"], [True] * 3)
+    assert rerun(shell, door, cell("a")) == ([], [True] * 3)
+    assert rerun(shell, door, cell("b")) == (["GET /b", "POST /login", "POST /login"], [True] * 3)
+
+
+@pytest.mark.parametrize("reason", ["an iterator", "more than is looked at"])
+def test_a_journal_asks_for_logins_where_nobody_can_tell_whether_they_are_needed(shell, door, tmp_path, monkeypatch, reason):
+    rows = (row for row in range(3)) if reason == "an iterator" else [0, 1, 2]
+    shell.user_ns["rows"] = rows
+    cell = (
+        CHAINED.replace("shop ", f"shop --journal {tmp_path}/shop.db --each n=rows ", 1)
+        .replace("/a\n", "/a/{{n}}\n")
+        .replace("/b\n", "/b/{{n}}\n")
+    )
+    cell = cell.replace("/login\n", "/login\nX-Row: {{n}}\n")
+    monkeypatch.setattr("fastreq_jupyter.journal.logins.LOOKED_AHEAD", 3)
+    door.same = True
+    sent, ok = rerun(shell, door, cell)
+    assert (len(sent), all(ok)) == (9, True)
+    shell.user_ns["rows"] = (row for row in range(3)) if reason == "an iterator" else [0, 1, 2]
+    sent, ok = rerun(shell, door, cell)
+    assert (len(ok), all(ok), [line for line in sent if "login" not in line]) == (9, True, [])
+    assert len(sent) == (3 if reason == "an iterator" else 1)
 
 
 def test_what_was_skipped_is_made_of_the_answer_that_came_at_last(shell, door):

@@ -72,10 +72,16 @@ async def test_a_client_certificate_is_shown_to_the_server(faultserver, backend)
 
 @ALL
 @pytest.mark.parametrize("variable", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"])
-async def test_ca_bundles_of_the_environment_are_never_read(faultserver, backend, monkeypatch, variable):
+async def test_ca_bundles_of_the_environment_are_never_read_but_offered(faultserver, backend, monkeypatch, variable):
+    for name in ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"):
+        monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv(variable, ca_file())
     door = faultserver.open(scripts.reply(), tls="good")
-    assert (await run([door.url()], backend=backend))["error"][0] == "tls"
+    row = (await run([door.url()], backend=backend)).iloc[0]
+    assert row["error"] == "tls"
+    assert row["error_detail"].endswith(f"{variable} is not read by itself: verify_ssl={ca_file()!r} (--ca) trusts what it names")
+    monkeypatch.setenv(variable, "/nowhere/ca.pem")
+    assert variable not in (await run([door.url()], backend=backend))["error_detail"][0]
 
 
 @ALL

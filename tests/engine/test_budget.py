@@ -13,7 +13,7 @@ import fastreq_jupyter
 from fastreq_jupyter import fastreq_async
 
 PACKAGE = fastreq_jupyter.__name__
-FEW, MANY = 200, 600
+FEW, MANY = 100, 300
 # Calls a request of functions of this package from URL to frame: the backend, at 1 at a time, at 50.
 # aiohttp and niquests are exact to one; with threads and libcurl it depends on how many events the loop finds at once.
 BUDGETS = {"curl": (90, 85), "aiohttp": (65, 66), "niquests": (83, 83), "requests": (98, 98)}

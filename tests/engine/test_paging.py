@@ -93,6 +93,29 @@ async def test_a_failed_page_ends_its_chain_and_retry_failed_goes_on_from_it(sta
     assert again.summary()["pages"]["items"] == 6
 
 
+@pytest.mark.parametrize("how", ["auto", "page"])
+async def test_a_page_to_sign_in_amid_json_is_no_end_and_is_asked_for_again(start, how):
+    good, signed_in = cursors(4), []
+
+    async def answer(request):
+        if "3" in (request.query.get("cursor"), request.query.get("page")) and not signed_in:
+            return web.Response(text="<html>sign in</html>", content_type="text/html")
+        if how == "page":
+            page = int(request.query["page"])
+            return web.json_response({"items": [{"id": page}] if page < 5 else []})
+        return await good(request)
+
+    with ScriptedServer(answer) as server:
+        run = start([f"{server.url}/x"], pages=how)
+        await run
+        signed_in.append(True)
+        assert numbers(run) == [(0, 1, None), (0, 2, None), (0, 3, "invalid JSON")]
+        again = run.retry_failed()
+        await again
+    assert numbers(again) == [(0, page, None) for page in (1, 2, 3, 4)]
+    assert len(server.asked) == 3 + (3 if how == "page" else 2)
+
+
 async def test_retry_failed_keeps_chains_apart(start):
     with ScriptedServer(cursors(4, broken=[2, 2])) as server:
         run = start([f"{server.url}/a", f"{server.url}/b", f"{server.url}/c"], pages="auto", max_retries=0, concurrency=1, limit=2)

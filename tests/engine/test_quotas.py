@@ -107,6 +107,39 @@ async def test_a_reset_far_away_does_not_hold_what_may_still_be_answered(start):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("header", ["Retry-After", "X-RateLimit-Reset"])
+async def test_a_host_that_asks_for_an_hour_is_not_asked_by_all_other_requests(start, header):
+    seen = []
+
+    async def answer(request):
+        seen.append(request)
+        return web.json_response({}, status=429 if len(seen) > 10 else 200, headers={header: "3600"})
+
+    with ScriptedServer(answer) as server:
+        run = start([f"{server.url}/{n}" for n in range(200)], concurrency=4)
+        await run
+    kinds = [row.error for row in run.rows]
+    assert kinds.count(None) == 10
+    # Five in a row, and what was under way by then.
+    assert 5 <= kinds.count("http 429") <= 5 + 3
+    assert len(seen) == 10 + kinds.count("http 429")
+    stopped = [row for row in run.rows if row.error == "stopped"]
+    assert len(stopped) == 200 - len(seen)
+    assert "asks to wait 3600 s" in stopped[0].error_detail
+    assert not any(row.attempts for row in stopped)
+
+
+async def test_a_path_with_a_limit_of_its_own_stops_no_other(start):
+    async def answer(request):
+        limited = int(request.path[1:]) % 5 == 0
+        return web.json_response({}, status=429 if limited else 200, headers={"Retry-After": "3600"} if limited else {})
+
+    with ScriptedServer(answer) as server:
+        run = start([f"{server.url}/{n}" for n in range(60)], concurrency=1)
+        await run
+    assert [row.ok for row in run.rows] == [n % 5 != 0 for n in range(60)]
+
+
 async def test_the_demo_servers_quota_is_kept(start):
     with demo.start(jitter=(0, 0)) as server:
         run = start([f"{server.url}/quota/{n}" for n in range(50)])

@@ -369,7 +369,9 @@ def test_a_loop_that_ends_takes_its_run_with_it_and_no_row_is_lost(counting_serv
         kept.append(start([f"{counting_server.url}/delay/{3600 * i}" for i in range(3)]))
         await until(lambda: kept[0].progress.done == 1)
 
-    asyncio.run(main())
+    # Not asyncio.run: nest-asyncio puts another one in its place, which ends no loop.
+    with asyncio.Runner() as runner:
+        runner.run(main())
     assert kept[0].wait(60)
     assert kept[0].state == "CANCELLED"
     assert errors(kept[0]) == [None, "cancelled", "cancelled"]

@@ -18,7 +18,7 @@ from fastreq_jupyter.cell import build
 from fastreq_jupyter.engine import Progress
 from fastreq_jupyter.engine.progress import FileProgress
 from fastreq_jupyter.errors import CellSyntaxError
-from fastreq_jupyter.files import name_said, numbered
+from fastreq_jupyter.files import file_name_from, numbered
 from fastreq_jupyter.notebook.display import progress_line
 from fastreq_jupyter.options import Options
 
@@ -255,14 +255,14 @@ def test_other_dynamic_values_still_name_no_file_in_a_function():
     ],
 )
 def test_the_name_in_a_content_disposition_is_made_safe(disposition, name):
-    assert name_said(disposition) == name
+    assert file_name_from(disposition) == name
 
 
 @settings(deadline=None)
 @given(st.text(max_size=60))
 def test_no_content_disposition_names_more_than_one_file_in_its_place(text):
     for disposition in (f'attachment; filename="{text}"', f"attachment; filename={text}", text):
-        name = name_said(disposition)
+        name = file_name_from(disposition)
         assert name is None or (name not in ("", ".", "..") and "/" not in name and "\\" not in name and not name.startswith("."))
 
 
@@ -275,10 +275,10 @@ def test_a_number_goes_before_the_ending(path, name):
 
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="the peak is read from /proc")
-def test_200_mb_are_received_in_little_memory(server, backend, tmp_path, measured):
-    server.files["big.bin"] = Served(200 << 20, TAG)
+def test_100_mb_are_received_in_little_memory(server, backend, tmp_path, measured):
+    server.files["big.bin"] = Served(100 << 20, TAG)
     growth = grown(server, backend, "", tmp_path)
-    measured("memory beyond the start, 200 MB down", backend, f"{growth} MB")
+    measured("memory beyond the start, 100 MB down", backend, f"{growth} MB")
     assert growth < MOST_MB
 
 

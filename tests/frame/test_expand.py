@@ -242,6 +242,11 @@ def test_where_there_is_nothing_to_expand_the_columns_are_as_ever(bodies):
     ("body", "expression", "said"),
     [
         ([1, 2], True, "expand: no body is an object, data stays as it is; select='@' gives a row per item of a list"),
+        (
+            [["a"], [1]],
+            True,
+            "expand: no body is an object, data stays as it is; select='header(@)' makes rows of lists whose first one names the columns, select='@' a row of each",
+        ),
         ("text", True, "expand: no body is an object, data stays as it is"),
         ({"name": "Ada"}, "name", "expand: name finds no object in 1 of 1 bodies, they stay in data"),
         ({"name": "Ada"}, "nmae", "expand: nmae found nothing in 1 of 1 bodies; they have name"),

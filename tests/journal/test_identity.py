@@ -84,8 +84,8 @@ def test_hash_depends_on_the_key():
     assert Identities(KEY).of(get(1)).base != Identities(os.urandom(32)).of(get(1)).base
 
 
-def test_request_without_credentials_has_no_guise():
-    assert Identities(KEY).of(at("http://h/x?a=1", headers={"Accept": "*/*"})).guise == b""
+def test_request_without_credentials_has_no_hash_of_them():
+    assert Identities(KEY).of(at("http://h/x?a=1", headers={"Accept": "*/*"})).credentials == b""
 
 
 @given(

@@ -13,7 +13,7 @@ from journals.notebook import rows_in
 from journals.worker import body_of, fetch, request_of
 
 COUNT = 1500
-KILLS = 20
+KILLS = 12
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600), pytest.mark.skipif(sys.platform == "win32", reason="kill -9")]
 

@@ -35,7 +35,7 @@ class Notebook:
         self.news = []
 
     async def run(self, requests, *, reply=None, clock=time, again=None, positions=None, **options):
-        journal = partial(open_journal, Options.of(journal=str(self.path), **options), clock, again=again)
+        journal = partial(open_journal, Options.of(journal=str(self.path), **options), clock, resent=again)
         reply = reply or (lambda request, position: (answer(request, position), b'{"a": 1}'))
         return await self.go(journal, zip(positions or range(len(requests)), requests, strict=True), reply)
 

@@ -49,7 +49,7 @@ def test_loading_prints_one_line_that_names_help_and_examples(shell, run):
     assert "%fastreq --examples" in printed
 
 
-@pytest.mark.parametrize(("version", "warned"), [((7, 0, 1), True), ((6, 28, 0), True), ((6, 29, 0), False), ((7, 4, 0), False)])
+@pytest.mark.parametrize(("version", "warned"), [((7, 0, 1), True), ((6, 16, 0), True), ((6, 17, 1), False), ((7, 4, 0), False)])
 def test_a_kernel_that_cannot_show_panels_is_named(version, warned):
     warning = kernel_warning(version)
     assert (warning is not None) == warned
@@ -453,3 +453,21 @@ def test_the_shell_asks_for_our_completions(shell):
     with provisionalcompleter():
         found = [completion.text for completion in shell.Completer.completions(text, len(text))]
     assert any("concurrency" in one for one in found)
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "fastreq(base, concurrency=0)",
+        "asyncio.run(fastreq_async(base, concurrency=0))",
+        "fastreq(base + '/status/404', return_type='json')",
+    ],
+)
+@pytest.mark.parametrize("mode", ["Context", "Verbose", "Plain"])
+def test_an_error_of_a_function_shows_the_frames_of_the_users_code_alone(run, call, mode):
+    run(f"%xmode {mode}\nimport asyncio\nfrom fastreq_jupyter import fastreq, fastreq_async")
+    done, printed = run(f"def mine():\n    return {call}\nmine() # here")
+    assert done.error_in_exec is not None
+    assert f"return {call}" in printed
+    assert "mine() # here" in printed
+    assert not [text for text in ("raise failure", "failed resolving") if text in printed]

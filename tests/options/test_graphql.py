@@ -186,6 +186,21 @@ def test_errors_without_data_are_an_error_that_names_them(server):
     assert row["data"]["errors"] == ERRORS
 
 
+@pytest.mark.parametrize("status", [200, 400])
+@pytest.mark.parametrize(
+    ("locations", "detail"),
+    [
+        ([{"line": 2, "column": 3}, {"line": 9, "column": 9}], "no such field (line 2, column 3)"),
+        ([], "no such field"),
+        ([{"line": "2"}], "no such field"),
+        ("x", "no such field"),
+    ],
+)
+def test_an_error_says_where_in_the_document_it_is(server, status, locations, detail):
+    row = ask(server, [status, {"errors": [{"message": "no such field", "locations": locations}]}])
+    assert row["error_detail"] == detail
+
+
 def test_errors_beside_data_cost_no_data(server):
     row = ask(server, {"data": {"a": 1, "b": None}, "errors": ERRORS})
     assert (row["error"], row["data"]) == ("graphql partial", {"a": 1, "b": None})

@@ -46,7 +46,7 @@ GIVEN = st.fixed_dictionaries(
 def test_options_laid_over_options_are_the_same(words):
     options = Options.of(**words)
     assert Options.of(options) == options
-    assert Options.of(None, **{name: getattr(options, name) for name in options.given}) == options
+    assert Options.of(None, **{name: getattr(options, name) for name in options.explicit}) == options
     assert options.over(Options()) == options
 
 
@@ -54,7 +54,7 @@ def test_options_laid_over_options_are_the_same(words):
 def test_what_was_given_last_holds_and_the_rest_is_kept(first, then):
     laid = Options.of(Options.of(**first), **then)
     assert laid == Options.of(**{**first, **then})
-    assert laid.given == first.keys() | then.keys()
+    assert laid.explicit == first.keys() | then.keys()
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_a_burst_holds_when_given_and_fits_the_rate_otherwise(layers, burst):
 
 
 def test_the_table_is_the_fields_of_options_in_their_order():
-    assert [*TABLE, "given"] == list(Options.__slots__)
+    assert [*TABLE, "explicit"] == list(Options.__slots__)
     assert all(getattr(Options(), name) == row.default and row.name == name for name, row in TABLE.items())
 
 

@@ -211,6 +211,33 @@ def test_a_server_that_ignores_what_is_asked_is_a_loop_not_a_table_of_repeats(ho
     assert "ignored" in ends[0]
 
 
+TEXT = ("invalid JSON", "page 2 is text/html, not JSON as page 1 is: whether more follows is unknown")
+ERROR = ("body", "page 2 has an error in place of items: whether more follows is unknown")
+
+
+@pytest.mark.parametrize(
+    ("first", "later", "why"),
+    [
+        ({"items": [1], "next": "/2"}, "<html>sign in</html>", TEXT),
+        ([1], b"\xff\xfe", TEXT),
+        ({"items": [1], "next": "/2"}, "", None),
+        ({"items": [1], "next": "/2"}, None, None),
+        ("a,b\n1,2", "a,b\n3,4", None),
+        ({"items": [1], "next": "/2"}, {"error": "signed out"}, ERROR),
+        ([1], {"errors": [{"code": 7}]}, ERROR),
+        # Google leaves out a list without items.
+        ({"items": [1], "next": "/2"}, {"kind": "list"}, None),
+        ({"items": [1], "next": "/2"}, {"items": [2], "error": "one item less"}, None),
+        ({"items": [1], "next": "/2"}, {"error": None, "next": None}, None),
+    ],
+)
+def test_a_text_or_an_error_in_place_of_items_is_no_page(first, later, why):
+    chain = chain_of("auto")
+    assert chain.no_page(1, answer_to(chain.first, first)) is None
+    chain.step(1, chain.first, answer_to(chain.first, first))
+    assert chain.no_page(2, answer_to(chain.first, later, **{"Content-Type": "text/html; charset=utf-8"})) == why
+
+
 def test_a_list_beside_the_items_that_never_changes_is_no_loop():
     chain = chain_of("cursor=next", most=3)
     numbers = iter(range(9))
@@ -241,10 +268,10 @@ def test_a_chain_of_10_000_pages_remembers_little_of_each():
 def test_an_expired_cursor_starts_the_chain_anew_once():
     chain = chain_of("cursor=next")
     chain.step(1, chain.first, answer_to(chain.first, {"next": "a"}))
-    assert chain.failed(2, 410, sent=True).anew
+    assert chain.failed(2, 410, sent=True).restart
     again = Chain(chain.first, read_how("cursor=next"), read_total(None), 9, restarted=True)
     again.step(1, again.first, answer_to(again.first, {"next": "a"}))
-    assert not again.failed(2, 410, sent=True).anew
+    assert not again.failed(2, 410, sent=True).restart
     assert again.ended
 
 
@@ -328,8 +355,37 @@ def test_page_1_of_a_count_says_so():
         (f"{URL}?page=2", {"items": [1], "next": "?page=3"}, {}, None),
         (URL, {"items": [1], "total": 1, "next": None}, {}, None),
         (URL, {"items": [1, 2], "count": 2}, {}, None),
+        (URL, {"items": [1], "has_more": True}, {}, "1 of more"),
+        (URL, {"items": [1], "meta": {"next_cursor": "x"}}, {}, "1 of more"),
+        (URL, {"items": [1], "next_page": 2}, {}, "1 of more"),
+        (URL, {"items": [1], "NextMarker": "x"}, {}, "1 of more"),
+        (URL, {"items": [1], "nextPageToken": ""}, {}, None),
+        (URL, {"items": [1], "has_more": False, "next_cursor": "x"}, {}, None),
+        (URL, {"items": [1], "next_run": "2026-01-01", "nextInvoice": 7}, {}, None),
+        (URL, {"name": "a", "next_token": "x"}, {}, None),
+        (URL, {"items": [{"next_token": "x"}]}, {}, None),
     ],
 )
 def test_an_answer_that_has_more_says_so(url, body, headers, said):
     request = Request("GET", url)
     assert hint_of(answer_to(request, body, **headers), url) == said
+
+
+@pytest.mark.parametrize(
+    ("how", "body", "said"),
+    [
+        ("auto", {"items": [1] * 10, "total": 95}, "1 of 10"),
+        ("auto", {"items": [1], "page": 1, "pages": 3}, "1 of 3"),
+        ("auto", {"items": [1], "has_more": True}, "1 of more"),
+        ("nope", {"items": [1], "meta": {"next_cursor": "x"}}, "1 of more"),
+        ("link", {"items": [1], "next": "/2"}, "1 of more"),
+        ("auto", {"items": [1], "total": 1}, None),
+        ("next", {"items": [1], "next": "/2"}, None),
+        ("page", {"items": [1] * 10, "total": 95}, None),
+    ],
+)
+def test_a_first_page_with_more_behind_it_and_nothing_to_follow_says_so(how, body, said):
+    chain = chain_of(how)
+    step = chain.step(1, chain.first, answer_to(chain.first, body))
+    assert chain.stalled == said
+    assert not (said and step.pages)

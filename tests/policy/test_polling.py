@@ -81,13 +81,13 @@ seconds = st.floats(0.05, 10_000)
 
 @given(st.integers(1, 10**6), seconds)
 def test_waits_that_nobody_set_grow_by_half_up_to_half_a_minute(look, left):
-    wait = next_wait(look, every=None, asked=None, left=left)
+    wait = next_wait(look, every=None, retry_after=None, patience=left)
     assert wait == pytest.approx(min(left, 30, 1.5 ** min(look - 1, 20)))
 
 
 @given(st.integers(1, 1000), st.none() | seconds, st.none() | st.floats(0, 10_000), seconds)
 def test_no_look_comes_after_patience_nor_before_the_server_allows_it(look, every, asked, left):
-    wait = next_wait(look, every=every, asked=asked, left=left)
+    wait = next_wait(look, every=every, retry_after=asked, patience=left)
     assert wait is None or 0 < wait <= left
     if asked is not None:
         assert (wait is None) == (max(asked, min(1.0, every or 1.0)) > left)
@@ -95,4 +95,4 @@ def test_no_look_comes_after_patience_nor_before_the_server_allows_it(look, ever
 
 
 def test_patience_that_is_over_has_no_further_look():
-    assert next_wait(3, every=2.0, asked=None, left=0.0) is None
+    assert next_wait(3, every=2.0, retry_after=None, patience=0.0) is None

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.policy.framing import read_head
-from fastreq_jupyter.policy.reset import left_in, reset_after
+from fastreq_jupyter.policy.reset import remaining_in, reset_after
 from fastreq_jupyter.policy.retry import LONGEST_ASKED, Failure, decide
 
 NOW = datetime(2026, 11, 28, 12, tzinfo=UTC)
@@ -65,7 +65,7 @@ def test_the_past_is_now():
 def test_what_says_nothing_is_no_time_and_no_error(text):
     found = seconds(X_RateLimit_Reset=text, RateLimit=text, Date=text)
     assert found is None or found >= 0
-    assert left_in(b"ratelimit", text.encode()) is None or left_in(b"ratelimit", text.encode()) >= 0
+    assert remaining_in(b"ratelimit", text.encode()) is None or remaining_in(b"ratelimit", text.encode()) >= 0
 
 
 def test_retry_after_goes_first():
@@ -100,16 +100,16 @@ def test_a_reset_that_is_too_far_away_ends_the_request_and_is_named():
     ],
 )
 def test_what_is_left_is_read_with_the_head(name, value, left):
-    assert read_head(200, ((b"Content-Length", b"1"), (name, value))).left == left
+    assert read_head(200, ((b"Content-Length", b"1"), (name, value))).remaining == left
 
 
 def test_heads_that_differ_in_what_is_left_alone_are_read_once():
     heads = [read_head(200, ((b"Content-Type", b"x/y-limit"), (b"X-RateLimit-Remaining", str(left).encode()))) for left in (7, 6)]
-    assert [head.left for head in heads] == [7, 6]
+    assert [head.remaining for head in heads] == [7, 6]
     assert heads[0].content_type is heads[1].content_type
 
 
 def test_a_malformed_limit_does_not_cost_the_answer():
     with pytest.raises(BackendError):
         read_head(200, ((b"RateLimit", b"a\n"),))
-    assert read_head(200, ((b"RateLimit", b"\xff;r=;t="),)).left is None
+    assert read_head(200, ((b"RateLimit", b"\xff;r=;t="),)).remaining is None

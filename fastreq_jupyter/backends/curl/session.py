@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 __all__ = ["open_session", "why_poor"]
 
 _BOTH = pycurl.CSELECT_IN | pycurl.CSELECT_OUT
-# Epoll's words for what libcurl waits for, and the other way round; whatever else epoll says is told as both.
+# Epoll's flags for libcurl's, and the reverse; any other flag of epoll is reported as both.
 _WANTED = {pycurl.POLL_NONE: 0, pycurl.POLL_IN: 1, pycurl.POLL_OUT: 4, pycurl.POLL_INOUT: 5}
 _CAME = {1: pycurl.CSELECT_IN, 4: pycurl.CSELECT_OUT}
 _CLOCK = ((pycurl.SOCKET_TIMEOUT, 0),)
@@ -55,8 +55,8 @@ def why_poor(*, http2: bool = False, http3: bool = False, schemes: Collection[st
     features, release = words[4], tuple(int(part) for part in words[1].split("-")[0].split(".")[:2])
     if release < OLDEST or not features & pycurl.VERSION_SSL:
         return f"backend='curl' needs libcurl 7.85 or newer with TLS, this is {words[1]}: pip install 'fastreq-jupyter[curl]'"
-    for wanted, feature, option in ((http2, pycurl.VERSION_HTTP2, "http2=True"), (http3, pycurl.VERSION_HTTP3, "http3=True")):
-        if wanted and not features & feature:
+    for requested, feature, option in ((http2, pycurl.VERSION_HTTP2, "http2=True"), (http3, pycurl.VERSION_HTTP3, "http3=True")):
+        if requested and not features & feature:
             return f"{option} is not possible with this build of libcurl, {words[1]}: give backend='niquests'"
     for scheme, name, feature in (("ntlm", "NTLM", pycurl.VERSION_NTLM), ("negotiate", "Negotiate", pycurl.VERSION_SPNEGO)):
         if scheme in schemes and not features & feature:
@@ -83,8 +83,8 @@ class Drive:
         self._due = inf
         self._timer: asyncio.TimerHandle | None = None
         self._soon = self._closed = False
-        # Descriptor -> what the set has of it; those that libcurl waits for; idle ones that had something to say.
-        self._held: dict[int, int] = {}
+        # Descriptor -> its flags in the epoll set; descriptors that libcurl waits for; idle ones on which data has arrived.
+        self._epoll_flags: dict[int, int] = {}
         self._watched: set[int] = set()
         self._spoiled: set[int] = set()
         self._epoll: Any = select.epoll() if hasattr(select, "epoll") else None
@@ -105,41 +105,41 @@ class Drive:
 
     def opened(self, descriptor: int, _purpose: int) -> int:
         """Note a new socket: what was known of one with this number is of another."""
-        self._held.pop(descriptor, None)
+        self._epoll_flags.pop(descriptor, None)
         return 0
 
     def spoiled(self, descriptor: int) -> bool:
         """Tell whether a connection had something to say while it was idle: its end, or an answer that nobody asked for."""
         return descriptor in self._spoiled if self._epoll is not None else watch(descriptor)()
 
-    def _watch_epoll(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
-        if what == pycurl.POLL_REMOVE:
+    def _watch_epoll(self, poll: int, descriptor: int, _multi: object, _data: object) -> None:
+        if poll == pycurl.POLL_REMOVE:
             self._watched.discard(descriptor)
-            if self._held.get(descriptor, 1) != 1:
-                # Idle, it is to tell what comes, and not that it can be written to; closed, it is in the set no more.
-                self._held[descriptor] = 1
+            if self._epoll_flags.get(descriptor, 1) != 1:
+                # An idle descriptor is watched for reading only; a closed one has left the set.
+                self._epoll_flags[descriptor] = 1
                 with suppress(OSError, ValueError):
                     self._epoll.modify(descriptor, 1)
             return
         self._watched.add(descriptor)
-        wanted = _WANTED[what]
-        if self._held.get(descriptor) != wanted and not self._closed:
-            self._held[descriptor] = wanted
+        events = _WANTED[poll]
+        if self._epoll_flags.get(descriptor) != events and not self._closed:
+            self._epoll_flags[descriptor] = events
             self._spoiled.discard(descriptor)
             try:
-                self._epoll.modify(descriptor, wanted)
+                self._epoll.modify(descriptor, events)
             except FileNotFoundError:
-                self._epoll.register(descriptor, wanted)
+                self._epoll.register(descriptor, events)
 
-    def _watch(self, what: int, descriptor: int, _multi: object, _data: object) -> None:
+    def _watch(self, poll: int, descriptor: int, _multi: object, _data: object) -> None:
         loop = self._loop
         if loop.is_closed():
             return
         loop.remove_reader(descriptor)
         loop.remove_writer(descriptor)
-        if what in (pycurl.POLL_IN, pycurl.POLL_INOUT):
+        if poll in (pycurl.POLL_IN, pycurl.POLL_INOUT):
             loop.add_reader(descriptor, self._act, ((descriptor, pycurl.CSELECT_IN),))
-        if what in (pycurl.POLL_OUT, pycurl.POLL_INOUT):
+        if poll in (pycurl.POLL_OUT, pycurl.POLL_INOUT):
             loop.add_writer(descriptor, self._act, ((descriptor, pycurl.CSELECT_OUT),))
 
     def _poll(self, more: tuple[tuple[int, int], ...] = ()) -> None:
@@ -152,20 +152,20 @@ class Drive:
         self._act((*ready, *more))
 
     def _spoil(self, descriptor: int) -> None:
-        """Take out an idle connection that has something to say; libcurl learns of it when it wants to use it again."""
+        """Stop watching an idle connection on which data has arrived; libcurl notices it at the next use."""
         self._spoiled.add(descriptor)
-        self._held.pop(descriptor, None)
+        self._epoll_flags.pop(descriptor, None)
         try:
             self._epoll.unregister(descriptor)
         except OSError:
-            # Closed here, but open in a forked child: such a one can only be left behind.
+            # Closed here, but open in a forked child: the epoll set cannot drop it and is replaced.
             self._loop.remove_reader(self._epoll.fileno())
             self._epoll.close()
             self._epoll = select.epoll()
             self._loop.add_reader(self._epoll.fileno(), self._poll)
-            self._held = {watched: self._held.get(watched, _BOTH) for watched in self._watched}
-            for watched, wanted in self._held.items():
-                self._epoll.register(watched, wanted)
+            self._epoll_flags = {watched: self._epoll_flags.get(watched, _BOTH) for watched in self._watched}
+            for watched, events in self._epoll_flags.items():
+                self._epoll.register(watched, events)
 
     def _set_timer(self, milliseconds: int) -> None:
         if milliseconds == 0:
@@ -177,7 +177,7 @@ class Drive:
             self._due = inf
             return
         self._due = self._loop.time() + milliseconds / 1000
-        # A timer that goes off too early costs less than one set anew for each request.
+        # A timer that fires too early costs less than one set anew for each request.
         if (self._timer is None or self._timer.when() > self._due) and not self._closed and not self._loop.is_closed():
             if self._timer is not None:
                 self._timer.cancel()
@@ -190,7 +190,7 @@ class Drive:
         if self._epoll is None:
             self._act(_CLOCK)
         else:
-            # Requests are about to go out: what idle connections have to say is heard before.
+            # Requests are about to be sent: check the idle connections for data first.
             self._poll(_CLOCK)
 
     def _act_timed(self) -> None:
@@ -209,7 +209,7 @@ class Drive:
             for descriptor, mask in events:
                 act(descriptor, mask)
         except BaseException:
-            # An interrupt came out of a callback: libcurl has given up, or waits for a socket that nobody watches.
+            # An interrupt was raised in a callback: libcurl has given up, or waits for a socket that nobody watches.
             self._broken()
             raise
         waiting = 1
@@ -252,7 +252,7 @@ class CurlBackend:
     """libcurl's connections, and the handles that are not in use.
 
     Attributes:
-        kept: Local port of each HTTP/1.1 connection that was used -> its descriptor.
+        idle_sockets: Local port of each HTTP/1.1 connection that was used -> its descriptor.
     """
 
     name = "curl"
@@ -260,12 +260,12 @@ class CurlBackend:
     def __init__(self, key: SessionKey) -> None:
         self.proxy = read_proxy(key.proxy)
         if key.cert is not None or isinstance(key.verify, str):
-            # Read once by Python: what cannot be read is told now, in our words.
+            # Read once by Python, so that unreadable files are reported now, in our words.
             client_context(key)
         self.http2 = key.http2
         self._key = key
         self.settings = settings(key, self.proxy)
-        self.kept: dict[int, int] = {}
+        self.idle_sockets: dict[int, int] = {}
         self.forwarded = self.proxy is not None and self.proxy.scheme in ("http", "https")
         names_there = self.proxy is not None and self.proxy.scheme.startswith("socks")
         self.phases = frozenset({"dns", "connect", "tls", "wait", "receive"} - ({"dns"} if names_there else set()))
@@ -284,7 +284,7 @@ class CurlBackend:
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         # As many streams on a connection as the server allows.
         self._multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, 1000)
-        # It counts those in use, too.
+        # The limit includes connections in use.
         self._multi.setopt(pycurl.M_MAXCONNECTS, min(2 * self._reserved, self._reserved + base.most_idle(self._reserved)))
 
     def reserve(self, concurrency: int) -> None:
@@ -301,11 +301,11 @@ class CurlBackend:
         if server.name is not None and server.expires < monotonic():
             await self._resolve(server, server.name, exchange.connect_timeout, timing)
         while server.multiplexed is None and server.scout is not None:
-            # Whether one connection may serve them all is known when the first is made.
+            # Whether one connection may serve all of them is known when the first is established.
             await server.scout.wait()
         if self._closed:
             raise BackendError("connect", f"{server.where}: the session is closed", sent=False)
-        # One that has been used remembers what it was asked for.
+        # A used handle keeps the options of its last request.
         handle = self._free.pop() if self._free and exchange.auth is None else Handle(self)
         self._active.add(handle)
         stream = CurlStream(self, handle, server, exchange, timing)
@@ -332,14 +332,14 @@ class CurlBackend:
     def _end(self, why: str) -> None:
         for handle in list(self._active):
             if (stream := handle.stream) is not None:
-                stream.fail(BackendError("connect", f"{stream.server.where}: {why}", sent=stream.asked > 0))
+                stream.fail(BackendError("connect", f"{stream.server.where}: {why}", sent=stream.permitted > 0))
             self.release(handle)
         self.drive.close()
         for handle in self._free:
             handle.curl.close()
         self._free.clear()
         self._servers.clear()
-        self.kept.clear()
+        self.idle_sockets.clear()
 
     def _broken(self) -> None:
         self._end("an interrupt broke this off")
@@ -349,7 +349,7 @@ class CurlBackend:
         try:
             self._multi.add_handle(handle.curl)
         except pycurl.error:
-            # An interrupt came out of a callback of the multi handle: libcurl has given it up, and this one with it.
+            # An interrupt was raised in a callback of the multi handle: libcurl has given up both.
             self._broken()
 
     def release(self, handle: Handle) -> None:
@@ -359,10 +359,10 @@ class CurlBackend:
         try:
             self._multi.remove_handle(handle.curl)
         except pycurl.error:
-            # It never came in: an interrupt made libcurl give up its work.
+            # It was never added: an interrupt made libcurl give up its work.
             return
         if handle.personal:
-            # It remembers whose it was, and what a server asked of that one.
+            # It keeps the credentials, and the challenge of the server that asked for them.
             handle.curl.close()
             return
         self._free.append(handle)
@@ -375,9 +375,9 @@ class CurlBackend:
         if not stream.reused and stream.port and not stream.server.multiplexed:
             descriptor = handle.curl.getinfo(pycurl.ACTIVESOCKET)
             if descriptor < 0:
-                self.kept.pop(stream.port, None)
+                self.idle_sockets.pop(stream.port, None)
             else:
-                self.kept[stream.port] = descriptor
+                self.idle_sockets[stream.port] = descriptor
         self.release(handle)
 
     def _acted(self) -> None:
@@ -390,7 +390,7 @@ class CurlBackend:
         self._looking = False
         for handle in list(self._active):
             stream = handle.stream
-            if stream is None or not stream.asked or stream.has_head or handle.personal:
+            if stream is None or not stream.permitted or stream.has_head or handle.personal:
                 continue
             if handle.lines and handle.lines[-1] in BLANK and stream.look():
                 stream.end(0, "")
@@ -460,9 +460,9 @@ def _trust(verify: bool | str) -> list[tuple[int, Any]]:  # noqa: FBT001 - the t
 
 def _route(proxy: ProxyServer | None) -> list[tuple[int, Any]]:
     if proxy is None:
-        # Without both libcurl would look into the environment.
+        # Without both libcurl would read the environment.
         return [(pycurl.PROXY, ""), (pycurl.NOPROXY, "*")]
-    # In libcurl's words: the names with a letter more leave resolving to the proxy.
+    # libcurl's names: socks5h and socks4a let the proxy resolve names.
     scheme = {"socks4": "socks4a", "socks5": "socks5h"}.get(proxy.scheme, proxy.scheme)
     settings: list[tuple[int, Any]] = [
         (pycurl.PROXY, f"{scheme}://{proxy.where}"),

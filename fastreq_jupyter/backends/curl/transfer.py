@@ -1,4 +1,4 @@
-"""One handle of libcurl, the answer that it fills, and requests, answers and errors in libcurl's words."""
+"""A handle of libcurl, the answer that it fills, and the translation of requests, answers and errors."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ __all__ = ["BLANK", "FOREVER_MS", "CurlStream", "Handle", "request_lines"]
 
 MOST_UNREAD = 256 * 1024
 """Bytes of a body that wait for their reader before libcurl stops reading from the network."""
-# A limit must be given, or libcurl ends a connection attempt after 300 s; deadlines are the engine's.
+# Without a limit libcurl ends a connection attempt after 300 s; deadlines are the engine's.
 FOREVER_MS = 2**31 - 1
 _VERSIONS = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2": "2", b"HTTP/3": "3"}
 _UNASKED = ("Accept", "User-Agent", "Expect", "Content-Type", "Proxy-Connection")
@@ -45,9 +45,9 @@ def request_lines(headers: Headers) -> tuple[bytes, ...]:
     checked = wire.check_fields(headers)
     lines = checked.fields if checked.host is None else (("Host", checked.host), *checked.fields)
     names = {name.lower() for name, _ in lines}
-    # libcurl counts the body itself; a value of nothing needs the semicolon.
-    spelled = [(f"{name}: {value}" if value else f"{name};").encode("latin-1") for name, value in lines]
-    return (*spelled, *[f"{name}:".encode() for name in _UNASKED if name.lower() not in names])
+    # libcurl counts the body itself; an empty value needs the semicolon.
+    encoded = [(f"{name}: {value}" if value else f"{name};").encode("latin-1") for name, value in lines]
+    return (*encoded, *[f"{name}:".encode() for name in _UNASKED if name.lower() not in names])
 
 
 class Head(NamedTuple):
@@ -60,7 +60,7 @@ class Head(NamedTuple):
     fields: tuple[tuple[bytes, bytes], ...]
 
 
-# Most answers of a run have most of their lines in common, those of the same second all.
+# Most answers of a run share most lines, those of the same second all of them.
 @lru_cache(maxsize=128)
 def read_lines(lines: tuple[bytes, ...]) -> Head | None:
     """Take the lines of heads apart: up to the final one, None where that has begun and not ended."""
@@ -85,7 +85,7 @@ def _field(line: bytes) -> tuple[bytes, bytes]:
     return wire.shared((name, value.strip(b" \t\r\n")))
 
 
-# What libcurl's codes mean; those not named are violations of the protocol. 97 and 98 have no name in pycurl.
+# Meaning of libcurl's codes; all others are violations of the protocol. pycurl has no names for 97 and 98.
 _CODES: dict[ErrorKind, tuple[int, ...]] = {
     "connect": (
         pycurl.E_COULDNT_RESOLVE_HOST, pycurl.E_COULDNT_CONNECT, pycurl.E_GOT_NOTHING, pycurl.E_SEND_ERROR, pycurl.E_RECV_ERROR,
@@ -99,13 +99,13 @@ _CODES: dict[ErrorKind, tuple[int, ...]] = {
     ),
 }  # fmt: skip
 _KINDS: dict[int, ErrorKind] = {code: kind for kind, codes in _CODES.items() for code in codes}
-# libcurl gives one code to a dead connection and to an answer that it cannot read; its words tell them apart.
+# libcurl has one code for a dead connection and an unreadable answer; its message tells them apart.
 _DEAD = re.compile(r"(?:Recv|Send) failure|SSL_(?:read|write)|SYSCALL|reset|connection (?:died|closed)|unexpected eof", re.IGNORECASE)
 _CLOSED = (pycurl.E_GOT_NOTHING, pycurl.E_ABORTED_BY_CALLBACK, pycurl.E_SEND_FAIL_REWIND)
 
 
 def failure_of(stream: CurlStream, code: int, words: str, number: int) -> BackendError:
-    """Return what an exchange failed of.
+    """Return the error of a failed exchange.
 
     Args:
         stream: The answer as far as it came.
@@ -113,7 +113,7 @@ def failure_of(stream: CurlStream, code: int, words: str, number: int) -> Backen
         words: libcurl's words.
         number: Number of the system's error, or 0.
     """
-    sent, stale = stream.asked > 0, False
+    sent, stale = stream.permitted > 0, False
     kind: ErrorKind = _KINDS.get(code, "protocol")
     words = one_line(words) or pycurl.easy_strerror(code)
     if "alert" in words and sent:
@@ -151,7 +151,7 @@ class Handle:
         personal: It was given credentials, and serves no other exchange.
     """
 
-    __slots__ = ("_backend", "_told", "curl", "lines", "personal", "stream")
+    __slots__ = ("_backend", "_settings", "curl", "lines", "personal", "stream")
 
     def __init__(self, backend: CurlBackend) -> None:
         self.curl: Any = pycurl.Curl()
@@ -160,7 +160,7 @@ class Handle:
         self.lines: list[bytes] = []
         self.personal = False
         self._backend = backend
-        self._told: dict[int, Any] = {}
+        self._settings: dict[int, Any] = {}
         for option, value in (
             (pycurl.HEADERFUNCTION, self.lines.append),
             (pycurl.WRITEFUNCTION, self._on_body),
@@ -175,22 +175,22 @@ class Handle:
         """Tell libcurl what this exchange has that the last one had not."""
         self.stream = stream
         self.lines.clear()
-        server, told, limit = stream.server, self._told, exchange.connect_timeout
+        server, settings, limit = stream.server, self._settings, exchange.connect_timeout
         absolute = self._backend.forwarded and not server.encrypted
         self.curl.setopt(pycurl.REQUEST_TARGET, exchange.target.url if absolute else exchange.target.path_query)
-        if told.get(pycurl.URL) is not server.url:
+        if settings.get(pycurl.URL) is not server.url:
             self._tell(pycurl.URL, server.url)
-        if told.get(pycurl.HTTPHEADER) is not fields:
+        if settings.get(pycurl.HTTPHEADER) is not fields:
             self._tell(pycurl.HTTPHEADER, fields)
-        if exchange.content or told.get(pycurl.CUSTOMREQUEST) != exchange.method:
+        if exchange.content or settings.get(pycurl.CUSTOMREQUEST) != exchange.method:
             self._set_method(exchange.method, exchange.content, stream)
-        if server.encrypted or pycurl.VERBOSE in told:
-            # Only libcurl's notes tell which protocol was agreed on, and whether a stream was refused.
+        if server.encrypted or pycurl.VERBOSE in settings:
+            # Only libcurl's debug messages tell the negotiated protocol, and whether a stream was refused.
             self._tell(pycurl.VERBOSE, stream.scout is not None or (server.multiplexed is True and not stream.idempotent))
             self._tell(pycurl.PIPEWAIT, bool(server.multiplexed))
-        if exchange.fresh or pycurl.FRESH_CONNECT in told:
+        if exchange.fresh or pycurl.FRESH_CONNECT in settings:
             self._tell(pycurl.FRESH_CONNECT, exchange.fresh)
-        if limit is not None or pycurl.CONNECTTIMEOUT_MS in told:
+        if limit is not None or pycurl.CONNECTTIMEOUT_MS in settings:
             self._tell(pycurl.CONNECTTIMEOUT_MS, FOREVER_MS if limit is None else max(1, round(limit * 1000)))
         if server.line and not server.loaded:
             self.curl.setopt(pycurl.RESOLVE, [server.line])
@@ -204,7 +204,7 @@ class Handle:
         self.curl.setopt(pycurl.USERNAME, auth.user.encode())
         self.curl.setopt(pycurl.PASSWORD, auth.password.encode())
         if auth.signed_for:
-            # libcurl signs only paths that it has read itself; ours have no dot segments any more.
+            # libcurl signs only paths that it has parsed itself; ours have no dot segments any more.
             self.curl.setopt(pycurl.PATH_AS_IS, 0)
             self.curl.setopt(pycurl.AWS_SIGV4, auth.signed_for)
         else:
@@ -216,8 +216,8 @@ class Handle:
         return head is not None and head.status == _UNAUTHORIZED
 
     def _tell(self, option: int, value: Any) -> None:
-        if self._told.get(option) != value:
-            self._told[option] = value
+        if self._settings.get(option) != value:
+            self._settings[option] = value
             self.curl.setopt(option, value)
 
     def _set_method(self, method: str, content: bytes | Upload | None, stream: CurlStream) -> None:
@@ -225,14 +225,14 @@ class Handle:
         if isinstance(content, Upload):
             stream.upload = content.open()
             curl.setopt(pycurl.UPLOAD, 1)
-            # There is no way to rewind it: libcurl cannot send it again.
+            # It cannot be rewound, so libcurl cannot send it again.
             curl.setopt(pycurl.READFUNCTION, self._on_read)
             curl.setopt(pycurl.INFILESIZE_LARGE, len(content))
         elif content or method not in wire.BODYLESS:
             curl.setopt(pycurl.POST, 1)
             curl.setopt(pycurl.POSTFIELDS, content or b"")
         else:
-            # Takes back what the handle was told of a body, or of HEAD.
+            # Resets the handle's settings for a body or for HEAD.
             curl.setopt(pycurl.HTTPGET, 1)
             if method == "HEAD":
                 curl.setopt(pycurl.NOBODY, 1)
@@ -240,7 +240,7 @@ class Handle:
             curl.unsetopt(pycurl.CUSTOMREQUEST)
         else:
             curl.setopt(pycurl.CUSTOMREQUEST, method)
-        self._told[pycurl.CUSTOMREQUEST] = None if content else method
+        self._settings[pycurl.CUSTOMREQUEST] = None if content else method
 
     def _on_read(self, size: int) -> Any:
         stream = self.stream
@@ -254,10 +254,10 @@ class Handle:
 
     def _on_body(self, chunk: bytes) -> Any:
         stream = self.stream
-        if stream is None or (not stream.has_head and stream.asked and stream.look()):
+        if stream is None or (not stream.has_head and stream.permitted and stream.look()):
             return -1
         if not stream.has_head:
-            # What a proxy says to a CONNECT that it refuses.
+            # The body of a proxy's refusal of CONNECT.
             return None
         if stream.size > MOST_UNREAD:
             stream.paused = True
@@ -273,20 +273,20 @@ class Handle:
         stream = self.stream
         if stream is None or (stream.scout is not None and not stream.report()):
             return pycurl.PREREQFUNC_ABORT
-        # A new connection may have the port of one that is gone.
-        descriptor = None if stream.exchange.fresh else self._backend.kept.get(local_port)
-        if stream.asked:
-            # libcurl's own second try, after a kept connection that died.
-            good = stream.idempotent and stream.asked == 1 and (descriptor is None or stream.server.multiplexed)
+        # A new connection may have the port of a closed one.
+        descriptor = None if stream.exchange.fresh else self._backend.idle_sockets.get(local_port)
+        if stream.permitted:
+            # libcurl's own second try, after a reused connection that died.
+            good = stream.idempotent and stream.permitted == 1 and (descriptor is None or stream.server.multiplexed)
             good = good or self._was_challenged()
         else:
-            # libcurl looks at a kept connection only after a second: an answer that nobody asked for may wait there.
+            # libcurl checks a connection only after a second without use: an unrequested answer may have arrived before.
             good = descriptor is None or stream.server.multiplexed or not self._backend.drive.spoiled(descriptor)
         if not good:
             return pycurl.PREREQFUNC_ABORT
-        # What a proxy answered to CONNECT, or a connection that died.
+        # Data of a proxy's answer to CONNECT, or of a connection that died.
         self.lines.clear()
-        stream.asked += 1
+        stream.permitted += 1
         stream.port = local_port
         stream.sent_at = perf_counter()
         stream.server.loaded = True
@@ -297,10 +297,10 @@ class Handle:
         if kind != pycurl.INFOTYPE_TEXT or stream is None:
             return
         if b"refused by server" in words:
-            # RFC 9113, 8.7: nothing was done with it, so that sending does not count.
-            stream.asked = 0
+            # RFC 9113, 8.7: the server did not process the request, so this sending does not count.
+            stream.permitted = 0
         elif words.startswith(b"ALPN: server"):
-            # The last of them is the origin's; one before may be that of a proxy.
+            # The last of these messages is about the origin; an earlier one may be about a proxy.
             stream.agreed = b"accepted h2" in words
 
 
@@ -308,7 +308,7 @@ class CurlStream(base.Stream):
     """The answer of one exchange, filled by libcurl's callbacks.
 
     Attributes:
-        asked: How often libcurl asked whether it may send, and was told yes.
+        permitted: How often libcurl asked whether it may send, and was told yes.
         agreed: HTTP/2 was, by the first connection to a server; None where it had no choice.
         scout: Set when `agreed` is known; None where others have found out.
         port: Local port of the connection.
@@ -316,7 +316,7 @@ class CurlStream(base.Stream):
         upload: What it sends, where that stands in files.
     """
 
-    asked = port = size = 0
+    permitted = port = size = 0
     sent_at = nan
     has_head = paused = done = reused = False
     agreed: bool | None = None
@@ -356,7 +356,7 @@ class CurlStream(base.Stream):
             return None
         if self.failure is not None:
             raise self.failure
-        return self._taken()
+        return self._take_chunks()
 
     async def read(self) -> bytes:
         """Return the raw bytes that have come (see `Stream.read`)."""
@@ -366,7 +366,7 @@ class CurlStream(base.Stream):
             await waiter
         if not self.chunks and self.failure is not None:
             raise self.failure
-        content = self._taken()
+        content = self._take_chunks()
         self._resume()
         return content
 
@@ -415,10 +415,10 @@ class CurlStream(base.Stream):
         return good
 
     def end(self, code: int, words: str) -> None:
-        """Take note of how libcurl ended."""
+        """Store the result of libcurl."""
         handle = self._handle
         if handle is not None:
-            if not self.has_head and self.asked and self.failure is None:
+            if not self.has_head and self.permitted and self.failure is None:
                 self.look()
             self._mark(handle)
             if (code or not self.has_head) and self.failure is None and not (self.has_head and self._only_head):
@@ -437,7 +437,7 @@ class CurlStream(base.Stream):
         if self.waiter is not None:
             self.wake()
 
-    def _taken(self) -> bytes:
+    def _take_chunks(self) -> bytes:
         chunks, self.chunks, self.size = self.chunks, [], 0
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 
@@ -450,11 +450,11 @@ class CurlStream(base.Stream):
         """Write libcurl's clocks, which count from the start of the transfer, into the timing."""
         timing, info = self._timing, handle.curl.getinfo
         timing.encrypted = self.server.encrypted
-        if not self.asked:
+        if not self.permitted:
             return
         timing.request_start = self.sent_at
         earliest = timing.fetch_start if isnan(timing.domain_lookup_end) else timing.domain_lookup_end
-        # The process may be held up between our look at the clock and libcurl's; a mark that nobody saw is no bound.
+        # The process may be suspended between our reading of the clock and libcurl's; an unseen mark is no bound.
         start = max(self.sent_at - info(pycurl.PRETRANSFER_TIME), earliest)
         if first := info(pycurl.STARTTRANSFER_TIME):
             timing.response_start = start + first

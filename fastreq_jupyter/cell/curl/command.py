@@ -19,11 +19,11 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.cell.syntax import RequestTemplate
 
-__all__ = ["COSMETIC", "FLAGS", "LEFT_OUT", "LIFTED", "REFUSED", "SHORT", "Action", "Flag", "RunOption", "is_curl", "read_curl"]
+__all__ = ["COSMETIC", "FLAGS", "LEFT_OUT", "REFUSED", "RUN_OPTIONS", "SHORT", "Action", "Flag", "RunOption", "is_curl", "read_curl"]
 
 Action = Literal[
     "url", "method", "header", "data", "data-raw", "data-binary", "data-urlencode", "json", "form", "form-string", "get", "head",
-    "user", "bearer", "cookie", "agent", "referer", "range", "globoff", "url-query", "upload", "key",
+    "user", "bearer", "cookie", "agent", "referer", "range", "globoff", "url-query", "upload", "key", "digest", "ntlm",
 ]  # fmt: skip
 
 _DASHES = frozenset("\u2010\u2011\u2012\u2013\u2014\u2212")
@@ -55,9 +55,10 @@ FLAGS: Mapping[str, Flag] = {
     "--get": Flag("get", takes=False), "--head": Flag("head", takes=False), "--user": Flag("user"), "--oauth2-bearer": Flag("bearer"),
     "--cookie": Flag("cookie"), "--user-agent": Flag("agent"), "--referer": Flag("referer"), "--range": Flag("range"),
     "--globoff": Flag("globoff", takes=False), "--url-query": Flag("url-query"), "--upload-file": Flag("upload"), "--key": Flag("key"),
+    "--digest": Flag("digest", takes=False), "--ntlm": Flag("ntlm", takes=False),
 }  # fmt: skip
 
-LIFTED: Mapping[str, RunOption] = {
+RUN_OPTIONS: Mapping[str, RunOption] = {
     "--insecure": RunOption("verify_ssl", value=False, takes=False), "--cacert": RunOption("verify_ssl"), "--cert": RunOption("cert"),
     "--proxy": RunOption("proxy"), "--max-time": RunOption("timeout"),
     "--connect-timeout": RunOption("connect_timeout"), "--max-redirs": RunOption("max_redirects"),
@@ -67,7 +68,7 @@ LIFTED: Mapping[str, RunOption] = {
 }  # fmt: skip
 
 COSMETIC: Mapping[str, bool] = {
-    # What they change is curl's own output, or what a run does anyway; and whether they take a value.
+    # Options that change curl's own output, or do what a run does anyway; and whether they take a value.
     **dict.fromkeys((
         "--silent", "--show-error", "--verbose", "--include", "--show-headers", "--progress-bar", "--no-progress-meter", "--location",
         "--compressed", "--fail", "--fail-with-body", "--fail-early", "--no-buffer", "--basic", "--no-keepalive", "--disable",
@@ -79,7 +80,7 @@ COSMETIC: Mapping[str, bool] = {
 }  # fmt: skip
 
 LEFT_OUT: Mapping[str, tuple[bool, str]] = {
-    # What is asked for beside the request: whether it takes a value, and what to use here.
+    # Options that concern no request: whether they take a value, and what to use here.
     "--output": (True, "--save-to DIR keeps bodies as files"), "--remote-name": (False, "--save-to DIR keeps bodies as files"),
     "--remote-name-all": (False, "--save-to DIR keeps bodies as files"), "--output-dir": (True, "--save-to DIR keeps bodies as files"),
     "--remote-header-name": (False, "--save-to DIR keeps bodies as files"), "--create-dirs": (False, "--save-to makes its directories"),
@@ -92,9 +93,9 @@ LEFT_OUT: Mapping[str, tuple[bool, str]] = {
 }  # fmt: skip
 
 REFUSED: Mapping[str, str] = {
-    "--digest": "only Basic and bearer credentials",
-    "--ntlm": "only Basic and bearer credentials", "--negotiate": "only Basic and bearer credentials",
-    "--anyauth": "only Basic and bearer credentials", "--aws-sigv4": "only Basic and bearer credentials",
+    "--negotiate": "give the run --auth NAME, the name of a variable with Negotiate()",
+    "--anyauth": "say which: --basic, --digest, --ntlm or a bearer token",
+    "--aws-sigv4": "give the run --auth NAME, the name of a variable with SigV4(service, region)",
     "--netrc": "netrc is never read", "--netrc-file": "netrc is never read", "--netrc-optional": "netrc is never read",
     "--location-trusted": "secrets never follow to another host", "--http3": "HTTP/1.1 and HTTP/2 only",
     "--http3-only": "HTTP/1.1 and HTTP/2 only", "--http1.0": "HTTP/1.1 and HTTP/2 only", "--http0.9": "HTTP/1.1 and HTTP/2 only",
@@ -157,7 +158,7 @@ def read_curl(lines: Sequence[str], start: int, first_line: int) -> tuple[list[R
     templates: list[RequestTemplate] = []
     for words in commands.words:
         templates += _templates(words, commands.notes)
-    return templates, commands.taken, commands.notes
+    return templates, commands.lines_taken, commands.notes
 
 
 def _templates(words: Sequence[Span], notes: list[str]) -> list[RequestTemplate]:
@@ -188,7 +189,7 @@ def _templates(words: Sequence[Span], notes: list[str]) -> list[RequestTemplate]
 def _read_long(word: Span, queue: list[Span], request: CurlRequest) -> None:
     name, equals, value = word.text.partition("=")
     if equals and _takes_value(name):
-        # curl itself does not read --name=value; people write it.
+        # curl itself does not read --name=value, but people write it.
         queue.append(Span(value, *word.at(len(name) + 1)))
         word = Span(name, word.line, word.column)
     _apply(word.text, word, queue, request)
@@ -213,8 +214,8 @@ def _read_short(word: Span, queue: list[Span], request: CurlRequest) -> None:
 def _takes_value(name: str) -> bool:
     if name in LEFT_OUT:
         return LEFT_OUT[name][0]
-    known = FLAGS.get(name) or LIFTED.get(name)
-    return known.takes if known is not None else COSMETIC.get(name, False)
+    flag = FLAGS.get(name) or RUN_OPTIONS.get(name)
+    return flag.takes if flag is not None else COSMETIC.get(name, False)
 
 
 def _apply(name: str, at: Span, queue: list[Span], request: CurlRequest) -> None:
@@ -227,13 +228,13 @@ def _apply(name: str, at: Span, queue: list[Span], request: CurlRequest) -> None
         flag = FLAGS[name]
         request.add(flag.action, at, _value(name, at, queue) if flag.takes else at)
         return
-    if name in LIFTED:
-        run_options = LIFTED[name]
-        request.ask_for(run_options.option, at, _value(name, at, queue).text if run_options.takes else run_options.value)
+    if name in RUN_OPTIONS:
+        run_option = RUN_OPTIONS[name]
+        request.ask_for(run_option.option, at, _value(name, at, queue).text if run_option.takes else run_option.value)
         return
     if name in REFUSED:
         raise at.error(0, f"curl's {name} cannot be honoured: {REFUSED[name]}")
-    near = get_close_matches(name, [*FLAGS, *LIFTED, *COSMETIC, *LEFT_OUT], n=1, cutoff=0.75)
+    near = get_close_matches(name, [*FLAGS, *RUN_OPTIONS, *COSMETIC, *LEFT_OUT], n=1, cutoff=0.75)
     raise at.error(0, f"unknown curl option {name[:60]}" + (f": did you mean {near[0]}?" if near else ""))
 
 

@@ -18,7 +18,7 @@ __all__ = ["form_part", "no_stdin", "quoted"]
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"[^;]*', re.DOTALL)
 _ESCAPED = re.compile(r'\\([\\"])')
 _TYPE = re.compile(r"[^/ ]+/[^;, \n]+")
-# curl's own table: what a machine knows about endings does not matter.
+# curl's own table, so that the result does not depend on the machine's.
 _TYPES = {
     ".gif": "image/gif", ".jpg": "image/jpeg", ".jpeg": "image/jpeg", ".png": "image/png", ".svg": "image/svg+xml", ".txt": "text/plain",
     ".htm": "text/html", ".html": "text/html", ".pdf": "application/pdf", ".xml": "application/xml",

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, quote_plus
 
+from fastreq_jupyter.auth import NTLM, Digest
 from fastreq_jupyter.cell.curl.form import form_part, no_stdin, quoted
 from fastreq_jupyter.cell.request_line import make_header
 from fastreq_jupyter.cell.syntax import FORM_TYPE, FilePiece, HeaderTemplate, Part, Parts, RequestTemplate, Span, TextPiece
@@ -25,21 +26,21 @@ if TYPE_CHECKING:
 __all__ = ["CurlRequest", "cookies_for"]
 
 
-# A byte that is no UTF-8, as surrogateescape has it.
+# A byte that is not UTF-8, as surrogateescape represents it.
 _BYTES = re.compile("[\udc80-\udcff]")
 _SCHEME = re.compile(r"https?://|\{\{", re.IGNORECASE)
-# What curl takes for a host with "http://" before it; a bare word only where it is the command's one URL.
+# Texts that curl takes for a host and prefixes with "http://"; a bare word only as the command's one URL.
 _WITHOUT_SCHEME = re.compile(
     r"(?:[^\s/?#@]+@)?(?:\[[0-9A-Fa-f:.]+\]|(?:[\w.-]|\{\{[^{}]*\}\})+)(?::(?:[0-9]+|\{\{[^{}]*\}\}))?(?:[/?#].*)?", re.DOTALL
 )
-# The library sends them whatever is asked.
+# Fields that the library always sends.
 _FIXED = frozenset({"host", "accept-encoding", "content-length"})
-# Sent by default; an empty value leaves them out.
+# Fields sent by default; an empty value removes them.
 _DEFAULTS = frozenset({"user-agent", "accept"})
 _NAMES: dict[str, str] = {
     "user": "Authorization", "bearer": "Authorization", "cookie": "Cookie", "range": "Range", "agent": "User-Agent", "referer": "Referer",
 }  # fmt: skip
-# A URL that ends with a directory, or with its host.
+# A URL that ends with a directory or a host.
 _NO_NAME = re.compile(r"\A[^?#]*/\Z|\Ahttps?://[^/?#]+\Z", re.IGNORECASE)
 _RANGE = re.compile(r"[0-9]+(?=[^-]*\Z)")
 
@@ -64,6 +65,7 @@ class CurlRequest:
         flags: Switches that were seen.
         upload: -T.
         key: --key.
+        user: -u.
         cookie_files: -b with a file.
         notes: What is not done.
     """
@@ -81,6 +83,7 @@ class CurlRequest:
     flags: set[str] = field(default_factory=set)
     upload: Span | None = None
     key: Span | None = None
+    user: Span | None = None
     cookie_files: list[Span] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -101,7 +104,7 @@ class CurlRequest:
         """
         if action == "url":
             self.urls.append(value)
-        elif action in ("get", "head", "globoff"):
+        elif action in ("get", "head", "globoff", "digest", "ntlm"):
             self.flags.add(action)
         elif action in ("upload", "key"):
             setattr(self, action, value)
@@ -118,6 +121,7 @@ class CurlRequest:
         elif action == "header":
             self._add_line(value)
         else:
+            self.user = value if action == "user" else self.user
             self._add_own(action, at, value)
 
     def templates(self) -> list[RequestTemplate]:
@@ -140,10 +144,24 @@ class CurlRequest:
             if "cert" not in self.run_options:
                 raise self.key.error(0, "--key goes with --cert")
             self.run_options["cert"] = (self.run_options["cert"], self.key.text)
+        self._ask_for_credentials()
         if body is not None and "Range" in self.own:
             raise self.command.error(0, "-r with a body is sent as Content-Range by curl: write the field line with -H")
         headers = self._all_headers(body)
         return [self._template(url, headers, body, query) for url in self.urls]
+
+    def _ask_for_credentials(self) -> None:
+        """Leave the password to the library, where it is to answer a challenge (--digest, --ntlm)."""
+        made = Digest if "digest" in self.flags else NTLM if "ntlm" in self.flags else None
+        if made is None or self.user is None:
+            return
+        if any(not isinstance(part, str) for part in read_text(self.user)):
+            raise self.user.error(
+                0, f"values are not put in here: give the run --auth NAME, a variable with {made.__name__}(user, password)"
+            )
+        user, _, password = self.user.text.partition(":")
+        self.ask_for("auth", self.user, made(user, password))
+        self.own.pop("Authorization", None)
 
     def _template(
         self, url: Span, headers: tuple[HeaderTemplate, ...], body: tuple[Piece, ...] | None, query: list[Parts]
@@ -151,9 +169,9 @@ class CurlRequest:
         parts = read_url(self._absolute(url), ranges="globoff" not in self.flags)
         if self.upload is not None and isinstance(parts[-1], str) and _NO_NAME.search(parts[-1]):
             parts = (*parts, "" if parts[-1].endswith("/") else "/", quote(Path(self.upload.text).name, safe=""))
-        whole = with_query(parts, *query)
+        with_fields = with_query(parts, *query)
         return RequestTemplate(
-            self._method(body), whole, url.line, url.column, self._with_cookies(whole, headers), body,
+            self._method(body), with_fields, url.line, url.column, self._with_cookies(with_fields, headers), body,
             run_options=dict(self.run_options), no_default=frozenset(self.removed),
         )  # fmt: skip
 
@@ -210,7 +228,7 @@ class CurlRequest:
         first = self.own.get(name)
         if action == "user":
             header = replace(header, basic=True, exact=True)
-            # A bearer token goes before a password.
+            # A bearer token has precedence over a password.
             header = header if first is None or first.basic else first
         if action == "cookie" and first is not None:
             header = replace(first, parts=(*first.parts, ";", *header.parts))
@@ -267,8 +285,8 @@ class CurlRequest:
         headers += [header for name, header in self.own.items() if name.lower() not in own]
         if self.form:
             return self._with_boundary(headers)
-        known = {header.name.lower() for header in headers} | self.removed
-        if body is not None and self.upload is None and "content-type" not in known:
+        names = {header.name.lower() for header in headers} | self.removed
+        if body is not None and self.upload is None and "content-type" not in names:
             headers.append(HeaderTemplate("Content-Type", (FORM_TYPE,), self.command.line, self.command.column))
         return tuple(headers)
 
@@ -358,7 +376,7 @@ def _file(value: Span, start: int, *, strip: bool) -> Piece:
         raise no_stdin(value)
     if not strip:
         return FilePiece(read_text(Span(path, *value.at(start))), value.line, value.column)
-    # curl's -d takes line ends and zero bytes out of a file.
+    # curl's -d removes line ends and zero bytes from a file.
     content = re.sub(rb"[\r\n\0]", b"", _content_of(path, value))
     return _inline(content, value)
 
@@ -388,7 +406,7 @@ def _parts_of(pieces: tuple[Piece, ...], at: Span) -> Parts:
 
 
 _FIELDS = 7
-# What curl takes for secure although nothing is encrypted: it never leaves the machine.
+# Hosts that curl treats as secure without encryption: the traffic never leaves the machine.
 _SECURE_HOSTS = frozenset({"localhost", "127.0.0.1", "::1"})
 
 

@@ -53,18 +53,18 @@ _DOUBLE_ESCAPE = re.compile(r"\\([\"\\$`\n])", re.DOTALL)
 _ANSI = re.compile(r"\\(x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|.)", re.DOTALL)
 _PAIR = re.compile("[\ud800-\udbff][\udc00-\udfff]")
 _ANSI_NAMED = {"n": "\n", "t": "\t", "r": "\r", "a": "\a", "b": "\b", "e": "\x1b", "E": "\x1b", "f": "\f", "v": "\v"}
-# A caret at the end of the line, or before the first quote: what stands in '...' is sh.
+# A caret at the end of the line or before the first quote means cmd.exe; text in '...' means sh.
 _CMD = re.compile(r"[^'\"]*[ \t]\^\"|[^']*[ \t]\^[ \t]*\Z")
-# Quotes doubled within a quoted text, as programs of Windows read them; in sh they would vanish.
+# Doubled quotes within a quoted text, as Windows programs read them; sh would remove them.
 _DOUBLED = re.compile(r"(?<=[^\s\"=])\"\"(?=[^\s\"])")
 _CMD_VARIABLE = re.compile(r"%([A-Za-z_]\w*)%")
 _HEX = re.compile(r"[0-9A-Fa-f]{2}")
-# Marks within a line of cmd.exe: a "%" behind "^", which names no variable, and the end of a command.
+# Special characters in a line of cmd.exe: "^%", which starts no variable, and the end of a command.
 _PERCENT = "\ufdd0"
 _AND = "\ufdd1"
 _TYPOGRAPHIC = "\u2018\u2019\u201a\u201c\u201d\u201e\u00ab\u00bb"
 _POWERSHELL = re.compile(r"[ \t]`[ \t]*$")
-# What people put behind a command for the look of the terminal.
+# Commands beside curl that only affect the terminal: before or after it, and behind a pipe.
 _HARMLESS = frozenset({"echo", "printf", "sleep", "true"})
 _SHOWING = re.compile(r"(?:jq(?:\s+-\w+)*\s*(?:'\.'|\"\.\"|\.)?|json_pp|python3?\s+-m\s+json\.tool|cat|less|more)\s*\Z")
 _NOWHERE = re.compile(r"[0-9&]?>>?[ \t]*(?:&[0-9]|/dev/null|NUL)\Z", re.IGNORECASE)
@@ -76,12 +76,12 @@ class Commands:
 
     Attributes:
         words: For each command its words with their places.
-        taken: Lines they take.
+        lines_taken: Lines they take.
         notes: What of them is not done.
     """
 
     words: list[list[Span]]
-    taken: int
+    lines_taken: int
     notes: list[str] = field(default_factory=list)
 
 
@@ -104,12 +104,12 @@ def read_commands(lines: Sequence[str], start: int, first_line: int) -> Commands
         raise Span(first, first_line + start).error(len(first.rstrip()) - 1, "PowerShell's ` is not read: copy as cURL (bash) or (cmd)")
     words = _Words(first_line + start)
     if _CMD.match(first) or _has_doubled_quotes(first):
-        taken = _read_cmd(words, lines, start)
+        lines_taken = _read_cmd(words, lines, start)
     else:
         _ShReader(words, first).read(lines, start)
-        taken = words.line - first_line - start + 1
+        lines_taken = words.line - first_line - start + 1
     words.close()
-    return Commands(list(_curl_commands(words.commands)), taken, words.notes)
+    return Commands(list(_curl_commands(words.commands)), lines_taken, words.notes)
 
 
 def _has_doubled_quotes(line: str) -> bool:
@@ -169,7 +169,7 @@ class _Words:
         self.line += breaks
         self.column = len(text) - text.rindex("\n") if breaks else self.column + len(text)
 
-    def here(self) -> Span:
+    def span(self) -> Span:
         return Span("", self.line, self.column)
 
 
@@ -179,7 +179,7 @@ class _ShReader:
     def __init__(self, words: _Words, first: str) -> None:
         self._words = words
         self._first = first
-        # PowerShell, where curl.exe is curl, hands \" on as it stands, and the program reads it as ".
+        # PowerShell passes \" on unchanged to curl.exe, which reads it as ".
         self._powershell = first.lstrip().startswith("curl.exe")
         self._pipe: str | None = None
         self._comment = False
@@ -224,17 +224,17 @@ class _ShReader:
         words = self._words
         if words.open and rest[:1] not in (" ", "\t", "\n", "&", ";", ""):
             what = "quote the URL: & ends the command in a shell" if sign == "&" else "; ends the command in a shell: quote what holds it"
-            raise words.here().error(0, what)
+            raise words.span().error(0, what)
         words.end_command()
 
     def _text(self, kind: str, text: str, rest: str) -> str:
         words = self._words
         if kind == "stray":
-            raise words.here().error(0, "a blank behind the \\ ends the command here: take the blank away")
+            raise words.span().error(0, "a blank behind the \\ ends the command here: take the blank away")
         if kind == "plain" and text[0] in _TYPOGRAPHIC:
-            raise words.here().error(0, f"{text[0]} is a typographic quote: write '")
+            raise words.span().error(0, f"{text[0]} is a typographic quote: write '")
         if kind == "shell":
-            raise words.here().error(0, _no_shell(text))
+            raise words.span().error(0, _no_shell(text))
         if kind == "other":
             _refuse(text, rest, words)
         if kind == "variable":
@@ -253,7 +253,7 @@ class _ShReader:
         if match["placeholder"]:
             return _DOUBLE_ESCAPE.sub(lambda inner: inner[1], match["placeholder"])
         if match["shell"]:
-            raise self._words.here().error(0, _no_shell(match["shell"]))
+            raise self._words.span().error(0, _no_shell(match["shell"]))
         return _variable(match["variable"])
 
 
@@ -278,10 +278,10 @@ def _sh_tokens(first: str, lines: Sequence[str], start: int) -> Iterator[tuple[s
         kind, piece = str(match.lastgroup), match[0]
         open_quote = kind == "other" and (piece in "'\"" or text.startswith("$'", place))
         if (open_quote or kind == "join") and number < len(lines):
-            taken = _lines_to_take(lines, number, text[place:], quote=open_quote)
-            text = text[place:] + "".join(line + "\n" for line in lines[number : number + taken])
-            place, number = 0, number + taken
-            if open_quote and taken:
+            more = _lines_to_take(lines, number, text[place:], quote=open_quote)
+            text = text[place:] + "".join(line + "\n" for line in lines[number : number + more])
+            place, number = 0, number + more
+            if open_quote and more:
                 continue
         if kind == "plain" and (mark := piece.find("{{")) > 0:
             piece = piece[:mark]
@@ -293,9 +293,9 @@ def _lines_to_take(lines: Sequence[str], number: int, rest: str, *, quote: bool)
     if not quote:
         return 1
     sign = "'" if rest[:2] == "$'" else rest[0]
-    for taken, line in enumerate(lines[number:], 1):
+    for count, line in enumerate(lines[number:], 1):
         if sign in line:
-            return taken
+            return count
     return 0
 
 
@@ -331,16 +331,16 @@ def _byte(value: int) -> str:
 
 def _refuse(piece: str, rest: str, words: _Words) -> None:
     if piece in "'\"":
-        raise words.here().error(0, f"the quote {piece} is not closed")
+        raise words.span().error(0, f"the quote {piece} is not closed")
     if piece == "<":
         what = (
             "a here-document is not read: put the text into -d '...'" if rest[:1] == "<" else "< is the shell's: give the file as -d @file"
         )
-        raise words.here().error(0, what)
+        raise words.span().error(0, what)
     if piece in "|>":
-        raise words.here().error(0, f"{piece} is the shell's: give curl commands alone")
+        raise words.span().error(0, f"{piece} is the shell's: give curl commands alone")
     if piece.isspace():
-        raise words.here().error(0, "a no-break space, which a shell takes for a letter: write a blank")
+        raise words.span().error(0, "a no-break space, which a shell takes for a letter: write a blank")
 
 
 def _no_shell(match: str) -> str:
@@ -350,7 +350,7 @@ def _no_shell(match: str) -> str:
 
 
 def _read_cmd(words: _Words, lines: Sequence[str], start: int) -> int:
-    text, taken = _without_carets(lines, start)
+    text, lines_taken = _without_carets(lines, start)
     quoted = False
     place = 0
     while place < len(text):
@@ -378,7 +378,7 @@ def _read_cmd(words: _Words, lines: Sequence[str], start: int) -> int:
             words.add("%" if letter == _PERCENT else letter)
         words.column += step
         place += step
-    return taken
+    return lines_taken
 
 
 def _cmd_variable(name: str) -> str:
@@ -399,7 +399,7 @@ def _without_carets(lines: Sequence[str], start: int) -> tuple[str, int]:
         if ended or number >= len(lines):
             return "".join(pieces), number - start
         if not lines[number]:
-            # An escaped end of line, then an empty line: a line break in the text itself.
+            # An escaped line end followed by an empty line: a line break in the text itself.
             pieces.append("\n")
             number += 1
             if number >= len(lines):

@@ -38,19 +38,19 @@ class RowJoin:
             own: Names of our columns.
         """
         numbers = [self._row_of(position) for position in positions]
-        taken = [self._rows.at(number) for number in numbers]
+        drawn_rows = [self._rows.at(number) for number in numbers]
         labels: list[Any] = []
         columns: list[Any] = []
         indexes: list[Any] = []
         for number, table in enumerate(self._rows.tables):
-            here = [rows[number] for rows in taken]
-            for label, values in table.columns(here):
+            positions_in_table = [rows[number] for rows in drawn_rows]
+            for label, values in table.columns(positions_in_table):
                 labels.append(label)
                 columns.append(values)
-            indexes.append(table.index(here))
+            indexes.append(table.index(positions_in_table))
         front = dict(zip(_names(labels, own), columns, strict=True))
         frame = frame.set_axis(_giving_way(list(frame.columns), front, own), axis=1)
-        # The frame is one of pandas', so pandas is there: nothing is imported for it. One concat, since many inserts are slow.
+        # The frame is pandas', so pandas is imported already. One concat, since many inserts are slow.
         pandas: Any = sys.modules["pandas"]
         frame = pandas.concat([pandas.DataFrame(front, index=frame.index), frame], axis=1)
         single = len(indexes) == 1 or self._rows.in_step
@@ -98,7 +98,7 @@ def _giving_way(columns: Sequence[Any], front: Collection[Any], own: Collection[
 
 def _with_index(frame: Any, index: Any, numbers: list[int]) -> Any:
     """Return the frame with the source's index, or numbered by the rows of a product, which has none of its own."""
-    # Attribute assignment takes an Index as it is and makes one of a list.
+    # Attribute assignment keeps an Index as it is and turns a list into one.
     whole = range(len(numbers))
     frame.index = index if index is not None else whole if numbers == list(whole) else numbers
     return frame

@@ -37,12 +37,12 @@ class Column:
     def __init__(self, series: Any) -> None:
         self._series = series
         self._size = len(series)
-        self._kept: dict[int, list[Any]] = {}
+        self._loaded: dict[int, list[Any]] = {}
 
     def __getitem__(self, position: int) -> Any:
         number, place = divmod(position, CHUNK)
-        kept = self._kept.get(number)
-        return (self._chunk(number) if kept is None else kept)[place]
+        chunk = self._loaded.get(number)
+        return (self._chunk(number) if chunk is None else chunk)[place]
 
     def chunks(self) -> Iterator[tuple[int, list[Any]]]:
         """Give first position and values of each piece."""
@@ -50,11 +50,31 @@ class Column:
             yield number * CHUNK, self._chunk(number)
 
     def _chunk(self, number: int) -> list[Any]:
-        if number not in self._kept:
-            if len(self._kept) >= KEPT:
-                del self._kept[next(iter(self._kept))]
-            self._kept[number] = self._series.iloc[number * CHUNK : (number + 1) * CHUNK].tolist()
-        return self._kept[number]
+        if number not in self._loaded:
+            if len(self._loaded) >= KEPT:
+                del self._loaded[next(iter(self._loaded))]
+            self._loaded[number] = self._series.iloc[number * CHUNK : (number + 1) * CHUNK].tolist()
+        return self._loaded[number]
+
+
+class _Levels:
+    """The levels of an index that have names, as columns.
+
+    Args:
+        index: Of pandas, or None.
+    """
+
+    def __init__(self, index: Any) -> None:
+        self._index = index
+        self.names = [] if index is None else [_label_text(name) for name in index.names if name is not None]
+        self._columns: dict[str, Column] = {}
+
+    def column(self, name: str) -> Column:
+        """Return the level of that name."""
+        if name not in self._columns:
+            number = [None if label is None else _label_text(label) for label in self._index.names].index(name)
+            self._columns[name] = Column(self._index.get_level_values(number).to_series())
+        return self._columns[name]
 
 
 class Table:
@@ -120,22 +140,25 @@ class Frame(Table):
         self.element = element
         self.size = len(frame)
         self._labels = [_label_text(label) for label in frame.columns.tolist()]
+        self._levels = _Levels(frame.index)
         self._columns: dict[int, Column] = {}
 
     def has(self, name: str) -> bool:
-        """Tell whether there is a column of that name."""
-        return name in self._labels
+        """Tell whether there is a column or a level of the index of that name."""
+        return name in self._labels or name in self._levels.names
 
     def names(self) -> list[str]:
-        """Return the column names."""
-        return self._labels
+        """Return the names of columns and index levels."""
+        return [*self._labels, *(name for name in self._levels.names if name not in self._labels)]
 
     def reader(self, name: str) -> Read:
-        """Return what reads a column.
+        """Return what reads a column, or a level of the index where no column has the name.
 
         Raises:
             LookupFailed: Two columns have that name.
         """
+        if name not in self._labels:
+            return self._levels.column(name).__getitem__
         if self._labels.count(name) > 1:
             message = f"{self._labels.count(name)} columns are named {name!r}"
             raise LookupFailed(message)
@@ -143,7 +166,9 @@ class Frame(Table):
 
     def chunks(self, name: str) -> Iterator[tuple[int, Sequence[Any]]] | None:
         """Give the column piece by piece."""
-        return self._column(self._labels.index(name)).chunks() if name in self._labels else None
+        if name in self._labels:
+            return self._column(self._labels.index(name)).chunks()
+        return self._levels.column(name).chunks() if name in self._levels.names else None
 
     def record(self, position: int) -> Any:
         """Return the row as a dict."""
@@ -166,8 +191,8 @@ class Frame(Table):
 
     def columns(self, positions: Sequence[int]) -> list[tuple[Any, Any]]:
         """Return all columns of these rows, dtypes kept."""
-        taken = self._frame.take(positions)
-        return [(label, taken.iloc[:, number].array) for number, label in enumerate(self._frame.columns.tolist())]
+        rows = self._frame.take(positions)
+        return [(label, rows.iloc[:, number].array) for number, label in enumerate(self._frame.columns.tolist())]
 
     def _column(self, number: int) -> Column:
         if number not in self._columns:
@@ -182,6 +207,7 @@ class Elements(Table):
         self.element = element
         self._values: Any = values if values is not None else []
         self._index = index
+        self._levels = _Levels(index)
         self._source = source
         self.size = len(values) if values is not None else None
         self._first = self._peek()
@@ -197,9 +223,10 @@ class Elements(Table):
             position += 1
 
     def has(self, name: str) -> bool:
-        """Tell whether it is the element's name, or a field of any row (of the first one, for an iterator)."""
-        if name == self.element:
-            return True
+        """Tell whether it is the element's name, a level of the index, or a field of any row (of the first one, for an iterator)."""
+        return name == self.element or self._is_field(name) or name in self._levels.names
+
+    def _is_field(self, name: str) -> bool:
         if not is_record(self._first):
             return False
         if self.size is None or not isinstance(self._first, Mapping):
@@ -207,20 +234,24 @@ class Elements(Table):
         return any(self._has_field(value, name) for value in self._values)
 
     def names(self) -> list[str]:
-        """Return the element's name and the fields of the first row."""
+        """Return the element's name, the fields of the first row and the levels of the index."""
         fields = fields_of(self._first) if is_record(self._first) else None
-        return [self.element or "item", *(str(name) for name, _ in fields or ())]
+        return list(dict.fromkeys([self.element or "item", *(str(name) for name, _ in fields or ()), *self._levels.names]))
 
     def reader(self, name: str) -> Read:
-        """Return what reads the element, or a field of it; None where a mapping has no such key."""
+        """Return what reads the element, a field of it, or a level of the index; None where a mapping has no such key."""
         values = self._values
+        if name != self.element and name in self._levels.names and not self._is_field(name):
+            return self._levels.column(name).__getitem__
         if name == self.element and not (is_record(self._first) and self._has_field(self._first, name)):
             read: Read = values.__getitem__
             return read
         return lambda position: _field(values[position], name)
 
     def chunks(self, name: str) -> Iterator[tuple[int, Sequence[Any]]] | None:
-        """Give plain elements piece by piece."""
+        """Give plain elements, or a level of the index, piece by piece."""
+        if name != self.element and name in self._levels.names and not self._is_field(name):
+            return self._levels.column(name).chunks()
         if name != self.element or is_record(self._first) or self.size is None:
             return None
         return ((start, self._values[start : start + CHUNK]) for start in range(0, self.size, CHUNK))
@@ -281,9 +312,10 @@ def table_of(value: Any, element: str | None, text: str) -> Table:
     kind = type(value)
     if hasattr(kind, "iloc") and hasattr(kind, "columns"):
         return Frame(value, element)
-    if isinstance(value, (Mapping, str, bytes)) or not isinstance(value, Iterable):
+    if isinstance(value, (Mapping, str, bytes)) or not (isinstance(value, Iterable) or hasattr(kind, "to_pylist")):
         raise LookupFailed(_no_rows(value, text))
-    own = getattr(value, "name", None) if hasattr(kind, "iloc") or hasattr(kind, "names") else None
+    # A column has a type of values and a name: of pandas, polars, xarray. A file has a name as well.
+    own = getattr(value, "name", None) if hasattr(kind, "dtype") else None
     name = element or (own if isinstance(own, str) and own else "item")
     values = _values_of(value)
     if values is None:

@@ -36,7 +36,7 @@ _CALLS: Mapping[str, tuple[int, int, str]] = {
     "timestamp": (0, 0, "$timestamp"),
     "randomInt": (0, 2, "$randomInt 1 100"),
 }
-# JetBrains' own bounds where none are written.
+# JetBrains' bounds, used where none are written.
 _RANDOM = ("0", "1000")
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
@@ -46,7 +46,7 @@ def _live_environ() -> Mapping[str, str]:
 
 
 def _dotenv_values() -> Mapping[str, str | None]:
-    # Imported here: only cells that use it pay for it.
+    # Imported here: only cells that use it need it.
     from dotenv import dotenv_values, find_dotenv  # noqa: PLC0415 - loaded by whoever needs it
 
     return dotenv_values(find_dotenv(usecwd=True))
@@ -119,8 +119,8 @@ def check_call(call: DynamicCall) -> str:
         return name
     if name not in _CALLS:
         nearest = get_close_matches(name, _CALLS, n=1, cutoff=0.5)
-        known = f"did you mean ${nearest[0]}?" if nearest else "there are " + ", ".join("$" + call_name for call_name in _CALLS)
-        message = f"unknown ${call.name[:40]}: {known}"
+        hint = f"did you mean ${nearest[0]}?" if nearest else "there are " + ", ".join("$" + call_name for call_name in _CALLS)
+        message = f"unknown ${call.name[:40]}: {hint}"
         raise LookupFailed(message)
     least, most, usage = _CALLS[name]
     if not least <= len(call.args) <= most or (name == "randomInt" and len(call.args) == 1):
@@ -156,13 +156,13 @@ def make(call: DynamicCall, surroundings: Surroundings) -> Any:
 
 def _secret_value(kind: str, name: str, surroundings: Surroundings) -> str:
     environ = surroundings.environ()
-    known: Mapping[str, Any] = environ if kind in ("env", "shell") else {}
+    defined: Mapping[str, Any] = environ if kind in ("env", "shell") else {}
     if kind == "secret":
         value = environ.get(name) or surroundings.secret(name)
         where = "an environment variable, Colab's user data or the keyring (service fastreq)"
     elif kind == "dotenv":
-        known = surroundings.dotenv()
-        value, where = known.get(name), "the .env file"
+        defined = surroundings.dotenv()
+        value, where = defined.get(name), "the .env file"
     else:
         value, where = environ.get(name), "the environment"
     if value is None and kind == "shell":
@@ -170,6 +170,6 @@ def _secret_value(kind: str, name: str, surroundings: Surroundings) -> str:
             f"${name} is not set in the environment: set it, write {{{{{name}}}}} for a variable of the notebook, or quote it with '"
         )
     if value is None:
-        message = f"${kind} {name}: not set in {where}{near(name, known)}"
+        message = f"${kind} {name}: not set in {where}{near(name, defined)}"
         raise LookupFailed(message)
     return value

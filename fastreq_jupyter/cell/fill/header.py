@@ -47,9 +47,9 @@ class HeaderPlan:
         Raises:
             MisfitError: A value is missing, or has control characters or such that no field line takes.
         """
-        known: str | None = getattr(self, "_value", None)
-        if known is not None and not self._basic:
-            return known
+        constant: str | None = getattr(self, "_value", None)
+        if constant is not None and not self._basic:
+            return constant
         texts: list[str] = []
         for part in self.parts:
             if isinstance(part, Bound):
@@ -76,7 +76,7 @@ def header_text(bound: Bound, env: Env, *, encoded: bool) -> str:
     """
     text = text_in(bound, env)
     if bound.placeholder.verbatim and not encoded and not text.isascii():
-        # A shell hands bytes on; field lines are latin-1 here.
+        # A shell passes bytes; field lines are latin-1 text here.
         text = text.encode().decode("latin-1")
         env.secrets.add(text)
     _check_text(text, bound, encoded=encoded)

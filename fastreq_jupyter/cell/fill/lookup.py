@@ -73,8 +73,8 @@ def item_of(value: Any, key: str | int, *, quoted: bool, shown: str) -> Any:
 def near(name: str, names: Iterable[Any]) -> str:
     """Return ``; did you mean x?`` for the nearest of `names`, or nothing."""
     texts = [str(item) for item in names]
-    same = [text for text in texts if text.casefold() == name.casefold()]
-    nearest = same or get_close_matches(name, texts, n=1, cutoff=0.6)
+    equal = [text for text in texts if text.casefold() == name.casefold()]
+    nearest = equal or get_close_matches(name, texts, n=1, cutoff=0.6)
     return f"; did you mean {nearest[0]}?" if nearest else ""
 
 

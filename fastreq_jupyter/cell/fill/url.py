@@ -24,7 +24,7 @@ __all__ = ["UrlPlan"]
 
 Place = Literal["start", "user", "authority", "path", "query"]
 
-# RFC 3986, 2.2: gen-delims and sub-delims; "%" so that what is encoded already stays.
+# RFC 3986, 2.2: gen-delims and sub-delims, and "%", so that encoded text is not encoded twice.
 _RESERVED = ":/?#[]@!$&'()*+,;=%"
 _AUTHORITY = re.compile(r"[^\s/?#@\\%\[\]<>\"'{}|^`\x00-\x1f\x7f]*|\[[0-9A-Fa-f:.]+\](?::[0-9]*)?")
 _DOTS = re.compile(r"/\.\.?(?=/|\Z)")
@@ -143,13 +143,13 @@ class _UrlText:
         self.pieces.append(text)
         start = 0
         if self.place == "start":
-            known = len(self._head)
+            length = len(self._head)
             self._head = (self._head + text)[:200]
             mark = self._head.find("://")
             if mark < 0:
                 return
             self.place = "authority"
-            start = mark + 3 - known
+            start = mark + 3 - length
         while (ends := _ENDS.get(self.place)) and (end := ends.search(text, max(start, 0))):
             self.place = "path" if end[0] == "/" else "query"
             start = end.end()

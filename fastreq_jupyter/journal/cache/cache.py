@@ -1,8 +1,8 @@
 """The cache: good answers of requests that only ask, for the next run of the same cell. An `engine.store.Store`.
 
-find      young enough, or offline? then nothing is sent
-dress     older: the request asks whether anything has changed
-finish    304: the stored answer is this one's; a new one takes the place of the old
+find              young enough, or offline? then nothing is sent
+make_conditional  older: the request asks whether anything has changed
+finish            304: the stored answer is this one's; a new one takes the place of the old
 """
 
 from __future__ import annotations
@@ -110,15 +110,15 @@ class Cache:
         self._old: dict[int, Answer] = {}
         self._counts = dict.fromkeys(("rows", "fresh", "unchanged", "changed", "new", "sent", "secret", "nobody"), 0)
         self._since = {"fresh": inf, "unchanged": inf}
-        self._told: set[str] = set()
+        self._shown: set[str] = set()
         self._stop = finalize(self, _let_go, shelf)
 
     def find(self, request: Request, position: int) -> Outcome | None:
         """Return the known outcome, or None when the request is to be sent."""
-        known = self.found(request, position)
-        return None if known is None else known[0]
+        answered = self.find_with_body(request, position)
+        return None if answered is None else answered[0]
 
-    def found(self, request: Request, position: int) -> tuple[Outcome, bytes | None] | None:
+    def find_with_body(self, request: Request, position: int) -> tuple[Outcome, bytes | None] | None:
         """Return the known outcome and its body, or None when the request is to be sent."""
         counts = self._counts
         counts["rows"] += 1
@@ -154,10 +154,10 @@ class Cache:
         """Take note that a request is sent, by whom."""
         self._keys.sent(request)
 
-    def dress(self, exchange: Exchange, position: int) -> Exchange:
+    def make_conditional(self, exchange: Exchange, position: int) -> Exchange:
         """Return the exchange with the lines that ask whether anything has changed since."""
         old = self._old.get(position)
-        # While it is looked at again and again a 304 would tell nothing.
+        # A job is polled by the same URL: a 304 would not tell whether it is done.
         lines = () if old is None or self._polling is not None or self._options.fresh else conditions_of(old)
         return replace(exchange, headers=(*exchange.headers, *lines)) if lines else exchange
 
@@ -169,12 +169,12 @@ class Cache:
 
     async def finish(self, outcome: Outcome, content: bytes | None) -> Outcome:
         """Keep a good outcome; return it, or the stored one that a 304 stands for."""
-        settled, _ = self.settled(outcome, content)
+        settled, _ = self.settle(outcome, content)
         await self.catch_up()
         return settled
 
     async def catch_up(self) -> None:
-        """Wait where so much was put that the file has fallen behind: it is held in memory."""
+        """Wait while too many answers that are not written yet are in memory."""
         if self._shelf.pending_bytes <= _MOST_PENDING_BYTES:
             return
         loop = asyncio.get_running_loop()
@@ -187,7 +187,7 @@ class Cache:
         self._shelf.flush(done)
         await written.wait()
 
-    def settled(self, outcome: Outcome, content: bytes | None) -> tuple[Outcome, bytes | None]:
+    def settle(self, outcome: Outcome, content: bytes | None) -> tuple[Outcome, bytes | None]:
         """Keep a good outcome; return it and its body, or those of the stored one that a 304 stands for."""
         position = outcome.position
         key, old = self._places.pop(position, None), self._old.pop(position, None)
@@ -197,12 +197,12 @@ class Cache:
             stored = self._outcome(old, outcome.request, position, "revalidated")
             if stored is not None:
                 self._confirm(old)
-                # A 304 has no body to be read, and is no bad answer for that.
+                # A 304 has no body, which is no error.
                 tries = outcome.attempts
                 stored.attempts = (*tries[:-1], replace(tries[-1], error=None, error_detail=None)) if tries else ()
                 stored.looks = outcome.looks
                 return stored, old.body
-        # Cookies that came meanwhile may have made it another's answer.
+        # Cookies set in the meantime may make this the answer to somebody else.
         if outcome.ok and outcome.status in KEPT and self._keys.of(outcome.request) == key:
             self._keep(outcome, content or b"", key, old)
         return outcome, content
@@ -232,13 +232,14 @@ class Cache:
             lines.append(f"{counts['secret']:,} {say} request back: not kept in {self._shelf.path.name}")
         if counts["nobody"]:
             why = "a condition of their own, a body from a file, or credentials (a function, a sign-in) that do not tell whose they are"
-            lines.append(f"{counts['nobody']:,} requests are not for the cache: {why}")
+            many = "request is" if counts["nobody"] == 1 else "requests are"
+            lines.append(f"{counts['nobody']:,} {many} not for the cache: {why}")
         return [*lines, *self._shelf.troubles()]
 
     def news(self) -> list[str]:
         """Return the lines that should be shown at once, each one time."""
-        fresh = [line for line in self._shelf.troubles() if line not in self._told]
-        self._told.update(fresh)
+        fresh = [line for line in self._shelf.troubles() if line not in self._shown]
+        self._shown.update(fresh)
         return fresh
 
     async def close(self) -> None:
@@ -308,7 +309,7 @@ def _when(at: float, now: float) -> str:
 
 
 def _let_go(shelf: DatabaseShelf | LinesShelf) -> None:
-    """End what a cache holds that was never closed."""
+    """Release the file of a cache that was never closed."""
     with suppress(Exception):
         shelf.stop()
     shelf.join(5.0)

@@ -84,7 +84,7 @@ class DatabaseShelf:
                 self.path.chmod(0o600)
             _make(connection)
             with suppress(sqlite3.OperationalError):
-                # Another kernel may hold the file at this moment: then it has done this already.
+                # Another kernel may hold the file at this moment: then it has done the same work.
                 connection.execute("PRAGMA journal_mode = WAL")
             connection.execute("PRAGMA synchronous = NORMAL")
         key = read_key(connection)
@@ -187,7 +187,7 @@ def _make(connection: sqlite3.Connection) -> None:
 
 
 def _nothing(connection: sqlite3.Connection) -> None:
-    """Be the last of a batch."""
+    """Do nothing: the last job of a batch."""
 
 
 def _execute(connection: sqlite3.Connection, statement: str, values: tuple[object, ...]) -> None:

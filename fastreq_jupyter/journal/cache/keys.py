@@ -1,4 +1,4 @@
-"""By what a cache knows a request again: all that chooses its answer, as one keyed hash.
+"""Recognizes a request in a cache: one keyed hash of everything that selects its answer.
 
     method, URL and body, as they are sent       another token in them is another request
     field lines, but those of `_OF_NO_MATTER`    Accept, Accept-Language, credentials, X-Tenant; never the order
@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.auth import Native, OAuth2
 from fastreq_jupyter.files import Upload
-from fastreq_jupyter.journal.identity import guise_of
+from fastreq_jupyter.journal.identity import credentials_hash
 from fastreq_jupyter.redact import is_secret_header
 from fastreq_jupyter.url import parse_target
 
@@ -95,16 +95,16 @@ class Keys:
         return frozenset(pair.partition("=")[2] for line in lines for pair in line.split("; ") if pair)
 
     def _sender(self, request: Request) -> bytes:
-        guise = guise_of(request, request.url, request.content, request.header("content-type"), self._secret)
+        credentials = credentials_hash(request, request.url, request.content, request.header("content-type"), self._secret)
         owner = b"" if self._authority is None else self._owner(request) or b""
         known = owner or any(is_secret_header(name) and name.lower() != "cookie" for name, _ in request.headers)
         if request.method in _SAFE or known:
-            return b"|".join((guise, owner, b"" if self._jar.empty else self._given(request)))
-        # Whoever logs in says in the body who it is.
+            return b"|".join((credentials, owner, b"" if self._jar.empty else self._given(request)))
+        # The body of a login names the user.
         return _SOMEBODY
 
     def _owner(self, request: Request) -> bytes | None:
-        """Return who asks by credentials that a request gets later, empty where it gets none, None where nobody can tell."""
+        """Return the owner of credentials that a request gets later: empty for none, None if unknown."""
         target = _target(request)
         if self._authority is None or target is None or target.user is not None or request.header("authorization") is not None:
             return b""
@@ -117,7 +117,7 @@ class Keys:
         elif isinstance(auth, Native) and auth.user:
             parts = (auth.scheme, auth.user, auth.password, auth.signed_for, *auth.lines)
         else:
-            # A function, a person who signs in, a ticket: whose it is shows in no value that we have.
+            # A function, a sign-in or a Kerberos ticket: no value that we have identifies the user.
             return None
         return blake2b(repr(parts).encode("utf-8", "surrogatepass"), digest_size=16, key=self._secret).digest()
 
@@ -130,8 +130,8 @@ class Keys:
 
     def _given(self, request: Request) -> bytes:
         target = _target(request)
-        given = "" if target is None else self._jar.given_for(target)
-        return blake2b(given.encode("latin-1", "replace"), digest_size=16, key=self._secret).digest() if given else b""
+        cookies = "" if target is None else self._jar.given_for(target)
+        return blake2b(cookies.encode("latin-1", "replace"), digest_size=16, key=self._secret).digest() if cookies else b""
 
 
 def _target(request: Request) -> Target | None:

@@ -100,7 +100,7 @@ class LinesShelf:
         self._flush(_LONGEST_LOCK)
         if self._replaced:
             self._replaced = False
-            with self._told(), _locked(self.path):
+            with self._noting_trouble(), _locked(self.path):
                 # Another kernel may have added lines.
                 secret, answers, _ = _read(self.path)
                 _write(self.path, secret, answers)
@@ -128,14 +128,14 @@ class LinesShelf:
         late, self._late = self._late, []
         if late and self._trouble_free:
             try:
-                with self._told(), _locked(self.path, patience=patience), self.path.open("r+b") as file:
+                with self._noting_trouble(), _locked(self.path, patience=patience), self.path.open("r+b") as file:
                     size = file.seek(0, os.SEEK_END)
                     file.seek(max(0, size - 1))
                     # The last line may have been torn by a crash.
                     start = b"" if file.read(1) == b"\n" else b"\n"
                     file.write(start + b"".join(map(_line_of, late)))
             except filelock.Timeout:
-                # Another kernel writes it anew: the loop has other things to do than to wait for that.
+                # Another kernel is rewriting the file: do not block the loop until it is done.
                 self._late = late + self._late
                 self._timer = asyncio.get_running_loop().call_later(_BEHIND, self._flush)
 
@@ -144,11 +144,11 @@ class LinesShelf:
         return self._trouble is None or "passed over" in self._trouble
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
+    def _noting_trouble(self) -> Iterator[None]:
         try:
             yield
         except filelock.Timeout:
-            # An OSError, too.
+            # Timeout is a subclass of OSError.
             raise
         except (OSError, JournalError) as error:
             cause = getattr(error, "strerror", None) or error
@@ -171,7 +171,7 @@ def _locked(path: Path, *, needed: bool = True, patience: float = _LONGEST_LOCK)
     try:
         yield
     finally:
-        # While it is held: who waits for it notices that its name is gone.
+        # Removed while locked, so that a waiting process notices the missing name.
         with suppress(OSError):
             Path(lock.lock_file).unlink()
         with suppress(OSError):
@@ -219,11 +219,11 @@ def _key_in(path: Path, line: bytes) -> bytes:
 
 def _answer_in(line: bytes) -> Answer | None:
     try:
-        said: Any = json.loads(line)
-        body = said["text"].encode() if "text" in said else b64decode(said["base64"], validate=True)
-        at = datetime.fromisoformat(said["at"]).timestamp()
-        head = json.dumps(said["head"], separators=(",", ":"))
-        return Answer(bytes.fromhex(said["key"]), at, str(said["method"]), str(said["url"]), int(said["status"]), head, body)
+        record: Any = json.loads(line)
+        body = record["text"].encode() if "text" in record else b64decode(record["base64"], validate=True)
+        at = datetime.fromisoformat(record["at"]).timestamp()
+        head = json.dumps(record["head"], separators=(",", ":"))
+        return Answer(bytes.fromhex(record["key"]), at, str(record["method"]), str(record["url"]), int(record["status"]), head, body)
     except (ValueError, TypeError, KeyError, AttributeError):
         return None
 

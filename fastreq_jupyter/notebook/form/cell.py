@@ -1,4 +1,4 @@
-"""What a form says, as the line and the text of a ``%%fastreq`` cell; and where in the form each line of it came from.
+"""Converts a form to the line and text of a ``%%fastreq`` cell, with the field that each line came from.
 
 A body means the same however long it is: its text as it stands, with placeholders. One line goes into the magic's line,
 several go below each URL. The cell is read again, and a body that would be read as something else is refused.
@@ -55,7 +55,7 @@ _NO_FLAGS = frozenset({"requests", "name", "method", "data"})
 _BRACES = re.compile(r"\{\{[^{}]*\}\}")
 WITH_BODY = ("POST", "PUT", "PATCH")
 _PLAIN = re.compile(r"[\w./:@%+,=~-]+")
-# What the magic's line would take for a variable of IPython, if one has that name.
+# Text that IPython would replace in the magic's line, if it has a variable of that name.
 _NAMED = re.compile(r"\{[A-Za-z_]\w*\}|\$\{?[A-Za-z_]")
 
 
@@ -108,16 +108,16 @@ def cell_text(requests: str, method: str, body: str, headers: Sequence[str] = ()
         BodyError: The body has no place, or cannot be written as it stands.
     """
     lines = requests.split("\n")
-    written = CellText(tuple(lines), tuple(("requests", number) for number in range(1, len(lines) + 1)))
+    cell = CellText(tuple(lines), tuple(("requests", number) for number in range(1, len(lines) + 1)))
     body_lines = trimmed(body)
     verb = () if method == "GET" else ("-X", quoted(method))
     if not body_lines:
-        return CellText(written.lines, written.origins, verb)
+        return CellText(cell.lines, cell.origins, verb)
     kind = next((line for line in headers if line.partition(":")[0].strip().lower() == "content-type"), None)
     _check_place(lines, method, typed=kind is not None)
     if len(body_lines) == len(body_lines[0].splitlines()) == 1 and not _is_file(body_lines[0]) and not _NAMED.search(body_lines[0]):
         _read_body_text(body_lines[0])
-        return CellText(written.lines, written.origins, (*verb, "-d", quoted(body_lines[0])))
+        return CellText(cell.lines, cell.origins, (*verb, "-d", quoted(body_lines[0])))
     text = _below(lines, method, body_lines, kind if method not in WITH_BODY else None)
     _check_same(text, "\n".join(body_lines))
     return text
@@ -178,23 +178,23 @@ def _is_file(line: str) -> bool:
 
 def _below(lines: Sequence[str], verb: str, body: Sequence[str], kind: str | None) -> CellText:
     """Put the body below each URL."""
-    written: list[tuple[str, str, int]] = []
+    rows: list[tuple[str, str, int]] = []
     open_body = False
     for number, line in enumerate(lines, 1):
         text = line.strip()
         if not text:
             continue
         if open_body:
-            written += [("", "requests", number), ("###", "requests", number)]
+            rows += [("", "requests", number), ("###", "requests", number)]
             open_body = False
         if _is_aside(line):
-            written.append((text, "requests", number))
+            rows.append((text, "requests", number))
             continue
-        written.append((f"{verb} {text}", "requests", number))
-        written += [(kind.strip(), "headers", 1)] if kind else []
-        written += [("", "requests", number), *((part, "data", place) for place, part in enumerate(body, 1))]
+        rows.append((f"{verb} {text}", "requests", number))
+        rows += [(kind.strip(), "headers", 1)] if kind else []
+        rows += [("", "requests", number), *((part, "data", place) for place, part in enumerate(body, 1))]
         open_body = True
-    return CellText(tuple(text for text, _, _ in written), tuple((field, line) for _, field, line in written))
+    return CellText(tuple(text for text, _, _ in rows), tuple((field, line) for _, field, line in rows))
 
 
 def _read_body_text(body: str) -> Parts:
@@ -217,8 +217,8 @@ def _check_same(text: CellText, body: str) -> None:
         raise _body_error("a cell would read this line as something else, so it cannot be sent from here", line) from None
     for entry in entries:
         pieces = entry.body if isinstance(entry, RequestTemplate) else None
-        wanted = read_body(lines, entry.headers) if isinstance(entry, RequestTemplate) else ()
-        if pieces is None or _plainly(pieces) != _plainly(wanted):
+        expected = read_body(lines, entry.headers) if isinstance(entry, RequestTemplate) else ()
+        if pieces is None or _plainly(pieces) != _plainly(expected):
             place = next((line.line for line in lines if line.text.lstrip().startswith(("#", "//"))), 1)
             raise _body_error("a cell would not read this as it stands, so it cannot be sent from here", place)
 
@@ -240,7 +240,7 @@ def _body_error(message: str, line: int) -> BodyError:
 
 def field_words(field: Field) -> list[str]:
     """Return the words, none where the field says what holds anyway."""
-    if not field.given:
+    if not field.is_set:
         return []
     if field.name in ("headers", "each"):
         flag = "-H" if field.name == "headers" else "--each"
@@ -248,11 +248,11 @@ def field_words(field: Field) -> list[str]:
     if field.name == "ca":
         return ["--ca", quoted(field.text.strip())]
     row, text = TABLE[field.name], str(field.control.value).strip()
-    switch = next((flag for flag, meant in row.switches.items() if str(meant) == text), None)
+    switch = next((flag for flag, meaning in row.switches.items() if str(meaning) == text), None)
     if switch is not None:
         return [switch]
     flag = next(iter(row.flags), row.long_flag)
-    # Alone it would be the switch, and its value another word; as it would be where the option is a boolean.
+    # Alone the flag would be a switch and its value another word; likewise where the option is a boolean.
     if row.switches:
         return [f"{row.long_flag}={quoted(text)}"]
     return [flag, quoted(text)]
@@ -266,15 +266,15 @@ def make_order(fields: Mapping[str, Field], namespace: Mapping[str, Any]) -> Ord
     """
     for field in fields.values():
         field.check()
-    if not fields["requests"].given:
+    if not fields["requests"].is_set:
         fields["requests"].fail(f"{label_of('requests')}: write a URL, or the text of a cell")
-    written = _checked_text(fields)
+    text_of_cell = _checked_text(fields)
     wrong = wrong_of(fields)
-    if wrong or written is None:
+    if wrong or text_of_cell is None:
         raise UsageError((wrong[0].problem or "") if len(wrong) == 1 else attention(wrong))
     try:
-        line = parse_line(_line(fields, written), cell=True)
-        text = "\n" * (_ABOVE - 2) + written.text
+        line = parse_line(_line(fields, text_of_cell), cell=True)
+        text = "\n" * (_ABOVE - 2) + text_of_cell.text
         return draft(line, text, namespace=namespace, outer={}, first_line=_ABOVE - 1).order()
     except FastreqError as error:
         raise blamed(error, fields) from None
@@ -286,13 +286,13 @@ def cell_of(fields: Mapping[str, Field]) -> str:
     Raises:
         BodyError: The body cannot go with these requests.
     """
-    written = _text(fields)
-    return f"{f'%%fastreq {_line(fields, written)}'.rstrip()}\n{written.text.strip(chr(10))}"
+    cell = _text(fields)
+    return f"{f'%%fastreq {_line(fields, cell)}'.rstrip()}\n{cell.text.strip(chr(10))}"
 
 
 def blamed(error: FastreqError, fields: Mapping[str, Field]) -> UsageError:
     """Show an error of the order or of its launch beside the field it is about, and return it in the form's words."""
-    texts = {name: field.text for name, field in fields.items() if isinstance(field.control.value, str) and field.given}
+    texts = {name: field.text for name, field in fields.items() if isinstance(field.control.value, str) and field.is_set}
     name, message = _blame(error, _text(fields), texts)
     if name is not None and name in fields:
         fields[name].fail(message)
@@ -338,8 +338,8 @@ def _text(fields: Mapping[str, Field]) -> CellText:
     return cell_text(fields["requests"].text, fields["method"].text, fields["data"].text, fields["headers"].text.split("\n"))
 
 
-def _line(fields: Mapping[str, Field], written: CellText) -> str:
-    words = [fields["name"].text.strip(), *written.flags]
+def _line(fields: Mapping[str, Field], cell: CellText) -> str:
+    words = [fields["name"].text.strip(), *cell.flags]
     for name, field in fields.items():
         if name not in _NO_FLAGS:
             words += field_words(field)
@@ -351,7 +351,7 @@ def _place(error: CellSyntaxError, cell: CellText, texts: Mapping[str, str]) -> 
     if error.line >= _ABOVE:
         return cell.origin(error.line - _ABOVE + 1)
     if error.line == _ABOVE - 1:
-        # Headers and a body of the magic's line: the one in which a placeholder stands at that column.
+        # Headers and body are on the magic's line: choose the one with a placeholder at that column.
         for number, line in enumerate(texts.get("headers", "").split("\n"), 1):
             value = line.partition(":")[2].strip()
             if _BRACES.match(value, error.column - 1):

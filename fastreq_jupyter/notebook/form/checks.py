@@ -54,7 +54,7 @@ _USERINFO = re.compile(r"//[^/?#\s]*@")
 _PAIRS = re.compile(r"[?#&]")
 _NOTHING = frozenset({"", "null", "true", "false"})
 _DEEPEST = 5
-# As a name "key" mostly opens no lock: {"key": "colour"} is data.
+# A field "key" is usually no secret: {"key": "colour"} is data.
 _SHORTEST_KEY = 16
 _SHORT_KEY = re.compile(rf"(?<=[?&])key=[^&#\0]{{0,{_SHORTEST_KEY - 1}}}(?=[&#]|\Z)")
 _JSON_SIGNS = re.compile(r'\\.|"|\{\{[^{}]*\}\}', re.DOTALL)
@@ -84,7 +84,7 @@ def check_requests(text: str) -> None:
         raise UsageError(f"{label}, line {error.line}: {without_excerpt(error.message)}") from None
     for line, place in _secrets_of_cell(cell):
         if line is None:
-            line = next((number for number, one in enumerate(text.split("\n"), 1) if _secret_in_url(one)), 1)  # noqa: PLW2901 - the place of a URL alone
+            line = next((number for number, content in enumerate(text.split("\n"), 1) if _secret_in_url(content)), 1)  # noqa: PLW2901 - the place of a URL alone
         raise UsageError(f"{label}, line {line}: {place} holds a secret: {_INSTEAD}")
 
 
@@ -123,8 +123,8 @@ def check_lookup(name: str, namespace: Mapping[str, Any]) -> Callable[[str], Non
 
     def check(text: str) -> None:
         if text.strip() not in namespace:
-            meant = "; never write the secret itself" if name == "auth" else ""
-            raise UsageError(f"{label_of(name)}: the notebook has no variable of that name{meant}")
+            hint = "; never write the secret itself" if name == "auth" else ""
+            raise UsageError(f"{label_of(name)}: the notebook has no variable of that name{hint}")
 
     return check
 
@@ -149,7 +149,7 @@ def check_option(name: str, namespace: Mapping[str, Any]) -> Callable[[str], Non
         text = text.strip()
         if not text.isprintable() or len(text) > _LONGEST:
             raise UsageError(f"{label_of(name)}: give {allowed}, in one line")
-        # Filled when it runs, and checked then.
+        # Filled in and checked when it runs.
         if "{{" in text or (name == "cert" and text in namespace) or (row is not None and text in map(str, row.switches.values())):
             return
         if row is not None and row.secret and _secret_in_url(text):
@@ -231,7 +231,7 @@ def refuse_secrets(contents: Mapping[str, str | bool]) -> None:
         try:
             check(texts.get(name, ""))
         except UsageError as error:
-            # What else is wrong is told beside the field.
+            # Any other error is shown beside the field.
             if _INSTEAD in str(error):
                 raise
 
@@ -323,10 +323,10 @@ def _without_placeholders(text: str) -> str:
     """Put a value of the same length in the place of each: letters within quotes, a number outside."""
     parts: list[str] = []
     inside, start = False, 0
-    for found in _JSON_SIGNS.finditer(text):
-        sign = found[0]
-        parts.append(text[start : found.start()])
-        start = found.end()
+    for match in _JSON_SIGNS.finditer(text):
+        sign = match[0]
+        parts.append(text[start : match.start()])
+        start = match.end()
         if sign.startswith("{{"):
             parts.append("x" * len(sign) if inside else "1".ljust(len(sign)))
             continue

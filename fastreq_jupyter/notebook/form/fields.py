@@ -104,16 +104,16 @@ class Field:
         self.base = base
         self.problem: str | None = None
         self._check = check
-        self._said = widgets.HTML(help_of(name))
-        self._said.add_class("fastreq-said")
-        self.box = widgets.VBox([control, self._said])
+        self._help = widgets.HTML(help_of(name))
+        self._help.add_class("fastreq-said")
+        self.box = widgets.VBox([control, self._help])
         self.box.add_class("fastreq-field")
         self.box.add_class(f"fastreq-is-{name.replace('_', '-')}")
         self._tell()
         control.observe(lambda _: self.check(), names="value")
 
     @property
-    def given(self) -> bool:
+    def is_set(self) -> bool:
         """Tell whether it says something else than what holds anyway."""
         value = self.control.value
         return bool(value.strip()) if self._free else value != self.base
@@ -128,7 +128,7 @@ class Field:
         warning = None
         self.problem = None
         try:
-            if self.given and self._check is not None and isinstance(self.control.value, str):
+            if self.is_set and self._check is not None and isinstance(self.control.value, str):
                 warning = self._check(self.control.value)
         except FastreqError as error:
             self.problem = one_line(str(error), _LONGEST)
@@ -147,10 +147,10 @@ class Field:
     def _tell(self, warning: str | None = None) -> None:
         text = self.problem or warning or help_of(self.name)
         role = 'role="alert" class="fastreq-error"' if self.problem else 'class="fastreq-warning"' if warning else 'class="fastreq-help"'
-        said = f"<span {role}>{html.escape(one_line(text, _LONGEST))}</span>"
-        # Each change is a message to the page.
-        if said != self._said.value:
-            self._said.value = said
+        markup = f"<span {role}>{html.escape(one_line(text, _LONGEST))}</span>"
+        # Each change sends a message to the page.
+        if markup != self._help.value:
+            self._help.value = markup
             (self.box.add_class if self.problem else self.box.remove_class)("fastreq-wrong")
 
 
@@ -174,7 +174,7 @@ def _control(name: str, setting: Any, first: Any) -> tuple[Any, Any]:
     """Return the control, and what it holds when nothing was asked for."""
     row = TABLE.get(name)
     base = setting if setting is not None else None if row is None else row.default
-    # Sent when the field is left: a click on a button that overtook the last letters would run without them.
+    # Sent when the field loses focus: a click on a button would otherwise miss the last letters.
     common = {"description": label_of(name), "continuous_update": False}
     if row is not None and row.choices:
         base = str(base)
@@ -196,15 +196,15 @@ def _dropdown(row: Option, base: str, value: str) -> Any:
 
 
 def _check(name: str, namespace: Mapping[str, Any], fields: Mapping[str, Field]) -> Any:
-    own = {
+    checks = {
         "requests": check_requests,
         "name": check_variable,
         "headers": check_headers,
         "data": lambda text: check_body(text, fields["headers"].text.split("\n")),
         "each": check_each(namespace),
     }
-    if name in own:
-        return own[name]
+    if name in checks:
+        return checks[name]
     return check_lookup(name, namespace) if name in ("auth", "session") else check_option(name, namespace)
 
 
@@ -218,10 +218,10 @@ def lay_out(fields: Mapping[str, Field], buttons: Sequence[Any], note: Any, page
         note,
         _row(fields[name] for name in ("headers", "data")),
         _row(fields[name] for name in ("each", "name")),
-        classed(widgets.Box([_group(name, [fields[one] for one in names]) for name, names in _FIRST.items()]), "fastreq-groups"),
+        classed(widgets.Box([_group(name, [fields[key] for key in names]) for name, names in _FIRST.items()]), "fastreq-groups"),
         more,
         classed(
-            widgets.VBox([_group(title, found) for title, groups in _GROUPS.items() if (found := _others(fields, groups))]), "fastreq-rest"
+            widgets.VBox([_group(title, rest) for title, groups in _GROUPS.items() if (rest := _others(fields, groups))]), "fastreq-rest"
         ),
     ]
     return classed(widgets.VBox(parts), "fastreq-form")

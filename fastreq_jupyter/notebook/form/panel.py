@@ -17,7 +17,7 @@ from fastreq_jupyter.bridge import start
 from fastreq_jupyter.client import preview_frame, preview_line, value_of
 from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.config import settings
-from fastreq_jupyter.notebook.display import remember, variables, where_all_is
+from fastreq_jupyter.notebook.display import remember, retried_line, variables
 from fastreq_jupyter.notebook.form.cell import blamed, cell_of, make_order, wrong_of
 from fastreq_jupyter.notebook.form.checks import refuse_secrets
 from fastreq_jupyter.notebook.form.fields import Page, classed, lay_out, make_fields
@@ -93,7 +93,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._attending = False
         self._buttons = self._make_buttons()
         for field in self.fields.values():
-            if field.given:
+            if field.is_set:
                 field.check()
             field.control.observe(lambda _, field=field: self._changed(field), names="value")
         super().__init__([lay_out(self.fields, self._buttons, self._note, self._page), self._aside, self._below])
@@ -103,7 +103,9 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         """Show the form, and below it keep a place for the summary of its newest run."""
         from IPython.display import display  # noqa: PLC0415 - asked for where it is shown
 
-        display({**self._repr_mimebundle_(), "text/plain": _NO_NOTEBOOK}, raw=True)  # type: ignore[no-untyped-call] # IPython has no types
+        # as ipywidgets itself says it from 8 on; 7 has no word for it
+        view = {"version_major": 2, "version_minor": 0, "model_id": self.model_id}
+        display({"text/plain": _NO_NOTEBOOK, "application/vnd.jupyter.widget-view+json": view}, raw=True)  # type: ignore[no-untyped-call] # IPython has no types
         place = display({"text/plain": ""}, raw=True, display_id=True)  # type: ignore[no-untyped-call] # IPython has no types
         if place is not None:
             self._summaries.append(place)
@@ -145,7 +147,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         try:
             return self._start()
         finally:
-            # The second half of a double click is heard only now, however long the start took.
+            # The second half of a double click arrives only now, however long the start took.
             self._pressed_at = monotonic()
             self._starting = False
 
@@ -160,9 +162,9 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             return None
         self._order = order
         self._aside.children = ()
-        # The view comes first: what a run leaves at its end is put below it.
+        # The view comes first: the result of a run is put below it at its end.
         if self._below.children:
-            # One view for all runs of a form: each would stay in the notebook's widget state.
+            # One view for all runs of a form: every view stays in the notebook's widget state.
             self._below.children = self._below.children[:1]
             self._below.children[0].follow(run)
         else:
@@ -170,10 +172,10 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._adopt(run)
         return run
 
-    def _retried(self, again: Run) -> str:
+    def _retried(self, retry: Run) -> str:
         """Go on with a run that sends failed requests again; return what the view says of it."""
-        self._adopt(again)
-        return where_all_is(again, again.name or "last_run().df")
+        self._adopt(retry)
+        return retried_line(retry, retry.name or "last_run().df")
 
     def _adopt(self, run: Run) -> None:
         """Make a run the panel's own: its result goes to the variable when it has ended."""
@@ -181,7 +183,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             self.run, self._busy = run, True
         self._show_busy(busy=True)
         self._say("")
-        # On a thread of its own: a large frame would stall the loop that other runs live on.
+        # In a thread of its own: a large frame would block the loop that other runs use.
         run.finished.add_done_callback(lambda _: Thread(target=self._conclude, args=(run,), daemon=True).start())
 
     def _conclude(self, run: Run) -> None:
@@ -208,8 +210,8 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def _let_go(self, run: Run | None) -> None:
         """Let Run be pressed again, once a double click would be over."""
-        while (left := self._pressed_at + DOUBLE_CLICK_S - monotonic()) > 0 or self._starting:
-            sleep(max(left, _MOMENT_S))
+        while (remaining := self._pressed_at + DOUBLE_CLICK_S - monotonic()) > 0 or self._starting:
+            sleep(max(remaining, _MOMENT_S))
         with self._lock:
             if run is not None and run is not self.run:
                 return
@@ -251,7 +253,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
 
     def _changed(self, field: Field) -> None:
         """Look again at what may be mended by this change."""
-        if field.name == "headers" and self.fields["data"].given:
+        if field.name == "headers" and self.fields["data"].is_set:
             self.fields["data"].check()
         for other in wrong_of(self.fields):
             if other is not field:
@@ -272,8 +274,8 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             self._refuse(str(error))
             return
         self._say("")
-        said = preview_line(frame.attrs["fastreq"]["summary"], order.line.name)
-        self._aside.children = (classed(widgets.HTML(preview_html(frame, said)), "fastreq-preview"),)
+        line = preview_line(frame.attrs["fastreq"]["summary"], order.line.name)
+        self._aside.children = (classed(widgets.HTML(preview_html(frame, line)), "fastreq-preview"),)
 
     def _show_cell(self) -> None:
         if self._try() is None:
@@ -281,14 +283,14 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._say("")
         copy = classed(widgets.Button(description="Copy", icon="copy", tooltip="Copy the cell"), "fastreq-copy")
         self._aside.children = (copy, widgets.HTML(cell_html(self.cell)))
-        # Where the page can, it puts the cell below this one; elsewhere it is copied by hand.
+        # Where the page can, it inserts the cell below this one; elsewhere the user copies it.
         self._page.send({"kind": "cell", "text": self.cell})
 
     def _say(self, *lines: str, wrong: bool = False) -> None:
         self._attending = False
         kind = "fastreq-error" if wrong else "fastreq-told"
-        said = "".join(f"<div>{html.escape(one_line(line))}</div>" for line in lines if line)
-        self._note.value = f'<div role="status" class="{kind}">{said}</div>' if said else ""
+        markup = "".join(f"<div>{html.escape(one_line(line))}</div>" for line in lines if line)
+        self._note.value = f'<div role="status" class="{kind}">{markup}</div>' if markup else ""
 
     def _make_buttons(self) -> list[Any]:
         buttons = [

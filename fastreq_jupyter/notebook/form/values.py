@@ -163,8 +163,8 @@ def preview_html(frame: Any, caption: str) -> str:
     )
     more = len(frame) - len(head)
     rest = f"<p>and {more:,} more</p>" if more > 0 else ""
-    said = f'<div class="fastreq-caption" role="status">{html.escape(one_line(caption))}</div>'
-    return f"{said}<table><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>{rest}"
+    heading = f'<div class="fastreq-caption" role="status">{html.escape(one_line(caption))}</div>'
+    return f"{heading}<table><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>{rest}"
 
 
 def head_html(frame: Any, name: str | None) -> str:
@@ -187,6 +187,6 @@ def _row(label: object, values: Iterable[Any]) -> str:
 def _cell(value: Any) -> str:
     if isinstance(value, dict):
         value = ", ".join(f"{name}: {text}" for name, text in value.items())
-    # What is missing says nothing: None, NaN, and pandas' own.
+    # Missing values are shown empty: None, NaN and those of pandas.
     missing = value is None or (isinstance(value, float) and isnan(value)) or type(value).__name__ in {"NAType", "NaTType"}
     return "" if missing else one_line(str(value), _SHOWN_CHARACTERS)

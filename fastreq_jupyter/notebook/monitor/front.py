@@ -47,11 +47,11 @@ def shared() -> dict[str, Any]:
 
 def needs_own_code() -> bool:
     """Tell whether a panel cannot get at other models: marimo shows each widget by itself, and saves none."""
-    marimo = sys.modules.get("marimo")
-    return marimo is not None and bool(marimo.running_in_notebook())
+    running = getattr(sys.modules.get("marimo"), "running_in_notebook", None)
+    return running is not None and bool(running())
 
 
 def text_of(name: str, otherwise: str) -> str:
     """Return what stands in a file of the front end, or what stands for it where that was not built."""
-    found = built(name, otherwise)
-    return found.read_text(encoding="utf-8") if isinstance(found, Path) else found
+    file = built(name, otherwise)
+    return file.read_text(encoding="utf-8") if isinstance(file, Path) else file

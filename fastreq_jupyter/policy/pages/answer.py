@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 __all__ = [
     "CURSORS",
     "Answer",
-    "Said",
+    "Stated",
+    "first_of_more",
     "hint_of",
     "is_url",
     "items_at",
@@ -28,7 +29,7 @@ __all__ = [
     "next_cursor",
     "next_url",
     "page_info",
-    "total_said",
+    "stated_total",
 ]  # fmt: skip
 
 CURSORS = (
@@ -59,12 +60,13 @@ _PAGES = ("total_pages", "totalPages", "pages", "last_page")
 _MORE = frozenset({"has_more", "hasmore", "has_next", "hasnext", "has_next_page", "hasnextpage"})
 _DEEPEST = 3
 _MOST_MEMBERS = 200
-# Longer numbers count nothing.
+# Longer numbers are no counts.
 _MOST_DIGITS = 15
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _FOUND = Total()
-# A URL that asks for a later page already.
+# A URL that already asks for a later page.
 _LATER = re.compile(rf"[?&](?:page|p|page_?number|offset|skip|start|{'|'.join(CURSORS)})=(?![01]?(?:[&#]|$))", re.IGNORECASE)
+_NEXT = re.compile(r"next.*(?:page|cursor|token|marker|offset|link|key|continuation|bookmark|after)", re.IGNORECASE)
 _WEB = re.compile(r"https?://", re.IGNORECASE)
 
 
@@ -79,7 +81,7 @@ class Answer(NamedTuple):
         return self.response.header(name)
 
 
-class Said(NamedTuple):
+class Stated(NamedTuple):
     """How much there is, in items or in pages; None where the answer does not say."""
 
     items: int | None = None
@@ -101,9 +103,9 @@ def next_url(body: Any) -> str | None:
     for mapping in _mappings(body):
         for key, value in mapping.items():
             if str(key).lower().startswith("next") or key == "@odata.nextLink":
-                found = value.get("href") if isinstance(value, Mapping) else value
-                if isinstance(found, str) and (found.startswith(("/", "?")) or _WEB.match(found)):
-                    return found
+                url = value.get("href") if isinstance(value, Mapping) else value
+                if isinstance(url, str) and (url.startswith(("/", "?")) or _WEB.match(url)):
+                    return url
     return None
 
 
@@ -114,15 +116,15 @@ def next_cursor(body: Any, name: str | None = None) -> tuple[str, str | int] | N
         body: Of the answer.
         name: The one that earlier pages had.
     """
-    wanted = CURSORS if name is None else (name,)
+    names = CURSORS if name is None else (name,)
     if _more(body) is False:
         return None
     mappings = list(_mappings(body))
     for spell in range(3):
-        for cursor in wanted:
-            spelled = (f"next_{cursor}", f"next{cursor[0].upper()}{cursor[1:]}", cursor)[spell]
+        for cursor in names:
+            key = (f"next_{cursor}", f"next{cursor[0].upper()}{cursor[1:]}", cursor)[spell]
             for mapping in mappings:
-                value = mapping.get(spelled)
+                value = mapping.get(key)
                 if isinstance(value, (str, int)) and not isinstance(value, bool) and value != "":
                     return cursor, value
     return None
@@ -142,8 +144,8 @@ def items_path(body: Any) -> tuple[str, ...] | None:
     """Return the keys that lead to the list of items, empty where the body is that list; None where there is no list."""
     if isinstance(body, list):
         return ()
-    found = [(_rank(path, value), path) for path, value in _lists(body)]
-    return min(found)[1] if found else None
+    ranked = [(_rank(path, value), path) for path, value in _lists(body)]
+    return min(ranked)[1] if ranked else None
 
 
 def items_at(body: Any, path: tuple[str, ...] | None) -> list[Any] | None:
@@ -166,52 +168,73 @@ def lists_mark(body: Any) -> int | None:
     return hash(repr(body)) if body else None
 
 
-def total_said(answer: Answer, total: Total, came: int | None) -> Said:
+def stated_total(answer: Answer, total: Total, received: int | None) -> Stated:
     """Return what an answer says of the whole.
 
     Args:
         answer: Of a page.
         total: Where it stands.
-        came: Items of this page; a ``count`` of just as many counts the page, as likely as not.
+        received: Items of this page; a ``count`` of just as many counts the page, as likely as not.
     """
     if total.ignored:
-        return Said()
+        return Stated()
     if total.find is not None:
         try:
             number = _number(total.find.search(answer.body, dict(answer.response.headers) if total.find.reads_headers else None))
         except ValueError:
             number = None
-        return Said(pages=number) if total.pages else Said(items=number)
+        return Stated(pages=number) if total.pages else Stated(items=number)
     mappings = list(_mappings(answer.body, deepest=2))
-    items = _first_number(mappings, _TOTALS, lambda key, number: key != "count" or number != came)
+    items = _first_number(mappings, _TOTALS, lambda key, number: key != "count" or number != received)
     pages = _first_number(mappings, _PAGES, lambda _, number: number > 0)
     items = _number(answer.header("x-total-count")) if items is None else items
     pages = _number(answer.header("x-total-pages")) if pages is None else pages
-    if items is not None and pages is not None and came and not (pages - 1) * came < max(items, 1):
-        # What counts pages would need more items than there are: it counts something else.
+    if items is not None and pages is not None and received and not (pages - 1) * received < max(items, 1):
+        # As a number of pages it would need more items than there are, so it counts something else.
         pages = None
-    return Said(items, pages)
+    return Stated(items, pages)
 
 
-def hint_of(answer: Answer, url: str, asked: Collection[str] = ()) -> str | None:
+def first_of_more(answer: Answer, stated: Stated, received: int) -> str | None:
+    """Return ``1 of 25`` or ``1 of more`` where an answer says that there is more than it has, None where it does not.
+
+    A total, a next link, ``has_more``, or a value under a key like next_page or NextMarker say so.
+
+    Args:
+        answer: Of a first page.
+        stated: What it says of the whole.
+        received: Items of this page.
+    """
+    pages = stated.pages if stated.pages is not None else -(-stated.items // received) if received and stated.items is not None else None
+    if pages is not None and pages > 1:
+        return f"1 of {pages:,}"
+    marked = _more(answer.body, deepest=2)
+    if marked is None:
+        marked = any(
+            _NEXT.match(str(key)) and isinstance(value, (str, int)) and value is not False and value != ""
+            for mapping in _mappings(answer.body, deepest=2)
+            for key, value in mapping.items()
+        )
+    return "1 of more" if marked or link_next(answer) is not None or next_url(answer.body) is not None else None
+
+
+def hint_of(answer: Answer, url: str, urls: Collection[str] = ()) -> str | None:
     """Return ``1 of 25`` or ``1 of more`` for an answer that is the first of several pages, None where nothing says so.
 
     Args:
         answer: To a GET that was not followed.
         url: What was asked.
-        asked: All URLs of the run: whose next one is among them is followed already.
+        urls: All URLs of the run: whose next one is among them is followed already.
     """
-    if not isinstance(answer.body, (list, dict)):
+    if not isinstance(answer.body, (list, dict)) or _LATER.search(url):
         return None
-    items = items_at(answer.body, items_path(answer.body))
-    came = None if items is None else len(items)
     following = link_next(answer) or next_url(answer.body)
-    said = Said() if came is None else total_said(answer, _FOUND, came)
-    more = bool(came and said.items is not None and said.items > came)
-    if (following is None and not more) or _LATER.search(url) or (following is not None and _resolved(url, following) in asked):
+    if following is not None and _resolved(url, following) in urls:
         return None
-    pages = said.pages if said.pages is not None else -(-said.items // came) if came and said.items is not None else None
-    return f"1 of {pages:,}" if pages is not None and pages > 1 else "1 of more"
+    received = len(items_at(answer.body, items_path(answer.body)) or ())
+    if following is None and not received:
+        return None
+    return first_of_more(answer, stated_total(answer, _FOUND, received) if received else Stated(), received)
 
 
 def _resolved(url: str, following: str) -> str | None:
@@ -221,8 +244,8 @@ def _resolved(url: str, following: str) -> str | None:
         return None
 
 
-def _more(body: Any) -> bool | None:
-    for mapping in _mappings(body):
+def _more(body: Any, *, deepest: int = _DEEPEST) -> bool | None:
+    for mapping in _mappings(body, deepest=deepest):
         for key, value in mapping.items():
             if isinstance(value, bool) and str(key).lower() in _MORE:
                 return value
@@ -252,9 +275,9 @@ def _lists(body: Any) -> Iterator[tuple[tuple[str, ...], list[Any]]]:
 
 def _rank(path: tuple[str, ...], values: list[Any]) -> tuple[bool, int, int, int]:
     """Return what the list of items has least of: no known name with nothing in it, depth, strangeness, shortness."""
-    known = _ITEMS.index(path[-1]) if path[-1] in _ITEMS else len(_ITEMS)
+    rank = _ITEMS.index(path[-1]) if path[-1] in _ITEMS else len(_ITEMS)
     records = bool(values) and isinstance(values[0], (Mapping, list))
-    return not (records or known < len(_ITEMS)), len(path), known, -len(values)
+    return not (records or rank < len(_ITEMS)), len(path), rank, -len(values)
 
 
 def _first_number(mappings: list[Mapping[str, Any]], names: tuple[str, ...], fits: Any) -> int | None:

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 from fastreq_jupyter.policy.pages.answer import (
     CURSORS,
     Answer,
-    Said,
+    Stated,
+    first_of_more,
     is_url,
     items_at,
     items_path,
@@ -22,7 +23,7 @@ from fastreq_jupyter.policy.pages.answer import (
     next_cursor,
     next_url,
     page_info,
-    total_said,
+    stated_total,
 )
 from fastreq_jupyter.policy.pages.how import OFFSETS, How, Total, read_how, read_total
 from fastreq_jupyter.policy.pages.placing import (
@@ -62,14 +63,14 @@ class Step(NamedTuple):
         loop: Why this answer is an error row `loop`.
         broken: Number, kind of error and cause of a page that cannot be asked for.
         drop: This page is no row: it is empty, and only ended the count.
-        anew: The chain starts again at its first page.
+        restart: The chain starts again at its first page.
     """
 
     pages: tuple[tuple[int, Request], ...] = ()
     loop: str | None = None
     broken: tuple[int, str, str] | None = None
     drop: bool = False
-    anew: bool = False
+    restart: bool = False
 
 
 class _Next(NamedTuple):
@@ -96,14 +97,16 @@ class Chain:
         distinct: How many different items came, None where that was not counted.
         ended: Nothing more will be asked for.
         truncated: There is more than `max_pages`.
+        stalled: ``1 of 25`` or ``1 of more`` where page 1 says that there is more, and nothing led to it; else None.
         dropped: Pages that were sent without credentials, to another origin.
         elsewhere: Pages that were sent to another origin.
     """
 
     __slots__ = (
-        "_asked", "_by_items", "_counting", "_distinct", "_done", "_empty", "_failed", "_follow", "_how", "_items_before", "_looped",
-        "_marked", "_marks", "_most", "_pages_before", "_parameter", "_path", "_repeats_within", "_said", "_seen", "_size", "_start",
-        "_step", "_template", "_total", "distinct", "dropped", "elsewhere", "ended", "first", "items", "pages", "restarted", "truncated",
+        "_by_items", "_counting", "_distinct", "_done", "_empty", "_failed", "_follow", "_how", "_items_before", "_looped",
+        "_marked", "_marks", "_most", "_pages_before", "_parameter", "_path", "_repeats_within", "_requested", "_seen", "_size",
+        "_start", "_stated", "_step", "_structured", "_template", "_total", "distinct", "dropped", "elsewhere", "ended", "first",
+        "items", "pages", "restarted", "stalled", "truncated",
     )  # fmt: skip
 
     def __init__(self, template: Request, how: How, total: Total, max_pages: int, *, restarted: bool = False) -> None:
@@ -112,7 +115,7 @@ class Chain:
         self._total = total
         self._most = max_pages
         self._marked = has_place(template)
-        # Where a count starts, what it grows by, and what lies before: pages, and items.
+        # First value of the counter, its step, and what lies before page 1: pages and items.
         self._start, self._step, self._by_items, self._pages_before, self._items_before = 0, how.step, False, 0, 0
         self._parameter = how.name
         self._follow: Callable[[Request, Answer], _Next | None] | None = None
@@ -120,13 +123,14 @@ class Chain:
         self.restarted = restarted
         self.pages = self.items = 0
         self.ended = self.truncated = False
+        self.stalled: str | None = None
         self.dropped: set[int] = set()
         self.elsewhere: set[int] = set()
-        self._said = Said()
+        self._stated = Stated()
         self._size = 0
         self._path: tuple[str, ...] | None = None
-        self._asked, self._done, self._failed, self._empty = 1, 0, 0, 0
-        self._looped = False
+        self._requested, self._done, self._failed, self._empty = 1, 0, 0, 0
+        self._looped = self._structured = False
         self._marks: dict[int, int] = {}
         self._distinct: set[int] = set()
         self.distinct: int | None = 0
@@ -137,11 +141,11 @@ class Chain:
     # What came of it
 
     @property
-    def said(self) -> int | None:
+    def stated_items(self) -> int | None:
         """Return how many items the server said there are from page 1 on, None where it did not."""
-        if self._said.items is None:
+        if self._stated.items is None:
             return None
-        return max(0, self._said.items - self._items_before - self._pages_before * self._size)
+        return max(0, self._stated.items - self._items_before - self._pages_before * self._size)
 
     @property
     def pages_expected(self) -> int | None:
@@ -149,7 +153,7 @@ class Chain:
         if self.ended:
             return self.pages
         needed = self._needed()
-        return None if needed is None else min(max(needed, self._asked), self._most)
+        return None if needed is None else min(max(needed, self._requested), self._most)
 
     @property
     def answered(self) -> bool:
@@ -164,11 +168,11 @@ class Chain:
     @property
     def short(self) -> bool:
         """Tell whether less came than the server said there is."""
-        said = self.said
-        if said is None:
-            return self._said.pages is not None and self.pages < self._said.pages - self._pages_before
-        came = self.distinct if self.unstable and self.distinct is not None else self.items
-        return came < said
+        stated_items = self.stated_items
+        if stated_items is None:
+            return self._stated.pages is not None and self.pages < self._stated.pages - self._pages_before
+        received = self.distinct if self.unstable and self.distinct is not None else self.items
+        return received < stated_items
 
     # Decisions
 
@@ -189,9 +193,10 @@ class Chain:
             self._looped = True
             self._end_of_bad()
             return Step(loop=repeated)
-        self._said = self._newer(total_said(answer, self._total, None if items is None else len(items)))
+        self._stated = self._newer(stated_total(answer, self._total, None if items is None else len(items)))
         if page == 1:
             self._size = len(items or ())
+            self._structured = isinstance(answer.body, (list, dict))
             self._choose(request, answer)
         if self._counting and page > 1 and self._is_empty(answer, items):
             self._empty = min(self._empty or page, page)
@@ -205,6 +210,31 @@ class Chain:
             return self._after_count(drop=False)
         return self._after_sequence(page, request, answer)
 
+    def no_page(self, page: int, answer: Answer) -> tuple[str, str] | None:
+        """Return kind of error and cause where a good answer is none of this chain's pages, None where it is one.
+
+        A text where page 1 was JSON (a page to sign in, a maintenance notice), or an error in place of the items, tells of no next
+        page, and so of no end either.
+
+        Args:
+            page: Its number, from 1.
+            answer: What came.
+        """
+        body = answer.body
+        if page == 1 or not self._structured:
+            return None
+        if isinstance(body, (str, bytes)) and body.strip():
+            kind = one_line(answer.response.content_type or "text", 60)
+            return "invalid JSON", f"page {page} is {kind}, not JSON as page 1 is: whether more follows is unknown"
+        if (
+            isinstance(body, dict)
+            and self._path is not None
+            and items_at(body, self._path) is None
+            and (body.get("error") or body.get("errors"))
+        ):
+            return "body", f"page {page} has an error in place of items: whether more follows is unknown"
+        return None
+
     def failed(self, page: int, status: int | None, *, sent: bool) -> Step:
         """Return what follows a page that failed: nothing, unless its cursor had expired.
 
@@ -214,7 +244,7 @@ class Chain:
             sent: It was tried; False where it was given up before.
         """
         if sent and page > 1 and not self._counting and not self.restarted and status in _EXPIRED:
-            return Step(anew=True)
+            return Step(restart=True)
         self._done += 1
         self._end_of_bad(sent=sent)
         return Step()
@@ -223,7 +253,7 @@ class Chain:
         """Count a page that is an error row; what was asked for beside it still comes."""
         self._failed += 1
         self.pages += sent
-        self.ended = self._done >= self._asked
+        self.ended = self._done >= self._requested
 
     # Sequences: by URL or cursor
 
@@ -247,54 +277,56 @@ class Chain:
         if page_info(body) is not None and (self._marked or self._cursor_of(request) is not None):
             return self._by_page_info
         name = next((name for name in _COUNTS if (parameter_of(request.url, name) or "").isdecimal()), None)
-        if name is not None and (self._said.items or self._said.pages):
+        if name is not None and (self._stated.items or self._stated.pages):
             self._counting = True
             self._step = None if name.lower() in OFFSETS else 1
             self._counted_first(name)
             return None
-        found = next_cursor(body)
-        if found is None:
+        cursor = next_cursor(body)
+        if cursor is None:
             return None
-        name = found[0]
+        name = cursor[0]
         return lambda _, answer: None if (at := next_cursor(answer.body, name)) is None else _Next("cursor", at[1], name)
 
     def _after_sequence(self, page: int, request: Request, answer: Answer) -> Step:
         following = None if self._follow is None else self._follow(request, answer)
         if following is None:
             self.ended = True
+            if page == 1:
+                self.stalled = first_of_more(answer, self._stated, self._size)
             return Step()
         if page >= self._most:
             self.ended = self.truncated = True
             return Step()
-        made = self._made(following, page + 1, answer.response.final_url or request.url)
-        if isinstance(made, tuple):
+        result = self._request_after(following, page + 1, answer.response.final_url or request.url)
+        if isinstance(result, tuple):
             self.ended = True
-            return Step(broken=(page + 1, *made))
-        self._asked = page + 1
-        return Step(((page + 1, made),))
+            return Step(broken=(page + 1, *result))
+        self._requested = page + 1
+        return Step(((page + 1, result),))
 
-    def _made(self, following: _Next, page: int, base: str) -> Request | tuple[str, str]:
+    def _request_after(self, following: _Next, page: int, base: str) -> Request | tuple[str, str]:
         """Return the request of the next page, or kind and cause of the error that it is."""
         if following.kind == "bad":
             return "invalid value", f"pages: {following.value}"
         if following.kind == "url":
             try:
-                made, at_home, dropped = at_url(self.first, following.value, base)
+                request, at_home, dropped = at_url(self.first, following.value, base)
             except ValueError as error:
                 return "invalid URL", f"pages: the next page cannot be asked for: {one_line(str(error), 120)}"
-            mark, shown = hash(made.url), "its URL"
+            mark, shown = hash(request.url), "its URL"
             self.elsewhere |= set() if at_home else {page}
             self.dropped |= {page} if dropped else set()
         else:
             try:
-                made = self._with(following.value, following.name)
+                request = self._with(following.value, following.name)
             except ValueError:
                 return "invalid value", f"pages: the cursor {one_line(ascii(following.value), 60)} cannot be sent"
             mark, shown = hash((type(following.value), following.value)), f"cursor {one_line(str(following.value), 60)}"
         if mark in self._seen:
             return "loop", f"page {page} would be one that was there before: {shown} came again"
         self._seen.add(mark)
-        return made
+        return request
 
     def _with(self, cursor: Cursor, name: str | None) -> Request:
         if self._marked:
@@ -336,11 +368,11 @@ class Chain:
 
     def _counted_first(self, name: str) -> Request:
         """Return the request of page 1 of a count, and note where it starts."""
-        own = parameter_of(self._template.url, name)
+        number = parameter_of(self._template.url, name)
         self._by_items = self._step is None or self._step > 1 or name.lower() in OFFSETS
         start = self._how.start if self._counting and self._how.start is not None else None
         if start is None:
-            start = int(own) if own and own.isdecimal() else 0 if self._by_items else 1
+            start = int(number) if number and number.isdecimal() else 0 if self._by_items else 1
         before = start if start > 1 else 0
         self._start, self._parameter = start, name
         self._items_before, self._pages_before = (before, 0) if self._by_items else (0, max(0, before - 1))
@@ -348,42 +380,42 @@ class Chain:
 
     def _needed(self) -> int | None:
         """Return how many pages there are by what the server said last, None where it did not or was wrong."""
-        if self._said.pages is not None:
-            return max(1, self._said.pages - self._pages_before)
-        said = self.said
-        if said is None or not self._size or self.items > said:
+        if self._stated.pages is not None:
+            return max(1, self._stated.pages - self._pages_before)
+        stated_items = self.stated_items
+        if stated_items is None or not self._size or self.items > stated_items:
             return None
-        return max(1, -(-said // self._size))
+        return max(1, -(-stated_items // self._size))
 
     def _after_count(self, *, drop: bool) -> Step:
         """Ask for all pages that the total tells of; without one, or where less came than it tells, for the next one."""
         needed = self._needed()
-        last = self._asked
+        last = self._requested
         if needed is not None and not self._empty and not self._looped:
-            # A total may be a lie: how far is trusted grows with what came.
+            # A stated total may be wrong: it is trusted further as more items arrive.
             last = max(last, min(needed, self._most, _TRUSTED + 2 * self._done))
-        if last == self._asked and self._done >= self._asked:
+        if last == self._requested and self._done >= self._requested:
             if self._is_complete(needed):
                 self.ended = True
-            elif self._asked >= self._most:
+            elif self._requested >= self._most:
                 self.ended = self.truncated = True
             else:
                 last += 1
-        pages = tuple((number, self._page(number)) for number in range(self._asked + 1, last + 1))
-        self._asked = max(self._asked, last)
+        pages = tuple((number, self._page(number)) for number in range(self._requested + 1, last + 1))
+        self._requested = max(self._requested, last)
         return Step(pages, drop=drop)
 
     def _is_complete(self, needed: int | None) -> bool:
         if self._empty or self._failed:
             return True
-        if self._said.pages is not None:
-            return needed is not None and self._asked >= needed
-        return self.items == self.said
+        if self._stated.pages is not None:
+            return needed is not None and self._requested >= needed
+        return self.items == self.stated_items
 
     def _page(self, number: int) -> Request:
         step = self._step or self._size
         if self._by_items and self._size:
-            # A server that gives less than was asked for counts on from what it gave.
+            # A server may send fewer items per page than asked for; its counter goes on by what it sent.
             step = min(step, self._size)
         value = self._start + (number - 1) * step
         if self._marked:
@@ -396,15 +428,15 @@ class Chain:
         """Return why a page is no new one: its lists are those of page 1, or of the page before."""
         mark = lists_mark(answer.body)
         earlier = next((at for at in (1, page - 1) if page > 1 and mark is not None and self._marks.get(at) == mark), None)
-        if page == 1 or not self._counting or self._asked == page:
+        if page == 1 or not self._counting or self._requested == page:
             self._marks = {1: self._marks.get(1, 0), page: mark or 0}
         if earlier is None:
             return None
         ignored = f"{self._parameter}=" if self._parameter else "{{next}}" if self._marked else "its own next URL"
         return f"page {page} has the items of page {earlier} again: the server ignored {ignored}"
 
-    def _newer(self, said: Said) -> Said:
-        return Said(*(old if new is None else new for old, new in zip(self._said, said, strict=True)))
+    def _newer(self, new: Stated) -> Stated:
+        return Stated(*(before if now is None else now for before, now in zip(self._stated, new, strict=True)))
 
     @staticmethod
     def _is_empty(answer: Answer, items: list[Any] | None) -> bool:

@@ -29,7 +29,7 @@ _GAP = r"(?:\s|%20|\+)*"
 _PLACE = re.compile(r"(?:\{\{|%7B%7B)" + _GAP + "next" + _GAP + r"(?:\}\}|%7D%7D)", re.IGNORECASE)
 _PLACE_IN_BYTES = re.compile(_PLACE.pattern.encode(), re.IGNORECASE)
 _STRING = r'"(?:[^"\\]|\\.)*"'
-# A member, or an item of a list, whose value is a text with {{next}} in it, and the commas around.
+# A JSON member or list item whose value contains {{next}}, with the commas around it.
 _MEMBER = re.compile(r"(?P<before>,\s*)?(?:" + _STRING + r'\s*:\s*)?"[^"\\{]*\{\{\s*next\s*\}\}[^"\\]*"(?P<after>\s*,)?', re.IGNORECASE)
 _VARIABLE = re.compile(r"\$([A-Za-z_]\w*)\s*:")
 _VALUE = re.compile(r'"\{\{\s*next\s*\}\}"|\{\{\s*next\s*\}\}', re.IGNORECASE)
@@ -60,8 +60,8 @@ def with_parameter(request: Request, name: str, value: Cursor) -> Request:
         head, mark, query, rest = _split(url)
         fields = query.split("&") if query else []
         places = [at for at, old in enumerate(fields) if _name_of(old) == name]
-        kept = [field if at in places[:1] else old for at, old in enumerate(fields) if at not in places[1:]]
-        return f"{head}{mark or '?'}{'&'.join(kept if places else [*fields, field])}{rest}"
+        remaining = [field if at in places[:1] else old for at, old in enumerate(fields) if at not in places[1:]]
+        return f"{head}{mark or '?'}{'&'.join(remaining if places else [*fields, field])}{rest}"
 
     return _remade(request, changed(request.url), request.headers, request.content, changed)
 
@@ -121,8 +121,8 @@ def at_url(request: Request, url: str, base: str) -> tuple[Request, bool, bool]:
 
 def _with_user(own: str, url: str) -> str:
     """Return the URL with the userinfo that the request's own has."""
-    found = re.match(r"[^:/?#]+://([^/?#]*@)", own)
-    return url if found is None else re.sub("^([^:/?#]+://)", lambda match: match[1] + found[1], url, count=1)
+    userinfo = re.match(r"[^:/?#]+://([^/?#]*@)", own)
+    return url if userinfo is None else re.sub("^([^:/?#]+://)", lambda match: match[1] + userinfo[1], url, count=1)
 
 
 def _filled(request: Request, cursor: Cursor | None) -> Request:

@@ -48,9 +48,9 @@ export class AttemptPool {
   }
 
   #places(row: number): number[] {
-    const found: number[] = [];
-    for (let at = this.#first.first[row]; at; at = this.#chain.next[at]) found.push(at);
-    return found;
+    const places: number[] = [];
+    for (let at = this.#first.first[row]; at; at = this.#chain.next[at]) places.push(at);
+    return places;
   }
 
   /** Finds the place of a row's attempt, or makes it at the end of the row's chain. */
@@ -58,16 +58,16 @@ export class AttemptPool {
     const room = this.#first.first.length;
     if (row >= room) this.#first = grown(FIRST, this.#first, Math.max(row + 1, room * 2));
     const places = this.#places(row);
-    const found = places.find((at) => this.#columns.number[at] === number);
-    if (found) return found;
-    const made = this.#count++;
-    if (made === this.#chain.next.length) {
-      this.#columns = grown(ATTEMPTS, this.#columns, made * 2);
-      this.#chain = grown(CHAIN, this.#chain, made * 2);
+    const place = places.find((at) => this.#columns.number[at] === number);
+    if (place) return place;
+    const added = this.#count++;
+    if (added === this.#chain.next.length) {
+      this.#columns = grown(ATTEMPTS, this.#columns, added * 2);
+      this.#chain = grown(CHAIN, this.#chain, added * 2);
     }
     const last = places[places.length - 1];
-    if (last) this.#chain.next[last] = made;
-    else this.#first.first[row] = made;
-    return made;
+    if (last) this.#chain.next[last] = added;
+    else this.#first.first[row] = added;
+    return added;
   }
 }

@@ -100,9 +100,9 @@ class Reader {
 
   #skip(pattern: RegExp): string {
     pattern.lastIndex = this.#at;
-    const found = pattern.exec(this.#text)?.[0] ?? "";
-    this.#at += found.length;
-    return found;
+    const match = pattern.exec(this.#text)?.[0] ?? "";
+    this.#at += match.length;
+    return match;
   }
 
   #put(kind: JsonNode["kind"], text: string): JsonNode {

@@ -176,8 +176,8 @@ export class RunModel {
   }
 
   #intern(word: string): number {
-    const found = this.#places.get(word);
-    if (found !== undefined) return found;
+    const known = this.#places.get(word);
+    if (known !== undefined) return known;
     const place = this.words.push(word) - 1;
     this.#places.set(word, place);
     return place;

@@ -162,15 +162,15 @@ export function grouped(
   const members = new Map<string, number[]>();
   for (const row of rows) {
     const key = groupKey(model, row, by);
-    const found = members.get(key);
-    if (found) found.push(row);
+    const group = members.get(key);
+    if (group) group.push(row);
     else members.set(key, [row]);
   }
-  const groups = [...members].map(([key, found]): Group => {
-    const { failed, bytes, shares } = figuresOf(model, found);
+  const groups = [...members].map(([key, groupRows]): Group => {
+    const { failed, bytes, shares } = figuresOf(model, groupRows);
     return {
       key,
-      rows: Uint32Array.from(found),
+      rows: Uint32Array.from(groupRows),
       open: open.has(key),
       failed,
       bytes,

@@ -75,9 +75,9 @@ export function onTheme(changed: () => void): () => void {
   const media = ["(prefers-color-scheme: dark)", "(forced-colors: active)"].map((query) =>
     globalThis.matchMedia?.(query),
   );
-  for (const one of media) one?.addEventListener("change", changed);
+  for (const query of media) query?.addEventListener("change", changed);
   return () => {
     observer.disconnect();
-    for (const one of media) one?.removeEventListener("change", changed);
+    for (const query of media) query?.removeEventListener("change", changed);
   };
 }

@@ -83,7 +83,7 @@ export class Controls {
   readonly #files = h("div", { class: "fr-files" });
   readonly #note = h("p", { class: "fr-note", role: "status", hidden: true });
   readonly #spoken = h("p", { class: "fr-spoken", "aria-live": "polite" });
-  #said = "";
+  #answer = "";
   /** The run that a click on Cancel was meant for, until it says so itself. */
   #cancelling: string | null = null;
   #spokenAt = -1e9;
@@ -254,7 +254,7 @@ export class Controls {
       this.#store.connection === "saved" && model.known > KEPT
         ? `The notebook keeps ${KEPT} requests: the first, and failed ones.`
         : "",
-      this.#said,
+      this.#answer,
     ];
     const text = oneLine(lines.filter(Boolean).join("  ·  "), 600);
     say(this.#note, text);
@@ -273,7 +273,7 @@ export class Controls {
   }
 
   async #command(command: Command): Promise<void> {
-    this.#said = "";
+    this.#answer = "";
     // Said at once: the kernel's own word may stand behind thousands of rows.
     if (command.do === "cancel") this.#cancelling = this.#store.run.head.run;
     const late = setTimeout(() => this.#tell(INTERRUPT), NO_ANSWER_MS);
@@ -290,7 +290,7 @@ export class Controls {
   }
 
   #tell(text: string): void {
-    this.#said = text;
+    this.#answer = text;
     this.#drawNote(this.#store.run);
   }
 }
@@ -338,9 +338,9 @@ export function isShort(model: RunModel): boolean {
 function stateText(model: RunModel, connection: Connection, state: RunState): string {
   if (connection === "stopped" && !model.finished) return "Stopped: the kernel is gone";
   if (connection === "new") return "Connecting";
-  const said =
+  const text =
     model.finished && state === "DONE" && failures(model)
       ? `Done, ${count(failures(model))} failed`
       : STATES[state];
-  return connection === "saved" ? `${said} (saved)` : said;
+  return connection === "saved" ? `${text} (saved)` : text;
 }

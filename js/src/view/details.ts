@@ -42,7 +42,7 @@ export class DetailsPane {
     "place",
     "",
     "Copy this expression",
-    () => void this.#put(this.#told?.place ?? ""),
+    () => void this.#put(this.#details?.place ?? ""),
   );
   readonly #content = h("div", { class: "fr-details-content", role: "tabpanel", tabindex: -1 });
   readonly #note = h("p", { class: "fr-note", role: "status" });
@@ -50,7 +50,7 @@ export class DetailsPane {
   readonly #id = uniqueId("fr-details");
   #tab: TabName = "response";
   #row: number | null = null;
-  #told: Details | null = null;
+  #details: Details | null = null;
   #tree: TreeView | null = null;
 
   readonly #store: Store;
@@ -131,7 +131,7 @@ export class DetailsPane {
   }
 
   #fill(details: Details | null): void {
-    this.#told = details;
+    this.#details = details;
     say(this.#line, oneLine(details?.line ?? ""));
     attribute(this.#line, "class", `fr-details-line ${details?.failed ? "fr-bad" : ""}`);
     say(this.#place, details?.place ?? "");
@@ -157,9 +157,9 @@ export class DetailsPane {
 
   #drawTab(): void {
     this.#tree = null;
-    const sections = this.#told?.tabs[this.#tab] ?? [];
+    const sections = this.#details?.tabs[this.#tab] ?? [];
     const parts = sections.map((section) => this.#laidOut(section));
-    if (this.#told && !parts.length) parts.push(h("p", { class: "fr-dim" }, EMPTY[this.#tab]));
+    if (this.#details && !parts.length) parts.push(h("p", { class: "fr-dim" }, EMPTY[this.#tab]));
     this.#content.replaceChildren(...parts);
     this.#content.scrollTop = 0;
     this.resized();
@@ -167,14 +167,14 @@ export class DetailsPane {
 
   #laidOut(section: Section): HTMLElement {
     const { title, facts, attempts, text, json, picture, note } = section;
-    const made = h("section", {}, h("h4", {}, title));
-    if (note) made.append(h("p", { class: "fr-dim" }, oneLine(note)));
-    if (facts) made.append(listed(facts));
-    if (attempts) made.append(...attempts.map(attempt));
-    if (picture) made.append(pictured(picture));
-    if (json) made.append(this.#json(made, json));
-    if (text) made.append(h("pre", { tabindex: 0 }, neutral(text, BODY)));
-    return made;
+    const element = h("section", {}, h("h4", {}, title));
+    if (note) element.append(h("p", { class: "fr-dim" }, oneLine(note)));
+    if (facts) element.append(listed(facts));
+    if (attempts) element.append(...attempts.map(attempt));
+    if (picture) element.append(pictured(picture));
+    if (json) element.append(this.#json(element, json));
+    if (text) element.append(h("pre", { tabindex: 0 }, neutral(text, BODY)));
+    return element;
   }
 
   #json(section: HTMLElement, json: string): HTMLElement {

@@ -96,8 +96,8 @@ export class RowTable {
   /** The row so many lines from another one, or null at the ends. */
   beside(row: number, by: number): number | null {
     for (let at = this.#order.indexOf(row) + by; at >= 0 && at < this.#order.length; at += by) {
-      const found = this.#order[at] ?? GROUP;
-      if (!isGroup(found)) return found;
+      const candidate = this.#order[at] ?? GROUP;
+      if (!isGroup(candidate)) return candidate;
     }
     return null;
   }
@@ -234,7 +234,7 @@ export class RowTable {
 
   #click(event: MouseEvent): void {
     const target = (event.target as Element).closest("tr");
-    const line = this.#lines.find((one) => one.element === target);
+    const line = this.#lines.find((drawn) => drawn.element === target);
     if (line) this.#actions.open(line.row);
   }
 

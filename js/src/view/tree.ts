@@ -21,7 +21,7 @@ export class TreeView {
     "aria-label": "Search the body",
     spellcheck: "false",
   });
-  readonly #found = h("span", { class: "fr-dim", role: "status" });
+  readonly #outcome = h("span", { class: "fr-dim", role: "status" });
   readonly #path = h("code", { class: "fr-path" });
   readonly #value = h("pre", { class: "fr-value", tabindex: 0, "aria-label": "Value", hidden: true });
   readonly #id = uniqueId("fr-json");
@@ -41,7 +41,7 @@ export class TreeView {
       "div",
       { class: "fr-json-bar" },
       this.#search,
-      this.#found,
+      this.#outcome,
       this.#path,
       button("tool", "Copy path", "The way to this value as JMESPath, for --select", () =>
         this.#copy(pathOf(this.#active)),
@@ -200,7 +200,7 @@ export class TreeView {
     const holds = (node: JsonNode) =>
       (node.key ?? "").toLowerCase().includes(text) || node.text.toLowerCase().includes(text);
     this.#hits = text ? this.#tree.nodes.filter(holds) : [];
-    say(this.#found, text ? "none" : "");
+    say(this.#outcome, text ? "none" : "");
     if (this.#hits.length) this.#show(0);
   }
 
@@ -215,7 +215,7 @@ export class TreeView {
     for (let at = node.parent; at; at = at.parent) this.#open.add(at);
     this.#flatten();
     this.#choose(node);
-    say(this.#found, `${count(hit + 1)} of ${count(this.#hits.length)}`);
+    say(this.#outcome, `${count(hit + 1)} of ${count(this.#hits.length)}`);
   }
 }
 

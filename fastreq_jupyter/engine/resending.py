@@ -1,4 +1,4 @@
-"""What of a finished run is sent again, and with which options."""
+"""Chooses the requests of a finished run that are sent again, and their options."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.model import Deferred, Item, Outcome
 
-__all__ = ["AGAIN", "changed_options", "sent_again"]
+__all__ = ["SELECTIONS", "changed_options", "to_resend"]
 
-# Groups of options that say how requests are sent, and more that may change when they are sent again.
+# Groups of options, and single options, that may change when requests are sent again.
 _HOW = frozenset({"Transport", "Speed", "Failures"})
 _MORE = frozenset({"auth", "refresh_on", "every", "patience", "progress", "columns", "timings", "response_headers"})
-# Rows of these kinds that were never tried came to no request.
+# Errors of rows that never became a request.
 _NO_REQUEST = frozenset({"invalid value", "save_to", "skipped"})
 
 
@@ -27,7 +27,7 @@ def _is_unsent(outcome: Outcome) -> bool:
     return outcome.error in GIVEN_UP and not outcome.attempts
 
 
-AGAIN: dict[str, Callable[[Outcome], bool]] = {
+SELECTIONS: dict[str, Callable[[Outcome], bool]] = {
     "all": lambda _: True,
     "sent": lambda outcome: not _is_unsent(outcome),
     "unsent": _is_unsent,
@@ -52,7 +52,7 @@ def changed_options(options: Options, changes: Mapping[str, Any]) -> Options:
     return Options.of(options, **changes)
 
 
-def sent_again(rows: Sequence[Outcome], chosen: Collection[int], waiting: Mapping[int, Deferred], jobs: Mapping[int, str]) -> list[Item]:
+def to_resend(rows: Sequence[Outcome], chosen: Collection[int], waiting: Mapping[int, Deferred], jobs: Mapping[int, str]) -> list[Item]:
     """Return the items of the next run, one for each row.
 
     Args:
@@ -61,17 +61,17 @@ def sent_again(rows: Sequence[Outcome], chosen: Collection[int], waiting: Mappin
         waiting: Requests that needed answers of others; they are made anew of what these say now.
         jobs: Status URLs of jobs that were begun: they are looked at again, not begun again.
     """
-    wanted = set(chosen)
-    # A login (its answer feeds a secret place, so it is hidden) and what failed before: needed by those that wait for them.
+    places = set(chosen)
+    # Also send what they depend on: logins (hidden, since their answers feed secret places) and failed parents.
     left = [at for at in chosen if at in waiting]
     while left:
-        needs = [at for at in waiting[left.pop()].needs if at not in wanted and (rows[at].request.hide_data or not rows[at].ok)]
-        wanted.update(needs)
+        needs = [at for at in waiting[left.pop()].needs if at not in places and (rows[at].request.hide_data or not rows[at].ok)]
+        places.update(needs)
         left += [at for at in needs if at in waiting]
     items: list[Item] = []
     for row in rows:
         at = row.position
-        if at not in wanted or (at not in waiting and not row.attempts and row.error in _NO_REQUEST):
+        if at not in places or (at not in waiting and not row.attempts and row.error in _NO_REQUEST):
             items.append(row)
         elif at in jobs:
             items.append(Look(row.request, jobs[at]))

@@ -1,4 +1,4 @@
-"""Tells of ``{name}`` and ``$name`` that are sent as they stand although there is a value of that name."""
+"""Warns about ``{name}`` and ``$name`` in a cell that are not filled in although a value of that name exists."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from fastreq_jupyter.cell.syntax import Entry, Parts, RequestTemplate, TextPiece
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["told_names"]
+__all__ = ["name_hints"]
 
 _BRACES = re.compile(r"(?<![{\\$\w])\{([A-Za-z]\w*)\}")
 _DOLLAR = re.compile(r"(?<![\\$\w{])\$(?:\{([A-Za-z]\w*)\}|([A-Za-z]\w*)\b)")
@@ -21,7 +21,7 @@ _DOCUMENT = re.compile(r"\b(?:query|mutation|subscription)\b")
 _MOST = 5
 
 
-def told_names(entries: Iterable[Entry], has: Callable[[str], bool]) -> tuple[str, ...]:
+def name_hints(entries: Iterable[Entry], has: Callable[[str], bool]) -> tuple[str, ...]:
     """Return a line for each name that was probably meant as ``{{name}}``.
 
     Args:

@@ -121,7 +121,7 @@ class Journal:
         """
         if items is None:
             self._stale = None
-        elif self._reused and not self._is_retry:
+        elif self._has_rows and not self._is_retry:
             identities = Identities(self._database.key)
             self._stale = stale_logins(items, lambda request: self._played_back(request, identities))
 

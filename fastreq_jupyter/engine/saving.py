@@ -82,14 +82,15 @@ class Transfer:
     Attributes:
         path: Where it will be.
         received: Bytes of it that are there, those of earlier attempts included.
+        resumed: Bytes that were there before this attempt.
         total: Its size, None where nobody said.
     """
 
-    __slots__ = ("_before", "_file", "_now", "path", "received", "total")
+    __slots__ = ("_before", "_file", "_now", "path", "received", "resumed", "total")
 
     def __init__(self, path: str, file: AtomicFile, received: int, total: int | None) -> None:
         self.path, self.received, self.total = path, received, total
-        self._file = file
+        self._file, self.resumed = file, received
         self._before = self._now = (perf_counter(), received)
 
     def write(self, data: bytes) -> None:

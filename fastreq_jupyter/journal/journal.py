@@ -121,11 +121,7 @@ class Journal:
         """
         if items is None:
             self._stale = None
-<<<<<<< HEAD
         elif self._has_rows and not self._is_retry:
-=======
-        elif self._known and not self._is_retry:
->>>>>>> f5a50439f1def739bfe51f0f8e297d15390378d5
             identities = Identities(self._database.key)
             self._stale = stale_logins(items, lambda request: self._played_back(request, identities))
 

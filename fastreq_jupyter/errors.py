@@ -105,7 +105,10 @@ WHAT_TO_DO: Mapping[str, tuple[str, str]] = {
     "invalid JSON": ("the body is not the JSON that its type or `parse` says", "its text is in `data`; `parse='text'`"),
     "invalid CSV": ("no CSV, though `parse` says so", "its text is in `data`"),
     "invalid XML": ("no XML, though `parse` says so", "its text is in `data`"),
-    "body": ("`fail_when`, `retry_when` or `until` found a failure in the body", "the detail says what was found"),
+    "body": (
+        "`fail_when`, `retry_when` or `until` found a failure in the body, or a page has an error in place of items",
+        "the detail says what was found",
+    ),
     "graphql": ("GraphQL errors and no data", "the detail has the first of them"),
     "graphql partial": ("GraphQL errors beside data", "the data is there"),
     "too many redirects": ("more than `max_redirects`", "the detail has the last target"),

@@ -241,7 +241,7 @@ class Response:
         Raises:
             ValueError: The body is not kept here.
         """
-        return decode_text(self._kept(), self.header("content-type"))
+        return decode_text(self._require_content(), self.header("content-type"))
 
     def json(self) -> Any:
         """Return the parsed JSON body.
@@ -251,7 +251,7 @@ class Response:
         """
         return jsonlib.loads(self.text)
 
-    def _kept(self) -> bytes:
+    def _require_content(self) -> bytes:
         if self.content is None:
             where = f"saved to {self.path}" if self.path else "not kept as bytes; read the outcome's .data"
             message = f"the body is {where}"

@@ -27,7 +27,9 @@ if TYPE_CHECKING:
 README = Path(__file__).parents[1] / "README.md"
 REFERENCE = README.parent / "docs" / "reference.md"
 ARGUMENTS = README.parent / "fastreq_jupyter" / "options" / "arguments.py"
-MARK = re.compile(r"(<!-- made: (\w+) -->\n|    # What stands [^\n]*: (\w+)\n).*?(<!-- end -->|    # End of what is made.\n)", re.DOTALL)
+MARK = re.compile(
+    r"(<!-- made: (\w+) -->\n|    # The lines from here [^\n]*: (\w+)\n).*?(<!-- end -->|    # End of the generated lines\.\n)", re.DOTALL
+)
 
 
 def options_table() -> str:

@@ -94,15 +94,15 @@ def source_of(auth: Any, origin: str) -> Source:
 class Called:
     """A function that is asked: a coroutine function on the loop, another in a thread of its own."""
 
-    def __init__(self, function: Callable[[], Any], who: str) -> None:
+    def __init__(self, function: Callable[[], Any], giver: str) -> None:
         self._function = function
-        self._who = who
+        self._giver = giver
 
     async def ask(self, door: Door) -> Token:  # noqa: ARG002 - a function has its own ways
         """Return what the function gives (see `Source.ask`)."""
         function = self._function
         waits = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004 - of an object
-        return token_of(await _guarded(_called(function) if waits else _in_thread(function), self._who), self._who)
+        return token_of(await _guarded(_called(function) if waits else _in_thread(function), self._giver), self._giver)
 
 
 class Refreshed:
@@ -110,26 +110,26 @@ class Refreshed:
 
     def __init__(self, credentials: Any) -> None:
         self._credentials = credentials
-        self._asked = False
-        self._who = f"auth: {type(credentials).__name__}"
+        self._was_asked = False
+        self._giver = f"auth: {type(credentials).__name__}"
 
     async def ask(self, door: Door) -> Token:
         """Return its token: at first the one it has if that is valid, later a refreshed one (see `Source.ask`)."""
         credentials = self._credentials
-        if self._asked or not getattr(credentials, "valid", False):
+        if self._was_asked or not getattr(credentials, "valid", False):
             loop = asyncio.get_running_loop()
             refresh = credentials.refresh
             if inspect.iscoroutinefunction(refresh):
-                await _guarded(refresh(_transport(door, loop)), f"{self._who}.refresh")
+                await _guarded(refresh(_transport(door, loop)), f"{self._giver}.refresh")
             else:
-                await _guarded(_in_thread(lambda: refresh(_transport(door, loop))), f"{self._who}.refresh")
-        self._asked = True
+                await _guarded(_in_thread(lambda: refresh(_transport(door, loop))), f"{self._giver}.refresh")
+        self._was_asked = True
         expiry = getattr(credentials, "expiry", None)
         life = None
         if isinstance(expiry, datetime):
             # A time without a zone is UTC.
             life = lifetime_of((expiry if expiry.tzinfo else expiry.replace(tzinfo=UTC)).timestamp(), time())
-        return token_of(credentials.token, self._who, life)
+        return token_of(credentials.token, self._giver, life)
 
 
 class OAuth2Source:
@@ -148,7 +148,7 @@ class OAuth2Source:
         if oauth.device_url is not None and is_refused(answer):
             self._refresh_token = None
             return await self._sign_in(door)
-        return self._taken(answer, frozenset({refresh_token} if refresh_token else ()))
+        return self._token_from(answer, frozenset({refresh_token} if refresh_token else ()))
 
     async def _sign_in(self, door: Door) -> Token:
         """Let a person grant it, asking for the outcome meanwhile."""
@@ -164,12 +164,12 @@ class OAuth2Source:
                 answer = await door.send(token_request(oauth, device_code=waiting.device_code))
                 following = polled(waiting, answer)
                 if following is None:
-                    return self._taken(answer, secret)
+                    return self._token_from(answer, secret)
                 waiting = following
         finally:
             door.tell(None)
 
-    def _taken(self, answer: Answer, secrets: frozenset[str]) -> Token:
+    def _token_from(self, answer: Answer, secrets: frozenset[str]) -> Token:
         grant = read_grant(self._oauth, answer, secrets)
         # Kept where a refresh token was given or a person signed in; a server may issue a new one each time.
         if grant.refresh_token and (self._refresh_token or self._oauth.device_url):
@@ -217,7 +217,7 @@ def _takes_one(function: Callable[..., Any]) -> bool:
     return True
 
 
-async def _guarded(work: Awaitable[Any], who: str) -> Any:
+async def _guarded(work: Awaitable[Any], giver: str) -> Any:
     """Return what somebody else's code gives.
 
     Raises:
@@ -237,7 +237,7 @@ async def _guarded(work: Awaitable[Any], who: str) -> Any:
         why = _how(error)
     except Exception as error:  # noqa: BLE001 - whatever the user's code raises
         why = _how(error)
-    raise AuthError(f"{who} {why}")
+    raise AuthError(f"{giver} {why}")
 
 
 def _how(error: BaseException) -> str:

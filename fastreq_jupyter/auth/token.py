@@ -54,29 +54,29 @@ def bearer_line(text: str) -> str:
     return text if text.partition(" ")[0].lower() in _SCHEMES and " " in text else f"Bearer {text}"
 
 
-def token_of(value: Any, who: str, life: float | None = None) -> Token:
+def token_of(value: Any, giver: str, life: float | None = None) -> Token:
     """Return the token in what somebody gave.
 
     Args:
         value: A text is a bearer token, a mapping field lines, an object with `token` (and `expires_on`) an access token.
-        who: Who gave it, for the message.
+        giver: Who gave it, for the message.
         life: Seconds for which it is good; None where that is not known.
 
     Raises:
         AuthError: It is none of them, or cannot be sent; nothing of it is shown.
     """
     if isinstance(value, str):
-        return _of_lines((("Authorization", bearer_line(_checked(value, who))),), life)
+        return _of_lines((("Authorization", bearer_line(_checked(value, giver))),), life)
     if isinstance(value, Mapping):
         if "access_token" in value:
-            raise AuthError(f'{who} gave the whole answer of a token endpoint: give answer["access_token"]')
-        return _of_lines(tuple(_line(name, text, who) for name, text in value.items()), life, who)
+            raise AuthError(f'{giver} gave the whole answer of a token endpoint: give answer["access_token"]')
+        return _of_lines(tuple(_line(name, text, giver) for name, text in value.items()), life, giver)
     inner = getattr(value, "token", None)
     if isinstance(inner, str):
         ends = getattr(value, "expires_on", None)
-        return token_of(inner, who, life if ends is None else (lifetime_of(ends, time()) or life))
+        return token_of(inner, giver, life if ends is None else (lifetime_of(ends, time()) or life))
     kind = "None" if value is None else f"a {type(value).__name__}"
-    raise AuthError(f"{who} gave {kind}: give a token as text, or a mapping of header lines")
+    raise AuthError(f"{giver} gave {kind}: give a token as text, or a mapping of header lines")
 
 
 def lifetime_of(value: Any, since: float = 0.0) -> float | None:
@@ -88,9 +88,9 @@ def lifetime_of(value: Any, since: float = 0.0) -> float | None:
     return seconds if isfinite(seconds) and seconds > 0 else None
 
 
-def _of_lines(lines: tuple[tuple[str, str], ...], life: float | None, who: str = "") -> Token:
+def _of_lines(lines: tuple[tuple[str, str], ...], life: float | None, giver: str = "") -> Token:
     if not lines:
-        raise AuthError(f"{who} gave no header lines")
+        raise AuthError(f"{giver} gave no header lines")
     secrets = {text for _, text in lines} | {
         text.partition(" ")[2].strip() for name, text in lines if name.lower().endswith("authorization")
     }
@@ -98,19 +98,19 @@ def _of_lines(lines: tuple[tuple[str, str], ...], life: float | None, who: str =
     return Token(lines, frozenset(secrets - {""}), renew_at)
 
 
-def _checked(text: str, who: str) -> str:
+def _checked(text: str, giver: str) -> str:
     bare = bearer_line(text.strip()).partition(" ")[2].strip()
     if not bare:
-        raise AuthError(f"{who} gave an empty token")
+        raise AuthError(f"{giver} gave an empty token")
     if not _VISIBLE.fullmatch(bare):
-        raise AuthError(f"{who} gave a token with a blank, a control character or a letter outside ASCII")
+        raise AuthError(f"{giver} gave a token with a blank, a control character or a letter outside ASCII")
     return text.strip()
 
 
-def _line(name: Any, text: Any, who: str) -> tuple[str, str]:
+def _line(name: Any, text: Any, giver: str) -> tuple[str, str]:
     if not isinstance(name, str) or not TOKEN.fullmatch(name):
-        raise AuthError(f"{who} gave a header name that is no token")
+        raise AuthError(f"{giver} gave a header name that is no token")
     if not isinstance(text, str) or not _VALUE.fullmatch(text):
         kind = "with a control character" if isinstance(text, str) else f"of type {type(text).__name__}"
-        raise AuthError(f"{who} gave a value {kind} for the header {name}")
+        raise AuthError(f"{giver} gave a value {kind} for the header {name}")
     return name, text

@@ -230,8 +230,8 @@ class AiohttpBackend:
         self._proxy = read_proxy(key.proxy)
         self._reserved = 0
         context, resolver = client_context(key, make=TimedContext), Resolver()
-        self._kept = Connector(resolver, context, force_close=False)
-        self._session = self._open(self._kept)
+        self._keep_alive = Connector(resolver, context, force_close=False)
+        self._session = self._open(self._keep_alive)
         self._fresh = self._open(Connector(resolver, context, force_close=True))
 
     def _open(self, connector: Connector) -> aiohttp.ClientSession:
@@ -251,7 +251,7 @@ class AiohttpBackend:
     def reserve(self, concurrency: int) -> None:
         """Prepare for so many requests in flight: connections are opened as they are needed, twice as many stay idle."""
         self._reserved = max(self._reserved, concurrency)
-        self._kept.most_idle = base.most_idle(self._reserved)
+        self._keep_alive.most_idle = base.most_idle(self._reserved)
 
     async def send(self, exchange: Exchange, timing: Timing) -> Stream:
         """Send one request, return when the final head is read (see `Backend.send`)."""

@@ -74,7 +74,7 @@ class Resolver:
 
     def __init__(self, resolve: Callable[[str], list[Address]] = _resolve) -> None:
         self._resolve = resolve
-        self._asked: dict[str, tuple[float, asyncio.Future[list[Address]]]] = {}
+        self._lookups: dict[str, tuple[float, asyncio.Future[list[Address]]]] = {}
         self._room = threading.Semaphore(MOST_LOOKUPS)
 
     async def lookup(self, host: str) -> list[Address]:
@@ -83,12 +83,12 @@ class Resolver:
         Raises:
             OSError: The name has no address, or the resolver failed.
         """
-        expires, answer = self._asked.get(host, (0.0, None))
+        expires, answer = self._lookups.get(host, (0.0, None))
         if answer is None or (answer.done() and (expires < monotonic() or answer.exception() is not None)):
-            if len(self._asked) >= KEPT_NAMES:
-                self._asked.clear()
+            if len(self._lookups) >= KEPT_NAMES:
+                self._lookups.clear()
             answer = on_thread("fastreq-resolver", lambda: self._ask(host))
-            self._asked[host] = (monotonic() + KEPT_SECONDS, answer)
+            self._lookups[host] = (monotonic() + KEPT_SECONDS, answer)
             answer.add_done_callback(asyncio.Future.exception)
         # Shielded: others may wait for the same answer.
         return await asyncio.shield(answer)

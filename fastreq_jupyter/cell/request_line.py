@@ -245,7 +245,7 @@ def read_header(span: Span, headers: list[HeaderTemplate], *, folded: bool) -> l
     return [*headers[:place], joined, *headers[place + 1 :]]
 
 
-def make_header(name: str, value: Span, whole: Span) -> HeaderTemplate:
+def make_header(name: str, value: Span, line: Span) -> HeaderTemplate:
     """Return a field line; ``Basic user password`` and ``Basic user:password`` are marked for encoding.
 
     Raises:
@@ -261,7 +261,7 @@ def make_header(name: str, value: Span, whole: Span) -> HeaderTemplate:
         if pair and match[1].lower() == "digest" and "=" not in literal:
             raise value.error(0, "Digest authentication is not supported: use Basic, Bearer or --auth")
         basic = pair and match[1].lower() == "basic"
-    return HeaderTemplate(name, parts, whole.line, whole.column, basic)
+    return HeaderTemplate(name, parts, line.line, line.column, basic)
 
 
 def _refuse_trailing(span: Span, start: int) -> None:

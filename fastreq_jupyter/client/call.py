@@ -23,7 +23,7 @@ from fastreq_jupyter.policy import read_how, read_total
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from fastreq_jupyter.client.credentials import SessionDefaults
     from fastreq_jupyter.engine import Handoffs, Run, Store
@@ -57,10 +57,10 @@ class Display(Protocol):
     """What shows one run while its caller waits; called on the thread that waits only.
 
     Attributes:
-        closing_shown: The closing line was shown, too.
+        lines_shown: Lines of the end that were shown: the closing line and notes.
     """
 
-    closing_shown: bool
+    lines_shown: Sequence[str]
 
     def tick(self, run: Run) -> None:
         """Show how far it is; called at once and then about ten times a second."""
@@ -296,8 +296,8 @@ def refuse(options: Collection[str], names: Any, why: str) -> None:
             raise OptionError(f"{name} is not possible here: it {why}", option=name)
 
 
-def run_blocking(call: Call) -> tuple[Waited[Run], bool]:
-    """Launch, show and wait, blocking; return the run, and whether its closing line was shown."""
+def run_blocking(call: Call) -> tuple[Waited[Run], Sequence[str]]:
+    """Launch, show and wait, blocking; return the run, and the lines of its end that were shown."""
     shown = _Shown(_open_display(call.options))
     waited: Waited[Run] | None = None
     try:
@@ -306,11 +306,11 @@ def run_blocking(call: Call) -> tuple[Waited[Run], bool]:
         parse(waited.run)
     finally:
         shown.close(waited)
-    return waited, shown.closing_shown
+    return waited, shown.lines_shown
 
 
-async def run_awaiting(call: Call) -> tuple[Waited[Run], bool]:
-    """Launch, show and wait, awaiting; return the run, and whether its closing line was shown."""
+async def run_awaiting(call: Call) -> tuple[Waited[Run], Sequence[str]]:
+    """Launch, show and wait, awaiting; return the run, and the lines of its end that were shown."""
     shown = _Shown(_open_display(call.options))
     waited: Waited[Run] | None = None
     try:
@@ -318,7 +318,7 @@ async def run_awaiting(call: Call) -> tuple[Waited[Run], bool]:
         parse(waited.run)
     finally:
         shown.close(waited)
-    return waited, shown.closing_shown
+    return waited, shown.lines_shown
 
 
 class _Shown:
@@ -327,7 +327,7 @@ class _Shown:
     def __init__(self, display: Display | None) -> None:
         self._display = display
         self._run: Run | None = None
-        self.closing_shown = False
+        self.lines_shown: Sequence[str] = ()
 
     def tick(self, run: Run) -> None:
         self._run = run
@@ -341,7 +341,7 @@ class _Shown:
         if self._display is not None:
             try:
                 self._display.close(self._run if waited is None else waited.run)
-                self.closing_shown = self._display.closing_shown
+                self.lines_shown = self._display.lines_shown
             except Exception as error:  # noqa: BLE001 - see the class
                 self._drop(error)
 

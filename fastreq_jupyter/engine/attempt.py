@@ -353,9 +353,9 @@ class Transport:
         cookies = self.jar.header_for(exchange.target)
         if cookies is None:
             return exchange
-        own = [value for name, value in exchange.headers if name.lower() == "cookie"]
-        others = tuple(line for line in exchange.headers if line[0].lower() != "cookie")
-        return replace(exchange, headers=(*others, ("Cookie", "; ".join([*own, cookies]))))
+        own_cookies = [value for name, value in exchange.headers if name.lower() == "cookie"]
+        other_lines = tuple(line for line in exchange.headers if line[0].lower() != "cookie")
+        return replace(exchange, headers=(*other_lines, ("Cookie", "; ".join([*own_cookies, cookies]))))
 
     def _session(self, origin: Origin) -> Backend:
         options = self.options

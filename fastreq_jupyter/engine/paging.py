@@ -64,7 +64,7 @@ class Paging:
         # A retry of failures has the known pages as rows: they are not fetched twice.
         items = plan.requests if isinstance(plan.requests, list) else ()
         linked = [item.link for item in items if isinstance(item, (Outcome, Page)) and item.link is not None]
-        self._known = {(link.place, link.page) for link in linked}
+        self._known_pages = {(link.place, link.page) for link in linked}
         if self._requests is not None:
             # Rows of later pages are numbered behind the items, whose numbers are then their places.
             source.reserve_from(self._requests)
@@ -147,7 +147,7 @@ class Paging:
         if link is None or chain is None or outcome.error is not None or link.page == 1:
             return outcome
         why = chain.no_page(link.page, _answer_of(outcome))
-        return outcome if why is None else replace(outcome, error="invalid JSON", error_detail=why)
+        return outcome if why is None else replace(outcome, error=why[0], error_detail=why[1])
 
     def _with_notes(self, outcome: Outcome, chain: Chain, step: Step, page: int) -> Outcome:
         """Return the outcome with what is to be said of this page."""
@@ -187,7 +187,7 @@ class Paging:
 
     def _ask(self, pages: _Pages, link: Link, page: int, item: Request | Outcome) -> None:
         """Put a page into the queue: what is to be sent, or the error row of one that cannot be asked for."""
-        if (link.place, page) in self._known:
+        if (link.place, page) in self._known_pages:
             return
         position = self._row(pages, link, page)
         self._outcomes.expect(position, item.request if isinstance(item, Outcome) else item)
@@ -205,7 +205,7 @@ class Paging:
         chain = Chain(link.template, self._how, self._total, self._options.max_pages, restarted=True)
         pages.chain, pages.expired = chain, link.page
         for page, position in pages.rows.items():
-            self._known.discard((link.place, page))
+            self._known_pages.discard((link.place, page))
             self._outcomes.take_out(position)
         first = pages.rows[1]
         self._outcomes.expect(first, chain.first)

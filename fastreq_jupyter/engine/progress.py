@@ -9,6 +9,8 @@ from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple, cast
 
 from fastreq_jupyter.model import Outcome, Request
+from fastreq_jupyter.options import show_bytes, show_seconds
+from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Attempt, Item, Plan
     from fastreq_jupyter.options import Share
 
-__all__ = ["GIVEN_UP", "FileProgress", "Outcomes", "Progress", "Tally", "UnderWay", "show_files", "unsent"]
+__all__ = ["GIVEN_UP", "FileProgress", "Outcomes", "Progress", "Tally", "UnderWay", "arrived", "show_files", "unsent"]
 
 GIVEN_UP = frozenset({"cancelled", "deadline", "stopped"})
 """Errors of requests that the run gave up, at its end or for a host: nothing is said of the server by them."""
@@ -45,6 +47,18 @@ class FileProgress(NamedTuple):
     per_second: float
     eta_s: float | None
 
+    @property
+    def name(self) -> str:
+        """Return the name of the file as one harmless line."""
+        return one_line(self.path.replace("\\", "/").rpartition("/")[2], 40)
+
+    @property
+    def text(self) -> str:
+        """Return ``1.2 GB of 4.0 GB, 35 MB/s, 80 s left``."""
+        total = "" if self.total_bytes is None else f" of {show_bytes(self.total_bytes)}"
+        left = "" if self.eta_s is None else f", {show_seconds(self.eta_s)} left"
+        return f"{show_bytes(self.received_bytes)}{total}, {show_bytes(round(self.per_second))}/s{left}"
+
 
 @dataclass(frozen=True, slots=True)
 class Progress:
@@ -57,7 +71,7 @@ class Progress:
         retried: Retries scheduled so far.
         in_flight: Attempts under way.
         waiting: Requests that wait for the rate, a retry, a host or another request's answer.
-        bytes: Decoded bytes of bodies that this run received.
+        bytes: Decoded bytes of bodies that this run received; of files also of those on their way.
         elapsed_s: Seconds since the start, or of the whole run.
         per_second: Requests brought to their end by an attempt, per second over the last 5 s, or over the whole run once it
             ended; rows known before, or given up, do not count.
@@ -92,6 +106,11 @@ def show_files(under_way: Mapping[int, Transfer]) -> tuple[FileProgress, ...]:
             eta = None if total is None or pace <= 0 else max(0, total - received) / pace
             shown.append(FileProgress(position, transfer.path, received, total, pace, eta))
     return tuple(sorted(shown, key=lambda file: file.received_bytes - (file.total_bytes or 0)))
+
+
+def arrived(under_way: Mapping[int, Transfer]) -> int:
+    """Return the bytes that these attempts have received of their files so far; called from any thread."""
+    return sum(transfer.received - transfer.resumed for transfer in list(under_way.values()))
 
 
 class UnderWay(NamedTuple):
@@ -197,14 +216,13 @@ class Tally:
         self.late_s += max(0.0, seconds)
         self.lag_s = max(self.lag_s, seconds)
 
-    def progress(self, *, in_flight: int = 0, held: int = 0, least_s: float = 0.0, files: tuple[FileProgress, ...] = ()) -> Progress:
+    def progress(self, *, in_flight: int = 0, held: int = 0, least_s: float = 0.0) -> Progress:
         """Return the present state.
 
         Args:
             in_flight: Attempts under way.
             held: Requests that wait for the run's rate or the end of a pause.
             least_s: Seconds that the rate makes the rest take at least.
-            files: Large files on their way.
         """
         pace = self._pace()
         over = self.ended is not None
@@ -224,7 +242,6 @@ class Tally:
             notice=self.notice,
             cut_off=self.cut_off.total(),
             unsent=self.unsent.total(),
-            files=files,
         )
 
     def _left(self, pace: float, least: float) -> float | None:

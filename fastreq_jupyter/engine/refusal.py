@@ -60,8 +60,8 @@ def _first(errors: Any) -> str | None:
     first = errors[0]
     if not isinstance(first, dict):
         return _text(first)
-    told = _text(first.get("message")) or _text(first.get("msg"))
-    return told and told + place_of(first)
+    message = _text(first.get("message")) or _text(first.get("msg"))
+    return message and message + place_of(first)
 
 
 def place_of(error: Any) -> str:

@@ -24,7 +24,7 @@ from fastreq_jupyter.engine.collector import rare_collections
 from fastreq_jupyter.engine.explanation import Circumstances, explain
 from fastreq_jupyter.engine.paging import HINTING, PagedOutcomes, hint, item_to_resend
 from fastreq_jupyter.engine.polling import jobs_of
-from fastreq_jupyter.engine.progress import Outcomes, show_files, unsent
+from fastreq_jupyter.engine.progress import Outcomes, arrived, show_files, unsent
 from fastreq_jupyter.engine.resending import SELECTIONS, changed_options, to_resend
 from fastreq_jupyter.engine.scheduler import Scheduler
 from fastreq_jupyter.engine.summary import closing_line, figures
@@ -139,9 +139,9 @@ class Run:
         scheduler, tally = self._scheduler, self._outcomes.tally
         left = 0 if tally.total is None else tally.total - tally.done - len(scheduler.attempts)
         saving = self._transport.saver.under_way
-        files = show_files(saving) if saving else ()
         least = scheduler.rate.least_seconds(left)
-        return tally.progress(in_flight=len(scheduler.attempts), held=scheduler.held, least_s=least, files=files)
+        progress = tally.progress(in_flight=len(scheduler.attempts), held=scheduler.held, least_s=least)
+        return replace(progress, bytes=progress.bytes + arrived(saving), files=show_files(saving)) if saving else progress
 
     @property
     def began(self) -> float:

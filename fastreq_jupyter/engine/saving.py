@@ -82,14 +82,15 @@ class Transfer:
     Attributes:
         path: Where it will be.
         received: Bytes of it that are there, those of earlier attempts included.
+        resumed: Bytes that were there before this attempt.
         total: Its size, None where nobody said.
     """
 
-    __slots__ = ("_before", "_file", "_now", "path", "received", "total")
+    __slots__ = ("_before", "_file", "_now", "path", "received", "resumed", "total")
 
     def __init__(self, path: str, file: AtomicFile, received: int, total: int | None) -> None:
         self.path, self.received, self.total = path, received, total
-        self._file = file
+        self._file, self.resumed = file, received
         self._before = self._now = (perf_counter(), received)
 
     def write(self, data: bytes) -> None:
@@ -126,7 +127,7 @@ class Saver:
         self.max_body = max_body
         self.under_way: dict[int, Transfer] = {}
         self._spare_existing = spare_existing
-        self._taken: dict[str, int] = {}
+        self._paths: dict[str, int] = {}
 
     def hold(self, items: object) -> None:
         """Take note of the files of rows that are known already: no other row gets their names.
@@ -136,7 +137,7 @@ class Saver:
         """
         for item in items if isinstance(items, list) else ():
             if isinstance(item, Outcome) and item.response is not None and item.response.path is not None:
-                self._taken[item.response.path.casefold()] = item.position
+                self._paths[item.response.path.casefold()] = item.position
 
     async def save(self, stream: Stream, head: Head, exchange: Exchange, job: Job) -> Body:
         """Read a good body to its file; its path goes into the response.
@@ -228,12 +229,12 @@ class Saver:
         return numbered(path, number)
 
     def _take(self, path: str, position: int) -> bool:
-        holder = self._taken.get(path.casefold())
+        holder = self._paths.get(path.casefold())
         if holder is not None:
             return holder == position
         if self._spare_existing and Path(path).exists():
             return False
-        self._taken[path.casefold()] = position
+        self._paths[path.casefold()] = position
         return True
 
 

@@ -285,10 +285,10 @@ class Scheduler:
             request = item if isinstance(item, Request) else item.shown
             self._outcomes.expect(position, request)
             nothing_known = self._store is None and not self.options.skip_existing
-            known = None if nothing_known else known_outcome(request, position, self._store, self.options, self.paging)
-            if not isinstance(known, Outcome):
-                return self._job(position, request, known or (item if isinstance(item, Look) else None))
-            outcome = known
+            stored = None if nothing_known else known_outcome(request, position, self._store, self.options, self.paging)
+            if not isinstance(stored, Outcome):
+                return self._job(position, request, stored or (item if isinstance(item, Look) else None))
+            outcome = stored
         elif isinstance(item, Deferred):
             self._outcomes.expect(position, item.shown)
             self.chain.add(position, item)

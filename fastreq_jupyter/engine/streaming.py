@@ -36,7 +36,7 @@ _LOOK = 0.2
 """Seconds a reader waits for the next outcome before it is looked whether its own unread ones are in the way."""
 
 
-class _Held:
+class _OpenBody:
     """The body of one response between the worker, who keeps the slot, and the outcome that the user has."""
 
     def __init__(self, body: AsyncGenerator[bytes, None]) -> None:
@@ -86,7 +86,7 @@ class StreamedOutcome:
         link: Which page of which request it is, where pages are followed, else None.
     """
 
-    def __init__(self, outcome: Outcome, held: _Held | None = None) -> None:
+    def __init__(self, outcome: Outcome, open_body: _OpenBody | None = None) -> None:
         self.position: int = outcome.position
         self.request: Request = outcome.request
         self.response: Response | None = outcome.response
@@ -94,7 +94,7 @@ class StreamedOutcome:
         self.error_detail: str | None = outcome.error_detail
         self.attempts: Sequence[Attempt] = outcome.attempts
         self.link: Link | None = outcome.link
-        self._held = held
+        self._open_body = open_body
 
     @property
     def ok(self) -> bool:
@@ -114,7 +114,7 @@ class StreamedOutcome:
     @property
     def size_bytes(self) -> int:
         """Return how much of the body was read."""
-        return 0 if self._held is None else self._held.size_bytes
+        return 0 if self._open_body is None else self._open_body.size_bytes
 
     async def aiter_bytes(self) -> AsyncIterator[bytes]:
         """Give the body in pieces, content coding removed; gives nothing for a failed request or a second time.
@@ -123,20 +123,20 @@ class StreamedOutcome:
             BackendError: The body broke off, was malformed or too large, nothing came for the time of `timeout`, or the
                 stream was left before.
         """
-        held = self._held
-        if held is None:
+        open_body = self._open_body
+        if open_body is None:
             return
-        if held.closed.is_set():
-            if held.failure is not None:
-                raise BackendError(held.failure.kind, held.failure.detail)
+        if open_body.closed.is_set():
+            if open_body.failure is not None:
+                raise BackendError(open_body.failure.kind, open_body.failure.detail)
             return
-        held.begun = True
+        open_body.begun = True
         try:
-            async for chunk in held.body:
-                held.size_bytes += len(chunk)
+            async for chunk in open_body.body:
+                open_body.size_bytes += len(chunk)
                 yield chunk
         except BackendError as error:
-            held.failure = error
+            open_body.failure = error
             raise
         finally:
             await self.aclose()
@@ -151,9 +151,9 @@ class StreamedOutcome:
 
     async def aclose(self) -> None:
         """Give the slot back; what was not read is lost. Can be called twice."""
-        if self._held is not None and not self._held.closed.is_set():
-            await self._held.body.aclose()
-            self._held.let_go()
+        if self._open_body is not None and not self._open_body.closed.is_set():
+            await self._open_body.body.aclose()
+            self._open_body.let_go()
 
     def __repr__(self) -> str:
         return f"<StreamedOutcome {self.position} {self.error or self.status} {self.request!r}>"
@@ -175,8 +175,8 @@ class Handoffs:
         self.links: Mapping[int, Link] = {}
         self._options = options
         self._queue: asyncio.Queue[StreamedOutcome | None] = asyncio.Queue()
-        self._given: set[int] = set()
-        self._open: set[_Held] = set()
+        self._handed_out: set[int] = set()
+        self._open: set[_OpenBody] = set()
 
     async def take_over(self, job: Job, stream: Stream, head: Head) -> Body:
         """Give out the outcome of an attempt whose head is read; return when the reader of its body is done."""
@@ -187,28 +187,28 @@ class Handoffs:
         read = _Read() if self._options.pages is not None else None
         if read is not None:
             body = read.through(body)
-        held = _Held(_timed(body, self._options.attempt_timeout))
+        open_body = _OpenBody(_timed(body, self._options.attempt_timeout))
         outcome = Outcome(job.position, job.request, attempts=job.attempts, response=job.response, link=self.links.get(job.position))
-        self._given.add(job.position)
-        self._open.add(held)
-        self._queue.put_nowait(_watched(StreamedOutcome(outcome, held), held))
+        self._handed_out.add(job.position)
+        self._open.add(open_body)
+        self._queue.put_nowait(_watched(StreamedOutcome(outcome, open_body), open_body))
         try:
-            await held.closed.wait()
+            await open_body.closed.wait()
         finally:
-            self._open.discard(held)
-            held.let_go(BackendError("cancelled", "the stream was left before this body was read"))
-            await held.body.aclose()
-        if held.failure is not None:
-            raise BackendError(held.failure.kind, held.failure.detail)
+            self._open.discard(open_body)
+            open_body.let_go(BackendError("cancelled", "the stream was left before this body was read"))
+            await open_body.body.aclose()
+        if open_body.failure is not None:
+            raise BackendError(open_body.failure.kind, open_body.failure.detail)
         if read is None:
-            return Body(None, held.size_bytes)
+            return Body(None, open_body.size_bytes)
         if not read.complete:
             job.notes = (*job.notes, "not read to the end: which pages follow is not known")
-        return Body(b"".join(read.chunks) if read.complete else None, held.size_bytes)
+        return Body(b"".join(read.chunks) if read.complete else None, open_body.size_bytes)
 
     def keep(self, outcome: Outcome) -> None:
         """Queue the outcome of a request whose body was not given out."""
-        if outcome.position not in self._given:
+        if outcome.position not in self._handed_out:
             self._queue.put_nowait(StreamedOutcome(outcome))
 
     def end(self) -> None:
@@ -231,7 +231,7 @@ class Handoffs:
                     return await self._queue.get()
             if not self._queue.empty():
                 continue
-            if any(held.begun for held in self._open) or not self._open:
+            if any(open_body.begun for open_body in self._open) or not self._open:
                 since = monotonic()
             elif self._options.pages is None and _complete(run, len(self._open)):
                 self.abandoned = True
@@ -246,14 +246,14 @@ class Handoffs:
             body.let_go(BackendError("timeout", f"nobody began to read this body within {self._options.attempt_timeout:g} s"))
 
 
-def _watched(outcome: StreamedOutcome, held: _Held) -> StreamedOutcome:
+def _watched(outcome: StreamedOutcome, open_body: _OpenBody) -> StreamedOutcome:
     """Return the outcome; its slot is released when it is garbage collected."""
     loop = asyncio.get_running_loop()
 
     def drop() -> None:
         # Garbage collection may run on any thread, also after the loop was closed.
         with suppress(RuntimeError):
-            loop.call_soon_threadsafe(held.let_go)
+            loop.call_soon_threadsafe(open_body.let_go)
 
     weakref.finalize(outcome, drop).atexit = False
     return outcome

@@ -81,22 +81,22 @@ class Journal:
         self._is_retry = resent is not None
         # Good rows are not sent again, but count among equal requests.
         self._places = {position: self._identities.of(_request_in(item)) for position, item in enumerate(resent or ())}
-        self._known = database.rows > 0 and not options.fresh
+        self._has_rows = database.rows > 0 and not options.fresh
         self._reader = database.reader()
         self._writer = Writer(database)
         self._stale: set[int] | None = set()
         self._shown: set[str] = set()
         self._trouble: str | None = None
-        self._asked = self._reused = self._unknown = self._resumed = self._elsewhere = 0
+        self._requests = self._reused = self._unknown = self._resumed = self._elsewhere = 0
         self._jobs: dict[int, str] = {}
         self._first, self._last = float("inf"), float("-inf")
         self._stop = finalize(self, _let_go, self._writer, self._reader)
 
     def find(self, request: Request, position: int) -> Outcome | Look | None:
         """Return the known outcome, the job that is not over, or None when the request is to be sent."""
-        self._asked += 1
+        self._requests += 1
         identity = self._place(request, position)
-        row = self._look_up(identity) if self._known else None
+        row = self._look_up(identity) if self._has_rows else None
         if row is None:
             if self._database.damaged and not self._may_send(request):
                 return self._as_unknown(request, position, "the journal was damaged and does not know this request")
@@ -121,13 +121,13 @@ class Journal:
         """
         if items is None:
             self._stale = None
-        elif self._known and not self._is_retry:
+        elif self._has_rows and not self._is_retry:
             identities = Identities(self._database.key)
             self._stale = stale_logins(items, lambda request: self._played_back(request, identities))
 
     def renew(self, request: Request, position: int) -> None:
         """Take note that a request is sent anew: its outcome takes the place of the known one."""
-        self._asked += 1
+        self._requests += 1
         self._places[position] = self._identities.of(request, same=True)
 
     async def begin(self, request: Request, position: int) -> None:
@@ -192,8 +192,8 @@ class Journal:
         lines = list(self._database.notes)
         if self._reused:
             span = _span(self._first, self._last)
-            sent = self._asked - self._reused - self._unknown - self._elsewhere
-            lines.append(f"{self._reused:,} of {self._asked:,} from {name} ({span}), {sent:,} sent")
+            sent = self._requests - self._reused - self._unknown - self._elsewhere
+            lines.append(f"{self._reused:,} of {self._requests:,} from {name} ({span}), {sent:,} sent")
         if self._resumed:
             lines.append(f"{self._resumed:,} {'job' if self._resumed == 1 else 'jobs'} begun earlier: looked at, not begun again")
         if self._unknown:
@@ -249,9 +249,9 @@ class Journal:
         first = identities.has_first_credentials(identity)
         values = self._reader.execute(_BY_CREDENTIALS, identity).fetchone()
         if values is None and first:
-            known = self._reader.execute(_CREDENTIALS, (base,)).fetchall()
-            if len(known) == 1:
-                old = known[0][0]
+            hashes = self._reader.execute(_CREDENTIALS, (base,)).fetchall()
+            if len(hashes) == 1:
+                old = hashes[0][0]
                 values = self._reader.execute(_BY_CREDENTIALS, (base, old, occurrence)).fetchone()
                 if values is not None:
                     self._writer.put(lambda connection: _insert(connection, _NEW_CREDENTIALS, (credentials, base, old, occurrence)))

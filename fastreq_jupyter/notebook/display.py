@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from fastreq_jupyter.client import Display
-    from fastreq_jupyter.engine import AutoLimit, FileProgress, Progress, Run
+    from fastreq_jupyter.engine import AutoLimit, Progress, Run
     from fastreq_jupyter.model import Item
     from fastreq_jupyter.options import Options
 
@@ -64,27 +64,19 @@ def progress_line(progress: Progress, *, name: str | None = None, state: str = "
     if p.eta_s is not None and p.done != p.total:
         parts.append(f"{show_seconds(p.eta_s)} left")
     if p.files:
-        parts.append(_file_on_its_way(p.files))
+        # That with most to come.
+        more = f" and {len(p.files) - 1:,} more" if len(p.files) > 1 else ""
+        parts.append(f"{p.files[0].name} {p.files[0].text}{more}")
     standing = state.lower() if state in ("PAUSED", "CANCELLING") else None
     notices = "".join(f" | {one_line(text, 120)}" for text in (standing, p.notice, auto and f"auto: {auto.reason}") if text)
     return f"{name + ': ' if name else ''}{', '.join(parts)}{notices}"
-
-
-def _file_on_its_way(files: Sequence[FileProgress]) -> str:
-    """Return ``film.iso 1.2 GB of 4.0 GB, 35 MB/s, 80 s left`` of the file with most to come."""
-    file = files[0]
-    name = one_line(file.path.replace("\\", "/").rpartition("/")[2], 40)
-    total = "" if file.total_bytes is None else f" of {show_bytes(file.total_bytes)}"
-    left = "" if file.eta_s is None else f", {show_seconds(file.eta_s)} left"
-    more = f" and {len(files) - 1:,} more" if len(files) > 1 else ""
-    return f"{name} {show_bytes(file.received_bytes)}{total}, {show_bytes(round(file.per_second))}/s{left}{more}"
 
 
 class _Line:
     """When the line is drawn: not for short runs, at most ten times a second, only when it changed.
 
     Attributes:
-        closing_shown: The closing line was shown here.
+        lines_shown: Lines of the end that were shown here.
     """
 
     def __init__(self, clock: Callable[[], float] = monotonic) -> None:
@@ -92,7 +84,7 @@ class _Line:
         self._began = clock()
         self._next = self._began + PATIENCE
         self._shown: str | None = None
-        self.closing_shown = False
+        self.lines_shown: Sequence[str] = ()
 
     def tick(self, run: Run) -> None:
         """Draw how far the run is."""
@@ -147,8 +139,8 @@ class NotebookText(_Line):
         """Clear the output and print the closing line."""
         if self._handle is not None and run is not None:
             self._draw("")
-            print(run.closing_line())  # noqa: T201 - the line of a run that took a while
-            self.closing_shown = True
+            self.lines_shown = (run.closing_line(),)
+            print(*self.lines_shown)  # noqa: T201 - the line of a run that took a while
 
     def _draw(self, line: str) -> None:
         # Only a notebook makes this display, so IPython is imported.
@@ -200,14 +192,14 @@ class MonitorDisplay:
     outputs but never their updates, and would not be told how the run ended.
 
     Attributes:
-        closing_shown: The closing line was shown here.
+        lines_shown: Lines of the end that were shown here.
     """
 
     def __init__(self) -> None:
         self._run: Run | None = None
         self._monitor: Any = None
         self._summary: Any = None
-        self.closing_shown = False
+        self.lines_shown: Sequence[str] = ()
 
     def tick(self, run: Run) -> None:
         """Show the view once; it draws itself from then on."""
@@ -222,8 +214,11 @@ class MonitorDisplay:
         """Show the summary."""
         if self._monitor is not None and run is not None:
             self._monitor.refresh()
+            # widgets are paid for where they are shown
+            from fastreq_jupyter.notebook.html import notes_of  # noqa: PLC0415 - loaded by whoever needs it
+
             self._show_summary(run)
-            self.closing_shown = True
+            self.lines_shown = (run.closing_line(), *notes_of(run))
 
     def _show_summary(self, run: Run) -> None:
         from IPython.display import display  # noqa: PLC0415 - see above

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.engine import Gist, Run
 
-__all__ = ["beginning", "html_summary", "summary", "text_summary"]
+__all__ = ["beginning", "html_summary", "notes_of", "summary", "text_summary"]
 
 _KINDS = 8
 _NOTES = 8
@@ -31,15 +31,26 @@ _LEAST_ROW, _MOST_ROW = 2, 8
 _ACROSS = 1000
 _CELL = "text-align:left;vertical-align:top;padding:1px 14px 1px 0"
 _QUIET = "margin:2px 0;opacity:.75"
-# In a notebook without a kernel a widget above it shows an error, which is one text and nothing else.
-_NO_ERROR = "<style>.jp-OutputArea-child:has(>.lm-Panel:not(:has(*))):has(+.jp-OutputArea-child .fastreq-summary){display:none}</style>"
-# Rows taken over from an earlier run began before this one; clocks are read a moment apart.
+# Above it stands, in a notebook without a kernel, a widget that cannot be shown: its error is one text and nothing else. A :has
+# within a :has would be invalid (Selectors 4, 4.5).
+_NO_ERROR = (
+    "<style>.jp-OutputArea-child:has(>.jupyter-widgets):not(:has(>.jupyter-widgets>*)):has(+.jp-OutputArea-child .fastreq-summary)"
+    "{display:none}</style>"
+)
+# Rows that a run took over from an earlier one began before it; clocks are read a moment apart.
 _GRACE = timedelta(seconds=1)
 
 
 def summary(run: Run) -> dict[str, str]:
     """Return the summary of a run as an output: HTML, and plain text."""
-    return {"text/html": html_summary(run), "text/plain": text_summary(run)}
+    gist = run.gist()
+    return {"text/html": html_summary(run, gist), "text/plain": text_summary(run, gist)}
+
+
+def notes_of(run: Run) -> list[str]:
+    """Return the notes that a summary shows."""
+    notes: list[str] = run.summary()["notes"][:_NOTES]
+    return notes
 
 
 def beginning(run: Run) -> str:
@@ -49,9 +60,9 @@ def beginning(run: Run) -> str:
     return one_line(f"{run.name + ': ' if run.name else ''}{number}, begun at {began:%Y-%m-%d %H:%M:%S} UTC")
 
 
-def html_summary(run: Run) -> str:
+def html_summary(run: Run, gist: Gist | None = None) -> str:
     """Return the summary of a run as a fragment of HTML, some 2 to 20 kB."""
-    gist = run.gist()
+    gist = run.gist() if gist is None else gist
     parts = [
         f'<div class="fastreq-summary" style="font-size:13px;max-width:860px">{_NO_ERROR}',
         f'<p style="margin:4px 0"><strong>{_text(run.closing_line(), 400)}</strong></p>',
@@ -64,16 +75,16 @@ def html_summary(run: Run) -> str:
     return "".join(parts)
 
 
-def text_summary(run: Run) -> str:
+def text_summary(run: Run, gist: Gist | None = None) -> str:
     """Return the summary of a run as plain text: the closing line, the latencies, the failures by kind."""
-    gist = run.gist()
+    gist = run.gist() if gist is None else gist
     lines = [one_line(run.closing_line(), 400)]
     if latencies := _latencies(gist):
         lines.append("  " + ", ".join(f"{name} {value}" for name, value in latencies))
     lines += [
         f"  {kind.name} x{kind.number:,}: {shown_detail(kind.first, 120)} ({shown_url(kind.first, 120)})" for kind in gist.kinds[:_KINDS]
     ]
-    lines += [f"  {one_line(note, 200)}" for note in run.summary()["notes"][:_NOTES]]
+    lines += [f"  {one_line(note, 200)}" for note in notes_of(run)]
     return "\n".join(lines)
 
 
@@ -112,8 +123,7 @@ def _failures(gist: Gist) -> str:
 
 
 def _notes(run: Run) -> str:
-    notes = run.summary()["notes"]
-    return "".join(f'<p style="margin:4px 0">{_text(note, 300)}</p>' for note in notes[:_NOTES])
+    return "".join(f'<p style="margin:4px 0">{_text(note, 300)}</p>' for note in notes_of(run))
 
 
 def _picture(run: Run, gist: Gist) -> str:

@@ -33,7 +33,7 @@ from fastreq_jupyter.options import FRAMES, Options
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, MutableMapping
+    from collections.abc import Callable, Mapping, MutableMapping, Sequence
 
     from fastreq_jupyter.bridge import Waited
     from fastreq_jupyter.cell import EachSpec, MagicLine
@@ -162,13 +162,13 @@ def _evaluate(spec: EachSpec, namespace: Mapping[str, Any], outer: Mapping[str, 
         raise OptionError(f"--each {reason}", option="each", reason=reason) from None
 
 
-def deliver(order: Order, waited: Waited[Run], closing_shown: bool, variables: MutableMapping[str, Any]) -> Any:  # noqa: FBT001 - as run_blocking gives it
-    """Assign or return the result of a run that has drained, and print its closing line.
+def deliver(order: Order, waited: Waited[Run], lines_shown: Sequence[str], variables: MutableMapping[str, Any]) -> Any:
+    """Assign or return the result of a run that has drained, and print its closing line and notes.
 
     Args:
         order: What was asked for.
         waited: The run.
-        closing_shown: Its closing line was shown already.
+        lines_shown: What of these was shown already.
         variables: The notebook's.
 
     Raises:
@@ -183,7 +183,7 @@ def deliver(order: Order, waited: Waited[Run], closing_shown: bool, variables: M
     if name is not None:
         variables[name] = value
         remember(run, value)
-    _print_end(order, run, result, closing_shown=closing_shown)
+    _print_end(order, run, result, lines_shown=lines_shown)
     if waited.interrupted:
         raise interruption(where_it_stopped(run, name or "last_run().df"))
     run.raise_error()
@@ -242,9 +242,9 @@ def _say_of_the_run_before(name: str, run: Run, variables: Mapping[str, Any]) ->
     print(f"{name}: the run before goes on, {count}; {name}.before.cancel() stops it, {name}.before.df has its rows")  # noqa: T201 - for the reader of the cell
 
 
-def _print_end(order: Order, run: Run, value: Any, *, closing_shown: bool) -> None:
-    if not closing_shown:
-        print(run.closing_line())  # noqa: T201 - a cell's closing line
+def _print_end(order: Order, run: Run, value: Any, *, lines_shown: Sequence[str]) -> None:
+    closing = () if lines_shown else (run.closing_line(),)
     attrs = getattr(value, "attrs", {}).get("fastreq", {})
-    for note in dict.fromkeys([*run.summary()["notes"], *attrs.get("notes", ()), *order.late_notes()]):
-        print(note)  # noqa: T201 - a line below the cell
+    for line in dict.fromkeys([*closing, *run.summary()["notes"], *attrs.get("notes", ()), *order.late_notes()]):
+        if line not in lines_shown:
+            print(line)  # noqa: T201 - a line below the cell

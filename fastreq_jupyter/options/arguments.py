@@ -123,6 +123,6 @@ def document_options(function: F, *, without: Collection[str] = ()) -> F:
     function.__doc__ = f"{(function.__doc__ or '').rstrip()}\n\n{' ' * margin}Options:\n" + "\n".join(lines) + "\n"
     signature = inspect.signature(function)
     named = [parameter for parameter in signature.parameters.values() if parameter.kind is not inspect.Parameter.VAR_KEYWORD]
-    known = [inspect.Parameter(row.name, inspect.Parameter.KEYWORD_ONLY, default=row.default, annotation=row.takes) for row in rows]
-    function.__signature__ = signature.replace(parameters=[*named, *known])  # type: ignore[attr-defined] # inspect reads it
+    by_option = [inspect.Parameter(row.name, inspect.Parameter.KEYWORD_ONLY, default=row.default, annotation=row.takes) for row in rows]
+    function.__signature__ = signature.replace(parameters=[*named, *by_option])  # type: ignore[attr-defined] # inspect reads it
     return function

@@ -42,7 +42,7 @@ MEANINGS: Mapping[str, str] = {
     "ok": "status below 400 and the body usable",
     "error": "kind of failure, NA when ok: `df.error.value_counts()`",
     "error_detail": "the cause in one line; of a refusal the reason that the API itself gives",
-    "elapsed_ms": "from the first attempt's start to the last byte, waits between attempts included",
+    "elapsed_ms": "from the first attempt's start to the last byte, waits between attempts included, `queued_ms` not",
     "attempts": "how often it was tried; 0 where nothing was sent",
     "url": "as asked, secrets as `***`",
     "method": "HTTP method",

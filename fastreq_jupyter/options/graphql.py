@@ -66,7 +66,7 @@ def read_document(text: str) -> Document:
     """
     reader = _Reader(text)
     reader.read()
-    return Document("".join([*reader.kept, text[reader.kept_to : reader.place]]).strip(), tuple(reader.operations), reader.place)
+    return Document("".join([*reader.pieces, text[reader.kept_to : reader.place]]).strip(), tuple(reader.operations), reader.place)
 
 
 def read_operation(text: str, name: str | None) -> tuple[str, Operation]:
@@ -109,7 +109,7 @@ class _Reader:
         self.text = text
         self.place = 0
         self.operations: list[Operation] = []
-        self.kept: list[str] = []
+        self.pieces: list[str] = []
         self.kept_to = 0
         self._open: list[tuple[str, int]] = []
         # Parentheses that are open: braces within them are values, not selections.
@@ -135,7 +135,7 @@ class _Reader:
         if kind in (None, "comment"):
             return
         if kind == "slashes":
-            self.kept.append(self.text[self.kept_to : match.start()])
+            self.pieces.append(self.text[self.kept_to : match.start()])
             self.kept_to = match.end()
             return
         if kind in ("string", "block") and "{{" in text:

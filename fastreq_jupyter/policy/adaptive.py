@@ -99,7 +99,7 @@ class Adaptive:
         # State of the current window, see `_restart`.
         self._first: float | None = None
         self._answers = self._refusals = self._used = 0
-        self._sum = self._squares = self._taken = self._lag = 0.0
+        self._sum = self._squares = self._durations = self._lag = 0.0
 
     def answered(self, now: float, *, began: float, wait: float, in_flight: int) -> bool:
         """Take note of an answer that is neither 429 nor 503.
@@ -122,7 +122,7 @@ class Adaptive:
         self._answers += 1
         self._sum += wait
         self._squares += wait * wait
-        self._taken += now - began
+        self._durations += now - began
         self._used += in_flight
         if not self._over(now - self._first):
             return False
@@ -162,7 +162,7 @@ class Adaptive:
     def _restart(self) -> None:
         self._first = None
         self._answers = self._refusals = self._used = 0
-        self._sum = self._squares = self._taken = self._lag = 0.0
+        self._sum = self._squares = self._durations = self._lag = 0.0
 
     def _over(self, seconds: float) -> bool:
         """Tell whether the window has seen enough."""
@@ -176,7 +176,7 @@ class Adaptive:
         answers, seconds = self._answers, max(now - (self._first or now), 1e-9)
         mean = self._sum / answers
         variance = max(0.0, self._squares / answers - mean * mean)
-        pace = _Pace(answers / seconds, self._used / max(self._taken, 1e-9))
+        pace = _Pace(answers / seconds, self._used / max(self._durations, 1e-9))
         window = _Window(self.limit, pace, mean, variance, self._used / answers)
         counts = self._lag <= _LATE * seconds
         self._restart()

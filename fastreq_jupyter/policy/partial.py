@@ -50,9 +50,9 @@ def validator_of(response: Response) -> str | None:
 
 def asking_for_rest(headers: Headers, beginning: Beginning) -> Headers:
     """Return the field lines with what asks for the rest; a part of a compressed body would be of no use."""
-    others = tuple(line for line in headers if line[0].lower() != "accept-encoding")
+    other_lines = tuple(line for line in headers if line[0].lower() != "accept-encoding")
     ours = ("Accept-Encoding", "identity"), ("Range", f"bytes={beginning.size}-"), ("If-Range", beginning.validator)
-    return (*others, *ours)
+    return (*other_lines, *ours)
 
 
 def why_no_rest(response: Response, beginning: Beginning) -> str | None:

@@ -72,6 +72,27 @@ test("of a run whose kernel is gone nothing is said to go on", () => {
   expect([figure("in_flight"), figure("waiting"), figure("eta")]).toEqual(["–", "–", "–"]);
 });
 
+test("large files on their way are drawn with what is there of them", () => {
+  const controls = new Controls(store, { fold: () => {}, more: () => {} });
+  document.body.append(controls.element);
+  const files: [string, number | null, string][] = [
+    [HOSTILE, 0.25, "1.0 MB of 4.0 MB"],
+    ["part", null, "3.0 MB, 2.0 MB/s"],
+    ["", null, "and 2 more"],
+  ];
+  tell({ state: "RUNNING", progress: { ...told.progress, files } });
+  controls.draw(0);
+  const bars = [...document.querySelectorAll<HTMLProgressElement>(".fr-files progress")];
+  expect(bars.map((bar) => bar.getAttribute("value"))).toEqual(["0.25", null]);
+  const lines = [...document.querySelectorAll(".fr-files p")].map(({ textContent }) => textContent);
+  expect(lines[1]).toBe("part3.0 MB, 2.0 MB/s");
+  expect(lines[2]).toBe("and 2 more");
+  expect(document.querySelector("img")).toBeNull();
+  tell({ state: "DONE" });
+  controls.draw(0);
+  expect(document.querySelector(".fr-files p")).toBeNull();
+});
+
 test("Enter opens the chosen row, but on a head it sorts", () => {
   tell();
   const open = vi.fn();

@@ -156,6 +156,17 @@ test("pages of a chain, and looks at a job, are groups as well", () => {
   expect(keys("looks" as never)).toEqual(["not looked at again", "3 looks"]);
 });
 
+test("a job that is looked at waits, and was not retried", () => {
+  const model = told([
+    { state: ROW.waiting, looks: 2, tries: 2 },
+    { state: ROW.waiting, tries: 2 },
+    { looks: 3, tries: 2 },
+  ]);
+  expect([0, 1].map((row) => statusText(model, row))).toEqual(["waiting", "retry"]);
+  expect([...order(model, query({ chip: "retried" }), 0)]).toEqual([1]);
+  expect(model.counts.retried).toBe(0);
+});
+
 test("figures of what is shown are by nearest rank", () => {
   const model = told([10, 30, 20, 40].map((elapsed) => ({ elapsed })));
   expect(figuresOf(model, [0, 1, 2, 3]).shares).toEqual([20, 40]);

@@ -193,13 +193,16 @@ class Jupyter:
         path = self.root / (name or f"test-{time.monotonic_ns()}.ipynb")
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         notebook.metadata.kernelspec = {"name": kernel, "display_name": kernel, "language": "python"}
+        self.write(notebook, path)
+        return self.show(path, size=size)
+
+    def write(self, notebook: nbformat.NotebookNode, path: Path) -> None:
+        """Write a notebook as one's own are: signed, so that the page trusts it."""
         nbformat.write(notebook, path)
-        # As one's own notebooks are: signed, so that the page trusts them.
         (self.folder / "data").mkdir(exist_ok=True)
         notary = NotebookNotary(data_dir=str(self.folder / "data"))
         notary.sign(notebook)
         notary.store.close()
-        return self.show(path, size=size)
 
     def show(self, path: Path, *, size: tuple[int, int] = (1280, 900), ready: str = READY) -> NotebookPage:
         """Open a notebook that is there."""

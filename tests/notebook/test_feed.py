@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import sys
 from array import array
 from base64 import b64decode
+from collections import Counter
+from dataclasses import replace
 from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from synthetic import runs
 
-from fastreq_jupyter.model import Outcome, Request
+from fastreq_jupyter.engine import FileProgress
+from fastreq_jupyter.model import Outcome, Request, SingleAttempt
 from fastreq_jupyter.notebook.monitor.batch import ATTEMPT_COLUMNS, ROW_COLUMNS
 from fastreq_jupyter.notebook.monitor.feed import Feed
 
@@ -110,6 +114,18 @@ def test_an_answer_gives_the_rows_from_a_position_on_and_says_where_to_go_on():
     assert (fourth["answers"], fourth["start"], fourth["count"], fourth["next"]) == (78, 3, 1, None)
 
 
+def test_the_first_of_the_large_files_on_their_way_are_told_in_words():
+    files = [
+        FileProgress(i, f"/data/film-{i}\x07.mp4", 3_000_000, 9_000_000 if i else None, 2_000_000, 3.0 if i else None) for i in range(6)
+    ]
+    told = Feed("run-1").message(runs.status(files=tuple(files)), 10).content["progress"]["files"]
+    assert told[:2] == [
+        ("film-0\ufffd.mp4", None, "3.0 MB, 2.0 MB/s"),
+        ("film-1\ufffd.mp4", pytest.approx(1 / 3), "3.0 MB of 9.0 MB, 2.0 MB/s, 3.0 s left"),
+    ]
+    assert [text for _, _, text in told[4:]] == ["and 2 more"]
+
+
 def test_messages_are_numbered_without_a_gap():
     assert [message.content["seq"] for message in a_story()] == [1, 2, 3, 4, 5]
 
@@ -177,6 +193,32 @@ def test_hostile_texts_are_cut_and_made_neutral():
     assert not set(text) & {"\x1b", "\u202e", "\x00"}
 
 
+def test_a_plain_good_row_costs_at_most_eight_calls_to_be_entered_and_told():
+    singles = [replace(one, attempts=single(one)) for one in runs.many(1000) if one.ok and len(one.attempts) == 1]
+    calls = Counter()
+    sys.setprofile(lambda frame, event, _: calls.update([event]))
+    try:
+        feed = runs.fed(singles)
+        message = feed.message(runs.status(), 1000)
+    finally:
+        sys.setprofile(None)
+    assert message.content["count"] == len(singles) > 800
+    assert calls["call"] < 8 * len(singles)
+
+
+@pytest.mark.parametrize("shown", [False, True], ids=["never seen", "seen under way"])
+def test_rows_entered_together_are_told_as_rows_entered_one_by_one(shown):
+    outcomes = [replace(one, position=one.position * 3) for one in runs.many(40)]
+    packed = [replace(one, attempts=single(one)) if one.ok and len(one.attempts) == 1 else one for one in outcomes]
+    feeds = Feed("run-1"), Feed("run-1")
+    for feed, rows in zip(feeds, (outcomes, packed), strict=True):
+        sights = [runs.stages_of(one)[0] for one in outcomes[::2]] if shown else []
+        feed.take(runs.BEGAN, [], sights)
+        feed.take(runs.BEGAN, rows)
+    expected, told = (by_position(feed.answer(1, 0, runs.status(), 100)) for feed in feeds)
+    assert told == expected
+
+
 @pytest.mark.slow
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, 40), st.integers(1, 12)), min_size=1, max_size=12))
@@ -199,3 +241,25 @@ def test_however_it_is_cut_the_page_ends_with_the_same_rows(steps):
 def seen(message: Message) -> list[tuple[Any, ...]]:
     rows = read(message)["rows"]
     return list(zip(rows["position"], rows["status"], rows["state"], rows["tries"], rows["elapsed"], strict=True))
+
+
+def by_position(message: Message) -> dict[int, list[Any]]:
+    """Return all that is told of each row, whatever the order in which it is told."""
+    found, words = read(message), message.content["words"]
+    rows = [
+        {
+            name: words[value] if name in ("error", "method", "host", "type", "cached") else value
+            for name, value in zip(found["rows"], row, strict=True)
+        }
+        for row in zip(*found["rows"].values(), strict=True)
+    ]
+    told = {row["position"]: [url, row] for row, url in zip(rows, message.content["url"], strict=True)}
+    for attempt in zip(*found["attempts"].values(), strict=True):
+        told[attempt[list(found["attempts"]).index("position")]].append([round(value, 3) if value else value for value in attempt])
+    return told
+
+
+def single(one: Outcome) -> SingleAttempt:
+    """Return the attempt of a good row as the engine packs it."""
+    (tried,) = one.attempts
+    return SingleAttempt(0, tried.start, tried.queued, tried.hops[0], tried.status or 0)

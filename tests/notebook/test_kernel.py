@@ -227,7 +227,7 @@ def test_the_text_line_is_one_output_that_is_cleared_before_the_closing_line(ker
 
 @pytest.mark.parametrize("progress", ["auto", "text"])
 def test_how_a_run_ended_is_told_where_updates_of_displays_are_not_shown(kernel, progress):
-    message = kernel.start(f"%%fastreq bad --max-retries 0 --progress {progress}\n{{{{base}}}}/delay/0.5\n{{{{base}}}}/status/404")
+    message = kernel.start(f"%%fastreq bad -k --max-retries 0 --progress {progress}\n{{{{base}}}}/delay/0.5\n{{{{base}}}}/status/404")
     told = ""
     while True:
         heard = kernel.client.get_iopub_msg(timeout=60)
@@ -240,6 +240,7 @@ def test_how_a_run_ended_is_told_where_updates_of_displays_are_not_shown(kernel,
             break
     assert "\nbad: 1 of 2 ok, http 404 x1, " in f"\n{told}"
     assert "not ended" not in told
+    assert told.count("TLS certificates were not verified") == 1
 
 
 def test_a_short_run_has_no_text_line_but_its_closing_line(kernel):

@@ -211,22 +211,31 @@ def test_a_server_that_ignores_what_is_asked_is_a_loop_not_a_table_of_repeats(ho
     assert "ignored" in ends[0]
 
 
+TEXT = ("invalid JSON", "page 2 is text/html, not JSON as page 1 is: whether more follows is unknown")
+ERROR = ("body", "page 2 has an error in place of items: whether more follows is unknown")
+
+
 @pytest.mark.parametrize(
-    ("first", "later", "none"),
+    ("first", "later", "why"),
     [
-        ({"items": [1], "next": "/2"}, "<html>sign in</html>", True),
-        ([1], b"\xff\xfe", True),
-        ({"items": [1], "next": "/2"}, "", False),
-        ({"items": [1], "next": "/2"}, {"kind": "list"}, False),
-        ("a,b\n1,2", "a,b\n3,4", False),
+        ({"items": [1], "next": "/2"}, "<html>sign in</html>", TEXT),
+        ([1], b"\xff\xfe", TEXT),
+        ({"items": [1], "next": "/2"}, "", None),
+        ({"items": [1], "next": "/2"}, None, None),
+        ("a,b\n1,2", "a,b\n3,4", None),
+        ({"items": [1], "next": "/2"}, {"error": "signed out"}, ERROR),
+        ([1], {"errors": [{"code": 7}]}, ERROR),
+        # Google leaves out a list without items.
+        ({"items": [1], "next": "/2"}, {"kind": "list"}, None),
+        ({"items": [1], "next": "/2"}, {"items": [2], "error": "one item less"}, None),
+        ({"items": [1], "next": "/2"}, {"error": None, "next": None}, None),
     ],
 )
-def test_a_text_where_page_1_was_json_is_no_page(first, later, none):
+def test_a_text_or_an_error_in_place_of_items_is_no_page(first, later, why):
     chain = chain_of("auto")
     assert chain.no_page(1, answer_to(chain.first, first)) is None
     chain.step(1, chain.first, answer_to(chain.first, first))
-    why = chain.no_page(2, answer_to(chain.first, later, **{"Content-Type": "text/html; charset=utf-8"}))
-    assert why == ("page 2 is text/html, not JSON as page 1 is: whether more follows is unknown" if none else None)
+    assert chain.no_page(2, answer_to(chain.first, later, **{"Content-Type": "text/html; charset=utf-8"})) == why
 
 
 def test_a_list_beside_the_items_that_never_changes_is_no_loop():

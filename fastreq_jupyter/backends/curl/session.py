@@ -84,7 +84,7 @@ class Drive:
         self._timer: asyncio.TimerHandle | None = None
         self._soon = self._closed = False
         # Descriptor -> its flags in the epoll set; descriptors that libcurl waits for; idle ones on which data has arrived.
-        self._held: dict[int, int] = {}
+        self._epoll_flags: dict[int, int] = {}
         self._watched: set[int] = set()
         self._spoiled: set[int] = set()
         self._epoll: Any = select.epoll() if hasattr(select, "epoll") else None
@@ -105,7 +105,7 @@ class Drive:
 
     def opened(self, descriptor: int, _purpose: int) -> int:
         """Note a new socket: what was known of one with this number is of another."""
-        self._held.pop(descriptor, None)
+        self._epoll_flags.pop(descriptor, None)
         return 0
 
     def spoiled(self, descriptor: int) -> bool:
@@ -115,16 +115,16 @@ class Drive:
     def _watch_epoll(self, poll: int, descriptor: int, _multi: object, _data: object) -> None:
         if poll == pycurl.POLL_REMOVE:
             self._watched.discard(descriptor)
-            if self._held.get(descriptor, 1) != 1:
+            if self._epoll_flags.get(descriptor, 1) != 1:
                 # An idle descriptor is watched for reading only; a closed one has left the set.
-                self._held[descriptor] = 1
+                self._epoll_flags[descriptor] = 1
                 with suppress(OSError, ValueError):
                     self._epoll.modify(descriptor, 1)
             return
         self._watched.add(descriptor)
         events = _WANTED[poll]
-        if self._held.get(descriptor) != events and not self._closed:
-            self._held[descriptor] = events
+        if self._epoll_flags.get(descriptor) != events and not self._closed:
+            self._epoll_flags[descriptor] = events
             self._spoiled.discard(descriptor)
             try:
                 self._epoll.modify(descriptor, events)
@@ -154,7 +154,7 @@ class Drive:
     def _spoil(self, descriptor: int) -> None:
         """Stop watching an idle connection on which data has arrived; libcurl notices it at the next use."""
         self._spoiled.add(descriptor)
-        self._held.pop(descriptor, None)
+        self._epoll_flags.pop(descriptor, None)
         try:
             self._epoll.unregister(descriptor)
         except OSError:
@@ -163,8 +163,8 @@ class Drive:
             self._epoll.close()
             self._epoll = select.epoll()
             self._loop.add_reader(self._epoll.fileno(), self._poll)
-            self._held = {watched: self._held.get(watched, _BOTH) for watched in self._watched}
-            for watched, events in self._held.items():
+            self._epoll_flags = {watched: self._epoll_flags.get(watched, _BOTH) for watched in self._watched}
+            for watched, events in self._epoll_flags.items():
                 self._epoll.register(watched, events)
 
     def _set_timer(self, milliseconds: int) -> None:

@@ -356,7 +356,7 @@ class CurlStream(base.Stream):
             return None
         if self.failure is not None:
             raise self.failure
-        return self._taken()
+        return self._take_chunks()
 
     async def read(self) -> bytes:
         """Return the raw bytes that have come (see `Stream.read`)."""
@@ -366,7 +366,7 @@ class CurlStream(base.Stream):
             await waiter
         if not self.chunks and self.failure is not None:
             raise self.failure
-        content = self._taken()
+        content = self._take_chunks()
         self._resume()
         return content
 
@@ -437,7 +437,7 @@ class CurlStream(base.Stream):
         if self.waiter is not None:
             self.wake()
 
-    def _taken(self) -> bytes:
+    def _take_chunks(self) -> bytes:
         chunks, self.chunks, self.size = self.chunks, [], 0
         return chunks[0] if len(chunks) == 1 else b"".join(chunks)
 

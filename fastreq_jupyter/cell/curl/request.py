@@ -152,15 +152,15 @@ class CurlRequest:
 
     def _ask_for_credentials(self) -> None:
         """Leave the password to the library, where it is to answer a challenge (--digest, --ntlm)."""
-        made = Digest if "digest" in self.flags else NTLM if "ntlm" in self.flags else None
-        if made is None or self.user is None:
+        scheme = Digest if "digest" in self.flags else NTLM if "ntlm" in self.flags else None
+        if scheme is None or self.user is None:
             return
         if any(not isinstance(part, str) for part in read_text(self.user)):
             raise self.user.error(
-                0, f"values are not put in here: give the run --auth NAME, a variable with {made.__name__}(user, password)"
+                0, f"values are not put in here: give the run --auth NAME, a variable with {scheme.__name__}(user, password)"
             )
         user, _, password = self.user.text.partition(":")
-        self.ask_for("auth", self.user, made(user, password))
+        self.ask_for("auth", self.user, scheme(user, password))
         self.own.pop("Authorization", None)
 
     def _template(
@@ -169,9 +169,9 @@ class CurlRequest:
         parts = read_url(self._absolute(url), ranges="globoff" not in self.flags)
         if self.upload is not None and isinstance(parts[-1], str) and _NO_NAME.search(parts[-1]):
             parts = (*parts, "" if parts[-1].endswith("/") else "/", quote(Path(self.upload.text).name, safe=""))
-        whole = with_query(parts, *query)
+        with_fields = with_query(parts, *query)
         return RequestTemplate(
-            self._method(body), whole, url.line, url.column, self._with_cookies(whole, headers), body,
+            self._method(body), with_fields, url.line, url.column, self._with_cookies(with_fields, headers), body,
             run_options=dict(self.run_options), no_default=frozenset(self.removed),
         )  # fmt: skip
 
@@ -285,8 +285,8 @@ class CurlRequest:
         headers += [header for name, header in self.own.items() if name.lower() not in own]
         if self.form:
             return self._with_boundary(headers)
-        known = {header.name.lower() for header in headers} | self.removed
-        if body is not None and self.upload is None and "content-type" not in known:
+        names = {header.name.lower() for header in headers} | self.removed
+        if body is not None and self.upload is None and "content-type" not in names:
             headers.append(HeaderTemplate("Content-Type", (FORM_TYPE,), self.command.line, self.command.column))
         return tuple(headers)
 

@@ -38,16 +38,16 @@ class RowJoin:
             own: Names of our columns.
         """
         numbers = [self._row_of(position) for position in positions]
-        rows_taken = [self._rows.at(number) for number in numbers]
+        drawn_rows = [self._rows.at(number) for number in numbers]
         labels: list[Any] = []
         columns: list[Any] = []
         indexes: list[Any] = []
         for number, table in enumerate(self._rows.tables):
-            numbers_there = [rows[number] for rows in rows_taken]
-            for label, values in table.columns(numbers_there):
+            positions_in_table = [rows[number] for rows in drawn_rows]
+            for label, values in table.columns(positions_in_table):
                 labels.append(label)
                 columns.append(values)
-            indexes.append(table.index(numbers_there))
+            indexes.append(table.index(positions_in_table))
         front = dict(zip(_names(labels, own), columns, strict=True))
         frame = frame.set_axis(_giving_way(list(frame.columns), front, own), axis=1)
         # The frame is pandas', so pandas is imported already. One concat, since many inserts are slow.

@@ -37,12 +37,12 @@ class Column:
     def __init__(self, series: Any) -> None:
         self._series = series
         self._size = len(series)
-        self._kept: dict[int, list[Any]] = {}
+        self._loaded: dict[int, list[Any]] = {}
 
     def __getitem__(self, position: int) -> Any:
         number, place = divmod(position, CHUNK)
-        kept = self._kept.get(number)
-        return (self._chunk(number) if kept is None else kept)[place]
+        chunk = self._loaded.get(number)
+        return (self._chunk(number) if chunk is None else chunk)[place]
 
     def chunks(self) -> Iterator[tuple[int, list[Any]]]:
         """Give first position and values of each piece."""
@@ -50,11 +50,11 @@ class Column:
             yield number * CHUNK, self._chunk(number)
 
     def _chunk(self, number: int) -> list[Any]:
-        if number not in self._kept:
-            if len(self._kept) >= KEPT:
-                del self._kept[next(iter(self._kept))]
-            self._kept[number] = self._series.iloc[number * CHUNK : (number + 1) * CHUNK].tolist()
-        return self._kept[number]
+        if number not in self._loaded:
+            if len(self._loaded) >= KEPT:
+                del self._loaded[next(iter(self._loaded))]
+            self._loaded[number] = self._series.iloc[number * CHUNK : (number + 1) * CHUNK].tolist()
+        return self._loaded[number]
 
 
 class _Levels:

@@ -175,8 +175,8 @@ def _check_surrogates(text: str, bound: Bound) -> None:
         raise MisfitError("type", _named(bound, "holds half a character (a lone surrogate)"), bound) from None
 
 
-def _named(bound: Bound, what: str) -> str:
-    return f"{{{{{bound.placeholder.text[:80]}}}}} {what}"
+def _named(bound: Bound, problem: str) -> str:
+    return f"{{{{{bound.placeholder.text[:80]}}}}} {problem}"
 
 
 def _missing_name(value: Any) -> str:
@@ -215,10 +215,10 @@ class Binder:
         self._rows = rows
         self._namespace = namespace
         self._surroundings = surroundings
-        self._known: dict[str, Parts] = {}
+        self._expanded: dict[str, Parts] = {}
         self._spent = 0
         for name, variable in variables.items():
-            self._known[name] = self._expand_variable(variable)
+            self._expanded[name] = self._expand_variable(variable)
 
     def bind(self, parts: Parts) -> BoundParts:
         """Return the parts with every placeholder tied to its value.
@@ -285,9 +285,9 @@ class Binder:
         return name if name in self._all and not self._rows.has(str(keys[0])) else None
 
     def _put_in(self, part: Placeholder, name: str, owner: Variable | None, *, alone: bool) -> list[Any]:
-        if name not in self._known:
+        if name not in self._expanded:
             raise CellSyntaxError(self._why_later(name, owner), part.line, part.column)
-        inner = self._known[name]
+        inner = self._expanded[name]
         assert isinstance(part.expression, Ref)  # noqa: S101 - checked by _variable_of
         rest = part.expression.keys[1:] if part.expression.keys[0] == name else ()
         if len(inner) == 1 and isinstance(inner[0], Placeholder) and (rest or alone or isinstance(inner[0].expression, Ref)):

@@ -67,8 +67,8 @@ class BodyPlan:
         self.kind = _kind_of(bound, headers)
         self._inside = False
         self._pieces = tuple(self._file(piece) if isinstance(piece, FilePiece) else self._text(piece) for piece in bound)
-        whole = not self.bound and all(isinstance(piece, _Text) or piece.content is not None for piece in self._pieces)
-        self._content = self._join(Env()) if whole else None
+        constant = not self.bound and all(isinstance(piece, _Text) or piece.content is not None for piece in self._pieces)
+        self._content = self._join(Env()) if constant else None
 
     @property
     def bound(self) -> tuple[Bound, ...]:
@@ -131,7 +131,7 @@ class BodyPlan:
         if any(isinstance(part, Bound) and part.origin in ("row", "chain", "dynamic") for part in path):
             message = "the path of a file with placeholders cannot have placeholders itself"
             raise CellSyntaxError(message, piece.line, piece.column)
-        content = _read_now(_File(path, piece, None), whole=True)
+        content = _read_now(_File(path, piece, None), read_all=True)
         assert isinstance(content, bytes)  # noqa: S101 - asked for
         try:
             text = content.decode(piece.encoding).replace("\r\n", "\n")
@@ -208,15 +208,15 @@ def _inside_after(text: str, *, inside: bool) -> bool:
     return inside
 
 
-def _read_now(file: _File, *, whole: bool = False) -> bytes | FilePart:
+def _read_now(file: _File, *, read_all: bool = False) -> bytes | FilePart:
     try:
-        return _read(file, Env(), whole=whole)
+        return _read(file, Env(), read_all=read_all)
     except MisfitError as error:
         raise CellSyntaxError(error.detail, file.piece.line, file.piece.column) from None
 
 
-def _read(file: _File, env: Env, *, whole: bool = False) -> bytes | FilePart:
-    """Return what is in a file; with `whole` a large one too, otherwise what stands for it."""
+def _read(file: _File, env: Env, *, read_all: bool = False) -> bytes | FilePart:
+    """Return what is in a file; with `read_all` a large one too, otherwise what stands for it."""
     if file.content is not None:
         return file.content
     texts = [text_in(part, env) if isinstance(part, Bound) else part if isinstance(part, str) else "" for part in file.path]
@@ -225,7 +225,7 @@ def _read(file: _File, env: Env, *, whole: bool = False) -> bytes | FilePart:
         return _inline(name)
     path = Path(name).expanduser()
     try:
-        if not whole:
+        if not read_all:
             return file_part(path)
         if path.stat().st_size > _LARGEST_FILE:
             message = f"{name}: more than 100 MiB are no text with placeholders"

@@ -71,7 +71,7 @@ class Table:
     def __init__(self, columns: Mapping[str, str], texts: Iterable[str] = ()) -> None:
         self._numbers: dict[str, array[Any]] = {name: array(code) for name, code in columns.items()}
         self._texts: dict[str, list[str]] = {name: [] for name in texts}
-        self._blanks = [(numbers, nan if numbers.typecode in "df" else 0) for numbers in self._numbers.values()]
+        self._blanks = [(numbers, array(numbers.typecode, [nan if numbers.typecode in "df" else 0])) for numbers in self._numbers.values()]
         self.length = self._room = 0
 
     def grow(self, length: int) -> None:
@@ -80,11 +80,25 @@ class Table:
             # In steps: a row at a time would cost as much as all the rest.
             missing = length + length // 8 + 64 - self._room
             for numbers, blank in self._blanks:
-                numbers.extend([blank] * missing)
+                numbers.extend(blank * missing)
             for texts in self._texts.values():
                 texts.extend([""] * missing)
             self._room += missing
         self.length = max(self.length, length)
+
+    def write(self, rows: Sequence[int], **columns: Sequence[Any]) -> None:
+        """Write columns of some rows that are there; a stretch of rows (a range) at once."""
+        for name, values in columns.items():
+            target = self._texts.get(name)
+            if type(rows) is not range:
+                column = self._numbers[name] if target is None else target
+                for row, value in zip(rows, values, strict=True):
+                    column[row] = value
+            elif target is None:
+                numbers = self._numbers[name]
+                numbers[rows.start : rows.stop] = values if type(values) is array else array(numbers.typecode, values)
+            else:
+                target[rows.start : rows.stop] = values
 
     def numbers(self, name: str) -> array[Any]:
         """Return a column of numbers, to read and write by row."""
@@ -98,14 +112,17 @@ class Table:
         """Tell whether a column holds texts."""
         return name in self._texts
 
-    def gather(self, name: str, rows: Sequence[int]) -> array[Any]:
-        """Return the values of some rows of a column of numbers."""
+    def gather(self, name: str, stretch: range, others: Sequence[int] = ()) -> array[Any]:
+        """Return the values of a stretch of rows of a column of numbers, and behind them those of others."""
         numbers = self._numbers[name]
-        return array(numbers.typecode, _picked(numbers, rows))
+        found = numbers[stretch.start : stretch.stop]
+        found.extend(_picked(numbers, others))
+        return found
 
-    def gather_texts(self, name: str, rows: Sequence[int]) -> Sequence[str]:
-        """Return the values of some rows of a column of texts."""
-        return _picked(self._texts[name], rows)
+    def gather_texts(self, name: str, stretch: range, others: Sequence[int] = ()) -> list[str]:
+        """Return the values of a stretch of rows of a column of texts, and behind them those of others."""
+        texts = self._texts[name]
+        return [*texts[stretch.start : stretch.stop], *_picked(texts, others)]
 
 
 class Words:

@@ -7,23 +7,24 @@ message are those of ``js/src/protocol.ts``; ``tests/contract`` holds both sides
 from __future__ import annotations
 
 import json
+from array import array
 from base64 import b64encode
-from dataclasses import asdict
+from dataclasses import fields
 from itertools import chain, islice, repeat
 from math import isfinite
+from operator import add
 from typing import TYPE_CHECKING, Any, NamedTuple
 from zlib import compress
 
-from fastreq_jupyter.engine import quantiles
-from fastreq_jupyter.notebook.monitor.batch import ATTEMPT_COLUMNS, ROW_COLUMNS, Words, column, joined
+from fastreq_jupyter.engine import Progress, quantiles
+from fastreq_jupyter.notebook.monitor.batch import ATTEMPT_COLUMNS, ROW_COLUMNS, Words, joined
 from fastreq_jupyter.notebook.monitor.ledger import FAILED, Ledger
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from array import array
     from collections.abc import Iterable, Sequence
 
-    from fastreq_jupyter.engine import Progress, UnderWay
+    from fastreq_jupyter.engine import UnderWay
     from fastreq_jupyter.model import Outcome
 
 __all__ = ["ROW_LIMIT", "Feed", "Message", "Status"]
@@ -31,6 +32,8 @@ __all__ = ["ROW_LIMIT", "Feed", "Message", "Status"]
 VERSION = 1
 ROW_LIMIT = 200_000
 """Rows that are listed; those beyond are counted only, and are in the frame."""
+_FILES = 4
+_FIGURES = [field.name for field in fields(Progress) if field.name != "files"]
 
 
 class Message(NamedTuple):
@@ -68,7 +71,19 @@ class Status(NamedTuple):
     def facts(self) -> tuple[object, ...]:
         """Return all of it but the clock and what follows from it."""
         p = self.progress
-        return (self.state, self.closing, *self.settings.values(), p.total, p.done, p.retried, p.in_flight, p.waiting, p.bytes, p.notice)
+        return (
+            self.state,
+            self.closing,
+            *self.settings.values(),
+            p.total,
+            p.done,
+            p.retried,
+            p.in_flight,
+            p.waiting,
+            p.bytes,
+            p.notice,
+            [file.received_bytes for file in p.files[:_FILES]],
+        )
 
 
 class Feed:
@@ -85,6 +100,7 @@ class Feed:
         self._name = one_line(name, 80)
         self._ledger = Ledger(row_limit=row_limit)
         self._seq = 0
+        self._latency: list[float] | None = None
 
     @property
     def title(self) -> str:
@@ -94,12 +110,13 @@ class Feed:
     @property
     def known(self) -> int:
         """Return how many rows are listed."""
-        return self._ledger.rows.length
+        return self._ledger.known
 
     @property
     def pending(self) -> int:
         """Return how many rows changed since they were last sent."""
-        return len(self._ledger.changed)
+        ledger = self._ledger
+        return ledger.rows.length - ledger.told + len(ledger.changed)
 
     def take(self, began: float, finished: Sequence[Outcome], under_way: Iterable[UnderWay] = ()) -> None:
         """Enter what is new.
@@ -110,47 +127,48 @@ class Feed:
             under_way: All requests that were tried and have none yet.
         """
         self._ledger.began = began
-        self._ledger.enter(finished)
+        if finished:
+            self._ledger.enter(finished)
+            self._latency = None
         self._ledger.observe(under_way)
 
     def repeat(self) -> None:
-        """Count every row as changed: a page may have missed it."""
-        every = range(self.known)
-        self._ledger.changed.update(dict.fromkeys(every))
-        self._ledger.untold.update(every)
+        """Count every row as untold: a page may have missed it."""
+        self._ledger.told = 0
+        self._ledger.changed.clear()
 
     def message(self, status: Status, limit: int) -> Message:
-        """Return the next message: what changed, at most `limit` rows of it."""
-        changed, untold = self._ledger.changed, self._ledger.untold
-        batch = set(islice(changed, limit))
-        new = sorted(batch & untold)
-        rows = new + sorted(batch.difference(new))
-        untold.difference_update(new)
-        for row in rows:
-            del changed[row]
-        return self._write(rows, len(new), status)
+        """Return the next message: what is new, and what changed, at most `limit` rows of it."""
+        ledger = self._ledger
+        new = range(ledger.told, min(ledger.rows.length, ledger.told + limit))
+        changed = list(islice(ledger.changed, limit - len(new)))
+        ledger.told = new.stop
+        for row in changed:
+            del ledger.changed[row]
+        return self._write(new, sorted(changed), status)
 
     def answer(self, request: int, start: int, status: Status, limit: int) -> Message:
-        """Return the rows from `start` on, all they hold, for a page that asks with the number `request`."""
-        first = min(max(start, 0), self.known)
-        stop = min(first + limit, self.known)
-        message = self._write(range(first, stop), stop - first, status)
-        message.content.update(answers=request, next=stop if stop < self.known else None)
+        """Return rows, all they hold, for a page that asks with the number `request`; from `start` on in the order they are kept."""
+        length = self._ledger.rows.length
+        first = min(max(start, 0), length)
+        stop = min(first + limit, length)
+        message = self._write(range(first, stop), (), status)
+        message.content.update(answers=request, next=stop if stop < length else None)
         return message
 
     def snapshot(self, status: Status, limit: int) -> Message:
         """Return a bounded picture of the whole: the first rows, and beyond them failed ones before good ones."""
-        head = range(min(limit * 3 // 4, self.known))
-        states = self._ledger.rows.numbers("state")
-        later = sorted(range(len(head), self.known), key=lambda row: states[row] != FAILED)
-        rows = sorted([*head, *later[: limit - len(head)]])
-        return self._write(rows, len(rows), status)
+        states, rows = self._ledger.rows.numbers("state"), self._ledger.in_order()
+        head = rows[: limit * 3 // 4]
+        later = sorted(rows[len(head) :], key=lambda row: states[row] != FAILED)[: limit - len(head)]
+        chosen = {*head, *later}
+        return self._write(range(0), [row for row in rows if row in chosen], status, told=len(chosen))
 
-    def _write(self, rows: Sequence[int], told: int, status: Status) -> Message:
-        """Lay out a message about some rows, the first `told` of them with their texts."""
-        words, table = Words(), self._ledger.rows
-        attempts, buffer = self._attempt_buffer(rows, words)
-        buffers = [self._row_buffer(rows, words), buffer]
+    def _write(self, new: range, others: Sequence[int], status: Status, *, told: int = 0) -> Message:
+        """Lay out a message about a stretch of rows, with their texts, and about others; of these `told` with their texts."""
+        words, table, ledger = Words(), self._ledger.rows, self._ledger
+        attempts, buffer = self._attempt_buffer(new, others, words)
+        buffers = [self._row_buffer(new, others, words), buffer]
         self._seq += 1
         content = {
             "kind": "rows",
@@ -159,47 +177,54 @@ class Feed:
             "name": self._name,
             "state": status.state,
             "seq": self._seq,
-            "start": min(rows, default=0),
-            "count": len(rows),
+            "start": min(table.gather("position", new, others), default=0),
+            "count": len(new) + len(others),
             "attempts": attempts,
-            "known": self.known,
-            "row_limit": self._ledger.row_limit,
-            "progress": _finite(asdict(status.progress)),
+            "known": ledger.known,
+            "row_limit": ledger.row_limit,
+            "progress": _progress(status.progress),
             "settings": status.settings,
             "words": words.all,
-            "url": list(table.gather_texts("url", rows[:told])),
-            "name_of": _sparse(table.gather_texts("name", rows[:told])),
-            "detail": _sparse(table.gather_texts("detail", rows)),
+            "url": table.gather_texts("url", new, others[:told]),
+            "name_of": _sparse(table.gather_texts("name", new, others[:told])),
+            "detail": _sparse(table.gather_texts("detail", new, others)),
             "closing": status.closing,
-            "latency": None if status.closing is None else quantiles(table.numbers("elapsed")),
+            "latency": None if status.closing is None else self._quantiles(),
             "answers": None,
             "next": None,
         }
         return Message(content, buffers)
 
-    def _row_buffer(self, rows: Sequence[int], words: Words) -> bytes:
-        return joined([self._row_column(name, code, rows, words) for name, code in ROW_COLUMNS.items()])
+    def _quantiles(self) -> list[float]:
+        """Return the percentiles of what has finished; sorted once for all messages that tell of the end."""
+        if self._latency is None:
+            self._latency = quantiles(self._ledger.rows.numbers("elapsed"))
+        return self._latency
 
-    def _row_column(self, name: str, code: str, rows: Sequence[int], words: Words) -> array[Any]:
+    def _row_buffer(self, new: range, others: Sequence[int], words: Words) -> bytes:
         table = self._ledger.rows
-        if name == "position":
-            return column(code, rows)
-        return words.numbered(table.gather_texts(name, rows)) if table.has_texts(name) else table.gather(name, rows)
+        return joined(
+            words.numbered(table.gather_texts(name, new, others)) if table.has_texts(name) else table.gather(name, new, others)
+            for name in ROW_COLUMNS
+        )
 
-    def _attempt_buffer(self, rows: Sequence[int], words: Words) -> tuple[int, bytes]:
+    def _attempt_buffer(self, new: range, others: Sequence[int], words: Words) -> tuple[int, bytes]:
         """Return how many attempts these rows have, and their columns."""
-        ledger = self._ledger
-        found = [ledger.places(row) for row in rows]
-        places = list(chain.from_iterable(found))
-        owners = list(chain.from_iterable(map(repeat, rows, map(len, found))))
+        table, rows = self._ledger.attempts, self._ledger.rows
+        positions, first, tries = (rows.gather(name, new, others) for name in ("position", "first", "tries"))
+        places = list(chain.from_iterable(map(range, first, map(add, first, tries))))
+        stretch = range(places[0], places[0] + len(places)) if places else range(0)
+        # Those of rows that ended one after another stand so.
+        apart = () if places == list(stretch) else places
+        stretch = range(0) if apart else stretch
         columns = []
-        for name, code in ATTEMPT_COLUMNS.items():
+        for name in ATTEMPT_COLUMNS:
             if name == "position":
-                columns.append(column(code, owners))
+                columns.append(array("I", chain.from_iterable(map(repeat, positions, tries))))
             elif name == "error":
-                columns.append(words.numbered(ledger.attempts.gather_texts(name, places)))
+                columns.append(words.numbered(table.gather_texts(name, stretch, apart)))
             else:
-                columns.append(ledger.attempts.gather(name, places))
+                columns.append(table.gather(name, stretch, apart))
         return len(places), joined(columns)
 
 
@@ -207,6 +232,13 @@ def _sparse(texts: Sequence[str]) -> dict[str, str]:
     return {str(i): text for i, text in enumerate(texts) if text}
 
 
-def _finite(numbers: dict[str, Any]) -> dict[str, Any]:
-    """Replace what JSON cannot say."""
-    return {name: None if isinstance(value, float) and not isfinite(value) else value for name, value in numbers.items()}
+def _progress(progress: Progress) -> dict[str, Any]:
+    """Return the figures without what JSON cannot say; of large files on their way the first, in words."""
+    figures = {field: getattr(progress, field) for field in _FIGURES}
+    told: list[tuple[str, float | None, str]] = [
+        (file.name, None if not file.total_bytes else min(1.0, file.received_bytes / file.total_bytes), file.text)
+        for file in progress.files[:_FILES]
+    ]
+    if len(progress.files) > _FILES:
+        told.append(("", None, f"and {len(progress.files) - _FILES:,} more"))
+    return {name: None if isinstance(value, float) and not isfinite(value) else value for name, value in figures.items()} | {"files": told}

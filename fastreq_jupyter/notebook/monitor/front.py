@@ -53,5 +53,5 @@ def needs_own_code() -> bool:
 
 def text_of(name: str, otherwise: str) -> str:
     """Return what stands in a file of the front end, or what stands for it where that was not built."""
-    found = built(name, otherwise)
-    return found.read_text(encoding="utf-8") if isinstance(found, Path) else found
+    file = built(name, otherwise)
+    return file.read_text(encoding="utf-8") if isinstance(file, Path) else file

@@ -7,12 +7,15 @@ outcome, so that a panel left open keeps no memory of a run alive and can leak n
 from __future__ import annotations
 
 import re
+from array import array
 from functools import lru_cache
 from math import nan
-from typing import TYPE_CHECKING
+from operator import attrgetter
+from struct import Struct
+from typing import TYPE_CHECKING, cast
 
 from fastreq_jupyter.exchange import phases_of
-from fastreq_jupyter.model import SingleAttempt, secrets_of
+from fastreq_jupyter.model import MARKS, SingleAttempt, secrets_of
 from fastreq_jupyter.notebook.monitor.batch import ATTEMPT_COLUMNS, ROW_COLUMNS, Table
 from fastreq_jupyter.redact import are_plain_urls, one_line, redact_text, redact_url
 
@@ -20,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
     from fastreq_jupyter.engine import UnderWay
-    from fastreq_jupyter.model import Attempt, Outcome, Request
+    from fastreq_jupyter.model import Attempt, Outcome, Request, Response
 
 __all__ = ["FAILED", "IN_FLIGHT", "OK", "WAITING", "Ledger"]
 
@@ -28,175 +31,212 @@ URL_LIMIT = 300
 IN_FLIGHT, WAITING, OK, FAILED = 1, 2, 3, 4
 _ROW_TEXTS = ("url", "host", "method", "error", "type", "cached", "name", "detail")
 _ORIGIN = re.compile(r"(\w+://)([^/?#]*)")
+_PACKED = Struct("=" + "".join(MARKS.values()))
+_SECRETS = attrgetter("secrets")
+_MOST = 65_535
 _MS = 1000.0
 # Behind it is a host: "http://x".
 _AUTHORITY = 8
 
 
 class Ledger:
-    """What is shown of each row and each attempt.
+    """What is shown of each row and each attempt, in the order in which the rows were first heard of.
+
+    So most of what ends is written, and told, as one stretch of each column.
 
     Args:
         row_limit: Rows listed at most; of those beyond nothing is kept.
 
     Attributes:
         began: When the run began, seconds of `time.perf_counter`; NaN until somebody tells.
-        rows: Table of rows, by position.
+        rows: Table of rows.
         attempts: Table of attempts; those of a row stand together.
-        changed: Rows that changed since somebody emptied this; in that order.
-        untold: Rows whose texts nobody has taken yet.
+        known: One more than the highest position heard of.
+        told: Rows before this place were told with their texts; moved by whoever tells.
+        changed: Places before `told` of rows that changed since somebody emptied this, in that order.
     """
 
     def __init__(self, *, row_limit: int) -> None:
         self.began = nan
-        self.rows = Table({k: v for k, v in ROW_COLUMNS.items() if k not in (*_ROW_TEXTS, "position")} | {"first": "L"}, _ROW_TEXTS)
+        self.rows = Table({k: v for k, v in ROW_COLUMNS.items() if k not in _ROW_TEXTS} | {"first": "L"}, _ROW_TEXTS)
         self.attempts = Table({k: v for k, v in ATTEMPT_COLUMNS.items() if k not in ("position", "error")}, ("error",))
+        self.known = self.told = 0
         self.changed: dict[int, None] = {}
-        self.untold: set[int] = set()
         self.row_limit = row_limit
-        self._told: dict[int, tuple[int, float | None, int | None]] = {}
-        # Looked up once: these are written for each request, on the loop that sends the others.
-        row, attempt = self.rows.numbers, self.attempts.numbers
-        self._state, self._tries, self._first = row("state"), row("tries"), row("first")
-        self._elapsed, self._status, self._size = row("elapsed"), row("status"), row("size")
-        self._urls, self._types = self.rows.texts("url"), self.rows.texts("type")
-        self._hosts, self._methods = self.rows.texts("host"), self.rows.texts("method")
+        self._places: dict[int, int] = {}
+        self._seen: dict[int, tuple[int, float | None, int | None, int]] = {}
         # Query names that were met and are no secrets.
         self._names: set[str] = set()
-        self._start, self._total, self._wait = attempt("start"), attempt("total"), attempt("wait")
-        self._phases = [attempt(name) for name in ("queued", "dns", "connect", "tls", "receive", "retry_wait")]
-        self._tried, self._number = attempt("status"), attempt("number")
+
+    def in_order(self) -> list[int]:
+        """Return the places of all rows in the order of the requests."""
+        return [self._places[position] for position in sorted(self._places)]
 
     def enter(self, outcomes: Sequence[Outcome]) -> None:
         """Enter requests that have their outcome."""
-        outcomes = [outcome for outcome in outcomes if outcome.position < self.row_limit]
-        requests = [outcome.request for outcome in outcomes]
-        urls = [request.url for request in requests]
-        # Looked at together: most URLs of most runs have nothing to hide.
-        plain = "".join(urls).isprintable() and not any([request.secrets for request in requests]) and are_plain_urls(urls, self._names)  # noqa: C419 - a list is quicker here
-        for outcome in outcomes:
-            self._finish(outcome, plain=plain)
+        limit, places = self.row_limit, self._places
+        # By position: one that was amended comes again.
+        found = {outcome.position: outcome for outcome in outcomes if outcome.position < limit}
+        common = [outcome for outcome in found.values() if _is_common(outcome)]
+        others = [outcome for outcome in found.values() if not _is_common(outcome)] if len(common) < len(found) else []
+        new = [outcome for outcome in common if outcome.position not in places]
+        seen = [outcome for outcome in common if outcome.position in places] if len(new) < len(common) else []
+        stretch = range(self.rows.length, self.rows.length + len(new))
+        self._append([*new, *(outcome for outcome in others if outcome.position not in places)])
+        if new:
+            at = range(self.attempts.length, self.attempts.length + len(new))
+            self.attempts.grow(at.stop)
+            self.rows.write(stretch, first=at, tries=array("B", [1]) * len(new))
+            self._write_common(new, stretch, at)
+        if seen:
+            known = [self._touch(outcome.position) for outcome in seen]
+            self._write_common(seen, known, [self._write_attempts(place, (), 1) for place in known])
+        for outcome in others:
+            self._finish(outcome)
+        if self._seen:
+            for position in found:
+                self._seen.pop(position, None)
 
     def observe(self, under_way: Iterable[UnderWay]) -> None:
         """Enter how those are that have none yet; what is as it was when last looked at does not count as changed."""
+        under_way = [one for one in under_way if one.position < self.row_limit]
+        self._append([one for one in under_way if one.position not in self._places])
         for one in under_way:
-            seen = (len(one.attempts), one.start, one.status)
-            if one.position < self.row_limit and self._told.get(one.position) != seen:
-                self._told[one.position] = seen
+            sight = (len(one.attempts), one.start, one.status, one.looks)
+            if self._seen.get(one.position) != sight:
+                self._seen[one.position] = sight
                 self._show(one)
 
-    def places(self, row: int) -> range:
-        """Return where the attempts of a row are in the table of attempts."""
-        first = self._first[row]
-        return range(first, first + self._tries[row])
-
     def _show(self, one: UnderWay) -> None:
-        row = one.position
-        self._describe(row, one.request, plain=False)
+        place, rows, attempts = self._touch(one.position), self.rows, self.attempts
         tries = len(one.attempts)
-        at = self._write_attempts(row, one.attempts, tries + (one.start is not None))
+        at = self._write_attempts(place, one.attempts, tries + (one.start is not None))
+        rows.numbers("looks")[place] = min(one.looks, _MOST)
         if one.start is None:
-            self._state[row] = WAITING
+            rows.numbers("state")[place] = WAITING
             return
-        self._state[row] = IN_FLIGHT
+        rows.numbers("state")[place] = IN_FLIGHT
         at += tries
-        self._number[at] = tries + 1
-        self._start[at] = self._since(one.start)
+        attempts.numbers("number")[at] = tries + 1
+        attempts.numbers("start")[at] = self._since(one.start)
         if one.status is not None:
-            self._tried[at] = one.status
-            self._wait[at] = (one.head_at - one.start) * _MS
+            attempts.numbers("status")[at] = one.status
+            attempts.numbers("wait")[at] = (one.head_at - one.start) * _MS
 
-    def _finish(self, outcome: Outcome, *, plain: bool) -> None:
-        row, response, error, attempts = outcome.position, outcome.response, outcome.error, outcome.attempts
-        self._describe(row, outcome.request, plain=plain)
-        self._state[row] = OK if error is None else FAILED
+    def _write_common(self, outcomes: Sequence[Outcome], places: Sequence[int], at: Sequence[int]) -> None:
+        """Write good answers to one attempt: the rows to `places`, the attempts to `at`."""
+        responses = cast("list[Response]", [outcome.response for outcome in outcomes])
+        singles = cast("list[SingleAttempt]", [outcome.attempts for outcome in outcomes])
+        _, start, queued, *_, sent, answered, end, status, reused, _ = zip(
+            *_PACKED.iter_unpack(b"".join([one.packed for one in singles])), strict=True
+        )
+        began = self.began
+        elapsed, none = [(b - a) * _MS for a, b in zip(start, end, strict=True)], array("f", [0.0]) * len(at)
+        self.rows.write(
+            places,
+            state=array("B", [OK]) * len(places),
+            status=[response.status for response in responses],
+            size=[response.size_bytes for response in responses],
+            type=[_media_type(response.header("content-type")) for response in responses],
+            elapsed=elapsed,
+        )
+        self.attempts.write(
+            at,
+            number=array("B", [1]) * len(at),
+            status=status,
+            start=[passed if (passed := (moment - began) * _MS) >= 0 else nan for moment in start],
+            queued=[seconds * _MS for seconds in queued],
+            dns=none,
+            connect=none,
+            tls=none,
+            wait=[(b - a) * _MS for a, b in zip(sent, answered, strict=True)],
+            receive=[(b - a) * _MS for a, b in zip(answered, end, strict=True)],
+            retry_wait=none,
+            total=elapsed,
+        )
+        if reused.count(1) < len(reused):
+            for behind, kept, one in zip(at, reused, singles, strict=True):
+                if kept != 1:
+                    self._write(behind, one[0])
+
+    def _append(self, entries: Sequence[Outcome | UnderWay]) -> None:
+        """Enter what was asked, in rows that nobody has heard of."""
+        if not entries:
+            return
+        rows, requests = self.rows, [entry.request for entry in entries]
+        positions = [entry.position for entry in entries]
+        places = range(rows.length, rows.length + len(entries))
+        rows.grow(places.stop)
+        self._places.update(zip(positions, places, strict=True))
+        self.known = max(self.known, max(positions) + 1)
+        urls = self._shown_urls(requests)
+        methods = [_method(request.method) for request in requests]
+        rows.write(places, position=positions, url=urls, host=list(map(_host, urls)), method=methods)
+        if any([request.label or request.key is not None for request in requests]):  # noqa: C419 - a list is quicker here
+            rows.write(places, name=list(map(_name, requests)))
+
+    def _shown_urls(self, requests: Sequence[Request]) -> list[str]:
+        """Return URLs that may be shown; looked at together, as most URLs of most runs have nothing to hide."""
+        urls = [request.url for request in requests]
+        plain = "".join(urls).isprintable() and max(map(len, urls)) <= URL_LIMIT and not any(map(_SECRETS, requests))
+        if plain and all(urls) and are_plain_urls(urls, self._names):
+            return urls
+        return [one_line(redact_url(request.url, request.secrets), URL_LIMIT) or "(no URL)" for request in requests]
+
+    def _touch(self, position: int) -> int:
+        """Return the place of a row that changes."""
+        place = self._places[position]
+        if place < self.told:
+            self.changed[place] = None
+        return place
+
+    def _finish(self, outcome: Outcome) -> None:
+        response, error, attempts, rows = outcome.response, outcome.error, outcome.attempts, self.rows
+        place = self._touch(outcome.position)
+        rows.numbers("state")[place] = OK if error is None else FAILED
         if response is not None:
-            self._status[row] = response.status
-            self._size[row] = response.size_bytes
-            self._types[row] = _media_type(response.header("content-type"))
+            rows.numbers("status")[place] = response.status
+            rows.numbers("size")[place] = response.size_bytes
+            rows.texts("type")[place] = _media_type(response.header("content-type"))
         if error is not None:
-            self.rows.texts("error")[row] = error
-            self.rows.texts("detail")[row] = _cause(outcome)
+            rows.texts("error")[place] = error
+            rows.texts("detail")[place] = _cause(outcome)
         if outcome.link is not None or outcome.looks or outcome.cached:
-            self._write_origin(row, outcome)
-        if type(attempts) is SingleAttempt:
-            self._write_single(row, attempts)
-        else:
-            self._elapsed[row] = outcome.elapsed * _MS
-            self._write_attempts(row, attempts, len(attempts))
-        self._told.pop(row, None)
+            self._write_origin(place, outcome)
+        rows.numbers("elapsed")[place] = outcome.elapsed * _MS
+        self._write_attempts(place, attempts, len(attempts))
 
-    def _write_origin(self, row: int, outcome: Outcome) -> None:
+    def _write_origin(self, place: int, outcome: Outcome) -> None:
         """Enter which page of a chain a row is, how often a job was looked at, and that an answer was kept."""
         rows, link = self.rows, outcome.link
-        rows.numbers("chain")[row] = 0 if link is None else link.parent + 1
-        rows.numbers("page")[row] = min(outcome.page or 0, 65_535)
-        rows.numbers("looks")[row] = min(outcome.looks, 65_535)
-        rows.texts("cached")[row] = one_line(outcome.cached or "", 40)
+        rows.numbers("chain")[place] = 0 if link is None else link.parent + 1
+        rows.numbers("page")[place] = min(outcome.page or 0, _MOST)
+        rows.numbers("looks")[place] = min(outcome.looks, _MOST)
+        rows.texts("cached")[place] = one_line(outcome.cached or "", 40)
 
-    def _describe(self, row: int, request: Request, *, plain: bool) -> None:
-        """Enter what was asked, the first time a row is heard of; a `plain` URL needs neither mask nor cleaning."""
-        self.changed[row] = None
-        rows = self.rows
-        if row >= rows.length:
-            rows.grow(row + 1)
-        if self._urls[row]:
-            return
-        url = request.url if plain and len(request.url) <= URL_LIMIT else one_line(redact_url(request.url, request.secrets), URL_LIMIT)
-        self._urls[row] = url or "(no URL)"
-        path = url.find("/", _AUTHORITY)
-        self._hosts[row] = _origin(url if path < 0 else url[:path])
-        self._methods[row] = one_line(request.method, 20)
-        name = request.label or ("" if request.key is None else str(request.key))
-        if name:
-            rows.texts("name")[row] = one_line(redact_text(name, request.secrets), 80)
-        self.untold.add(row)
-
-    def _write_attempts(self, row: int, attempts: Sequence[Attempt], count: int) -> int:
+    def _write_attempts(self, place: int, attempts: Sequence[Attempt], count: int) -> int:
         """Write the attempts of a row and make room for `count` of them; return where the first one is."""
-        at: int = self._first[row]
-        if count > self._tries[row]:
+        rows = self.rows
+        at: int = rows.numbers("first")[place]
+        if count > rows.numbers("tries")[place]:
             # At the end, where they can stand together; a place that is left behind belongs to nobody.
-            at = self._first[row] = self.attempts.length
+            at = rows.numbers("first")[place] = self.attempts.length
             self.attempts.grow(at + count)
-        self._tries[row] = count
-        for place, attempt in enumerate(attempts, at):
-            self._write(place, attempt)
+        rows.numbers("tries")[place] = count
+        for behind, attempt in enumerate(attempts, at):
+            self._write(behind, attempt)
         return at
 
-    def _write_single(self, row: int, attempts: SingleAttempt) -> None:
-        """Write what `_write_attempts` would, without making the records: most rows are such."""
-        _, start, queued, _, _, _, _, _, _, sent, answered, end, status, reused, _ = attempts.unpack()
-        self._elapsed[row] = (end - start) * _MS
-        if reused != 1:
-            self._write_attempts(row, attempts, 1)
-            return
-        at = self._write_attempts(row, (), 1)
-        self._number[at] = 1
-        self._start[at] = self._since(start)
-        waited, dns, connect, tls, receive, retry_wait = self._phases
-        waited[at] = queued * _MS
-        dns[at] = connect[at] = tls[at] = retry_wait[at] = 0.0
-        self._wait[at] = (answered - sent) * _MS
-        receive[at] = (end - answered) * _MS
-        self._total[at] = (end - start) * _MS
-        self._tried[at] = status
-
     def _write(self, at: int, attempt: Attempt) -> None:
-        phases = phases_of(attempt.hops)
-        queued, dns, connect, tls, receive, retry_wait = self._phases
-        start = attempt.start
-        self._number[at] = attempt.number
-        self._start[at] = self._since(start)
-        queued[at] = attempt.queued * _MS
-        dns[at] = phases.dns * _MS
-        connect[at] = phases.connect * _MS
-        tls[at] = phases.tls * _MS
-        self._wait[at] = phases.wait * _MS
-        receive[at] = phases.receive * _MS
-        self._total[at] = (attempt.end - start) * _MS
-        retry_wait[at] = attempt.retry_wait * _MS
-        self._tried[at] = attempt.status or 0
+        phases, numbers = phases_of(attempt.hops), self.attempts.numbers
+        for name in ("dns", "connect", "tls", "wait", "receive"):
+            numbers(name)[at] = getattr(phases, name) * _MS
+        numbers("number")[at] = attempt.number
+        numbers("start")[at] = self._since(attempt.start)
+        numbers("queued")[at] = attempt.queued * _MS
+        numbers("total")[at] = (attempt.end - attempt.start) * _MS
+        numbers("retry_wait")[at] = attempt.retry_wait * _MS
+        numbers("status")[at] = attempt.status or 0
         if attempt.error is not None:
             self.attempts.texts("error")[at] = attempt.error
 
@@ -206,15 +246,41 @@ class Ledger:
         return passed if passed >= 0 else nan
 
 
+def _is_common(outcome: Outcome) -> bool:
+    """Tell whether it is a good answer to one attempt of which nothing more is to be said."""
+    return (
+        type(outcome.attempts) is SingleAttempt
+        and outcome.error is None
+        and outcome.link is None
+        and not outcome.looks
+        and not outcome.cached
+    )
+
+
 def _cause(outcome: Outcome) -> str:
     request = outcome.request
     secrets = secrets_of(request)
     return one_line(redact_text(outcome.error_detail or "", secrets))
 
 
+def _name(request: Request) -> str:
+    name = request.label or ("" if request.key is None else str(request.key))
+    return one_line(redact_text(name, request.secrets), 80) if name else ""
+
+
+@lru_cache(maxsize=256)
+def _method(method: str) -> str:
+    return one_line(method, 20)
+
+
+def _host(url: str) -> str:
+    """Return scheme and authority of a URL that is fit to be shown."""
+    path = url.find("/", _AUTHORITY)
+    return _origin(url if path < 0 else url[:path])
+
+
 @lru_cache(maxsize=1024)
 def _origin(url: str) -> str:
-    """Return scheme and authority of a URL that is fit to be shown."""
     found = _ORIGIN.match(url)
     if found is None:
         return ""

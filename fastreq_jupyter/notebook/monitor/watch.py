@@ -43,23 +43,23 @@ class Watch:
     Args:
         run: The run. It is held weakly: a panel left open must not keep the bodies of a run that the process has forgotten.
         post: Sends a message to the page; called on any thread.
-        said: Stands behind the closing line.
+        note: Stands behind the closing line.
         clock: Seconds, monotonic.
 
     Attributes:
         over: Nothing is looked at any more.
     """
 
-    def __init__(self, run: Run, post: Callable[[Message], object], *, said: str = "", clock: Callable[[], float] = monotonic) -> None:
+    def __init__(self, run: Run, post: Callable[[Message], object], *, note: str = "", clock: Callable[[], float] = monotonic) -> None:
         self._run = weakref.ref(run)
         self._loop = run.loop
         self._post = post
-        self._said = said
+        self._note = note
         self._clock = clock
         self._lock = Lock()
         # What bounds the memory of a run whose rows leave it bounds that of its picture, too.
         self._feed = Feed(run.id, name=run.name or "", row_limit=ROW_LIMIT if run.sink is None else _ROWS_OF_MANY)
-        self._status = _status_of(run, self._said)
+        self._status = _status_of(run, self._note)
         self._entered = 0
         self.over = False
         self._told_at = -inf
@@ -105,7 +105,7 @@ class Watch:
             run = self._run()
             if run is not None:
                 self._enter(run, None)
-                self._status = _status_of(run, self._said)
+                self._status = _status_of(run, self._note)
             self._post(self._feed.answer(request, start, self._status, _BATCH_ROWS))
 
     def finish(self, run: Run) -> str:
@@ -113,7 +113,7 @@ class Watch:
         with self._lock:
             self.over = True
             self._enter(run, None)
-            self._status = _status_of(run, self._said)
+            self._status = _status_of(run, self._note)
             # The end first, alone: behind a slow link thousands of rows would keep it from the reader.
             self._post(self._feed.message(self._status, 0))
             while self._feed.pending:
@@ -138,14 +138,14 @@ class Watch:
         """Enter what has finished since the last time, `most` of it; return whether there may be more."""
         # Those that left memory meanwhile are counted, not listed.
         self._entered = max(self._entered, run.forgotten)
-        found = run.completed(self._entered, most)
-        self._entered += len(found)
-        self._feed.take(run.began, found)
-        return len(found) == most
+        outcomes = run.completed(self._entered, most)
+        self._entered += len(outcomes)
+        self._feed.take(run.began, outcomes)
+        return len(outcomes) == most
 
     def _tell(self, run: Run) -> None:
         """Send what changed; where nothing did, no more than a sign of life."""
-        before, self._status = self._status, _status_of(run, self._said)
+        before, self._status = self._status, _status_of(run, self._note)
         now = self._clock()
         if self._feed.pending or self._status.facts != before.facts or now - self._told_at > HEARTBEAT - INTERVAL / 2:
             self._told_at = now
@@ -162,14 +162,14 @@ class Watch:
                 self._feed.repeat()
 
 
-def _status_of(run: Run, said: str) -> Status:
+def _status_of(run: Run, note: str) -> Status:
     auto = run.auto
     settings = {
         "concurrency": run.options.concurrency,
         "auto": "" if auto is None else f"auto {auto.limit}: {one_line(auto.reason, 80)}",
         "rate_limit": _shown_rate(run.options.rate_limit),
     }
-    closing = "; ".join(filter(None, (run.closing_line(), said))) if run.done else None
+    closing = "; ".join(filter(None, (run.closing_line(), note))) if run.done else None
     return Status(run.state, run.progress, settings, closing)
 
 

@@ -61,15 +61,15 @@ class Monitor(anywidget.AnyWidget):
         """Return the run that is shown; None once the process has forgotten it."""
         return self._watch.run
 
-    def follow(self, run: Run, said: str = "") -> None:
+    def follow(self, run: Run, note: str = "") -> None:
         """Show another run from now on.
 
         Args:
             run: Under way or at its end.
-            said: What stands behind its closing line.
+            note: What stands behind its closing line.
         """
         self._watch.stop()
-        self._watch = self._follow(run, said)
+        self._watch = self._follow(run, note)
 
     def refresh(self) -> None:
         """Show what became of the run after it had ended (`parse_func` could not read an answer)."""
@@ -89,8 +89,8 @@ class Monitor(anywidget.AnyWidget):
             bundle[0]["text/plain"] = text_summary(run) if run is not None and run.done else f"<live panel{self._watch.title}>"
         return bundle
 
-    def _follow(self, run: Run, said: str = "") -> Watch:
-        watch = Watch(run, self._post, said=said)
+    def _follow(self, run: Run, note: str = "") -> Watch:
+        watch = Watch(run, self._post, note=note)
         if not run.done:
             watch.start()
         run.finished.add_done_callback(lambda _: self._end(watch, run))
@@ -188,11 +188,11 @@ def _update(run: Run, content: Mapping[str, Any]) -> dict[str, Any]:
 
 def _outcome(run: Run, content: Mapping[str, Any]) -> Outcome:
     position = _whole(content, "position")
-    found = next((outcome for outcome in run.outcomes if outcome.position == position), None)
-    if found is None:
+    result = next((outcome for outcome in run.outcomes if outcome.position == position), None)
+    if result is None:
         message = f"request {position} has no outcome yet"
         raise UsageError(message)
-    return found
+    return result
 
 
 def _rows(content: Mapping[str, Any]) -> list[int]:

@@ -103,11 +103,10 @@ class Chain:
     """
 
     __slots__ = (
-        "_asked", "_by_items", "_counting", "_distinct", "_done", "_empty", "_failed", "_follow", "_how", "_items_before", "_looped",
-        "_marked", "_marks", "_most", "_pages_before", "_parameter", "_path", "_repeats_within", "_seen", "_size", "_start",
-        "_stated",
-        "_step", "_structured", "_template", "_total", "distinct", "dropped", "elsewhere", "ended", "first", "items", "pages",
-        "restarted", "stalled", "truncated",
+        "_by_items", "_counting", "_distinct", "_done", "_empty", "_failed", "_follow", "_how", "_items_before", "_looped",
+        "_marked", "_marks", "_most", "_pages_before", "_parameter", "_path", "_repeats_within", "_requested", "_seen", "_size",
+        "_start", "_stated", "_step", "_structured", "_template", "_total", "distinct", "dropped", "elsewhere", "ended", "first",
+        "items", "pages", "restarted", "stalled", "truncated",
     )  # fmt: skip
 
     def __init__(self, template: Request, how: How, total: Total, max_pages: int, *, restarted: bool = False) -> None:
@@ -130,7 +129,7 @@ class Chain:
         self._stated = Stated()
         self._size = 0
         self._path: tuple[str, ...] | None = None
-        self._asked, self._done, self._failed, self._empty = 1, 0, 0, 0
+        self._requested, self._done, self._failed, self._empty = 1, 0, 0, 0
         self._looped = self._structured = False
         self._marks: dict[int, int] = {}
         self._distinct: set[int] = set()
@@ -154,7 +153,7 @@ class Chain:
         if self.ended:
             return self.pages
         needed = self._needed()
-        return None if needed is None else min(max(needed, self._asked), self._most)
+        return None if needed is None else min(max(needed, self._requested), self._most)
 
     @property
     def answered(self) -> bool:
@@ -211,19 +210,30 @@ class Chain:
             return self._after_count(drop=False)
         return self._after_sequence(page, request, answer)
 
-    def no_page(self, page: int, answer: Answer) -> str | None:
-        """Return why a good answer is none of this chain's pages, None where it is one.
+    def no_page(self, page: int, answer: Answer) -> tuple[str, str] | None:
+        """Return kind of error and cause where a good answer is none of this chain's pages, None where it is one.
 
-        A text where page 1 was JSON (a page to sign in, a maintenance notice) tells of no next page, and so of no end either.
+        A text where page 1 was JSON (a page to sign in, a maintenance notice), or an error in place of the items, tells of no next
+        page, and so of no end either.
 
         Args:
             page: Its number, from 1.
             answer: What came.
         """
-        if page == 1 or not self._structured or not isinstance(answer.body, (str, bytes)) or not answer.body.strip():
+        body = answer.body
+        if page == 1 or not self._structured:
             return None
-        kind = one_line(answer.response.content_type or "text", 60)
-        return f"page {page} is {kind}, not JSON as page 1 is: whether more follows is unknown"
+        if isinstance(body, (str, bytes)) and body.strip():
+            kind = one_line(answer.response.content_type or "text", 60)
+            return "invalid JSON", f"page {page} is {kind}, not JSON as page 1 is: whether more follows is unknown"
+        if (
+            isinstance(body, dict)
+            and self._path is not None
+            and items_at(body, self._path) is None
+            and (body.get("error") or body.get("errors"))
+        ):
+            return "body", f"page {page} has an error in place of items: whether more follows is unknown"
+        return None
 
     def failed(self, page: int, status: int | None, *, sent: bool) -> Step:
         """Return what follows a page that failed: nothing, unless its cursor had expired.
@@ -243,7 +253,7 @@ class Chain:
         """Count a page that is an error row; what was asked for beside it still comes."""
         self._failed += 1
         self.pages += sent
-        self.ended = self._done >= self._asked
+        self.ended = self._done >= self._requested
 
     # Sequences: by URL or cursor
 
@@ -292,7 +302,7 @@ class Chain:
         if isinstance(result, tuple):
             self.ended = True
             return Step(broken=(page + 1, *result))
-        self._asked = page + 1
+        self._requested = page + 1
         return Step(((page + 1, result),))
 
     def _request_after(self, following: _Next, page: int, base: str) -> Request | tuple[str, str]:
@@ -380,26 +390,26 @@ class Chain:
     def _after_count(self, *, drop: bool) -> Step:
         """Ask for all pages that the total tells of; without one, or where less came than it tells, for the next one."""
         needed = self._needed()
-        last = self._asked
+        last = self._requested
         if needed is not None and not self._empty and not self._looped:
             # A stated total may be wrong: it is trusted further as more items arrive.
             last = max(last, min(needed, self._most, _TRUSTED + 2 * self._done))
-        if last == self._asked and self._done >= self._asked:
+        if last == self._requested and self._done >= self._requested:
             if self._is_complete(needed):
                 self.ended = True
-            elif self._asked >= self._most:
+            elif self._requested >= self._most:
                 self.ended = self.truncated = True
             else:
                 last += 1
-        pages = tuple((number, self._page(number)) for number in range(self._asked + 1, last + 1))
-        self._asked = max(self._asked, last)
+        pages = tuple((number, self._page(number)) for number in range(self._requested + 1, last + 1))
+        self._requested = max(self._requested, last)
         return Step(pages, drop=drop)
 
     def _is_complete(self, needed: int | None) -> bool:
         if self._empty or self._failed:
             return True
         if self._stated.pages is not None:
-            return needed is not None and self._asked >= needed
+            return needed is not None and self._requested >= needed
         return self.items == self.stated_items
 
     def _page(self, number: int) -> Request:
@@ -418,7 +428,7 @@ class Chain:
         """Return why a page is no new one: its lists are those of page 1, or of the page before."""
         mark = lists_mark(answer.body)
         earlier = next((at for at in (1, page - 1) if page > 1 and mark is not None and self._marks.get(at) == mark), None)
-        if page == 1 or not self._counting or self._asked == page:
+        if page == 1 or not self._counting or self._requested == page:
             self._marks = {1: self._marks.get(1, 0), page: mark or 0}
         if earlier is None:
             return None

@@ -101,6 +101,11 @@ export class RunModel {
     return this.state(row) >= ROW.ok && !!this.rows.tries[row] && Number.isNaN(this.span(row, 0)[0]);
   }
 
+  /** Sent again after a failure in this run; a job that was looked at again was not. */
+  retried(row: number): boolean {
+    return (this.rows.tries[row] ?? 0) > 1 && !this.rows.looks[row] && !this.earlier(row);
+  }
+
   /** The run gave it up: "cut" while it was under way, "unsent" before it was ever tried. */
   givenUp(row: number): "cut" | "unsent" | null {
     if (this.state(row) !== ROW.failed || !CUT.includes(this.word("error", row))) return null;
@@ -151,7 +156,7 @@ export class RunModel {
       counts.failed.set(word, (counts.failed.get(word) ?? 0) + by);
     }
     if (this.word("cached", row)) counts.cached += by;
-    if ((this.rows.tries[row] ?? 0) > 1 && !this.earlier(row)) counts.retried += by;
+    if (this.retried(row)) counts.retried += by;
   }
 
   #describe(row: number, url?: string, name?: string, cause?: string): void {

@@ -81,7 +81,7 @@ function passes(model: RunModel, row: number, chip: Chip): boolean {
     case "active":
       return state === ROW.inFlight || state === ROW.waiting;
     case "retried":
-      return (model.rows.tries[row] ?? 0) > 1 && !model.earlier(row);
+      return model.retried(row);
     case "cached":
       return model.word("cached", row) !== "";
     default:

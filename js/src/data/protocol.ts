@@ -26,6 +26,8 @@ export interface Progress {
   per_second: number;
   eta_s: number | null;
   notice: string | null;
+  /** Large files on their way: name, share that is there (null where the size is not known), and how far it is in words. */
+  files?: [name: string, share: number | null, text: string][];
 }
 
 export interface Settings {
@@ -64,7 +66,7 @@ export interface RowsMessage {
   closing: string | null;
   /** Exact percentiles (50, 95, 99) in milliseconds, once the run has ended; empty where nothing was sent. */
   latency: number[] | null;
-  /** Id of the `state` command this answers, and the position to go on from. */
+  /** Id of the `state` command this answers, and where to go on from. */
   answers: number | null;
   next: number | null;
 }

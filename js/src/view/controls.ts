@@ -80,6 +80,7 @@ export class Controls {
   });
   readonly #segments = new Map(SEGMENTS.map((name) => [name, h("span", { class: `fr-seg fr-seg-${name}` })]));
   readonly #figures = new Map([...FIGURES, ...SPEEDS].map(([key]) => [key, h("dd")]));
+  readonly #files = h("div", { class: "fr-files" });
   readonly #note = h("p", { class: "fr-note", role: "status", hidden: true });
   readonly #spoken = h("p", { class: "fr-spoken", "aria-live": "polite" });
   #answer = "";
@@ -121,6 +122,7 @@ export class Controls {
     this.#drawButtons(model, connection);
     this.#drawBar(model);
     this.#drawFigures(model, now);
+    this.#drawFiles(model);
     this.#drawNote(model);
     this.#speak(model, connection, now);
   }
@@ -148,7 +150,7 @@ export class Controls {
       settings,
       this.#more,
     );
-    this.element.append(line, this.#bar, list, this.#note, this.#spoken);
+    this.element.append(line, this.#bar, list, this.#files, this.#note, this.#spoken);
   }
 
   #listed(named: readonly Named[]): HTMLElement {
@@ -226,6 +228,16 @@ export class Controls {
     for (const key of ["ok", "failed", "retried"]) {
       this.#figures.get(key)?.parentElement?.classList.toggle("fr-zero", texts[key] === "0");
     }
+  }
+
+  #drawFiles(model: RunModel): void {
+    const files = (model.alive && model.head.progress.files) || [];
+    this.#files.replaceChildren(
+      ...files.map(([name, share, text]) => {
+        const bar = name ? h("progress", { value: share ?? false, "aria-label": name }) : null;
+        return h("p", {}, bar, h("b", {}, name), text);
+      }),
+    );
   }
 
   #drawNote(model: RunModel): void {

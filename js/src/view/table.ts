@@ -288,7 +288,7 @@ export function statusText(model: RunModel, row: number): string {
     case ROW.inFlight:
       return "…";
     case ROW.waiting:
-      return "retry";
+      return model.rows.looks[row] ? "waiting" : "retry";
     case ROW.failed:
       if (model.givenUp(row)) return model.givenUp(row) === "cut" ? "cut off" : "not sent";
       return error === `http ${status}` ? `${status}` : `${status || ""} ${error}`.trim();

@@ -38,7 +38,7 @@ const PHASES: readonly [name: string, hint?: string][] = [
   ["other", "sending, redirects, and what the backend cannot see"],
   ["wait", "request sent to first byte"],
   ["receive", "first to last byte"],
-  ["retry wait", "waiting to try again"],
+  ["retry wait", "waiting to try, or look, again"],
   ["in flight"],
   ["failed"],
 ];

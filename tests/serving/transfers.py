@@ -146,9 +146,10 @@ class TransferServer:
         at, end = start, served.size if stop is None else stop
         while at < end:
             piece = served.piece(at, min(end, at + PIECE))
+            # Counted before: who has it all may look at once.
+            self.sent[path] += len(piece)
             connection.sendall(piece)
             at += len(piece)
-            self.sent[path] += len(piece)
             if self.held and at >= served.size // 2:
                 self.halfway.set()
                 self.go_on.wait(60)

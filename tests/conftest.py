@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from hypothesis import settings
 from serving.counting import CountingServer
 
 from fastreq_jupyter import demo
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[1]
 MEASURED = "measured"
 BACKENDS = ("curl", "aiohttp", "niquests", "requests")
+
+# A busy machine takes its time over an example.
+settings.register_profile("any machine", deadline=None)
+settings.load_profile("any machine")
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -226,7 +226,15 @@ def test_values_that_fit_no_query_are_refused_with_their_name(door, value):
 
 
 def test_missing_values_in_json_are_null():
-    value = {"a": pd.NaT, "b": [float("nan"), pd.NA, None], "c": np.array([1.0, np.nan]), "d": np.datetime64("NaT"), True: 1, None: 2, 3: 4}
+    value = {
+        "a": pd.NaT,
+        "b": [float("nan"), pd.NA, None],
+        "c": np.array([1.0, np.nan]),
+        "d": np.datetime64("NaT", "s"),
+        True: 1,
+        None: 2,
+        3: 4,
+    }
     assert json.loads(encode_content(value, None, None)[0]) == {
         "a": None, "b": [None, None, None], "c": [1.0, None], "d": None, "true": 1, "null": 2, "3": 4,
     }  # fmt: skip

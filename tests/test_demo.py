@@ -104,8 +104,14 @@ def test_other_orders_answer_at_once(server):
 
 
 def test_the_limited_path_says_when_to_come_back(server):
-    answers = [ask(f"{server.url}/limited/{n}") for n in range(25)]
-    refused = [headers["Retry-After"] for status, headers, _ in answers if status == 429]
+    refused = []
+    # As many at once as a busy machine needs to be too fast.
+    with ThreadPoolExecutor(25) as pool:
+        for _ in range(20):
+            answers = pool.map(ask, [f"{server.url}/limited/{n}" for n in range(50)])
+            refused += [headers["Retry-After"] for status, headers, _ in answers if status == 429]
+            if refused:
+                break
     assert refused
     assert set(refused) == {"1"}
 

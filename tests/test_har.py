@@ -67,6 +67,8 @@ def archive(frame, directory):
     return json.loads(path.read_text(encoding="utf-8"))["log"], path
 
 
+# haralyzer asks so, through a library of its own.
+@pytest.mark.filterwarnings("ignore:'asyncio.iscoroutinefunction' is deprecated:DeprecationWarning")
 def test_an_archive_has_an_entry_for_each_attempt_and_hop(server, backend, tmp_path):
     server.files["a"] = Served(b"abc")
     requests = [

@@ -20,5 +20,5 @@ def offered_bundle(detail: str) -> str:
     """
     if _UNKNOWN_AUTHORITY.search(detail) is None:
         return ""
-    found = next((name for name in _VARIABLES if (path := os.environ.get(name)) and Path(path).exists()), None)
-    return "" if found is None else f"; {found} is not read by itself: verify_ssl={os.environ[found]!r} (--ca) trusts what it names"
+    named = next((name for name in _VARIABLES if (path := os.environ.get(name)) and Path(path).exists()), None)
+    return "" if named is None else f"; {named} is not read by itself: verify_ssl={os.environ[named]!r} (--ca) trusts what it names"

@@ -188,7 +188,7 @@ class ItemMaker:
         self._pattern = _pattern(options)
         self._files = None if options.save_to is None else _Files(options.save_to, keys)
         self._once = Dedup() if options.dedup else None
-        self._made = 0
+        self._item_count = 0
         # Only the URL differs from the pattern.
         self._plain = request_defaults.idle and not any((self._files, self._once, options.params)) and keys is None
         self.notes: tuple[str, ...] = ()
@@ -218,7 +218,7 @@ class ItemMaker:
             return self._pattern.at(element.strip())
         if self._keys is not None and position >= len(self._keys):
             raise UsageError(f"keys has {len(self._keys)} labels, but more URLs came: give one label per URL")
-        self._made = position + 1
+        self._item_count = position + 1
         item = self._request(element)
         if not isinstance(item, Request):
             return item
@@ -235,8 +235,8 @@ class ItemMaker:
         Raises:
             UsageError: There are fewer elements than keys.
         """
-        if self._keys is not None and not limited and self._made < len(self._keys):
-            raise UsageError(f"keys has {len(self._keys)} labels, but {self._made} URLs came: give one label per URL")
+        if self._keys is not None and not limited and self._item_count < len(self._keys):
+            raise UsageError(f"keys has {len(self._keys)} labels, but {self._item_count} URLs came: give one label per URL")
 
     def _request(self, element: Any) -> Item:
         if isinstance(element, Request):

@@ -168,12 +168,12 @@ class Api:
 
     async def customer(self, request: web.Request) -> web.Response:
         """Answer one customer."""
-        return _found(self.shop.customers.get(int(request.match_info["id"])))
+        return _record_response(self.shop.customers.get(int(request.match_info["id"])))
 
     async def customer_orders(self, request: web.Request) -> web.Response:
         """Answer the orders of one customer."""
         number = int(request.match_info["id"])
-        return _found(self.shop.orders_of(number) if number in self.shop.customers else None)
+        return _record_response(self.shop.orders_of(number) if number in self.shop.customers else None)
 
     async def orders(self, request: web.Request) -> web.Response:
         """Answer one page of orders."""
@@ -186,7 +186,7 @@ class Api:
         self.visits[request.path] += 1
         if number % FLAKY == 0 and self.visits[request.path] % 2:
             return web.json_response({"error": "the warehouse is counting, try again"}, status=503)
-        return _found(self.shop.orders.get(number))
+        return _record_response(self.shop.orders.get(number))
 
     async def products(self, request: web.Request) -> web.Response:
         """Answer one page of products."""
@@ -194,7 +194,7 @@ class Api:
 
     async def product(self, request: web.Request) -> web.Response:
         """Answer one product, or 304 to whoever has it."""
-        response = _found(self.shop.products.get(request.match_info["sku"]))
+        response = _record_response(self.shop.products.get(request.match_info["sku"]))
         response.etag = f"{crc32(response.body):08x}"  # type: ignore[arg-type] # JSON, made a moment ago
         etags = request.if_none_match or ()
         return web.Response(status=304) if response.etag in etags else response
@@ -357,7 +357,7 @@ def _number(request: web.Request, name: str, default: int, *, low: int, high: fl
     return number
 
 
-def _found(record: Record | list[Record] | None) -> web.Response:
+def _record_response(record: Record | list[Record] | None) -> web.Response:
     if record is None:
         raise web.HTTPNotFound
     return web.json_response(record)

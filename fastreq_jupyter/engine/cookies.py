@@ -67,7 +67,7 @@ class Jar:
     def __init__(self, clock: Callable[[], float] = time) -> None:
         self._clock = clock
         self._lock = Lock()
-        self._given: dict[Origin, dict[str, str]] = {}
+        self._user_cookies: dict[Origin, dict[str, str]] = {}
         self._stored: dict[str, dict[tuple[str, str], _Cookie]] = {}
         self._count = 0
         self._order = 0
@@ -85,13 +85,13 @@ class Jar:
         """
         checked = read_cookies(cookies)
         with self._lock:
-            self._given.setdefault(origin, {}).update(checked)
+            self._user_cookies.setdefault(origin, {}).update(checked)
             self._once_given.setdefault(origin, {}).update(checked)
 
     @property
     def empty(self) -> bool:
         """Tell whether there is no cookie to send anywhere."""
-        return not (self._given or self._stored)
+        return not (self._user_cookies or self._stored)
 
     @property
     def received(self) -> bool:
@@ -108,21 +108,21 @@ class Jar:
         with self._lock:
             self.senders.clear()
             self.unseen = False
-            self._given.clear()
+            self._user_cookies.clear()
             self._once_given.clear()
             self._stored.clear()
             self._count = 0
 
     def header_for(self, target: Target) -> str | None:
         """Return the value of the Cookie header for a request, None where there is nothing to send."""
-        if not self._given and not self._stored:
+        if not self._user_cookies and not self._stored:
             return None
         path = target.path_query.partition("?")[0]
         encrypted = target.origin.scheme == "https"
         now = self._clock()
         cookies: list[_Cookie] = []
         with self._lock:
-            pairs = [f"{name}={value}" for name, value in self._given.get(target.origin, {}).items()]
+            pairs = [f"{name}={value}" for name, value in self._user_cookies.get(target.origin, {}).items()]
             for domain in _domains(target.origin.host):
                 for cookie in self._stored.get(domain, {}).values():
                     if cookie.goes_to(target.origin.host, path, now, encrypted=encrypted):
@@ -143,7 +143,7 @@ class Jar:
         if cookie is None:
             return
         with self._lock:
-            self._given.get(target.origin, {}).pop(cookie.name, None)
+            self._user_cookies.get(target.origin, {}).pop(cookie.name, None)
             cookies = self._stored.setdefault(cookie.domain, {})
             key = (cookie.path, cookie.name)
             old = cookies.get(key)
@@ -170,7 +170,7 @@ class Jar:
         self._count += 1
 
     def __len__(self) -> int:
-        return self._count + sum(len(cookies) for cookies in self._given.values())
+        return self._count + sum(len(cookies) for cookies in self._user_cookies.values())
 
     def __repr__(self) -> str:
         return f"<Jar of {len(self)} cookies>"

@@ -175,7 +175,7 @@ class Handoffs:
         self.links: Mapping[int, Link] = {}
         self._options = options
         self._queue: asyncio.Queue[StreamedOutcome | None] = asyncio.Queue()
-        self._given: set[int] = set()
+        self._handed_out: set[int] = set()
         self._open: set[_OpenBody] = set()
 
     async def take_over(self, job: Job, stream: Stream, head: Head) -> Body:
@@ -189,7 +189,7 @@ class Handoffs:
             body = read.through(body)
         open_body = _OpenBody(_timed(body, self._options.attempt_timeout))
         outcome = Outcome(job.position, job.request, attempts=job.attempts, response=job.response, link=self.links.get(job.position))
-        self._given.add(job.position)
+        self._handed_out.add(job.position)
         self._open.add(open_body)
         self._queue.put_nowait(_watched(StreamedOutcome(outcome, open_body), open_body))
         try:
@@ -208,7 +208,7 @@ class Handoffs:
 
     def keep(self, outcome: Outcome) -> None:
         """Queue the outcome of a request whose body was not given out."""
-        if outcome.position not in self._given:
+        if outcome.position not in self._handed_out:
             self._queue.put_nowait(StreamedOutcome(outcome))
 
     def end(self) -> None:

@@ -36,7 +36,7 @@ def register(completer: Any) -> None:
 def unregister(completer: Any) -> None:
     """Take back what `register` did."""
     matchers = getattr(completer, "custom_matchers", [])
-    matchers[:] = [one for one in matchers if one is not complete_fastreq]
+    matchers[:] = [matcher for matcher in matchers if matcher is not complete_fastreq]
 
 
 def complete_fastreq(context: CompletionContext) -> SimpleMatcherResult | dict[str, Any]:

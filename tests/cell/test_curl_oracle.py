@@ -52,10 +52,13 @@ def recorder():
 def comparable(method, target, headers, body):
     """Return a request without what differs from client to client."""
     lines = [(name.lower(), value) for name, value in headers if name.lower() not in OF_THE_CONNECTION]
-    kinds = [re.sub("boundary=-+[0-9a-z]+", "boundary=B", value) for name, value in lines if name == "content-type"]
-    boundary = next((found[1] for name, value in lines if (found := re.search("boundary=(-+[0-9a-z]+)", value))), None)
+    kinds = [re.sub("boundary=-+[0-9A-Za-z]+", "boundary=B", value) for name, value in lines if name == "content-type"]
+    boundary = next((found[1] for name, value in lines if (found := re.search("boundary=(-+[0-9A-Za-z]+)", value))), None)
     lines = [
-        (name, "the client's own" if name == "user-agent" and value.startswith(("curl/", "fastreq")) else value)
+        # Later ones of curl put a blank behind the semicolon.
+        (name, re.sub("; *", ";", value))
+        if name == "cookie"
+        else (name, "the client's own" if name == "user-agent" and value.startswith(("curl/", "fastreq")) else value)
         for name, value in lines
         if name != "content-type"
     ]

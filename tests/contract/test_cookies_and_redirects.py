@@ -1,7 +1,7 @@
 """Cookies go where they belong; redirects are followed as said and carry no secret abroad; on every backend."""
 
-import asyncio
 import base64
+import inspect
 
 import pytest
 from faultserver import scripts
@@ -44,7 +44,7 @@ async def test_a_client_keeps_its_cookies_by_host(faultserver, backend):
         await client.request([door.url("/one")])
         await client.request([door.url("/two")])
         await client.request([other.url("/three")])
-        await client.reset_cookies() if asyncio.iscoroutinefunction(client.reset_cookies) else client.reset_cookies()
+        await client.reset_cookies() if inspect.iscoroutinefunction(client.reset_cookies) else client.reset_cookies()
         await client.request([door.url("/four")])
     assert [arrival.header("cookie") for arrival in door.arrivals] == [None, "a=1", None]
     assert other.arrivals[0].header("cookie") is None

@@ -152,15 +152,15 @@ class CurlRequest:
 
     def _ask_for_credentials(self) -> None:
         """Leave the password to the library, where it is to answer a challenge (--digest, --ntlm)."""
-        made = Digest if "digest" in self.flags else NTLM if "ntlm" in self.flags else None
-        if made is None or self.user is None:
+        scheme = Digest if "digest" in self.flags else NTLM if "ntlm" in self.flags else None
+        if scheme is None or self.user is None:
             return
         if any(not isinstance(part, str) for part in read_text(self.user)):
             raise self.user.error(
-                0, f"values are not put in here: give the run --auth NAME, a variable with {made.__name__}(user, password)"
+                0, f"values are not put in here: give the run --auth NAME, a variable with {scheme.__name__}(user, password)"
             )
         user, _, password = self.user.text.partition(":")
-        self.ask_for("auth", self.user, made(user, password))
+        self.ask_for("auth", self.user, scheme(user, password))
         self.own.pop("Authorization", None)
 
     def _template(

@@ -99,7 +99,7 @@ class Keys:
         owner = b"" if self._authority is None else self._owner(request) or b""
         known = owner or any(is_secret_header(name) and name.lower() != "cookie" for name, _ in request.headers)
         if request.method in _SAFE or known:
-            return b"|".join((credentials, owner, b"" if self._jar.empty else self._given(request)))
+            return b"|".join((credentials, owner, b"" if self._jar.empty else self._given_cookies_hash(request)))
         # The body of a login names the user.
         return _SOMEBODY
 
@@ -124,11 +124,11 @@ class Keys:
     def _cookies(self, request: Request) -> bytes:
         jar = self._jar
         if not jar.received or (not jar.unseen and jar.senders <= {self._sender(request)}):
-            return self._given(request)
+            return self._given_cookies_hash(request)
         target = _target(request)
-        return b"" if target is None else (jar.header_for(target) or "").encode("latin-1", "replace") + self._given(request)
+        return b"" if target is None else (jar.header_for(target) or "").encode("latin-1", "replace") + self._given_cookies_hash(request)
 
-    def _given(self, request: Request) -> bytes:
+    def _given_cookies_hash(self, request: Request) -> bytes:
         target = _target(request)
         cookies = "" if target is None else self._jar.given_for(target)
         return blake2b(cookies.encode("latin-1", "replace"), digest_size=16, key=self._secret).digest() if cookies else b""

@@ -95,6 +95,15 @@ def test_only_rows_that_changed_are_told():
     assert story[:3] == [[0, 1], [2, 3, 0, 1], [3]]
 
 
+def test_each_look_at_a_job_that_waits_is_told():
+    feed, waits = Feed("run-1"), runs.parked(0, Request("POST", "https://a.example/jobs"), (runs.attempt(1, 0.1),))
+    told = []
+    for looks in (1, 1, 2):
+        feed.take(runs.BEGAN, [], [waits._replace(looks=looks)])
+        told.append(read(feed.message(runs.status(), 10))["rows"]["looks"])
+    assert told == [[1], [], [2]]
+
+
 def test_phases_are_milliseconds_since_the_run_began():
     attempts = read(a_story()[3])["attempts"]
     first = {name: attempts[name][0] for name in ("start", "queued", "dns", "connect", "tls", "wait", "receive", "total")}

@@ -334,6 +334,9 @@ def _run_to_end(
 def _turns(run: H, mark: Mark, tick: Callable[[H], None] | None) -> Iterator[None]:
     """Give turns of waiting until the run has drained; cancel it once the wait was broken off."""
     until: float | None = None
+    if tick is not None and run.finished.done():
+        # It was over before anybody looked; who shows runs shows this one, too.
+        tick(run)
     while not run.finished.done() and (until is None or monotonic() < until):
         if tick is not None:
             tick(run)

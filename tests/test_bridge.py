@@ -383,6 +383,19 @@ def test_ticks_come_on_the_thread_that_waits(loop):
     assert set(seen) == {threading.current_thread()}
 
 
+@pytest.mark.parametrize("loop", ["auto", "thread"])
+def test_a_run_that_is_over_before_anybody_looks_is_shown_too(loop):
+    seen = []
+
+    def launch():
+        run = TimerRun(3600)
+        run._finish()
+        return run
+
+    bridge.wait_blocking(launch, loop=loop, tick=seen.append)
+    assert [run.finished.done() for run in seen] == [True]
+
+
 def test_exit_does_not_wait_for_a_run_in_the_background():
     done = run_python("""
         import sys

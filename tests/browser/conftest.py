@@ -39,16 +39,16 @@ def notebook7_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Jupyt
         yield jupyter
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def lab(lab_server: Jupyter, browser: Browser) -> Iterator[Jupyter]:
-    """Give a running JupyterLab."""
+    """Give a running JupyterLab; the pages of a test end with it, since one that is open computes on."""
     with lab_server.use(browser) as jupyter:
         yield jupyter
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def notebook7(notebook7_server: Jupyter, browser: Browser) -> Iterator[Jupyter]:
-    """Give a running Notebook 7."""
+    """Give a running Notebook 7, as `lab`."""
     with notebook7_server.use(browser) as jupyter:
         yield jupyter
 

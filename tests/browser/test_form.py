@@ -112,26 +112,27 @@ def test_a_wrong_option_is_seen_although_the_others_are_folded_up(lab: Jupyter):
     until(lambda: not auth.is_visible())
 
 
-@pytest.mark.parametrize("width", [1200, 700, 400])
-def test_nothing_of_the_form_is_cut_or_overlaps(lab: Jupyter, width: int):
-    notebook = lab.open(["%load_ext fastreq_jupyter", "%fastreq"], size=(width + 120, 900))
+def test_nothing_of_the_form_is_cut_or_overlaps(lab: Jupyter):
+    notebook = lab.open(["%load_ext fastreq_jupyter", "%fastreq"], size=(1320, 900))
     notebook.command("application:toggle-left-area")
     notebook.run(0)
     notebook.run(1)
     page = notebook.page
     page.locator(".fastreq-more").click()
-    time.sleep(0.3)
-    boxes = page.evaluate("""() => [...document.querySelectorAll('.fastreq-form :is(input, select, textarea, button, .fastreq-said)')]
-      .filter(one => one.offsetParent).map(one => { const { left, right, top, bottom } = one.getBoundingClientRect(); return [left, right, top, bottom] })""")
-    card = page.evaluate(
-        "(() => { const { left, right } = document.querySelector('.fastreq-form').getBoundingClientRect(); return [left, right] })()"
-    )
-    assert len(boxes) > 70
-    assert all(card[0] <= left < right <= card[1] for left, right, _, _ in boxes)
-    overlaps = [
-        (one, other)
-        for number, one in enumerate(boxes)
-        for other in boxes[:number]
-        if min(one[1], other[1]) - max(one[0], other[0]) > 1 and min(one[3], other[3]) - max(one[2], other[2]) > 1
-    ]
-    assert overlaps == []
+    for width in (1200, 700, 400):
+        page.set_viewport_size({"width": width + 120, "height": 900})
+        time.sleep(0.3)
+        boxes = page.evaluate("""() => [...document.querySelectorAll('.fastreq-form :is(input, select, textarea, button, .fastreq-said)')]
+          .filter(one => one.offsetParent).map(one => { const { left, right, top, bottom } = one.getBoundingClientRect(); return [left, right, top, bottom] })""")
+        card = page.evaluate(
+            "(() => { const { left, right } = document.querySelector('.fastreq-form').getBoundingClientRect(); return [left, right] })()"
+        )
+        assert len(boxes) > 70
+        assert all(card[0] <= left < right <= card[1] for left, right, _, _ in boxes)
+        overlaps = [
+            (one, other)
+            for number, one in enumerate(boxes)
+            for other in boxes[:number]
+            if min(one[1], other[1]) - max(one[0], other[0]) > 1 and min(one[3], other[3]) - max(one[2], other[2]) > 1
+        ]
+        assert overlaps == []

@@ -120,17 +120,16 @@ def test_a_reloaded_page_is_copied_from_by_keyboard_and_keeps_its_cells(
 
 
 @BOTH
-@pytest.mark.parametrize("place", [".widget-text input", "textarea", "select", ".jupyter-button"])
-def test_no_key_in_the_form_is_a_shortcut_of_the_notebook(app: str, place: str, request: pytest.FixtureRequest):
+def test_no_key_in_the_form_is_a_shortcut_of_the_notebook(app: str, request: pytest.FixtureRequest):
     notebook = opened(request.getfixturevalue(app), "panel = Panel('http://127.0.0.1:9/[1-2]')\npanel")
     notebook.run(1)
     page = notebook.page
     page.locator(".fastreq-gone").wait_for(state="attached")
     cells = page.evaluate(CELLS)
     page.evaluate(LISTEN)
-    assert pressed(notebook, f".fastreq-form {place}:visible") == []
-    assert page.evaluate(CELLS) == cells
-    notebook.page.context.close()
+    for place in (".widget-text input", "textarea", "select", ".jupyter-button"):
+        assert pressed(notebook, f".fastreq-form {place}:visible") == [], place
+        assert page.evaluate(CELLS) == cells
 
 
 @BOTH

@@ -73,12 +73,14 @@ def test_fifty_saved_panels_open_without_an_error_and_what_cannot_be_shown_leave
     made.metadata.kernelspec = {"name": "python3", "display_name": "python3", "language": "python"}
     path = lab.root / "saved.ipynb"
     lab.write(made, path)
-    without = lab.show(path)
+    # A page so high that no cell is out of sight: those that are may not be there.
+    high = (1280, 12_000)
+    without = lab.show(path, size=high)
     ten_in_each_cell(without, ".fastreq-summary:visible")
     assert without.page.get_by_text("model not found").locator("visible=true").count() == 0
     made.metadata.widgets = {"application/vnd.jupyter.widget-state+json": json.loads((lab.root / "state.json").read_text())}
     lab.write(made, path)
-    saved = lab.show(path)
+    saved = lab.show(path, size=high)
     ten_in_each_cell(saved, ".fastreq")
     last = saved.page.locator(".fastreq").last
     # What is out of sight is not drawn.
@@ -89,9 +91,9 @@ def test_fifty_saved_panels_open_without_an_error_and_what_cannot_be_shown_leave
 
 
 def ten_in_each_cell(notebook: NotebookPage, what: str) -> None:
-    """Wait for ten of something in each cell, from top to bottom: what is far out of sight may not be there."""
+    """Wait for ten of something in each cell, from top to bottom."""
     cells = notebook.page.locator(".jp-CodeCell")
-    assert cells.count() == 5
+    until(lambda: cells.count() == 5)
     for cell in cells.all():
         cell.scroll_into_view_if_needed()
         cell.locator(what).nth(9).wait_for()

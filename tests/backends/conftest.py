@@ -9,6 +9,7 @@ from importlib.util import find_spec
 
 import pytest
 import trustme
+from serving.counting import close_listener
 
 from fastreq_jupyter.backends.base import SessionKey, open_backend
 from fastreq_jupyter.errors import BackendError
@@ -118,7 +119,7 @@ async def listening(handler, tls=None, host="127.0.0.1"):
     try:
         yield server
     finally:
-        listener.close()
+        await close_listener(listener)
         for task in list(tasks):
             task.cancel()
         if tasks:

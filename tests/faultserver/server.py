@@ -14,6 +14,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from serving.counting import close_listener
+
 from faultserver.certificates import server_context
 from faultserver.wire import read_request
 
@@ -238,9 +240,7 @@ class FaultServer:
             raw.close()
 
     async def _stop(self) -> None:
-        for door in self.doors:
-            if door.listener is not None:
-                door.listener.close()
+        await close_listener(*(door.listener for door in self.doors if door.listener is not None))
         tasks = [task for task in asyncio.all_tasks() if task is not asyncio.current_task()]
         for task in tasks:
             task.cancel()

@@ -24,6 +24,18 @@ from typing import Self
 BODILESS = {204, 304}
 
 
+async def close_listener(*servers: asyncio.Server) -> None:
+    """Close servers of the running loop; asyncio loses a socket that was accepted just before: accept no more, let those arrive."""
+    loop = asyncio.get_running_loop()
+    for server in servers:
+        for sock in server.sockets:
+            loop.remove_reader(sock.fileno())
+    for _ in range(5):
+        await asyncio.sleep(0)
+    for server in servers:
+        server.close()
+
+
 @dataclass(frozen=True, slots=True)
 class Arrival:
     """One request as it was read; `at` is seconds of `time.monotonic`, `connection` counts from 1."""
@@ -101,12 +113,7 @@ class CountingServer:
         self.url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         ready.set()
         await self._stop.wait()
-        # asyncio loses a socket that was accepted just before its server is closed: accept no more, let those arrive.
-        for sock in server.sockets:
-            self._loop.remove_reader(sock.fileno())
-        for _ in range(5):
-            await asyncio.sleep(0)
-        server.close()
+        await close_listener(server)
         mine = asyncio.current_task()
         open_ones = [task for task in asyncio.all_tasks() if task is not mine]
         for task in open_ones:

@@ -49,7 +49,8 @@ class Kernel:
             self.manager.start_kernel(env=env, cwd=str(folder), stdout=out, stderr=err)
         self.folder = folder
         self.client = self.manager.blocking_client()
-        self.client.start_channels()
+        # No heartbeat, which nobody listens to: its thread may never end.
+        self.client.start_channels(hb=False)
         self.client.wait_for_ready(timeout=180)
         self.messages: list[dict[str, Any]] = []
         self._started: dict[str, float] = {}

@@ -53,10 +53,12 @@ async def test_a_server_that_refuses_is_left_at_what_it_does_and_seldom_refuses(
 @pytest.mark.parametrize(("knee", "low", "high"), [(8, 7, 12), (30, 26, 45)])
 async def test_a_server_that_slows_down_is_not_given_more_than_brings_something(start, knee, low, high) -> None:
     with KneeServer(delay=0.02, knee=knee) as server:
-        run = await until_told(
-            start, server, lambda run: low <= run.auto.limit <= high and "more is tried" not in run.auto.reason, least=1000
-        )
-    assert run.auto.advice <= high
+
+        def is_settled(run: Run) -> bool:
+            auto = run.auto
+            return low <= auto.limit <= high and "more is tried" not in auto.reason and auto.advice is not None and auto.advice <= high
+
+        await until_told(start, server, is_settled, least=1000)
     assert server.refused_share == 0
     assert server.peak <= MOST
 

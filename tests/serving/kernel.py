@@ -72,7 +72,8 @@ class Kernel:
         self._manager.connection_file = str(Path(self._folder.name) / "kernel.json")
         self._manager.start_kernel(env=self._environment, cwd=self._folder.name)
         self.client = self._manager.blocking_client()
-        self.client.start_channels()
+        # No heartbeat, which nobody listens to: its thread may never end.
+        self.client.start_channels(hb=False)
 
     def __exit__(self, *_: object) -> None:
         self._end()

@@ -317,7 +317,7 @@ def hide_frames(function: F) -> F:
 
 def hide_frames_of_init(kind: type[T]) -> type[T]:
     """Let the constructor of a class that is given secrets raise our errors without its frames and arguments."""
-    kind.__init__ = hide_frames(kind.__init__)  # type: ignore[method-assign] # ?
+    kind.__init__ = hide_frames(kind.__init__)  # type: ignore[method-assign] # the wrapper has the signature
     return kind
 
 

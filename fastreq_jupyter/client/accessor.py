@@ -50,7 +50,7 @@ __all__ = ["FastreqAccessor", "outcomes_of", "resend", "run_of", "send_rows", "s
 
 # Columns are joined back to the frame's own.
 _NOT_HERE = ("keys", "return_type", "return_none_on_failure")
-# A brace of one's own, which an f-string has made of two.
+# A name in single braces: what an f-string leaves of {{name}}.
 _SINGLE = re.compile(r"(?<!\{)\{([A-Za-z_][\w. ]*)\}(?!\})")
 
 
@@ -436,8 +436,9 @@ def send_rows(frame: pd.DataFrame, template: str, arguments: Mapping[str, Any]) 
     except CellSyntaxError as error:
         if (single := _SINGLE.search(template)) is None:
             raise
-        hint = f"{error.message}; in an f-string {{{{{{{{{single[1]}}}}}}}}} gives {{{{{single[1]}}}}}"
-        raise CellSyntaxError(hint, error.line, error.column) from None
+        name = single[1]
+        hint = "; in an f-string {{{{" + name + "}}}} gives {{" + name + "}}"
+        raise CellSyntaxError(error.message + hint, error.line, error.column) from None
     final = Options.of(options, **cell.run_options)
     jar = Jar() if session is None else session.jar
     items, auth = with_defaults(cell.items, final, jar=jar, home=home, total=cell.total)

@@ -436,6 +436,6 @@ def _open_store(plan: Plan, jar: Jar, *, is_retry: bool) -> Store | None:
     if options.journal is None:
         return cache
     journal = open_journal(options, resent=cast("Iterable[Item]", plan.requests) if is_retry else None)
-    if plan.chained and not is_retry:
+    if plan.chained:
         journal.look_ahead(None if plan.total is None else cast("Iterable[Item]", plan.requests))
     return journal if cache is None else Both(journal, cache)

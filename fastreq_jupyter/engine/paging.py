@@ -144,7 +144,7 @@ class Paging:
         """Return the outcome of a page as it is to be kept: one that is none of its chain's pages is an error."""
         link = self.links.get(outcome.position)
         chain = None if link is None else self._chains[link.place].chain
-        if link is None or chain is None or outcome.error is not None or link.page == 1:
+        if link is None or chain is None or outcome.error is not None:
             return outcome
         why = chain.no_page(link.page, _answer_of(outcome))
         return outcome if why is None else replace(outcome, error=why[0], error_detail=why[1])

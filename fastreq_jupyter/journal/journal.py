@@ -119,9 +119,11 @@ class Journal:
         Args:
             items: Of the plan, None where they can be had only once: then all logins are.
         """
+        if self._is_retry or not self._has_rows:
+            return
         if items is None:
             self._stale = None
-        elif self._has_rows and not self._is_retry:
+        else:
             identities = Identities(self._database.key)
             self._stale = stale_logins(items, lambda request: self._played_back(request, identities))
 

@@ -153,7 +153,7 @@ class NotebookText(_Line):
             self._handle.update(data, raw=True)
 
 
-_GIVEN: WeakKeyDictionary[Run, tuple[Callable[[], Any], Any]] = WeakKeyDictionary()
+_SHOWN_FRAMES: WeakKeyDictionary[Run, tuple[Callable[[], Any], Any]] = WeakKeyDictionary()
 
 
 def open_display(options: Options) -> Display | None:
@@ -255,13 +255,13 @@ def retried_line(retry: Run, place: str) -> str:
 def remember(run: Run, value: Any) -> None:
     """Note what a run's variable was given, so that it is known again."""
     if hasattr(value, "attrs"):
-        _GIVEN[run] = (ref(value), _shape(value))
+        _SHOWN_FRAMES[run] = (ref(value), _shape(value))
 
 
 def holds(name: str | None, run: Run) -> bool:
     """Tell whether a variable holds the very frame it was given; what the user made of it since is theirs."""
     value = variables().get(name) if name else None
-    shown_frame, shape = _GIVEN.get(run, (lambda: None, None))
+    shown_frame, shape = _SHOWN_FRAMES.get(run, (lambda: None, None))
     return value is not None and shown_frame() is value and _shape(value) == shape
 
 

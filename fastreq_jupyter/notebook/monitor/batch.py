@@ -115,9 +115,9 @@ class Table:
     def gather(self, name: str, stretch: range, others: Sequence[int] = ()) -> array[Any]:
         """Return the values of a stretch of rows of a column of numbers, and behind them those of others."""
         numbers = self._numbers[name]
-        found = numbers[stretch.start : stretch.stop]
-        found.extend(_picked(numbers, others))
-        return found
+        values = numbers[stretch.start : stretch.stop]
+        values.extend(_picked(numbers, others))
+        return values
 
     def gather_texts(self, name: str, stretch: range, others: Sequence[int] = ()) -> list[str]:
         """Return the values of a stretch of rows of a column of texts, and behind them those of others."""

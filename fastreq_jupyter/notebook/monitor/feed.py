@@ -116,7 +116,7 @@ class Feed:
     def pending(self) -> int:
         """Return how many rows changed since they were last sent."""
         ledger = self._ledger
-        return ledger.rows.length - ledger.told + len(ledger.changed)
+        return ledger.rows.length - ledger.sent + len(ledger.changed)
 
     def take(self, began: float, finished: Sequence[Outcome], under_way: Iterable[UnderWay] = ()) -> None:
         """Enter what is new.
@@ -134,15 +134,15 @@ class Feed:
 
     def repeat(self) -> None:
         """Count every row as untold: a page may have missed it."""
-        self._ledger.told = 0
+        self._ledger.sent = 0
         self._ledger.changed.clear()
 
     def message(self, status: Status, limit: int) -> Message:
         """Return the next message: what is new, and what changed, at most `limit` rows of it."""
         ledger = self._ledger
-        new = range(ledger.told, min(ledger.rows.length, ledger.told + limit))
+        new = range(ledger.sent, min(ledger.rows.length, ledger.sent + limit))
         changed = list(islice(ledger.changed, limit - len(new)))
-        ledger.told = new.stop
+        ledger.sent = new.stop
         for row in changed:
             del ledger.changed[row]
         return self._write(new, sorted(changed), status)
@@ -162,10 +162,10 @@ class Feed:
         head = rows[: limit * 3 // 4]
         later = sorted(rows[len(head) :], key=lambda row: states[row] != FAILED)[: limit - len(head)]
         chosen = {*head, *later}
-        return self._write(range(0), [row for row in rows if row in chosen], status, told=len(chosen))
+        return self._write(range(0), [row for row in rows if row in chosen], status, with_texts=len(chosen))
 
-    def _write(self, new: range, others: Sequence[int], status: Status, *, told: int = 0) -> Message:
-        """Lay out a message about a stretch of rows, with their texts, and about others; of these `told` with their texts."""
+    def _write(self, new: range, others: Sequence[int], status: Status, *, with_texts: int = 0) -> Message:
+        """Lay out a message about a stretch of rows, with their texts, and about others, the first `with_texts` of them with texts."""
         words, table, ledger = Words(), self._ledger.rows, self._ledger
         attempts, buffer = self._attempt_buffer(new, others, words)
         buffers = [self._row_buffer(new, others, words), buffer]
@@ -185,8 +185,8 @@ class Feed:
             "progress": _progress(status.progress),
             "settings": status.settings,
             "words": words.all,
-            "url": table.gather_texts("url", new, others[:told]),
-            "name_of": _sparse(table.gather_texts("name", new, others[:told])),
+            "url": table.gather_texts("url", new, others[:with_texts]),
+            "name_of": _sparse(table.gather_texts("name", new, others[:with_texts])),
             "detail": _sparse(table.gather_texts("detail", new, others)),
             "closing": status.closing,
             "latency": None if status.closing is None else self._quantiles(),
@@ -214,7 +214,7 @@ class Feed:
         positions, first, tries = (rows.gather(name, new, others) for name in ("position", "first", "tries"))
         places = list(chain.from_iterable(map(range, first, map(add, first, tries))))
         stretch = range(places[0], places[0] + len(places)) if places else range(0)
-        # Those of rows that ended one after another stand so.
+        # Rows that ended one after another have their attempts one after another.
         apart = () if places == list(stretch) else places
         stretch = range(0) if apart else stretch
         columns = []
@@ -235,10 +235,10 @@ def _sparse(texts: Sequence[str]) -> dict[str, str]:
 def _progress(progress: Progress) -> dict[str, Any]:
     """Return the figures without what JSON cannot say; of large files on their way the first, in words."""
     figures = {field: getattr(progress, field) for field in _FIGURES}
-    told: list[tuple[str, float | None, str]] = [
+    files: list[tuple[str, float | None, str]] = [
         (file.name, None if not file.total_bytes else min(1.0, file.received_bytes / file.total_bytes), file.text)
         for file in progress.files[:_FILES]
     ]
     if len(progress.files) > _FILES:
-        told.append(("", None, f"and {len(progress.files) - _FILES:,} more"))
-    return {name: None if isinstance(value, float) and not isfinite(value) else value for name, value in figures.items()} | {"files": told}
+        files.append(("", None, f"and {len(progress.files) - _FILES:,} more"))
+    return {name: None if isinstance(value, float) and not isfinite(value) else value for name, value in figures.items()} | {"files": files}

@@ -42,7 +42,7 @@ _AUTHORITY = 8
 class Ledger:
     """What is shown of each row and each attempt, in the order in which the rows were first heard of.
 
-    So most of what ends is written, and told, as one stretch of each column.
+    So most of what ends is written, and sent to the page, as one stretch of each column.
 
     Args:
         row_limit: Rows listed at most; of those beyond nothing is kept.
@@ -52,15 +52,15 @@ class Ledger:
         rows: Table of rows.
         attempts: Table of attempts; those of a row stand together.
         known: One more than the highest position heard of.
-        told: Rows before this place were told with their texts; moved by whoever tells.
-        changed: Places before `told` of rows that changed since somebody emptied this, in that order.
+        sent: Rows before this place were sent to the page with their texts; moved by the feed.
+        changed: Places before `sent` of rows that changed since they were sent, in that order; emptied by the feed.
     """
 
     def __init__(self, *, row_limit: int) -> None:
         self.began = nan
         self.rows = Table({k: v for k, v in ROW_COLUMNS.items() if k not in _ROW_TEXTS} | {"first": "L"}, _ROW_TEXTS)
         self.attempts = Table({k: v for k, v in ATTEMPT_COLUMNS.items() if k not in ("position", "error")}, ("error",))
-        self.known = self.told = 0
+        self.known = self.sent = 0
         self.changed: dict[int, None] = {}
         self.row_limit = row_limit
         self._places: dict[int, int] = {}
@@ -75,12 +75,12 @@ class Ledger:
     def enter(self, outcomes: Sequence[Outcome]) -> None:
         """Enter requests that have their outcome."""
         limit, places = self.row_limit, self._places
-        # By position: one that was amended comes again.
-        found = {outcome.position: outcome for outcome in outcomes if outcome.position < limit}
-        common = [outcome for outcome in found.values() if _is_common(outcome)]
-        others = [outcome for outcome in found.values() if not _is_common(outcome)] if len(common) < len(found) else []
+        # By position, since an outcome that was amended comes again.
+        by_position = {outcome.position: outcome for outcome in outcomes if outcome.position < limit}
+        common = [outcome for outcome in by_position.values() if _is_common(outcome)]
+        others = [outcome for outcome in by_position.values() if not _is_common(outcome)] if len(common) < len(by_position) else []
         new = [outcome for outcome in common if outcome.position not in places]
-        seen = [outcome for outcome in common if outcome.position in places] if len(new) < len(common) else []
+        listed = [outcome for outcome in common if outcome.position in places] if len(new) < len(common) else []
         stretch = range(self.rows.length, self.rows.length + len(new))
         self._append([*new, *(outcome for outcome in others if outcome.position not in places)])
         if new:
@@ -88,47 +88,47 @@ class Ledger:
             self.attempts.grow(at.stop)
             self.rows.write(stretch, first=at, tries=array("B", [1]) * len(new))
             self._write_common(new, stretch, at)
-        if seen:
-            known = [self._touch(outcome.position) for outcome in seen]
-            self._write_common(seen, known, [self._write_attempts(place, (), 1) for place in known])
+        if listed:
+            rows = [self._touch(outcome.position) for outcome in listed]
+            self._write_common(listed, rows, [self._write_attempts(row, (), 1) for row in rows])
         for outcome in others:
             self._finish(outcome)
         if self._seen:
-            for position in found:
+            for position in by_position:
                 self._seen.pop(position, None)
 
     def observe(self, under_way: Iterable[UnderWay]) -> None:
         """Enter how those are that have none yet; what is as it was when last looked at does not count as changed."""
-        under_way = [one for one in under_way if one.position < self.row_limit]
-        self._append([one for one in under_way if one.position not in self._places])
-        for one in under_way:
-            sight = (len(one.attempts), one.start, one.status, one.looks)
-            if self._seen.get(one.position) != sight:
-                self._seen[one.position] = sight
-                self._show(one)
+        under_way = [request for request in under_way if request.position < self.row_limit]
+        self._append([request for request in under_way if request.position not in self._places])
+        for request in under_way:
+            sight = (len(request.attempts), request.start, request.status, request.looks)
+            if self._seen.get(request.position) != sight:
+                self._seen[request.position] = sight
+                self._show(request)
 
-    def _show(self, one: UnderWay) -> None:
-        place, rows, attempts = self._touch(one.position), self.rows, self.attempts
-        tries = len(one.attempts)
-        at = self._write_attempts(place, one.attempts, tries + (one.start is not None))
-        rows.numbers("looks")[place] = min(one.looks, _MOST)
-        if one.start is None:
+    def _show(self, request: UnderWay) -> None:
+        place, rows, attempts = self._touch(request.position), self.rows, self.attempts
+        tries = len(request.attempts)
+        at = self._write_attempts(place, request.attempts, tries + (request.start is not None))
+        rows.numbers("looks")[place] = min(request.looks, _MOST)
+        if request.start is None:
             rows.numbers("state")[place] = WAITING
             return
         rows.numbers("state")[place] = IN_FLIGHT
         at += tries
         attempts.numbers("number")[at] = tries + 1
-        attempts.numbers("start")[at] = self._since(one.start)
-        if one.status is not None:
-            attempts.numbers("status")[at] = one.status
-            attempts.numbers("wait")[at] = (one.head_at - one.start) * _MS
+        attempts.numbers("start")[at] = self._since(request.start)
+        if request.status is not None:
+            attempts.numbers("status")[at] = request.status
+            attempts.numbers("wait")[at] = (request.head_at - request.start) * _MS
 
     def _write_common(self, outcomes: Sequence[Outcome], places: Sequence[int], at: Sequence[int]) -> None:
         """Write good answers to one attempt: the rows to `places`, the attempts to `at`."""
         responses = cast("list[Response]", [outcome.response for outcome in outcomes])
         singles = cast("list[SingleAttempt]", [outcome.attempts for outcome in outcomes])
         _, start, queued, *_, sent, answered, end, status, reused, _ = zip(
-            *_PACKED.iter_unpack(b"".join([one.packed for one in singles])), strict=True
+            *_PACKED.iter_unpack(b"".join([single.packed for single in singles])), strict=True
         )
         began = self.began
         elapsed, none = [(b - a) * _MS for a, b in zip(start, end, strict=True)], array("f", [0.0]) * len(at)
@@ -155,9 +155,9 @@ class Ledger:
             total=elapsed,
         )
         if reused.count(1) < len(reused):
-            for behind, kept, one in zip(at, reused, singles, strict=True):
-                if kept != 1:
-                    self._write(behind, one[0])
+            for place, is_reused, single in zip(at, reused, singles, strict=True):
+                if is_reused != 1:
+                    self._write(place, single[0])
 
     def _append(self, entries: Sequence[Outcome | UnderWay]) -> None:
         """Enter what was asked, in rows that nobody has heard of."""
@@ -186,7 +186,7 @@ class Ledger:
     def _touch(self, position: int) -> int:
         """Return the place of a row that changes."""
         place = self._places[position]
-        if place < self.told:
+        if place < self.sent:
             self.changed[place] = None
         return place
 
@@ -281,10 +281,10 @@ def _host(url: str) -> str:
 
 @lru_cache(maxsize=1024)
 def _origin(url: str) -> str:
-    found = _ORIGIN.match(url)
-    if found is None:
+    match = _ORIGIN.match(url)
+    if match is None:
         return ""
-    return found[0] if "@" not in found[2] else found[1] + found[2].rpartition("@")[2]
+    return match[0] if "@" not in match[2] else match[1] + match[2].rpartition("@")[2]
 
 
 @lru_cache(maxsize=256)

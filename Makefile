@@ -160,7 +160,7 @@ $(STAMPS)/kernel631: pyproject.toml $(BUNDLE) | $(STAMPS) .venv-kernel631/bin/py
 
 # Colab replaces neither its IPython nor its widgets, so everything works on them too.
 $(STAMPS)/colab: pyproject.toml $(BUNDLE) | $(STAMPS) .venv-colab/bin/python
-	@echo "setting up: a third environment, as Google Colab has it"
+	@echo "setting up: an environment as Google Colab has it"
 	@$(INSTALL_HERE) .venv-colab/bin/python $(PIP) -e . --group colab
 	@touch $@
 
@@ -177,7 +177,7 @@ $(STAMPS)/httpbin: pyproject.toml | $(STAMPS) .venv-httpbin/bin/python
 	@touch $@
 
 $(STAMPS)/plain: pyproject.toml | $(STAMPS) .venv-plain/bin/python
-	@echo "setting up: a third environment with requests alone"
+	@echo "setting up: an environment with requests alone"
 	@.venv-plain/bin/python $(PIP) --group plain
 	@touch $@
 

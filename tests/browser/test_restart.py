@@ -56,7 +56,7 @@ def test_a_restarted_kernel_leaves_the_form_as_it_was_and_says_that_it_is_dead(
     assert not gone.is_visible()
 
 
-# A cell shows fifty outputs at most.
+# A panel is two outputs, and a cell shows fifty at most.
 RUNS = """for i in range(10):
     fastreq([f"{url}/{i}?n={n}" for n in range(12)], progress="panel")"""
 STATE = "from ipywidgets import Widget\nPath('state.json').write_text(json.dumps(Widget.get_manager_state()))"

@@ -145,8 +145,11 @@ class Job(pools.Trip):
         """Read all available pieces: one thread per piece would cost more than the reading."""
         pieces, sock = [self._piece()], self.connection.sock
         ready = bool if sock is None else watch(sock.fileno())
-        while len(pieces) < MOST_PIECES and not self.ended and ready():
-            pieces.append(self._piece())
+        try:
+            while len(pieces) < MOST_PIECES and not self.ended and ready():
+                pieces.append(self._piece())
+        except Exception as error:  # noqa: BLE001 - told by the next read: what came before is handed on first
+            self._break_off(error)
         return b"".join(pieces)
 
     def cut(self) -> None:
@@ -206,9 +209,12 @@ class Job(pools.Trip):
                 if len(self.body) == length and not self.ended:
                     self._piece()
             except Exception as error:  # noqa: BLE001 - whatever the library raises must reach the one who reads
-                self.error = self.broken_off(error)
-                self._end()
+                self._break_off(error)
         return raw
+
+    def _break_off(self, error: Exception) -> None:
+        self.error = self.broken_off(error)
+        self._end()
 
     def _piece(self) -> bytes:
         data: bytes = self.raw.read1(pools.PIECE_BYTES, decode_content=False)

@@ -288,6 +288,21 @@ async def test_body_that_broke_off_is_never_taken_for_whole(wire, name, answer):
         assert (error.kind, error.sent) == ("protocol", True)
 
 
+async def test_what_came_before_a_body_broke_off_is_read_first(wire, name):
+    broken = b"HTTP/1.1 200 OK\r\nContent-Length: 900000\r\n\r\n" + bytes(100_000)
+    async with wire.listening(wire.answering(broken, then=False)) as server, wire.session(name) as backend:
+        stream = await backend.send(wire.exchange(server.url), Timing())
+        await wire.until(lambda: server.open == 0)
+        await asyncio.sleep(0.05)
+        received = 0
+        with pytest.raises(BackendError):
+            while part := await stream.read():
+                received += len(part)
+        # aiohttp drops what it has not handed out when a connection breaks.
+        assert received == (0 if name == "aiohttp" else 100_000)
+        stream.close()
+
+
 async def test_body_without_length_cut_by_a_reset_is_no_body(wire, name):
     async def resetting(request, writer):
         writer.write(b"HTTP/1.1 200 OK\r\n\r\nhalf of")

@@ -17,7 +17,7 @@ from fastreq_jupyter.backends.differences import CHOICES, DIFFERENCES
 from fastreq_jupyter.client.accessor import FastreqAccessor
 from fastreq_jupyter.errors import ERROR_KINDS, WHAT_TO_DO
 from fastreq_jupyter.frame import to_frame
-from fastreq_jupyter.options import COLUMN_SETS, MEANINGS, TABLE, Options
+from fastreq_jupyter.options import COLUMN_SETS, MEANINGS, NOT_EXPANDED, TABLE, Options
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -101,7 +101,8 @@ def columns_table() -> str:
     assert sorted(dtypes) == sorted(MEANINGS), "MEANINGS in options/columns.py"
     lines = ["| column | dtype | in `--columns` | meaning |", "|---|---|---|---|"]
     for name, meaning in MEANINGS.items():
-        sets = [known for known, names in COLUMN_SETS.items() if name in names]
+        limits = {"short": " without `expand`" if name in NOT_EXPANDED else ""}
+        sets = [known + limits.get(known, "") for known, names in COLUMN_SETS.items() if name in names]
         shown = "every, where its option is given" if name not in COLUMN_SETS["all"] and name != "data" else ", ".join(sets) or "every"
         lines.append(f"| `{name}` | {dtypes[name]} | {shown} | {meaning} |")
     return "\n".join(lines) + "\n"
@@ -147,7 +148,7 @@ def functions_table() -> str:
     return "\n".join(lines) + "\n"
 
 
-_ACCESSOR = "get post request failed retry_failed expand summary timings waterfall changed to_http to_curl save"
+_ACCESSOR = "get post request failed retry_failed expand all_columns summary timings waterfall changed to_http to_curl save"
 _RESPONSE = "status headers header links content_type text json content final_url size_bytes http_version reason path"
 _RUN = "df progress state outcomes summary closing_line cancel pause resume update retry_failed wait done"
 _FAILURE = "failures results total successes get_failed_urls df"

@@ -46,7 +46,7 @@ def test_it_runs_and_leaves_a_page(notebook, tmp_path):
     if notebook == NOTEBOOKS[0]:
         # What make demo prints: the closing line and the table.
         assert re.search(r"^orders: 600 of 600 ok, .*\d s, .*B$", done.stdout, re.MULTILINE)
-        assert re.search(r"^ *status +attempts +elapsed_ms +customer_id", done.stdout, re.MULTILINE)
+        assert re.search(r"^ *customer_id +total +status +elapsed_ms", done.stdout, re.MULTILINE)
 
 
 @pytest.mark.kernel

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from math import isnan, nan
@@ -191,6 +192,18 @@ class FastreqAccessor:
             print(note)  # noqa: T201 - a line for whoever works in the notebook
         return frame
 
+    def all_columns(self) -> pd.DataFrame:
+        """Return these rows as the run gave them, with every column of how it went, as ``columns="all"`` does.
+
+        Raises:
+            UsageError: The outcomes are gone; one line.
+        """
+        run = run_of(self._frame, "all_columns")
+        rows = outcomes_of(self._frame, "all_columns")
+        shown = replace(run.options, columns="all")
+        frame = to_frame(run.rows, shown, keys=run.plan.keys, join=run.plan.join, summary=run.summary(), run_id=run.id)
+        return frame if len(rows) == len(run.rows) else frame[frame.index.isin(self._frame.index)]
+
     def timings(self) -> pd.DataFrame:
         """Return a long frame, one row per attempt and phase, in ``ms`` (NaN where unseen).
 
@@ -247,7 +260,7 @@ class FastreqAccessor:
         return save(self._frame, path)
 
     def __repr__(self) -> str:
-        able = "get, post, request, failed, changed, retry_failed, summary, expand, timings, waterfall, to_http, to_curl, save"
+        able = "get, post, request, failed, changed, retry_failed, summary, expand, all_columns, timings, waterfall, to_http, to_curl, save"
         return f"<df.fastreq of {len(self._frame):,} rows: {able}>"
 
     def _need(self, *columns: str) -> None:
@@ -303,10 +316,13 @@ def outcomes_of(frame: pd.DataFrame, asking: str) -> list[Outcome]:
 
 
 def _are_theirs(frame: pd.DataFrame, rows: list[Outcome]) -> bool:
-    """Tell whether the column `url` does not speak against it that these outcomes are those of the rows: labels can be made anew."""
-    if "url" not in frame or not frame.index.is_unique:
+    """Tell whether no column speaks against it that these outcomes are those of the rows: labels can be made anew."""
+    if not frame.index.is_unique:
         return True
-    return list(frame["url"]) == shown_urls([row.request for row in rows])
+    if "url" in frame:
+        return list(frame["url"]) == shown_urls([row.request for row in rows])
+    # No two requests take equally long.
+    return "elapsed_ms" not in frame or frame["elapsed_ms"].array.equals(to_frame(rows, Options())["elapsed_ms"].array)
 
 
 # Values of `parse` with which bodies that are JSON were not read as JSON.

@@ -32,7 +32,7 @@ from fastreq_jupyter.frame.columns import (
 )
 from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, select_frame
 from fastreq_jupyter.model import MARKS, SingleAttempt, elapsed_of, secrets_of
-from fastreq_jupyter.options import COLUMN_SETS, own_columns
+from fastreq_jupyter.options import own_columns, shown_columns
 from fastreq_jupyter.redact import MASK, are_plain_urls, is_secret_header, one_line, redact_text, redact_url
 
 if TYPE_CHECKING:
@@ -118,7 +118,7 @@ def _outcome_columns(rows: list[Outcome], options: Options) -> dict[str, Any]:
     columns = {"page": integers([row.page for row in rows], "Int32")} if options.pages is not None else {}
     if options.to is not None:
         columns["position"] = integers([row.position for row in rows], "Int64")
-    columns |= {name: _MAKERS[name](data) for name in COLUMN_SETS[options.columns]}
+    columns |= {name: _MAKERS[name](data) for name in shown_columns(options)}
     if options.until is not None:
         columns["looks"] = integers([row.looks for row in rows], "Int32")
     if options.caches:

@@ -14,7 +14,7 @@ import pandas as pd
 from fastreq_jupyter.errors import OptionError
 from fastreq_jupyter.frame.columns import INSTANT, TEXT, clean_text
 from fastreq_jupyter.frame.values import dump_json, encode_value
-from fastreq_jupyter.options import COLUMN_SETS, TIMING_COLUMNS
+from fastreq_jupyter.options import TIMING_COLUMNS, shown_columns
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -81,7 +81,7 @@ def fixed_columns(options: Options, schema: Mapping[str, str], keep: Mapping[str
     own = [
         *(("page",) if options.pages is not None else ()),
         *(("item",) if options.select is not None else ()),
-        *COLUMN_SETS[options.columns],
+        *shown_columns(options),
         *(("looks",) if options.until is not None else ()),
         *(TIMING_COLUMNS if options.timings else ()),
         *(("headers",) if options.response_headers else ()),

@@ -12,6 +12,7 @@ from fastreq_jupyter.bridge import beside, start
 from fastreq_jupyter.cell import MagicLine, examples_text, help_text, parse_line
 from fastreq_jupyter.client import run_awaiting, run_blocking, settings_with
 from fastreq_jupyter.errors import JournalError, UsageError
+from fastreq_jupyter.notebook.columns import tell_missing
 from fastreq_jupyter.notebook.commands import run_command
 from fastreq_jupyter.notebook.complete import register, unregister
 from fastreq_jupyter.notebook.config import forget_wrong_settings, option_traits, settings
@@ -220,6 +221,7 @@ def load(shell: Any) -> None:
     if completer is not None:
         register(completer)
     shell.input_transformers_cleanup.append(magic_first)
+    shell.events.register("post_run_cell", tell_missing)
     shell.fastreq_undo = (magics, transform)
     print(_greeting(shell))  # noqa: T201 - the one line that %load_ext prints
 
@@ -231,6 +233,7 @@ def unload(shell: Any) -> None:
         return
     magics, transform = undo
     settings_with(None)
+    shell.events.unregister("post_run_cell", tell_missing)
     shell.input_transformers_post[:] = [entry for entry in shell.input_transformers_post if entry is not transform]
     shell.input_transformers_cleanup[:] = [entry for entry in shell.input_transformers_cleanup if entry is not magic_first]
     shell.configurables[:] = [entry for entry in shell.configurables if entry is not magics]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from fastreq_jupyter.options.arguments import OptionArguments, ReturnType, document_options
 from fastreq_jupyter.options.checks import header_pairs, verify_value
-from fastreq_jupyter.options.columns import COLUMN_SETS, MEANINGS, TIMING_COLUMNS, own_columns
+from fastreq_jupyter.options.columns import COLUMN_SETS, MEANINGS, NOT_EXPANDED, TIMING_COLUMNS, own_columns, shown_columns
 from fastreq_jupyter.options.graphql import Document, DocumentError, choose, read_document, read_operation
 from fastreq_jupyter.options.option import Door, Option, refuse_unknown
 from fastreq_jupyter.options.quantity import Rate, Share, parse_duration, parse_rate, parse_share, parse_size, show_bytes, show_seconds
@@ -17,6 +17,7 @@ __all__ = [
     "FRAMES",
     "MEANINGS",
     "METHODS",
+    "NOT_EXPANDED",
     "PARSED",
     "RETURN_TYPES",
     "TABLE",
@@ -45,5 +46,6 @@ __all__ = [
     "refuse_unknown",
     "show_bytes",
     "show_seconds",
+    "shown_columns",
     "verify_value",
 ]

@@ -13,12 +13,22 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.options.table import Options
 
-__all__ = ["COLUMN_SETS", "MEANINGS", "TIMING_COLUMNS", "own_columns"]
+__all__ = ["COLUMN_SETS", "MEANINGS", "NOT_EXPANDED", "TIMING_COLUMNS", "own_columns", "shown_columns"]
 
 _SHORT = ("status", "ok", "error", "error_detail", "elapsed_ms", "attempts", "url")
 _ALL = (*_SHORT, "method", "queued_ms", "wait_ms", "size_bytes", "content_type", "final_url", "request", "started_at")
 COLUMN_SETS: Mapping[str, tuple[str, ...]] = {"data": ("error",), "short": _SHORT, "all": _ALL}
+NOT_EXPANDED = frozenset({"attempts", "url"})
+"""Columns of the short set that `expand` leaves out: whoever makes columns of bodies reads those, and they need the room."""
 TIMING_COLUMNS = ("retry_wait_ms", "dns_ms", "connect_ms", "tls_ms", "receive_ms", "http_version")
+
+
+def shown_columns(options: Options) -> tuple[str, ...]:
+    """Return the columns of how it went that a run's frame shows."""
+    names = COLUMN_SETS[options.columns]
+    if options.columns == "short" and options.expand is not None:
+        return tuple(name for name in names if name not in NOT_EXPANDED)
+    return names
 
 
 def own_columns(options: Options) -> frozenset[str]:

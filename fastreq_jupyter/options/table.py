@@ -339,7 +339,7 @@ class Options:
     )
     columns: str = option(
         "short", choices=tuple(COLUMN_SETS), takes="str", allowed="data, short or all",
-        help="columns of how it went: error alone; status, error, elapsed, attempts and url; or all", metavar="SET", group="Results",
+        help="columns of how it went: error alone; status, error, elapsed and, without expand, attempts and url; or all", metavar="SET", group="Results",
     )
     to: str | None = option(
         None, text_value(), examples=("rows/",), takes="str | Path | None", allowed="a directory like 'rows/', or a .jsonl or .csv file",

@@ -218,8 +218,9 @@ def test_of_a_filtered_frame_only_its_rows_are_sent(door):
     assert last_run().df["ok"].tolist() == [False, True, False, False, True, False]
 
 
-def test_a_frame_with_labels_of_its_own_is_not_taken_for_other_rows(door):
-    frame = fastreq([f"{door.url}/{n}" for n in range(6)], **QUIET)
+@pytest.mark.parametrize("expand", [None, True], ids=["by url", "by time"])
+def test_a_frame_with_labels_of_its_own_is_not_taken_for_other_rows(door, expand):
+    frame = fastreq([f"{door.url}/{n}" for n in range(6)], expand=expand, **QUIET)
     with pytest.raises(UsageError, match="cannot tell which requests"):
         frame.tail(2).reset_index(drop=True).fastreq.retry_failed()
     assert len(door.seen) == 6

@@ -36,7 +36,7 @@ def test_columns_and_types_are_those_of_the_frame_empty_runs_included(demo_serve
 
 def test_values_are_the_same(demo_server):
     urls = [f"{demo_server.url}/orders/{number}" for number in (1, 2)]
-    frame, table = fastreq(urls, expand=True), fastreq(urls, return_type="polars", expand=True)
+    frame, table = (fastreq(urls, expand=True, columns="all", return_type=kind) for kind in ("dataframe", "polars"))
     assert isinstance(table, pl.DataFrame)
     for name in ("id", "total", "status", "ok", "url"):
         assert table[name].to_list() == frame[name].tolist()

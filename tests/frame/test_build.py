@@ -78,6 +78,13 @@ def test_columns_order_and_dtypes_do_not_depend_on_the_content(outcomes):
         assert list(_dtypes(to_frame(outcomes, more)).items()) == list({**expected, **TIMINGS, "headers": "object"}.items())
 
 
+@pytest.mark.parametrize("how", [True, "items"])
+def test_expanded_columns_get_the_room_of_url_and_attempts(how):
+    names = list(to_frame([], Options.of(expand=how)))
+    assert names == [name for name in SHORT if name not in ("url", "attempts")]
+    assert list(to_frame([], Options.of(expand=how, columns="all"))) == list(DTYPES)
+
+
 def test_the_short_set_is_the_default():
     assert Options().columns == "short"
 

@@ -30,6 +30,7 @@ __all__ = [
     "joined",
     "numbered",
     "part_of_open_file",
+    "release",
     "safe_segment",
     "write_whole",
 ]
@@ -120,22 +121,33 @@ class AtomicFile:
             self.discard()
 
 
-def write_whole(path: str | Path, data: bytes) -> None:
+def write_whole(path: str | Path, pieces: Iterable[bytes]) -> None:
     """Write a file that appears whole or not at all.
 
     Args:
         path: Where the file is to be; missing directories are made.
-        data: All of it.
+        pieces: All of it, in order.
 
     Raises:
         OSError: It cannot be written there; nothing is left behind.
     """
     file = AtomicFile(path)
     try:
-        file.write(data)
+        for piece in pieces:
+            file.write(piece)
         file.commit()
     finally:
         file.discard()
+
+
+def release(lock: Any) -> None:
+    """Let go of a lock of filelock and remove its file; can be called twice, never raises."""
+    if lock.is_locked:
+        # Removed while locked, so that a waiting process notices the missing name. Windows removes it at the release.
+        with suppress(OSError):
+            Path(lock.lock_file).unlink()
+        with suppress(OSError):
+            lock.release()
 
 
 @dataclass(frozen=True, slots=True)

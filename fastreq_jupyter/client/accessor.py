@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import datetime
 from functools import partial
 from math import isnan, nan
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -21,6 +22,7 @@ from fastreq_jupyter.client.templates import with_templates
 from fastreq_jupyter.engine import SHARES, USER_AGENT, Jar, field_lines_of, find_run, parse_json, quantiles
 from fastreq_jupyter.errors import CellSyntaxError, UsageError, hide_frames
 from fastreq_jupyter.exchange import phases_of
+from fastreq_jupyter.files import write_whole
 from fastreq_jupyter.frame import (
     Bodies,
     expand_frame,
@@ -34,7 +36,6 @@ from fastreq_jupyter.frame import (
     shown_urls,
     texts,
     to_frame,
-    write_file,
 )
 from fastreq_jupyter.model import Plan
 from fastreq_jupyter.options import TABLE, Options, Selection, document_options
@@ -42,7 +43,6 @@ from fastreq_jupyter.picture import Waterfall, lay_out, shown_url
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
-    from pathlib import Path
 
     from fastreq_jupyter.engine import Run
     from fastreq_jupyter.model import Attempt, Outcome
@@ -256,7 +256,8 @@ class FastreqAccessor:
         """
         if str(path).lower().endswith(".har"):
             rows = outcomes_of(self._frame, "save")
-            return write_file(path, har_pieces(rows, version=USER_AGENT.partition("/")[2], sent=field_lines_of))
+            write_whole(path, har_pieces(rows, version=USER_AGENT.partition("/")[2], sent=field_lines_of))
+            return Path(path)
         return save(self._frame, path)
 
     def __repr__(self) -> str:

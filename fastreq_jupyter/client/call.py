@@ -430,12 +430,12 @@ def _open_store(plan: Plan, jar: Jar, *, is_retry: bool) -> Store | None:
         if options.journal is None:
             return None
     # Imported here, since few runs need sqlite3.
-    from fastreq_jupyter.journal import Both, open_cache, open_journal  # noqa: PLC0415 - loaded by whoever needs it
+    from fastreq_jupyter.journal import Both, Cache, Journal  # noqa: PLC0415 - loaded by whoever needs it
 
-    cache = open_cache(options, jar, plan.auth) if options.caches else None
+    cache = Cache(options, jar, plan.auth) if options.caches else None
     if options.journal is None:
         return cache
-    journal = open_journal(options, resent=cast("Iterable[Item]", plan.requests) if is_retry else None)
+    journal = Journal(options, resent=cast("Iterable[Item]", plan.requests) if is_retry else None)
     if plan.chained:
         journal.look_ahead(None if plan.total is None else cast("Iterable[Item]", plan.requests))
     return journal if cache is None else Both(journal, cache)

@@ -27,9 +27,9 @@ class Store(Protocol):
         """
         ...
 
-    def make_conditional(self, exchange: Exchange, position: int) -> Exchange:
+    def make_conditional(self, exchange: Exchange, position: int) -> Exchange:  # noqa: ARG002 - for a cache
         """Return the exchange with the field lines of a conditional request, if there is an earlier answer."""
-        ...
+        return exchange
 
     def renew(self, request: Request, position: int) -> None:
         """Take note that a request is sent whatever is known of it: its outcome takes the place of the known one."""
@@ -56,7 +56,7 @@ class Store(Protocol):
 
     def figures(self) -> dict[str, Any] | None:
         """Return what a cache did, small JSON, None where there is none."""
-        ...
+        return None
 
     def notes(self) -> list[str]:
         """Return lines a person should read: what was reused, or why nothing can be kept any more."""

@@ -19,6 +19,7 @@ import filelock
 import pandas as pd
 
 from fastreq_jupyter.errors import OptionError, UsageError
+from fastreq_jupyter.files import release
 from fastreq_jupyter.frame.build import attrs_of, shown_urls, to_frame
 from fastreq_jupyter.frame.columns import integers, texts
 from fastreq_jupyter.frame.files import csv_lines, json_lines, load_file, needs_pyarrow, parquet, read_footer
@@ -178,12 +179,7 @@ class ParquetFolder(Dataset):
 
     def abandon(self) -> None:
         """Let go of the place."""
-        if self._lock.is_locked:
-            # Removed while locked: no other process can have acquired it.
-            with suppress(OSError):
-                (self._folder / _LOCK).unlink()
-            with suppress(OSError):
-                self._lock.release()
+        release(self._lock)
 
     def _reader(self) -> str:
         return f"fastreq_jupyter.load({self.place!r}), or any reader of Parquet"

@@ -19,12 +19,12 @@ import numpy as np
 import pandas as pd
 
 from fastreq_jupyter.errors import UsageError
-from fastreq_jupyter.files import AtomicFile
+from fastreq_jupyter.files import write_whole
 from fastreq_jupyter.frame.columns import clean_text, objects
 from fastreq_jupyter.frame.values import decode_value, dump_json, encode_value
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = [
     "cell_text",
@@ -36,7 +36,6 @@ __all__ = [
     "read_footer",
     "save",
     "unique_names",
-    "write_file",
 ]
 
 _VERSION = 2
@@ -66,23 +65,8 @@ def save(frame: pd.DataFrame, path: str | Path) -> Path:
     writer = writers.get(path.suffix.lower())
     if writer is None:
         raise UsageError(f"{path.name!r}: give a file name that ends in .parquet, .csv, .jsonl, .xlsx or .har")
-    return write_file(path, (writer(frame),))
-
-
-def write_file(path: str | Path, pieces: Iterable[bytes]) -> Path:
-    """Write a file of these pieces; it appears whole or not at all.
-
-    Raises:
-        OSError: It cannot be written.
-    """
-    file = AtomicFile(path)
-    try:
-        for piece in pieces:
-            file.write(piece)
-        file.commit()
-    finally:
-        file.discard()
-    return Path(path)
+    write_whole(path, (writer(frame),))
+    return path
 
 
 def parquet(frame: pd.DataFrame, path: Path) -> None:
@@ -92,7 +76,7 @@ def parquet(frame: pd.DataFrame, path: Path) -> None:
         UsageError: A value that the file cannot hold; one line.
         OSError: The file cannot be written; nothing is left behind.
     """
-    write_file(path, (_parquet(frame),))
+    write_whole(path, (_parquet(frame),))
 
 
 def load_file(path: str | Path) -> pd.DataFrame:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fastreq_jupyter.journal.cache import Cache, open_cache, open_shelf
-from fastreq_jupyter.journal.journal import Journal, open_journal
-from fastreq_jupyter.journal.stores import Both
+from fastreq_jupyter.journal.cache import Both, Cache
+from fastreq_jupyter.journal.journal import Journal
+from fastreq_jupyter.journal.shelf import open_shelf
 
-__all__ = ["Both", "Cache", "Journal", "open_cache", "open_journal", "open_shelf"]
+__all__ = ["Both", "Cache", "Journal", "open_shelf"]

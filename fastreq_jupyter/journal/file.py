@@ -15,9 +15,10 @@ from pathlib import Path
 from secrets import token_bytes
 from typing import TYPE_CHECKING, Any
 
-import filelock
+from filelock import FileLock, Timeout
 
 from fastreq_jupyter.errors import JournalError
+from fastreq_jupyter.files import release
 from fastreq_jupyter.journal.rows import COLUMNS, Row, seal_of
 from fastreq_jupyter.redact import one_line
 
@@ -25,70 +26,55 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 __all__ = [
-    "APPLICATION_ID",
     "INSERT",
-    "NEIGHBOURS",
-    "VERSION",
     "Database",
-    "JournalLock",
     "connect",
     "create_empty",
-    "get",
+    "lock_file",
+    "make_tables",
     "open_database",
-    "prepare",
     "put",
     "read_head",
     "read_key",
     "refuse_foreign",
     "refuse_strange",
-    "rescue",
     "write_key",
 ]
 
 
-class JournalLock:
-    """The lock of a journal, held from construction to `release`, against other processes and other runs of this one.
+def lock_file(path: Path) -> FileLock:
+    """Return the lock of a journal, held against other processes and other runs of this one, until `files.release`.
 
-    Args:
-        path: The journal; the lock is the file beside it with ``-lock`` at its end, there only while it is held.
+    It is the file beside the journal with ``-lock`` at its end, there only while it is held.
 
     Raises:
         JournalError: Somebody else holds it; the message says who, where and since when.
     """
+    # Not bound to a thread: the one that opens the journal acquires it, the one that writes releases it.
+    lock = FileLock(f"{path}-lock", mode=0o600, thread_local=False)
+    try:
+        lock.acquire(blocking=False)
+    except Timeout:
+        message = f"{path} is in use by {_holder(path)}: wait for it, or name another journal"
+        raise JournalError(message) from None
+    except (OSError, NotImplementedError) as error:
+        message = f"{path}: the lock beside it cannot be made: {getattr(error, 'strerror', None) or error}"
+        raise JournalError(message) from error
+    return lock
 
-    def __init__(self, path: Path) -> None:
-        # Not bound to a thread: the one that opens the journal acquires it, the one that writes releases it.
-        self._lock = filelock.FileLock(f"{path}-lock", mode=0o600, thread_local=False)
-        try:
-            self._lock.acquire(blocking=False)
-        except filelock.Timeout:
-            message = f"{path} is in use by {_holder(path)}: wait for it, or name another journal"
-            raise JournalError(message) from None
-        except (OSError, NotImplementedError) as error:
-            message = f"{path}: the lock beside it cannot be made: {getattr(error, 'strerror', None) or error}"
-            raise JournalError(message) from error
 
-    def sign(self, connection: sqlite3.Connection) -> None:
-        """Write into the open journal who holds it."""
-        holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now().astimezone().isoformat(" ", "seconds")}
-        # A full disk must not prevent reading a journal.
-        with suppress(sqlite3.Error):
-            put(connection, "holder", json.dumps(holder).encode())
-
-    def release(self) -> None:
-        """Let go; can be called twice."""
-        if self._lock.is_locked:
-            # Removed while locked, so that a waiting process notices the missing name. Windows removes it at the release.
-            with suppress(OSError):
-                Path(self._lock.lock_file).unlink()
-            with suppress(OSError):
-                self._lock.release()
+def _sign(connection: sqlite3.Connection) -> None:
+    """Write into the open journal who holds it."""
+    holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now().astimezone().isoformat(" ", "seconds")}
+    # A full disk must not prevent reading a journal.
+    with suppress(sqlite3.Error):
+        put(connection, "holder", json.dumps(holder).encode())
 
 
 def _holder(path: Path) -> str:
     try:
         with closing(connect(path, read_only=True)) as connection:
-            holder: Any = json.loads(get(connection, "holder") or b"")
+            holder: Any = json.loads(_get(connection, "holder") or b"")
         if holder["pid"] == os.getpid() and holder["host"] == socket.gethostname():
             return "another run of this process"
         return one_line(f"process {holder['pid']} on {holder['host']} since {holder['since']}", 200)
@@ -96,9 +82,9 @@ def _holder(path: Path) -> str:
         return "another process"
 
 
-VERSION = 1
-APPLICATION_ID = 0x46527131  # "FRq1"
-NEIGHBOURS = ("-wal", "-shm", "-journal")
+_VERSION = 1
+_APPLICATION_ID = 0x46527131  # "FRq1"
+_NEIGHBOURS = ("-wal", "-shm", "-journal")
 _KEY_BYTES = 32
 _SCHEMA = f"""
 CREATE TABLE about (name TEXT PRIMARY KEY, value BLOB NOT NULL);
@@ -107,8 +93,8 @@ CREATE TABLE answers (
     method TEXT NOT NULL, url TEXT NOT NULL, status INTEGER, error TEXT, record TEXT NOT NULL, body BLOB, seal BLOB NOT NULL,
     PRIMARY KEY (base, guise, occurrence)
 );
-PRAGMA application_id = {APPLICATION_ID};
-PRAGMA user_version = {VERSION};
+PRAGMA application_id = {_APPLICATION_ID};
+PRAGMA user_version = {_VERSION};
 """
 INSERT = f"INSERT OR REPLACE INTO answers ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608 - names of ours
 
@@ -127,7 +113,7 @@ def connect(path: Path, *, read_only: bool = False) -> sqlite3.Connection:
     return connection
 
 
-def prepare(path: Path) -> tuple[sqlite3.Connection, bytes]:
+def _prepare(path: Path) -> tuple[sqlite3.Connection, bytes]:
     """Open the file, make the tables where there are none, and return its key."""
     if os.name != "nt":
         path.chmod(0o600)
@@ -135,8 +121,7 @@ def prepare(path: Path) -> tuple[sqlite3.Connection, bytes]:
     try:
         connection.execute("PRAGMA synchronous = FULL")
         connection.execute("PRAGMA cell_size_check = ON")
-        if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
-            connection.executescript(f"BEGIN IMMEDIATE; {_SCHEMA} COMMIT;")
+        make_tables(connection, _SCHEMA)
         key = read_key(connection)
         if key is None:
             key = token_bytes(_KEY_BYTES)
@@ -147,13 +132,23 @@ def prepare(path: Path) -> tuple[sqlite3.Connection, bytes]:
     return connection, key
 
 
+def make_tables(connection: sqlite3.Connection, schema: str) -> None:
+    """Make the tables and a key where there are none; two kernels may do this at once."""
+    connection.execute("BEGIN IMMEDIATE")
+    if connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0] == 0:
+        for statement in filter(str.strip, schema.split(";")):
+            connection.execute(statement)
+        write_key(connection, token_bytes(_KEY_BYTES))
+    connection.execute("COMMIT")
+
+
 def read_key(connection: sqlite3.Connection) -> bytes | None:
     """Return the key of all hashes, None where there is none yet.
 
     Raises:
         sqlite3.DatabaseError: It is not as it was written; every row would look unknown.
     """
-    value = get(connection, "key")
+    value = _get(connection, "key")
     if value is None:
         return None
     key = value[:_KEY_BYTES]
@@ -172,7 +167,7 @@ def _check_of(key: bytes) -> bytes:
     return blake2b(key, digest_size=8).digest()
 
 
-def get(connection: sqlite3.Connection, name: str) -> bytes | None:
+def _get(connection: sqlite3.Connection, name: str) -> bytes | None:
     """Return what the file says of itself by that name."""
     row = connection.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
     return None if row is None else row[0] if isinstance(row[0], bytes) else b""
@@ -186,15 +181,15 @@ def put(connection: sqlite3.Connection, name: str, value: bytes) -> None:
 _LARGEST_STEP = 2**22
 
 
-def rescue(path: Path) -> list[str]:
+def _rescue(path: Path) -> list[str]:
     """Move a torn file aside and put what can be read of it into a new one; return what to tell."""
     aside = _free_name(path)
-    for suffix in ("", *NEIGHBOURS):
+    for suffix in ("", *_NEIGHBOURS):
         with suppress(FileNotFoundError):
             Path(f"{path}{suffix}").rename(f"{aside}{suffix}")
     create_empty(path)
     count = 0
-    connection, new_key = prepare(path)
+    connection, new_key = _prepare(path)
     try:
         connection.execute("BEGIN IMMEDIATE")
         key, rows = _readable(aside)
@@ -277,7 +272,7 @@ class Database:
 
     path: Path
     connection: sqlite3.Connection
-    lock: JournalLock
+    lock: FileLock
     key: bytes
     rows: int
     damaged: bool
@@ -300,7 +295,7 @@ class Database:
             self.connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
         with suppress(sqlite3.Error):
             self.connection.close()
-        self.lock.release()
+        release(self.lock)
 
 
 def open_database(path: Path) -> Database:
@@ -310,7 +305,7 @@ def open_database(path: Path) -> Database:
         JournalError: One line: it is no journal, newer, in use, or cannot be read or made there.
     """
     refuse_strange(path)
-    lock = JournalLock(path)
+    lock = lock_file(path)
     try:
         try:
             return _open(path, lock)
@@ -321,36 +316,39 @@ def open_database(path: Path) -> Database:
             message = f"{path} cannot be used as a journal: {error.strerror or error}"
             raise JournalError(message) from error
     except BaseException:
-        lock.release()
+        release(lock)
         raise
 
 
-def _open(path: Path, lock: JournalLock) -> Database:
+def _open(path: Path, lock: FileLock) -> Database:
     head = read_head(path)
     notes: list[str] = []
-    if head is not None and _is_torn_head(head):
-        notes = rescue(path)
+    if head and len(head) < _SMALLEST and head.startswith(_MAGIC[: len(head)]):
+        # The beginning of an SQLite file that breaks off where none can end.
+        notes = _rescue(path)
     elif head:
         refuse_foreign(path, head)
     else:
         create_empty(path)
     try:
-        connection, key = prepare(path)
+        connection, key = _prepare(path)
     except sqlite3.DatabaseError as error:
         if isinstance(error, sqlite3.OperationalError) and _is_passing(error):
             raise
-        notes = rescue(path)
-        connection, key = prepare(path)
+        notes = _rescue(path)
+        connection, key = _prepare(path)
     try:
         if not notes and not _is_sound(path, connection):
             connection.close()
-            notes = rescue(path)
-            connection, key = prepare(path)
-        notes += _choose_mode(path, connection)
+            notes = _rescue(path)
+            connection, key = _prepare(path)
+        mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+        if mode != "wal":
+            notes.append(f"{path.name}: write-ahead logging is not possible there, journal mode {mode} is used")
         put(connection, "clean", b"0")
-        lock.sign(connection)
+        _sign(connection)
         rows = int(connection.execute("SELECT count(*) FROM (SELECT 1 FROM answers LIMIT 1)").fetchone()[0])
-        damaged = get(connection, "damaged") is not None
+        damaged = _get(connection, "damaged") is not None
     except BaseException:
         connection.close()
         raise
@@ -366,7 +364,7 @@ def refuse_strange(path: Path, use: str = "journal") -> None:
     if not path.parent.is_dir():
         message = f"{path}: there is no directory {path.parent}"
         raise JournalError(message)
-    for name in (path, *(Path(f"{path}{suffix}") for suffix in NEIGHBOURS)):
+    for name in (path, *(Path(f"{path}{suffix}") for suffix in _NEIGHBOURS)):
         try:
             mode = name.lstat().st_mode
         except FileNotFoundError:
@@ -390,12 +388,7 @@ def read_head(path: Path) -> bytes | None:
         return file.read(_SMALLEST)
 
 
-def _is_torn_head(head: bytes) -> bool:
-    """Tell whether this is the beginning of an SQLite file that breaks off where none can end."""
-    return 0 < len(head) < _SMALLEST and head.startswith(_MAGIC[: len(head)])
-
-
-def refuse_foreign(path: Path, head: bytes, *, application: int = APPLICATION_ID, version: int = VERSION, use: str = "journal") -> None:
+def refuse_foreign(path: Path, head: bytes, *, application: int = _APPLICATION_ID, version: int = _VERSION, use: str = "journal") -> None:
     """Refuse a file that is not ours, or newer than we are.
 
     Args:
@@ -417,11 +410,6 @@ def refuse_foreign(path: Path, head: bytes, *, application: int = APPLICATION_ID
         raise JournalError(message)
 
 
-def _choose_mode(path: Path, connection: sqlite3.Connection) -> list[str]:
-    mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
-    return [] if mode == "wal" else [f"{path.name}: write-ahead logging is not possible there, journal mode {mode} is used"]
-
-
 def _is_passing(error: sqlite3.OperationalError) -> bool:
     """Tell whether the trouble lies around the file (locked, full, not permitted), not in it."""
     code = getattr(error, "sqlite_errorcode", None)
@@ -431,7 +419,7 @@ def _is_passing(error: sqlite3.OperationalError) -> bool:
 def _is_sound(path: Path, connection: sqlite3.Connection) -> bool:
     """Look for damage: through all of a small file, or one its last writer did not close; else whether all its pages are there."""
     try:
-        if get(connection, "clean") == b"1" and path.stat().st_size > _SOON_SEARCHED:
+        if _get(connection, "clean") == b"1" and path.stat().st_size > _SOON_SEARCHED:
             pages, size = (connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("page_count", "page_size"))
             return bool(path.stat().st_size >= pages * size)
         return bool(connection.execute("PRAGMA integrity_check(1)").fetchone()[0] == "ok")

@@ -4,36 +4,38 @@
     begin    an unsafe request is marked before it leaves, so that one in flight when the kernel died is known as such
     finish   an outcome is kept: safe ones at most half a second or 500 rows later, unsafe ones at once
 
-A rerun sends what is missing and what the retry policy may ask for again. A journal that cannot be written any more
-(disk full) says so at once; the run goes on, its results stay in memory.
+A rerun sends what is missing and what the retry policy may ask for again. A login, whose answer feeds a secret place of
+others, is asked for anew where one of those is to be sent, since tokens end; where all of them are known, nothing is sent.
+A journal that cannot be written any more (disk full) says so at once; the run goes on, its results stay in memory.
 """
 
 from __future__ import annotations
 
-import asyncio
 import sqlite3
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from time import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from weakref import finalize
 
-from fastreq_jupyter.journal.file import INSERT, Database, open_database
+from fastreq_jupyter.engine import Store
+from fastreq_jupyter.journal.file import INSERT, open_database, put
 from fastreq_jupyter.journal.identity import Identities, Identity
-from fastreq_jupyter.journal.logins import stale_logins
 from fastreq_jupyter.journal.rows import COLUMNS, Row, begun_row, is_final, job_of, kept_row, outcome_of, seal_of, veiled
-from fastreq_jupyter.journal.writer import Writer
-from fastreq_jupyter.model import Outcome, Request
+from fastreq_jupyter.journal.writer import Work, Writer
+from fastreq_jupyter.model import Deferred, Outcome, Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-    from fastreq_jupyter.exchange import Exchange
     from fastreq_jupyter.model import Item, Look
     from fastreq_jupyter.options import Options
 
-__all__ = ["Journal", "open_journal"]
+__all__ = ["LOOKED_AHEAD", "Journal"]
+
+LOOKED_AHEAD = 10_000
+"""Most requests that are looked at before a run begins; beyond it what is not known to be unneeded is asked for anew."""
 
 _SELECT = f"SELECT {', '.join(COLUMNS)} FROM answers WHERE base = ? AND "  # noqa: S608 - names of ours
 _BY_CREDENTIALS = _SELECT + "guise = ? AND occurrence = ?"
@@ -47,33 +49,20 @@ _UNFINISHED = frozenset({"cancelled", "deadline", "stopped", "skipped", "unknown
 _MOST_PENDING_BYTES = 64 * 2**20
 
 
-def open_journal(options: Options, clock: Callable[[], float] = time, *, resent: Iterable[Item] | None = None) -> Journal:
-    """Open the journal that the options name, for one run; must be called on its loop.
+class Journal(Store):
+    """The outcomes of one run, and those of earlier ones; to be made on the run's loop.
 
     Args:
-        options: Of the run.
+        options: Of the run; they name the file.
         clock: Wall clock in seconds.
         resent: Where failed requests are tried again: all items of the plan, good rows as outcomes.
 
     Raises:
         JournalError: One line: it is no journal, newer, in use, or cannot be read or made there.
     """
-    return Journal(open_database(Path(str(options.journal)).expanduser()), options, clock, resent=resent)
 
-
-class Journal:
-    """The outcomes of one run, and those of earlier ones; an `engine.Store`.
-
-    Args:
-        database: The open file; the journal's writer owns it from here on.
-        options: Of the run.
-        clock: Wall clock in seconds.
-        resent: As `open_journal`.
-    """
-
-    def __init__(
-        self, database: Database, options: Options, clock: Callable[[], float] = time, *, resent: Iterable[Item] | None = None
-    ) -> None:
+    def __init__(self, options: Options, clock: Callable[[], float] = time, *, resent: Iterable[Item] | None = None) -> None:
+        database = open_database(Path(str(options.journal)).expanduser())
         self._database = database
         self._options = options
         self._clock = clock
@@ -125,7 +114,7 @@ class Journal:
             self._stale = None
         else:
             identities = Identities(self._database.key)
-            self._stale = stale_logins(items, lambda request: self._played_back(request, identities))
+            self._stale = _stale_logins(items, lambda request: self._played_back(request, identities))
 
     def renew(self, request: Request, position: int) -> None:
         """Take note that a request is sent anew: its outcome takes the place of the known one."""
@@ -134,28 +123,17 @@ class Journal:
 
     async def begin(self, request: Request, position: int) -> None:
         """Return once the mark of an unsafe request is committed."""
-        identity = self._place(request, position)
-        at, key = self._clock(), self._database.key
-        committed, done = _future()
-        self._writer.put(lambda connection: _insert(connection, INSERT, begun_row(request, identity, at, key)), done=done)
-        await committed
+        await self._mark(request, position, None)
 
     async def look(self, request: Request, position: int, url: str) -> None:
         """Return once the status URL of a request's job is committed."""
+        status_url = self._jobs[position] = veiled(url, request, self._database.key)
+        await self._mark(request, position, status_url)
+
+    async def _mark(self, request: Request, position: int, status_url: str | None) -> None:
         identity = self._place(request, position)
         at, key = self._clock(), self._database.key
-        place = self._jobs[position] = veiled(url, request, key)
-        committed, done = _future()
-        self._writer.put(lambda connection: _insert(connection, INSERT, begun_row(request, identity, at, key, place)), done=done)
-        await committed
-
-    def make_conditional(self, exchange: Exchange, position: int) -> Exchange:  # noqa: ARG002 - the signature of a store
-        """Return the exchange as it is."""
-        return exchange
-
-    def figures(self) -> dict[str, Any] | None:
-        """Return None: there is no cache here."""
-        return None
+        await self._writer.commit(lambda connection: connection.execute(INSERT, begun_row(request, identity, at, key, status_url)))
 
     def take(self, outcome: Outcome, content: bytes | None) -> None:
         """Keep an outcome that came from elsewhere, which `find` did not know."""
@@ -163,30 +141,24 @@ class Journal:
         self._elsewhere += 1
         if identity is None or outcome.error is not None:
             return
-        at, key = self._clock(), self._database.key
-        self._writer.put(
-            lambda connection: _insert(connection, _KEEP, kept_row(outcome, content, identity, at, key)), size=len(content or b"")
-        )
+        self._writer.put(self._keeping(outcome, content, identity), size=len(content or b""))
 
     async def finish(self, outcome: Outcome, content: bytes | None) -> Outcome:
         """Keep an outcome, and return it; at once for safe requests, after the commit for unsafe ones."""
         identity = self._places.pop(outcome.position, None)
-        place = self._jobs.pop(outcome.position, None)
+        status_url = self._jobs.pop(outcome.position, None)
         if identity is None or not outcome.attempts or outcome.error in _UNFINISHED:
             return outcome
-        at, key = self._clock(), self._database.key
-        size = len(content or b"")
-
-        def keep(connection: sqlite3.Connection) -> None:
-            _insert(connection, _KEEP, kept_row(outcome, content, identity, at, key, place))
-
+        keep, size = self._keeping(outcome, content, identity, status_url), len(content or b"")
         if outcome.request.idempotent and self._writer.pending_bytes < _MOST_PENDING_BYTES:
             self._writer.put(keep, size=size)
-            return outcome
-        committed, done = _future()
-        self._writer.put(keep, size=size, done=done)
-        await committed
+        else:
+            await self._writer.commit(keep, size=size)
         return outcome
+
+    def _keeping(self, outcome: Outcome, content: bytes | None, identity: Identity, status_url: str | None = None) -> Work:
+        at, key = self._clock(), self._database.key
+        return lambda connection: connection.execute(_KEEP, kept_row(outcome, content, identity, at, key, status_url))
 
     def notes(self) -> list[str]:
         """Return lines a person should read: what was reused, or why nothing can be kept any more."""
@@ -212,12 +184,9 @@ class Journal:
 
     async def close(self) -> None:
         """Commit all that is left and let go of the file; never raises."""
-        if self._stop.detach() is None:
-            return
-        self._reader.close()
-        closed, done = _future()
-        self._writer.stop(done)
-        await closed
+        if self._stop.detach() is not None:
+            self._reader.close()
+            await self._writer.close()
 
     def _place(self, request: Request, position: int) -> Identity:
         identity = self._places.get(position)
@@ -256,14 +225,15 @@ class Journal:
                 old = hashes[0][0]
                 values = self._reader.execute(_BY_CREDENTIALS, (base, old, occurrence)).fetchone()
                 if values is not None:
-                    self._writer.put(lambda connection: _insert(connection, _NEW_CREDENTIALS, (credentials, base, old, occurrence)))
+                    self._writer.put(lambda connection: connection.execute(_NEW_CREDENTIALS, (credentials, base, old, occurrence)))
         return None if values is None else Row(*values)
 
     def _found_damage(self, cause: str) -> None:
         self._trouble = f"{self._database.path.name} is damaged ({cause}): what cannot be read of it is sent again"
         # The damaged part may have held the mark of an unsafe request; the next process that opens the file has to check it.
         self._database.damaged = self._database.suspect = True
-        self._writer.put(_mark_damaged)
+        now = datetime.now(UTC).isoformat().encode()
+        self._writer.put(lambda connection: put(connection, "damaged", now))
 
     def _job_of(self, row: Row, request: Request, position: int) -> Look | None:
         if self._options.until is None or self._is_too_old(row):
@@ -292,37 +262,11 @@ def _request_in(item: Item) -> Request:
     return item if isinstance(item, Request) else item.request if isinstance(item, Outcome) else item.shown
 
 
-def _insert(connection: sqlite3.Connection, statement: str, values: tuple[object, ...]) -> None:
-    connection.execute(statement, values)
-
-
-def _mark_damaged(connection: sqlite3.Connection) -> None:
-    connection.execute("INSERT OR REPLACE INTO about (name, value) VALUES ('damaged', ?)", (datetime.now(UTC).isoformat().encode(),))
-
-
-def _future() -> tuple[asyncio.Future[None], Callable[[], None]]:
-    """Return a future of the running loop, and what sets it from another thread."""
-    loop = asyncio.get_running_loop()
-    future: asyncio.Future[None] = loop.create_future()
-
-    def resolve() -> None:
-        if not future.done():
-            future.set_result(None)
-
-    def done() -> None:
-        # A closed loop has nobody waiting.
-        with suppress(RuntimeError):
-            loop.call_soon_threadsafe(resolve)
-
-    return future, done
-
-
 def _let_go(writer: Writer, reader: sqlite3.Connection) -> None:
     """Release the file and lock of a journal that was never closed."""
     with suppress(sqlite3.Error):
         reader.close()
-    writer.stop()
-    writer.join(5.0)
+    writer.stop(5.0)
 
 
 def _span(first: float, last: float) -> str:
@@ -330,3 +274,49 @@ def _span(first: float, last: float) -> str:
     if f"{begin:%Y-%m-%d %H:%M}" == f"{end:%Y-%m-%d %H:%M}":
         return f"{begin:%Y-%m-%d %H:%M}"
     return f"{begin:%Y-%m-%d %H:%M} to {end:%H:%M}" if begin.date() == end.date() else f"{begin:%Y-%m-%d %H:%M} to {end:%Y-%m-%d %H:%M}"
+
+
+def _stale_logins(items: Iterable[Item], known: Callable[[Request], Outcome | None]) -> set[int]:
+    """Return the positions of the logins that are asked for anew.
+
+    Args:
+        items: Of the plan, in order.
+        known: Gives the outcome that would be played back, None for what is to be sent; asked once per request, in order.
+    """
+    answers: dict[int, Outcome | None] = {}
+    parents: dict[int, tuple[int, ...]] = {}
+    logins: set[int] = set()
+    stale: set[int] = set()
+    for position, item in enumerate(items):
+        if position == LOOKED_AHEAD:
+            return logins
+        request = _resolved(item, answers) if isinstance(item, Deferred) else item
+        outcome = known(request) if isinstance(request, Request) else None
+        shown = item.shown if isinstance(item, Deferred) else item
+        if isinstance(shown, Request) and shown.label is not None:
+            answers[position] = outcome
+            parents[position] = item.needs if isinstance(item, Deferred) else ()
+            if shown.hide_data:
+                logins.add(position)
+        if outcome is None and isinstance(item, Deferred):
+            _mark(item.needs, stale, logins, parents)
+    return stale
+
+
+def _resolved(item: Deferred, answers: dict[int, Outcome | None]) -> object:
+    outcomes = [answers.get(parent) for parent in item.needs]
+    if any(outcome is None for outcome in outcomes):
+        return None
+    try:
+        return item.resolve([outcome for outcome in outcomes if outcome is not None])
+    except Exception:  # noqa: BLE001 - a template of the user's; what it raises becomes the row's failure in the run itself
+        return None
+
+
+def _mark(needs: Iterable[int], stale: set[int], logins: set[int], parents: dict[int, tuple[int, ...]]) -> None:
+    left = list(needs)
+    while left:
+        position = left.pop()
+        if position in logins and position not in stale:
+            stale.add(position)
+            left += parents[position]

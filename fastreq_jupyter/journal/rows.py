@@ -81,7 +81,7 @@ def seal_of(row: Row, key: bytes) -> bytes:
     return hashed.digest()
 
 
-def begun_row(request: Request, identity: Identity, at: float, key: bytes, place: str | None = None) -> Row:
+def begun_row(request: Request, identity: Identity, at: float, key: bytes, status_url: str | None = None) -> Row:
     """Return the mark of an unsafe request that is about to be sent, or of one whose job is looked at by a status URL.
 
     Args:
@@ -89,26 +89,26 @@ def begun_row(request: Request, identity: Identity, at: float, key: bytes, place
         identity: Its identity.
         at: Seconds since 1970.
         key: Of the journal.
-        place: What `veiled` made of the status URL.
+        status_url: What `veiled` made of the status URL.
     """
     url = one_line(redact_url(request.url, request.secrets), 2000)
-    record = "{}" if place is None else json.dumps({"status_url": place})
+    record = "{}" if status_url is None else json.dumps({"status_url": status_url})
     row = Row(*identity, 0, at, request.method, url, None, None, record, None, b"")
     return row._replace(seal=seal_of(row, key))
 
 
 def kept_row(  # noqa: PLR0913, PLR0917 - the parts of a row
-    outcome: Outcome, content: bytes | None, identity: Identity, at: float, key: bytes, place: str | None = None
+    outcome: Outcome, content: bytes | None, identity: Identity, at: float, key: bytes, status_url: str | None = None
 ) -> Row:
-    """Return the row of an outcome; `place` is as for `begun_row`, where its job may not be over."""
+    """Return the row of an outcome; `status_url` is as for `begun_row`, where its job may not be over."""
     request, response = outcome.request, outcome.response
     secrets = secrets_of(request)
     record: dict[str, Any] = {
         "detail": None if outcome.error_detail is None else redact_text(outcome.error_detail, secrets),
         "attempts": [_attempt_to_json(attempt, outcome.attempts[0].start) for attempt in outcome.attempts],
     }
-    if place is not None:
-        record["status_url"] = place
+    if status_url is not None:
+        record["status_url"] = status_url
     if response is not None:
         record["response"] = {**head_of(response, secrets), "size_bytes": response.size_bytes, "path": response.path}
     url = one_line(redact_text(redact_url(request.url, request.secrets), secrets), 2000)
@@ -135,12 +135,12 @@ def veiled(url: str, request: Request, key: bytes) -> str:
 
 def job_of(row: Row, request: Request, key: bytes) -> Look | None:
     """Return the job that a row tells of, None where there is none, it is over, or its URL had a secret that is another now."""
-    place = json.loads(row.record).get("status_url")
-    if place is None or row.error == "body" or row.status in _GONE or (row.done and row.error is None):
+    status_url = json.loads(row.record).get("status_url")
+    if status_url is None or row.error == "body" or row.status in _GONE or (row.done and row.error is None):
         return None
     for spelling, sign in _signs(request, key).items():
-        place = place.replace(sign, spelling)
-    return None if "\x01" in place else Look(request, place)
+        status_url = status_url.replace(sign, spelling)
+    return None if "\x01" in status_url else Look(request, status_url)
 
 
 def _signs(request: Request, key: bytes) -> dict[str, str]:
@@ -221,7 +221,7 @@ def _saved_file(head: dict[str, Any] | None, request: Request) -> str | None:
 def _write_file(body: bytes, path: str) -> tuple[str | None, str | None, str | None]:
     """Write a stored body to the file of this run; return path, error, detail."""
     try:
-        write_whole(path, body)
+        write_whole(path, (body,))
     except OSError as error:
         return None, "save_to", f"{path}: {error.strerror or error}"
     return path, None, None

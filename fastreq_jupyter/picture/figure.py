@@ -45,7 +45,7 @@ class Waterfall:
         path = Path(path)
         if path.suffix.lower() != ".svg":
             raise UsageError(f"{path.name!r}: give a file name that ends in .svg")
-        write_whole(path, self._repr_svg_().encode())
+        write_whole(path, (self._repr_svg_().encode(),))
         return path
 
     def _repr_html_(self) -> str:

@@ -184,7 +184,7 @@ def test_a_journal_asks_for_logins_where_nobody_can_tell_whether_they_are_needed
         .replace("/b\n", "/b/{{n}}\n")
     )
     cell = cell.replace("/login\n", "/login\nX-Row: {{n}}\n")
-    monkeypatch.setattr("fastreq_jupyter.journal.logins.LOOKED_AHEAD", 3)
+    monkeypatch.setattr("fastreq_jupyter.journal.journal.LOOKED_AHEAD", 3)
     door.same = True
     sent, ok = rerun(shell, door, cell)
     assert (len(sent), all(ok)) == (9, True)

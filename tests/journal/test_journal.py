@@ -4,7 +4,7 @@ from math import isnan
 import pytest
 from journals.notebook import NOON, Notebook, answer, get, post, rows_in
 
-from fastreq_jupyter.journal.journal import open_journal
+from fastreq_jupyter.journal import Journal
 from fastreq_jupyter.model import Request
 from fastreq_jupyter.options import Options
 from fastreq_jupyter.redact import MASK
@@ -165,14 +165,14 @@ async def test_mark_of_an_unsafe_request_is_committed_before_it_leaves(notebook)
 
 
 async def test_answer_to_an_unsafe_request_is_committed_at_once(notebook):
-    journal = open_journal(Options.of(journal=str(notebook.path)))
+    journal = Journal(Options.of(journal=str(notebook.path)))
     await notebook.one(journal, post(1), 0, lambda request, position: (answer(request, position), b"{}"))
     assert rows_in(notebook.path) == [(post(1).url, 1)]
     await journal.close()
 
 
 async def test_safe_answers_are_committed_soon(notebook):
-    journal = open_journal(Options.of(journal=str(notebook.path)))
+    journal = Journal(Options.of(journal=str(notebook.path)))
     await notebook.one(journal, get(1), 0, lambda request, position: (answer(request, position), b"{}"))
     while not rows_in(notebook.path):  # noqa: ASYNC110 - another thread writes
         await asyncio.sleep(0.02)
@@ -181,7 +181,7 @@ async def test_safe_answers_are_committed_soon(notebook):
 
 def test_journal_never_closed_keeps_what_it_has_got(notebook):
     async def left_open():
-        journal = open_journal(Options.of(journal=str(notebook.path)))
+        journal = Journal(Options.of(journal=str(notebook.path)))
         await notebook.one(journal, get(1), 0, lambda request, position: (answer(request, position), b"{}"))
 
     asyncio.run(left_open())
@@ -234,7 +234,7 @@ async def test_no_secret_lies_in_the_file_or_beside_it(notebook, tmp_path):
     said = answer(request, headers=headers, error="http 500", status=500)
 
     async def go():
-        journal = open_journal(Options.of(journal=str(notebook.path)))
+        journal = Journal(Options.of(journal=str(notebook.path)))
         await notebook.one(journal, request, 0, lambda *_: (said, b"{}"))
         while_open = b"".join(path.read_bytes() for path in tmp_path.iterdir())
         await journal.close()

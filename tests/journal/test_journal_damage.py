@@ -93,10 +93,10 @@ def test_full_disk_is_told_at_once_and_loses_no_result(tmp_path):
         import asyncio, resource, sys
         from journals.notebook import answer, get, post
         from fastreq_jupyter.options import Options
-        from fastreq_jupyter.journal.journal import open_journal
+        from fastreq_jupyter.journal import Journal
 
         async def main():
-            journal = open_journal(Options.of(journal="runs.db"))
+            journal = Journal(Options.of(journal="runs.db"))
             resource.setrlimit(resource.RLIMIT_FSIZE, (400_000, 400_000))
             told = None
             body = b'"' + b"x" * 20_000 + b'"'

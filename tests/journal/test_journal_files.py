@@ -10,7 +10,7 @@ import pytest
 from journals.notebook import Notebook, get
 
 from fastreq_jupyter.errors import JournalError
-from fastreq_jupyter.journal.journal import open_journal
+from fastreq_jupyter.journal import Journal
 from fastreq_jupyter.options import Options
 
 POSIX = pytest.mark.skipif(os.name == "nt", reason="links and permissions of POSIX")
@@ -18,7 +18,7 @@ POSIX = pytest.mark.skipif(os.name == "nt", reason="links and permissions of POS
 
 def refusal(path):
     with pytest.raises(JournalError) as caught:
-        open_journal(Options.of(journal=str(path)))
+        Journal(Options.of(journal=str(path)))
     assert str(caught.value).isprintable()
     assert str(path) in str(caught.value)
     return str(caught.value)
@@ -36,8 +36,8 @@ def test_all_files_are_for_their_owner_only(tmp_path, umask):
         import os, time
         os.umask({umask})
         from fastreq_jupyter.options import Options
-        from fastreq_jupyter.journal.journal import open_journal
-        journal = open_journal(Options.of(journal="runs.db"))
+        from fastreq_jupyter.journal import Journal
+        journal = Journal(Options.of(journal="runs.db"))
         print(sorted((name, oct(os.stat(name).st_mode & 0o777)) for name in os.listdir()))
     """)
     done = subprocess.run([sys.executable, "-c", script], cwd=tmp_path, check=True, capture_output=True, text=True)
@@ -128,7 +128,7 @@ async def test_empty_file_becomes_a_journal(notebook):
 
 
 async def test_second_run_of_a_process_is_told(notebook):
-    journal = open_journal(Options.of(journal=str(notebook.path)))
+    journal = Journal(Options.of(journal=str(notebook.path)))
     assert "another run of this process" in refusal(notebook.path)
     journal._stop()
     assert (await notebook.run([get(1)]))[0].ok
@@ -139,8 +139,8 @@ async def test_second_process_is_told_who_holds_the_journal(notebook, tmp_path):
     script = textwrap.dedent("""
         import sys
         from fastreq_jupyter.options import Options
-        from fastreq_jupyter.journal.journal import open_journal
-        journal = open_journal(Options.of(journal="runs.db"))
+        from fastreq_jupyter.journal import Journal
+        journal = Journal(Options.of(journal="runs.db"))
         print("open", flush=True)
         sys.stdin.read()
     """)
@@ -160,17 +160,18 @@ def test_of_many_processes_that_come_and_go_only_one_holds_the_journal(tmp_path)
         import os
         from pathlib import Path
         from fastreq_jupyter.errors import JournalError
-        from fastreq_jupyter.journal.file import JournalLock
+        from fastreq_jupyter.files import release
+        from fastreq_jupyter.journal.file import lock_file
         log = os.open("log", os.O_WRONLY | os.O_APPEND | os.O_CREAT)
         held = 0
         while held < 50:
             try:
-                lock = JournalLock(Path("runs.db"))
+                lock = lock_file(Path("runs.db"))
             except JournalError:
                 continue
             os.write(log, b"+")
             os.write(log, b"-")
-            lock.release()
+            release(lock)
             held += 1
     """)
     started = [subprocess.Popen([sys.executable, "-c", script], cwd=tmp_path) for _ in range(4)]

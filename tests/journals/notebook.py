@@ -7,7 +7,7 @@ from pathlib import Path
 from time import time
 
 from fastreq_jupyter.exchange import Timing
-from fastreq_jupyter.journal.journal import open_journal
+from fastreq_jupyter.journal import Journal
 from fastreq_jupyter.model import Attempt, Outcome, Request, Response
 from fastreq_jupyter.options import Options
 
@@ -35,7 +35,7 @@ class Notebook:
         self.news = []
 
     async def run(self, requests, *, reply=None, clock=time, again=None, positions=None, **options):
-        journal = partial(open_journal, Options.of(journal=str(self.path), **options), clock, resent=again)
+        journal = partial(Journal, Options.of(journal=str(self.path), **options), clock, resent=again)
         reply = reply or (lambda request, position: (answer(request, position), b'{"a": 1}'))
         return await self.go(journal, zip(positions or range(len(requests)), requests, strict=True), reply)
 

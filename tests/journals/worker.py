@@ -10,7 +10,7 @@ from pathlib import Path
 
 from journals.notebook import answer, get, post
 
-from fastreq_jupyter.journal.journal import open_journal
+from fastreq_jupyter.journal import Journal
 from fastreq_jupyter.options import Options
 
 
@@ -23,7 +23,7 @@ def request_of(number):
 
 
 async def fetch(path, log, count):
-    journal = open_journal(Options.of(journal=path))
+    journal = Journal(Options.of(journal=path))
     print("open", flush=True)
     lines = os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     rows = {}

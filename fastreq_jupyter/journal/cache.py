@@ -1,4 +1,4 @@
-"""The cache: good answers of requests that only ask, for the next run of the same cell. An `engine.store.Store`.
+"""The cache: good answers of requests that only ask, for the next run of the same cell.
 
 find              young enough, or offline? then nothing is sent
 make_conditional  older: the request asks whether anything has changed
@@ -7,68 +7,44 @@ finish            304: the stored answer is this one's; a new one takes the plac
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import suppress
+import json
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import inf
-from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
 from weakref import finalize
 
-from fastreq_jupyter.engine import Conditions, Polling
-from fastreq_jupyter.errors import JournalError
-from fastreq_jupyter.journal.cache.answer import KEPT, Answer, answer_of, conditions_of, echoes_secret, outcome_of
-from fastreq_jupyter.journal.cache.database import DatabaseShelf
-from fastreq_jupyter.journal.cache.keys import Keys
-from fastreq_jupyter.journal.cache.lines import LinesShelf
-from fastreq_jupyter.journal.file import refuse_strange
-from fastreq_jupyter.model import Outcome
+from fastreq_jupyter.engine import Conditions, Polling, Store, read_stored
+from fastreq_jupyter.journal.identity import Keys
+from fastreq_jupyter.journal.rows import head_of
+from fastreq_jupyter.journal.shelf import Answer, open_shelf
+from fastreq_jupyter.model import Look, Outcome, Response, secrets_of
+from fastreq_jupyter.redact import SHORTEST, one_line, redact_text, redact_url
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastreq_jupyter.engine import Jar
     from fastreq_jupyter.exchange import Exchange
-    from fastreq_jupyter.model import Authority, Request
+    from fastreq_jupyter.journal.journal import Journal
+    from fastreq_jupyter.model import Authority, Headers, Request
     from fastreq_jupyter.options import Options
 
-__all__ = ["Cache", "open_cache", "open_shelf"]
+__all__ = ["Both", "Cache"]
 
+_KEPT = frozenset({200, 203, 204, 206})
+"""Status codes of answers that are what was asked for; a 201 or 202 speaks of something else."""
 _NOT_MODIFIED = 304
-_OURS = "*\n"
 _MOST_PENDING_BYTES = 64 * 2**20
+_LONGEST_URL = 4000
 
 
-def open_shelf(name: str, *, read_only: bool = False) -> DatabaseShelf | LinesShelf:
-    """Open the file of a cache, by its ending: lines for ``.jsonl``, else SQLite.
-
-    Args:
-        name: The file. A missing directory is made where its name is ``.fastreq``, and kept out of git.
-        read_only: Nothing will be put into it.
-
-    Raises:
-        JournalError: One line; the file was not touched.
-    """
-    path = Path(name).expanduser()
-    folder = path.parent
-    if folder.name == ".fastreq" and not folder.exists() and not read_only:
-        try:
-            folder.mkdir(mode=0o700)
-            (folder / ".gitignore").write_text(_OURS, encoding="utf-8")
-        except OSError as error:
-            message = f"{folder} cannot be made: {error.strerror or error}"
-            raise JournalError(message) from error
-    refuse_strange(path, "cache")
-    return LinesShelf(path, read_only=read_only) if path.suffix.lower() == ".jsonl" else DatabaseShelf(path, read_only=read_only)
-
-
-def open_cache(options: Options, jar: Jar, authority: Authority | None = None, clock: Callable[[], float] = time) -> Cache:
-    """Open the cache that the options name, for one run; must be called on its loop.
+class Cache(Store):
+    """The answers of one run, and those of earlier ones; to be made on the run's loop.
 
     Args:
-        options: Of the run.
+        options: Of the run; they name the file.
         jar: Its cookies.
         authority: Gives credentials that requests get late, or None.
         clock: Wall clock in seconds.
@@ -76,28 +52,9 @@ def open_cache(options: Options, jar: Jar, authority: Authority | None = None, c
     Raises:
         JournalError: One line: it is no cache, newer, or cannot be read or made there.
     """
-    return Cache(open_shelf(options.cache_file), options, jar, authority, clock)
 
-
-class Cache:
-    """The answers of one run, and those of earlier ones.
-
-    Args:
-        shelf: The open file.
-        options: Of the run.
-        jar: Its cookies.
-        authority: Gives credentials that requests get late, or None.
-        clock: Wall clock in seconds.
-    """
-
-    def __init__(
-        self,
-        shelf: DatabaseShelf | LinesShelf,
-        options: Options,
-        jar: Jar,
-        authority: Authority | None = None,
-        clock: Callable[[], float] = time,
-    ) -> None:
+    def __init__(self, options: Options, jar: Jar, authority: Authority | None = None, clock: Callable[[], float] = time) -> None:
+        shelf = open_shelf(options.cache_file)
         self._shelf = shelf
         self._options = options
         self._clock = clock
@@ -111,7 +68,7 @@ class Cache:
         self._counts = dict.fromkeys(("rows", "fresh", "unchanged", "changed", "new", "sent", "secret", "nobody"), 0)
         self._since = {"fresh": inf, "unchanged": inf}
         self._shown: set[str] = set()
-        self._stop = finalize(self, _let_go, shelf)
+        self._stop = finalize(self, shelf.stop)
 
     def find(self, request: Request, position: int) -> Outcome | None:
         """Return the known outcome, or None when the request is to be sent."""
@@ -158,7 +115,7 @@ class Cache:
         """Return the exchange with the lines that ask whether anything has changed since."""
         old = self._old.get(position)
         # A job is polled by the same URL: a 304 would not tell whether it is done.
-        lines = () if old is None or self._polling is not None or self._options.fresh else conditions_of(old)
+        lines = () if old is None or self._polling is not None or self._options.fresh else _conditions_of(old)
         return replace(exchange, headers=(*exchange.headers, *lines)) if lines else exchange
 
     async def begin(self, request: Request, position: int) -> None:
@@ -169,26 +126,16 @@ class Cache:
 
     async def finish(self, outcome: Outcome, content: bytes | None) -> Outcome:
         """Keep a good outcome; return it, or the stored one that a 304 stands for."""
-        settled, _ = self.settle(outcome, content)
-        await self.catch_up()
+        return (await self.settle(outcome, content))[0]
+
+    async def settle(self, outcome: Outcome, content: bytes | None) -> tuple[Outcome, bytes | None]:
+        """Do as `finish`, and return the body as well."""
+        settled = self._settle(outcome, content)
+        if self._shelf.pending_bytes > _MOST_PENDING_BYTES:
+            await self._shelf.flush()
         return settled
 
-    async def catch_up(self) -> None:
-        """Wait while too many answers that are not written yet are in memory."""
-        if self._shelf.pending_bytes <= _MOST_PENDING_BYTES:
-            return
-        loop = asyncio.get_running_loop()
-        written = asyncio.Event()
-
-        def done() -> None:
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(written.set)
-
-        self._shelf.flush(done)
-        await written.wait()
-
-    def settle(self, outcome: Outcome, content: bytes | None) -> tuple[Outcome, bytes | None]:
-        """Keep a good outcome; return it and its body, or those of the stored one that a 304 stands for."""
+    def _settle(self, outcome: Outcome, content: bytes | None) -> tuple[Outcome, bytes | None]:
         position = outcome.position
         key, old = self._places.pop(position, None), self._old.pop(position, None)
         if key is None:
@@ -203,15 +150,14 @@ class Cache:
                 stored.looks = outcome.looks
                 return stored, old.body
         # Cookies set in the meantime may make this the answer to somebody else.
-        if outcome.ok and outcome.status in KEPT and self._keys.of(outcome.request) == key:
+        if outcome.ok and outcome.status in _KEPT and self._keys.of(outcome.request) == key:
             self._keep(outcome, content or b"", key, old)
         return outcome, content
 
     def figures(self) -> dict[str, Any]:
         """Return what came from where, small JSON."""
-        return {name: count for name, count in self._counts.items() if name not in ("secret", "nobody")} | {
-            "file": str(self._options.cache_file)
-        }
+        counts = {name: count for name, count in self._counts.items() if name not in ("secret", "nobody")}
+        return {**counts, "file": str(self._options.cache_file)}
 
     def notes(self) -> list[str]:
         """Return lines a person should read: what was reused, what changed, or why nothing can be kept any more."""
@@ -244,21 +190,12 @@ class Cache:
 
     async def close(self) -> None:
         """Commit all that is left and let go of the file; never raises."""
-        if self._stop.detach() is None:
-            return
-        loop = asyncio.get_running_loop()
-        closed = asyncio.Event()
-
-        def done() -> None:
-            with suppress(RuntimeError):
-                loop.call_soon_threadsafe(closed.set)
-
-        self._shelf.stop(done)
-        await closed.wait()
+        if self._stop.detach() is not None:
+            await self._shelf.aclose()
 
     def _outcome(self, answer: Answer, request: Request, position: int, how: str) -> Outcome | None:
         """Return the row of a stored answer, None where the options of this run would not take it for good."""
-        outcome = outcome_of(answer, request, position, self._options, self._conditions)
+        outcome = _outcome_of(answer, request, position, self._options, self._conditions)
         if outcome is None:
             return None
         response = outcome.response
@@ -278,10 +215,10 @@ class Cache:
         if old is not None and not outcome.changed:
             self._since["unchanged"] = min(self._since["unchanged"], old.at)
         request = outcome.request
-        if echoes_secret(request, content, self._keys.cookie_values(request, received=False)):
+        if _echoes_secret(request, content, self._keys.cookie_values(request, received=False)):
             self._counts["secret"] += 1
             return
-        self._shelf.put(answer_of(outcome, content, key, self._clock(), self._keys.cookie_values(request, received=True)))
+        self._shelf.put(_answer_of(outcome, content, key, self._clock(), self._keys.cookie_values(request, received=True)))
 
     def _why_offline(self, *, asks: bool) -> str:
         if not asks:
@@ -308,8 +245,105 @@ def _when(at: float, now: float) -> str:
     return f"{then:%Y-%m-%d %H:%M}"
 
 
-def _let_go(shelf: DatabaseShelf | LinesShelf) -> None:
-    """Release the file of a cache that was never closed."""
-    with suppress(Exception):
-        shelf.stop()
-    shelf.join(5.0)
+def _answer_of(outcome: Outcome, content: bytes, key: bytes, at: float, more: frozenset[str]) -> Answer:
+    """Return what is stored of a good outcome, without its seal; `more` are secrets besides those of the request."""
+    request, response = outcome.request, outcome.response
+    assert response is not None  # noqa: S101 - a good outcome has one
+    secrets = secrets_of(request) | more
+    url = one_line(redact_text(redact_url(request.url, request.secrets), secrets), _LONGEST_URL)
+    head = json.dumps(head_of(response, secrets), separators=(",", ":"))
+    return Answer(key, at, request.method, url, response.status, head, content)
+
+
+def _echoes_secret(request: Request, content: bytes, more: frozenset[str]) -> bool:
+    """Tell whether a body says a secret of its request back, or one of `more`: a file that may be shared is no place for it."""
+    secrets = secrets_of(request) | more
+    return any(len(secret) >= SHORTEST and secret.encode("utf-8", "surrogatepass") in content for secret in secrets)
+
+
+def _outcome_of(answer: Answer, request: Request, position: int, options: Options, conditions: Conditions | None) -> Outcome | None:
+    """Return the row that a stored answer gives, read as the options ask; None where they would call it bad."""
+    head = json.loads(answer.head)
+    headers: Headers = tuple([(name, value) for name, value in head["headers"]])
+    body = None if request.method == "HEAD" else answer.body
+    response = Response(answer.status, headers, head["final_url"], body, len(answer.body), head["http_version"], head["reason"])
+    content_type = response.header("content-type")
+    data = None
+    if body is not None:
+        data, error, _, _ = read_stored(request, body, content_type, options, answer.status)
+        if error is not None:
+            return None
+        if conditions is not None and conditions.judge(response, data, content_type, hidden=request.hide_data).detail is not None:
+            return None
+    if options.return_type == "response":
+        data = response
+    else:
+        response.content = None
+    return Outcome(position, request, (), response, data)
+
+
+def _conditions_of(answer: Answer) -> Headers:
+    """Return the lines that let a server say that nothing has changed (RFC 9110, 13.1), none where it gave no validator."""
+    fields = {name.lower(): value for name, value in json.loads(answer.head)["headers"]}
+    if "etag" in fields:
+        return (("If-None-Match", fields["etag"]),)
+    return (("If-Modified-Since", fields["last-modified"]),) if "last-modified" in fields else ()
+
+
+class Both(Store):
+    """A run's journal and its cache: the journal is asked first, and keeps what the cache gave as well."""
+
+    def __init__(self, journal: Journal, cache: Cache) -> None:
+        self._journal = journal
+        self._cache = cache
+
+    def find(self, request: Request, position: int) -> Outcome | Look | None:
+        """Return what the journal knows, else what the cache does."""
+        outcome = self._journal.find(request, position)
+        if outcome is not None:
+            if isinstance(outcome, Look):
+                self._cache.note_sender(request)
+            return outcome
+        answered = self._cache.find_with_body(request, position)
+        if answered is None:
+            return None
+        self._journal.take(*answered)
+        return answered[0]
+
+    def renew(self, request: Request, position: int) -> None:
+        """Take note in both that a request is sent anew."""
+        self._journal.renew(request, position)
+        self._cache.renew(request, position)
+
+    def make_conditional(self, exchange: Exchange, position: int) -> Exchange:
+        """Return the exchange with what the cache adds."""
+        return self._cache.make_conditional(exchange, position)
+
+    async def begin(self, request: Request, position: int) -> None:
+        """Mark an unsafe request."""
+        await self._journal.begin(request, position)
+
+    async def look(self, request: Request, position: int, url: str) -> None:
+        """Keep a job's status URL."""
+        await self._journal.look(request, position, url)
+
+    async def finish(self, outcome: Outcome, content: bytes | None) -> Outcome:
+        """Keep an outcome in both."""
+        return await self._journal.finish(*await self._cache.settle(outcome, content))
+
+    def figures(self) -> dict[str, Any] | None:
+        """Return what the cache did."""
+        return self._cache.figures()
+
+    def notes(self) -> list[str]:
+        """Return the lines of both."""
+        return [*self._journal.notes(), *self._cache.notes()]
+
+    def news(self) -> list[str]:
+        """Return the news of both."""
+        return [*self._journal.news(), *self._cache.news()]
+
+    async def close(self) -> None:
+        """Close both."""
+        await self._cache.close()
+        await self._journal.close()

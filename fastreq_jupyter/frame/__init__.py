@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from fastreq_jupyter.frame.arrow import as_asked
 from fastreq_jupyter.frame.build import present, shown_urls, to_frame
 from fastreq_jupyter.frame.columns import floats, instants, integers, texts
 from fastreq_jupyter.frame.dataset import batches_frame, load, open_dataset
-from fastreq_jupyter.frame.files import save
+from fastreq_jupyter.frame.files import as_asked, save
 from fastreq_jupyter.frame.fixed import body_columns, fixed_columns, fixed_frame, read_types, spark_schema
 from fastreq_jupyter.frame.har import har_pieces
 from fastreq_jupyter.frame.shape import Bodies, expand_frame, explode_frame, select_frame

@@ -22,8 +22,8 @@ from fastreq_jupyter.errors import OptionError, UsageError
 from fastreq_jupyter.files import release
 from fastreq_jupyter.frame.build import attrs_of, shown_urls, to_frame
 from fastreq_jupyter.frame.columns import integers, texts
-from fastreq_jupyter.frame.files import csv_lines, json_lines, load_file, needs_pyarrow, parquet, read_footer
-from fastreq_jupyter.frame.values import dump_json, encode_value
+from fastreq_jupyter.frame.files import csv_lines, json_lines
+from fastreq_jupyter.frame.parquet import dump_json, encode_value, load_file, needs_pyarrow, read_footer, write_parquet
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -186,7 +186,7 @@ class ParquetFolder(Dataset):
 
     def _put(self, frame: pd.DataFrame) -> str:
         path = self._folder / f"batch-{self._number:06d}.parquet"
-        parquet(frame, path)
+        write_parquet(frame, path)
         self._number += 1
         return str(path)
 
@@ -227,7 +227,7 @@ class ParquetFolder(Dataset):
             batch = {**batch, "ok": len(frame), "failed": 0}
             frame.attrs["fastreq"] = {**about, "batch": batch}
             if len(frame):
-                parquet(frame, path)
+                write_parquet(frame, path)
         self._number = int(_NAME.fullmatch(path.name)[1]) + 1  # type: ignore[index] # chosen by this pattern
         if not batch["ok"]:
             path.unlink()

@@ -13,7 +13,7 @@ import pandas as pd
 
 from fastreq_jupyter.errors import OptionError
 from fastreq_jupyter.frame.columns import INSTANT, TEXT, clean_text
-from fastreq_jupyter.frame.values import dump_json, encode_value
+from fastreq_jupyter.frame.parquet import dump_json, encode_value
 from fastreq_jupyter.options import TIMING_COLUMNS, shown_columns
 
 if TYPE_CHECKING:

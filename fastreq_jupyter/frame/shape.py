@@ -75,7 +75,10 @@ def select_frame(frame: pd.DataFrame, expression: str, bodies: Bodies, notes: li
         origins += [row] * len(values)
         good += [number is not None for number in numbers]
     shaped = frame if origins == list(range(len(frame))) else frame.iloc[origins]
-    return _with_items(shaped, objects(data), integers(items, "Int32")), origins, bodies.take(origins, data, good)
+    if "item" in shaped:
+        # The frame was selected before: number the items again.
+        shaped = shaped.drop(columns="item")
+    return _in_place(shaped, {"item": integers(items, "Int32"), "data": objects(data)}), origins, bodies.take(origins, data, good)
 
 
 def search_rows(selection: Selection, bodies: Bodies, notes: list[str]) -> list[Any]:
@@ -117,17 +120,6 @@ def described(bodies: Sequence[Any]) -> str:
     if kinds <= {str, bytes}:
         return "they are no JSON"
     return "they are lists" if kinds == {list} else "they are empty" if kinds == {dict} else "they are no objects"
-
-
-def _with_items(frame: pd.DataFrame, data: Any, items: Any) -> pd.DataFrame:
-    place = list(frame.columns).index("data")
-    left, right = frame.iloc[:, :place], frame.iloc[:, place + 1 :]
-    new = pd.DataFrame({"item": items, "data": data}, copy=False)
-    new.index = frame.index
-    if "item" in frame.columns:
-        # The frame was selected before: number the items again.
-        left, right = (part.drop(columns="item", errors="ignore") for part in (left, right))
-    return pd.concat([left, new, right], axis=1)
 
 
 MAX_COLUMNS = 1000

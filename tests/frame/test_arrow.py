@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fastreq_jupyter import OptionError, fastreq
-from fastreq_jupyter.frame.arrow import to_arrow
+from fastreq_jupyter.frame.files import to_arrow
 
 TYPES = {
     "data": pa.string(), "status": pa.int16(), "ok": pa.bool_(), "error": pa.string(), "error_detail": pa.string(),

@@ -18,7 +18,7 @@ from samples import failed, good, unsent
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.frame import load, save
 from fastreq_jupyter.frame.build import to_frame
-from fastreq_jupyter.frame.values import decode_value, encode_value
+from fastreq_jupyter.frame.parquet import decode_value, encode_value
 from fastreq_jupyter.options import Options
 
 pytest.importorskip("pyarrow")

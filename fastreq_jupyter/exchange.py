@@ -176,9 +176,10 @@ class Response:
         http_version: "1.0", "1.1", "2" or "3".
         reason: Reason phrase; "" where HTTP has none.
         path: The file the body was saved to.
+        type_line: The field Content-Type as it came, where whoever made the response has read it already, else None.
     """
 
-    __slots__ = ("_content_type", "_fields", "content", "final_url", "http_version", "path", "reason", "size_bytes", "status")
+    __slots__ = ("_fields", "content", "final_url", "http_version", "path", "reason", "size_bytes", "status", "type_line")
 
     def __init__(  # noqa: PLR0913, PLR0917 - the record of a response
         self,
@@ -200,8 +201,7 @@ class Response:
         self.http_version = http_version
         self.reason = reason
         self.path = path
-        # The value of the field, where the code that made the response has read it already.
-        self._content_type = content_type
+        self.type_line = content_type
 
     @property
     def headers(self) -> Headers:
@@ -217,8 +217,8 @@ class Response:
         Args:
             name: Name of the field, any case.
         """
-        if self._content_type is not None and name == "content-type":
-            return self._content_type
+        if self.type_line is not None and name == "content-type":
+            return self.type_line
         lowered, length = name.lower(), len(name)
         # Most names differ in length, which avoids calling lower().
         values = [value for key, value in self.headers if len(key) == length and key.lower() == lowered]

@@ -27,6 +27,7 @@ from fastreq_jupyter.frame.columns import (
     instants,
     integers,
     objects,
+    repeated_texts,
     sparse_texts,
     texts,
 )
@@ -38,10 +39,10 @@ from fastreq_jupyter.redact import MASK, are_plain_urls, is_secret_header, one_l
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from fastreq_jupyter.model import Attempt, Headers, Join, Outcome, Request, Response
+    from fastreq_jupyter.model import Attempt, Headers, Join, Outcome, Request
     from fastreq_jupyter.options import Options
 
-__all__ = ["attrs_of", "final_urls", "header_mapping", "present", "shown_urls", "to_frame"]
+__all__ = ["attrs_of", "header_mapping", "present", "shown_urls", "to_frame"]
 
 _MOST_COUNTED = 255
 
@@ -66,8 +67,8 @@ def to_frame(  # noqa: PLR0913 - what a run knows about its frame
         run_id: Kept in ``attrs["fastreq"]["run_id"]``, by which the accessor finds the outcomes again.
     """
     rows = list(outcomes)
-    went = _outcome_columns(rows, options)
-    frame = pd.DataFrame({"data": objects(_data(rows)), **went}, copy=False)
+    facts = _Rows(rows)
+    frame = pd.DataFrame({"data": objects(facts.data()), **_outcome_columns(facts, options)}, copy=False)
     # Rows that leave memory come in order of completion.
     in_order = options.pages is None and options.to is None
     positions = _positions(rows) if in_order else [row.place for row in rows]
@@ -112,9 +113,9 @@ def header_mapping(headers: Headers, secrets: frozenset[str] = frozenset()) -> d
     return fields
 
 
-def _outcome_columns(rows: list[Outcome], options: Options) -> dict[str, Any]:
+def _outcome_columns(data: _Rows, options: Options) -> dict[str, Any]:
     """Return the columns that option `columns` shows; others are not computed."""
-    data = _Rows(rows)
+    rows = data.rows
     columns = {"page": integers([row.page for row in rows], "Int32")} if options.pages is not None else {}
     if options.to is not None:
         columns["position"] = integers([row.position for row in rows], "Int64")
@@ -134,7 +135,8 @@ class _Rows:
     """Data of the outcomes that several columns share.
 
     Attributes:
-        irregular: Places of rows of which more must be told than `marks` holds: tried again, redirected, failed or never sent.
+        errors: Kinds of failure, None where all is well.
+        plain: Whether no request has a name or a key, or hides its data; asked once, for it is asked of every row.
     """
 
     def __init__(self, rows: list[Outcome]) -> None:
@@ -142,9 +144,10 @@ class _Rows:
         self.requests = [row.request for row in rows]
         self.responses = [row.response for row in rows]
         self.tries = [row.attempts for row in rows]
-        self.ok = np.fromiter([row.error for row in rows], object, len(rows)) == None  # noqa: E711 - compares element by element
+        self.errors = [row.error for row in rows]
+        self.ok = np.fromiter(self.errors, object, len(rows)) == None  # noqa: E711 - compares element by element
         self.bad = np.flatnonzero(~self.ok)
-        self.irregular = [at for at, tries in enumerate(self.tries) if type(tries) is not SingleAttempt]
+        self.plain = not any([r.label or r.key is not None or r.hide_data for r in self.requests])  # noqa: C419 - a list is faster
 
     @cached_property
     def urls(self) -> list[str]:
@@ -159,6 +162,11 @@ class _Rows:
         return np.flatnonzero([row.error_detail is not None for row in self.rows])
 
     @cached_property
+    def url_column(self) -> Any:
+        """The same as a column."""
+        return texts(self.urls, clean=True, whole=True)
+
+    @cached_property
     def status(self) -> Any:
         """Status codes, 0 where no response came."""
         return np.array([0 if response is None else response.status for response in self.responses], dtype=np.int16)
@@ -167,6 +175,43 @@ class _Rows:
     def marks(self) -> Any:
         """What `MARKS` names, by name; all 0 in `irregular`."""
         return np.frombuffer(b"".join([tries.packed if type(tries) is SingleAttempt else _BLANK for tries in self.tries]), _PACKED)
+
+    @cached_property
+    def irregular(self) -> Any:
+        """Places of rows of which more must be told than `marks` holds: tried again, redirected, failed or never sent."""
+        return np.flatnonzero(self.marks["status"] == 0)
+
+    def data(self) -> list[Any]:
+        """Return the bodies as they may be shown."""
+        shown = [row.data for row in self.rows]
+        if str in set(map(type, shown)):
+            shown = [clean_text(data) if type(data) is str else data for data in shown]
+        if self.plain:
+            return shown
+        return [MASK if request.hide_data and data is not None else data for request, data in zip(self.requests, shown, strict=True)]
+
+    def names(self) -> Any:
+        """Return what the requests are called: names in the cell, or keys."""
+        if self.plain:
+            return sparse_texts([], [], len(self.rows))
+        return texts([request.label if request.label or request.key is None else str(request.key) for request in self.requests])
+
+    def content_types(self) -> Any:
+        """Return the media types of the answers."""
+        fields = [None if response is None else response.type_line or response.header("content-type") for response in self.responses]
+        return repeated_texts(fields, {field: None if field is None else _bare_type(field) for field in set(fields)})
+
+    def final_urls(self) -> Any:
+        """Return the URLs that answered: those asked for, but where none or another one did."""
+        finals = [None if response is None else response.final_url for response in self.responses]
+        unlike = np.flatnonzero(np.fromiter(finals, object, len(finals)) != np.fromiter(self.urls, object, len(finals)))
+        moved = {at: url for at in unlike if (url := finals[at]) is not None and url != self.requests[at].url}
+        column = self.url_column.copy()
+        column[self.status == 0] = pd.NA
+        column[list(moved)] = texts(
+            [_final_url(url, self.requests[at], self.urls[at]) for at, url in moved.items()], clean=True, whole=True
+        )
+        return column
 
     def measured(self, plain: Any, of: Callable[[Sequence[Attempt]], float]) -> Any:
         """Return a column in milliseconds.
@@ -184,7 +229,7 @@ class _Rows:
     def started_at(self) -> Any:
         """Return when the first attempts began; NaT where there was none."""
         moments = self.marks["started_us"].astype("M8[us]")
-        if self.irregular:
+        if len(self.irregular):
             firsts = [self.tries[at] for at in self.irregular]
             moments[self.irregular] = instants([tries[0].started_at if tries else None for tries in firsts]).tz_localize(None)
         return pd.array(moments, dtype=INSTANT)
@@ -204,11 +249,11 @@ _BLANK = bytes(_PACKED.itemsize)
 _MAKERS: dict[str, Callable[[_Rows], Any]] = {
     "status": lambda data: integers(data.status, "Int16", data.status == 0),
     "ok": lambda data: data.ok,
-    "error": lambda data: sparse_texts(data.bad, [data.rows[at].error or "" for at in data.bad], len(data.rows)),
+    "error": lambda data: sparse_texts(data.bad, [data.errors[at] or "" for at in data.bad], len(data.rows)),
     "error_detail": lambda data: sparse_texts(data.noted, [_detail(data.rows[at], data.urls[at]) for at in data.noted], len(data.rows)),
     "elapsed_ms": lambda data: data.measured(data.marks["response_end"] - data.marks["start"], elapsed_of),
     "attempts": _Rows.numbers_of_attempts,
-    "url": lambda data: texts(data.urls, clean=True, whole=True),
+    "url": lambda data: data.url_column,
     "method": lambda data: categories([request.method for request in data.requests], METHOD, OTHER_METHOD),
     "queued_ms": lambda data: data.measured(data.marks["queued"], lambda tries: sum(attempt.queued for attempt in tries)),
     "wait_ms": lambda data: data.measured(
@@ -217,9 +262,9 @@ _MAKERS: dict[str, Callable[[_Rows], Any]] = {
     "size_bytes": lambda data: integers(
         [0 if response is None else response.size_bytes for response in data.responses], "Int64", data.status == 0
     ),
-    "content_type": lambda data: texts(_media_types(data.responses), clean=True),
-    "final_url": lambda data: texts(final_urls(data.responses, data.requests, data.urls), clean=True),
-    "request": lambda data: _names(data.requests),
+    "content_type": _Rows.content_types,
+    "final_url": _Rows.final_urls,
+    "request": _Rows.names,
     "started_at": _Rows.started_at,
 }
 
@@ -293,30 +338,8 @@ def _detail(row: Outcome, shown: str) -> str:
     return _line(redact_text(text, secrets) if secrets else text)
 
 
-def _names(requests: list[Request]) -> Any:
-    if not any([request.label or request.key is not None for request in requests]):  # noqa: C419 - a list is faster, this runs per row
-        return sparse_texts([], [], len(requests))
-    return texts([request.label if request.label or request.key is None else str(request.key) for request in requests])
-
-
 def _headers(row: Outcome) -> dict[str, str] | None:
     return None if row.response is None else header_mapping(row.response.headers, _hidden_of(row.request))
-
-
-def _data(rows: list[Outcome]) -> list[Any]:
-    requests = [row.request for row in rows]
-    shown = [row.data for row in rows]
-    if str in set(map(type, shown)):
-        shown = [clean_text(data) if type(data) is str else data for data in shown]
-    if any([request.hide_data for request in requests]):  # noqa: C419 - a list is faster, this runs per row
-        return [MASK if request.hide_data and data is not None else data for request, data in zip(requests, shown, strict=True)]
-    return shown
-
-
-def _media_types(responses: list[Response | None]) -> list[str | None]:
-    fields = [None if response is None else response.header("content-type") for response in responses]
-    kinds = {field: None if field is None else _bare_type(field) for field in set(fields)}
-    return list(map(kinds.__getitem__, fields))
 
 
 def _bare_type(value: str) -> str | None:
@@ -348,20 +371,6 @@ def shown_urls(requests: list[Request]) -> list[str]:
             urls = [clean_text(redact_url(request.url, request.secrets)) for request in block]
         shown += urls
     return shown
-
-
-def final_urls(responses: list[Response | None], requests: list[Request], urls: list[str]) -> list[str | None]:
-    """Return the URLs that answered, None where none did.
-
-    Args:
-        responses: What came, or None.
-        requests: What was asked.
-        urls: What `shown_urls` gave for them.
-    """
-    return [
-        None if response is None else shown if response.final_url == request.url else _final_url(response.final_url, request, shown)
-        for response, request, shown in zip(responses, requests, urls, strict=True)
-    ]
 
 
 def _final_url(url: str, request: Request, shown: str) -> str:

@@ -16,7 +16,7 @@ import pandas as pd
 from fastreq_jupyter.options import COLUMN_SETS
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = [
     "CACHED",
@@ -31,6 +31,7 @@ __all__ = [
     "instants",
     "integers",
     "objects",
+    "repeated_texts",
     "sparse_texts",
     "texts",
 ]
@@ -71,9 +72,26 @@ def texts(values: Sequence[str | None], *, clean: bool = False, whole: bool = Fa
 
 def sparse_texts(places: Any, values: Sequence[str], length: int) -> Any:
     """Return a ``string[python]`` array with texts at a few places, NA elsewhere; lone surrogates become U+FFFD."""
-    array = np.full(length, pd.NA, dtype=object)
-    array[places] = np.fromiter(map(clean_text, values), object, len(values))
-    return pd.array(array, dtype=TEXT, copy=False)
+    picks = np.full(length, -1)
+    picks[places] = np.arange(len(values))
+    return _picked([clean_text(text) for text in values], picks)
+
+
+def repeated_texts(values: Sequence[Any], text_of: Mapping[Any, str | None]) -> Any:
+    """Return a ``string[python]`` array of few texts that come again and again; lone surrogates become U+FFFD.
+
+    Args:
+        values: Keys of `text_of`, in order.
+        text_of: The text of each; None becomes NA.
+    """
+    shown = {value: clean_text(text) for value, text in text_of.items() if text is not None}
+    place_of = dict(zip(shown, range(len(shown)), strict=True))
+    return _picked(list(shown.values()), np.array([place_of.get(value, -1) for value in values], dtype=np.intp))
+
+
+def _picked(shown: list[str], picks: Any) -> Any:
+    """Return the texts at these places, NA where the place is -1. To look at each text of a column takes pandas ten times as long."""
+    return pd.array(np.fromiter(shown, object, len(shown)), dtype=TEXT, copy=False).take(picks, allow_fill=True)
 
 
 def integers(values: Any, dtype: str, missing: Any = None) -> Any:
@@ -116,13 +134,12 @@ def categories(values: Sequence[str | None], dtype: Any, other: str | None = Non
         dtype: The CategoricalDtype.
         other: Category of a text that is not in the list; None makes it NA.
     """
-    codes = {name: code for code, name in enumerate(dtype.categories)}
+    codes = {name: code for code, name in enumerate(dtype.categories)} | {None: -1}
     other_code = codes.get(other, -1)
-    code_of = {value: -1 if value is None else codes.get(value, other_code) for value in set(values)}
-    if len(code_of) == 1:
-        places = np.full(len(values), next(iter(code_of.values())), dtype=np.int8)
+    if values and values.count(values[0]) == len(values):
+        places = np.full(len(values), codes.get(values[0], other_code), dtype=np.int8)
     else:
-        places = np.array([code_of[value] for value in values], dtype=np.int8)
+        places = np.array([codes.get(value, other_code) for value in values], dtype=np.int8)
     return pd.Categorical.from_codes(places, dtype=dtype)
 
 

@@ -78,8 +78,7 @@ def __getattr__(name: str) -> Any:
         return import_module(f"{__name__}.demo")
     home = _PUBLIC.get(name)
     if home is None:
-        message = f"module {__name__!r} has no attribute {name!r}"
-        raise AttributeError(message)
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     if home == "client":
         _show_runs()
     value = globals()[name] = getattr(import_module(f"{__name__}.{home}"), name)

@@ -262,8 +262,7 @@ def encode_content(json: Any, data: Any, files: Any) -> tuple[bytes | Upload, st
         OSError: A file cannot be read.
     """
     if json is not None and (data is not None or files is not None):
-        message = "json excludes data and files: give one of them"
-        raise TypeError(message)
+        raise TypeError("json excludes data and files: give one of them")
     if json is not None:
         return _json_text(json).encode(), "application/json"
     if files is not None:
@@ -283,8 +282,7 @@ def _form_pairs(value: Any) -> list[tuple[str, str | bytes]]:
         items = list(value.items() if hasattr(value, "items") else value)
         pairs = [(_name_text(name), item) for name, item in items]
     except (TypeError, ValueError):
-        message = f"expected text, bytes, a mapping or pairs, not {type(value).__name__}"
-        raise TypeError(message) from None
+        raise TypeError(f"expected text, bytes, a mapping or pairs, not {type(value).__name__}") from None
     laid_out: list[tuple[str, str | bytes]] = []
     for name, item in pairs:
         several = None if fields_of(item) is not None else items_of(item)
@@ -305,8 +303,7 @@ def _form_value(name: str, value: Any) -> str | bytes:
             return text_of(value)
         except NoPlaceError as error:
             reason = str(error)
-    message = f"{name[:60]!r} is a {type_name(value)}: {reason}"
-    raise TypeError(message)
+    raise TypeError(f"{name[:60]!r} is a {type_name(value)}: {reason}")
 
 
 def _read(file: Any) -> bytes | FilePart:
@@ -338,5 +335,4 @@ def _json_value(value: Any) -> Any:
         return value.isoformat()
     if hasattr(value, "tolist"):
         return value.tolist()
-    message = f"{type(value).__name__} cannot be sent as JSON"
-    raise TypeError(message)
+    raise TypeError(f"{type(value).__name__} cannot be sent as JSON")

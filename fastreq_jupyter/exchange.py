@@ -254,8 +254,7 @@ class Response:
     def _require_content(self) -> bytes:
         if self.content is None:
             where = f"saved to {self.path}" if self.path else "not kept as bytes; read the outcome's .data"
-            message = f"the body is {where}"
-            raise ValueError(message)
+            raise ValueError(f"the body is {where}")
         return self.content
 
     def __eq__(self, other: object) -> bool:

@@ -106,8 +106,9 @@ def parse_target(text: str) -> Target:
     parts = _split(text)
     scheme = parts.scheme.lower()
     if scheme not in DEFAULT_PORTS:
-        message = f"scheme {scheme[:20]!r} is not http or https" if scheme and "//" in text else "no http:// or https:// at the start"
-        raise ValueError(message)
+        raise ValueError(
+            f"scheme {scheme[:20]!r} is not http or https" if scheme and "//" in text else "no http:// or https:// at the start"
+        )
     userinfo, at, authority = parts.netloc.rpartition("@")
     host, port = _host_and_port(authority)
     origin = Origin(scheme, host, _port(port, scheme))
@@ -137,31 +138,26 @@ def _split(text: str) -> SplitResult:
     try:
         text.encode("utf-8")
     except UnicodeEncodeError:
-        message = "the URL holds half a character (a lone surrogate)"
-        raise ValueError(message) from None
+        raise ValueError("the URL holds half a character (a lone surrogate)") from None
     try:
         parts = urlsplit(text.replace(" ", "%20"))
     except ValueError:
         # The original message shows the userinfo.
-        message = "not a URL: the part between // and the next / cannot be read"
-        raise ValueError(message) from None
+        raise ValueError("not a URL: the part between // and the next / cannot be read") from None
     if "\\" in parts.netloc:
-        message = "a backslash before the path: clients do not agree on which host that is"
-        raise ValueError(message)
+        raise ValueError("a backslash before the path: clients do not agree on which host that is")
     return parts
 
 
 def _refuse_control(text: str) -> None:
     if match := _FORBIDDEN.search(text):
-        message = f"control character {match[0]!r} in the URL"
-        raise ValueError(message)
+        raise ValueError(f"control character {match[0]!r} in the URL")
 
 
 def _host_and_port(text: str) -> tuple[str, str | None]:
     match = _AUTHORITY.fullmatch(text)
     if match is None:
-        message = "host and port cannot be read (an IPv6 address stands in brackets)"
-        raise ValueError(message)
+        raise ValueError("host and port cannot be read (an IPv6 address stands in brackets)")
     bracketed, name, port = match.groups()
     if bracketed is not None:
         return _encode_ipv6(bracketed), port or None
@@ -172,8 +168,7 @@ def _port(text: str | None, scheme: str) -> int:
     if text is None:
         return DEFAULT_PORTS[scheme]
     if not (text.isascii() and text.isdecimal() and len(text) <= 20 and int(text) <= _LARGEST_PORT):
-        message = "the port is not a number from 0 to 65535 (is a user name or password not encoded?)"
-        raise ValueError(message)
+        raise ValueError("the port is not a number from 0 to 65535 (is a user name or password not encoded?)")
     return int(text)
 
 
@@ -205,28 +200,24 @@ def _percent(text: str, safe: str) -> str:
 @lru_cache(maxsize=4096)
 def _encode_host(host: str) -> str:
     if not host:
-        message = "no host in the URL"
-        raise ValueError(message)
+        raise ValueError("no host in the URL")
     if "%" in host:
         host = unquote(host)
     if not host.isascii():
         host = _encode_international(host)
     if len(host) > 253 or not _HOST.fullmatch(host) or ".." in host:
-        message = f"host {host[:60]!r} is not valid"
-        raise ValueError(message)
+        raise ValueError(f"host {host[:60]!r} is not valid")
     return host.lower()
 
 
 def _encode_ipv6(host: str) -> str:
     address, zone, _ = host.partition("%")
     if zone:
-        message = "an IPv6 address with a zone cannot be used"
-        raise ValueError(message)
+        raise ValueError("an IPv6 address with a zone cannot be used")
     try:
         return str(ipaddress.IPv6Address(address))
     except ValueError:
-        message = f"{address[:50]!r} is not an IPv6 address"
-        raise ValueError(message) from None
+        raise ValueError(f"{address[:50]!r} is not an IPv6 address") from None
 
 
 def _encode_international(host: str) -> str:
@@ -234,14 +225,12 @@ def _encode_international(host: str) -> str:
     import idna  # noqa: PLC0415 - loaded by whoever needs it
 
     if len(host) > 253:
-        message = f"host {host[:40]!r}... is too long"
-        raise ValueError(message)
+        raise ValueError(f"host {host[:40]!r}... is too long")
     try:
         mapped = idna.uts46_remap(host, std3_rules=False, transitional=False)
         return ".".join(_encode_label(label) for label in re.split("[.\u3002\uff0e\uff61]", mapped))
     except (UnicodeError, ValueError):
-        message = f"host {host[:60]!r} is no valid internationalized name"
-        raise ValueError(message) from None
+        raise ValueError(f"host {host[:60]!r} is no valid internationalized name") from None
 
 
 def _encode_label(label: str) -> str:

@@ -90,8 +90,7 @@ def json_of(value: Any, depth: int = 0) -> str:
         NoPlaceError: JSON has no form for it, or it is nested too deeply.
     """
     if depth > _DEEPEST:
-        message = "it is nested too deeply"
-        raise _TooDeepError(message)
+        raise _TooDeepError("it is nested too deeply")
     value = plain(value)
     if isinstance(value, Enum):
         value = value._value_
@@ -196,8 +195,7 @@ def _inner(name: str, value: Any, depth: int) -> str:
     except _TooDeepError:
         raise
     except NoPlaceError as error:
-        message = f"{name[:60]} is a {type_name(value)}: {error}"
-        raise NoPlaceError(message) from None
+        raise NoPlaceError(f"{name[:60]} is a {type_name(value)}: {error}") from None
 
 
 def items_of(value: Any) -> Any:
@@ -214,15 +212,13 @@ def items_of(value: Any) -> Any:
 
 def _float_text(value: float) -> str:
     if not isfinite(value):
-        message = "it is not finite"
-        raise NoPlaceError(message)
+        raise NoPlaceError("it is not finite")
     return int.__repr__(int(value)) if value.is_integer() and abs(value) < _EXACT else float.__repr__(value)
 
 
 def _decimal_text(value: Decimal) -> str:
     if not value.is_finite() or abs(value.adjusted()) > 1000:
-        message = "it is not finite, or too large"
-        raise NoPlaceError(message)
+        raise NoPlaceError("it is not finite, or too large")
     return format(value, "f")
 
 
@@ -236,8 +232,7 @@ def _other_text(value: Any) -> str:
     if type(value).__name__ == "Period" and comes_from(type(value), "pandas"):
         return str(value)
     if isinstance(value, (bytes, bytearray, memoryview)):
-        message = "bytes are no text: decode them first"
-        raise NoPlaceError(message)
+        raise NoPlaceError("bytes are no text: decode them first")
     raise NoPlaceError(_advice(value))
 
 

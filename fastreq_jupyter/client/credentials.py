@@ -120,8 +120,7 @@ class Credentials:
         value = self._values.get(target.origin)
         if value is None and self._single is not None:
             first = next(iter(self._values))
-            message = f"one auth for several origins ({first} and {target.origin}): give auth={{origin: credentials}}"
-            raise SeveralOriginsError(message)
+            raise SeveralOriginsError(f"one auth for several origins ({first} and {target.origin}): give auth={{origin: credentials}}")
         return value
 
 
@@ -145,8 +144,7 @@ class SessionDefaults:
         if self.origin is None:
             secret = next((name for name, _ in headers if is_secret_header(name)), None)
             if secret or (auth is not None and not isinstance(auth, Mapping)):
-                message = f"{f'the header {secret}' if secret else 'auth'} needs base_url, so that it goes to that origin only"
-                raise OptionError(message)
+                raise OptionError(f"{f'the header {secret}' if secret else 'auth'} needs base_url, so that it goes to that origin only")
         self.credentials = Credentials(auth, self.origin)
 
     def join(self, url: str) -> str:
@@ -175,16 +173,14 @@ def _origin_of(key: str) -> Origin:
     try:
         return parse_target(key).origin
     except ValueError as error:
-        message = f"auth: a key is no origin ({error}): give 'https://host'"
-        raise OptionError(message) from None
+        raise OptionError(f"auth: a key is no origin ({error}): give 'https://host'") from None
 
 
 def _base_target(base_url: str) -> Target:
     try:
         return parse_target(base_url)
     except ValueError as error:
-        message = f"base_url is not possible ({error}): give an http or https URL"
-        raise OptionError(message) from None
+        raise OptionError(f"base_url is not possible ({error}): give an http or https URL") from None
 
 
 class RequestDefaults:
@@ -350,8 +346,11 @@ def _refuse_two(options: Options) -> None:
         return
     name = "authorization" if not isinstance(auth, ApiKey) else auth.name.lower() if auth.where == "header" else ""
     if any(header.lower() == name for header, _ in options.headers):
-        message = f"auth and the header {'Authorization' if name == 'authorization' else name} were both given: give one of them"
-        raise OptionError(message, option="auth", reason="goes with no such header of its own: give one of them")
+        raise OptionError(
+            f"auth and the header {'Authorization' if name == 'authorization' else name} were both given: give one of them",
+            option="auth",
+            reason="goes with no such header of its own: give one of them",
+        )
 
 
 def _target(url: str) -> Target | None:

@@ -282,8 +282,9 @@ def _check_secrets(template: str, options: Mapping[str, Any], auth: Any) -> None
         texts += [_literal(entry.url, variables)]
     clear = any(is_secret_header(name) and _SCHEMES.sub("", value, count=1).strip() for name, value in fields)
     if clear or any(_hidden(text) for text in texts) or _hidden(_INNER.sub("", template)):
-        message = "a secret in clear would travel with the plan: write {{$env NAME}} in its place, or give auth='env:NAME'"
-        raise OptionError(message, option="auth")
+        raise OptionError(
+            "a secret in clear would travel with the plan: write {{$env NAME}} in its place, or give auth='env:NAME'", option="auth"
+        )
 
 
 def _hidden(text: str) -> bool:

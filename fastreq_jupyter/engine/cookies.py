@@ -189,11 +189,9 @@ def read_cookies(cookies: Mapping[str, Any] | Iterable[tuple[str, Any]]) -> dict
 def _given_pair(name: Any, value: Any) -> tuple[str, str]:
     name, text = str(name), str(value)
     if not TOKEN.fullmatch(name):
-        message = "cookies: a name is not a token (letters, digits, - _ and the like)"
-        raise OptionError(message)
+        raise OptionError("cookies: a name is not a token (letters, digits, - _ and the like)")
     if _FORBIDDEN_GIVEN.search(text):
-        message = f"cookies: the value of {name} has a control character or a semicolon"
-        raise OptionError(message)
+        raise OptionError(f"cookies: the value of {name} has a control character or a semicolon")
     return name, text if text.isascii() else text.encode("utf-8", "replace").decode("latin-1")
 
 

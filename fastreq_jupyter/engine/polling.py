@@ -150,8 +150,7 @@ class Polling:
         try:
             url = place_of(reference, response.final_url)
         except ValueError as error:
-            message = f"the status URL: {one_line(redact_text(str(error), job.secrets), 120)}"
-            raise BackendError("redirect refused", message) from None
+            raise BackendError("redirect refused", f"the status URL: {one_line(redact_text(str(error), job.secrets), 120)}") from None
         secrets = job.request.secrets
         sent = job.exchange
         if response.final_url != sent.target.url:

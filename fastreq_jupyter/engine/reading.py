@@ -54,8 +54,7 @@ _BAD = 400
 
 
 def _refuse_constant(name: str) -> Any:
-    message = f"{name} is not JSON"
-    raise ValueError(message)
+    raise ValueError(f"{name} is not JSON")
 
 
 # Created once: json.loads creates a decoder at each call with a parse_constant.
@@ -102,8 +101,7 @@ def parse_json(content: bytes, content_type: str | None) -> Any:
     try:
         return _DECODER.decode(text)
     except RecursionError:
-        message = "nested too deeply"
-        raise ValueError(message) from None
+        raise ValueError("nested too deeply") from None
 
 
 def read_data(  # noqa: PLR0911 - one way out for each kind of body

@@ -47,8 +47,7 @@ def changed_options(options: Options, changes: Mapping[str, Any]) -> Options:
     """
     for name in changes:
         if name in TABLE and TABLE[name].group not in _HOW and name not in _MORE:
-            message = f"{name} is not possible here: retry_failed sends the requests that the run had"
-            raise OptionError(message, option=name)
+            raise OptionError(f"{name} is not possible here: retry_failed sends the requests that the run had", option=name)
     return Options.of(options, **changes)
 
 

@@ -275,8 +275,7 @@ class Run:
         """
         fixed = [name for name in changes if name not in _ADJUSTABLE]
         if fixed:
-            message = f"{fixed[0]} cannot be changed while a run goes on: update takes {', '.join(sorted(_ADJUSTABLE))}"
-            raise OptionError(message)
+            raise OptionError(f"{fixed[0]} cannot be changed while a run goes on: update takes {', '.join(sorted(_ADJUSTABLE))}")
         Options.of(self.options, **changes)
         self._post(self._adjust, changes)
 
@@ -294,11 +293,11 @@ class Run:
             UsageError: `only` is none of these, or an option cannot be changed.
         """
         if only not in SELECTIONS:
-            message = f"retry_failed(only={only!r}) is not possible: give all, sent or unsent"
-            raise UsageError(message)
+            raise UsageError(f"retry_failed(only={only!r}) is not possible: give all, sent or unsent")
         if self.sink is not None:
-            message = f"retry_failed() needs the rows, and they are in {self.sink.place}: the same call with journal sends what failed"
-            raise UsageError(message)
+            raise UsageError(
+                f"retry_failed() needs the rows, and they are in {self.sink.place}: the same call with journal sends what failed"
+            )
         changed = self.plan.options if not options else changed_options(self.plan.options, options)
         chosen = {row.position for row in self.rows if not row.ok and SELECTIONS[only](row) and (rows is None or row.position in rows)}
         if self._scheduler.paging is not None:
@@ -345,8 +344,7 @@ class Run:
         if error is not None:
             # Our own messages are safe; those of the user's code may hold secrets.
             reason = str(error) if isinstance(error, UsageError) else f"the source of requests raised {type(error).__name__}"
-            message = f"{reason}; rows finished, in .df: {self.progress.done}"
-            raise SourceError(message, self) from error
+            raise SourceError(f"{reason}; rows finished, in .df: {self.progress.done}", self) from error
 
     async def drained(self) -> None:
         """Wait on any loop until the run has drained; being cancelled meanwhile cancels the run and waits on.

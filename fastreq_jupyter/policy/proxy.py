@@ -71,11 +71,10 @@ def _checked(url: str, variable: str) -> str:
     except ValueError:
         fine = False
     if not fine or not text.isprintable() or " " in text:
-        message = (
+        raise OptionError(
             f"{variable} is no proxy URL: give http://host:port or socks5://host:port, in a password # / ? @ as %23 %2F %3F %40, "
             "or proxy='none'"
         )
-        raise OptionError(message)
     return text
 
 

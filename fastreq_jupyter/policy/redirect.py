@@ -62,8 +62,7 @@ def next_exchange(  # noqa: PLR0913 - one keyword for each thing the decision re
     if location is None:
         return None
     if followed >= max_redirects:
-        message = f"more than {max_redirects} redirects, the last one to {_shown(location, secrets)}"
-        raise BackendError("too many redirects", message)
+        raise BackendError("too many redirects", f"more than {max_redirects} redirects, the last one to {_shown(location, secrets)}")
     target = _resolve(exchange.target, location, status, secrets)
     method = _next_method(exchange.method, status)
     keeps_body = method == exchange.method and status != 303
@@ -71,8 +70,7 @@ def next_exchange(  # noqa: PLR0913 - one keyword for each thing the decision re
     content = exchange.content if keeps_body else None
     if target.origin != exchange.target.origin:
         if content and carries_secret(content, exchange.headers, secrets):
-            message = f"{status} would send secrets of the body to another origin, {target.origin}"
-            raise BackendError("redirect refused", message)
+            raise BackendError("redirect refused", f"{status} would send secrets of the body to another origin, {target.origin}")
         fields = tuple(line for line in fields if not stays_home(*line, secrets))
     auth = exchange.auth if target.origin == exchange.target.origin else None
     fresh = exchange.fresh and method == exchange.method
@@ -84,8 +82,7 @@ def _location(status: int, headers: Headers) -> str | None:
     locations = {value.strip(" \t") for name, value in headers if name.lower() == "location"}
     locations.discard("")
     if len(locations) > 1:
-        message = f"{status} with {len(locations)} different Locations"
-        raise BackendError("redirect refused", message)
+        raise BackendError("redirect refused", f"{status} with {len(locations)} different Locations")
     return _as_sent(locations.pop()) if locations else None
 
 
@@ -102,15 +99,12 @@ def _as_sent(text: str) -> str:
 def _resolve(base: Target, location: str, status: int, secrets: frozenset[str]) -> Target:
     try:
         if _CONTROL.search(location):
-            message = "control character in it"
-            raise ValueError(message)  # noqa: TRY301 - one way to refuse
+            raise ValueError("control character in it")  # noqa: TRY301 - one way to refuse
         target = resolve_reference(base, location)
         if target.user is not None or target.password is not None:
-            message = "user or password in it"
-            raise ValueError(message)  # noqa: TRY301 - one way to refuse
+            raise ValueError("user or password in it")  # noqa: TRY301 - one way to refuse
     except ValueError as error:
-        message = f"{status} to {_shown(location, secrets)}: {one_line(str(error), 120)}"
-        raise BackendError("redirect refused", message) from None
+        raise BackendError("redirect refused", f"{status} to {_shown(location, secrets)}: {one_line(str(error), 120)}") from None
     return target
 
 

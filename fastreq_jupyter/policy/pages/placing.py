@@ -107,13 +107,11 @@ def at_url(request: Request, url: str, base: str) -> tuple[Request, bool, bool]:
     """
     target, home = resolve_reference(parse_target(base), url), parse_target(request.url)
     if target.user is not None or target.password is not None:
-        message = "user or password in it"
-        raise ValueError(message)
+        raise ValueError("user or password in it")
     if target.origin == home.origin:
         return _remade(request, _with_user(request.url, target.url), request.headers, request.content, str), True, False
     if request.content and carries_secret(request.content, request.headers, request.secrets):
-        message = f"secrets of the body would go to another origin, {target.origin}"
-        raise ValueError(message)
+        raise ValueError(f"secrets of the body would go to another origin, {target.origin}")
     headers = tuple(line for line in request.headers if not stays_home(*line, request.secrets))
     dropped = home.user is not None or len(headers) < len(request.headers)
     return _remade(request, target.url, headers, request.content, str), False, dropped

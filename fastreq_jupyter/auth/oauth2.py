@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Grant", "OAuth2", "SignIn", "polled", "read_grant", "read_sign_in", "token_request"]
 
-_GOOD = 200
-_BAD = 400
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 # RFC 8628, 3.2 and 3.5
 _INTERVAL = 5.0
@@ -199,7 +197,7 @@ def read_sign_in(oauth: OAuth2, answer: Answer) -> SignIn:
 
 def polled(sign_in: SignIn, answer: Answer) -> SignIn | None:
     """Return the sign-in, slower perhaps, while its person has not decided (RFC 8628, 3.5); None where the answer is final."""
-    error = _error_of(_json(answer)) if answer.status >= _BAD else None
+    error = _error_of(_json(answer)) if answer.status >= 400 else None
     if error == "slow_down":
         return sign_in._replace(interval=sign_in.interval + _SLOWER)
     return sign_in if error == "authorization_pending" else None
@@ -207,7 +205,7 @@ def polled(sign_in: SignIn, answer: Answer) -> SignIn | None:
 
 def is_refused(answer: Answer) -> bool:
     """Tell whether a refresh token is no good any more (RFC 6749, 5.2)."""
-    return answer.status >= _BAD and _error_of(_json(answer)) == "invalid_grant"
+    return answer.status >= 400 and _error_of(_json(answer)) == "invalid_grant"
 
 
 def _to_server(oauth: OAuth2, url: str, fields: Mapping[str, str | None]) -> Request:
@@ -227,7 +225,7 @@ def _to_server(oauth: OAuth2, url: str, fields: Mapping[str, str | None]) -> Req
 def _body(where: str, answer: Answer, secrets: frozenset[str]) -> dict[str, Any]:
     """Return the members of a good answer."""
     body = _json(answer)
-    if answer.status != _GOOD or _error_of(body) is not None:
+    if answer.status != 200 or _error_of(body) is not None:
         words = [str(body.get(name)) for name in ("error", "error_description") if isinstance(body.get(name), str)] if body else []
         raise AuthError(one_line(redact_text(f"{where} answered {answer.status} {': '.join(words) or answer.reason}".strip(), secrets)))
     if body is None:

@@ -44,10 +44,8 @@ __all__ = ["Handoff", "Job", "Transport"]
 
 _LARGEST_TOKEN = 1024 * 1024
 _WORTH_DRAINING = 64 * 1024
-_PARTIAL = 206
 # File descriptors left for frames, files and the next cell.
 _DESCRIPTORS = 32
-_BAD = 400
 # Answers whose body is what was asked for (RFC 9110, 15.3), and so becomes a file. 201 and 202 speak of something else.
 _FILES = frozenset({200, 203, 206})
 
@@ -287,7 +285,7 @@ class Transport:
         head = read_head(stream.status, stream.fields)
         target = sent.target
         job.remaining = head.remaining
-        if stream.status == _PARTIAL:
+        if stream.status == 206:
             job.unasked_part = is_unasked_part(stream.status, sent.headers)
         job.notes = () if head.unknown is None else (f"with the unknown Content-Encoding {head.unknown!a}, kept as they came",)
         response = Response(
@@ -322,7 +320,7 @@ class Transport:
         save_as = job.request.save_as
         max_body, method = self.options.max_body, exchange.method
         try:
-            if handoff is not None and stream.status < _BAD and not job.unasked_part:
+            if handoff is not None and stream.status < 400 and not job.unasked_part:
                 body = await handoff.take_over(job, stream, head)
             elif save_as is None or stream.status not in _FILES or job.unasked_part:
                 refuse_range(job, response)

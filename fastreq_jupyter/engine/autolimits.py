@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AutoLimit", "AutoLimits", "most_in_flight"]
 
-_TOO_MANY = 429
-_UNAVAILABLE = 503
 _TICK = 0.1
 # Every loop is late by less than this now and then.
 _LATE = 0.02
@@ -86,12 +84,12 @@ class AutoLimits:
         host, failure, response = job.host, job.failure, job.response
         policy = self._policies[host]
         status = None if failure is not None or response is None else response.status
-        if status == _TOO_MANY:
+        if status == 429:
             policy.disturbed()
             # The answer states when to come again: the host pauses until then.
             if response is not None and not _tells_when(response) and self._pace(host).refused(perf_counter(), began=job.start):
                 self._apply_rate(host)
-        elif status == _UNAVAILABLE or (failure is not None and failure.kind == "timeout"):
+        elif status == 503 or (failure is not None and failure.kind == "timeout"):
             why = "timeout" if status is None else f"http {status}"
             if policy.refused(perf_counter(), began=job.start, why=why):
                 self._apply(host)

@@ -24,7 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ACCEPT_ENCODING", "Body", "BodySource", "Destination", "Gate", "as_file", "iter_body", "read_body", "whole_body"]
 
-_WITHOUT_BODY = frozenset({204, 304})
 # Decoded bytes after which other tasks get a turn, even if all came in one read.
 _TURN = 2**20
 # Encoded bytes that are decoded in one go: their output has about the size of one turn.
@@ -81,7 +80,7 @@ def whole_body(stream: Stream, head: Head, *, method: str, max_body: int) -> byt
     Raises:
         BackendError: As `read_body`.
     """
-    if method == "HEAD" or stream.status in _WITHOUT_BODY:
+    if method == "HEAD" or stream.status in (204, 304):
         return None
     length = head.length
     if length is not None and length > max_body:
@@ -146,7 +145,7 @@ async def read_body(  # noqa: PLR0913 - what a body is read from, how, and where
 
 async def iter_body(stream: BodySource, head: Head, *, method: str, max_body: int) -> AsyncGenerator[bytes, None]:
     """Give the decoded body in pieces as they arrive; arguments and errors are those of `read_body`."""
-    if stream.status in _WITHOUT_BODY or method == "HEAD":
+    if stream.status in (204, 304) or method == "HEAD":
         # One more read lets the backend finish the exchange; its result is not needed.
         with suppress(BackendError):
             await stream.read()

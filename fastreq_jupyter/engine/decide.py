@@ -24,14 +24,6 @@ if TYPE_CHECKING:
 
 __all__ = ["RENEWAL", "conclude", "cut_off", "got_answer", "update_host"]
 
-_OK = 200
-_ACCEPTED = 202
-_NOT_MODIFIED = 304
-_BAD = 400
-_FORBIDDEN = 403
-_TOO_MANY = 429
-_LIMITED = (_FORBIDDEN, _TOO_MANY)
-_UNAVAILABLE = 503
 _UNAVAILABLE_IN_ROW = 5
 # One path may have a limit of its own; so many refusals in a row are the host's.
 _FAR_IN_ROW = 5
@@ -74,9 +66,9 @@ def conclude(  # noqa: C901, PLR0912 - each kind of end once, without calls that
             )
             if note is not None:
                 job.notes = (*job.notes, note)
-        if response.status > _OK:
+        if response.status > 200:
             error, detail = _refusal(job, response, data) or (error, detail)
-        if conditions is not None and error is None and response.status != _NOT_MODIFIED:
+        if conditions is not None and error is None and response.status != 304:
             error, detail, counts_as = _judge(job, response, data, conditions)
     if error is None:
         verdict = _FINAL
@@ -101,10 +93,10 @@ def _refusal(job: Job, response: Response, data: Any) -> tuple[str, str | None] 
     The detail is the reason that the API itself gives, else the reason phrase.
     """
     status = response.status
-    if status >= _BAD:
+    if status >= 400:
         reason = None if job.request.hide_data else reason_in(response, data)
         return f"http {status}", _safe_reason(job, response.reason) if reason is None else redact_text(reason, job.secrets)
-    if status == _ACCEPTED and job.request.save_as is not None:
+    if status == 202 and job.request.save_as is not None:
         return "http 202", "accepted, not ready"
     return ("http 206", "Partial Content, though no Range was asked for") if job.unasked_part else None
 
@@ -121,7 +113,7 @@ def _judge(job: Job, response: Response, data: Any, conditions: Conditions) -> t
     detail, asks_again, note = conditions.judge(response, data, response.header("content-type"), hidden=hidden)
     if note is not None:
         job.notes = (*job.notes, note)
-    return (None, None, None) if detail is None else ("body", redact_text(detail, job.secrets), _UNAVAILABLE if asks_again else None)
+    return (None, None, None) if detail is None else ("body", redact_text(detail, job.secrets), 503 if asks_again else None)
 
 
 def cut_off(job: Job) -> None:
@@ -148,7 +140,7 @@ def update_host(job: Job, verdict: Verdict, *, slots: int, notice: Callable[[str
     """
     host = job.host
     status = None if job.failure is not None or job.response is None else job.response.status
-    if status != _UNAVAILABLE:
+    if status != 503:
         host.unavailable_in_row = 0
     if host.health.record(status, success=got_answer(job)):
         notice(f"{host.origin} fails: single attempts until one succeeds", 0.0)
@@ -157,7 +149,7 @@ def update_host(job: Job, verdict: Verdict, *, slots: int, notice: Callable[[str
         asks = "asks to wait" if verdict.pause else "gives no more for"
         notice(f"{host.origin} {asks} {pause:.0f} s, until {datetime.now().astimezone() + timedelta(seconds=pause):%H:%M:%S}", pause)
     if status is not None:
-        host.far_in_row = host.far_in_row + 1 if verdict.detail and status in _LIMITED else 0
+        host.far_in_row = host.far_in_row + 1 if verdict.detail and status in (403, 429) else 0
     refusal = host.health.refusing
     if refusal is not None:
         why = f"the first 20 answers of {host.origin} were all {refusal}"
@@ -201,7 +193,7 @@ def _verdict(job: Job, options: Options, counts_as: int | None) -> Verdict:
     response, failure = job.response, job.failure
     status = response.status if response is not None and failure is None else None
     # A 503 that only the body states concerns this request, not the host.
-    pausing = _concerns_host(job, _TOO_MANY if counts_as == _TOO_MANY else status)
+    pausing = _concerns_host(job, 429 if counts_as == 429 else status)
     status = counts_as or status
     if job.handed or (failure is not None and failure.lasting):
         return _FINAL
@@ -225,13 +217,13 @@ def _verdict(job: Job, options: Options, counts_as: int | None) -> Verdict:
 
 def _concerns_host(job: Job, status: int | None) -> bool:
     host = job.host
-    host.unavailable_in_row = host.unavailable_in_row + 1 if status == _UNAVAILABLE else 0
-    return status in _LIMITED or (status is not None and job.remaining == 0) or host.unavailable_in_row >= _UNAVAILABLE_IN_ROW
+    host.unavailable_in_row = host.unavailable_in_row + 1 if status == 503 else 0
+    return status in (403, 429) or (status is not None and job.remaining == 0) or host.unavailable_in_row >= _UNAVAILABLE_IN_ROW
 
 
 def _reset(job: Job, status: int | None) -> tuple[float, str] | None:
     """Return when the limit of an answer is reset: for a 429, and for a 403 or 503 without remaining quota."""
     response = job.response
-    if response is None or not (status == _TOO_MANY or (job.remaining == 0 and status in (_FORBIDDEN, _UNAVAILABLE))):
+    if response is None or not (status == 429 or (job.remaining == 0 and status in (403, 503))):
         return None
     return reset_after(response.header, datetime.now(UTC))

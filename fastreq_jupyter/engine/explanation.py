@@ -21,7 +21,6 @@ WORTH_SAYING = 0.2
 
 # One run allows a prediction for at most three times as many requests at once.
 _FURTHER = 3
-_TOO_MANY = (429, 503)
 # Above this share of CPU time the thread has no capacity for more requests at once.
 _BUSY = 0.8
 
@@ -134,7 +133,7 @@ def _add(sums: Sums, attempts: Sequence[Attempt], started: float) -> None:
         sums.retries += attempt.retry_wait
         sums.attempts += takes
         sums.longest = max(sums.longest, takes)
-        sums.refused += attempt.status in _TOO_MANY or attempt.error == "timeout"
+        sums.refused += attempt.status in (429, 503) or attempt.error == "timeout"
         for hop in attempt.hops:
             # Marks that the backend cannot see are NaN, for which no comparison holds: the time counts for the next part.
             sent = hop.request_start if hop.request_start >= 0 else hop.fetch_start

@@ -19,8 +19,6 @@ __all__ = ["LIMITS", "Answer", "read_graphql", "read_stored", "was_limited"]
 LIMITS = frozenset({"RATE_LIMITED", "RATELIMITED", "THROTTLED"})
 """Codes (``extensions.code``, GitHub's ``type``) of servers that ask to go slower."""
 _SHOWN = 300
-_BAD = 400
-_TOO_MANY = 429
 
 
 class Answer(NamedTuple):
@@ -47,13 +45,13 @@ def read_graphql(content: bytes, content_type: str | None, options: Options, sta
         body = parse_json(content, content_type)
     except ValueError as error:
         text = read_text(content, content_type)[0]
-        return Answer(Reading(text or None, None if status >= _BAD else "invalid JSON", one_line(str(error))))
+        return Answer(Reading(text or None, None if status >= 400 else "invalid JSON", one_line(str(error))))
     return_type = options.return_type
     whole = body if return_type in PARSED else read_text(content, content_type)[0] if return_type == "text" else content
     errors = body.get("errors") if isinstance(body, dict) else None
     limited = isinstance(errors, list) and any(_code_of(error) in LIMITS for error in errors)
-    if status >= _BAD:
-        return Answer(Reading(whole), _TOO_MANY if limited else None)
+    if status >= 400:
+        return Answer(Reading(whole), 429 if limited else None)
     data = body.get("data") if isinstance(body, dict) else None
     if not errors:
         if not isinstance(body, dict) or "data" not in body:
@@ -61,8 +59,8 @@ def read_graphql(content: bytes, content_type: str | None, options: Options, sta
         return Answer(Reading(data if return_type in PARSED else whole))
     detail = "the answer has errors" if hidden else _in_one_line(errors)
     if data is None:
-        return Answer(Reading(whole, "graphql", detail), _TOO_MANY if limited else None)
-    return Answer(Reading(data if return_type in PARSED else whole, "graphql partial", detail), _TOO_MANY if limited else None)
+        return Answer(Reading(whole, "graphql", detail), 429 if limited else None)
+    return Answer(Reading(data if return_type in PARSED else whole, "graphql partial", detail), 429 if limited else None)
 
 
 def read_stored(request: Request, content: bytes, content_type: str | None, options: Options, status: int) -> Reading:

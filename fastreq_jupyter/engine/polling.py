@@ -31,10 +31,6 @@ __all__ = ["NEGATIVE_TEXTS", "Polling", "jobs_of"]
 
 NEGATIVE_TEXTS = frozenset({"false", "no", "0", "null", "none", "off"})
 """Texts that mean no, and are true all the same, as every text that is not empty."""
-_PARSED = frozenset({"dataframe", "json"})
-# Methods whose repetition changes nothing.
-_ASKING = frozenset({"GET", "HEAD", "OPTIONS"})
-_GONE = frozenset({404, 410})
 _UNSAFE_ONCE = "{} is sent once, and its answer names no place to look at: Operation-Location, Azure-AsyncOperation or, with 202, Location"
 
 
@@ -173,7 +169,7 @@ class Polling:
             outcome.error, outcome.error_detail = "body", f"status: {standing.word}" if standing.word else "its status says so"
             last = replace(job.attempts[-1], error=outcome.error, error_detail=outcome.error_detail)
             job.attempts = (*job.attempts[:-1], last)
-        if standing is not None or outcome.error == "body" or (outcome.status in _GONE and job.failure is None):
+        if standing is not None or outcome.error == "body" or (outcome.status in (404, 410) and job.failure is None):
             self.jobs.pop(job.position, None)
 
     def _why_over(self, job: Job, word: str | None, retry_after: float | None, spent: float) -> str:

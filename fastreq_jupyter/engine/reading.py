@@ -50,7 +50,6 @@ _RECORD_SEPARATOR = b"\x1e"
 _PLAIN_JSON = frozenset({"application/json", "application/json; charset=utf-8", "application/json;charset=utf-8"})
 _OPENING = frozenset({b"{", b"["})
 _READ_AS_JSON = frozenset({"auto", "json"})
-_BAD = 400
 
 
 def _refuse_constant(name: str) -> Any:
@@ -129,7 +128,7 @@ def read_data(  # noqa: PLR0911 - one way out for each kind of body
         return _read_as_text(content, content_type)
     if not content:
         return Reading(None)
-    if options.parse == "auto" or status >= _BAD:
+    if options.parse == "auto" or status >= 400:
         return _read_by_type(content, content_type, options)
     return _READERS[options.parse](content, content_type)
 
@@ -146,7 +145,7 @@ def reads_slowly(content_type: str | None, options: Options, status: int) -> boo
     """Tell whether reading takes Python code, which another thread can interrupt; one text of JSON is read in one step of C."""
     if options.return_type not in PARSED:
         return False
-    if options.parse == "auto" or status >= _BAD:
+    if options.parse == "auto" or status >= 400:
         return media_type(content_type) in _JSON_LINES
     return options.parse in _SLOW
 

@@ -33,8 +33,6 @@ __all__ = ["Begun", "Saver", "Transfer", "find_begun", "refuse_range"]
 
 WORTH_KEEPING = 256 * 1024
 """Fewest bytes of a broken file that are kept."""
-_PART = 206
-_REFUSED_RANGE = 416
 _WINDOW_S = 2.5
 
 
@@ -149,7 +147,7 @@ class Saver:
         assert response is not None  # noqa: S101 - its head was read
         path = self._path(job, response)
         try:
-            if begun is not None and response.status == _PART:
+            if begun is not None and response.status == 206:
                 return await self._go_on(stream, head, exchange, job, path)
             if begun is not None:
                 # The server does not support ranges, or the file has changed.
@@ -244,6 +242,6 @@ def refuse_range(job: Job, response: Response) -> None:
     Raises:
         BackendError: It does.
     """
-    if response.status == _REFUSED_RANGE and job.begun_file is not None:
+    if response.status == 416 and job.begun_file is not None:
         job.begun_file.discard()
         raise BackendError("protocol", "the server does not give the rest of the file; the next attempt begins anew")

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Head", "is_unasked_part", "read_head"]
 
-_FIRST_FINAL, _BEYOND = 200, 1000
-_PARTIAL = 206
 _MOST_FIELDS = 1000
 # Registered codings; framing does not depend on whether this process can decode them.
 _CODINGS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd"})
@@ -67,7 +65,7 @@ def read_head(status: int, fields: tuple[tuple[bytes, bytes], ...]) -> Head:
     Raises:
         BackendError: ``protocol``, with what is wrong.
     """
-    if not _FIRST_FINAL <= status < _BEYOND:
+    if not 200 <= status < 1000:
         raise BackendError("protocol", f"status {status} is no final answer")
     return _KNOWN_FIELDS.get(fields) or _read_fields(fields)
 
@@ -79,7 +77,7 @@ def is_unasked_part(status: int, request_headers: Headers) -> bool:
         status: Status code of the answer.
         request_headers: Field lines of the request.
     """
-    return status == _PARTIAL and not any(name.lower() == "range" for name, _ in request_headers)
+    return status == 206 and not any(name.lower() == "range" for name, _ in request_headers)
 
 
 def _read_fields(fields: tuple[tuple[bytes, bytes], ...]) -> Head:

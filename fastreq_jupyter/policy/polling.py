@@ -35,9 +35,6 @@ _FIRST_WAIT = 1.0
 _LONGEST_WAIT = 30.0
 _GROWTH = 1.5
 _LARGEST_POWER = 20
-_ACCEPTED = 202
-_CREATED = 201
-_SEE_OTHER = 303
 _MONITORS = ("operation-location", "azure-asyncoperation")
 _ONCE = frozenset({"if-none-match", "if-modified-since", "if-match", "if-unmodified-since", "range", "if-range"})
 
@@ -64,11 +61,11 @@ def standing_of(status: int, body: Any) -> Standing:
     """
     word = body.get("status") if isinstance(body, dict) else None
     if not isinstance(word, str) or not word.strip():
-        return Standing("waiting" if status == _ACCEPTED else "ready")
+        return Standing("waiting" if status == 202 else "ready")
     plain = "".join(letter for letter in word.lower() if letter not in " -_\t")
     if plain in FAILED:
         return Standing("failed", word)
-    return Standing("ready" if plain in DONE and status != _ACCEPTED else "waiting", word)
+    return Standing("ready" if plain in DONE and status != 202 else "waiting", word)
 
 
 def status_url(status: int, headers: Headers) -> str | None:
@@ -78,9 +75,9 @@ def status_url(status: int, headers: Headers) -> str | None:
         status: Status code; 201 and 202 tell of a job.
         headers: Field lines of the answer, latin-1 text.
     """
-    if status not in (_CREATED, _ACCEPTED):
+    if status not in (201, 202):
         return None
-    names = (*_MONITORS, "location") if status == _ACCEPTED else _MONITORS
+    names = (*_MONITORS, "location") if status == 202 else _MONITORS
     values = {name.lower(): value.strip() for name, value in reversed(headers)}
     return next((values[name] for name in names if values.get(name)), None)
 
@@ -106,7 +103,7 @@ def status_exchange(exchange: Exchange, url: str, *, secrets: frozenset[str] = f
         BackendError: "redirect refused": the URL is no http or https URL, or holds userinfo or control characters.
     """
     try:
-        following = next_exchange(exchange, _SEE_OTHER, (("Location", url),), secrets=secrets)
+        following = next_exchange(exchange, 303, (("Location", url),), secrets=secrets)
     except BackendError as error:
         raise BackendError(error.kind, f"the status URL: {error.detail.removeprefix('303 to ')}", sent=True, lasting=True) from None
     if following is None:

@@ -18,7 +18,6 @@ __all__ = ["LONGEST_ASKED", "RETRIED", "Failure", "Verdict", "backoff", "decide"
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 LONGEST_ASKED = 120.0
 _LONGEST_BACKOFF = 60.0
-_FORBIDDEN = 403
 _PASSING = frozenset({"timeout", "connect", "protocol", "proxy"})
 
 
@@ -110,7 +109,7 @@ def decide(failure: Failure, *, max_retries: int, jitter: float, now: datetime) 
     requested, field = parse_retry_after(failure.retry_after, now), "Retry-After"
     if failure.retry_after is None and failure.reset is not None:
         requested, field = failure.reset
-    limited = failure.status == _FORBIDDEN and requested is not None
+    limited = failure.status == 403 and requested is not None
     passing = limited or failure.status in RETRIED if failure.status is not None else failure.error in _PASSING
     if not passing:
         return Verdict(retry=False)

@@ -7,11 +7,9 @@ OAuth2, functions, objects       give tokens: one per (auth, origin), in memory 
 
 from __future__ import annotations
 
-from fastreq_jupyter.auth.keeper import Keeper, keeper_of
 from fastreq_jupyter.auth.oauth2 import OAuth2
-from fastreq_jupyter.auth.schemes import NTLM, ApiKey, Digest, Native, Negotiate, SigV4
-from fastreq_jupyter.auth.sources import Answer, Door, gives_tokens
-from fastreq_jupyter.auth.token import AuthError, Token, bearer_line
+from fastreq_jupyter.auth.schemes import NTLM, ApiKey, AuthError, Digest, Native, Negotiate, SigV4, Token, bearer_line
+from fastreq_jupyter.auth.sources import Answer, Door, Keeper, gives_tokens, keeper_of
 
 __all__ = [
     "NTLM",

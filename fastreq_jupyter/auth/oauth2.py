@@ -9,7 +9,7 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import quote
 
-from fastreq_jupyter.auth.token import AuthError, Token, lifetime_of, token_of
+from fastreq_jupyter.auth.schemes import AuthError, Token, lifetime_of, token_of
 from fastreq_jupyter.errors import OptionError, hide_frames, hide_frames_of_init
 from fastreq_jupyter.model import Request
 from fastreq_jupyter.redact import one_line, redact_text

@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
-from fastreq_jupyter.policy.adaptive import MOST, START, Adaptive
-from fastreq_jupyter.policy.framing import Head, is_unasked_part, read_head
-from fastreq_jupyter.policy.health import Health
-from fastreq_jupyter.policy.pace import Pace
+from fastreq_jupyter.policy.adaptive import MOST, START, Adaptive, Pace
+from fastreq_jupyter.policy.framing import (
+    Beginning,
+    Head,
+    asking_for_rest,
+    is_unasked_part,
+    may_ask_for_rest,
+    read_head,
+    validator_of,
+    why_no_rest,
+)
 from fastreq_jupyter.policy.pages import Answer, Chain, How, Step, Total, check_pages, first_of, hint_of, read_how, read_total
-from fastreq_jupyter.policy.partial import Beginning, asking_for_rest, may_ask_for_rest, validator_of, why_no_rest
 from fastreq_jupyter.policy.polling import Standing, next_wait, place_of, standing_of, status_exchange, status_url
 from fastreq_jupyter.policy.proxy import proxy_for
-from fastreq_jupyter.policy.rate import Gcra, interval_of
+from fastreq_jupyter.policy.rate import Gcra, interval_of, reset_after
 from fastreq_jupyter.policy.redirect import REDIRECTS, next_exchange
-from fastreq_jupyter.policy.reset import reset_after
-from fastreq_jupyter.policy.retry import LONGEST_ASKED, RETRIED, Failure, Verdict, decide, parse_retry_after
+from fastreq_jupyter.policy.retry import LONGEST_ASKED, RETRIED, Failure, Health, Verdict, decide, parse_retry_after
 
 __all__ = [
     "LONGEST_ASKED",

@@ -1,18 +1,22 @@
 """Finds the number of requests at once that suits a host, by trying: ``concurrency="auto"``.
 
-An answer's time to first byte, status 503 and timeouts set the limit; 429 sets the rate and is no matter of this file.
+An answer's time to first byte, status 503 and timeouts set the limit; 429 without a time to wait sets the rate (`Pace`).
 Answers are judged window by window. Until the first sign of too many the limit doubles; then it goes up by a fifth, at
 least 1, where that brings throughput, and after a refusal halfway back to what was refused. A window lasts a whole
 number of rounds of the limit, because a server of even pace answers in bursts: 2 rounds and 20 answers while the limit is
 looked for, 1 s as well once it was found. What was sent before the limit changed says nothing about it.
+
+The rate is nine tenths of what the host let through in the seconds before a 429, once a window; where none comes any more,
+it rises by a quarter every few windows, to learn of a limit that was lifted.
 """
 
 from __future__ import annotations
 
+from collections import deque
 from math import ceil, sqrt
 from typing import NamedTuple
 
-__all__ = ["LEAST", "MOST", "START", "Adaptive"]
+__all__ = ["LEAST", "MOST", "START", "Adaptive", "Pace"]
 
 LEAST, START, MOST = 4, 8, 200
 
@@ -34,9 +38,11 @@ _LATE = 0.1
 _FIRST_PATIENCE, _LONGEST_PATIENCE = 8, 32
 # An increase of a fifth exceeds the random variation of a window's throughput.
 _STEP = 5
+# Of the rate after a 429: a share of what was let through; after so many seconds without one, a rise.
+_RATE_EASED, _RATE_RISE, _RATE_PATIENCE = 0.9, 1.25, 5.0
 
 
-class _Pace(NamedTuple):
+class _Throughput(NamedTuple):
     """Answers a second, measured twice.
 
     Attributes:
@@ -47,7 +53,7 @@ class _Pace(NamedTuple):
     counted: float
     reckoned: float
 
-    def above(self, other: _Pace) -> bool:
+    def above(self, other: _Throughput) -> bool:
         """Tell whether it is faster, by either measure."""
         return self.counted >= _RISE * other.counted and self.reckoned >= _RISE * other.reckoned
 
@@ -57,13 +63,13 @@ class _Window(NamedTuple):
 
     Attributes:
         limit: The limit during it.
-        pace: Answers a second.
+        throughput: Answers a second.
         mean, variance: Of the time to first byte, seconds.
         used: Requests in flight, the mean of what each answer saw.
     """
 
     limit: int
-    pace: _Pace
+    throughput: _Throughput
     mean: float
     variance: float
     used: float
@@ -176,8 +182,8 @@ class Adaptive:
         answers, seconds = self._answers, max(now - (self._first or now), 1e-9)
         mean = self._sum / answers
         variance = max(0.0, self._squares / answers - mean * mean)
-        pace = _Pace(answers / seconds, self._used / max(self._durations, 1e-9))
-        window = _Window(self.limit, pace, mean, variance, self._used / answers)
+        throughput = _Throughput(answers / seconds, self._used / max(self._durations, 1e-9))
+        window = _Window(self.limit, throughput, mean, variance, self._used / answers)
         counts = self._lag <= _LATE * seconds
         self._restart()
         return window if counts else None
@@ -192,10 +198,10 @@ class Adaptive:
         self._just_cut = False
         self._held = max(self._held, limit)
         slow = self._mean is not None and mean > self._mean + _DEVIATIONS * max(sqrt(self._variance), _EVEN * self._mean)
-        if grown_from is not None and not window.pace.above(grown_from.pace):
+        if grown_from is not None and not window.throughput.above(grown_from.throughput):
             self._be_patient(f"{limit} brought no more than {grown_from.limit}")
             return self._set(grown_from.limit, self._sign, now)
-        self._keep_best(min(window.pace))
+        self._keep_best(min(window.throughput))
         if slow:
             return self._shrink(now, window)
         self._cuts.clear()
@@ -236,7 +242,7 @@ class Adaptive:
         more = max(1, limit // _STEP) if refused_at is None else 1
         raised = 2 * limit if self._doubling else limit + more
         self._grown_from = window
-        return self._set(min(raised, MOST), f"more is tried, {limit} gave {min(window.pace):.0f}/s", now)
+        return self._set(min(raised, MOST), f"more is tried, {limit} gave {min(window.throughput):.0f}/s", now)
 
     @property
     def _climbing(self) -> bool:
@@ -274,3 +280,52 @@ class Adaptive:
 
 def _ms(seconds: float | None) -> str:
     return f"{1000 * (seconds or 0.0):.0f} ms"
+
+
+class Pace:
+    """The rate of one host, in requests a second.
+
+    Attributes:
+        rate: Requests a second; None until a 429 came.
+    """
+
+    def __init__(self) -> None:
+        self.rate: float | None = None
+        self._good: deque[float] = deque(maxlen=10_000)
+        self._changed = float("-inf")
+        self._first: float | None = None
+
+    def answered(self, now: float) -> bool:
+        """Take note of an answer that is no 429; return True when the rate changed.
+
+        Args:
+            now: Seconds of a monotonic clock, the same for all calls.
+        """
+        self._good.append(now)
+        if self._first is None:
+            self._first = now
+        if self.rate is None or now - self._changed < _RATE_PATIENCE:
+            return False
+        self._set(self.rate * _RATE_RISE, now)
+        return True
+
+    def refused(self, now: float, *, began: float) -> bool:
+        """Take note of a 429 that names no time to wait; return True when the rate changed.
+
+        Args:
+            now: As for `answered`.
+            began: When its attempt was started: what was sent before the rate changed says nothing about it.
+        """
+        if began < self._changed + (0.0 if self.rate is None else _SECONDS):
+            return False
+        span = _SECONDS if self._first is None else min(_SECONDS, max(now - self._first, _SECONDS / 10))
+        let_through = sum(moment > now - span for moment in self._good) / span
+        if self.rate is None and not let_through:
+            # A host that accepts nothing gives no measure of its rate.
+            return False
+        self._set(max(1.0, _RATE_EASED * min(let_through, self.rate or let_through), (self.rate or 0.0) / 2), now)
+        return True
+
+    def _set(self, rate: float, now: float) -> None:
+        self.rate = rate
+        self._changed = now

@@ -1,10 +1,10 @@
-"""Decides whether and when a failed attempt is retried.
+"""Decides whether and when a failed attempt is retried, and whether its host is worth more of them.
 
 Retried are connection failures, timeouts and the statuses of `RETRIED`, for idempotent requests (RFC 9110, 9.2.2) or
 where the request certainly never left. The wait before retry k is uniform in [d, 1.5 d], d = min(60, 2^(k-1)) seconds:
 at least the 1, 2, 4 s that users expect, spread so that many failures do not come back in step. A Retry-After
 (RFC 9110, 10.2.3) up to `LONGEST_ASKED` is obeyed; a longer one ends the request at once. Where it is absent, what the answer
-says of its limit counts instead (`policy.reset`). A 403 with either is a 429 by another name.
+says of its limit counts instead (`policy.rate`). A 403 with either is a 429 by another name.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-__all__ = ["LONGEST_ASKED", "RETRIED", "Failure", "Verdict", "backoff", "decide", "parse_retry_after"]
+__all__ = ["LONGEST_ASKED", "RETRIED", "Failure", "Health", "Verdict", "backoff", "decide", "parse_retry_after"]
 
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 LONGEST_ASKED = 120.0
@@ -122,3 +122,62 @@ def decide(failure: Failure, *, max_retries: int, jitter: float, now: datetime) 
     if pause:
         wait = max(wait, pause + wait - backoff(failure.number, 0.0))
     return Verdict(retry=True, wait=wait, pause=pause)
+
+
+_REFUSALS = frozenset({401, 403})
+_ENOUGH_REFUSALS = 20
+_LEAST_FAILURES = 20
+
+
+@dataclass(slots=True)
+class Health:
+    """The answers of one host, counted.
+
+    A host without one success in max(20, 2 x concurrency) consecutive attempts is *down*: it gets single attempts until
+    one succeeds. A host whose first 20 answers are all 401, or all 403, *refuses* us.
+
+    Attributes:
+        concurrency: Requests in flight of the run.
+        failures: Consecutive attempts without success.
+        trips: How often it went down.
+        settled: One more success would change nothing here.
+    """
+
+    concurrency: int
+    failures: int = 0
+    trips: int = 0
+    settled: bool = False
+    _answers: int = 0
+    _refusal: int | None = None
+    _mixed: bool = False
+
+    @property
+    def down(self) -> bool:
+        """Tell whether only single attempts are allowed."""
+        return self.failures >= max(_LEAST_FAILURES, 2 * self.concurrency)
+
+    @property
+    def refusing(self) -> int | None:
+        """Return 401 or 403 where the first 20 answers were all that, else None."""
+        return self._refusal if self._answers >= _ENOUGH_REFUSALS and not self._mixed else None
+
+    def record(self, status: int | None, *, success: bool) -> bool:
+        """Count one attempt.
+
+        Args:
+            status: Status code, None where no response came.
+            success: The attempt got an answer that is not worth a retry.
+
+        Returns:
+            True when this attempt made the host count as down.
+        """
+        was_down = self.down
+        self.failures = 0 if success else self.failures + 1
+        if status is not None and not self._mixed and self._answers < _ENOUGH_REFUSALS:
+            self._mixed = status not in _REFUSALS or self._refusal not in (None, status)
+            self._refusal = status
+            self._answers += 1
+        tripped = self.down and not was_down
+        self.trips += tripped
+        self.settled = not self.failures and (self._mixed or self._answers >= _ENOUGH_REFUSALS)
+        return tripped

@@ -12,8 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from fastreq_jupyter.policy.pages.answer import (
     CURSORS,
+    OFFSETS,
     Answer,
+    How,
     Stated,
+    Total,
     first_of_more,
     is_url,
     items_at,
@@ -23,9 +26,10 @@ from fastreq_jupyter.policy.pages.answer import (
     next_cursor,
     next_url,
     page_info,
+    read_how,
+    read_total,
     stated_total,
 )
-from fastreq_jupyter.policy.pages.how import OFFSETS, How, Total, read_how, read_total
 from fastreq_jupyter.policy.pages.placing import (
     Cursor,
     at_url,

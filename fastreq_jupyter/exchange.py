@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from math import isnan, nan
 from struct import Struct
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import urljoin
 
 from fastreq_jupyter.content import decode_text, link_targets, media_type
@@ -31,39 +31,24 @@ __all__ = ["MARKS", "Attempt", "Credential", "Exchange", "Phases", "Response", "
 _ATTRIBUTES = ("status", "headers", "final_url", "content", "size_bytes", "http_version", "reason", "path")
 
 
-class Credential(Protocol):
-    """What goes with the exchanges of one origin.
+class Credential:
+    """What goes with the exchanges of one origin: a token, or what the backend's library makes credentials of.
 
     Attributes:
         scheme: "" for a token, whose field lines are all; digest, sigv4, negotiate or ntlm where the backend's library
             is given user and password.
-        signed_for: Provider, region and service of a signature, as libcurl spells them.
+        user, password: What the library is given.
+        lines: Field lines that go along.
+        signed_for: Provider, region and service of a signature, as libcurl spells them; "" where there is none.
     """
 
-    @property
-    def scheme(self) -> str:
-        """Return "" for a token, else digest, sigv4, negotiate or ntlm."""
-        ...
+    __slots__ = ()
 
-    @property
-    def lines(self) -> Headers:
-        """Return the field lines that go along."""
-        ...
-
-    @property
-    def user(self) -> str:
-        """Return the user."""
-        ...
-
-    @property
-    def password(self) -> str:
-        """Return the password."""
-        ...
-
-    @property
-    def signed_for(self) -> str:
-        """Return what a signature is for, "" where there is none."""
-        ...
+    scheme: ClassVar[str] = ""
+    lines: Headers
+    user: str
+    password: str
+    signed_for = ""
 
 
 @dataclass(slots=True)
@@ -127,11 +112,8 @@ class Timing:
         if self.reused:
             return Phases(0.0, 0.0, 0.0, wait, receive)
         tls = 0.0 if self.encrypted is False else self.connect_end - self.secure_connection_start
-        return Phases(self.domain_lookup_end - self.domain_lookup_start, self._tcp(), tls, wait, receive)
-
-    def _tcp(self) -> float:
-        end = self.connect_end if isnan(self.secure_connection_start) else self.secure_connection_start
-        return end - self.connect_start
+        connected = self.connect_end if isnan(self.secure_connection_start) else self.secure_connection_start
+        return Phases(self.domain_lookup_end - self.domain_lookup_start, connected - self.connect_start, tls, wait, receive)
 
 
 class Phases(NamedTuple):

@@ -18,7 +18,7 @@ from fastreq_jupyter.url import parse_target
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from fastreq_jupyter.auth.sources import Answer
+    from fastreq_jupyter.exchange import Response
 
 __all__ = ["Grant", "OAuth2", "SignIn", "polled", "read_grant", "read_sign_in", "token_request"]
 
@@ -147,7 +147,7 @@ def device_request(oauth: OAuth2) -> Request:
     return _to_server(oauth, oauth.device_url, {"scope": _scope(oauth), "audience": oauth.audience})
 
 
-def read_grant(oauth: OAuth2, answer: Answer, secrets: frozenset[str] = frozenset()) -> Grant:
+def read_grant(oauth: OAuth2, answer: Response, secrets: frozenset[str] = frozenset()) -> Grant:
     """Return what a token endpoint granted.
 
     Args:
@@ -170,7 +170,7 @@ def read_grant(oauth: OAuth2, answer: Answer, secrets: frozenset[str] = frozense
     return Grant(token_of(f"Bearer {text}", where, lifetime_of(body.get("expires_in"))), following if isinstance(following, str) else None)
 
 
-def read_sign_in(oauth: OAuth2, answer: Answer) -> SignIn:
+def read_sign_in(oauth: OAuth2, answer: Response) -> SignIn:
     """Return the sign-in that a device authorization endpoint began.
 
     Raises:
@@ -195,7 +195,7 @@ def read_sign_in(oauth: OAuth2, answer: Answer) -> SignIn:
     return SignIn(str(code), words, monotonic() + life, interval)
 
 
-def polled(sign_in: SignIn, answer: Answer) -> SignIn | None:
+def polled(sign_in: SignIn, answer: Response) -> SignIn | None:
     """Return the sign-in, slower perhaps, while its person has not decided (RFC 8628, 3.5); None where the answer is final."""
     error = _error_of(_json(answer)) if answer.status >= 400 else None
     if error == "slow_down":
@@ -203,7 +203,7 @@ def polled(sign_in: SignIn, answer: Answer) -> SignIn | None:
     return sign_in if error == "authorization_pending" else None
 
 
-def is_refused(answer: Answer) -> bool:
+def is_refused(answer: Response) -> bool:
     """Tell whether a refresh token is no good any more (RFC 6749, 5.2)."""
     return answer.status >= 400 and _error_of(_json(answer)) == "invalid_grant"
 
@@ -222,21 +222,21 @@ def _to_server(oauth: OAuth2, url: str, fields: Mapping[str, str | None]) -> Req
     return Request("POST", url, headers=headers, data=sent, secrets=oauth.secrets)
 
 
-def _body(where: str, answer: Answer, secrets: frozenset[str]) -> dict[str, Any]:
+def _body(where: str, answer: Response, secrets: frozenset[str]) -> dict[str, Any]:
     """Return the members of a good answer."""
     body = _json(answer)
     if answer.status != 200 or _error_of(body) is not None:
         words = [str(body.get(name)) for name in ("error", "error_description") if isinstance(body.get(name), str)] if body else []
         raise AuthError(one_line(redact_text(f"{where} answered {answer.status} {': '.join(words) or answer.reason}".strip(), secrets)))
     if body is None:
-        kind = one_line((answer.content_type or "a body of no type").partition(";")[0], 60)
+        kind = one_line(answer.content_type or "a body of no type", 60)
         raise AuthError(f"{where} answered {answer.status} with {kind}, not with a token as JSON")
     return body
 
 
-def _json(answer: Answer) -> dict[str, Any] | None:
+def _json(answer: Response) -> dict[str, Any] | None:
     try:
-        body = json.loads(answer.content)
+        body = json.loads(answer.content or b"")
     except (ValueError, RecursionError):
         return None
     return body if isinstance(body, dict) else None

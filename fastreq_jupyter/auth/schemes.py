@@ -1,4 +1,4 @@
-"""Credentials that need no token: an API key, and what the backend's library works out for each exchange."""
+"""Credentials: an API key, what the backend's library works out for each exchange, and tokens with lifetime and secrets."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ from typing import Any, ClassVar, Literal
 
 from fastreq_jupyter.content import TOKEN
 from fastreq_jupyter.errors import BackendError, OptionError, hide_frames_of_init
+from fastreq_jupyter.exchange import Credential
 
 __all__ = ["NTLM", "ApiKey", "AuthError", "Digest", "Native", "Negotiate", "SigV4", "Token", "bearer_line", "lifetime_of", "token_of"]
 
 _WORD = re.compile(r"[A-Za-z0-9_.-]+")
+_AWS_VARIABLES = {"access_key": "AWS_ACCESS_KEY_ID", "secret_key": "AWS_SECRET_ACCESS_KEY", "session_token": "AWS_SESSION_TOKEN"}
 
 
 @hide_frames_of_init
@@ -50,24 +52,13 @@ class ApiKey:
         return frozenset({self.value})
 
 
-class Native:
-    """Credentials of which the backend's library makes what goes on the wire.
-
-    Attributes:
-        scheme: One of digest, sigv4, negotiate, ntlm; also the feature that a backend must have.
-        user, password: What the library is given.
-        signed_for: Provider, region and service of a signature, "" for schemes without one.
-        lines: Field lines that belong to it.
-    """
+class Native(Credential):
+    """Credentials of which the backend's library makes what goes on the wire; `scheme` is the feature that a backend must have."""
 
     __slots__ = ()
 
     fastreq_auth: ClassVar[str] = "native"
-    scheme: ClassVar[str]
-    signed_for = ""
     lines: tuple[tuple[str, str], ...] = ()
-    user: str
-    password: str
 
     @property
     def secrets(self) -> frozenset[str]:
@@ -158,12 +149,11 @@ class SigV4(Native):
                     f"SigV4: {name} is a word such as {'execute-api' if name == 'service' else 'eu-central-1'}", option="auth"
                 )
         if self.access_key is None and self.secret_key is None:
-            for name in ("access_key", "secret_key", "session_token"):
-                key = {"access_key": "AWS_ACCESS_KEY_ID", "secret_key": "AWS_SECRET_ACCESS_KEY"}.get(name, "AWS_SESSION_TOKEN")
-                object.__setattr__(self, name, getattr(self, name) or os.environ.get(key) or None)
+            for name, variable in _AWS_VARIABLES.items():
+                object.__setattr__(self, name, getattr(self, name) or os.environ.get(variable) or None)
         if self.access_key is None or self.secret_key is None:
             raise OptionError("SigV4 needs access_key and secret_key, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY", option="auth")
-        for name in ("access_key", "secret_key", "session_token"):
+        for name in _AWS_VARIABLES:
             if getattr(self, name) is not None:
                 _check_text("SigV4", name, getattr(self, name))
 
@@ -212,7 +202,7 @@ class AuthError(BackendError):
 
 
 @dataclass(frozen=True, slots=True, eq=False)
-class Token:
+class Token(Credential):
     """What a token endpoint, a function or an object gave.
 
     Attributes:
@@ -224,10 +214,6 @@ class Token:
     lines: tuple[tuple[str, str], ...] = field(repr=False)
     secrets: frozenset[str] = field(repr=False)
     renew_at: float = inf
-    scheme: ClassVar[str] = ""
-    user: ClassVar[str] = ""
-    password: ClassVar[str] = ""
-    signed_for: ClassVar[str] = ""
 
 
 def bearer_line(text: str) -> str:

@@ -1,4 +1,7 @@
-"""Where tokens come from: an OAuth2 server, a function, an object with `get_token` or with `.token` and `.refresh`."""
+"""Where tokens come from (an OAuth2 server, a function, an object with `get_token` or with `.token` and `.refresh`), and where they stay.
+
+One token is kept per (auth, origin), in memory between runs, and renewed by one task however many wait, on whatever loops.
+"""
 
 from __future__ import annotations
 
@@ -6,48 +9,36 @@ import asyncio
 import inspect
 import threading
 from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from concurrent.futures import Future, InvalidStateError
 from contextlib import suppress
 from contextvars import copy_context
 from datetime import UTC, datetime
-from threading import Lock
+from functools import partial
 from time import monotonic, time
 from types import SimpleNamespace
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from fastreq_jupyter.auth.oauth2 import OAuth2, device_request, is_refused, polled, read_grant, read_sign_in, token_request
 from fastreq_jupyter.auth.schemes import AuthError, Token, lifetime_of, token_of
 from fastreq_jupyter.model import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Hashable
+    from collections.abc import Hashable
 
+    from fastreq_jupyter.exchange import Response
     from fastreq_jupyter.url import Origin
 
-__all__ = ["LONGEST_WAIT", "Answer", "Door", "Keeper", "Source", "gives_tokens", "keeper_of", "source_of"]
+__all__ = ["LONGEST_WAIT", "Door", "Keeper", "Source", "gives_tokens", "keeper_of", "source_of"]
 
 LONGEST_WAIT = 900.0
 """Seconds that a function may take for a token: a person may have to sign in meanwhile."""
 
 
-class Answer(NamedTuple):
-    """What a token endpoint answered, whole."""
-
-    status: int
-    reason: str
-    headers: tuple[tuple[str, str], ...]
-    content: bytes
-
-    @property
-    def content_type(self) -> str | None:
-        """Return its Content-Type."""
-        return next((value for name, value in self.headers if name.lower() == "content-type"), None)
-
-
 class Door(Protocol):
     """What a run lends to those who get tokens."""
 
-    async def send(self, request: Request) -> Answer:
+    async def send(self, request: Request) -> Response:
         """Send a request by the run's own backend and return its answer; no redirect is followed.
 
         Raises:
@@ -60,16 +51,8 @@ class Door(Protocol):
         ...
 
 
-class Source(Protocol):
-    """A source of tokens for one origin."""
-
-    async def ask(self, door: Door) -> Token:
-        """Return a new token.
-
-        Raises:
-            AuthError: There is none; one line.
-        """
-        ...
+Source = Callable[[Door], Awaitable[Token]]
+"""Gives a new token for one origin; raises `AuthError` in one line where there is none."""
 
 
 def gives_tokens(auth: Any) -> bool:
@@ -85,28 +68,20 @@ def source_of(auth: Any, origin: str) -> Source:
         origin: ``https://host``, for which they are.
     """
     if isinstance(auth, OAuth2):
-        return OAuth2Source(auth)
+        return OAuth2Source(auth).ask
     if hasattr(auth, "get_token"):
         # Azure identifies a resource by its origin.
         scopes = (f"{origin}/.default",) if _takes_one(auth.get_token) else ()
-        return Called(lambda: auth.get_token(*scopes), f"auth: get_token of {type(auth).__name__}")
+        return partial(_ask_function, lambda: auth.get_token(*scopes), f"auth: get_token of {type(auth).__name__}")
     if hasattr(auth, "token") and hasattr(auth, "refresh"):
-        return Refreshed(auth)
-    return Called(auth, f"auth: the function {getattr(auth, '__name__', type(auth).__name__)}")
+        return Refreshed(auth).ask
+    return partial(_ask_function, auth, f"auth: the function {getattr(auth, '__name__', type(auth).__name__)}")
 
 
-class Called:
-    """A function that is asked: a coroutine function on the loop, another in a thread of its own."""
-
-    def __init__(self, function: Callable[[], Any], giver: str) -> None:
-        self._function = function
-        self._giver = giver
-
-    async def ask(self, door: Door) -> Token:  # noqa: ARG002 - a function has its own ways
-        """Return what the function gives (see `Source.ask`)."""
-        function = self._function
-        waits = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004 - of an object
-        return token_of(await _guarded(_called(function) if waits else _in_thread(function), self._giver), self._giver)
+async def _ask_function(function: Callable[[], Any], giver: str, _: Door) -> Token:
+    """Return the token that a function gives: a coroutine function is asked on the loop, another in a thread of its own."""
+    waits = inspect.iscoroutinefunction(function) or inspect.iscoroutinefunction(getattr(function, "__call__", None))  # noqa: B004 - of an object
+    return token_of(await _guarded(_called(function) if waits else _in_thread(function), giver), giver)
 
 
 class Refreshed:
@@ -118,7 +93,7 @@ class Refreshed:
         self._giver = f"auth: {type(credentials).__name__}"
 
     async def ask(self, door: Door) -> Token:
-        """Return its token: at first the one it has if that is valid, later a refreshed one (see `Source.ask`)."""
+        """Return its token: at first the one it has if that is valid, later a refreshed one."""
         credentials = self._credentials
         if self._was_asked or not getattr(credentials, "valid", False):
             loop = asyncio.get_running_loop()
@@ -144,7 +119,7 @@ class OAuth2Source:
         self._refresh_token = oauth.refresh_token
 
     async def ask(self, door: Door) -> Token:
-        """Return a new token (see `Source.ask`)."""
+        """Return a new token."""
         oauth, refresh_token = self._oauth, self._refresh_token
         if oauth.device_url is not None and refresh_token is None:
             return await self._sign_in(door)
@@ -173,7 +148,7 @@ class OAuth2Source:
         finally:
             door.tell(None)
 
-    def _token_from(self, answer: Answer, secrets: frozenset[str]) -> Token:
+    def _token_from(self, answer: Response, secrets: frozenset[str]) -> Token:
         grant = read_grant(self._oauth, answer, secrets)
         # Kept where a refresh token was given or a person signed in; a server may issue a new one each time.
         if grant.refresh_token and (self._refresh_token or self._oauth.device_url):
@@ -272,7 +247,7 @@ class Keeper:
 
     def __init__(self, source: Source) -> None:
         self._source = source
-        self._lock = Lock()
+        self._lock = threading.Lock()
         self._token: Token | None = None
         self._flight: Future[Token] | None = None
 
@@ -318,7 +293,7 @@ class Keeper:
 
     async def _fly(self, flight: Future[Token], door: Door) -> None:
         try:
-            token = await self._source.ask(door)
+            token = await self._source(door)
         except Exception as error:  # noqa: BLE001 - told to all who wait
             self._end(flight, None, error)
         else:
@@ -346,7 +321,7 @@ class _GivenUpError(Exception):
 
 
 _KEPT: OrderedDict[Hashable, tuple[Any, Keeper]] = OrderedDict()
-_KEPT_LOCK = Lock()
+_KEPT_LOCK = threading.Lock()
 
 
 def keeper_of(auth: Any, origin: Origin) -> Keeper:

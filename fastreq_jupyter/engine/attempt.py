@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.limits import HostQueue
     from fastreq_jupyter.engine.tokens import Tokens
     from fastreq_jupyter.exchange import Exchange
-    from fastreq_jupyter.model import Attempt, Headers, Look, Request
+    from fastreq_jupyter.model import Attempt, Look, Request
     from fastreq_jupyter.options import Options
     from fastreq_jupyter.policy import Head
     from fastreq_jupyter.url import Origin
@@ -254,8 +254,8 @@ class Transport:
             await self._read_aside(job, response)
         return None
 
-    async def fetch(self, exchange: Exchange) -> tuple[int, str, Headers, bytes]:
-        """Send a request that is no row (for a token) and return status, reason, field lines and body; no redirect, no cookies.
+    async def fetch(self, exchange: Exchange) -> Response:
+        """Send a request that is no row (for a token) and return its answer; no redirect, no cookies.
 
         Raises:
             BackendError: No whole answer came, or more than `_LARGEST_TOKEN` bytes.
@@ -266,7 +266,7 @@ class Transport:
         try:
             head = read_head(stream.status, stream.fields)
             content, _ = await read_body(stream, head, method=exchange.method, max_body=_LARGEST_TOKEN, gate=ticket)
-            return stream.status, stream.reason, stream.headers, content or b""
+            return Response(stream.status, stream.fields, content=content or b"", reason=stream.reason)
         finally:
             ticket.release()
             stream.close()

@@ -11,7 +11,7 @@ from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.auth import Answer, AuthError, Native, Token, keeper_of
+from fastreq_jupyter.auth import AuthError, Native, Token, keeper_of
 from fastreq_jupyter.engine.preparing import UnsendableError, prepare
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import copy_request, secrets_of
@@ -141,7 +141,7 @@ class Wallet:
         if self.tasks:
             await asyncio.wait(self.tasks)
 
-    async def send(self, request: Request) -> Answer:
+    async def send(self, request: Request) -> Response:
         """Send a request for a token (see `auth.Door.send`): on a new connection, so that no kept one fails it."""
         secrets = secrets_of(request)
         seconds = self._options.attempt_timeout
@@ -156,7 +156,7 @@ class Wallet:
             exchange = replace(prepare(request, self._options.connect_timeout), fresh=True)
             where = str(exchange.target.origin)
             async with asyncio.timeout(seconds):
-                return Answer(*await self._transport.fetch(exchange))
+                return await self._transport.fetch(exchange)
         except TimeoutError:
             why = f"no complete answer within {seconds:g} s"
         except (BackendError, UnsendableError) as error:

@@ -11,7 +11,7 @@ from faultserver import proxies, scripts
 
 from fastreq_jupyter import OAuth2, OptionError, fastreq, fastreq_async, submit
 from fastreq_jupyter.auth.oauth2 import SignIn, polled
-from fastreq_jupyter.auth.sources import Answer
+from fastreq_jupyter.exchange import Response
 
 pytest.importorskip("authlib")
 from serving.oauth_server import CLIENT, SECRET, Granted, OAuthServer
@@ -82,12 +82,12 @@ def test_a_server_that_asks_for_slower_questions_gets_them():
     waiting = SignIn("code", "words", 1.0, 5.0)
 
     def said(error, status=400):
-        return Answer(status, "", (), json.dumps({"error": error}).encode())
+        return Response(status, content=json.dumps({"error": error}).encode())
 
     assert polled(waiting, said("authorization_pending")) == waiting
     assert polled(waiting, said("slow_down")).interval == 10.0
     assert polled(waiting, said("access_denied")) is None
-    assert polled(waiting, Answer(500, "", (), b"<html>")) is None
+    assert polled(waiting, Response(500, content=b"<html>")) is None
 
 
 def test_a_wrong_secret_is_told_in_the_servers_own_words_and_not_shown(oauth):

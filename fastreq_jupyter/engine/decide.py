@@ -7,9 +7,8 @@ from datetime import UTC, datetime, timedelta
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.engine.graphql import read_graphql
+from fastreq_jupyter.engine.judging import read_graphql, reason_in
 from fastreq_jupyter.engine.reading import read_data
-from fastreq_jupyter.engine.refusal import reason_in
 from fastreq_jupyter.model import Attempt, Outcome, SingleAttempt, instant_of
 from fastreq_jupyter.policy import RETRIED, Failure, Verdict, decide, reset_after
 from fastreq_jupyter.redact import one_line, redact_text

@@ -14,9 +14,8 @@ from math import exp, isfinite, log
 from time import perf_counter
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from fastreq_jupyter.engine.explanation import Sums, summed
 from fastreq_jupyter.engine.progress import GIVEN_UP, Outcomes
-from fastreq_jupyter.engine.summary import SHARES, quantiles
+from fastreq_jupyter.engine.summary import SHARES, Sums, quantiles, summed
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.model import Outcome
 from fastreq_jupyter.redact import one_line

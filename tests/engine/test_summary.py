@@ -8,8 +8,7 @@ from math import nan
 import pytest
 from serving.knee import KneeServer
 
-from fastreq_jupyter.engine.explanation import Circumstances, explain
-from fastreq_jupyter.engine.summary import closing_line
+from fastreq_jupyter.engine.summary import Circumstances, closing_line, explain
 from fastreq_jupyter.exchange import Timing
 from fastreq_jupyter.model import Attempt, Outcome, Request
 from fastreq_jupyter.options import Options

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from fastreq_jupyter.engine.autolimits import AutoLimit
 from fastreq_jupyter.engine.cookies import Jar, read_cookies
 from fastreq_jupyter.engine.engine import engine_here, find_run, last_run
 from fastreq_jupyter.engine.judging import Conditions, read_stored, was_limited
+from fastreq_jupyter.engine.limits import AutoLimit
 from fastreq_jupyter.engine.polling import Polling
 from fastreq_jupyter.engine.preparing import USER_AGENT, UnsendableError, field_lines_of, prepare
 from fastreq_jupyter.engine.progress import FileProgress, Progress, UnderWay

@@ -11,12 +11,11 @@ import os
 from dataclasses import replace
 from math import inf, isnan, nan
 from time import perf_counter
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from fastreq_jupyter.backends import SessionKey, offered_bundle
-from fastreq_jupyter.engine.autolimits import most_in_flight
-from fastreq_jupyter.engine.body import Body, read_body, whole_body
-from fastreq_jupyter.engine.limits import MemoryGate, Ticket
+from fastreq_jupyter.engine.body import MemoryGate, Ticket, read_body, whole_body
+from fastreq_jupyter.engine.limits import most_in_flight
 from fastreq_jupyter.engine.progress import UnderWay
 from fastreq_jupyter.engine.reading import LARGE, Reading, read_data, reads_slowly
 from fastreq_jupyter.engine.saving import Begun, Saver, find_begun, refuse_range
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.backends import Backend, Stream
     from fastreq_jupyter.engine.cookies import Jar
     from fastreq_jupyter.engine.limits import HostQueue
+    from fastreq_jupyter.engine.streaming import Handoffs
     from fastreq_jupyter.engine.tokens import Tokens
     from fastreq_jupyter.exchange import Exchange
     from fastreq_jupyter.model import Attempt, Look, Request
@@ -40,12 +40,16 @@ if TYPE_CHECKING:
     from fastreq_jupyter.policy import Head
     from fastreq_jupyter.url import Origin
 
-__all__ = ["Handoff", "Job", "Transport"]
+__all__ = ["Deadlines", "Job", "Transport", "absorb"]
 
 _LARGEST_TOKEN = 1024 * 1024
 _WORTH_DRAINING = 64 * 1024
 # File descriptors left for frames, files and the next cell.
 _DESCRIPTORS = 32
+# A timer this late met a blocked loop: the delay is added to the deadline, so that data that has arrived is read first.
+_LATE = 0.05
+# Upper bound, so that a loop that is often late does not extend a deadline for ever.
+_MOST_DELAYS = 3
 # Answers whose body is what was asked for (RFC 9110, 15.3), and so becomes a file. 201 and 202 speak of something else.
 _FILES = frozenset({200, 203, 206})
 
@@ -152,12 +156,69 @@ class Job:
         return self.request.secrets | secret_values(exchange.target.url, exchange.headers, exchange.content)
 
 
-class Handoff(Protocol):
-    """Whatever takes over the bodies of good responses (streaming); the slot is held until it returns."""
+class Deadlines:
+    """The deadlines of all attempts of a run, by one timer: `asyncio.timeout` costs ten times as much per request.
 
-    async def take_over(self, job: Job, stream: Stream, head: Head) -> Body:
-        """Return what is known of the body when its reader is done."""
-        ...
+    Every attempt of a run has the same time, so none that begins later ends earlier: the timer need only be set to the earliest
+    deadline of those under way, and it goes off about once in that time, however many attempts come and go. The task of an attempt
+    that takes too long is cancelled; who catches that asks `absorb`.
+
+    Args:
+        seconds: Time of one attempt.
+        under_way: The attempts that go on, with their tasks.
+        on_lag: Told by how many seconds the loop was late, when it was.
+    """
+
+    def __init__(self, seconds: float, under_way: Mapping[Job, asyncio.Task[None]], on_lag: Callable[[float], None]) -> None:
+        self.seconds = seconds
+        self._under_way = under_way
+        self._on_lag = on_lag
+        self._loop = asyncio.get_running_loop()
+        self._handle: asyncio.TimerHandle | None = None
+
+    def watch(self, start: float) -> None:
+        """Begin to look, unless that goes on already.
+
+        Args:
+            start: When the attempt began that asks for it, the loop's clock.
+        """
+        if self._handle is None:
+            self._handle = self._loop.call_at(start + self.seconds, self._look, start + self.seconds)
+
+    def stop(self) -> None:
+        """End the watch; can be called twice."""
+        if self._handle is not None:
+            self._handle.cancel()
+            self._handle = None
+
+    def _look(self, due: float) -> None:
+        self._handle = None
+        now = self._loop.time()
+        late = now - due
+        if late > _LATE:
+            self._on_lag(late)
+        earliest = inf
+        for job, task in self._under_way.items():
+            if job.expired:
+                # It has been cancelled and is ending.
+                continue
+            end = job.begun + self.seconds + job.delay
+            if end <= now and late > _LATE and job.delays < _MOST_DELAYS:
+                job.delays += 1
+                job.delay += now - end + late
+                end = job.begun + self.seconds + job.delay
+            if end <= now:
+                job.expired = True
+                task.cancel()
+            else:
+                earliest = min(earliest, end)
+        if earliest < inf:
+            self._handle = self._loop.call_at(earliest, self._look, earliest)
+
+
+def absorb(job: Job, task: asyncio.Task[None]) -> bool:
+    """Tell whether the CancelledError just caught was that of the deadline, and take it back if so."""
+    return job.expired and task.uncancel() == 0
 
 
 class Transport:
@@ -200,7 +261,7 @@ class Transport:
         for session in set(self._sessions.values()):
             session.reserve(self._most)
 
-    async def exchange(self, exchange: Exchange, job: Job, memory: MemoryGate, handoff: Handoff | None) -> Exchange | None:
+    async def exchange(self, exchange: Exchange, job: Job, memory: MemoryGate, handoff: Handoffs | None) -> Exchange | None:
         """Send one request and read its answer; write into `job` what comes of it.
 
         Args:
@@ -262,13 +323,11 @@ class Transport:
         """
         backend = self._sessions.get(exchange.target.origin) or self._session(exchange.target.origin)
         stream = await backend.send(exchange, Timing(perf_counter()))
-        ticket = Ticket(MemoryGate(_LARGEST_TOKEN, _LARGEST_TOKEN))
         try:
             head = read_head(stream.status, stream.fields)
-            content, _ = await read_body(stream, head, method=exchange.method, max_body=_LARGEST_TOKEN, gate=ticket)
+            content, _ = await read_body(stream, head, method=exchange.method, max_body=_LARGEST_TOKEN)
             return Response(stream.status, stream.fields, content=content or b"", reason=stream.reason)
         finally:
-            ticket.release()
             stream.close()
 
     async def _read_aside(self, job: Job, response: Response) -> None:
@@ -310,7 +369,7 @@ class Transport:
             await self._close_sessions()
 
     async def _read(  # noqa: PLR0913, PLR0917 - what one answer is read from, and where it goes
-        self, stream: Stream, head: Head, exchange: Exchange, job: Job, memory: MemoryGate, handoff: Handoff | None
+        self, stream: Stream, head: Head, exchange: Exchange, job: Job, memory: MemoryGate, handoff: Handoffs | None
     ) -> None:
         """Read a body that has not arrived completely into memory, a file or the handoff."""
         response = job.response

@@ -6,13 +6,14 @@ longer than it may be is an error and never a shorter body. Sizes count after de
 
 from __future__ import annotations
 
-from asyncio import sleep
+import asyncio
+from collections import deque
 from contextlib import aclosing, suppress
 from io import BytesIO
-from typing import TYPE_CHECKING, NamedTuple, Protocol
+from typing import TYPE_CHECKING, NamedTuple
 
 from fastreq_jupyter.content import media_type
-from fastreq_jupyter.engine.decoding import ACCEPT_ENCODING, STEP, Decoder, make_decoder
+from fastreq_jupyter.engine.decoding import STEP, Decoder, make_decoder
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.options import show_bytes
 
@@ -20,9 +21,10 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
     from fastreq_jupyter.backends import Stream
+    from fastreq_jupyter.engine.saving import Transfer
     from fastreq_jupyter.policy import Head
 
-__all__ = ["ACCEPT_ENCODING", "Body", "BodySource", "Destination", "Gate", "as_file", "iter_body", "read_body", "whole_body"]
+__all__ = ["Body", "MemoryGate", "Ticket", "as_file", "iter_body", "read_body", "whole_body"]
 
 # Decoded bytes after which other tasks get a turn, even if all came in one read.
 _TURN = 2**20
@@ -43,35 +45,6 @@ class Body(NamedTuple):
 
     content: bytes | None
     size_bytes: int
-
-
-class Gate(Protocol):
-    """A bound on the bytes in memory."""
-
-    async def admit(self, size: int, /) -> None:
-        """Return when `size` more bytes may be held."""
-        ...
-
-
-class BodySource(Protocol):
-    """An answer whose body is read in pieces."""
-
-    @property
-    def status(self) -> int:
-        """Return the status code."""
-        ...
-
-    async def read(self) -> bytes:
-        """Return the next bytes, b"" at the end."""
-        ...
-
-
-class Destination(Protocol):
-    """Whatever takes the bytes of a body: a file."""
-
-    def write(self, data: bytes, /) -> object:
-        """Take some bytes."""
-        ...
 
 
 def whole_body(stream: Stream, head: Head, *, method: str, max_body: int) -> bytes | None:
@@ -101,7 +74,7 @@ def whole_body(stream: Stream, head: Head, *, method: str, max_body: int) -> byt
 
 
 async def read_body(  # noqa: PLR0913 - what a body is read from, how, and where it goes
-    stream: BodySource, head: Head, *, method: str, max_body: int, gate: Gate | None = None, file: Destination | None = None
+    stream: Stream | _Replayed, head: Head, *, method: str, max_body: int, gate: Ticket | None = None, file: Transfer | None = None
 ) -> Body:
     """Read a body to its end.
 
@@ -143,7 +116,7 @@ async def read_body(  # noqa: PLR0913 - what a body is read from, how, and where
     return Body((first or b"") if buffer is None else buffer.getvalue(), size)
 
 
-async def iter_body(stream: BodySource, head: Head, *, method: str, max_body: int) -> AsyncGenerator[bytes, None]:
+async def iter_body(stream: Stream | _Replayed, head: Head, *, method: str, max_body: int) -> AsyncGenerator[bytes, None]:
     """Give the decoded body in pieces as they arrive; arguments and errors are those of `read_body`."""
     if stream.status in (204, 304) or method == "HEAD":
         # One more read lets the backend finish the exchange; its result is not needed.
@@ -166,7 +139,7 @@ async def iter_body(stream: BodySource, head: Head, *, method: str, max_body: in
         raise _other_length(size, head.length)
 
 
-async def as_file(stream: Stream, head: Head, path: str) -> tuple[BodySource, Head]:
+async def as_file(stream: Stream, head: Head, path: str) -> tuple[Stream | _Replayed, Head]:
     """Return the source and the head of a body as it is stored in a file.
 
     Servers name as Content-Encoding what is the format of the file itself: ``synop.csv.gz`` with Content-Encoding gzip would
@@ -208,7 +181,7 @@ class _Replayed:
         return self._read.pop(0) if self._read else await self._stream.read()
 
 
-async def _decoded(stream: BodySource, head: Head, max_body: int) -> AsyncGenerator[bytes, None]:
+async def _decoded(stream: Stream | _Replayed, head: Head, max_body: int) -> AsyncGenerator[bytes, None]:
     decoder = make_decoder(head.codings)
     coded = size = turn = 0
     while data := await stream.read():
@@ -222,7 +195,7 @@ async def _decoded(stream: BodySource, head: Head, max_body: int) -> AsyncGenera
             turn += len(piece)
             if turn >= _TURN:
                 turn = 0
-                await sleep(0)
+                await asyncio.sleep(0)
     _finish(decoder, head, coded)
 
 
@@ -252,3 +225,63 @@ def _other_length(size: int, length: int) -> BackendError:
 def _refuse_beyond(size: int, max_body: int) -> None:
     if size > max_body:
         raise BackendError("too large", f"the body is longer than max_body, {show_bytes(max_body)}")
+
+
+class MemoryGate:
+    """A bound on the bytes of bodies in flight: reading waits beyond the limit.
+
+    One reader, the first that had to wait, is always let through, so that full memory never stops a run; the others
+    share what its largest possible body leaves.
+
+    Args:
+        limit: Bytes in flight at most.
+        largest: Bytes of one body at most.
+    """
+
+    def __init__(self, limit: int, largest: int) -> None:
+        self._shared = max(limit - largest, limit // 2)
+        self._used = 0
+        self._first: Ticket | None = None
+        self._waiting: deque[tuple[Ticket, asyncio.Future[None]]] = deque()
+
+    async def admit(self, ticket: Ticket, size: int) -> None:
+        """Return when `size` more bytes may be held."""
+        while self._first is not ticket and self._used + size > self._shared:
+            if self._first is None:
+                self._first = ticket
+                break
+            future = asyncio.get_running_loop().create_future()
+            self._waiting.append((ticket, future))
+            await future
+        ticket.held_bytes += size
+        self._used += size
+
+    def release(self, ticket: Ticket) -> None:
+        """Give back all that a ticket holds and wake those who wait."""
+        self._used -= ticket.held_bytes
+        ticket.held_bytes = 0
+        if self._first is ticket:
+            self._first = None
+        while self._waiting:
+            _, future = self._waiting.popleft()
+            if not future.done():
+                future.set_result(None)
+
+
+class Ticket:
+    """The account of the bytes one attempt holds in memory."""
+
+    __slots__ = ("_gate", "held_bytes")
+
+    def __init__(self, gate: MemoryGate) -> None:
+        self._gate = gate
+        self.held_bytes = 0
+
+    async def admit(self, size: int) -> None:
+        """Return when `size` more bytes may be held."""
+        await self._gate.admit(self, size)
+
+    def release(self) -> None:
+        """Give all of them back."""
+        if self.held_bytes or self._gate._first is self:  # noqa: SLF001 - the two are one thing
+            self._gate.release(self)

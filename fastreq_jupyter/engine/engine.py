@@ -7,10 +7,11 @@ The engine ends with its loop: an asynchronous generator that was begun on a loo
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import warnings
 from collections import deque
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from threading import Lock
 from typing import TYPE_CHECKING, Any
 
@@ -21,7 +22,7 @@ from fastreq_jupyter.engine.run import Run
 from fastreq_jupyter.errors import InsecureWarning
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, Callable
+    from collections.abc import AsyncGenerator, Callable, Iterator
 
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
@@ -34,6 +35,10 @@ _KEPT_RUNS = 10
 _ENGINES: dict[asyncio.AbstractEventLoop, Engine] = {}
 _RECENT: deque[Run] = deque(maxlen=_KEPT_RUNS)
 _LOCK = Lock()
+# Objects made between two passes of the garbage collector while runs go on: a run keeps what it makes, most passes find nothing.
+_OBJECTS_A_PASS = 100_000
+_going_on = 0
+_usual_thresholds = gc.get_threshold()
 
 
 class Engine:
@@ -129,7 +134,7 @@ class Engine:
             _RECENT.append(run)
 
         def start() -> None:
-            task = run.start()
+            task = self.loop.create_task(_lead(run))
             self._tasks.add(task)
             task.add_done_callback(self._tasks.discard)
 
@@ -149,6 +154,29 @@ class Engine:
         finally:
             await self.close()
             _ENGINES.pop(self.loop, None)
+
+
+@contextmanager
+def _rare_collections() -> Iterator[None]:
+    """Let the garbage collector come seldom until the last run of the process has ended."""
+    global _going_on, _usual_thresholds  # noqa: PLW0603 - the collector is the process's
+    with _LOCK:
+        _going_on += 1
+        if _going_on == 1:
+            _usual_thresholds = gc.get_threshold()
+            gc.set_threshold(max(_OBJECTS_A_PASS, _usual_thresholds[0]), *_usual_thresholds[1:])
+    try:
+        yield
+    finally:
+        with _LOCK:
+            _going_on -= 1
+            if not _going_on:
+                gc.set_threshold(*_usual_thresholds)
+
+
+async def _lead(run: Run) -> None:
+    with _rare_collections():
+        await run.live()
 
 
 def _backend_for(plan: Plan, proxy: str | None) -> str:

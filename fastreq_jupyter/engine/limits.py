@@ -1,4 +1,4 @@
-"""Decides when an attempt may start: rate of the run, queue, rate and pauses of a host, memory for bodies.
+"""Decides when an attempt may start: rate of the run, queue, rate and pauses of a host, limits that ``concurrency="auto"`` finds.
 
 What concerns a host as such (its rate bucket, a pause it asked for) is shared by all runs of the process and lives on
 between them; what concerns a run (slots, breaker) is the run's own.
@@ -9,23 +9,25 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from datetime import UTC, datetime
+from math import isnan
 from threading import Lock
 from time import perf_counter
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
-from fastreq_jupyter.policy import LONGEST_ASKED, Gcra, interval_of, reset_after
+from fastreq_jupyter.options import Rate
+from fastreq_jupyter.policy import LONGEST_ASKED, MOST, START, Adaptive, Gcra, Pace, interval_of, reset_after
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.progress import Tally
-    from fastreq_jupyter.options import Rate
+    from fastreq_jupyter.exchange import Response
+    from fastreq_jupyter.options import Options
     from fastreq_jupyter.policy import Health
     from fastreq_jupyter.url import Origin
 
-__all__ = ["Host", "HostQueue", "MemoryGate", "RateLimiter", "Ticket", "host_at"]
-
+__all__ = ["AutoLimit", "AutoLimits", "Host", "HostQueue", "RateLimiter", "host_at", "most_in_flight"]
 
 _PROBE = 1.0
 """Seconds after which one more attempt goes ahead where the one before told nothing."""
@@ -331,65 +333,130 @@ class RateLimiter:
             self._queue.popleft().set_result(None)
 
 
-class MemoryGate:
-    """A bound on the bytes of bodies in flight: reading waits beyond the limit.
+_TICK = 0.1
+# Every loop is late by less than this now and then.
+_LATE = 0.02
 
-    One reader, the first that had to wait, is always let through, so that full memory never stops a run; the others
-    share what its largest possible body leaves.
 
-    Args:
-        limit: Bytes in flight at most.
-        largest: Bytes of one body at most.
+class AutoLimit(NamedTuple):
+    """The current state of ``concurrency="auto"``.
+
+    Attributes:
+        limit: Requests in flight at most, all hosts together.
+        reason: Why, a few words; of the host that has the most.
+        advice: The number to give next time, None where nothing was measured.
     """
 
-    def __init__(self, limit: int, largest: int) -> None:
-        self._shared = max(limit - largest, limit // 2)
-        self._used = 0
-        self._first: Ticket | None = None
-        self._waiting: deque[tuple[Ticket, asyncio.Future[None]]] = deque()
-
-    def ticket(self) -> Ticket:
-        """Return the account of one attempt."""
-        return Ticket(self)
-
-    async def admit(self, ticket: Ticket, size: int) -> None:
-        """Return when `size` more bytes may be held."""
-        while self._first is not ticket and self._used + size > self._shared:
-            if self._first is None:
-                self._first = ticket
-                break
-            future = asyncio.get_running_loop().create_future()
-            self._waiting.append((ticket, future))
-            await future
-        ticket.held_bytes += size
-        self._used += size
-
-    def release(self, ticket: Ticket) -> None:
-        """Give back all that a ticket holds and wake those who wait."""
-        self._used -= ticket.held_bytes
-        ticket.held_bytes = 0
-        if self._first is ticket:
-            self._first = None
-        while self._waiting:
-            _, future = self._waiting.popleft()
-            if not future.done():
-                future.set_result(None)
+    limit: int
+    reason: str
+    advice: int | None
 
 
-class Ticket:
-    """The account of the bytes one attempt holds in memory."""
+class AutoLimits:
+    """The limits of a run's hosts while ``concurrency`` is "auto"; on the run's loop alone.
 
-    __slots__ = ("_gate", "held_bytes")
+    Args:
+        resize: Told how many workers there should be.
+        per_host: Upper bound for each host, None for none.
+    """
 
-    def __init__(self, gate: MemoryGate) -> None:
-        self._gate = gate
-        self.held_bytes = 0
+    def __init__(self, resize: Callable[[int], None], per_host: int | None) -> None:
+        self._resize = resize
+        self._per_host = per_host
+        self._policies: dict[HostQueue, Adaptive] = {}
+        self._paces: dict[HostQueue, Pace] = {}
+        self._loop = asyncio.get_running_loop()
+        self._timer = self._loop.call_later(_TICK, self._tick, self._loop.time() + _TICK)
 
-    async def admit(self, size: int) -> None:
-        """Return when `size` more bytes may be held."""
-        await self._gate.admit(self, size)
+    @property
+    def state(self) -> AutoLimit:
+        """Return the current state; from any thread."""
+        policies = list(self._policies.values())
+        if not policies:
+            return AutoLimit(START, Adaptive().reason, None)
+        highest = max(policies, key=lambda policy: policy.limit)
+        advice = sum(policy.advice or 0 for policy in policies)
+        rates = [pace.rate for pace in list(self._paces.values()) if pace.rate is not None]
+        reason = f"{highest.reason}; http 429: {min(rates):.3g}/s a host" if rates else highest.reason
+        return AutoLimit(self._slots(), reason, min(advice, MOST) or None)
 
-    def release(self) -> None:
-        """Give all of them back."""
-        if self.held_bytes or self._gate._first is self:  # noqa: SLF001 - the two are one thing
-            self._gate.release(self)
+    def meet(self, host: HostQueue) -> None:
+        """Start to limit a host."""
+        self._policies[host] = Adaptive()
+        self._apply(host)
+
+    def bound(self, per_host: int | None) -> None:
+        """Change the upper bound for each host."""
+        self._per_host = per_host
+        for host in self._policies:
+            self._apply(host)
+
+    def learn(self, job: Job) -> None:
+        """Learn from an attempt that has ended."""
+        host, failure, response = job.host, job.failure, job.response
+        policy = self._policies[host]
+        status = None if failure is not None or response is None else response.status
+        if status == 429:
+            policy.disturbed()
+            # The answer states when to come again: the host pauses until then.
+            if response is not None and not _tells_when(response) and self._pace(host).refused(perf_counter(), began=job.start):
+                self._apply_rate(host)
+        elif status == 503 or (failure is not None and failure.kind == "timeout"):
+            why = "timeout" if status is None else f"http {status}"
+            if policy.refused(perf_counter(), began=job.start, why=why):
+                self._apply(host)
+        elif status is not None:
+            hop = job.hops[-1]
+            wait = hop.response_start - hop.request_start
+            # Not every backend sees both marks.
+            wait = job.head_at - job.start if isnan(wait) else wait
+            if policy.answered(perf_counter(), began=job.start, wait=wait, in_flight=host.active):
+                self._apply(host)
+            if self._pace(host).answered(perf_counter()):
+                self._apply_rate(host)
+
+    def disturbed(self) -> None:
+        """Begin all windows anew: the run was paused or goes on."""
+        for policy in self._policies.values():
+            policy.disturbed()
+
+    def stop(self) -> None:
+        """End the timer, lift the rates; can be called twice."""
+        self._timer.cancel()
+        for host in self._paces:
+            host.host.limit(self, None, 1)
+            host.pump()
+
+    def _slots(self) -> int:
+        return min(MOST, sum(policy.limit if host.cap is None else host.cap for host, policy in self._policies.items())) or START
+
+    def _apply(self, host: HostQueue) -> None:
+        limit = self._policies[host].limit
+        host.cap = limit if self._per_host is None else min(limit, self._per_host)
+        host.health.concurrency = host.cap
+        host.pump()
+        self._resize(self._slots())
+
+    def _pace(self, host: HostQueue) -> Pace:
+        return self._paces.get(host) or self._paces.setdefault(host, Pace())
+
+    def _apply_rate(self, host: HostQueue) -> None:
+        rate = self._paces[host].rate
+        if rate is not None:
+            host.host.limit(self, Rate(rate), 1)
+
+    def _tick(self, due: float) -> None:
+        now = self._loop.time()
+        if now - due > _LATE:
+            for policy in self._policies.values():
+                policy.late(now - due)
+        self._timer = self._loop.call_later(_TICK, self._tick, now + _TICK)
+
+
+def most_in_flight(options: Options) -> int:
+    """Return how many requests of a run may be in flight at any time."""
+    return MOST if options.concurrency == "auto" else options.concurrency
+
+
+def _tells_when(response: Response) -> bool:
+    return response.header("retry-after") is not None or reset_after(response.header, datetime.now(UTC)) is not None

@@ -20,7 +20,6 @@ from math import nan
 from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.engine.collector import rare_collections
 from fastreq_jupyter.engine.paging import HINTING, PagedOutcomes, hint, item_to_resend
 from fastreq_jupyter.engine.polling import jobs_of
 from fastreq_jupyter.engine.progress import Outcomes, arrived, show_files, unsent
@@ -35,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Coroutine, Generator, Iterable, Mapping
 
     from fastreq_jupyter.engine.attempt import Transport
-    from fastreq_jupyter.engine.autolimits import AutoLimit
+    from fastreq_jupyter.engine.limits import AutoLimit
     from fastreq_jupyter.engine.progress import Progress, UnderWay
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
@@ -326,10 +325,6 @@ class Run:
             self.finished.result(timeout)
         return self.done
 
-    def start(self) -> asyncio.Task[None]:
-        """Begin; called by the engine, on the run's loop."""
-        return self.loop.create_task(self._live())
-
     def raise_error(self) -> None:
         """Raise what ended the drawing, once the run has drained.
 
@@ -381,7 +376,8 @@ class Run:
         self.raise_error()
         return self.df
 
-    async def _live(self) -> None:
+    async def live(self) -> None:
+        """Do it all; called by the engine once, on the run's loop."""
         if self._state == "PENDING":
             self._state = "RUNNING"
         try:
@@ -399,8 +395,7 @@ class Run:
         deadline = self.options.deadline
         last = None if deadline is None else loop.call_later(deadline, self._halt_late, deadline)
         try:
-            with rare_collections():
-                await scheduler.run()
+            await scheduler.run()
         except asyncio.CancelledError:
             self._torn_down = True
             scheduler.halt("cancelled", "the event loop was closed")

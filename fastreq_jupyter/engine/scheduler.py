@@ -14,13 +14,12 @@ from time import perf_counter, time_ns
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.auth import AuthError
-from fastreq_jupyter.engine.attempt import Job, Transport
-from fastreq_jupyter.engine.autolimits import AutoLimits
-from fastreq_jupyter.engine.deadlines import Deadlines, absorb
+from fastreq_jupyter.engine.attempt import Deadlines, Job, Transport, absorb
+from fastreq_jupyter.engine.body import MemoryGate
 from fastreq_jupyter.engine.decide import RENEWAL, conclude, cut_off, update_host
 from fastreq_jupyter.engine.idle import Idle
 from fastreq_jupyter.engine.judging import Conditions
-from fastreq_jupyter.engine.limits import HostQueue, MemoryGate, RateLimiter
+from fastreq_jupyter.engine.limits import AutoLimits, HostQueue, RateLimiter
 from fastreq_jupyter.engine.paging import Paging
 from fastreq_jupyter.engine.polling import Polling
 from fastreq_jupyter.engine.preparing import UnsendableError, prepare

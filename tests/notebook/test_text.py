@@ -7,7 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from fastreq_jupyter.engine.autolimits import AutoLimit
+from fastreq_jupyter.engine.limits import AutoLimit
 from fastreq_jupyter.engine.progress import Progress
 from fastreq_jupyter.notebook.display import TerminalText, progress_line
 

@@ -6,8 +6,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fastreq_jupyter.engine.attempt import Job
-from fastreq_jupyter.engine.deadlines import Deadlines, absorb
+from fastreq_jupyter.engine.attempt import Deadlines, Job, absorb
 from fastreq_jupyter.engine.preparing import prepare
 from fastreq_jupyter.model import Request
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 from fastreq_jupyter.backends import SessionKey, offered_bundle
 from fastreq_jupyter.engine.body import MemoryGate, Ticket, read_body, whole_body
 from fastreq_jupyter.engine.limits import most_in_flight
+from fastreq_jupyter.engine.preparing import authorized
 from fastreq_jupyter.engine.progress import UnderWay
 from fastreq_jupyter.engine.reading import LARGE, Reading, read_data, reads_slowly
 from fastreq_jupyter.engine.saving import Begun, Saver, find_begun, refuse_range
-from fastreq_jupyter.engine.tokens import authorized
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.exchange import Timing
 from fastreq_jupyter.model import IDEMPOTENT, Outcome, Response
@@ -32,8 +32,8 @@ if TYPE_CHECKING:
     from fastreq_jupyter.backends import Backend, Stream
     from fastreq_jupyter.engine.cookies import Jar
     from fastreq_jupyter.engine.limits import HostQueue
+    from fastreq_jupyter.engine.preparing import Tokens
     from fastreq_jupyter.engine.streaming import Handoffs
-    from fastreq_jupyter.engine.tokens import Tokens
     from fastreq_jupyter.exchange import Exchange
     from fastreq_jupyter.model import Attempt, Look, Request
     from fastreq_jupyter.options import Options
@@ -294,7 +294,7 @@ class Transport:
             head, response = self._take_head(stream, sent, job)
             job.response = response
             if stream.status in REDIRECTS and self.options.follow_redirects:
-                following = self._following(exchange, job)
+                following = self._following(exchange, job, response)
                 if following is not None:
                     await _drain(stream)
                     return following
@@ -303,7 +303,7 @@ class Transport:
             if handoff is None and job.request.save_as is None:
                 content = whole_body(stream, head, method=exchange.method, max_body=self.options.max_body)
             if content is None:
-                await self._read(stream, head, exchange, job, memory, handoff)
+                await self._read(stream, head, exchange, job, response, memory, handoff)
             else:
                 response.content = content
                 response.size_bytes = len(content)
@@ -369,12 +369,9 @@ class Transport:
             await self._close_sessions()
 
     async def _read(  # noqa: PLR0913, PLR0917 - what one answer is read from, and where it goes
-        self, stream: Stream, head: Head, exchange: Exchange, job: Job, memory: MemoryGate, handoff: Handoffs | None
+        self, stream: Stream, head: Head, exchange: Exchange, job: Job, response: Response, memory: MemoryGate, handoff: Handoffs | None
     ) -> None:
         """Read a body that has not arrived completely into memory, a file or the handoff."""
-        response = job.response
-        if response is None:
-            return
         ticket = Ticket(memory)
         save_as = job.request.save_as
         max_body, method = self.options.max_body, exchange.method
@@ -385,15 +382,12 @@ class Transport:
                 refuse_range(job, response)
                 body = await read_body(stream, head, method=method, max_body=max_body, gate=ticket)
             else:
-                body = await self.saver.save(stream, head, exchange, job)
+                body = await self.saver.save(stream, head, exchange, job, response)
         finally:
             ticket.release()
         response.content, response.size_bytes = body
 
-    def _following(self, exchange: Exchange, job: Job) -> Exchange | None:
-        response = job.response
-        if response is None:
-            return None
+    def _following(self, exchange: Exchange, job: Job, response: Response) -> Exchange | None:
         following = next_exchange(
             exchange,
             response.status,

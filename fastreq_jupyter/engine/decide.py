@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Response
     from fastreq_jupyter.options import Options
 
-__all__ = ["RENEWAL", "conclude", "cut_off", "got_answer", "update_host"]
+__all__ = ["RENEWAL", "conclude", "cut_off", "update_host"]
 
 _UNAVAILABLE_IN_ROW = 5
 # One path may have a limit of its own; so many refusals in a row are the host's.
@@ -120,11 +120,6 @@ def cut_off(job: Job) -> None:
     _record(job, "cancelled", "cut off while under way", 0.0)
 
 
-def got_answer(job: Job) -> bool:
-    """Tell whether the attempt got an answer that is not worth a retry."""
-    return job.failure is None and job.response is not None and job.response.status not in RETRIED
-
-
 def update_host(job: Job, verdict: Verdict, *, slots: int, notice: Callable[[str, float], None]) -> str | None:
     """Update the state of an attempt's host: breaker, pauses, remaining quota.
 
@@ -141,7 +136,7 @@ def update_host(job: Job, verdict: Verdict, *, slots: int, notice: Callable[[str
     status = None if job.failure is not None or job.response is None else job.response.status
     if status != 503:
         host.unavailable_in_row = 0
-    if host.health.record(status, success=got_answer(job)):
+    if host.health.record(status, success=status is not None and status not in RETRIED):
         notice(f"{host.origin} fails: single attempts until one succeeds", 0.0)
     pause = host.note_limit(job, slots, verdict.pause)
     if pause:

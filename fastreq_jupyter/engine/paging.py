@@ -72,11 +72,6 @@ class Paging:
         if linked:
             self._requests = len({link.place for link in linked})
 
-    @classmethod
-    def of(cls, plan: Plan, source: Source, outcomes: Outcomes, *, handed: bool) -> Paging | None:
-        """Return what follows the pages of a run, None where none are followed."""
-        return cls(plan, source, outcomes, handed=handed) if isinstance(outcomes, PagedOutcomes) else None
-
     @property
     def chains(self) -> list[Chain]:
         """Return the chains in order of their requests."""

@@ -18,7 +18,7 @@ from fastreq_jupyter.policy import Standing, next_exchange, next_wait, parse_ret
 from fastreq_jupyter.redact import one_line, redact_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.source import Source
@@ -27,10 +27,10 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Attempt, Look, Outcome, Request, Response
     from fastreq_jupyter.options import Options
 
-__all__ = ["NEGATIVE_TEXTS", "Polling", "jobs_of"]
+__all__ = ["Polling"]
 
-NEGATIVE_TEXTS = frozenset({"false", "no", "0", "null", "none", "off"})
-"""Texts that mean no, and are true all the same, as every text that is not empty."""
+# Texts that mean no, and are true all the same, as every text that is not empty.
+_NEGATIVE_TEXTS = frozenset({"false", "no", "0", "null", "none", "off"})
 _UNSAFE_ONCE = "{} is sent once, and its answer names no place to look at: Operation-Location, Azure-AsyncOperation or, with 202, Location"
 
 
@@ -129,7 +129,7 @@ class Polling:
             value = expression.search(body, dict(response.headers) if expression.reads_headers else None)
         except ValueError as error:
             return Standing("waiting"), f"to which until could not be applied: {one_line(str(error), 200)}"
-        if isinstance(value, str) and value.strip().lower() in NEGATIVE_TEXTS:
+        if isinstance(value, str) and value.strip().lower() in _NEGATIVE_TEXTS:
             return Standing("ready"), f"in which until found the text {one_line(value, 20)!r}, which is true as every text: compare it"
         if value:
             return Standing("ready"), None
@@ -216,8 +216,3 @@ def _kept(job: Job) -> Sequence[Attempt]:
 
 def _with_word(text: str, word: str | None) -> str:
     return text if word is None else f"{text}; the body's status is {word}"
-
-
-def jobs_of(polling: Polling | None) -> Mapping[int, str]:
-    """Return the status URLs of jobs that are not known to be over."""
-    return {} if polling is None else polling.jobs

@@ -21,7 +21,6 @@ from time import perf_counter, thread_time
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.paging import HINTING, PagedOutcomes, hint, item_to_resend
-from fastreq_jupyter.engine.polling import jobs_of
 from fastreq_jupyter.engine.progress import Outcomes, arrived, show_files, unsent
 from fastreq_jupyter.engine.resending import SELECTIONS, changed_options, to_resend
 from fastreq_jupyter.engine.scheduler import Scheduler
@@ -303,7 +302,8 @@ class Run:
             # The option `limit` applied to the requests, not to their pages.
             changed = Options.of(changed, limit=None)
         else:
-            items = to_resend(self.rows, chosen, self._scheduler.chain.items, jobs_of(self._scheduler.polling))
+            polling = self._scheduler.polling
+            items = to_resend(self.rows, chosen, self._scheduler.chain.items, {} if polling is None else polling.jobs)
         return self._retry(self, replace(self.plan, requests=items, total=len(items), options=changed))
 
     def amend(self, outcomes: Iterable[Outcome]) -> None:

@@ -12,11 +12,11 @@ from contextlib import suppress
 from hashlib import blake2b
 from pathlib import Path
 from time import perf_counter
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.engine.body import Body, as_file, read_body
 from fastreq_jupyter.errors import BackendError
-from fastreq_jupyter.files import FILENAME, AtomicFile, file_name_from, file_name_of, numbered
+from fastreq_jupyter.files import FILENAME, AtomicFile, file_name_from, file_name_of, numbered, write_whole
 from fastreq_jupyter.model import Outcome
 from fastreq_jupyter.options import show_bytes
 from fastreq_jupyter.policy import Beginning, may_ask_for_rest, validator_of, why_no_rest
@@ -137,76 +137,63 @@ class Saver:
             if isinstance(item, Outcome) and item.response is not None and item.response.path is not None:
                 self._paths[item.response.path.casefold()] = item.position
 
-    async def save(self, stream: Stream, head: Head, exchange: Exchange, job: Job) -> Body:
+    async def save(self, stream: Stream, head: Head, exchange: Exchange, job: Job, response: Response) -> Body:
         """Read a good body to its file; its path goes into the response.
 
         Raises:
             BackendError: What the stream raises, "too large", "save_to", or "protocol" where this is not the rest of what was begun.
         """
-        response, begun = job.response, job.begun_file
-        assert response is not None  # noqa: S101 - its head was read
+        begun = job.begun_file
         path = self._path(job, response)
+        source: Any = stream
         try:
             if begun is not None and response.status == 206:
-                return await self._go_on(stream, head, exchange, job, path)
-            if begun is not None:
-                # The server does not support ranges, or the file has changed.
-                begun.discard()
-            source, head = await as_file(stream, head, path) if head.codings else (stream, head)
-            file = AtomicFile(path)
-            transfer = Transfer(path, file, 0, None if head.codings else head.length)
-            self.under_way[job.position] = transfer
+                file, job.resumed = self._reopened(begun, head, response, path), begun.beginning.size
+            else:
+                if begun is not None:
+                    # The server does not support ranges, or the file has changed.
+                    begun.discard()
+                if head.codings:
+                    source, head = await as_file(stream, head, path)
+                file = AtomicFile(path)
+            total = None if head.codings or head.length is None else job.resumed + head.length
+            transfer = self.under_way[job.position] = Transfer(path, file, job.resumed, total)
             try:
-                body = await read_body(source, head, method=exchange.method, max_body=self.max_body, file=transfer)
+                body = await read_body(source, head, method=exchange.method, max_body=self.max_body - job.resumed, file=transfer)
                 file.commit()
             except BaseException:
                 self._put_aside(file, transfer, job, response)
                 raise
+            if begun is not None and job.resumed:
+                begun.note.unlink(missing_ok=True)
         except OSError as error:
             raise BackendError("save_to", f"{path}: {error.strerror or error}") from error
         finally:
             self.under_way.pop(job.position, None)
         response.path = path
-        return body
+        return Body(None, job.resumed + body.size_bytes)
 
-    async def _go_on(self, stream: Stream, head: Head, exchange: Exchange, job: Job, path: str) -> Body:
-        response, begun = job.response, job.begun_file
-        assert response is not None  # noqa: S101 - told by the caller
-        assert begun is not None  # noqa: S101 - likewise
-        size = begun.beginning.size
+    def _reopened(self, begun: Begun, head: Head, response: Response, path: str) -> AtomicFile:
+        """Return the file that was begun, once the answer is known to be its rest."""
         if (why := why_no_rest(response, begun.beginning)) is not None:
             begun.discard()
             raise BackendError("protocol", f"the answer {why}; the next attempt begins anew")
-        if size + (head.length or 0) > self.max_body:
+        if begun.beginning.size + (head.length or 0) > self.max_body:
             raise BackendError("too large", f"the whole file is longer than max_body, {show_bytes(self.max_body)}")
         try:
-            file = AtomicFile(path, begun=begun.place)
+            return AtomicFile(path, begun=begun.place)
         except FileNotFoundError:
             raise BackendError("protocol", "somebody else goes on with the file; the next attempt begins anew") from None
-        job.resumed = size
-        transfer = Transfer(path, file, size, None if head.length is None else size + head.length)
-        self.under_way[job.position] = transfer
-        try:
-            rest = await read_body(stream, head, method=exchange.method, max_body=self.max_body - size, file=transfer)
-            file.commit()
-        except BaseException:
-            self._put_aside(file, transfer, job, response)
-            raise
-        begun.note.unlink(missing_ok=True)
-        response.path = path
-        return Body(None, size + rest.size_bytes)
 
     def _put_aside(self, file: AtomicFile, transfer: Transfer, job: Job, response: Response) -> None:
         """Keep what has come of a file where the rest can be asked for, else remove it; never raises."""
         request = job.request
         validator = validator_of(response)
-        worth = transfer.received >= WORTH_KEEPING and validator is not None and response.header("content-encoding") is None
+        worth = transfer.received >= WORTH_KEEPING and response.header("content-encoding") is None
         try:
             if worth and validator is not None and may_ask_for_rest(request.method, request.headers):
                 note = _note_of(request)
-                note_file = AtomicFile(note)
-                note_file.write(json.dumps({"validator": validator}).encode())
-                note_file.commit()
+                write_whole(note, json.dumps({"validator": validator}).encode())
                 file.keep(_place_of(note, validator))
         except OSError:
             pass

@@ -17,15 +17,13 @@ from fastreq_jupyter.auth import AuthError
 from fastreq_jupyter.engine.attempt import Deadlines, Job, Transport, absorb
 from fastreq_jupyter.engine.body import MemoryGate
 from fastreq_jupyter.engine.decide import RENEWAL, conclude, cut_off, update_host
-from fastreq_jupyter.engine.idle import Idle
 from fastreq_jupyter.engine.judging import Conditions
 from fastreq_jupyter.engine.limits import AutoLimits, HostQueue, RateLimiter
-from fastreq_jupyter.engine.paging import Paging
+from fastreq_jupyter.engine.paging import PagedOutcomes, Paging
 from fastreq_jupyter.engine.polling import Polling
-from fastreq_jupyter.engine.preparing import UnsendableError, prepare
+from fastreq_jupyter.engine.preparing import UnsendableError, Wallet, prepare
 from fastreq_jupyter.engine.source import Chain, Source
-from fastreq_jupyter.engine.store import Store, known_outcome, mark
-from fastreq_jupyter.engine.tokens import Wallet
+from fastreq_jupyter.engine.store import Store, known_outcome
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import Deferred, Look, Outcome, Request, Unsendable
 from fastreq_jupyter.policy import START, Health
@@ -81,7 +79,7 @@ class Scheduler:
         self.auto: AutoLimits | None = None
         self.stop: tuple[str, str] | None = None
         self.crash: Exception | None = None
-        self.paging = Paging.of(plan, self.source, outcomes, handed=handoffs is not None)
+        self.paging = Paging(plan, self.source, outcomes, handed=handoffs is not None) if isinstance(outcomes, PagedOutcomes) else None
         # The number of pages is unknown: all workers are needed.
         self._total = outcomes.tally.total
         self._due: deque[tuple[int, Request | Outcome]] = deque() if self.paging is None else self.paging.due
@@ -98,8 +96,8 @@ class Scheduler:
         self._ready: deque[Job] = deque()
         self._parked: dict[Job, asyncio.TimerHandle] = {}
         self.chain = Chain(self._tally, outcomes.at, self._go_on)
-        self._idle = Idle()
-        self._sleepers, self._wake = self._idle.futures, self._idle.wake
+        # Workers that sleep until there may be something to do, the longest first.
+        self._sleepers: deque[asyncio.Future[None]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
         self._active = 0
         # Number of workers that should exist.
@@ -222,7 +220,8 @@ class Scheduler:
                 # Many pages were finished without being sent: let other tasks run.
                 await asyncio.sleep(0)
             elif self._paused or not self._may_draw():
-                await self._idle.sleep()
+                self._sleepers.append(sleeper := self._loop.create_future())
+                await sleeper
             elif source.ready:
                 # Many items were finished without being sent: let other tasks run.
                 await asyncio.sleep(0)
@@ -331,7 +330,9 @@ class Scheduler:
         """Make one attempt: exchange by exchange, under its deadline."""
         transport = self._transport
         if self._store is not None and not job.marked and not job.request.idempotent:
-            await mark(self._store, job)
+            # Committed before it is sent.
+            await self._store.begin(job.request, job.position)
+            job.marked = True
         job.begin(perf_counter(), time_ns() // 1000, self._loop.time())
         self._tally.attempts += 1
         self.attempts[job] = task
@@ -466,7 +467,16 @@ class Scheduler:
     def _look_again(self) -> None:
         """Find out anew whether attempts may start, and let all sleeping workers look."""
         self._flowing = not self._paused and self.stop is None and len(self._workers) <= self._slots
-        self._idle.wake_all()
+        while self._sleepers:
+            self._wake()
+
+    def _wake(self) -> None:
+        """Wake the worker that has slept longest, if any."""
+        while self._sleepers:
+            sleeper = self._sleepers.popleft()
+            if not sleeper.done():
+                sleeper.set_result(None)
+                return
 
     def _go_on(self, position: int, item: Item) -> None:
         if (job := self._accept(position, item)) is not None:

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 from fastreq_jupyter.model import Outcome
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.engine.attempt import Job
     from fastreq_jupyter.engine.paging import Paging
     from fastreq_jupyter.exchange import Exchange
     from fastreq_jupyter.model import Look, Request
     from fastreq_jupyter.options import Options
 
-__all__ = ["Store", "known_outcome", "mark"]
+__all__ = ["Store", "known_outcome"]
 
 
 class Store(Protocol):
@@ -81,9 +80,3 @@ def known_outcome(request: Request, position: int, store: Store | None, options:
         store.renew(request, position)
         return None
     return store.find(request, position)
-
-
-async def mark(store: Store, job: Job) -> None:
-    """Return once the mark of an unsafe request is committed that is about to be sent for the first time."""
-    await store.begin(job.request, job.position)
-    job.marked = True

@@ -24,14 +24,12 @@ import functools
 import inspect
 import sys
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast, get_args
+from typing import TYPE_CHECKING, Any, Literal, TypeVar, cast
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 
 __all__ = [
-    "ERROR_KINDS",
-    "WHAT_TO_DO",
     "BackendError",
     "CellSyntaxError",
     "ErrorKind",
@@ -83,54 +81,6 @@ ErrorKind = Literal[
     "loop",
 ]
 """Every value of the ``error`` column but ``http NNN``, which is made from the status."""
-
-ERROR_KINDS: tuple[str, ...] = get_args(ErrorKind)
-
-
-WHAT_TO_DO: Mapping[str, tuple[str, str]] = {
-    "http NNN": (
-        "status from 400 on, or with `save_to` one that brings no file",
-        "`error_detail` has the API's own reason, `data` its body",
-    ),
-    "timeout": ("no complete answer in time", "`timeout`, `connect_timeout`; fewer at once: `concurrency`"),
-    "connect": ("no connection, or closed before the answer", "check host and port; a busy server: `concurrency`, `rate_limit`"),
-    "tls": (
-        "certificate or handshake refused",
-        "`verify_ssl=FILE` for a CA of your own; the detail names files that the environment offers",
-    ),
-    "protocol": ("the answer is no HTTP, or breaks off", "another `backend`; see what each does differently"),
-    "proxy": ("the proxy refused, or its URL cannot be read", "`proxy`; the detail names the variable of the environment"),
-    "too large": ("the body is larger than `max_body`", "`max_body`, or `save_to`"),
-    "decoding": ("the compressed body is damaged", "ask again; `headers={'Accept-Encoding': 'identity'}`"),
-    "invalid JSON": ("the body is not the JSON that its type or `parse` says", "its text is in `data`; `parse='text'`"),
-    "invalid CSV": ("no CSV, though `parse` says so", "its text is in `data`"),
-    "invalid XML": ("no XML, though `parse` says so", "its text is in `data`"),
-    "body": (
-        "`fail_when`, `retry_when` or `until` found a failure in the body, or a page has an error in place of items",
-        "the detail says what was found",
-    ),
-    "graphql": ("GraphQL errors and no data", "the detail has the first of them"),
-    "graphql partial": ("GraphQL errors beside data", "the data is there"),
-    "too many redirects": ("more than `max_redirects`", "the detail has the last target"),
-    "redirect refused": ("the target is no http or https URL, or cannot be read", "ask for the right URL yourself"),
-    "invalid URL": ("it cannot be sent to", "the detail says what is wrong with it"),
-    "invalid value": ("a value fits no place: NaN in a URL, a line break in a header", "mend the row; nothing was sent"),
-    "save_to": ("the file cannot be written, or two rows would write one", "the detail names it"),
-    "parse_func": ("your function raised", "the detail has its error; `data` is what it was given"),
-    "cancelled": ("interrupted or cancelled before its end", "`df.fastreq.retry_failed()`"),
-    "deadline": ("the run's `deadline` was over", "`df.fastreq.retry_failed()`"),
-    "stopped": (
-        "`max_failures`, or a host that refused its first 20, or 5 in a row for longer than 120 s",
-        "mend the cause, then `df.fastreq.retry_failed()`",
-    ),
-    "skipped": ("the request that it builds on failed", "see that row"),
-    "unknown": ("the kernel died while a POST was under way", "find out whether it was done, or `retry_unsafe`"),
-    "auth": ("no token could be had", "the detail has what the token endpoint or your function said"),
-    "not ready": ("`patience` was over before the job was", "a rerun, or `retry_failed()`, looks at the same job"),
-    "offline": ("not in the cache, and `offline` sends nothing", "run it without `offline`"),
-    "loop": ("a page came again", "the server ignored its cursor: give `pages=EXPR`"),
-}
-"""What each kind of error means, and what to do."""
 
 
 class FastreqError(Exception):

@@ -231,31 +231,20 @@ class _Unfrozen:
     __slots__ = Request.__slots__
 
 
-def copy_request(  # noqa: PLR0913 - what may differ
-    request: Request,
-    *,
-    url: str | None = None,
-    headers: Headers | None = None,
-    save_as: str | None = None,
-    secrets: frozenset[str] = frozenset(),
-    chained: Chained | None = None,
-) -> Request:
-    """Return the request with another URL, field lines or file, and more that must not be shown or came from earlier answers."""
-    return Request(
-        request.method,
-        request.url if url is None else url,
-        headers=request.headers if headers is None else headers,
-        data=request.content,
-        key=request.key,
-        label=request.label,
-        secrets=request.secrets | secrets if secrets else request.secrets,
-        hide_data=request.hide_data,
-        save_as=save_as or request.save_as,
-        operation=request.operation,
-        identity=request.identity,
-        cache=request.cache,
-        chained=request.chained if chained is None else chained,
-    )
+def copy_request(request: Request, *, secrets: frozenset[str] = frozenset(), **changes: Any) -> Request:
+    """Return the request with other fields, and more that must not be shown.
+
+    Args:
+        request: What is copied.
+        secrets: Added to its own.
+        **changes: New values of fields: url, headers, content, save_as, identity, chained.
+    """
+    copy = request.at(request.url)
+    for name, value in changes.items():
+        _put(copy, name, value)
+    if secrets:
+        _put(copy, "secrets", request.secrets | secrets)
+    return copy
 
 
 def _with_type(pairs: Headers, content_type: str | None) -> Headers:
@@ -357,7 +346,7 @@ class Outcome:
         attempts: Tries in order; empty where nothing was sent.
         response: What the server said last, or None.
         data: The body as the frame shows it: parsed JSON, text, bytes, a path, or the value of `parse_func`.
-        error: Kind of failure (`errors.ERROR_KINDS` or ``http NNN``), None when good.
+        error: Kind of failure (`errors.ErrorKind` or ``http NNN``), None when good.
         error_detail: The cause in one line.
         looks: Answers looked at with option `until`, the first one too; 0 without it.
         cached: "fresh" where it is the cache's and nothing was sent, "revalidated" where the server said that nothing has

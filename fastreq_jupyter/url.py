@@ -8,7 +8,7 @@ from functools import lru_cache
 from typing import NamedTuple
 from urllib.parse import SplitResult, quote, unquote, urljoin, urlsplit
 
-__all__ = ["Origin", "Target", "parse_target", "resolve_reference"]
+__all__ = ["Origin", "Target", "parse_target", "resolve_reference", "target_of"]
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 # RFC 3986 unreserved and reserved characters, and "%", so that encoded text is not encoded twice.
@@ -116,6 +116,14 @@ def parse_target(text: str) -> Target:
     query = f"?{_percent(parts.query, _SAFE_QUERY)}" if parts.query or _has_empty_query(text) else ""
     user, colon, password = userinfo.partition(":")
     return Target(origin, path + query, unquote(user) if at else None, unquote(password) if colon else None)
+
+
+def target_of(text: str) -> Target | None:
+    """Return what `parse_target` reads, None where it is no absolute http or https URI."""
+    try:
+        return parse_target(text)
+    except ValueError:
+        return None
 
 
 def resolve_reference(base: Target, location: str) -> Target:

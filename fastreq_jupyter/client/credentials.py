@@ -18,7 +18,7 @@ from fastreq_jupyter.engine import read_cookies
 from fastreq_jupyter.errors import OptionError
 from fastreq_jupyter.model import Deferred, Item, Look, Outcome, Page, Request, Unsendable, copy_request
 from fastreq_jupyter.redact import is_secret_header
-from fastreq_jupyter.url import Origin, Target, parse_target
+from fastreq_jupyter.url import Origin, Target, parse_target, target_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -234,7 +234,7 @@ class RequestDefaults:
             SeveralOriginsError: The requests go to more than one.
         """
         for request in requests:
-            target = _target(self._home.join(request.url))
+            target = target_of(self._home.join(request.url))
             if target is not None and target.user is None:
                 self._credentials.value_for(target)
 
@@ -256,7 +256,7 @@ class RequestDefaults:
 
     def undone(self, request: Request) -> Request:
         """Return the request without what `apply` gave it of the call's auth, to be given something else."""
-        target = _target(request.url)
+        target = target_of(request.url)
         try:
             auth = None if target is None else self._credentials.value_for(target)
         except SeveralOriginsError:
@@ -275,15 +275,16 @@ class RequestDefaults:
     def give_cookies(self, url: str) -> None:
         """Put option `cookies` into the jar for the origin of a given URL."""
         if self._cookies:
-            target = _target(self._home.join(url))
+            target = target_of(self._home.join(url))
             if target is not None and target.origin not in self._met:
                 self._met.add(target.origin)
                 self._jar.set(self._cookies, target.origin)
 
     def _apply_to(self, request: Request) -> Request | Unsendable:
         url = self._home.join(request.url)
-        target = _target(url)
+        target = target_of(url)
         if target is None:
+            # The engine reports what is wrong with it in the row of the request.
             return request
         added = [line for line in self._home.headers_for(target) if request.header(line[0]) is None]
         try:
@@ -351,11 +352,3 @@ def _refuse_two(options: Options) -> None:
             option="auth",
             reason="goes with no such header of its own: give one of them",
         )
-
-
-def _target(url: str) -> Target | None:
-    try:
-        return parse_target(url)
-    except ValueError:
-        # The engine reports what is wrong with it in the row of the request.
-        return None

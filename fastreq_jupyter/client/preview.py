@@ -12,7 +12,7 @@ from fastreq_jupyter.model import Deferred, Item, Look, Outcome, Plan, Request, 
 from fastreq_jupyter.options import Selection, show_seconds
 from fastreq_jupyter.policy import first_of, interval_of
 from fastreq_jupyter.redact import MASK, one_line, redact_body, redact_headers, redact_text, redact_url
-from fastreq_jupyter.url import parse_target
+from fastreq_jupyter.url import target_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -109,23 +109,15 @@ def _row(item: Item, authority: Authority | None) -> dict[str, Any]:
 
 
 def _is_authorized(item: Item, authority: Authority) -> bool:
-    if not isinstance(item, Request):
-        return False
-    try:
-        target = parse_target(item.url)
-    except ValueError:
-        return False
-    return target.user is None and authority.auth_for(target.origin) is not None
+    target = target_of(item.url) if isinstance(item, Request) else None
+    return target is not None and target.user is None and authority.auth_for(target.origin) is not None
 
 
 def _origin(item: Item) -> str | None:
     if isinstance(item, (Unsendable, Outcome)):
         return None
-    request = item if isinstance(item, Request) else item.shown
-    try:
-        return str(parse_target(request.url).origin)
-    except ValueError:
-        return None
+    target = target_of((item if isinstance(item, Request) else item.shown).url)
+    return None if target is None else str(target.origin)
 
 
 def _least_seconds(hosts: Counter[str], options: Options) -> float:

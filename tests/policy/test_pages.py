@@ -389,3 +389,9 @@ def test_a_first_page_with_more_behind_it_and_nothing_to_follow_says_so(how, bod
     step = chain.step(1, chain.first, answer_to(chain.first, body))
     assert chain.stalled == said
     assert not (said and step.pages)
+
+
+def test_later_pages_are_asked_for_as_the_first_is():
+    asked = Request("POST", URL, json={"cursor": "{{next}}"}, cache=True, key=3)
+    for page in (first_page(asked), with_cursor(asked, "b")):
+        assert (page.is_query, page.key) == (True, 3)

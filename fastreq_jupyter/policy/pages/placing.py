@@ -10,7 +10,7 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_plus
 
-from fastreq_jupyter.model import Request
+from fastreq_jupyter.model import Request, copy_request
 from fastreq_jupyter.policy.redirect import carries_secret, stays_home
 from fastreq_jupyter.url import parse_target, resolve_reference
 
@@ -88,7 +88,7 @@ def with_variable(request: Request, name: str, value: Cursor) -> Request:
     """Return a GraphQL request with a variable set."""
     body = json.loads(request.content) if isinstance(request.content, bytes) else {}
     body["variables"] = {**(body.get("variables") or {}), name: value}
-    return _remade(request, request.url, request.headers, json.dumps(body, ensure_ascii=False).encode(), str)
+    return _remade(request, request.url, request.headers, json.dumps(body, ensure_ascii=False).encode())
 
 
 def at_url(request: Request, url: str, base: str) -> tuple[Request, bool, bool]:
@@ -109,12 +109,12 @@ def at_url(request: Request, url: str, base: str) -> tuple[Request, bool, bool]:
     if target.user is not None or target.password is not None:
         raise ValueError("user or password in it")
     if target.origin == home.origin:
-        return _remade(request, _with_user(request.url, target.url), request.headers, request.content, str), True, False
+        return _remade(request, _with_user(request.url, target.url), request.headers, request.content), True, False
     if request.content and carries_secret(request.content, request.headers, request.secrets):
         raise ValueError(f"secrets of the body would go to another origin, {target.origin}")
     headers = tuple(line for line in request.headers if not stays_home(*line, request.secrets))
     dropped = home.user is not None or len(headers) < len(request.headers)
-    return _remade(request, target.url, headers, request.content, str), False, dropped
+    return _remade(request, target.url, headers, request.content), False, dropped
 
 
 def _with_user(own: str, url: str) -> str:
@@ -145,19 +145,16 @@ def _remade(  # noqa: PLR0913, PLR0917 - the parts of a request that change
     url: str,
     headers: Headers,
     content: bytes | Upload | None,
-    changed: Callable[[str], str],
+    changed: Callable[[str], str] | None = None,
     kind: str = "",
     cursor: Cursor | None = None,
 ) -> Request:
-    identity = request.identity
-    if changed is str:
-        identity = None
-    elif identity is not None:
-        identity = (changed(identity[0]), _content(identity[1], kind, cursor) if content != request.content else identity[1])
-    return Request(
-        request.method, url, headers=headers, data=content, key=request.key, label=request.label, secrets=request.secrets,
-        hide_data=request.hide_data, save_as=request.save_as, operation=request.operation, identity=identity,
-    )  # fmt: skip
+    """Return the request with other parts; `changed` makes the URL of its identity, None where it is that of no other run."""
+    identity = None
+    if changed is not None and request.identity is not None:
+        own_url, own_content = request.identity
+        identity = changed(own_url), own_content if content == request.content else _content(own_content, kind, cursor)
+    return copy_request(request, url=url, headers=headers, content=content, identity=identity)
 
 
 def _split(url: str) -> tuple[str, str, str, str]:

@@ -15,10 +15,9 @@ import pandas as pd
 from fastreq_jupyter.bridge import interruption, wait_blocking
 from fastreq_jupyter.cell import EachSpec, Source, build, to_curl, to_http
 from fastreq_jupyter.client.call import Call, check_options, layered, refuse, run_blocking, session_of, where_it_stopped
-from fastreq_jupyter.client.plan import with_defaults
+from fastreq_jupyter.client.plan import with_defaults, with_templates
 from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
-from fastreq_jupyter.client.templates import with_templates
 from fastreq_jupyter.engine import SHARES, USER_AGENT, Jar, field_lines_of, find_run, parse_json, quantiles
 from fastreq_jupyter.errors import CellSyntaxError, UsageError, hide_frames
 from fastreq_jupyter.exchange import phases_of
@@ -47,7 +46,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine import Run
     from fastreq_jupyter.model import Attempt, Outcome
 
-__all__ = ["FastreqAccessor", "outcomes_of", "resend", "run_of", "send_rows", "summary_of", "timings_frame"]
+__all__ = ["FastreqAccessor", "run_of", "send_rows"]
 
 # Columns are joined back to the frame's own.
 _NOT_HERE = ("keys", "return_type", "return_none_on_failure")
@@ -125,7 +124,7 @@ class FastreqAccessor:
         run = run_of(self._frame, "changed")
         if not run.options.caches:
             raise UsageError("changed tells what is other than in the cache, and this run had none: give cache='revalidate'")
-        labels, rows = labels_of(run), run.rows
+        labels, rows = _labels_of(run), run.rows
         marks = [bool(row.changed) for row in rows]
         if self._frame.index.equals(labels):
             return self._frame[marks]
@@ -146,20 +145,34 @@ class FastreqAccessor:
             UsageError: The outcomes are gone, or an option would make other requests; one line.
         """
         run = run_of(self._frame, "retry_failed")
-        rows = outcomes_of(self._frame, "retry_failed")
+        rows = _outcomes_of(self._frame, "retry_failed")
         if len(rows) == len(run.rows):
-            frame: pd.DataFrame = resend(run, None, options)
+            frame: pd.DataFrame = _resend(run, None, options)
             return frame
         chosen = {row.position for row in rows}
-        labels = labels_of(run)[[row.position in chosen for row in run.rows]]
-        retried = resend(run, chosen, options)
+        labels = _labels_of(run)[[row.position in chosen for row in run.rows]]
+        retried = _resend(run, chosen, options)
         part: pd.DataFrame = retried[retried.index.isin(labels)]
         return part
 
     def summary(self) -> dict[str, Any]:
         """Return figures of the rows that are here: rows, ok, failed, errors, bytes, p50_ms, p95_ms, p99_ms; as `run` the run's own."""
         self._need("error")
-        return summary_of(self._frame)
+        frame = self._frame
+        ok = frame["error"].isna()
+        figures: dict[str, Any] = {
+            "rows": len(frame),
+            "ok": int(ok.sum()),
+            "failed": int((~ok).sum()),
+            "errors": {str(kind): int(count) for kind, count in frame["error"].value_counts().items()},
+        }
+        if "size_bytes" in frame:
+            figures["bytes"] = int(frame["size_bytes"].sum())
+        if "elapsed_ms" in frame:
+            times = dict(zip(SHARES, quantiles(frame["elapsed_ms"].astype(float)) or [nan] * len(SHARES), strict=True))
+            figures |= {f"p{percent}_ms": None if isnan(value) else round(value, 3) for percent, value in times.items()}
+        attrs = frame.attrs.get("fastreq")
+        return {**figures, "run": dict(attrs["summary"]) if isinstance(attrs, dict) and "summary" in attrs else {}}
 
     @hide_frames
     def expand(self, select: str | None = None, explode: str | list[str] | None = None) -> pd.DataFrame:
@@ -199,7 +212,7 @@ class FastreqAccessor:
             UsageError: The outcomes are gone; one line.
         """
         run = run_of(self._frame, "all_columns")
-        rows = outcomes_of(self._frame, "all_columns")
+        rows = _outcomes_of(self._frame, "all_columns")
         shown = replace(run.options, columns="all")
         frame = to_frame(run.rows, shown, keys=run.plan.keys, join=run.plan.join, summary=run.summary(), run_id=run.id)
         return frame if len(rows) == len(run.rows) else frame[frame.index.isin(self._frame.index)]
@@ -210,7 +223,7 @@ class FastreqAccessor:
         Raises:
             UsageError: The outcomes are gone; one line.
         """
-        return timings_frame(outcomes_of(self._frame, "timings"))
+        return _timings_frame(_outcomes_of(self._frame, "timings"))
 
     def waterfall(self) -> Waterfall:
         """Return the waterfall of these requests: it shows itself in a notebook, ``.save("x.svg")`` keeps it.
@@ -218,7 +231,7 @@ class FastreqAccessor:
         Raises:
             UsageError: The outcomes are gone; one line.
         """
-        rows = outcomes_of(self._frame, "waterfall")
+        rows = _outcomes_of(self._frame, "waterfall")
         run = run_of(self._frame, "waterfall")
         complete = len(rows) == len(run.rows)
         title = run.closing_line() if complete else f"{len(rows):,} of {len(run.rows):,} requests"
@@ -230,7 +243,7 @@ class FastreqAccessor:
         Raises:
             UsageError: The outcomes are gone; one line.
         """
-        return to_http([row.request for row in outcomes_of(self._frame, "to_http")])
+        return to_http([row.request for row in _outcomes_of(self._frame, "to_http")])
 
     def to_curl(self) -> str:
         """Return the requests as curl commands, secrets as ``{{$env NAME}}``.
@@ -238,7 +251,7 @@ class FastreqAccessor:
         Raises:
             UsageError: The outcomes are gone; one line.
         """
-        return to_curl([row.request for row in outcomes_of(self._frame, "to_curl")])
+        return to_curl([row.request for row in _outcomes_of(self._frame, "to_curl")])
 
     def save(self, path: str | Path) -> Path:
         """Write the frame; the file appears whole or not at all.
@@ -255,7 +268,7 @@ class FastreqAccessor:
             UsageError: Another ending, a value that Parquet cannot give back, or for ``.har`` outcomes that are gone; one line.
         """
         if str(path).lower().endswith(".har"):
-            rows = outcomes_of(self._frame, "save")
+            rows = _outcomes_of(self._frame, "save")
             write_whole(path, har_pieces(rows, version=USER_AGENT.partition("/")[2], sent=field_lines_of))
             return Path(path)
         return save(self._frame, path)
@@ -270,8 +283,8 @@ class FastreqAccessor:
             raise UsageError(f"this is not the frame of a run: it has no column {missing[0]}")
 
 
-PHASES = ("queued", "dns", "connect", "tls", "wait", "receive", "retry_wait")
-_PHASE = pd.CategoricalDtype(list(PHASES))
+_PHASES = ("queued", "dns", "connect", "tls", "wait", "receive", "retry_wait")
+_PHASE = pd.CategoricalDtype(list(_PHASES))
 
 
 def run_of(frame: pd.DataFrame, asking: str) -> Run:
@@ -295,14 +308,14 @@ def run_of(frame: pd.DataFrame, asking: str) -> Run:
     return run
 
 
-def outcomes_of(frame: pd.DataFrame, asking: str) -> list[Outcome]:
+def _outcomes_of(frame: pd.DataFrame, asking: str) -> list[Outcome]:
     """Return the outcomes behind the rows of a frame, also where it is a part of the run's, in its order, each once.
 
     Raises:
         UsageError: They are gone, or rows of the same label cannot be told apart; one line.
     """
     run = run_of(frame, asking)
-    rows, labels = run.rows, labels_of(run)
+    rows, labels = run.rows, _labels_of(run)
     if frame.index.equals(labels):
         return list(rows)
     if labels.is_unique:
@@ -366,13 +379,13 @@ def _read_body(body: str | bytes) -> Any:
         return body
 
 
-def labels_of(run: Run) -> pd.Index[Any]:
+def _labels_of(run: Run) -> pd.Index[Any]:
     """Return the label of each request of a run."""
     # Without select and expand there is one row per outcome, identified by its label.
     return to_frame(run.rows, Options(columns="data", pages=run.options.pages), keys=run.plan.keys, join=run.plan.join).index
 
 
-def resend(run: Run, rows: Collection[int] | None = None, options: Mapping[str, Any] | None = None) -> Any:
+def _resend(run: Run, rows: Collection[int] | None = None, options: Mapping[str, Any] | None = None) -> Any:
     """Send what failed once more, block, and return the frame of all rows.
 
     Args:
@@ -390,29 +403,11 @@ def resend(run: Run, rows: Collection[int] | None = None, options: Mapping[str, 
     return waited.run.df
 
 
-def summary_of(frame: pd.DataFrame) -> dict[str, Any]:
-    """Return figures of the rows that are here, and the run's own where it is known."""
-    ok = frame["error"].isna()
-    attrs = frame.attrs.get("fastreq")
-    figures: dict[str, Any] = {
-        "rows": len(frame),
-        "ok": int(ok.sum()),
-        "failed": int((~ok).sum()),
-        "errors": {str(kind): int(count) for kind, count in frame["error"].value_counts().items()},
-    }
-    if "size_bytes" in frame:
-        figures["bytes"] = int(frame["size_bytes"].sum())
-    if "elapsed_ms" in frame:
-        times = dict(zip(SHARES, quantiles(frame["elapsed_ms"].astype(float)) or [nan] * len(SHARES), strict=True))
-        figures |= {f"p{percent}_ms": None if isnan(value) else round(value, 3) for percent, value in times.items()}
-    return {**figures, "run": dict(attrs["summary"]) if isinstance(attrs, dict) and "summary" in attrs else {}}
-
-
-def timings_frame(rows: Iterable[Outcome]) -> pd.DataFrame:
+def _timings_frame(rows: Iterable[Outcome]) -> pd.DataFrame:
     """Return one row per attempt and phase; a phase nobody saw is NaN, 0 is one that took none."""
     tries = [(row, shown_url(row, 2000), attempt) for row in rows for attempt in row.attempts]
-    width = len(PHASES)
-    repeated = [row for row in tries for _ in PHASES]
+    width = len(_PHASES)
+    repeated = [row for row in tries for _ in _PHASES]
     return pd.DataFrame(
         {
             "position": integers([row.position for row, _, _ in repeated], "Int64"),

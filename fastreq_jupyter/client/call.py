@@ -160,7 +160,11 @@ class Call:
         """
         if self.session is not None:
             self.session.bind()
-        sink = None if self.options.to is None else _open_sink(self.plan)
+        sink = None
+        if self.options.to is not None:
+            from fastreq_jupyter.frame import open_dataset  # noqa: PLC0415 - pandas is paid for by whoever wants a frame
+
+            sink = open_dataset(self.plan)
         try:
             store = _open_store(self.plan, self.jar, is_retry=self.is_retry)
             if sink is not None and store is not None:
@@ -414,12 +418,6 @@ class _Resumed:
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._store, name)
-
-
-def _open_sink(plan: Plan) -> Any:
-    from fastreq_jupyter.frame import open_dataset  # noqa: PLC0415 - pandas is paid for by whoever wants a frame
-
-    return open_dataset(plan)
 
 
 def _open_store(plan: Plan, jar: Jar, *, is_retry: bool) -> Store | None:

@@ -21,7 +21,7 @@ from fastreq_jupyter.redact import is_secret_header
 from fastreq_jupyter.url import Origin, Target, parse_target, target_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from fastreq_jupyter.content import Headers
     from fastreq_jupyter.engine import Jar
@@ -45,24 +45,17 @@ def reauthorized(plan: Plan, before: Options, *, jar: Jar, home: SessionDefaults
     """
     old, new = RequestDefaults(before, jar=jar, home=home), RequestDefaults(plan.options, jar=jar, home=home)
 
+    def anew(request: Request) -> Item:
+        return new.apply(old.undone(request))
+
     def changed(item: Item) -> Item:
-        if isinstance(item, Request):
-            return new.apply(old.undone(item))
-        if isinstance(item, Deferred):
-            resolve = item.resolve
-
-            def resolved(outcomes: Sequence[Outcome]) -> Any:
-                result = resolve(outcomes)
-                return changed(result) if isinstance(result, Request) else result
-
-            return replace(item, resolve=resolved)
         if isinstance(item, (Look, Page)):
-            shown = changed(item.shown)
+            shown = anew(item.shown)
             item = replace(item, shown=shown) if isinstance(shown, Request) else item
         if isinstance(item, Page):
-            template = changed(item.link.template)
+            template = anew(item.link.template)
             item = replace(item, link=replace(item.link, template=template)) if isinstance(template, Request) else item
-        return item
+        return _changed(item, anew)
 
     return replace(plan, requests=[changed(item) for item in cast("list[Item]", plan.requests)], auth=new.authority)
 
@@ -159,6 +152,22 @@ class SessionDefaults:
         return self.headers if self.origin in (None, target.origin) else ()
 
 
+def _changed(item: Item, change: Callable[[Request], Any]) -> Item:
+    """Return the item with its request changed, now or when it is known."""
+    if isinstance(item, Request):
+        changed: Item = change(item)
+        return changed
+    if isinstance(item, Deferred):
+        resolve = item.resolve
+
+        def resolved(outcomes: Sequence[Outcome]) -> Any:
+            result = resolve(outcomes)
+            return change(result) if isinstance(result, Request) else result
+
+        return replace(item, resolve=resolved)
+    return item
+
+
 def _settled(auth: Any) -> Any:
     """Return the value of Authorization where it is known already, all else as it is."""
     if isinstance(auth, str):
@@ -240,19 +249,7 @@ class RequestDefaults:
 
     def apply(self, item: Item) -> Item:
         """Return the item with what its origin gets; an outcome known already stays as it is."""
-        if self._plain:
-            return item
-        if isinstance(item, Request):
-            return self._apply_to(item)
-        if isinstance(item, Deferred):
-            resolve = item.resolve
-
-            def resolved(outcomes: Sequence[Outcome]) -> Request | Unsendable | Outcome:
-                result = resolve(outcomes)
-                return self._apply_to(result) if isinstance(result, Request) else result
-
-            return replace(item, resolve=resolved)
-        return item
+        return item if self._plain else _changed(item, self._apply_to)
 
     def undone(self, request: Request) -> Request:
         """Return the request without what `apply` gave it of the call's auth, to be given something else."""

@@ -81,7 +81,8 @@ def partition_plan(  # noqa: PLR0913 - the door: what is particular to clusters,
         UsageError: One line: a rate without share, an unsafe method that an engine would send twice, a secret that would travel
             with the plan, or an option that has no meaning here.
     """
-    refuse_named(options)
+    for name, why in _NOT_HERE.items():
+        refuse(options, (name,), why)
     arguments = {**options, **({} if journal is None else {"journal": str(journal)})}
     checked = Options.of(None, **{name: value for name, value in arguments.items() if name not in ("json", "headers", "data")})
     checked = Options.of(checked, headers=options.get("headers"))
@@ -191,16 +192,6 @@ class PartitionPlan:
     def __repr__(self) -> str:
         first = self.template.strip().splitlines()[0][:80] if self.template.strip() else ""
         return f"<PartitionPlan {_INNER.sub('{{...}}', first.partition('?')[0])} -> {', '.join(self._columns)}>"
-
-
-def refuse_named(options: Mapping[str, Any]) -> None:
-    """Refuse options that mean nothing in a task of an engine.
-
-    Raises:
-        OptionError: One of them was given.
-    """
-    for name, why in _NOT_HERE.items():
-        refuse(options, (name,), why)
 
 
 def _shared(options: Mapping[str, Any], checked: Options, share: int | None) -> dict[str, Any]:

@@ -14,7 +14,7 @@ import pytest
 
 import fastreq_jupyter
 from fastreq_jupyter import fastreq, last_run
-from fastreq_jupyter.client.templates import json_template
+from fastreq_jupyter.client.plan import json_template
 from fastreq_jupyter.errors import CellSyntaxError, UsageError
 
 ROOT = Path(__file__).parents[2]

@@ -42,7 +42,6 @@ __all__ = [
     "Mark",
     "Waited",
     "beside",
-    "in_ipython",
     "interruption",
     "is_service",
     "shell",
@@ -100,9 +99,13 @@ def wait_blocking(launch: Callable[[], H], *, loop: str = "auto", tick: Callable
         with watch_interrupts() as mark:
             _block(run, mark, tick)
         return Waited(run, mark.hit)
-    with watch_interrupts() as mark, _one_deeper():
-        enter = _own_runner().run if running is None else running.run_until_complete
-        return Waited(_run_to_end(enter, launch, mark, tick), mark.hit)
+    _per_thread.depth += 1
+    try:
+        with watch_interrupts() as mark:
+            enter = _own_runner().run if running is None else running.run_until_complete
+            return Waited(_run_to_end(enter, launch, mark, tick), mark.hit)
+    finally:
+        _per_thread.depth -= 1
 
 
 async def wait_awaiting(launch: Callable[[], H], *, loop: str = "auto", tick: Callable[[H], None] | None = None) -> Waited[H]:
@@ -128,7 +131,7 @@ def start(launch: Callable[[], H], *, loop: str = "auto") -> H:
         OptionError: ``loop="kernel"`` where no loop runs.
     """
     running = _running_loop()
-    on_running_loop = loop == "kernel" or (loop == "auto" and running is not None and not in_ipython())
+    on_running_loop = loop == "kernel" or (loop == "auto" and running is not None and shell() is None)
     if on_running_loop and running is None:
         raise OptionError("loop='kernel' is not possible: no event loop runs here; give auto or thread")
     return launch() if on_running_loop else _call_on(_service.loop(), launch)
@@ -136,8 +139,6 @@ def start(launch: Callable[[], H], *, loop: str = "auto") -> H:
 
 def start_beside(loop: asyncio.AbstractEventLoop, launch: Callable[[], T]) -> T:
     """Start something on the loop of an earlier run where that still goes on, else on the service thread; return at once."""
-    if loop is _running_loop():
-        return launch()
     return _call_on(loop if loop.is_running() else _service.loop(), launch)
 
 
@@ -164,11 +165,6 @@ async def beside(function: Callable[[], T]) -> T:
     future.set_running_or_notify_cancel()
     threading.Thread(target=work, name="fastreq beside", daemon=True).start()
     return await asyncio.wrap_future(future)
-
-
-def in_ipython() -> bool:
-    """Tell whether this process is an IPython session."""
-    return shell() is not None
 
 
 def shell() -> Any:
@@ -226,8 +222,15 @@ class _Owner:
         weakref.finalize(self, _close_runner, self.runner, self.pid)
 
 
+class _PerThread(threading.local):
+    """What a thread has: its runner, and how many of its calls wait within each other."""
+
+    owner: _Owner | None = None
+    depth = 0
+
+
 _service = _Service()
-_per_thread = threading.local()
+_per_thread = _PerThread()
 atexit.register(_service.close)
 
 
@@ -260,7 +263,7 @@ def _nests(loop: asyncio.AbstractEventLoop, *, must: bool) -> bool:
         import nest_asyncio2  # noqa: PLC0415 - at first need: it makes tiny tasks 1.5 times slower in the whole process
 
         nest_asyncio2.apply(loop)
-    deep = _depth() >= NESTED
+    deep = _per_thread.depth >= NESTED
     if patchable and not deep and not _in_counted_turn():
         return True
     if must and deep:
@@ -270,21 +273,6 @@ def _nests(loop: asyncio.AbstractEventLoop, *, must: bool) -> bool:
     if must:
         raise OptionError(f"loop='kernel' is not possible: no call nests in {type(loop).__module__}; give auto or thread, or await")
     return False
-
-
-def _depth() -> int:
-    """Return how many calls of this thread wait within each other."""
-    depth: int = getattr(_per_thread, "depth", 0)
-    return depth
-
-
-@contextmanager
-def _one_deeper() -> Iterator[None]:
-    _per_thread.depth = _depth() + 1
-    try:
-        yield
-    finally:
-        _per_thread.depth -= 1
 
 
 def _in_counted_turn() -> bool:
@@ -299,7 +287,7 @@ def _in_counted_turn() -> bool:
 
 
 def _own_runner() -> asyncio.Runner:
-    owner: _Owner | None = getattr(_per_thread, "owner", None)
+    owner = _per_thread.owner
     if owner is None or owner.pid != os.getpid():
         owner = _per_thread.owner = _Owner()
     return owner.runner

@@ -280,7 +280,7 @@ def _form_pairs(value: Any) -> list[tuple[str, str | bytes]]:
     """Return name and text of each field, lists laid out, None left out."""
     try:
         items = list(value.items() if hasattr(value, "items") else value)
-        pairs = [(_name_text(name), item) for name, item in items]
+        pairs = [(name.decode("latin-1") if isinstance(name, bytes) else text_of(name), item) for name, item in items]
     except (TypeError, ValueError):
         raise TypeError(f"expected text, bytes, a mapping or pairs, not {type(value).__name__}") from None
     laid_out: list[tuple[str, str | bytes]] = []
@@ -288,10 +288,6 @@ def _form_pairs(value: Any) -> list[tuple[str, str | bytes]]:
         several = None if fields_of(item) is not None else items_of(item)
         laid_out += [(name, _form_value(name, part)) for part in ((item,) if several is None else several) if part is not None]
     return laid_out
-
-
-def _name_text(name: Any) -> str:
-    return name.decode("latin-1") if isinstance(name, bytes) else name if isinstance(name, str) else text_of(name)
 
 
 def _form_value(name: str, value: Any) -> str | bytes:

@@ -372,9 +372,6 @@ def file_name_from(disposition: str | None) -> str | None:
 
     Only the last part of a path counts, and a dot at its beginning does not: what a server names hides no file, and replaces
     none of those that programs read at their start.
-
-    Args:
-        disposition: The field value, latin-1 text.
     """
     # Of parameters with the same name the first counts.
     parameters: dict[str, str] = {}

@@ -62,14 +62,7 @@ class Conditions:
         return None if options.fail_when is None and options.retry_when is None else cls(options)
 
     def judge(self, response: Response, data: Any, content_type: str | None, *, hidden: bool) -> _Finding:
-        """Return what the expressions find in the body of a good answer.
-
-        Args:
-            response: The answer.
-            data: Its body as it was read.
-            content_type: Its field value.
-            hidden: The body must not be shown.
-        """
+        """Return what the expressions find in the body of a good answer."""
         body = data if self._parsed else json_of(response.content, content_type)
         note = None
         for name, expression in self._expressions:

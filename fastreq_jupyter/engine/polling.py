@@ -61,11 +61,6 @@ class Polling:
     def exchange_for(self, begun: Look, exchange: Exchange, position: int) -> Exchange:
         """Return the GET that goes on with a job of an earlier run.
 
-        Args:
-            begun: The job.
-            exchange: That of the request that began it.
-            position: Its place in the plan.
-
         Raises:
             BackendError: The status URL cannot be asked.
         """
@@ -73,12 +68,7 @@ class Polling:
         return status_exchange(exchange, begun.url, secrets=begun.shown.secrets)
 
     def turns(self, source: Source, room: int) -> bool:
-        """Tell whether it is a new request's turn: they alternate with looks, whose number would else keep them out.
-
-        Args:
-            source: Of new requests.
-            room: How many more may wait.
-        """
+        """Tell whether it is a new request's turn: they alternate with looks, whose number would else keep them out."""
         self._newcomer = not self._newcomer and source.ready and room > 0
         return self._newcomer
 

@@ -180,12 +180,6 @@ class Tokens:
 class Wallet:
     """The credentials of a run; lends its backend to those who get tokens.
 
-    Args:
-        authority: Tells which origin gets which credentials.
-        transport: Of the run.
-        options: Of the run.
-        notice: Shows a line beside the progress.
-
     Attributes:
         tasks: Those that ask for tokens now.
     """

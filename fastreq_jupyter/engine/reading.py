@@ -106,14 +106,7 @@ def parse_json(content: bytes, content_type: str | None) -> Any:
 def read_data(  # noqa: PLR0911 - one way out for each kind of body
     content: bytes, content_type: str | None, options: Options, status: int = 200
 ) -> Reading:
-    """Turn a body into what the options ask for.
-
-    Args:
-        content: Decoded bytes.
-        content_type: Field value of Content-Type.
-        options: `return_type` and `parse`; and those that look into bodies.
-        status: Of the answer.
-    """
+    """Turn a body into what the options ask for."""
     return_type = options.return_type
     usual = options.parse in _READ_AS_JSON and return_type in PARSED
     if usual and content[:1] in _OPENING and content_type in _PLAIN_JSON and content[1:2] != b"\0":

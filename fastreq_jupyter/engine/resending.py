@@ -38,10 +38,6 @@ SELECTIONS: dict[str, Callable[[Outcome], bool]] = {
 def changed_options(options: Options, changes: Mapping[str, Any]) -> Options:
     """Return the options of a run that sends requests again.
 
-    Args:
-        options: Those of the run before.
-        changes: New values.
-
     Raises:
         OptionError: A wrong value, or an option that would make other requests of them; one line.
     """

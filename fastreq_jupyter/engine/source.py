@@ -25,10 +25,6 @@ _BLOCKING = 0.005
 class Source:
     """The items a run is given, numbered as they are drawn.
 
-    Args:
-        items: What to draw from.
-        limit: Items to draw at most, None for all.
-
     Attributes:
         drawn: Items drawn so far.
         taken: Numbers that were given out between the items' own (`reserve`).

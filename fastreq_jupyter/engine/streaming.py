@@ -162,9 +162,6 @@ class StreamedOutcome:
 class Handoffs:
     """The queue of what a streaming run gives out, in order of completion.
 
-    Args:
-        options: Of the run.
-
     Attributes:
         left: The reader came to the end while it has outcomes that it may yet read: the run goes on for these.
         links: Which page of which request a row is, by position.

@@ -35,14 +35,7 @@ _WORTH_SECONDS = 1.0
 
 
 def figures(tally: Tally, scheduler: Scheduler, options: Options, notes: list[str]) -> dict[str, Any]:
-    """Return the figures of a run as small JSON.
-
-    Args:
-        tally: Its counters.
-        scheduler: Knows its hosts and its source.
-        options: In force.
-        notes: Lines a person should read.
-    """
+    """Return the figures of a run as small JSON."""
     source = scheduler.source
     notes = [*notes, *(f"{count:,} {'body' if count == 1 else 'bodies'} {remark}" for remark, count in list(tally.remarks.items()))]
     if scheduler.stop is not None and scheduler.stop[0] == "auth":
@@ -79,11 +72,7 @@ def figures(tally: Tally, scheduler: Scheduler, options: Options, notes: list[st
 
 
 def proof(pages: Mapping[str, Any]) -> list[str]:
-    """Return the parts of the closing line that tell whether all pages came.
-
-    Args:
-        pages: ``summary["pages"]``.
-    """
+    """Return the parts of the closing line that tell whether all pages came."""
     parts = [] if pages["requests"] == 1 else [f"{pages['requests']:,} requests"]
     parts += [f"{pages[name]:,} {name if pages[name] != 1 else name[:-1]}" for name in ("pages", "items")]
     if pages["total"] is not None:
@@ -114,11 +103,7 @@ def _kind(summary: Mapping[str, Any], kind: str, count: int) -> str:
 
 
 def closing_line(summary: Mapping[str, Any]) -> str:
-    """Return ``orders: 4,997 of 5,000 ok, http 503 x2, timeout x1, 84 s, 12 MB``.
-
-    Args:
-        summary: What `Run.summary` returns.
-    """
+    """Return ``orders: 4,997 of 5,000 ok, http 503 x2, timeout x1, 84 s, 12 MB``."""
     name = f"{summary['name']}: " if summary.get("name") else ""
     total = summary["total"] if summary["total"] is not None else summary["done"]
     pages = summary.get("pages")

@@ -64,10 +64,6 @@ class Head(NamedTuple):
 def read_head(status: int, fields: tuple[tuple[bytes, bytes], ...]) -> Head:
     """Read the head of an answer, and refuse one that leaves open where its body ends, or what it is.
 
-    Args:
-        status: Status code of the final answer.
-        fields: Its field lines.
-
     Raises:
         BackendError: ``protocol``, with what is wrong.
     """
@@ -77,12 +73,7 @@ def read_head(status: int, fields: tuple[tuple[bytes, bytes], ...]) -> Head:
 
 
 def is_unasked_part(status: int, request_headers: Headers) -> bool:
-    """Tell whether an answer is a part of a body for which nobody asked: it would be taken for the whole (RFC 9110, 15.3.7).
-
-    Args:
-        status: Status code of the answer.
-        request_headers: Field lines of the request.
-    """
+    """Tell whether an answer is a part of a body for which nobody asked: it would be taken for the whole (RFC 9110, 15.3.7)."""
     return status == 206 and not any(name.lower() == "range" for name, _ in request_headers)
 
 

@@ -108,12 +108,7 @@ _SINCE_1970, _MILLISECONDS = 1e9, 1e11
 
 
 def remaining_in(name: bytes, value: bytes) -> int | None:
-    """Return how many requests a field says are left, the least of several limits; None where it does not say.
-
-    Args:
-        name: One of `REMAINING`.
-        value: The field's value.
-    """
+    """Return how many requests a field says are left, the least of several limits; None where it does not say."""
     if name == b"ratelimit":
         numbers = [int(number) for number in _LEFT.findall(value)]
         return min(numbers, default=None)

@@ -78,10 +78,6 @@ def backoff(retry: int, jitter: float) -> float:
 def parse_retry_after(value: str | None, now: datetime) -> float | None:
     """Read a Retry-After field: delay-seconds or an HTTP-date.
 
-    Args:
-        value: The field value.
-        now: The present, aware.
-
     Returns:
         Seconds from now, 0 for a date in the past, None for an absent or malformed field.
     """

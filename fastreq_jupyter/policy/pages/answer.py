@@ -306,11 +306,6 @@ def first_of_more(answer: Answer, stated: Stated, received: int) -> str | None:
     """Return ``1 of 25`` or ``1 of more`` where an answer says that there is more than it has, None where it does not.
 
     A total, a next link, ``has_more``, or a value under a key like next_page or NextMarker say so.
-
-    Args:
-        answer: Of a first page.
-        stated: What it says of the whole.
-        received: Items of this page.
     """
     pages = stated.pages if stated.pages is not None else -(-stated.items // received) if received and stated.items is not None else None
     if pages is not None and pages > 1:

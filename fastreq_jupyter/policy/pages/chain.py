@@ -181,13 +181,7 @@ class Chain:
     # Decisions
 
     def step(self, page: int, request: Request, answer: Answer) -> Step:
-        """Return what follows a good answer.
-
-        Args:
-            page: Its number, from 1.
-            request: What was asked.
-            answer: What came.
-        """
+        """Return what follows a good answer."""
         self._done += 1
         if page == 1:
             self._path = items_path(answer.body)
@@ -219,10 +213,6 @@ class Chain:
 
         A text where page 1 was JSON (a page to sign in, a maintenance notice), or an error in place of the items, tells of no next
         page, and so of no end either.
-
-        Args:
-            page: Its number, from 1.
-            answer: What came.
         """
         body = answer.body
         if page == 1 or not self._structured:

@@ -96,11 +96,6 @@ def at_url(request: Request, url: str, base: str) -> tuple[Request, bool, bool]:
 
     Another origin, and http after https is one, gets no secret field line.
 
-    Args:
-        request: The first page's request.
-        url: Absolute, or relative to `base`.
-        base: The URL that answered.
-
     Raises:
         ValueError: No http or https URL, one with a user in it, or one of another origin that a secret of the body would go to;
             the message says why.

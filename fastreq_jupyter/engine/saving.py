@@ -193,7 +193,7 @@ class Saver:
         try:
             if worth and validator is not None and may_ask_for_rest(request.method, request.headers):
                 note = _note_of(request)
-                write_whole(note, json.dumps({"validator": validator}).encode())
+                write_whole(note, [json.dumps({"validator": validator}).encode()])
                 file.keep(_place_of(note, validator))
         except OSError:
             pass

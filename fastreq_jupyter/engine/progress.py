@@ -294,10 +294,7 @@ class Outcomes:
         if outcome.error is None:
             tally.ok += 1
         else:
-            tally.failed += 1
-            tally.errors[outcome.error] += 1
-            if outcome.error in GIVEN_UP:
-                (tally.cut_off if outcome.attempts else tally.unsent)[outcome.error] += 1
+            tally.count(outcome)
         response = outcome.response
         if response is not None and response.path is None:
             tally.kept_bytes += response.size_bytes

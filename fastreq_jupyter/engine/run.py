@@ -303,7 +303,7 @@ class Run:
             changed = Options.of(changed, limit=None)
         else:
             polling = self._scheduler.polling
-            items = to_resend(self.rows, chosen, self._scheduler.chain.items, {} if polling is None else polling.jobs)
+            items = to_resend(self.rows, chosen, self._scheduler.deferrals.items, {} if polling is None else polling.jobs)
         return self._retry(self, replace(self.plan, requests=items, total=len(items), options=changed))
 
     def amend(self, outcomes: Iterable[Outcome]) -> None:

@@ -22,7 +22,7 @@ from fastreq_jupyter.engine.limits import AutoLimits, HostQueue, RateLimiter
 from fastreq_jupyter.engine.paging import PagedOutcomes, Paging
 from fastreq_jupyter.engine.polling import Polling
 from fastreq_jupyter.engine.preparing import UnsendableError, Wallet, prepare
-from fastreq_jupyter.engine.source import Chain, Source
+from fastreq_jupyter.engine.source import Deferrals, Source
 from fastreq_jupyter.engine.store import Store, known_outcome
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.model import Deferred, Look, Outcome, Request, Unsendable
@@ -59,7 +59,7 @@ class Scheduler:
     Attributes:
         options: In force, changes while running included.
         hosts: What the run knows of each host it met.
-        chain: Requests that wait for answers of others.
+        deferrals: Requests that wait for answers of others.
         polling: What it waits for (option `until`), or None.
         auto: Sets the limits where `concurrency` is "auto", else None.
         stop: Kind and detail of the error that all unfinished rows get, once everything was halted.
@@ -95,7 +95,7 @@ class Scheduler:
         self.attempts: dict[Job, asyncio.Task[None]] = {}
         self._ready: deque[Job] = deque()
         self._parked: dict[Job, asyncio.TimerHandle] = {}
-        self.chain = Chain(self._tally, outcomes.at, self._go_on)
+        self.deferrals = Deferrals(self._tally, outcomes.at, self._go_on)
         # Workers that sleep until there may be something to do, the longest first.
         self._sleepers: deque[asyncio.Future[None]] = deque()
         self._workers: set[asyncio.Task[None]] = set()
@@ -175,7 +175,7 @@ class Scheduler:
         self._parked.clear()
         for job in jobs:
             self.finish(job.given_up(kind, f"{'cut off' if job.attempts else 'not sent'}: {detail}"))
-        for position, item in (*self.chain.clear(), *self._due):
+        for position, item in (*self.deferrals.clear(), *self._due):
             self.finish(item if isinstance(item, Outcome) else Outcome(position, item, error=kind, error_detail=f"not sent: {detail}"))
 
     async def _worker(self) -> None:
@@ -289,7 +289,7 @@ class Scheduler:
             outcome = stored
         elif isinstance(item, Deferred):
             self._outcomes.expect(position, item.shown)
-            self.chain.add(position, item)
+            self.deferrals.add(position, item)
             return None
         elif isinstance(item, Unsendable):
             outcome = Outcome(position, item.shown, error=item.error, error_detail=item.detail)
@@ -404,8 +404,8 @@ class Scheduler:
         self._outcomes.keep(outcome)
         if self._handoffs is not None:
             self._handoffs.keep(outcome)
-        if self.chain.deferred:
-            self.chain.parent_done(outcome.position)
+        if self.deferrals.deferred:
+            self.deferrals.parent_done(outcome.position)
         if outcome.error is not None and self.stop is None and self._tally.has_too_many_failures(self.options.max_failures):
             self.halt("stopped", f"stopped after {self._tally.failed} failures (max_failures)")
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.progress import Tally
     from fastreq_jupyter.model import Deferred, Item, Outcome, Request
 
-__all__ = ["Chain", "Source"]
+__all__ = ["Deferrals", "Source"]
 
 # Seconds; an item that took longer came from a source that blocks the loop's thread.
 _BLOCKING = 0.005
@@ -122,7 +122,7 @@ class Source:
         return position, item
 
 
-class Chain:
+class Deferrals:
     """Requests that wait for the outcomes of earlier ones.
 
     Args:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from fastreq_jupyter.engine.limits import most_in_flight
 from fastreq_jupyter.model import SingleAttempt
 from fastreq_jupyter.options import show_bytes, show_seconds
 from fastreq_jupyter.policy import MOST
@@ -37,16 +38,16 @@ _WORTH_SECONDS = 1.0
 def figures(tally: Tally, scheduler: Scheduler, options: Options, notes: list[str]) -> dict[str, Any]:
     """Return the figures of a run as small JSON."""
     source = scheduler.source
-    notes = [*notes, *(f"{count:,} {'body' if count == 1 else 'bodies'} {remark}" for remark, count in list(tally.remarks.items()))]
-    if scheduler.stop is not None and scheduler.stop[0] == "auth":
-        notes = [*notes, scheduler.stop[1]]
-    if tally.kept_bytes > 2**30:
-        notes = [*notes, "more than 1 GiB of bodies is kept in memory: save_to writes them to files"]
-    if options.verify_ssl is False:
-        notes = [*notes, "TLS certificates were not verified (verify_ssl=False)"]
     paging = scheduler.paging
+    lines = [*notes, *(f"{count:,} {'body' if count == 1 else 'bodies'} {remark}" for remark, count in list(tally.remarks.items()))]
+    if scheduler.stop is not None and scheduler.stop[0] == "auth":
+        lines.append(scheduler.stop[1])
+    if tally.kept_bytes > 2**30:
+        lines.append("more than 1 GiB of bodies is kept in memory: save_to writes them to files")
+    if options.verify_ssl is False:
+        lines.append("TLS certificates were not verified (verify_ssl=False)")
     if paging is not None:
-        notes = [*notes, *paging.notes()]
+        lines += paging.notes()
     return {
         "total": tally.total,
         "done": tally.done,
@@ -67,7 +68,7 @@ def figures(tally: Tally, scheduler: Scheduler, options: Options, notes: list[st
         "breaker": {str(origin): host.health.trips for origin, host in list(scheduler.hosts.items()) if host.health.trips},
         "loop_lag_ms": round(tally.lag_s * 1000, 1),
         **({} if paging is None else {"pages": paging.figures()}),
-        "notes": notes,
+        "notes": lines,
     }
 
 
@@ -289,7 +290,7 @@ def _parts(sums: Sums, options: Options) -> dict[str, float]:
 
 def _slots(options: Options, of: Circumstances) -> tuple[int, str]:
     """Return how many requests could be in flight, and the flag that bounds them."""
-    most = MOST if options.concurrency == "auto" else options.concurrency
+    most = most_in_flight(options)
     per_host = options.concurrency_per_host
     if per_host is not None and per_host * of.hosts < most:
         return per_host * of.hosts, "concurrency_per_host"

@@ -183,10 +183,6 @@ class Answer(NamedTuple):
     body: Any
     response: Response
 
-    def header(self, name: str) -> str | None:
-        """Return a field value, or None."""
-        return self.response.header(name)
-
 
 class Stated(NamedTuple):
     """How much there is, in items or in pages; None where the answer does not say."""
@@ -202,7 +198,7 @@ def is_url(text: str) -> bool:
 
 def link_next(answer: Answer) -> str | None:
     """Return the target of Link rel=next (RFC 8288), None where there is none."""
-    return link_targets(answer.header("link")).get("next")
+    return link_targets(answer.response.header("link")).get("next")
 
 
 def next_url(body: Any) -> str | None:
@@ -294,8 +290,8 @@ def stated_total(answer: Answer, total: Total, received: int | None) -> Stated:
     mappings = list(_mappings(answer.body, deepest=2))
     items = _first_number(mappings, _TOTALS, lambda key, number: key != "count" or number != received)
     pages = _first_number(mappings, _PAGES, lambda _, number: number > 0)
-    items = _number(answer.header("x-total-count")) if items is None else items
-    pages = _number(answer.header("x-total-pages")) if pages is None else pages
+    items = _number(answer.response.header("x-total-count")) if items is None else items
+    pages = _number(answer.response.header("x-total-pages")) if pages is None else pages
     if items is not None and pages is not None and received and not (pages - 1) * received < max(items, 1):
         # As a number of pages it would need more items than there are, so it counts something else.
         pages = None

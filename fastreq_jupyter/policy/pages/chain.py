@@ -255,7 +255,7 @@ class Chain:
         """Settle at page 1 how this chain goes on."""
         how = self._how
         if how.kind == "link":
-            self._follow = _by_link
+            self._follow = _by_url(link_next)
         elif how.kind == "expression":
             self._follow = self._by_expression
         elif how.kind == "auto":
@@ -265,9 +265,9 @@ class Chain:
         """Return how an automatic chain goes on: what request and answer prove."""
         body = answer.body
         if link_next(answer) is not None:
-            return _by_link
+            return _by_url(link_next)
         if next_url(body) is not None:
-            return _by_next_url
+            return _by_url(lambda answer: next_url(answer.body))
         if page_info(body) is not None and (self._marked or self._cursor_of(request) is not None):
             return self._by_page_info
         name = next((name for name in _COUNTS if (parameter_of(request.url, name) or "").isdecimal()), None)
@@ -458,11 +458,6 @@ def first_of(request: Request, options: Options) -> Request:
     return Chain(request, read_how(str(options.pages)), read_total(options.total), options.max_pages).first
 
 
-def _by_link(_: Request, answer: Answer) -> _Next | None:
-    target = link_next(answer)
-    return None if target is None else _Next("url", target)
-
-
-def _by_next_url(_: Request, answer: Answer) -> _Next | None:
-    target = next_url(answer.body)
-    return None if target is None else _Next("url", target)
+def _by_url(find: Callable[[Answer], str | None]) -> Callable[[Request, Answer], _Next | None]:
+    """Return how a chain goes on whose answers give the URL of the next page."""
+    return lambda _, answer: None if (url := find(answer)) is None else _Next("url", url)

@@ -67,8 +67,7 @@ LIBRARIES = {
     "client.accessor*": ("pandas",),
     # the tables that dry_run and %fastreq cache give back
     "client.partition": ("pandas", "filelock"),
-    "client.preview": ("pandas",),
-    "client.caches": ("pandas",),
+    "client.tables": ("pandas",),
     # the head of a frame below the form
     "notebook.form.values": ("pandas",),
 }

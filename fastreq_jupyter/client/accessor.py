@@ -16,8 +16,8 @@ from fastreq_jupyter.bridge import interruption, wait_blocking
 from fastreq_jupyter.cell import EachSpec, Source, build, to_curl, to_http
 from fastreq_jupyter.client.call import Call, check_options, layered, refuse, run_blocking, session_of, where_it_stopped
 from fastreq_jupyter.client.plan import with_defaults, with_templates
-from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
+from fastreq_jupyter.client.tables import preview_frame
 from fastreq_jupyter.engine import SHARES, USER_AGENT, Jar, field_lines_of, find_run, parse_json, quantiles
 from fastreq_jupyter.errors import CellSyntaxError, UsageError, hide_frames
 from fastreq_jupyter.exchange import phases_of

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any, Self, Unpack
 from fastreq_jupyter.bridge import interruption, start
 from fastreq_jupyter.client.call import Session, call_of, refuse, run_awaiting, run_blocking, where_it_stopped
 from fastreq_jupyter.client.credentials import SessionDefaults
-from fastreq_jupyter.client.preview import preview_frame
 from fastreq_jupyter.client.results import conclude
+from fastreq_jupyter.client.tables import preview_frame
 from fastreq_jupyter.engine import Handoffs, StreamedOutcome, last_run
 from fastreq_jupyter.errors import OptionError, hide_frames
 from fastreq_jupyter.options import OptionArguments, Options, document_options

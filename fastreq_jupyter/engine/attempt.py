@@ -439,7 +439,7 @@ def _can_open(number: int) -> bool:
 def _going_on(exchange: Exchange, job: Job) -> Exchange:
     """Return the exchange that asks for the rest of a file whose beginning exists already."""
     job.begun_file = begun = find_begun(job.request)
-    return exchange if begun is None else replace(exchange, headers=asking_for_rest(exchange.headers, begun.beginning))
+    return exchange if begun is None else replace(exchange, headers=asking_for_rest(exchange.headers, begun.size, begun.validator))
 
 
 async def _send_afresh(backend: Backend, exchange: Exchange, timing: Timing, error: BackendError) -> Stream:

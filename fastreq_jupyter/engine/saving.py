@@ -19,7 +19,7 @@ from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.files import FILENAME, AtomicFile, file_name_from, file_name_of, numbered, write_whole
 from fastreq_jupyter.model import Outcome
 from fastreq_jupyter.options import show_bytes
-from fastreq_jupyter.policy import Beginning, may_ask_for_rest, validator_of, why_no_rest
+from fastreq_jupyter.policy import may_ask_for_rest, validator_of, why_no_rest
 from fastreq_jupyter.redact import redact_url
 
 if TYPE_CHECKING:
@@ -37,11 +37,12 @@ _WINDOW_S = 2.5
 
 
 class Begun(NamedTuple):
-    """A file that an earlier attempt began: where it stands, what says so, and what it is."""
+    """A file that an earlier attempt began: where it stands, what says so, how many bytes of which version it has."""
 
     place: Path
     note: Path
-    beginning: Beginning
+    size: int
+    validator: str
 
     def discard(self) -> None:
         """Remove it; never raises."""
@@ -58,7 +59,7 @@ def find_begun(request: Request) -> Begun | None:
     try:
         validator = json.loads(note.read_bytes())["validator"]
         place = _place_of(note, validator)
-        return Begun(place, note, Beginning(place.stat().st_size, validator))
+        return Begun(place, note, place.stat().st_size, validator)
     except (OSError, ValueError, LookupError, TypeError, AttributeError):
         return None
 
@@ -148,7 +149,7 @@ class Saver:
         source: Any = stream
         try:
             if begun is not None and response.status == 206:
-                file, job.resumed = self._reopened(begun, head, response, path), begun.beginning.size
+                file, job.resumed = self._reopened(begun, head, response, path), begun.size
             else:
                 if begun is not None:
                     # The server does not support ranges, or the file has changed.
@@ -175,10 +176,10 @@ class Saver:
 
     def _reopened(self, begun: Begun, head: Head, response: Response, path: str) -> AtomicFile:
         """Return the file that was begun, once the answer is known to be its rest."""
-        if (why := why_no_rest(response, begun.beginning)) is not None:
+        if (why := why_no_rest(response, begun.size, begun.validator)) is not None:
             begun.discard()
             raise BackendError("protocol", f"the answer {why}; the next attempt begins anew")
-        if begun.beginning.size + (head.length or 0) > self.max_body:
+        if begun.size + (head.length or 0) > self.max_body:
             raise BackendError("too large", f"the whole file is longer than max_body, {show_bytes(self.max_body)}")
         try:
             return AtomicFile(path, begun=begun.place)

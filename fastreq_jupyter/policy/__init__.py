@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from fastreq_jupyter.policy.adaptive import MOST, START, Adaptive, Pace
 from fastreq_jupyter.policy.framing import (
-    Beginning,
     Head,
     asking_for_rest,
     is_unasked_part,
@@ -28,7 +27,6 @@ __all__ = [
     "START",
     "Adaptive",
     "Answer",
-    "Beginning",
     "Chain",
     "Failure",
     "Gcra",

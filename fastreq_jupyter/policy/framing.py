@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.content import Headers
     from fastreq_jupyter.exchange import Response
 
-__all__ = ["Beginning", "Head", "asking_for_rest", "is_unasked_part", "may_ask_for_rest", "read_head", "validator_of", "why_no_rest"]
+__all__ = ["Head", "asking_for_rest", "is_unasked_part", "may_ask_for_rest", "read_head", "validator_of", "why_no_rest"]
 
 _MOST_FIELDS = 1000
 # Registered codings; framing does not depend on whether this process can decode them.
@@ -155,13 +155,6 @@ _RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
 _SURE_AFTER_S = 60
 
 
-class Beginning(NamedTuple):
-    """What is there of a file: so many bytes of the representation with this validator."""
-
-    size: int
-    validator: str
-
-
 def may_ask_for_rest(method: str, headers: Headers) -> bool:
     """Tell whether a request is one whose download can go on: a GET that asks for no part itself."""
     return method == "GET" and not any(name.lower() in ("range", "if-range") for name, _ in headers)
@@ -182,21 +175,21 @@ def validator_of(response: Response) -> str | None:
     return changed if age.total_seconds() >= _SURE_AFTER_S else None
 
 
-def asking_for_rest(headers: Headers, beginning: Beginning) -> Headers:
+def asking_for_rest(headers: Headers, size: int, validator: str) -> Headers:
     """Return the field lines with what asks for the rest; a part of a compressed body would be of no use."""
     other_lines = tuple(line for line in headers if line[0].lower() != "accept-encoding")
-    ours = ("Accept-Encoding", "identity"), ("Range", f"bytes={beginning.size}-"), ("If-Range", beginning.validator)
+    ours = ("Accept-Encoding", "identity"), ("Range", f"bytes={size}-"), ("If-Range", validator)
     return (*other_lines, *ours)
 
 
-def why_no_rest(response: Response, beginning: Beginning) -> str | None:
-    """Return why a 206 is not the rest of the file that was begun, None where it is."""
+def why_no_rest(response: Response, size: int, validator: str) -> str | None:
+    """Return why a 206 is not the rest of a file of which so many bytes of this version are there, None where it is."""
     match = _RANGE.fullmatch((response.header("content-range") or "").strip())
-    if match is None or int(match[1]) != beginning.size:
+    if match is None or int(match[1]) != size:
         return "is another part than the rest that was asked for"
     if match[3] != "*" and int(match[2]) != int(match[3]) - 1:
         return "ends before the file does"
-    name = "etag" if beginning.validator.startswith('"') else "last-modified"
-    if response.header(name) not in (None, beginning.validator):
+    name = "etag" if validator.startswith('"') else "last-modified"
+    if response.header(name) not in (None, validator):
         return "is a part of another version of the file"
     return "is compressed" if response.header("content-encoding") not in (None, "identity") else None

@@ -14,9 +14,8 @@ import pandas as pd
 
 from fastreq_jupyter.bridge import interruption, wait_blocking
 from fastreq_jupyter.cell import EachSpec, Source, build, to_curl, to_http
-from fastreq_jupyter.client.call import Call, check_options, layered, refuse, run_blocking, session_of, where_it_stopped
+from fastreq_jupyter.client.call import Call, check_options, layered, refuse, result_of, run_blocking, session_of, where_it_stopped
 from fastreq_jupyter.client.plan import with_defaults, with_templates
-from fastreq_jupyter.client.results import conclude
 from fastreq_jupyter.client.tables import preview_frame
 from fastreq_jupyter.engine import SHARES, USER_AGENT, Jar, field_lines_of, find_run, parse_json, quantiles
 from fastreq_jupyter.errors import CellSyntaxError, UsageError, hide_frames
@@ -457,7 +456,4 @@ def send_rows(frame: pd.DataFrame, template: str, arguments: Mapping[str, Any]) 
     plan = Plan(items, final, total=cell.total, join=cell.join, auth=auth, notes=cell.notes, chained=cell.chained)
     if final.dry_run:
         return preview_frame(plan)
-    waited, _ = run_blocking(Call(plan, jar, session))
-    if waited.interrupted:
-        raise interruption(where_it_stopped(waited.run, "last_run().df"))
-    return conclude(waited.run)
+    return result_of(run_blocking(Call(plan, jar, session))[0])

@@ -6,10 +6,9 @@ from collections.abc import AsyncIterable
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self, Unpack
 
-from fastreq_jupyter.bridge import interruption, start
-from fastreq_jupyter.client.call import Session, call_of, refuse, run_awaiting, run_blocking, where_it_stopped
+from fastreq_jupyter.bridge import start
+from fastreq_jupyter.client.call import Session, call_of, refuse, result_of, run_awaiting, run_blocking
 from fastreq_jupyter.client.credentials import SessionDefaults
-from fastreq_jupyter.client.results import conclude
 from fastreq_jupyter.client.tables import preview_frame
 from fastreq_jupyter.engine import Handoffs, StreamedOutcome, last_run
 from fastreq_jupyter.errors import OptionError, hide_frames
@@ -20,7 +19,6 @@ if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Iterable, Mapping
     from types import TracebackType
 
-    from fastreq_jupyter.bridge import Waited
     from fastreq_jupyter.engine import Run
     from fastreq_jupyter.url import Origin
 
@@ -56,7 +54,7 @@ def fastreq(urls: Any, **options: Unpack[OptionArguments]) -> Any:
     call = call_of(urls, options)
     if call.options.dry_run:
         return preview_frame(call.plan)
-    return _ended(run_blocking(call)[0])
+    return result_of(run_blocking(call)[0])
 
 
 @hide_frames
@@ -78,7 +76,7 @@ async def fastreq_async(urls: Any, **options: Unpack[OptionArguments]) -> Any:
     call = call_of(urls, options)
     if call.options.dry_run:
         return preview_frame(call.plan)
-    return _ended((await run_awaiting(call))[0])
+    return result_of((await run_awaiting(call))[0])
 
 
 @hide_frames
@@ -196,7 +194,7 @@ class FastRequests(Session):
         call = call_of(urls, options, session=self)
         if call.options.dry_run:
             return preview_frame(call.plan)
-        return _ended((await run_awaiting(call))[0])
+        return result_of((await run_awaiting(call))[0])
 
     @hide_frames
     def set_cookies(self, cookies: Mapping[str, str], origin: str | None = None) -> None:
@@ -239,9 +237,3 @@ class FastRequests(Session):
         if self.home.origin is None:
             raise OptionError("cookies need base_url or an origin, so that they go there only")
         return self.home.origin
-
-
-def _ended(waited: Waited[Run]) -> Any:
-    if waited.interrupted:
-        raise interruption(where_it_stopped(waited.run, "last_run().df"))
-    return conclude(waited.run)

@@ -36,6 +36,7 @@ __all__ = [
     "call_of",
     "layered",
     "refuse",
+    "result_of",
     "run_awaiting",
     "run_blocking",
     "settings_with",
@@ -360,10 +361,18 @@ async def ended(run: Run) -> Any:
     Raises:
         KeyboardInterrupt: Interrupted; the run was cancelled, the finished rows are in it.
     """
-    waited = await wait_awaiting(lambda: run)
+    return result_of(await wait_awaiting(lambda: run), f"{run.name or 'last_run()'}.df")
+
+
+def result_of(waited: Waited[Run], place: str = "last_run().df") -> Any:
+    """Return what a call gives whose run has drained; an interrupted one ends as interrupted.
+
+    Raises:
+        KeyboardInterrupt: The finished rows are in `place`.
+    """
     if waited.interrupted:
-        raise interruption(where_it_stopped(run, f"{run.name or 'last_run()'}.df"))
-    return conclude(run)
+        raise interruption(where_it_stopped(waited.run, place))
+    return conclude(waited.run)
 
 
 def show_with(factory: Callable[[Options], Display | None] | None) -> None:

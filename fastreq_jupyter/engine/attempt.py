@@ -150,6 +150,11 @@ class Job:
         return UnderWay(self.position, self.request, self.attempts, self.start, status, self.head_at, self.looks)
 
     @property
+    def status(self) -> int | None:
+        """Return the status that the present attempt came to, None where it failed or has none yet."""
+        return None if self.failure is not None or self.response is None else self.response.status
+
+    @property
     def secrets(self) -> frozenset[str]:
         """Return all secrets that the present exchange carries."""
         exchange = self.exchange

@@ -133,7 +133,7 @@ def update_host(job: Job, verdict: Verdict, *, slots: int, notice: Callable[[str
         Why nothing more should be sent there, or None.
     """
     host = job.host
-    status = None if job.failure is not None or job.response is None else job.response.status
+    status = job.status
     if status != 503:
         host.unavailable_in_row = 0
     if host.health.record(status, success=status is not None and status not in RETRIED):
@@ -185,7 +185,7 @@ def _safe_reason(job: Job, reason: str) -> str | None:
 def _verdict(job: Job, options: Options, counts_as: int | None) -> Verdict:
     """Return what follows a failed attempt; `counts_as` is the status that its body makes of a good answer."""
     response, failure = job.response, job.failure
-    status = response.status if response is not None and failure is None else None
+    status = job.status
     # A 503 that only the body states concerns this request, not the host.
     pausing = _concerns_host(job, 429 if counts_as == 429 else status)
     status = counts_as or status

@@ -395,7 +395,7 @@ class AutoLimits:
         """Learn from an attempt that has ended."""
         host, failure, response = job.host, job.failure, job.response
         policy = self._policies[host]
-        status = None if failure is not None or response is None else response.status
+        status = job.status
         if status == 429:
             policy.disturbed()
             # The answer states when to come again: the host pauses until then.

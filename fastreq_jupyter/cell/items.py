@@ -21,7 +21,8 @@ from fastreq_jupyter.values import comes_from
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
-    from fastreq_jupyter.cell.each import Rows, Table
+    from fastreq_jupyter.cell.rows import Rows
+    from fastreq_jupyter.cell.tables import Table
 
 __all__ = [
     "Dedup",

@@ -8,8 +8,8 @@ from functools import cache
 from keyword import iskeyword
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.each import EachSpec, Rows
 from fastreq_jupyter.cell.fill import Binder, Bound, Env, MisfitError, Surroundings, text_in, value_in
+from fastreq_jupyter.cell.rows import EachSpec, Rows
 from fastreq_jupyter.cell.syntax import Span, VarText
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError, OptionError

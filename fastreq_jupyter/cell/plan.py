@@ -12,11 +12,11 @@ from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.cell.compiling import Compiled, compile_requests, requested_options
-from fastreq_jupyter.cell.each import RowJoin, Rows, renamed
 from fastreq_jupyter.cell.environment import read_environment
 from fastreq_jupyter.cell.fill import Binder, Surroundings
 from fastreq_jupyter.cell.grammar import parse
 from fastreq_jupyter.cell.items import Dedup, Duplicates, Rendering, check_constants, check_rows, check_used, in_directory, save_names_of
+from fastreq_jupyter.cell.rows import RowJoin, Rows, renamed
 from fastreq_jupyter.cell.syntax import Entry, ParsedCell, RequestTemplate, Variable
 from fastreq_jupyter.cell.unfilled import name_hints
 from fastreq_jupyter.errors import CellSyntaxError
@@ -27,7 +27,7 @@ from fastreq_jupyter.values import NoPlaceError, text_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
-    from fastreq_jupyter.cell.each import Source
+    from fastreq_jupyter.cell.rows import Source
     from fastreq_jupyter.model import Item, Join
     from fastreq_jupyter.options import Options
 

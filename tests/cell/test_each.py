@@ -9,7 +9,7 @@ import pyarrow as pa
 import pytest
 from samples.cells import answer, items, plan, urls
 
-from fastreq_jupyter.cell.each.rows import EachSpec
+from fastreq_jupyter.cell.rows import EachSpec
 from fastreq_jupyter.errors import CellSyntaxError, OptionError
 from fastreq_jupyter.frame.build import to_frame
 from fastreq_jupyter.model import Request, Unsendable

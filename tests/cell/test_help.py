@@ -3,10 +3,10 @@
 import pandas as pd
 from samples.cells import FIXED
 
-from fastreq_jupyter.cell.each.rows import Source
 from fastreq_jupyter.cell.help import EXAMPLES, examples_text, help_text
 from fastreq_jupyter.cell.line import parse_line
 from fastreq_jupyter.cell.plan import build
+from fastreq_jupyter.cell.rows import Source
 from fastreq_jupyter.options import TABLE, Options
 
 

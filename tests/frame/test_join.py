@@ -6,8 +6,7 @@ import pandas as pd
 import pytest
 from samples import failed, good
 
-from fastreq_jupyter.cell.each.join import RowJoin
-from fastreq_jupyter.cell.each.rows import EachSpec, Rows, Source
+from fastreq_jupyter.cell.rows import EachSpec, RowJoin, Rows, Source
 from fastreq_jupyter.frame.build import to_frame
 from fastreq_jupyter.options import Options
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from fastreq_jupyter.cell.each.rows import EachSpec, Source
 from fastreq_jupyter.cell.fill.dynamic import Surroundings
 from fastreq_jupyter.cell.plan import build
+from fastreq_jupyter.cell.rows import EachSpec, Source
 from fastreq_jupyter.model import Outcome, Response
 from fastreq_jupyter.options import Options
 

@@ -19,7 +19,7 @@ from fastreq_jupyter.values import NoPlaceError, is_missing, json_of, plain, tex
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping
 
-    from fastreq_jupyter.cell.each import Rows
+    from fastreq_jupyter.cell.rows import Rows
     from fastreq_jupyter.model import Outcome
 
 __all__ = [

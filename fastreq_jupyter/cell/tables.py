@@ -16,8 +16,6 @@ from fastreq_jupyter.values import fields_of, is_record
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["CHUNK", "KEPT", "Column", "Elements", "Frame", "Table", "table_of"]
-
 CHUNK = 4096
 """Rows of a table that are converted at a time."""
 
@@ -77,71 +75,25 @@ class _Levels:
         return self._columns[name]
 
 
-class Table:
-    """A source seen as rows.
+class Frame:
+    """A DataFrame as a table.
 
     Attributes:
-        size: Number of rows, None where only drawing tells.
-        element: Name of the row or of the element, None for a DataFrame without one.
+        size: Number of rows.
+        element: Name of the row, None without one.
     """
-
-    size: int | None
-    element: str | None
-
-    def rows(self) -> Iterator[int]:
-        """Give the positions of the rows, drawing where they are not known."""
-        return iter(range(self.size or 0))
-
-    def has(self, name: str) -> bool:
-        """Tell whether a name stands for a value of the row."""
-        raise NotImplementedError
-
-    def names(self) -> list[str]:
-        """Return names for a hint, of the first row where rows differ."""
-        raise NotImplementedError
-
-    def reader(self, name: str) -> Read:
-        """Return what reads the value of that name by position."""
-        raise NotImplementedError
-
-    def record(self, position: int) -> Any:
-        """Return the whole row."""
-        raise NotImplementedError
-
-    def check_record(self) -> None:
-        """Refuse a row that cannot be had as a whole.
-
-        Raises:
-            LookupFailed: Two columns have one name.
-        """
-
-    def label(self, position: int) -> Any:
-        """Return the row's label."""
-        return position
-
-    def chunks(self, name: str) -> Iterator[tuple[int, Sequence[Any]]] | None:
-        """Give first position and values of pieces of a column; None where values are read one by one only."""
-        raise NotImplementedError
-
-    def index(self, positions: Sequence[int]) -> Any:
-        """Return the labels of these rows, as an index of pandas where the source has one."""
-        return [self.label(position) for position in positions]
-
-    def columns(self, positions: Sequence[int]) -> list[tuple[Any, Any]]:
-        """Return label and values of the input columns for these rows."""
-        raise NotImplementedError
-
-
-class Frame(Table):
-    """A DataFrame, by position."""
 
     def __init__(self, frame: Any, element: str | None) -> None:
         self._frame = frame
         self.element = element
-        self.size = len(frame)
+        self.size: int | None = len(frame)
         self._labels = [_label_text(label) for label in frame.columns.tolist()]
         self._levels = _Levels(frame.index)
         self._columns: dict[int, Column] = {}
+
+    def rows(self) -> Iterator[int]:
+        """Give the positions of the rows."""
+        return iter(range(self.size or 0))
 
     def has(self, name: str) -> bool:
         """Tell whether there is a column or a level of the index of that name."""
@@ -175,7 +127,11 @@ class Frame(Table):
         return {label: self._column(number)[position] for number, label in enumerate(self._labels)}
 
     def check_record(self) -> None:
-        """Refuse a record when two columns have one name."""
+        """Refuse a record when two columns have one name.
+
+        Raises:
+            LookupFailed: They have.
+        """
         for name, count in Counter(self._labels).items():
             if count > 1:
                 message = f"{count} columns are named {name!r}: a record keeps one only"
@@ -200,8 +156,13 @@ class Frame(Table):
         return self._columns[number]
 
 
-class Elements(Table):
-    """A Series, list, range or iterator: each element is a row; a record's fields are names too."""
+class Elements:
+    """A Series, list, range or iterator as a table: each element is a row; a record's fields are names too.
+
+    Attributes:
+        size: Number of rows, None where only drawing tells.
+        element: Name of the element.
+    """
 
     def __init__(self, values: Sequence[Any] | None, element: str, *, index: Any = None, source: Iterable[Any] | None = None) -> None:
         self.element = element
@@ -260,6 +221,9 @@ class Elements(Table):
         """Return the element."""
         return self._values[position]
 
+    def check_record(self) -> None:
+        """Accept: an element can always be had."""
+
     def label(self, position: int) -> Any:
         """Return the index label of a Series, else the position."""
         return position if self._index is None else self._index[position]
@@ -296,6 +260,10 @@ class Elements(Table):
         if isinstance(value, dict):
             return name in value
         return any(str(field) == name for field, _ in fields_of(value) or ())
+
+
+Table = Frame | Elements
+"""Rows by position, values by name; labels and columns for the frame."""
 
 
 def table_of(value: Any, element: str | None, text: str) -> Table:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.cell.fill import Binder
     from fastreq_jupyter.cell.items import SaveNames
 
-__all__ = ["Compiled", "PlainUrls", "RequestPlan", "compile_requests", "error_of", "requested_options", "unsendable"]
+__all__ = ["Compiled", "PlainUrls", "RequestPlan", "compile_requests", "requested_options", "unsendable"]
 
 
 class RequestPlan:
@@ -62,7 +62,7 @@ class RequestPlan:
     def __init__(self, template: RequestTemplate, bind: Callable[[Parts], BoundParts], names: SaveNames | None = None) -> None:
         self.template = template
         self.url = UrlPlan(bind(template.url))
-        self.count = count_items(self.url.parts, template.line, template.column)
+        self.count = count_items(self.url.parts, template)
         self.headers = [_header(header, bind) for header in template.headers]
         self.body = BodyPlan(template.body, template.headers, bind) if template.body is not None else None
         self._headers = [(header.name, header.fill(Env())) for header in self.headers] if all(h.fixed for h in self.headers) else None
@@ -122,14 +122,6 @@ def unsendable(error: MisfitError, shown: Request) -> Unsendable:
     return Unsendable(shown, "invalid URL" if error.kind == "url" else "invalid value", error.detail)
 
 
-def error_of(error: MisfitError, template: RequestTemplate) -> CellSyntaxError:
-    """Return the error of the cell for a value that does not fit."""
-    bound = error.bound
-    if bound is None:
-        return CellSyntaxError(error.detail, template.line, template.column)
-    return CellSyntaxError(error.detail, bound.placeholder.line, bound.placeholder.column)
-
-
 def references(plans: Sequence[RequestPlan]) -> Iterator[tuple[int, Bound]]:
     """Give each chained placeholder with the number of the request it stands in."""
     for number, plan in enumerate(plans):
@@ -142,7 +134,7 @@ def _header(template: HeaderTemplate, bind: Callable[[Parts], BoundParts]) -> He
     try:
         return HeaderPlan(template, bind(template.parts))
     except MisfitError as error:
-        raise CellSyntaxError(f"{template.name}: {error.detail}", template.line, template.column) from None
+        raise template.error(f"{template.name}: {error.detail}") from None
 
 
 def _written(part: Part) -> str:
@@ -222,8 +214,7 @@ def requested_options(entries: Sequence[Entry], options: Options, set_by_user: C
             if name in entry_options and name in run_options and entry_options[name] == run_options[name]:
                 continue
             at = entry if isinstance(entry, RequestTemplate) and name in entry_options else requesting[0]
-            message = f"{name} holds for the whole run, but the requests of this cell ask for different ones: split the cell"
-            raise CellSyntaxError(message, at.line, at.column)
+            raise at.error(f"{name} holds for the whole run, but the requests of this cell ask for different ones: split the cell")
     for name, value in run_options.items():
         _check_requested(name, value, options, set_by_user=name in set_by_user, at=requesting[0])
     return run_options
@@ -233,10 +224,9 @@ def _check_requested(name: str, value: Any, options: Options, *, set_by_user: bo
     try:
         checked = getattr(Options.of(None, **{name: value}), name)
     except OptionError as error:
-        raise CellSyntaxError(str(error), at.line, at.column) from None
+        raise at.error(str(error)) from None
     if set_by_user and checked != getattr(options, name):
-        message = f"{name} is given twice: by the option and, differently, by this request"
-        raise CellSyntaxError(message, at.line, at.column)
+        raise at.error(f"{name} is given twice: by the option and, differently, by this request")
 
 
 class _Maker:
@@ -291,8 +281,7 @@ class _Maker:
             return (self._base, *url), headers
         host = next((header for header in headers if header.name.lower() == "host"), None)
         if host is None or first.startswith("//"):
-            message = "a path alone needs its server: a Host header, or --session with a base_url"
-            raise CellSyntaxError(message, entry.line, entry.column)
+            raise entry.error("a path alone needs its server: a Host header, or --session with a base_url")
         last = host.parts[-1] if host.parts else ""
         scheme = "https://" if isinstance(last, str) and last.endswith((":443", ":8443")) else "http://"
         return (scheme, *host.parts, *url), tuple(header for header in headers if header is not host)
@@ -320,13 +309,12 @@ def _arranged(entries: Sequence[RequestPlan | PlainUrls], method: str, defaults:
 def _check_chains(plans: Sequence[RequestPlan]) -> None:
     named = {plan.template.label: plan for plan in plans if plan.template.label}
     keys = [plan.template.label or f" {number}" for number, plan in enumerate(plans)]
-    needs: dict[str, list[tuple[str, int, int]]] = {}
+    needs: dict[str, list[tuple[str, Placeholder]]] = {}
     for number, bound in references(plans):
-        line, column, parent = bound.placeholder.line, bound.placeholder.column, bound.parent or ""
+        parent = bound.parent or ""
         if named[parent].count > 1:
-            message = f"{parent} is sent {named[parent].count} times for each row: its answer is not one"
-            raise CellSyntaxError(message, line, column)
-        needs.setdefault(keys[number], []).append((parent, line, column))
+            raise bound.placeholder.error(f"{parent} is sent {named[parent].count} times for each row: its answer is not one")
+        needs.setdefault(keys[number], []).append((parent, bound.placeholder))
         if bound.sensitive and not named[parent].template.keep:
             named[parent].hide_data = True
     check_order(needs, keys)
@@ -340,8 +328,7 @@ def _option_query(options: Options, line: int) -> str:
     try:
         return with_params("", options.params or ()).removeprefix("?")
     except TypeError as error:
-        message = f"params cannot be sent: {one_line(str(error), 120)}"
-        raise CellSyntaxError(message, line) from None
+        raise CellSyntaxError(f"params cannot be sent: {one_line(str(error), 120)}", line) from None
 
 
 def _option_body(options: Options, line: int) -> tuple[TextPiece | FilePiece, str | None] | None:
@@ -352,8 +339,7 @@ def _option_body(options: Options, line: int) -> tuple[TextPiece | FilePiece, st
     try:
         content, kind = encode_content(options.json, options.data, None)
     except (TypeError, ValueError, OSError) as error:
-        message = f"{'data' if options.json is None else 'json'} cannot be sent: {one_line(str(error), 120)}"
-        raise CellSyntaxError(message, line) from None
+        raise CellSyntaxError(f"{'data' if options.json is None else 'json'} cannot be sent: {one_line(str(error), 120)}", line) from None
     if isinstance(content, Upload):
         return FilePiece((_whole_file(content, line),), line, 1), kind
     inline = "data:;base64," + b64encode(content or b"").decode()
@@ -364,8 +350,7 @@ def _whole_file(content: Upload, line: int) -> str:
     part = content.parts[0]
     if isinstance(part, FilePart) and not part.start:
         return part.path
-    message = "data cannot be sent: a file that was read from already; open it anew"
-    raise CellSyntaxError(message, line)
+    raise CellSyntaxError("data cannot be sent: a file that was read from already; open it anew", line)
 
 
 def _with_default(headers: tuple[HeaderTemplate, ...], kind: str | None) -> tuple[HeaderTemplate, ...]:

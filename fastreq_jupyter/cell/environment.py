@@ -50,8 +50,7 @@ def _environments(file: str) -> dict[str, Any]:
     except ValueError:
         raise OptionError(f"--env-file {file} is no JSON in UTF-8", option="env_file") from None
     if not isinstance(content, dict) or not all(isinstance(value, dict) for value in content.values()):
-        message = f'--env-file {file}: an object of environments is needed: {{"dev": {{"host": "..."}}}}'
-        raise OptionError(message, option="env_file")
+        raise OptionError(f'--env-file {file}: an object of environments is needed: {{"dev": {{"host": "..."}}}}', option="env_file")
     return content
 
 

@@ -100,11 +100,11 @@ def read_body(lines: Sequence[Span], headers: tuple[HeaderTemplate, ...], defaul
     if (piece := read_file_line(lines[0])) is not None:
         rest = next((line for line in lines[1:] if line.text.strip()), None)
         if rest is not None:
-            raise rest.error(0, "a file is the whole body: nothing may follow it")
+            raise rest.error("a file is the whole body: nothing may follow it")
         return (piece,)
     for line in lines[1:]:
         if line.text.startswith("<") and _PATHLIKE.fullmatch(line.text):
-            raise line.error(0, "a file is the whole body, or a part of multipart/form-data")
+            raise line.error("a file is the whole body, or a part of multipart/form-data")
     if kind.lower().startswith(FORM_TYPE):
         return _form(lines)
     text = _joined(lines)
@@ -144,7 +144,7 @@ def read_file_line(span: Span) -> FilePiece | None:
     try:
         codecs.lookup(encoding)
     except LookupError:
-        raise span.error(2, f"unknown encoding {encoding}") from None
+        raise span.error(f"unknown encoding {encoding}", 2) from None
     path = read_text(Span(match[2], *span.at(match.start(2))))
     return FilePiece(path, span.line, span.column, templated=match[1] is not None, encoding=encoding)
 
@@ -158,7 +158,7 @@ def _form(lines: Sequence[Span]) -> Body:
         if not text:
             continue
         if not (joined or text.startswith("&")):
-            raise line.error(0, "a form goes on over lines with &, at the end of the line above or in front of this one")
+            raise line.error("a form goes on over lines with &, at the end of the line above or in front of this one")
         if joined and parts:
             # One "&" is enough where a line ends with it and the next begins with it.
             text = text.lstrip("& \t")
@@ -198,14 +198,14 @@ def _form_text(text: str, *, in_name: bool) -> tuple[str, bool]:
 def _multipart(lines: Sequence[Span], kind: str) -> Body:
     match = _BOUNDARY.search(kind)
     if match is None:
-        raise lines[0].error(0, "multipart needs its boundary in the Content-Type header: boundary=...")
+        raise lines[0].error("multipart needs its boundary in the Content-Type header: boundary=...")
     pieces: list[TextPiece | FilePiece] = []
     for line in lines:
         piece = read_file_line(line) if line.text.startswith("<") else None
         pieces.append(TextPiece(read_text(line)) if piece is None else piece)
         pieces.append(TextPiece(("\r\n",)))
     if lines[-1].text.strip() != f"--{match[1] or match[2]}--":
-        raise lines[-1].error(0, f"a multipart body ends with --{match[1] or match[2]}--")
+        raise lines[-1].error(f"a multipart body ends with --{match[1] or match[2]}--")
     return tuple(pieces)
 
 
@@ -358,15 +358,15 @@ class _Reader:
             return
         text = span.text
         if sign == "@" and (match := _VARIABLE.fullmatch(inner.rstrip())):
-            raise span.error(len(text) - len(inner), f"@{match[1]} within a body: {_PUT_SEPARATOR}")
+            raise span.error(f"@{match[1]} within a body: {_PUT_SEPARATOR}", len(text) - len(inner))
         if _SWALLOWED_NAME.match(inner):
-            raise span.error(0, f"{text[:40]} within a body: {_PUT_SEPARATOR}")
+            raise span.error(f"{text[:40]} within a body: {_PUT_SEPARATOR}")
         if sign in "#/" or len(inner) != len(text):
             return
         if text.startswith(("http://", "https://")) and before and before[0].text.lstrip().startswith(("{", "[")):
-            raise span.error(0, f"a URL within a JSON body: {_PUT_SEPARATOR}")
+            raise span.error(f"a URL within a JSON body: {_PUT_SEPARATOR}")
         if _SWALLOWED.match(text):
-            raise span.error(0, f"a request line within a body: {_PUT_SEPARATOR}")
+            raise span.error(f"a request line within a body: {_PUT_SEPARATOR}")
         self._refuse_foreign(span)
 
     def end_request(self, body: Sequence[Span] = ()) -> None:
@@ -404,16 +404,16 @@ class _Reader:
             self._read_name(span, match[2] or "")
         else:
             hint = "@name, @keep and @cache are known; write a plain comment without @"
-            raise span.error(span.text.index("@"), f"@{match[1]} is not supported: {hint}")
+            raise span.error(f"@{match[1]} is not supported: {hint}", span.text.index("@"))
 
     def _read_name(self, span: Span, name: str) -> None:
         place = len(span.text) - len(name)
         if not _NAME.fullmatch(name):
-            raise span.error(place, f"{name[:40]!r} is no name: letters, digits, - and _, beginning with a letter")
+            raise span.error(f"{name[:40]!r} is no name: letters, digits, - and _, beginning with a letter", place)
         if name in self._labels:
-            raise span.error(place, f"a request is named {name} already, line {self._labels[name]}")
+            raise span.error(f"a request is named {name} already, line {self._labels[name]}", place)
         if self._label is not None:
-            raise span.error(0, f"two names for one request: {self._label[0]} and {name}")
+            raise span.error(f"two names for one request: {self._label[0]} and {name}")
         self._labels[name] = span.line
         self._label = (name, span.line)
 
@@ -421,17 +421,16 @@ class _Reader:
         mark, line = self._label or next(iter(self._marks.items()), (None, None))
         if line is not None:
             what_for = f"# @name {mark}" if self._label else f"# @{mark}"
-            message = f"{what_for} stands before {following}: put it above its request line"
-            raise CellSyntaxError(message, line)
+            raise CellSyntaxError(f"{what_for} stands before {following}: put it above its request line", line)
 
     def _read_variable(self, span: Span) -> None:
         self.number += 1
         match = _VARIABLE.fullmatch(span.text)
         if match is None:
-            raise span.error(0, "a cell variable is written @name = value")
+            raise span.error("a cell variable is written @name = value")
         name = match[1]
         if (earlier := self.cell.variables.get(name)) is not None:
-            raise span.error(1, f"@{name} is defined already, line {earlier.line}")
+            raise span.error(f"@{name} is defined already, line {earlier.line}", 1)
         value = Span(match[2], *span.at(match.start(2)))
         self.cell.variables[name] = Variable(name, read_text(value), span.line, span.column)
 
@@ -440,7 +439,7 @@ class _Reader:
         self.cell.notes += notes
         label, marks = self._take_label()
         if label and len(templates) > 1:
-            raise span.error(0, f"{label} names one request, this command makes {len(templates)}")
+            raise span.error(f"{label} names one request, this command makes {len(templates)}")
         for template in templates:
             self.cell.entries.append(_named(template, label, marks))
         self.number += lines_taken
@@ -449,14 +448,14 @@ class _Reader:
         for pattern, what in _FOREIGN:
             if pattern.match(span.text):
                 instead = _INSTEAD.get(what, "take it out, or work on the frame afterwards")
-                raise span.error(0, f"{what} is not supported: {instead}")
+                raise span.error(f"{what} is not supported: {instead}")
 
 
 def _refuse_surrogates(text: str, first_line: int) -> None:
     try:
         text.encode()
     except UnicodeEncodeError as error:
-        raise Span(text, first_line).error(error.start, "half a character (a lone surrogate): no request can hold it") from None
+        raise Span(text, first_line).error("half a character (a lone surrogate): no request can hold it", error.start) from None
 
 
 def _named(template: RequestTemplate, label: str | None, marks: Collection[str]) -> RequestTemplate:

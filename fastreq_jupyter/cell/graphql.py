@@ -36,7 +36,7 @@ def asks_for_graphql(span: Span, line: RequestLine) -> bool:
     if not _TYPE.fullmatch(span.text):
         return False
     if line.method != "POST":
-        raise span.error(0, f"GraphQL is sent by POST: write GRAPHQL or POST in place of {line.method}")
+        raise span.error(f"GraphQL is sent by POST: write GRAPHQL or POST in place of {line.method}")
     return True
 
 
@@ -56,16 +56,15 @@ def read_graphql(
     Raises:
         CellSyntaxError: There is no document, it or the variables cannot be read, or a file cannot.
     """
-    at = Span("", line.line, line.column)
     if not any(span.text.strip() for span in lines):
-        raise at.error(0, "GRAPHQL needs a document: query { ... } after a blank line")
+        raise line.error("GRAPHQL needs a document: query { ... } after a blank line")
     body = Span("\n".join(span.text for span in lines), lines[0].line)
     name = next(("".join(map(str, header.parts)) for header in headers if header.name.lower() == _NAME_FIELD), None)
     document, rest = _read(body)
     try:
         operation = choose(document.operations, name)
     except DocumentError as error:
-        raise body.error(error.offset if document.end else 0, _with_hint(str(error))) from None
+        raise body.error(_with_hint(str(error)), error.offset if document.end else 0) from None
     parts: list[str] = ['{"query": ', json.dumps(document.text, ensure_ascii=False)]
     parts += [] if name is None else [', "operationName": ', json.dumps(name, ensure_ascii=False)]
     variables = _variables(rest)
@@ -85,21 +84,21 @@ def _read(body: Span) -> tuple[Document, Span]:
         document = read_document(_text_of(path, body))
     except DocumentError as error:
         if match is None:
-            raise body.error(error.offset, str(error)) from None
+            raise body.error(str(error), error.offset) from None
         line, column = error.at(_text_of(path, body))
-        raise body.error(0, f"{path.name}, line {line}, column {column}: {error}") from None
+        raise body.error(f"{path.name}, line {line}, column {column}: {error}") from None
     return document._replace(end=0), Span(rest, body.line + 1)
 
 
 def _text_of(path: Path, at: Span) -> str:
     try:
         if path.stat().st_size > _LARGEST_FILE:
-            raise at.error(0, f"{path}: more than 10 MiB is no document")
+            raise at.error(f"{path}: more than 10 MiB is no document")
         return path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError:
-        raise at.error(0, f"{path} is not UTF-8") from None
+        raise at.error(f"{path} is not UTF-8") from None
     except (OSError, ValueError) as error:
-        raise at.error(0, f"cannot read {str(path)[:200]}: {getattr(error, 'strerror', None) or 'not a file name'}") from None
+        raise at.error(f"cannot read {str(path)[:200]}: {getattr(error, 'strerror', None) or 'not a file name'}") from None
 
 
 def _variables(rest: Span) -> Parts:
@@ -122,11 +121,11 @@ def _check_object(span: Span) -> None:
         value = json.loads(plain)
     except ValueError as error:
         message, offset = getattr(error, "msg", "no JSON"), getattr(error, "pos", 0)
-        raise span.error(offset, f"the variables are no JSON: {message[:1].lower()}{message[1:]}") from None
+        raise span.error(f"the variables are no JSON: {message[:1].lower()}{message[1:]}", offset) from None
     except RecursionError:
-        raise span.error(0, "the variables are nested too deeply") from None
+        raise span.error("the variables are nested too deeply") from None
     if not isinstance(value, dict):
-        raise span.error(0, 'variables are a JSON object, {"name": value}')
+        raise span.error('variables are a JSON object, {"name": value}')
 
 
 def _with_hint(message: str) -> str:
@@ -139,6 +138,6 @@ def _with_type(headers: tuple[HeaderTemplate, ...]) -> tuple[HeaderTemplate, ...
         if header.name.lower() == "content-type":
             kind = "".join(part for part in header.parts if isinstance(part, str)).lower()
             if "json" not in kind:
-                raise Span("", header.line, header.column).error(0, "GraphQL is sent as JSON: leave Content-Type out")
+                raise header.error("GraphQL is sent as JSON: leave Content-Type out")
             return sent
     return (*sent, HeaderTemplate("Content-Type", ("application/json",), 1, 1))

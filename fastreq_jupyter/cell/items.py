@@ -8,7 +8,7 @@ from dataclasses import replace
 from math import inf
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.compiling import Compiled, PlainUrls, RequestPlan, error_of, unsendable
+from fastreq_jupyter.cell.compiling import Compiled, PlainUrls, RequestPlan, unsendable
 from fastreq_jupyter.cell.fill import Bound, BoundParts, Check, Env, MisfitError, header_text, json_in, text_in
 from fastreq_jupyter.cell.syntax import Parts, Span, VarText
 from fastreq_jupyter.cell.template import read_text
@@ -65,8 +65,7 @@ def check_used(compiled: Compiled, rows: Rows, *, first_line: int) -> None:
         size = rows.tables[number].size
         equal = "equal requests" if size is None else f"{size:,} equal requests"
         names = ", ".join(f"{{{{{name}}}}}" for name in rows.tables[number].names()[:3])
-        message = f"{equal}: nothing of --each {source.spec.text} is used; it has {names}"
-        raise CellSyntaxError(message, line)
+        raise CellSyntaxError(f"{equal}: nothing of --each {source.spec.text} is used; it has {names}", line)
 
 
 def check_constants(compiled: Compiled) -> None:
@@ -82,7 +81,7 @@ def check_constants(compiled: Compiled) -> None:
             try:
                 _check(bound, check, Env())
             except MisfitError as error:
-                raise CellSyntaxError(error.detail, bound.placeholder.line, bound.placeholder.column) from None
+                raise error.of_cell(plan.template) from None
 
 
 def check_rows(compiled: Compiled, rows: Rows) -> None:
@@ -98,7 +97,7 @@ def check_rows(compiled: Compiled, rows: Rows) -> None:
     seen: set[tuple[object, Check]] = set()
     for plan in compiled.plans:
         for bound, check in plan.checks():
-            mark = (bound.placeholder.expression, check)
+            mark = (bound.placeholder.text, check)
             if bound.origin != "row" or mark in seen:
                 continue
             seen.add(mark)
@@ -117,8 +116,7 @@ def _check_source(bound: Bound, check: Check, rows: Rows) -> None:
                 if error.kind != "type":
                     continue
                 place = bound.placeholder
-                message = f"row {position}: {error.detail}"
-                raise CellSyntaxError(message, place.line, place.column) from None
+                raise place.error(f"row {position}: {error.detail}") from None
 
 
 def _suspicious(bound: Bound, check: Check, table: Table) -> Iterator[tuple[int, int]]:
@@ -345,7 +343,7 @@ class Rendering:
                 plan.make(next(plan.expand()), Env(rows or (), None, self._once))
             except MisfitError as error:
                 if error.bound is None or error.bound.origin not in ("row", "chain") or error.kind == "type":
-                    raise error_of(error, plan.template) from None
+                    raise error.of_cell(plan.template) from None
         self._check_names()
 
     def _plain(self, entry: PlainUrls) -> Iterator[Item]:

@@ -296,5 +296,4 @@ def _refuse_unreplaced(text: str, namespace: Mapping[str, Any]) -> None:
     for match in _UNREPLACED.finditer(text):
         name = match[1] or match[2]
         if name and name in namespace and not name.startswith("_"):
-            message = f"{match[0]} is not replaced here: write {{{{{name}}}}} for the variable"
-            raise OptionError(message)
+            raise OptionError(f"{match[0]} is not replaced here: write {{{{{name}}}}} for the variable")

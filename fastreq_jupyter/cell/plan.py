@@ -102,8 +102,7 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
     lookup = None if rows.tables else lambda name: _text(outer, namespace, name)
     parsed = parse(text, first_line=first_line, lookup=lookup, content_type=_content_type(options), outer=outer)
     if not parsed.entries:
-        message = "no request in the cell: write a URL, METHOD URL, or a curl command"
-        raise CellSyntaxError(message, first_line)
+        raise CellSyntaxError("no request in the cell: write a URL, METHOD URL, or a curl command", first_line)
     labels = {entry.label: entry.line for entry in parsed.entries if isinstance(entry, RequestTemplate) and entry.label}
     binder = Binder(parsed.variables, labels, rows, namespace, surroundings or Surroundings())
     run_options = requested_options(parsed.entries, options, set_by_user)

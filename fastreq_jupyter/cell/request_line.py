@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.syntax import HeaderTemplate, Part, RequestTemplate, Span
+from fastreq_jupyter.cell.syntax import HeaderTemplate, Part, Placed, RequestTemplate, Span
 from fastreq_jupyter.cell.template import read_text, read_url
 from fastreq_jupyter.content import NO_FIELD_VALUE
 
@@ -129,7 +129,7 @@ class PlainLines:
 
 
 @dataclass(slots=True)
-class RequestLine:
+class RequestLine(Placed):
     """What is known of a request before its headers and body are read."""
 
     method: str
@@ -202,10 +202,10 @@ def read_request_line(span: Span) -> RequestLine:
     if match[1] != method and method not in _KNOWN:
         raise _no_request(span, text)
     if method not in _KNOWN:
-        raise span.error(0, _unknown_method(method))
+        raise span.error(_unknown_method(method))
     place = match.end()
     if not _TARGET.match(text, place):
-        raise span.error(place, _no_target(text[place:]))
+        raise span.error(_no_target(text[place:]), place)
     _refuse_trailing(span, place)
     url = Span(text[place:], span.line, span.column + place)
     graphql = method == _GRAPHQL
@@ -229,13 +229,13 @@ def read_header(span: Span, headers: list[HeaderTemplate], *, folded: bool) -> l
         parts = (*last.parts, " ", *read_text(span))
         return [*headers[:-1], HeaderTemplate(last.name, parts, last.line, last.column, last.basic)]
     if match is None:
-        raise span.error(0, _no_header(span.text))
+        raise span.error(_no_header(span.text))
     if _NO_FIELD.match(span.text):
-        raise span.error(0, _no_target(span.text))
+        raise span.error(_no_target(span.text))
     value = Span(match[2], *span.at(match.start(2)))
     header = make_header(match[1], value, Span(span.text, span.line, span.column))
     if match[1].lower() == "host" and any("/" in part for part in header.parts if isinstance(part, str)):
-        raise value.error(0, f"{match[2][:60]!r} is no host: write host or host:port")
+        raise value.error(f"{match[2][:60]!r} is no host: write host or host:port")
     place = next((place for place, other in enumerate(headers) if other.name.lower() == "cookie"), None)
     if match[1].lower() != "cookie" or place is None:
         return [*headers, header]
@@ -252,14 +252,14 @@ def make_header(name: str, value: Span, line: Span) -> HeaderTemplate:
         CellSyntaxError: A control character in the value, or credentials that need a dialogue.
     """
     if bad := NO_FIELD_VALUE.search(value.text):
-        raise value.error(bad.start(), f"control character {bad[0]!r} in the value of {name}")
+        raise value.error(f"control character {bad[0]!r} in the value of {name}", bad.start())
     parts = read_text(value)
     basic = False
     if name.lower() in ("authorization", "proxy-authorization") and (match := _CREDENTIALS.match(value.text)):
         literal = "".join(part if isinstance(part, str) else "\0" for part in parts)[match.end() :].strip()
         pair = ":" in literal or " " in literal
         if pair and match[1].lower() == "digest" and "=" not in literal:
-            raise value.error(0, "Digest authentication is not supported: use Basic, Bearer or --auth")
+            raise value.error("Digest authentication is not supported: use Basic, Bearer or --auth")
         basic = pair and match[1].lower() == "basic"
     return HeaderTemplate(name, parts, line.line, line.column, basic)
 
@@ -268,7 +268,7 @@ def _refuse_trailing(span: Span, start: int) -> None:
     """Refuse what stands behind a URL and was hardly meant as a part of it."""
     for match in _TRAILING.finditer(span.text, start):
         if match[1] != "{" or "{" not in span.text[start : match.start()]:
-            raise span.error(match.start(1), _TRAILED.get(match[1], _SECOND))
+            raise span.error(_TRAILED.get(match[1], _SECOND), match.start(1))
 
 
 def _lift_version(version: str, span: Span, place: int) -> dict[str, Any]:
@@ -276,7 +276,7 @@ def _lift_version(version: str, span: Span, place: int) -> dict[str, Any]:
         return {}
     if version in ("2", "2.0"):
         return {"http2": True}
-    raise span.error(place, f"HTTP/{version} cannot be asked for: HTTP/1.1 or HTTP/2")
+    raise span.error(f"HTTP/{version} cannot be asked for: HTTP/1.1 or HTTP/2", place)
 
 
 def _unknown_method(method: str) -> str:
@@ -294,7 +294,7 @@ def _no_target(text: str) -> str:
 
 
 def _no_request(span: Span, text: str) -> CellSyntaxError:
-    return span.error(0, _why_no_request(text, text.split(maxsplit=1)[0]) or f"{text[:60]!r} is no request line: {_HOW}")
+    return span.error(_why_no_request(text, text.split(maxsplit=1)[0]) or f"{text[:60]!r} is no request line: {_HOW}")
 
 
 def _why_no_request(text: str, first: str) -> str:

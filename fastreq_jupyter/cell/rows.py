@@ -11,13 +11,14 @@ from math import prod
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.cell.fill import LookupFailed, near, offered, walk
+from fastreq_jupyter.cell.syntax import BracketKey
 from fastreq_jupyter.cell.tables import Table, table_of
 from fastreq_jupyter.errors import CellSyntaxError, OptionError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
 
-    from fastreq_jupyter.cell.syntax import Ref
+    from fastreq_jupyter.cell.syntax import Keys, Ref
 
 _NAMED = re.compile(r"\s*([A-Za-z_]\w*)\s*=(?!=)\s*(.+)", re.DOTALL)
 _RESERVED = ("row", "index")
@@ -47,8 +48,7 @@ class EachSpec:
         match = _NAMED.fullmatch(text)
         element, expression = (match[1], match[2].strip()) if match else (None, text.strip())
         if not expression:
-            message = "--each takes a name, or an expression in quotes"
-            raise OptionError(message, option="each")
+            raise OptionError("--each takes a name, or an expression in quotes", option="each")
         if element in _RESERVED or (element or "").startswith("_"):
             message = f"--each {text}: {element} cannot name the element; row and index are names already, _ is never read"
             raise OptionError(message, option="each")
@@ -140,52 +140,45 @@ class Rows:
         """
         if not self.tables:
             return None
-        keys, quoted = ref.keys, ref.quoted
-        name = str(keys[0])
-        dotted = ".".join(str(key) for key in keys) if len(keys) > 1 and not quoted else None
-        if dotted and (owners := self._owners(dotted)):
-            return self._read_value(self._only(owners, dotted), dotted, (dotted,), frozenset())
-        owners = self._owners(name)
-        if owners:
-            return self._read_value(self._only(owners, name), name, keys, quoted)
+        name, rest = str(ref.keys[0]), ref.keys[1:]
+        if (dotted := _dotted(ref.keys)) and (owners := self._owners(dotted)):
+            return self._read_value(self._only(owners, dotted), dotted, ())
+        if owners := self._owners(name):
+            return self._read_value(self._only(owners, name), name, rest)
         if name in _RESERVED:
-            number = self._only(list(range(len(self.tables))), name)
-            return self._read_row(number, name, keys, quoted)
+            return self._read_row(self._only(list(range(len(self.tables))), name), name, rest)
         if len(self.tables) > 1 or self.tables[0].element is not None:
-            return self._read_named_row(name, keys, quoted)
+            return self._read_named_row(name, rest)
         return None
 
-    def _read_value(self, number: int, name: str, keys: tuple[str | int, ...], quoted: frozenset[int]) -> RowValue:
+    def _read_value(self, number: int, name: str, rest: Keys) -> RowValue:
         read = self.tables[number].reader(name)
-        if len(keys) == 1:
+        if not rest:
             return RowValue(lambda rows: read(rows[number]), number, name)
-        return RowValue(lambda rows: walk(read(rows[number]), keys, quoted, name), number)
+        return RowValue(lambda rows: walk(read(rows[number]), rest, name), number)
 
-    def _read_row(self, number: int, name: str, keys: tuple[str | int, ...], quoted: frozenset[int]) -> RowValue:
+    def _read_row(self, number: int, name: str, rest: Keys) -> RowValue:
         table = self.tables[number]
         if name == "index":
-            return RowValue(lambda rows: walk(table.label(rows[number]), keys, quoted, name), number)
-        if len(keys) > 1 and isinstance(keys[1], str):
-            label = keys[1]
-            dotted = ".".join(str(key) for key in keys[1:]) if not quoted else None
-            if dotted and len(keys) > 2 and table.has(dotted):
-                return self._read_value(number, dotted, (dotted,), frozenset())
+            return RowValue(lambda rows: walk(table.label(rows[number]), rest, name), number)
+        if rest and isinstance(rest[0], str):
+            label = rest[0]
+            if (dotted := _dotted(rest)) and table.has(dotted):
+                return self._read_value(number, dotted, ())
             if table.has(label):
-                if label.startswith("_") and 1 not in quoted:
-                    message = f'{label}: names with a leading underscore are not read by a dot; row["{label}"] reads it'
-                    raise LookupFailed(message)
-                return self._read_value(number, label, keys[1:], frozenset(place - 1 for place in quoted))
+                if label.startswith("_") and not isinstance(label, BracketKey):
+                    raise LookupFailed(f'{label}: names with a leading underscore are not read by a dot; row["{label}"] reads it')
+                return self._read_value(number, label, rest[1:])
             if table.size != 0:
-                message = f"the row has no {label!r}{near(label, table.names()) or f'; it has {offered(table.names())}'}"
-                raise LookupFailed(message)
+                raise LookupFailed(f"the row has no {label!r}{near(label, table.names()) or f'; it has {offered(table.names())}'}")
         table.check_record()
-        return RowValue(lambda rows: walk(table.record(rows[number]), keys, quoted, name), number)
+        return RowValue(lambda rows: walk(table.record(rows[number]), rest, name), number)
 
-    def _read_named_row(self, name: str, keys: tuple[str | int, ...], quoted: frozenset[int]) -> RowValue | None:
+    def _read_named_row(self, name: str, rest: Keys) -> RowValue | None:
         """Read ``orders.id`` where ``--each orders`` is one of several sources, ``o.id`` for ``--each o=orders``."""
         for number, (table, source) in enumerate(zip(self.tables, self.sources, strict=True)):
             if name == table.element or (len(self.tables) > 1 and name == source.spec.expression):
-                return self._read_row(number, "row", ("row", *keys[1:]), quoted)
+                return self._read_row(number, "row", rest)
         return None
 
     def _owners(self, name: str) -> list[int]:
@@ -198,20 +191,17 @@ class Rows:
             return owners[0]
         sources = [self.sources[number].spec for number in owners]
         names = " or ".join(spec.element or spec.expression for spec in sources)
-        message = f"{len(owners)} sources have {name!r}: say which one, {names}"
-        raise LookupFailed(message)
+        raise LookupFailed(f"{len(owners)} sources have {name!r}: say which one, {names}")
 
     def _check_several(self) -> None:
         sizes = [table.size for table in self.tables]
         texts = [source.spec.text for source in self.sources]
         for text, size in zip(texts, sizes, strict=True):
             if size is None:
-                message = f"--each {text}: an iterator cannot be combined with other sources; make a list of it"
-                raise CellSyntaxError(message, 1)
+                raise CellSyntaxError(f"--each {text}: an iterator cannot be combined with other sources; make a list of it", 1)
         if self.in_step and len(set(sizes)) > 1:
             counts = ", ".join(f"{text} has {size}" for text, size in zip(texts, sizes, strict=True))
-            message = f"--zip needs sources of one length: {counts}"
-            raise CellSyntaxError(message, 1)
+            raise CellSyntaxError(f"--zip needs sources of one length: {counts}", 1)
 
     def _size(self) -> int | None:
         if not self.tables:
@@ -220,6 +210,11 @@ class Rows:
         if len(sizes) == 1 or self.in_step:
             return sizes[0]
         return prod(size or 0 for size in sizes)
+
+
+def _dotted(keys: Keys) -> str | None:
+    """Return ``a.b`` for keys that may be one name with a dot in it; None for one key, and for brackets."""
+    return ".".join(map(str, keys)) if len(keys) > 1 and all(type(key) is str for key in keys) else None
 
 
 class RowJoin:

@@ -40,8 +40,20 @@ __all__ = [
 FORM_TYPE = "application/x-www-form-urlencoded"
 
 
+class Placed:
+    """What stands at a place of the cell: `line` and `column`, from 1."""
+
+    __slots__ = ()
+    line: int
+    column: int
+
+    def error(self, message: str) -> CellSyntaxError:
+        """Return the error that names its place."""
+        return CellSyntaxError(message, self.line, self.column)
+
+
 @dataclass(frozen=True, slots=True)
-class Span:
+class Span(Placed):
     """Text and the place of its first character.
 
     Attributes:
@@ -61,22 +73,26 @@ class Span:
             return self.line, self.column + offset
         return self.line + breaks, offset - self.text.rindex("\n", 0, offset)
 
-    def error(self, offset: int, message: str) -> CellSyntaxError:
+    def error(self, message: str, offset: int = 0) -> CellSyntaxError:
         """Return the error that names the place of `offset`."""
         return CellSyntaxError(message, *self.at(offset))
 
 
+class BracketKey(str):
+    """A key written ``["name"]``: any text, with a leading underscore or dots too."""
+
+    __slots__ = ()
+
+
+Keys = tuple[str | int, ...]
+"""Name first; then str for ``.name``, `BracketKey` for ``["name"]``, int for ``[0]``."""
+
+
 @dataclass(frozen=True, slots=True)
 class Ref:
-    """What names a value: a name, then attributes and items.
+    """What names a value: a name, then attributes and items."""
 
-    Attributes:
-        keys: Name first; then str for ``.name`` and ``["name"]``, int for ``[0]``.
-        quoted: Positions in `keys` that were written in brackets.
-    """
-
-    keys: tuple[str | int, ...]
-    quoted: frozenset[int] = frozenset()
+    keys: Keys
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +104,7 @@ class DynamicCall:
 
 
 @dataclass(frozen=True, slots=True)
-class Placeholder:
+class Placeholder(Placed):
     """One ``{{ ... }}``.
 
     Attributes:
@@ -140,7 +156,7 @@ class Range:
 
 
 @dataclass(frozen=True, slots=True)
-class OpenRange:
+class OpenRange(Placed):
     """One numeric range with placeholders among its bounds, ``[1-{{n}}]``; start, stop and, if written, step."""
 
     bounds: tuple[Parts, ...]
@@ -153,7 +169,7 @@ Parts = tuple[Part, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class HeaderTemplate:
+class HeaderTemplate(Placed):
     """One field line.
 
     Attributes:
@@ -180,7 +196,7 @@ class TextPiece:
 
 
 @dataclass(frozen=True, slots=True)
-class FilePiece:
+class FilePiece(Placed):
     """A file that is read into a body; `templated` marks ``<@``, whose text has placeholders of its own."""
 
     path: Parts
@@ -191,7 +207,7 @@ class FilePiece:
 
 
 @dataclass(frozen=True, slots=True)
-class RequestTemplate:
+class RequestTemplate(Placed):
     """One request of the cell.
 
     Attributes:
@@ -229,7 +245,7 @@ Entry = str | tuple[str, str] | RequestTemplate
 
 
 @dataclass(frozen=True, slots=True)
-class Variable:
+class Variable(Placed):
     """One ``@name = value``."""
 
     name: str

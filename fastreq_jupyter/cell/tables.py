@@ -11,6 +11,7 @@ from collections.abc import Set as AbstractSet
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.cell.fill import LookupFailed, item_of
+from fastreq_jupyter.cell.syntax import BracketKey
 from fastreq_jupyter.values import fields_of, is_record
 
 if TYPE_CHECKING:
@@ -112,8 +113,7 @@ class Frame:
         if name not in self._labels:
             return self._levels.column(name).__getitem__
         if self._labels.count(name) > 1:
-            message = f"{self._labels.count(name)} columns are named {name!r}"
-            raise LookupFailed(message)
+            raise LookupFailed(f"{self._labels.count(name)} columns are named {name!r}")
         return self._column(self._labels.index(name)).__getitem__
 
     def chunks(self, name: str) -> Iterator[tuple[int, Sequence[Any]]] | None:
@@ -134,8 +134,7 @@ class Frame:
         """
         for name, count in Counter(self._labels).items():
             if count > 1:
-                message = f"{count} columns are named {name!r}: a record keeps one only"
-                raise LookupFailed(message)
+                raise LookupFailed(f"{count} columns are named {name!r}: a record keeps one only")
 
     def label(self, position: int) -> Any:
         """Return the row's index label."""
@@ -317,7 +316,7 @@ def _field(value: Any, name: str) -> Any:
     if not is_record(value):
         return None
     try:
-        return item_of(value, name, quoted=True, shown="row")
+        return item_of(value, BracketKey(name), "row")
     except LookupFailed:
         return None
 

@@ -6,11 +6,13 @@ import re
 from math import prod
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.syntax import DynamicCall, OpenRange, Part, Parts, Placeholder, Range, Ref, Span
-from fastreq_jupyter.errors import CellSyntaxError
+from fastreq_jupyter.cell.syntax import BracketKey, DynamicCall, OpenRange, Part, Parts, Placeholder, Range, Ref, Span
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
+
+    from fastreq_jupyter.cell.syntax import Placed
+    from fastreq_jupyter.errors import CellSyntaxError
 
 
 __all__ = [
@@ -42,13 +44,8 @@ _KEY = re.compile(r"\s*(?:\[\s*(?:(-?[0-9]{1,18})|\"([^\"]*)\"|'([^']*)')\s*\]|(
 _WORDS = re.compile(r"\"([^\"]*)\"|'([^']*)'|(\S+)")
 
 
-def read_range(span: Span, place: int, text: str) -> Range:
-    """Read a range.
-
-    Args:
-        span: The URL, for messages.
-        place: Where the range begins in it.
-        text: The range without its brackets.
+def read_range(text: str, at: Placed) -> Range:
+    """Read a range, without its brackets.
 
     Raises:
         CellSyntaxError: It counts down, never moves, or is a range of letters.
@@ -56,12 +53,12 @@ def read_range(span: Span, place: int, text: str) -> Range:
     bounds, _, step_text = text.partition(":")
     first, _, last = bounds.partition("-")
     if not (first.isascii() and first.isdigit()):
-        raise span.error(place, f"[{text}]: only numbers make a range; write \\[{text}] for the text itself")
+        raise at.error(f"[{text}]: only numbers make a range; write \\[{text}] for the text itself")
     if len(text) > 60:
-        raise span.error(place, "the numbers of a range have at most 18 digits")
+        raise at.error("the numbers of a range have at most 18 digits")
     start, stop, step = int(first), int(last), int(step_text or 1)
     if stop < start or step < 1:
-        raise span.error(place, f"[{text}] holds nothing: a range counts up, [0-99] or [0-20:5]; \\[ is a literal bracket")
+        raise at.error(f"[{text}] holds nothing: a range counts up, [0-99] or [0-20:5]; \\[ is a literal bracket")
     width = len(first) if first.startswith("0") and len(first) > 1 else 0
     return Range(start, stop, step, width)
 
@@ -76,10 +73,10 @@ def refuse_braces(span: Span, match: re.Match[str]) -> CellSyntaxError:
     """Return the error for single braces in a URL."""
     inner = match[0][1:-1]
     hint = f"write one line for each of {inner}" if "," in inner else f"write {{{{{inner}}}}} for a value"
-    return span.error(match.start(), f"{match[0]} in a URL: {hint}, \\{match[0]} for the text itself")
+    return span.error(f"{match[0]} in a URL: {hint}, \\{match[0]} for the text itself", match.start())
 
 
-def count_items(parts: Iterable[object], line: int, column: int) -> int:
+def count_items(parts: Iterable[object], at: Placed) -> int:
     """Return how many URLs the ranges stand for.
 
     Raises:
@@ -87,7 +84,7 @@ def count_items(parts: Iterable[object], line: int, column: int) -> int:
     """
     total = prod(part.size for part in parts if isinstance(part, Range))
     if total > LARGEST:
-        raise Span("", line, column).error(0, f"the ranges make {total:,} requests: at most {LARGEST:,} a line")
+        raise at.error(f"the ranges make {total:,} requests: at most {LARGEST:,} a line")
     return total
 
 
@@ -151,7 +148,7 @@ def with_query(url: Parts, *added: Parts) -> Parts:
     return tuple(part for part in parts if part != "")
 
 
-def read_expression(text: str, line: int, column: int) -> Placeholder:
+def read_expression(text: str, at: Placed) -> Placeholder:
     """Read what stands between two pairs of braces.
 
     Raises:
@@ -161,10 +158,9 @@ def read_expression(text: str, line: int, column: int) -> Placeholder:
     raw = inner.startswith("+")
     inner = inner[1:].strip() if raw else inner
     if not inner:
-        message = "{{ }} is empty: name a value, or write \\{{ for the braces themselves"
-        raise CellSyntaxError(message, line, column)
-    expression = _call(inner) if inner.startswith("$") else _ref(inner, line, column)
-    return Placeholder(expression, text.strip(), line, column, raw=raw)
+        raise at.error("{{ }} is empty: name a value, or write \\{{ for the braces themselves")
+    expression = _call(inner) if inner.startswith("$") else _ref(inner, at)
+    return Placeholder(expression, text.strip(), at.line, at.column, raw=raw)
 
 
 def _split(span: Span, mark: re.Pattern[str], read_other: Callable[[Span, re.Match[str]], Part] | None) -> Parts:
@@ -178,7 +174,7 @@ def _split(span: Span, mark: re.Pattern[str], read_other: Callable[[Span, re.Mat
         start = match.end()
         if match[0] == "{{":
             end = _end(span, start)
-            part: Part = read_expression(text[start:end], place.line, place.column)
+            part: Part = read_expression(text[start:end], place)
             start = end + 2
         elif match[0][0] == "\\":
             part = match[0][1:]
@@ -207,17 +203,17 @@ def _url_part(span: Span, match: re.Match[str]) -> Part:
         return _open_range(span, match)
     if match["first"]:
         meant = f"[{match['first']}-{match['last']}]"
-        raise span.error(match.start(), f"{match[0]} in a URL: write {meant} for a range, \\{match[0][:-1]}\\] for the text itself")
-    return read_range(span, match.start(), match[0][1:-1])
+        raise span.error(f"{match[0]} in a URL: write {meant} for a range, \\{match[0][:-1]}\\] for the text itself", match.start())
+    return read_range(match[0][1:-1], Span("", *span.at(match.start())))
 
 
 def _end(span: Span, start: int) -> int:
     end = span.text.find("}}", start)
     stop = span.text.find("\n", start, end if end >= 0 else len(span.text))
     if end < 0 or stop >= 0:
-        raise span.error(start - 2, "{{ without }} in its line: close it, or write \\{{ for the braces themselves")
+        raise span.error("{{ without }} in its line: close it, or write \\{{ for the braces themselves", start - 2)
     if (inner := span.text.find("{{", start, end)) >= 0:
-        raise span.error(inner, "{{ within {{ }}: close the first one")
+        raise span.error("{{ within {{ }}: close the first one", inner)
     return end
 
 
@@ -226,22 +222,19 @@ def _call(text: str) -> DynamicCall:
     return DynamicCall(words[0] if words else "", tuple(words[1:]))
 
 
-def _ref(text: str, line: int, column: int) -> Ref:
+def _ref(text: str, at: Placed) -> Ref:
     keys: list[str | int] = []
-    quoted: set[int] = set()
     place = 0
     while place < len(text):
         match = _KEY.match(text, place)
         if match is None or match.end() == place or (match[4] is not None and not match[4].strip()):
             message = f'{{{{{text[:80]}}}}} is no name: write a name, then .name, [0] or ["name"]; nothing is evaluated'
-            raise CellSyntaxError(message, line, column)
+            raise at.error(message)
         place = match.end()
         if match[4] is not None:
             keys.append(match[4].strip())
             continue
-        quoted.add(len(keys))
-        keys.append(int(match[1]) if match[1] else match[2] if match[2] is not None else match[3])
-    if isinstance(keys[0], int) or 0 in quoted:
-        message = f"{{{{{text[:80]}}}}} begins with a bracket: write a name first"
-        raise CellSyntaxError(message, line, column)
-    return Ref(tuple(keys), frozenset(quoted))
+        keys.append(int(match[1]) if match[1] else BracketKey(match[2] if match[2] is not None else match[3]))
+    if isinstance(keys[0], (int, BracketKey)):
+        raise at.error(f"{{{{{text[:80]}}}}} begins with a bracket: write a name first")
+    return Ref(tuple(keys))

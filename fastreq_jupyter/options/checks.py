@@ -36,8 +36,7 @@ def choice(allowed: tuple[str, ...]) -> Check:
         if word in allowed:
             return word
         if near := get_close_matches(word, allowed, n=1, cutoff=0.6):
-            message = f"did you mean {near[0]}?"
-            raise TypeError(message)
+            raise TypeError(f"did you mean {near[0]}?")
         raise ValueError
 
     return check
@@ -227,8 +226,7 @@ def auth_value(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {str(origin): auth_value(auth) for origin, auth in value.items()}
     if isinstance(value, type):
-        message = f"{value.__name__} is a class: give an object"
-        raise TypeError(message)
+        raise TypeError(f"{value.__name__} is a class: give an object")
     if hasattr(value, "get_token") or (hasattr(value, "token") and hasattr(value, "refresh")):
         return value
     if callable(value):
@@ -237,8 +235,7 @@ def auth_value(value: Any) -> Any:
         return value
     if isinstance(value, (tuple, list)) and len(value) == 2 and all(isinstance(part, str) for part in value):
         if ":" in value[0]:
-            message = "a user name has no colon"
-            raise TypeError(message)
+            raise TypeError("a user name has no colon")
         return tuple(value)
     raise ValueError
 
@@ -247,8 +244,7 @@ def _without_arguments(function: Any) -> Any:
     try:
         inspect.signature(function).bind()
     except TypeError:
-        message = "a function that gives tokens takes no argument"
-        raise TypeError(message) from None
+        raise TypeError("a function that gives tokens takes no argument") from None
     except ValueError:
         # Some functions written in C have no signature.
         return function
@@ -300,17 +296,14 @@ def _header(item: Any) -> tuple[str, str]:
     if isinstance(item, str):
         name, colon, text = item.partition(":")
         if not colon:
-            message = "no colon in a header line"
-            raise TypeError(message)
+            raise TypeError("no colon in a header line")
         item = (name.strip(), text.strip())
     name, text = (part.decode("latin-1") if isinstance(part, bytes) else part for part in item)
     if not isinstance(name, str) or not _TOKEN.fullmatch(name):
-        message = "a header name is not a token"
-        raise TypeError(message)
+        raise TypeError("a header name is not a token")
     text = text if isinstance(text, str) else str(text)
     if any((ord(c) < 32 and c != "\t") or ord(c) == 127 for c in text):
-        message = f"the value of {name} has a control character"
-        raise TypeError(message)
+        raise TypeError(f"the value of {name} has a control character")
     return name, text
 
 
@@ -318,6 +311,5 @@ def _existing(value: Any) -> str:
     if not isinstance(value, (str, Path)) or not str(value).strip():
         raise ValueError
     if not Path(value).exists():
-        message = "no such file"
-        raise TypeError(message)
+        raise TypeError("no such file")
     return str(value)

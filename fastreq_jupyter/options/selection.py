@@ -73,8 +73,7 @@ class Selection:
         try:
             return self._interpreter.visit(self._tree, body)
         except (JMESPathError, TypeError, ValueError, ArithmeticError, AttributeError, RecursionError) as error:
-            message = " ".join(str(error).split())[:200] or type(error).__name__
-            raise ValueError(message) from None
+            raise ValueError(" ".join(str(error).split())[:200] or type(error).__name__) from None
 
 
 def _compares(node: Node) -> bool:
@@ -120,8 +119,7 @@ class _Functions(Functions):  # type: ignore[misc] # the library has no types
         lengths = {name: len(values) for name, values in columns.items() if isinstance(values, list)}
         if len(set(lengths.values())) > 1:
             shown = ", ".join(f"{name} has {length:,}" for name, length in lengths.items())
-            message = f"table() needs lists of one length: {shown}"
-            raise ValueError(message)
+            raise ValueError(f"table() needs lists of one length: {shown}")
         return [
             {name: values[at] if name in lengths else values for name, values in columns.items()}
             for at in range(max(lengths.values(), default=1))
@@ -131,12 +129,10 @@ class _Functions(Functions):  # type: ignore[misc] # the library has no types
     def _func_header(self, rows: list[Any]) -> list[dict[str, Any]]:
         """Return an object per row but the first, whose values are the names."""
         if not all(isinstance(row, list) for row in rows):
-            message = "header() needs a list of lists"
-            raise ValueError(message)
+            raise ValueError("header() needs a list of lists")
         names = [str(name) for name in rows[0]] if rows else []
         if short := next((row for row in rows if len(row) > len(names)), None):
-            message = f"header() has {len(names)} names for a row of {len(short)}"
-            raise ValueError(message)
+            raise ValueError(f"header() has {len(names)} names for a row of {len(short)}")
         return [dict(zip(names, row, strict=False)) for row in rows[1:]]
 
 

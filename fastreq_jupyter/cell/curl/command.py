@@ -172,9 +172,9 @@ def _templates(words: Sequence[Span], notes: list[str]) -> list[RequestTemplate]
             templates += request.templates()
             request = CurlRequest(command)
         elif word.text[:1] in _DASHES:
-            raise word.error(0, f"{word.text[0]} is a typographic dash: write - (or --)")
+            raise word.error(f"{word.text[0]} is a typographic dash: write - (or --)")
         elif word.text in _POWERSHELL:
-            raise word.error(0, f"{word.text} is of PowerShell's own curl: copy the request as cURL (bash)")
+            raise word.error(f"{word.text} is of PowerShell's own curl: copy the request as cURL (bash)")
         elif word.text.startswith("--") and len(word.text) > 2:
             _read_long(word, queue, request)
         elif word.text.startswith("-") and len(word.text) > 1:
@@ -201,7 +201,7 @@ def _read_short(word: Span, queue: list[Span], request: CurlRequest) -> None:
         name = SHORT.get(f"-{letter}")
         at = Span(f"-{letter}", *word.at(place))
         if name is None:
-            raise at.error(0, f"unknown curl option -{letter}")
+            raise at.error(f"unknown curl option -{letter}")
         rest = word.text[place + 1 :]
         if _takes_value(name):
             if rest:
@@ -233,12 +233,12 @@ def _apply(name: str, at: Span, queue: list[Span], request: CurlRequest) -> None
         request.ask_for(run_option.option, at, _value(name, at, queue).text if run_option.takes else run_option.value)
         return
     if name in REFUSED:
-        raise at.error(0, f"curl's {name} cannot be honoured: {REFUSED[name]}")
+        raise at.error(f"curl's {name} cannot be honoured: {REFUSED[name]}")
     near = get_close_matches(name, [*FLAGS, *RUN_OPTIONS, *COSMETIC, *LEFT_OUT], n=1, cutoff=0.75)
-    raise at.error(0, f"unknown curl option {name[:60]}" + (f": did you mean {near[0]}?" if near else ""))
+    raise at.error(f"unknown curl option {name[:60]}" + (f": did you mean {near[0]}?" if near else ""))
 
 
 def _value(name: str, at: Span, queue: list[Span]) -> Span:
     if not queue:
-        raise at.error(0, f"curl's {name} needs a value")
+        raise at.error(f"curl's {name} needs a value")
     return queue.pop()

@@ -82,7 +82,7 @@ def _read_value(span: Span) -> _Value:
         if rest.startswith("type=") and value.kind is None:
             start = place + 5 + _blanks(text, place + 5)
             if not _TYPE.match(text, start):
-                raise span.error(place, "-F ...;type= takes a media type, text/plain")
+                raise span.error("-F ...;type= takes a media type, text/plain", place)
             place, type_start, in_type = _end(text, start), start, True
             value.kind = text[start:place].rstrip()
         elif rest.startswith("filename="):
@@ -91,17 +91,17 @@ def _read_value(span: Span) -> _Value:
         elif rest.startswith("headers="):
             line, place = _word(text, place + 8)
             if ":" not in line or line.startswith(("@", "<")):
-                raise span.error(place - len(line), "-F ...;headers= takes one field line, 'Name: value'")
+                raise span.error("-F ...;headers= takes one field line, 'Name: value'", place - len(line))
             value.headers += (line,)
             in_type = False
         elif rest.startswith("encoder="):
-            raise span.error(place, "-F ...;encoder= is not supported: type, filename and headers are")
+            raise span.error("-F ...;encoder= is not supported: type, filename and headers are", place)
         elif in_type:
             # A parameter of the media type; anything else unknown is dropped, as curl does.
             place = _end(text, place)
             value.kind = text[type_start:place].rstrip()
         else:
-            raise span.error(place, f"-F ...;{rest[:30]} is not supported: type, filename and headers are; a value that holds ; is quoted")
+            raise span.error(f"-F ...;{rest[:30]} is not supported: type, filename and headers are; a value that holds ; is quoted", place)
     return value
 
 
@@ -125,7 +125,7 @@ def _end(text: str, place: int) -> int:
 
 def no_stdin(at: Span) -> CellSyntaxError:
     """Return the error for ``@-``."""
-    return at.error(0, "there is no standard input here: name a file")
+    return at.error("there is no standard input here: name a file")
 
 
 def quoted(text: str) -> str:

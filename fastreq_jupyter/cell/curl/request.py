@@ -94,7 +94,7 @@ class CurlRequest:
             CellSyntaxError: It is given twice, differently.
         """
         if self.run_options.setdefault(option, value) != value:
-            raise at.error(0, f"{option} is given twice, differently")
+            raise at.error(f"{option} is given twice, differently")
 
     def add(self, action: Action, at: Span, value: Span) -> None:
         """Take one option.
@@ -110,7 +110,7 @@ class CurlRequest:
             setattr(self, action, value)
         elif action == "method":
             if not TOKEN.fullmatch(value.text):
-                raise value.error(0, f"{value.text[:30]!r} is no method")
+                raise value.error(f"{value.text[:30]!r} is no method")
             self.method = value.text.upper()
         elif action in ("form", "form-string"):
             self.form.append((action, value))
@@ -131,22 +131,22 @@ class CurlRequest:
             CellSyntaxError: No URL, or options that exclude each other.
         """
         if not self.urls:
-            raise self.command.error(0, "a curl command without URL")
+            raise self.command.error("a curl command without URL")
         if bool(self.form) + bool(self.body) + (self.upload is not None) > 1:
-            raise self.command.error(0, "-F, -d and -T exclude each other")
+            raise self.command.error("-F, -d and -T exclude each other")
         if "get" in self.flags and self.form:
-            raise self.command.error(0, "-G and -F exclude each other")
+            raise self.command.error("-G and -F exclude each other")
         body, query = self._body(), list(self.query)
         if "get" in self.flags and self.body:
             query.insert(0, _parts_of(body or (), self.command))
             body = None
         if self.key is not None:
             if "cert" not in self.run_options:
-                raise self.key.error(0, "--key goes with --cert")
+                raise self.key.error("--key goes with --cert")
             self.run_options["cert"] = (self.run_options["cert"], self.key.text)
         self._ask_for_credentials()
         if body is not None and "Range" in self.own:
-            raise self.command.error(0, "-r with a body is sent as Content-Range by curl: write the field line with -H")
+            raise self.command.error("-r with a body is sent as Content-Range by curl: write the field line with -H")
         headers = self._all_headers(body)
         return [self._template(url, headers, body, query) for url in self.urls]
 
@@ -157,7 +157,7 @@ class CurlRequest:
             return
         if any(not isinstance(part, str) for part in read_text(self.user)):
             raise self.user.error(
-                0, f"values are not put in here: give the run --auth NAME, a variable with {scheme.__name__}(user, password)"
+                f"values are not put in here: give the run --auth NAME, a variable with {scheme.__name__}(user, password)"
             )
         user, _, password = self.user.text.partition(":")
         self.ask_for("auth", self.user, scheme(user, password))
@@ -186,7 +186,7 @@ class CurlRequest:
             except FileNotFoundError:
                 self.notes.append(f"line {file.line}: there is no cookie file {file.text[:60]}: none of its cookies are sent")
             except (OSError, ValueError) as error:
-                raise file.error(0, f"-b {file.text[:60]}: {getattr(error, 'strerror', None) or error}") from None
+                raise file.error(f"-b {file.text[:60]}: {getattr(error, 'strerror', None) or error}") from None
         text = "; ".join(filter(None, texts))
         own = next((header for header in headers if header.name.lower() == "cookie"), None)
         if not text:
@@ -197,14 +197,14 @@ class CurlRequest:
     def _absolute(self, url: Span) -> Span:
         text = url.text
         if _BYTES.search(text):
-            raise url.error(0, "bytes that are no UTF-8 in a URL: percent-encode them")
+            raise url.error("bytes that are no UTF-8 in a URL: percent-encode them")
         if _SCHEME.match(text):
             return url
         if "://" in text[:30] or not text:
-            raise url.error(0, f"{text[:60]!r}: only http:// and https:// are requested")
+            raise url.error(f"{text[:60]!r}: only http:// and https:// are requested")
         if _WITHOUT_SCHEME.fullmatch(text) and (len(self.urls) == 1 or any(sign in text for sign in ".:/") or text == "localhost"):
             return Span(f"http://{text}", url.line, url.column - len("http://"))
-        raise url.error(0, f"{text[:60]!r} is no URL: write http:// or https:// before it, or quote what belongs together")
+        raise url.error(f"{text[:60]!r} is no URL: write http:// or https:// before it, or quote what belongs together")
 
     def _method(self, body: tuple[Piece, ...] | None) -> str:
         if self.method is not None:
@@ -238,19 +238,19 @@ class CurlRequest:
         if not value.text.strip():
             return
         if value.text.startswith("@"):
-            raise value.error(0, "-H with a file is not supported: give the header lines")
+            raise value.error("-H with a file is not supported: give the header lines")
         name, colon, text = value.text.partition(":")
         if not colon and value.text.endswith(";") and TOKEN.fullmatch(value.text[:-1]):
             self.headers.append(HeaderTemplate(value.text[:-1], (), value.line, value.column))
             return
         name = name.strip()
         if not colon or not TOKEN.fullmatch(name):
-            raise value.error(0, f"{value.text[:60]!r} is no header: write Name: value")
+            raise value.error(f"{value.text[:60]!r} is no header: write Name: value")
         if text.strip():
             place = len(value.text) - len(text.lstrip())
             self.headers.append(_sent_as_utf8(make_header(name, Span(text.strip(), *value.at(place)), value)))
         elif name.lower() in _FIXED:
-            raise value.error(0, f"-H '{name}:' would take away a header of the HTTP library; '{name};' sends it empty")
+            raise value.error(f"-H '{name}:' would take away a header of the HTTP library; '{name};' sends it empty")
         else:
             self.removed.add(name.lower())
             if name.lower() in _DEFAULTS:
@@ -300,7 +300,7 @@ class CurlRequest:
         header = headers[place]
         text = "".join(part for part in header.parts if isinstance(part, str)).lower()
         if not text.startswith("multipart/") or "boundary=" in text:
-            raise Span("", header.line, header.column).error(0, "-F makes its own Content-Type and boundary: take this header out")
+            raise header.error("-F makes its own Content-Type and boundary: take this header out")
         return (*headers[:place], replace(header, parts=(*header.parts, boundary)), *headers[place + 1 :])
 
     def _boundary(self) -> str:
@@ -320,7 +320,7 @@ class CurlRequest:
         for action, span in self.form:
             name, equals, _ = span.text.partition("=")
             if not equals:
-                raise span.error(0, "-F takes name=value, name=@file or name=<file")
+                raise span.error("-F takes name=value, name=@file or name=<file")
             head, content = form_part(span, len(name) + 1, literal=action == "form-string")
             start = f'--{boundary}\r\nContent-Disposition: form-data; name="'
             label = read_text(Span(quoted(name), span.line, span.column))
@@ -333,7 +333,7 @@ def _own_value(action: Action, value: Span) -> tuple[str, str]:
     text = value.text
     if action == "user":
         if ":" not in text and not re.fullmatch(r"\s*\{\{[^}]*\}\}\s*", text):
-            raise value.error(0, "-u takes user:password; curl would ask for the password")
+            raise value.error("-u takes user:password; curl would ask for the password")
         return "Basic ", text
     if action == "bearer":
         return "Bearer ", text
@@ -389,18 +389,18 @@ def _content_of(path: str, at: Span) -> bytes:
     if path == "-":
         raise no_stdin(at)
     if "{{" in path:
-        raise at.error(0, "this form of a file takes no placeholder: use --data-binary @file")
+        raise at.error("this form of a file takes no placeholder: use --data-binary @file")
     try:
         return Path(path).expanduser().read_bytes()
     except (OSError, ValueError) as error:
-        raise at.error(0, f"cannot read {path[:200]}: {getattr(error, 'strerror', None) or 'not a file name'}") from None
+        raise at.error(f"cannot read {path[:200]}: {getattr(error, 'strerror', None) or 'not a file name'}") from None
 
 
 def _parts_of(pieces: tuple[Piece, ...], at: Span) -> Parts:
     parts: list[Part] = []
     for piece in pieces:
         if isinstance(piece, FilePiece):
-            raise at.error(0, "-G with a file is not supported: write the query into the URL")
+            raise at.error("-G with a file is not supported: write the query into the URL")
         parts += piece.parts
     return tuple(parts)
 
@@ -444,8 +444,7 @@ def _read(line: str) -> _Cookie:
     if len(fields) == _FIELDS - 1:
         fields.append("")
     if len(fields) != _FIELDS or not fields[4].strip().lstrip("-").isdigit():
-        message = "it is no cookie file (seven fields with tabs between them)"
-        raise ValueError(message)
+        raise ValueError("it is no cookie file (seven fields with tabs between them)")
     domain, subdomains, path, secure, expires, name, value = fields
     return _Cookie(domain.lstrip("."), subdomains == "TRUE", path, secure == "TRUE", float(expires), f"{name}={value}")
 

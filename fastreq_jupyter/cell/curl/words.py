@@ -101,7 +101,7 @@ def read_commands(lines: Sequence[str], start: int, first_line: int) -> Commands
         # Documents show the prompt; a blank in its place keeps the columns.
         first = " " * (len(first) - len(prompt) + 1) + prompt[1:]
     if _POWERSHELL.search(first):
-        raise Span(first, first_line + start).error(len(first.rstrip()) - 1, "PowerShell's ` is not read: copy as cURL (bash) or (cmd)")
+        raise Span(first, first_line + start).error("PowerShell's ` is not read: copy as cURL (bash) or (cmd)", len(first.rstrip()) - 1)
     words = _Words(first_line + start)
     if _CMD.match(first) or _has_doubled_quotes(first):
         lines_taken = _read_cmd(words, lines, start)
@@ -122,7 +122,7 @@ def _curl_commands(commands: Sequence[list[Span]]) -> Iterator[list[Span]]:
         if not number or name in ("curl", "curl.exe"):
             yield words
         elif name not in _HARMLESS:
-            raise words[0].error(0, f"{name[:40]!r} is a command of the shell: give curl commands alone, and quote a URL that holds & or ;")
+            raise words[0].error(f"{name[:40]!r} is a command of the shell: give curl commands alone, and quote a URL that holds & or ;")
 
 
 class _Words:
@@ -224,17 +224,17 @@ class _ShReader:
         words = self._words
         if words.open and rest[:1] not in (" ", "\t", "\n", "&", ";", ""):
             what = "quote the URL: & ends the command in a shell" if sign == "&" else "; ends the command in a shell: quote what holds it"
-            raise words.span().error(0, what)
+            raise words.span().error(what)
         words.end_command()
 
     def _text(self, kind: str, text: str, rest: str) -> str:
         words = self._words
         if kind == "stray":
-            raise words.span().error(0, "a blank behind the \\ ends the command here: take the blank away")
+            raise words.span().error("a blank behind the \\ ends the command here: take the blank away")
         if kind == "plain" and text[0] in _TYPOGRAPHIC:
-            raise words.span().error(0, f"{text[0]} is a typographic quote: write '")
+            raise words.span().error(f"{text[0]} is a typographic quote: write '")
         if kind == "shell":
-            raise words.span().error(0, _no_shell(text))
+            raise words.span().error(_no_shell(text))
         if kind == "other":
             _refuse(text, rest, words)
         if kind == "variable":
@@ -253,7 +253,7 @@ class _ShReader:
         if match["placeholder"]:
             return _DOUBLE_ESCAPE.sub(lambda inner: inner[1], match["placeholder"])
         if match["shell"]:
-            raise self._words.span().error(0, _no_shell(match["shell"]))
+            raise self._words.span().error(_no_shell(match["shell"]))
         return _variable(match["variable"])
 
 
@@ -331,16 +331,16 @@ def _byte(value: int) -> str:
 
 def _refuse(piece: str, rest: str, words: _Words) -> None:
     if piece in "'\"":
-        raise words.span().error(0, f"the quote {piece} is not closed")
+        raise words.span().error(f"the quote {piece} is not closed")
     if piece == "<":
         what = (
             "a here-document is not read: put the text into -d '...'" if rest[:1] == "<" else "< is the shell's: give the file as -d @file"
         )
-        raise words.span().error(0, what)
+        raise words.span().error(what)
     if piece in "|>":
-        raise words.span().error(0, f"{piece} is the shell's: give curl commands alone")
+        raise words.span().error(f"{piece} is the shell's: give curl commands alone")
     if piece.isspace():
-        raise words.span().error(0, "a no-break space, which a shell takes for a letter: write a blank")
+        raise words.span().error("a no-break space, which a shell takes for a letter: write a blank")
 
 
 def _no_shell(match: str) -> str:

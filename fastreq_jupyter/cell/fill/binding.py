@@ -10,16 +10,16 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastreq_jupyter.cell.fill.dynamic import SECRET_CALLS, Surroundings, check_call, make
-from fastreq_jupyter.cell.fill.lookup import LookupFailed, answer_reader, near, offered, walk
-from fastreq_jupyter.cell.syntax import DynamicCall, OpenRange, Parts, Placeholder, Range, Ref, Span, Variable, VarText
+from fastreq_jupyter.cell.fill.lookup import LookupFailed, answer_reader, near, offered, path_between, walk
+from fastreq_jupyter.cell.syntax import DynamicCall, Keys, OpenRange, Parts, Placed, Placeholder, Range, Ref, Variable, VarText
 from fastreq_jupyter.cell.template import read_range
-from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.values import NoPlaceError, is_missing, json_of, plain, text_of, type_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from fastreq_jupyter.cell.rows import Rows
+    from fastreq_jupyter.errors import CellSyntaxError
     from fastreq_jupyter.model import Outcome
 
 __all__ = [
@@ -107,6 +107,10 @@ class MisfitError(Exception):
         self.kind = kind
         self.detail = detail
         self.bound = bound
+
+    def of_cell(self, at: Placed) -> CellSyntaxError:
+        """Return the error of the cell, at the placeholder or, where the whole is to blame, at `at`."""
+        return (at if self.bound is None else self.bound.placeholder).error(self.detail)
 
 
 def text_in(bound: Bound, env: Env) -> str:
@@ -235,23 +239,21 @@ class Binder:
 
     def _range(self, part: OpenRange) -> Range:
         texts = ["".join(self._constant(bound, part) for bound in self.bind(parts)) for parts in part.bounds]
-        at = Span("", part.line, part.column)
         for text in texts:
             if not (text.isascii() and text.isdigit()):
-                raise at.error(0, f"{text[:30]!r} is no bound of a range: a whole number from 0")
-        return read_range(at, 0, "-".join(texts[:2]) + "".join(f":{step}" for step in texts[2:]))
+                raise part.error(f"{text[:30]!r} is no bound of a range: a whole number from 0")
+        return read_range("-".join(texts[:2]) + "".join(f":{step}" for step in texts[2:]), part)
 
     @staticmethod
     def _constant(bound: BoundPart, at: OpenRange) -> str:
         if not isinstance(bound, Bound):
             return bound.text if isinstance(bound, VarText) else str(bound)
         if bound.origin != "notebook":
-            message = f"{shown_as(bound)} bounds a range, so it must be the same for every row"
-            raise CellSyntaxError(message, at.line, at.column)
+            raise at.error(f"{shown_as(bound)} bounds a range, so it must be the same for every row")
         try:
             return text_in(bound, Env())
         except MisfitError as error:
-            raise CellSyntaxError(error.detail, at.line, at.column) from None
+            raise at.error(error.detail) from None
 
     def _expand_variable(self, variable: Variable) -> Parts:
         expanded = self._expand(variable.parts, whole=True, owner=variable)
@@ -270,8 +272,7 @@ class Binder:
             added = self._put_in(part, name, owner, alone=whole and len(parts) == 1)
             self._spent += sum(_length(added_part) for added_part in added)
             if self._spent > LARGEST:
-                message = f"the cell's variables grow to more than {LARGEST:,} characters"
-                raise CellSyntaxError(message, part.line, part.column)
+                raise part.error(f"the cell's variables grow to more than {LARGEST:,} characters")
             expanded += added
         return tuple(expanded)
 
@@ -286,23 +287,21 @@ class Binder:
 
     def _put_in(self, part: Placeholder, name: str, owner: Variable | None, *, alone: bool) -> list[Any]:
         if name not in self._expanded:
-            raise CellSyntaxError(self._why_later(name, owner), part.line, part.column)
+            raise part.error(self._why_later(name, owner))
         inner = self._expanded[name]
         assert isinstance(part.expression, Ref)  # noqa: S101 - checked by _variable_of
         rest = part.expression.keys[1:] if part.expression.keys[0] == name else ()
         if len(inner) == 1 and isinstance(inner[0], Placeholder) and (rest or alone or isinstance(inner[0].expression, Ref)):
             return [_continued(inner[0], part, rest)]
         if rest:
-            message = f"{{{{{part.text[:80]}}}}}: @{name} is text and has no {rest[0]!r}"
-            raise CellSyntaxError(message, part.line, part.column)
+            raise part.error(f"{{{{{part.text[:80]}}}}}: @{name} is text and has no {rest[0]!r}")
         return [_as_variable(inner_part, raw=part.raw) for inner_part in inner]
 
     def _why_later(self, name: str, owner: Variable | None) -> str:
         if owner is None:  # pragma: no cover - all variables are known once the requests are bound
             return f"@{name} is not known"
-        cycle = _cycle(name, owner.name, self._all)
-        if cycle:
-            return "variables need each other: " + " -> ".join(cycle)
+        if path := path_between(name, owner.name, lambda name: _variables_in(self._all[name].parts, self._all)):
+            return "variables need each other: " + " -> ".join([owner.name, *path])
         return f"@{name} is defined further below, line {self._all[name].line}: put it above"
 
     def _bind(self, part: Placeholder) -> Bound:
@@ -310,14 +309,12 @@ class Binder:
             expression = part.expression
             return self._bind_call(part, expression) if isinstance(expression, DynamicCall) else self._bind_ref(part, expression)
         except LookupFailed as error:
-            message = str(error) if part.verbatim else f"{{{{{part.text[:80]}}}}}: {error}"
-            raise CellSyntaxError(message, part.line, part.column) from None
+            raise part.error(str(error) if part.verbatim else f"{{{{{part.text[:80]}}}}}: {error}") from None
 
     def _bind_ref(self, part: Placeholder, ref: Ref) -> Bound:
         name = str(ref.keys[0])
         if name.startswith("_"):
-            message = f"{name[:40]}: names with a leading underscore are not read"
-            raise LookupFailed(message)
+            raise LookupFailed(f"{name[:40]}: names with a leading underscore are not read")
         if (column := self._rows.reader(ref)) is not None:
             read = column.read
             return Bound(part, "row", lambda env: read(env.rows), sources=frozenset((column.source,)), column=column.column)
@@ -328,7 +325,7 @@ class Binder:
             return Bound(part, "row", lambda _env: None, sources=frozenset(range(len(self._rows.tables))))
         if name not in self._namespace:
             raise LookupFailed(self._nothing(name))
-        value = walk(self._namespace[name], ref.keys, ref.quoted, name)
+        value = walk(self._namespace[name], ref.keys[1:], name)
         return Bound(part, "notebook", lambda _env: value)
 
     def _bind_call(self, part: Placeholder, call: DynamicCall) -> Bound:
@@ -372,17 +369,12 @@ def _made_once(part: Any) -> Any:
     return replace(part, once=True) if isinstance(part, Placeholder) and isinstance(part.expression, DynamicCall) else part
 
 
-def _continued(inner: Placeholder, outer: Placeholder, rest: tuple[str | int, ...]) -> Placeholder:
+def _continued(inner: Placeholder, outer: Placeholder, rest: Keys) -> Placeholder:
     if not rest:
         return replace(inner, raw=inner.raw or outer.raw)
     if isinstance(inner.expression, DynamicCall):
-        message = f"{{{{{outer.text[:80]}}}}}: a dynamic value has no {rest[0]!r}"
-        raise CellSyntaxError(message, outer.line, outer.column)
-    assert isinstance(outer.expression, Ref)  # noqa: S101 - it named the variable
-    shift = len(inner.expression.keys) - 1
-    quoted = inner.expression.quoted | {place + shift for place in outer.expression.quoted}
-    ref = Ref((*inner.expression.keys, *rest), quoted)
-    return Placeholder(ref, outer.text, outer.line, outer.column, raw=outer.raw)
+        raise outer.error(f"{{{{{outer.text[:80]}}}}}: a dynamic value has no {rest[0]!r}")
+    return Placeholder(Ref((*inner.expression.keys, *rest)), outer.text, outer.line, outer.column, raw=outer.raw)
 
 
 def _as_variable(part: Any, *, raw: bool) -> BoundPart | Placeholder:
@@ -397,21 +389,8 @@ def _length(part: Any) -> int:
     return 64 + (len(part) if isinstance(part, str) else len(part.text) if isinstance(part, VarText) else 0)
 
 
-def _cycle(start: str, goal: str, variables: Mapping[str, Variable]) -> list[str]:
-    """Return a path of names from `goal` over `start` back to `goal`, or an empty list."""
-    came_from: dict[str, str] = {start: goal}
-    waiting = [start]
-    while waiting:
-        name = waiting.pop()
-        if name == goal:
-            path = [goal]
-            while len(path) == 1 or path[-1] != goal:
-                path.append(came_from[path[-1]])
-            return path[::-1]
-        for part in variables[name].parts:
-            if isinstance(part, Placeholder) and isinstance(part.expression, Ref):
-                inner = str(part.expression.keys[0])
-                if inner in variables and inner not in came_from:
-                    came_from[inner] = name
-                    waiting.append(inner)
-    return []
+def _variables_in(parts: Parts, variables: Mapping[str, Variable]) -> Iterator[str]:
+    """Give the names of variables that stand in parts."""
+    for part in parts:
+        if isinstance(part, Placeholder) and isinstance(part.expression, Ref) and (name := str(part.expression.keys[0])) in variables:
+            yield name

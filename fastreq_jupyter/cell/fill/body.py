@@ -15,7 +15,6 @@ from fastreq_jupyter.cell.fill.binding import Bound, BoundPart, BoundParts, Env,
 from fastreq_jupyter.cell.grammar import Body, content_type_of, is_json_lines
 from fastreq_jupyter.cell.syntax import FilePiece, HeaderTemplate, Parts, Span, TextPiece, VarText
 from fastreq_jupyter.cell.template import read_text
-from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.files import FilePart, Upload, file_part, joined
 from fastreq_jupyter.redact import is_secret_name
 from fastreq_jupyter.values import is_record
@@ -129,16 +128,14 @@ class BodyPlan:
             return piece
         path = self._bind(piece.path)
         if any(isinstance(part, Bound) and part.origin in ("row", "chain", "dynamic") for part in path):
-            message = "the path of a file with placeholders cannot have placeholders itself"
-            raise CellSyntaxError(message, piece.line, piece.column)
+            raise piece.error("the path of a file with placeholders cannot have placeholders itself")
         content = _read_now(_File(path, piece, None), read_all=True)
         assert isinstance(content, bytes)  # noqa: S101 - asked for
         try:
             text = content.decode(piece.encoding).replace("\r\n", "\n")
             text.encode()
         except (UnicodeError, LookupError):
-            message = f"the file is not {piece.encoding} text: name its encoding, <@latin1 path"
-            raise CellSyntaxError(message, piece.line, piece.column) from None
+            raise piece.error(f"the file is not {piece.encoding} text: name its encoding, <@latin1 path") from None
         return self._bind(read_text(Span(text, piece.line, piece.column)))
 
     def _file(self, piece: FilePiece) -> _File:
@@ -212,7 +209,7 @@ def _read_now(file: _File, *, read_all: bool = False) -> bytes | FilePart:
     try:
         return _read(file, Env(), read_all=read_all)
     except MisfitError as error:
-        raise CellSyntaxError(error.detail, file.piece.line, file.piece.column) from None
+        raise file.piece.error(error.detail) from None
 
 
 def _read(file: _File, env: Env, *, read_all: bool = False) -> bytes | FilePart:

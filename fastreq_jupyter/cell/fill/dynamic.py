@@ -120,18 +120,14 @@ def check_call(call: DynamicCall) -> str:
     if name not in _CALLS:
         nearest = get_close_matches(name, _CALLS, n=1, cutoff=0.5)
         hint = f"did you mean ${nearest[0]}?" if nearest else "there are " + ", ".join("$" + call_name for call_name in _CALLS)
-        message = f"unknown ${call.name[:40]}: {hint}"
-        raise LookupFailed(message)
+        raise LookupFailed(f"unknown ${call.name[:40]}: {hint}")
     least, most, usage = _CALLS[name]
     if not least <= len(call.args) <= most or (name == "randomInt" and len(call.args) == 1):
-        message = f"${name} is written {{{{{usage}}}}}"
-        raise LookupFailed(message)
+        raise LookupFailed(f"${name} is written {{{{{usage}}}}}")
     if name == "randomInt" and call.args and not all(_INTEGER.fullmatch(word) for word in call.args):
-        message = "$randomInt takes two whole numbers, {{$randomInt 1 100}}"
-        raise LookupFailed(message)
+        raise LookupFailed("$randomInt takes two whole numbers, {{$randomInt 1 100}}")
     if name == "randomInt" and call.args and int(call.args[0]) > int(call.args[1]):
-        message = f"$randomInt {' '.join(call.args)}: the first number is the lower one"
-        raise LookupFailed(message)
+        raise LookupFailed(f"$randomInt {' '.join(call.args)}: the first number is the lower one")
     return name
 
 
@@ -170,6 +166,5 @@ def _secret_value(kind: str, name: str, surroundings: Surroundings) -> str:
             f"${name} is not set in the environment: set it, write {{{{{name}}}}} for a variable of the notebook, or quote it with '"
         )
     if value is None:
-        message = f"${kind} {name}: not set in {where}{near(name, defined)}"
-        raise LookupFailed(message)
+        raise LookupFailed(f"${kind} {name}: not set in {where}{near(name, defined)}")
     return value

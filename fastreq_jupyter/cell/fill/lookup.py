@@ -13,13 +13,13 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.errors import CellSyntaxError
+from fastreq_jupyter.cell.syntax import BracketKey
 from fastreq_jupyter.values import ABSENT, comes_from, field_of, fields_of, is_series, is_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from fastreq_jupyter.cell.syntax import Ref
+    from fastreq_jupyter.cell.syntax import Keys, Placeholder, Ref
     from fastreq_jupyter.model import Outcome
 
 __all__ = ["LookupFailed", "answer_reader", "check_order", "item_of", "near", "offered", "walk"]
@@ -33,27 +33,19 @@ class LookupFailed(Exception):  # noqa: N818 - it says what happened, and never 
     """A name that is not there; the text is one clause."""
 
 
-def walk(value: Any, keys: Sequence[str | int], quoted: frozenset[int], shown: str, *, start: int = 1) -> Any:
-    """Follow `keys` from `start` on, beginning at `value`.
-
-    Args:
-        value: What ``keys[start - 1]`` named.
-        keys: The whole path.
-        quoted: Positions of keys written in brackets.
-        shown: The path's text up to here, for messages.
-        start: First key to follow.
+def walk(value: Any, keys: Keys, shown: str) -> Any:
+    """Follow keys, beginning at `value`, whose name in messages is `shown`.
 
     Raises:
         LookupFailed: A key names nothing.
     """
-    for place in range(start, len(keys)):
-        key = keys[place]
-        value = item_of(value, key, quoted=place in quoted, shown=shown)
+    for key in keys:
+        value = item_of(value, key, shown)
         shown = f"{shown}[{key}]" if isinstance(key, int) else f"{shown}.{key}"
     return value
 
 
-def item_of(value: Any, key: str | int, *, quoted: bool, shown: str) -> Any:
+def item_of(value: Any, key: str | int, shown: str) -> Any:
     """Return one attribute or item of a value.
 
     Raises:
@@ -61,9 +53,8 @@ def item_of(value: Any, key: str | int, *, quoted: bool, shown: str) -> Any:
     """
     if isinstance(key, int):
         return _by_position(value, key, shown)
-    if key.startswith("_") and not quoted:
-        message = f'{key}: names with a leading underscore are not read by a dot; {shown}["{key}"] reads an item of a record'
-        raise LookupFailed(message)
+    if key.startswith("_") and not isinstance(key, BracketKey):
+        raise LookupFailed(f'{key}: names with a leading underscore are not read by a dot; {shown}["{key}"] reads an item of a record')
     item = _by_name(value, key)
     if item is ABSENT:
         raise LookupFailed(_why_not(value, key, shown))
@@ -113,11 +104,9 @@ def _by_position(value: Any, key: int, shown: str) -> Any:
     if isinstance(positional, Mapping) and key in positional:
         return positional[key]
     if not isinstance(positional, (list, tuple, range)):
-        message = f"{shown} is a {kind.__name__}: [{key}] needs a list"
-        raise LookupFailed(message)
+        raise LookupFailed(f"{shown} is a {kind.__name__}: [{key}] needs a list")
     if not -len(positional) <= key < len(positional):
-        message = f"{shown} has {len(positional)} items, no [{key}]"
-        raise LookupFailed(message)
+        raise LookupFailed(f"{shown} has {len(positional)} items, no [{key}]")
     return positional[key]
 
 
@@ -135,17 +124,15 @@ def answer_reader(ref: Ref) -> Callable[[Outcome], Any]:
     Raises:
         LookupFailed: The path names no part of an answer.
     """
-    keys = list(ref.keys)
+    keys = ref.keys
     label = str(keys[0])
     skipped = 2 if len(keys) > 1 and keys[1] == "response" else 1
     part = keys[skipped] if len(keys) > skipped else None
-    rest = tuple(keys[skipped + 1 :])
-    quoted = frozenset(place - skipped for place in ref.quoted)
+    rest = keys[skipped + 1 :]
     if part in ("data", "body"):
         if rest and rest[0] in ("$", "*"):
-            rest, quoted = rest[1:], frozenset(place - 1 for place in quoted)
-        shown = f"{label}.data"
-        return lambda outcome: walk(body_of(outcome), ("data", *rest), quoted, shown)
+            rest = rest[1:]
+        return lambda outcome: walk(body_of(outcome), rest, f"{label}.data")
     if part == "headers" and len(rest) == 1 and isinstance(rest[0], str):
         name = rest[0]
         return lambda outcome: _header_of(outcome, name, label)
@@ -172,12 +159,11 @@ def body_of(outcome: Outcome) -> Any:
     return outcome.data
 
 
-def check_order(needs: Mapping[str, Sequence[tuple[str, int, int]]], order: Sequence[str]) -> None:
+def check_order(needs: Mapping[str, Sequence[tuple[str, Placeholder]]], order: Sequence[str]) -> None:
     """Check that each named request waits only for those above it.
 
     Args:
-        needs: Request -> (name it waits for, line, column of the placeholder); a request without a name has a key
-            that is no name.
+        needs: Request -> (name it waits for, where it says so); a request without a name has a key that is no name.
         order: All keys of `needs` and all names, in the order of the cell.
 
     Raises:
@@ -185,39 +171,34 @@ def check_order(needs: Mapping[str, Sequence[tuple[str, int, int]]], order: Sequ
     """
     place = {name: number for number, name in enumerate(order)}
     for child, parents in needs.items():
-        for parent, line, column in parents:
+        for parent, placeholder in parents:
             if place[parent] < place[child]:
                 continue
-            path = _path(parent, child, needs)
-            if path:
-                message = "requests wait for each other: " + " -> ".join([child, *path])
-                raise CellSyntaxError(message, line, column)
-            message = f"{parent} is asked further below: put it above the request that uses its answer"
-            raise CellSyntaxError(message, line, column)
+            if path := path_between(parent, child, lambda name: (parent for parent, _ in needs.get(name, ()))):
+                raise placeholder.error("requests wait for each other: " + " -> ".join([child, *path]))
+            raise placeholder.error(f"{parent} is asked further below: put it above the request that uses its answer")
 
 
-def _path(start: str, goal: str, needs: Mapping[str, Sequence[tuple[str, int, int]]]) -> list[str]:
+def path_between(start: str, goal: str, needed: Callable[[str], Iterable[str]]) -> list[str]:
+    """Return the names from `start` to `goal`, each needed by the one before it; empty where there is no such way."""
     came_from: dict[str, str | None] = {start: None}
     waiting = [start]
     while waiting:
         name = waiting.pop()
         if name == goal:
-            path: list[str] = []
-            step: str | None = name
-            while step is not None:
-                path.append(step)
-                step = came_from[step]
+            path = [name]
+            while (before := came_from[path[-1]]) is not None:
+                path.append(before)
             return path[::-1]
-        for parent, _, _ in needs.get(name, ()):
-            if parent not in came_from:
-                came_from[parent] = name
-                waiting.append(parent)
+        for other in needed(name):
+            if other not in came_from:
+                came_from[other] = name
+                waiting.append(other)
     return []
 
 
 def _header_of(outcome: Outcome, name: str, label: str) -> str:
     value = outcome.response.header(name) if outcome.response else None
     if value is None:
-        message = f"the answer of {label} has no header {name}"
-        raise LookupFailed(message)
+        raise LookupFailed(f"the answer of {label} has no header {name}")
     return value

@@ -22,7 +22,7 @@ from fastreq_jupyter.cell.syntax import (
     RequestTemplate,
     Span,
     TextPiece,
-    VarText,
+    field_named,
 )
 from fastreq_jupyter.cell.template import count_items, expand_ranges, read_text, with_query
 from fastreq_jupyter.content import encode_content, with_params
@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.cell.fill import Binder
     from fastreq_jupyter.cell.items import SaveNames
 
-__all__ = ["Compiled", "PlainUrls", "RequestPlan", "compile_requests", "requested_options", "unsendable"]
-
 
 class RequestPlan:
     """One request of the cell, ready to be made for each row.
@@ -54,6 +52,8 @@ class RequestPlan:
         parents: Names of the requests it waits for, in the order of its placeholders.
         count: Requests it makes for each row.
         hide_data: Its answer feeds a secret place.
+        checks: Its placeholders, and what a value must pass at each.
+        bound: The placeholders alone.
 
     Raises:
         CellSyntaxError: Something in it can never be sent.
@@ -68,22 +68,15 @@ class RequestPlan:
         self._headers = [(header.name, header.fill(Env())) for header in self.headers] if all(h.fixed for h in self.headers) else None
         self.hide_data = False
         self.names = names
-        self.bound: tuple[Bound, ...] = tuple(bound for bound, _ in self.checks())
+        self.checks: tuple[tuple[Bound, Check], ...] = (
+            *self.url.checks,
+            *(check for header in self.headers for check in header.checks),
+            *(self.body.checks if self.body is not None else ()),
+            *(names.checks if names is not None else ()),
+        )
+        self.bound = tuple(bound for bound, _ in self.checks)
         self._changes = any(bound.origin == "dynamic" for bound in self.bound)
         self.parents = tuple(dict.fromkeys(bound.parent for bound in self.bound if bound.parent is not None))
-
-    def checks(self) -> Iterator[tuple[Bound, Check]]:
-        """Give each placeholder and what its value must pass."""
-        for bound in self.url.bound:
-            yield bound, "text"
-        for header in self.headers:
-            for bound in header.bound:
-                yield bound, header.check
-        if self.body is not None:
-            yield from self.body.checks
-        if self.names is not None:
-            for bound in self.names.bound:
-                yield bound, "text"
 
     def expand(self) -> Iterator[BoundParts]:
         """Give the URL's parts once for each item of its ranges."""
@@ -144,7 +137,7 @@ def _written(part: Part) -> str:
         return part.text(0)
     if isinstance(part, OpenRange):
         return f"[{'-'.join(''.join(map(_written, bound)) for bound in part.bounds[:2])}]"
-    return part.text if isinstance(part, VarText) else part
+    return part
 
 
 @dataclass(frozen=True, slots=True)
@@ -279,7 +272,7 @@ class _Maker:
             return url, headers
         if self._base is not None:
             return (self._base, *url), headers
-        host = next((header for header in headers if header.name.lower() == "host"), None)
+        host = field_named(headers, "host")
         if host is None or first.startswith("//"):
             raise entry.error("a path alone needs its server: a Host header, or --session with a base_url")
         last = host.parts[-1] if host.parts else ""
@@ -354,7 +347,7 @@ def _whole_file(content: Upload, line: int) -> str:
 
 
 def _with_default(headers: tuple[HeaderTemplate, ...], kind: str | None) -> tuple[HeaderTemplate, ...]:
-    if kind is None or any(header.name.lower() == "content-type" for header in headers):
+    if kind is None or field_named(headers, "content-type"):
         return headers
     return (*headers, HeaderTemplate("Content-Type", (kind,), 1, 1))
 

@@ -14,8 +14,6 @@ from fastreq_jupyter.cell.syntax import Span, Variable
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import OptionError
 
-__all__ = ["VARIABLE_NAME", "read_environment"]
-
 VARIABLE_NAME = r"[A-Za-z][\w.-]*"
 # What Visual Studio and REST Client give to every environment.
 _SHARED = "$shared"

@@ -20,7 +20,18 @@ from fastreq_jupyter.cell.curl import is_curl, read_curl
 from fastreq_jupyter.cell.environment import VARIABLE_NAME
 from fastreq_jupyter.cell.graphql import asks_for_graphql, read_graphql
 from fastreq_jupyter.cell.request_line import PlainLines, RequestLine, begins_request, is_continuation, read_header, read_request_line
-from fastreq_jupyter.cell.syntax import FORM_TYPE, Entry, FilePiece, HeaderTemplate, ParsedCell, RequestTemplate, Span, TextPiece, Variable
+from fastreq_jupyter.cell.syntax import (
+    FORM_TYPE,
+    Entry,
+    FilePiece,
+    HeaderTemplate,
+    ParsedCell,
+    RequestTemplate,
+    Span,
+    TextPiece,
+    Variable,
+    field_named,
+)
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
 
@@ -28,8 +39,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Mapping, Sequence
 
     from fastreq_jupyter.cell.syntax import Part, Parts
-
-__all__ = ["content_type_of", "is_json_lines", "parse", "read_body", "read_file_line"]
 
 _FILE = re.compile(r"<(@[\w-]*)?[ \t]+(\S.*?)[ \t]*")
 _PATHLIKE = re.compile(r"<@?[\w-]*[ \t]+(?:\.{0,2}/|[A-Za-z]:[\\/])\S+[ \t]*")
@@ -77,10 +86,8 @@ _DIRECTIVES = frozenset({
 
 def content_type_of(headers: tuple[HeaderTemplate, ...]) -> str | None:
     """Return the literal text of the Content-Type, lower case but for a boundary; None where there is none."""
-    for header in headers:
-        if header.name.lower() == "content-type":
-            return "".join(part for part in header.parts if isinstance(part, str)).strip()
-    return None
+    field = field_named(headers, "content-type")
+    return None if field is None else field.literal.strip()
 
 
 def read_body(lines: Sequence[Span], headers: tuple[HeaderTemplate, ...], default: str | None = None) -> Body:
@@ -332,7 +339,7 @@ class _Reader:
             self.number += 1
 
     def _has_body(self, line: RequestLine) -> bool:
-        return line.method in _WITH_BODY or any(header.name.lower() == "content-type" for header in self._headers)
+        return line.method in _WITH_BODY or field_named(self._headers, "content-type") is not None
 
     def _read_body(self) -> None:
         lines: list[Span] = []

@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.syntax import HeaderTemplate, Placeholder, Span, TextPiece
+from fastreq_jupyter.cell.syntax import HeaderTemplate, Placeholder, Span, TextPiece, field_named
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.options import Document, DocumentError, choose, read_document
 
@@ -16,8 +16,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.cell.request_line import RequestLine
     from fastreq_jupyter.cell.syntax import Parts
-
-__all__ = ["asks_for_graphql", "read_graphql"]
 
 _TYPE = re.compile(r"x-request-type[ \t]*:[ \t]*graphql", re.IGNORECASE)
 _NAME_FIELD = "x-graphql-operation"
@@ -59,7 +57,8 @@ def read_graphql(
     if not any(span.text.strip() for span in lines):
         raise line.error("GRAPHQL needs a document: query { ... } after a blank line")
     body = Span("\n".join(span.text for span in lines), lines[0].line)
-    name = next(("".join(map(str, header.parts)) for header in headers if header.name.lower() == _NAME_FIELD), None)
+    name_field = field_named(headers, _NAME_FIELD)
+    name = None if name_field is None else "".join(map(str, name_field.parts))
     document, rest = _read(body)
     try:
         operation = choose(document.operations, name)
@@ -134,10 +133,9 @@ def _with_hint(message: str) -> str:
 
 def _with_type(headers: tuple[HeaderTemplate, ...]) -> tuple[HeaderTemplate, ...]:
     sent = tuple(header for header in headers if header.name.lower() != _NAME_FIELD)
-    for header in sent:
-        if header.name.lower() == "content-type":
-            kind = "".join(part for part in header.parts if isinstance(part, str)).lower()
-            if "json" not in kind:
-                raise header.error("GraphQL is sent as JSON: leave Content-Type out")
-            return sent
-    return (*sent, HeaderTemplate("Content-Type", ("application/json",), 1, 1))
+    kind = field_named(sent, "content-type")
+    if kind is None:
+        return (*sent, HeaderTemplate("Content-Type", ("application/json",), 1, 1))
+    if "json" not in kind.literal.lower():
+        raise kind.error("GraphQL is sent as JSON: leave Content-Type out")
+    return sent

@@ -22,8 +22,6 @@ from fastreq_jupyter.redact import MASK, is_secret_header
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-__all__ = ["Recorded", "har_entries", "read_har"]
-
 MOST_REQUESTS = 500
 """So many become a cell: more is nothing to read."""
 LARGEST_ENTRY = 64 * 2**20

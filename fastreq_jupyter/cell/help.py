@@ -10,8 +10,6 @@ from fastreq_jupyter.options import TABLE
 if TYPE_CHECKING:
     from fastreq_jupyter.options import Option
 
-__all__ = ["EXAMPLES", "examples_text", "help_text"]
-
 _USAGE = """\
 %fastreq                       open the panel
 %fastreq URL [options]         send one URL (or a range, or --each), show the frame

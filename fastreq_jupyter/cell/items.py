@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.cell.compiling import Compiled, PlainUrls, RequestPlan, unsendable
 from fastreq_jupyter.cell.fill import Bound, BoundParts, Check, Env, MisfitError, header_text, json_in, text_in
-from fastreq_jupyter.cell.syntax import Parts, Span, VarText
+from fastreq_jupyter.cell.syntax import Parts, Span
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.files import FILENAME, file_name_of, safe_segment
@@ -23,19 +23,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.cell.rows import Rows
     from fastreq_jupyter.cell.tables import Table
-
-__all__ = [
-    "Dedup",
-    "Duplicates",
-    "Rendering",
-    "SaveNames",
-    "check_constants",
-    "check_rows",
-    "check_used",
-    "equal_names",
-    "in_directory",
-    "save_names_of",
-]
 
 _STEP = 4096
 # Types whose values always have a text and a JSON form, infinite floats excepted.
@@ -75,7 +62,7 @@ def check_constants(compiled: Compiled) -> None:
         CellSyntaxError: One is missing, or fits no place.
     """
     for plan in compiled.plans:
-        for bound, check in plan.checks():
+        for bound, check in plan.checks:
             if bound.origin not in ("notebook", "secret"):
                 continue
             try:
@@ -96,7 +83,7 @@ def check_rows(compiled: Compiled, rows: Rows) -> None:
         return
     seen: set[tuple[object, Check]] = set()
     for plan in compiled.plans:
-        for bound, check in plan.checks():
+        for bound, check in plan.checks:
             mark = (bound.placeholder.text, check)
             if bound.origin != "row" or mark in seen:
                 continue
@@ -216,7 +203,7 @@ class SaveNames:
 
     def __init__(self, parts: BoundParts) -> None:
         self._parts = parts
-        self.bound = tuple(part for part in parts if isinstance(part, Bound))
+        self.checks: tuple[tuple[Bound, Check], ...] = tuple((part, "text") for part in parts if isinstance(part, Bound))
 
     def fill(self, env: Env) -> str:
         """Return the path for one row; a value never adds a directory, nor leaves the one it stands in.
@@ -229,10 +216,10 @@ class SaveNames:
             if isinstance(part, Bound):
                 text = text_in(part, env)
                 if not text.strip():
-                    raise MisfitError("missing", f"{{{{{part.placeholder.text[:80]}}}}} is empty, so no file can be named by it", part)
+                    raise MisfitError("missing", f"{part.placeholder.shown} is empty, so no file can be named by it", part)
                 texts.append(safe_segment(text))
             else:
-                texts.append(part.text if isinstance(part, VarText) else str(part))
+                texts.append(str(part))
         return "".join(texts)
 
 
@@ -248,7 +235,7 @@ def save_names_of(save_to: str | None, bind: Callable[[Parts], BoundParts]) -> S
         names = SaveNames(tuple(_save_parts(save_to, bind)))
     except CellSyntaxError as error:
         raise CellSyntaxError(f"save_to: {error.message}", 1, option="save_to") from None
-    if any(bound.parent for bound in names.bound):
+    if any(bound.parent for bound, _ in names.checks):
         raise CellSyntaxError("save_to cannot use an answer: name the file by a value of the row", 1, option="save_to")
     return names
 

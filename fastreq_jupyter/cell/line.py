@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.cell.fill import Binder, Bound, Env, MisfitError, Surroundings, text_in, value_in
 from fastreq_jupyter.cell.rows import EachSpec, Rows
-from fastreq_jupyter.cell.syntax import Span, VarText
+from fastreq_jupyter.cell.syntax import Span
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError, OptionError
 from fastreq_jupyter.options import TABLE, refuse_unknown
@@ -18,8 +18,6 @@ from fastreq_jupyter.values import plain
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-
-__all__ = ["MagicLine", "fill_options", "parse_line", "split_line"]
 
 REPEATED = frozenset({"headers", "each", "explode"})
 LOOKED_UP = frozenset({"auth", "session", "cert"})
@@ -280,16 +278,12 @@ def _filled(name: str, text: str, binder: Binder) -> Any:
         parts = binder.bind(read_text(Span(text, 1, 1)))
         if len(parts) == 1 and isinstance(parts[0], Bound):
             return plain(value_in(parts[0], Env()))
-        return "".join(text_in(part, Env()) if isinstance(part, Bound) else _literal(part) for part in parts)
+        return "".join(text_in(part, Env()) if isinstance(part, Bound) else str(part) for part in parts)
     except CellSyntaxError as error:
         reason = error.message
     except MisfitError as error:
         reason = error.detail
     raise OptionError(f"{name}: {reason}", option=name, reason=reason)
-
-
-def _literal(part: Any) -> str:
-    return part.text if isinstance(part, VarText) else str(part)
 
 
 def _refuse_unreplaced(text: str, namespace: Mapping[str, Any]) -> None:

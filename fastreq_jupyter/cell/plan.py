@@ -31,8 +31,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Item, Join
     from fastreq_jupyter.options import Options
 
-__all__ = ["CellPlan", "build"]
-
 _CLASHES_SHOWN = 5
 
 

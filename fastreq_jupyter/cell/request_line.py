@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
-from fastreq_jupyter.cell.syntax import HeaderTemplate, Part, Placed, RequestTemplate, Span
+from fastreq_jupyter.cell.syntax import HeaderTemplate, Part, Placed, RequestTemplate, Span, field_named
 from fastreq_jupyter.cell.template import read_text, read_url
 from fastreq_jupyter.content import NO_FIELD_VALUE
 
@@ -20,18 +20,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.cell.syntax import Entry, FilePiece, TextPiece, Variable
     from fastreq_jupyter.errors import CellSyntaxError
-
-__all__ = [
-    "METHODS",
-    "PLAIN_URL",
-    "PlainLines",
-    "RequestLine",
-    "begins_request",
-    "is_continuation",
-    "make_header",
-    "read_header",
-    "read_request_line",
-]
 
 PLAIN_URL = re.compile(
     r"https?://(?!-)[A-Za-z0-9-]{1,60}(?:\.[A-Za-z0-9-]{1,60}){0,3}(?::(?:[0-9]{1,4}|[1-5][0-9]{4}|6[0-4][0-9]{3}))?(?:[/?#][!#-Z_a-z|~]*)?"
@@ -234,15 +222,14 @@ def read_header(span: Span, headers: list[HeaderTemplate], *, folded: bool) -> l
         raise span.error(_no_target(span.text))
     value = Span(match[2], *span.at(match.start(2)))
     header = make_header(match[1], value, Span(span.text, span.line, span.column))
-    if match[1].lower() == "host" and any("/" in part for part in header.parts if isinstance(part, str)):
+    if match[1].lower() == "host" and "/" in header.literal:
         raise value.error(f"{match[2][:60]!r} is no host: write host or host:port")
-    place = next((place for place, other in enumerate(headers) if other.name.lower() == "cookie"), None)
-    if match[1].lower() != "cookie" or place is None:
+    first = field_named(headers, "cookie") if match[1].lower() == "cookie" else None
+    if first is None:
         return [*headers, header]
     # RFC 6265, 5.4: one Cookie field, however many lines there are.
-    first = headers[place]
     joined = replace(first, parts=(*first.parts, "; ", *header.parts))
-    return [*headers[:place], joined, *headers[place + 1 :]]
+    return [joined if other is first else other for other in headers]
 
 
 def make_header(name: str, value: Span, line: Span) -> HeaderTemplate:

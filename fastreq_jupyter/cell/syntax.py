@@ -10,34 +10,16 @@ Nothing here reads a value: a template is the same for every row.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
-__all__ = [
-    "FORM_TYPE",
-    "DynamicCall",
-    "Entry",
-    "FilePiece",
-    "HeaderTemplate",
-    "OpenRange",
-    "ParsedCell",
-    "Part",
-    "Parts",
-    "Placeholder",
-    "Range",
-    "Ref",
-    "RequestTemplate",
-    "Span",
-    "TextPiece",
-    "VarText",
-    "Variable",
-]
+    from collections.abc import Iterable, Mapping
 
 FORM_TYPE = "application/x-www-form-urlencoded"
+RESERVED = ":/?#[]@!$&'()*+,;=%"
+"""RFC 3986, 2.2: gen-delims and sub-delims, and "%", so that encoded text is not encoded twice."""
 
 
 class Placed:
@@ -123,17 +105,27 @@ class Placeholder(Placed):
     once: bool = False
 
     @property
+    def shown(self) -> str:
+        """Return it as messages show it."""
+        return f"{{{{{self.text[:80]}}}}}"
+
+    @property
     def verbatim(self) -> bool:
         """Tell whether its text goes in as it stands, whatever the place: a variable of the shell."""
         return isinstance(self.expression, DynamicCall) and self.expression.name == "shell"
 
 
-@dataclass(frozen=True, slots=True)
-class VarText:
-    """Literal text that a cell variable brought in."""
+class VarText(str):
+    """Literal text that a cell variable brought in; `raw` where it was written ``{{+x}}``."""
 
-    text: str
-    raw: bool = False
+    __slots__ = ("raw",)
+    raw: bool
+
+    def __new__(cls, text: str, *, raw: bool = False) -> Self:
+        """Mark a text."""
+        marked = super().__new__(cls, text)
+        marked.raw = raw
+        return marked
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +156,7 @@ class OpenRange(Placed):
     column: int
 
 
-Part = str | VarText | Placeholder | Range | OpenRange
+Part = str | Placeholder | Range | OpenRange
 Parts = tuple[Part, ...]
 
 
@@ -186,6 +178,11 @@ class HeaderTemplate(Placed):
     column: int
     basic: bool = False
     exact: bool = False
+
+    @property
+    def literal(self) -> str:
+        """Return its value without what placeholders put in."""
+        return "".join(part for part in self.parts if isinstance(part, str))
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +235,11 @@ class RequestTemplate(Placed):
     run_options: Mapping[str, Any] = field(default_factory=dict)
     no_default: frozenset[str] = frozenset()
     operation: str | None = None
+
+
+def field_named(headers: Iterable[HeaderTemplate], name: str) -> HeaderTemplate | None:
+    """Return the first field line of a name, given in lower case."""
+    return next((header for header in headers if header.name.lower() == name), None)
 
 
 Entry = str | tuple[str, str] | RequestTemplate

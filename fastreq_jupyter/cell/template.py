@@ -15,18 +15,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.errors import CellSyntaxError
 
 
-__all__ = [
-    "LARGEST",
-    "count_items",
-    "expand_ranges",
-    "read_expression",
-    "read_range",
-    "read_text",
-    "read_url",
-    "refuse_braces",
-    "with_query",
-]
-
 LARGEST = 10_000_000
 """Most requests that the ranges of one line may stand for."""
 

@@ -16,6 +16,7 @@ from urllib.parse import quote, unquote
 
 from fastreq_jupyter.cell.fill import Surroundings
 from fastreq_jupyter.cell.plan import build
+from fastreq_jupyter.cell.syntax import RESERVED
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.files import FilePart, Upload
 from fastreq_jupyter.model import Request
@@ -26,8 +27,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
 
-__all__ = ["NamedSecrets", "Pieces", "Secret", "secrets_of", "to_curl", "to_http"]
-
 _SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9-]*)[ \t]+(?=\S)")
 _USERINFO = re.compile(r"\A([^/?#]*://)([^/?#]*)@")
 _PAIR = re.compile(r"([?&])([^=&#]*)=([^&#]*)")
@@ -37,7 +36,6 @@ _EVERYWHERE = 8
 _SET_BY_SYSTEMS = frozenset(
     {"USER", "USERNAME", "LOGNAME", "HOME", "HOST", "HOSTNAME", "PATH", "PWD", "SHELL", "LANG", "TERM", "TMP", "TEMP", "EDITOR", "DISPLAY"}
 )
-_RESERVED = ":/?#[]@!$&'()*+,;=%"
 
 _NAME = re.compile(r"[A-Za-z][\w-]*")
 _URL_MARK = re.compile(r"\{\{|\[[0-9]+-[0-9]+(?::[0-9]+)?\]|\[[A-Za-z]-[A-Za-z](?::[0-9]+)?\]|\{[\w.$][\w.,$ +-]*\}|\\\{\{|\\[\[\]{}]")
@@ -151,7 +149,7 @@ class NamedSecrets:
     def _quoted(self, raw: str, preferred: str) -> Secret:
         """Return the placeholder that fills in as `raw` where values are percent-encoded."""
         value = unquote(raw)
-        if quote(value, safe="") != raw and quote(raw, safe=_RESERVED) == raw:
+        if quote(value, safe="") != raw and quote(raw, safe=RESERVED) == raw:
             return Secret(f"{{{{+$env {self.name_of(raw, preferred)}}}}}")
         return self._env(value, preferred)
 

@@ -10,8 +10,6 @@ from fastreq_jupyter.cell.syntax import Entry, Parts, RequestTemplate, TextPiece
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
 
-__all__ = ["name_hints"]
-
 _BRACES = re.compile(r"(?<![{\\$\w])\{([A-Za-z]\w*)\}")
 _DOLLAR = re.compile(r"(?<![\\$\w{])\$(?:\{([A-Za-z]\w*)\}|([A-Za-z]\w*)\b)")
 # A parameter whose name begins with $, as in OData.

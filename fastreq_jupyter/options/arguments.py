@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping
     from pathlib import Path
 
-__all__ = ["OptionArguments", "ReturnType", "document_options"]
-
 F = TypeVar("F", bound="Callable[..., Any]")
 
 

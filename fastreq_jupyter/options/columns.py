@@ -13,8 +13,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.options.table import Options
 
-__all__ = ["COLUMN_SETS", "MEANINGS", "NOT_EXPANDED", "TIMING_COLUMNS", "own_columns", "shown_columns"]
-
 _SHORT = ("status", "ok", "error", "error_detail", "elapsed_ms", "attempts", "url")
 _ALL = (*_SHORT, "method", "queued_ms", "wait_ms", "size_bytes", "content_type", "final_url", "request", "started_at")
 COLUMN_SETS: Mapping[str, tuple[str, ...]] = {"data": ("error",), "short": _SHORT, "all": _ALL}

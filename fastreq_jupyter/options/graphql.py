@@ -12,8 +12,6 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["Document", "DocumentError", "Operation", "choose", "read_document", "read_operation"]
-
 Kind = Literal["query", "mutation", "subscription"]
 
 _TOKEN = re.compile(

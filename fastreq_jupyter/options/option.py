@@ -12,8 +12,6 @@ from fastreq_jupyter.options.checks import choice
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ["EVERYWHERE", "IN_CELLS", "IN_CODE", "IN_MAGICS", "IN_TEXT", "Door", "Option", "option", "refuse_unknown"]
-
 Door = Literal["function", "magic", "panel"]
 EVERYWHERE: frozenset[Door] = frozenset({"function", "magic", "panel"})
 IN_CELLS: frozenset[Door] = frozenset({"magic", "panel"})

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from math import isfinite
 from numbers import Integral, Real
 
-__all__ = ["Rate", "Share", "parse_duration", "parse_rate", "parse_share", "parse_size", "show_bytes", "show_seconds"]
-
 _NUMBER = r"([0-9]{1,20}(?:\.[0-9]{0,20})?|\.[0-9]{1,20})\s{0,5}"
 _DURATION = re.compile(_NUMBER + r"(ms|s|secs?|seconds?|m|mins?|minutes?|h|hours?|d|days?|)", re.IGNORECASE)
 _SIZE = re.compile(_NUMBER + r"([kmgt]?)(i?)b?", re.IGNORECASE)

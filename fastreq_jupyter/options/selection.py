@@ -22,8 +22,6 @@ from fastreq_jupyter.errors import OptionError
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["Selection", "check_expression"]
-
 _LONGEST = 10_000
 _TESTS = frozenset({"contains", "starts_with", "ends_with"})
 # Children that are evaluated on the same value as their node (JMESPath specification, grammar).

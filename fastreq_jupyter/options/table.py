@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.options.quantity import Rate, Share
 
-__all__ = ["BACKENDS", "FRAMES", "METHODS", "PARSED", "RETURN_TYPES", "TABLE", "Options"]
-
 BACKENDS = ("auto", "curl", "aiohttp", "niquests", "requests")
 RETURN_TYPES = ("dataframe", "polars", "arrow", "json", "text", "content", "response")
 FRAMES = frozenset({"dataframe", "polars", "arrow"})

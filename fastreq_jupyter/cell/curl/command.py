@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.cell.syntax import RequestTemplate
 
-__all__ = ["COSMETIC", "FLAGS", "LEFT_OUT", "REFUSED", "RUN_OPTIONS", "SHORT", "Action", "Flag", "RunOption", "is_curl", "read_curl"]
-
 Action = Literal[
     "url", "method", "header", "data", "data-raw", "data-binary", "data-urlencode", "json", "form", "form-string", "get", "head",
     "user", "bearer", "cookie", "agent", "referer", "range", "globoff", "url-query", "upload", "key", "digest", "ntlm",

@@ -13,8 +13,6 @@ from fastreq_jupyter.cell.template import read_text
 if TYPE_CHECKING:
     from fastreq_jupyter.errors import CellSyntaxError
 
-__all__ = ["form_part", "no_stdin", "quoted"]
-
 _QUOTED = re.compile(r'"((?:[^"\\]|\\.)*)"[^;]*', re.DOTALL)
 _ESCAPED = re.compile(r'\\([\\"])')
 _TYPE = re.compile(r"[^/ ]+/[^;, \n]+")

@@ -14,7 +14,7 @@ from urllib.parse import quote, quote_plus
 from fastreq_jupyter.auth import NTLM, Digest
 from fastreq_jupyter.cell.curl.form import form_part, no_stdin, quoted
 from fastreq_jupyter.cell.request_line import make_header
-from fastreq_jupyter.cell.syntax import FORM_TYPE, FilePiece, HeaderTemplate, Part, Parts, RequestTemplate, Span, TextPiece
+from fastreq_jupyter.cell.syntax import FORM_TYPE, FilePiece, HeaderTemplate, Part, Parts, RequestTemplate, Span, TextPiece, field_named
 from fastreq_jupyter.cell.template import read_text, read_url, with_query
 from fastreq_jupyter.content import TOKEN
 from fastreq_jupyter.url import parse_target
@@ -22,8 +22,6 @@ from fastreq_jupyter.url import parse_target
 if TYPE_CHECKING:
     from fastreq_jupyter.cell.curl.command import Action
     from fastreq_jupyter.url import Target
-
-__all__ = ["CurlRequest", "cookies_for"]
 
 
 # A byte that is not UTF-8, as surrogateescape represents it.
@@ -188,7 +186,7 @@ class CurlRequest:
             except (OSError, ValueError) as error:
                 raise file.error(f"-b {file.text[:60]}: {getattr(error, 'strerror', None) or error}") from None
         text = "; ".join(filter(None, texts))
-        own = next((header for header in headers if header.name.lower() == "cookie"), None)
+        own = field_named(headers, "cookie")
         if not text:
             return headers
         parts = (text.encode("utf-8", "surrogateescape").decode("latin-1"), *(("; ", *own.parts) if own else ()))
@@ -293,15 +291,14 @@ class CurlRequest:
     def _with_boundary(self, headers: list[HeaderTemplate]) -> tuple[HeaderTemplate, ...]:
         """Return the field lines of a form: a Content-Type of one's own gets the boundary, too."""
         boundary = f"; boundary={self._boundary()}"
-        place = next((place for place, header in enumerate(headers) if header.name.lower() == "content-type"), None)
-        if place is None:
+        own = field_named(headers, "content-type")
+        if own is None:
             kind = HeaderTemplate("Content-Type", (f"multipart/form-data{boundary}",), self.command.line, self.command.column)
             return (*headers, kind)
-        header = headers[place]
-        text = "".join(part for part in header.parts if isinstance(part, str)).lower()
+        text = own.literal.lower()
         if not text.startswith("multipart/") or "boundary=" in text:
-            raise header.error("-F makes its own Content-Type and boundary: take this header out")
-        return (*headers[:place], replace(header, parts=(*header.parts, boundary)), *headers[place + 1 :])
+            raise own.error("-F makes its own Content-Type and boundary: take this header out")
+        return tuple(replace(own, parts=(*own.parts, boundary)) if header is own else header for header in headers)
 
     def _boundary(self) -> str:
         seed = "\0".join(span.text for _, span in self.form)

@@ -23,8 +23,6 @@ from fastreq_jupyter.cell.syntax import Span
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-__all__ = ["Commands", "read_commands"]
-
 _SH = re.compile(
     r"""(?P<redirect>(?:(?<!\S)[0-9&])?>>?[ \t]*(?:&[0-9]|'[^'\n]*'|"[^"\n]*"|[^\s;|&'"<>]+))
       | (?P<plain>[^\s'"\\$`|<>&;]+)

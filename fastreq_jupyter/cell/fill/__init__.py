@@ -3,9 +3,8 @@
 from fastreq_jupyter.cell.fill.binding import Binder, Bound, BoundParts, Check, Env, MisfitError, json_in, text_in, value_in
 from fastreq_jupyter.cell.fill.body import BodyPlan
 from fastreq_jupyter.cell.fill.dynamic import Surroundings
-from fastreq_jupyter.cell.fill.header import HeaderPlan, header_text
+from fastreq_jupyter.cell.fill.head import HeaderPlan, UrlPlan, header_text
 from fastreq_jupyter.cell.fill.lookup import LookupFailed, check_order, item_of, near, offered, walk
-from fastreq_jupyter.cell.fill.url import UrlPlan
 
 __all__ = [
     "Binder",

@@ -22,21 +22,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.errors import CellSyntaxError
     from fastreq_jupyter.model import Outcome
 
-__all__ = [
-    "Binder",
-    "Bound",
-    "BoundPart",
-    "BoundParts",
-    "Check",
-    "Env",
-    "MisfitError",
-    "Origin",
-    "json_in",
-    "shown_as",
-    "text_in",
-    "value_in",
-]
-
 Origin = Literal["row", "notebook", "dynamic", "secret", "chain"]
 Check = Literal["text", "header", "basic", "json"]
 """What a value must pass: have a text, fit into a field line, into credentials that are encoded, have a JSON form."""
@@ -78,6 +63,7 @@ class Bound:
         sensitive: What it inserts must be shown as ``***``.
         sources: Numbers of the ``--each`` sources it reads.
         column: Column of the source whose values it takes as they stand.
+        in_userinfo: Stands before the "@" of a URL.
     """
 
     placeholder: Placeholder
@@ -87,9 +73,10 @@ class Bound:
     sensitive: bool = False
     sources: frozenset[int] = frozenset()
     column: str | None = None
+    in_userinfo: bool = False
 
 
-BoundPart = str | VarText | Bound | Range
+BoundPart = str | Bound | Range
 BoundParts = tuple[BoundPart, ...]
 
 
@@ -124,11 +111,11 @@ def text_in(bound: Bound, env: Env) -> str:
     value = value_in(bound, env)
     if type(value) is not str:
         if is_missing(plain(value)):
-            raise MisfitError("missing", _named(bound, f"is {_missing_name(value)}"), bound)
+            raise MisfitError("missing", f"{bound.placeholder.shown} is {_missing_name(value)}", bound)
         try:
             value = text_of(value)
         except NoPlaceError as error:
-            raise MisfitError("type", _named(bound, f"is a {type_name(value)}: {error}"), bound) from None
+            raise MisfitError("type", f"{bound.placeholder.shown} is a {type_name(value)}: {error}", bound) from None
     if not value.isascii():
         _check_surrogates(value, bound)
     if bound.sensitive and value:
@@ -148,9 +135,9 @@ def json_in(bound: Bound, env: Env) -> str:
     try:
         text = json_of(value)
     except NoPlaceError as error:
-        raise MisfitError("type", _named(bound, f"is a {type_name(value)}: {error}"), bound) from None
+        raise MisfitError("type", f"{bound.placeholder.shown} is a {type_name(value)}: {error}", bound) from None
     except RecursionError:
-        raise MisfitError("type", _named(bound, "is nested too deeply"), bound) from None
+        raise MisfitError("type", f"{bound.placeholder.shown} is nested too deeply", bound) from None
     if not text.isascii():
         _check_surrogates(text, bound)
     if bound.sensitive and value:
@@ -176,11 +163,7 @@ def _check_surrogates(text: str, bound: Bound) -> None:
     try:
         text.encode()
     except UnicodeEncodeError:
-        raise MisfitError("type", _named(bound, "holds half a character (a lone surrogate)"), bound) from None
-
-
-def _named(bound: Bound, problem: str) -> str:
-    return f"{{{{{bound.placeholder.text[:80]}}}}} {problem}"
+        raise MisfitError("type", f"{bound.placeholder.shown} holds half a character (a lone surrogate)", bound) from None
 
 
 def _missing_name(value: Any) -> str:
@@ -189,7 +172,7 @@ def _missing_name(value: Any) -> str:
 
 def shown_as(bound: Bound | None) -> str:
     """Return a placeholder as messages show it."""
-    return "the value" if bound is None else f"{{{{{bound.placeholder.text[:80]}}}}}"
+    return "the value" if bound is None else bound.placeholder.shown
 
 
 class Binder:
@@ -247,7 +230,7 @@ class Binder:
     @staticmethod
     def _constant(bound: BoundPart, at: OpenRange) -> str:
         if not isinstance(bound, Bound):
-            return bound.text if isinstance(bound, VarText) else str(bound)
+            return str(bound)
         if bound.origin != "notebook":
             raise at.error(f"{shown_as(bound)} bounds a range, so it must be the same for every row")
         try:
@@ -270,7 +253,7 @@ class Binder:
                 continue
             assert isinstance(part, Placeholder)  # noqa: S101 - only placeholders name a variable
             added = self._put_in(part, name, owner, alone=whole and len(parts) == 1)
-            self._spent += sum(_length(added_part) for added_part in added)
+            self._spent += sum(64 + (len(added_part) if isinstance(added_part, str) else 0) for added_part in added)
             if self._spent > LARGEST:
                 raise part.error(f"the cell's variables grow to more than {LARGEST:,} characters")
             expanded += added
@@ -294,7 +277,7 @@ class Binder:
         if len(inner) == 1 and isinstance(inner[0], Placeholder) and (rest or alone or isinstance(inner[0].expression, Ref)):
             return [_continued(inner[0], part, rest)]
         if rest:
-            raise part.error(f"{{{{{part.text[:80]}}}}}: @{name} is text and has no {rest[0]!r}")
+            raise part.error(f"{part.shown}: @{name} is text and has no {rest[0]!r}")
         return [_as_variable(inner_part, raw=part.raw) for inner_part in inner]
 
     def _why_later(self, name: str, owner: Variable | None) -> str:
@@ -309,7 +292,7 @@ class Binder:
             expression = part.expression
             return self._bind_call(part, expression) if isinstance(expression, DynamicCall) else self._bind_ref(part, expression)
         except LookupFailed as error:
-            raise part.error(str(error) if part.verbatim else f"{{{{{part.text[:80]}}}}}: {error}") from None
+            raise part.error(str(error) if part.verbatim else f"{part.shown}: {error}") from None
 
     def _bind_ref(self, part: Placeholder, ref: Ref) -> Bound:
         name = str(ref.keys[0])
@@ -373,20 +356,16 @@ def _continued(inner: Placeholder, outer: Placeholder, rest: Keys) -> Placeholde
     if not rest:
         return replace(inner, raw=inner.raw or outer.raw)
     if isinstance(inner.expression, DynamicCall):
-        raise outer.error(f"{{{{{outer.text[:80]}}}}}: a dynamic value has no {rest[0]!r}")
+        raise outer.error(f"{outer.shown}: a dynamic value has no {rest[0]!r}")
     return Placeholder(Ref((*inner.expression.keys, *rest)), outer.text, outer.line, outer.column, raw=outer.raw)
 
 
 def _as_variable(part: Any, *, raw: bool) -> BoundPart | Placeholder:
     if isinstance(part, str):
-        return VarText(part, raw=raw)
-    if isinstance(part, (VarText, Placeholder)) and raw:
+        return VarText(part, raw=raw or (isinstance(part, VarText) and part.raw))
+    if isinstance(part, Placeholder) and raw:
         return replace(part, raw=True)
     return part  # type: ignore[no-any-return] # a part of a template by now
-
-
-def _length(part: Any) -> int:
-    return 64 + (len(part) if isinstance(part, str) else len(part.text) if isinstance(part, VarText) else 0)
 
 
 def _variables_in(parts: Parts, variables: Mapping[str, Variable]) -> Iterator[str]:

@@ -13,23 +13,20 @@ from xml.sax.saxutils import escape
 
 from fastreq_jupyter.cell.fill.binding import Bound, BoundPart, BoundParts, Env, MisfitError, json_in, text_in, value_in
 from fastreq_jupyter.cell.grammar import Body, content_type_of, is_json_lines
-from fastreq_jupyter.cell.syntax import FilePiece, HeaderTemplate, Parts, Span, TextPiece, VarText
+from fastreq_jupyter.cell.syntax import RESERVED, FilePiece, HeaderTemplate, Parts, Span, TextPiece, VarText
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.files import FilePart, Upload, file_part, joined
 from fastreq_jupyter.redact import is_secret_name
 from fastreq_jupyter.values import is_record
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from fastreq_jupyter.cell.fill.binding import Check
-
-__all__ = ["BodyPlan"]
 
 Kind = Literal["json", "form", "xml", "text", "record"]
 Inner = Literal["value", "string", "text"]
 
-_RESERVED = ":/?#[]@!$&'()*+,;=%"
 _JSON_SIGNS = re.compile(r'["\\]')
 _MEMBER = re.compile(r'"([^"\\]{1,100})"\s{0,20}:\s{0,20}(?:"[^"]{0,200})?\Z')
 _FIELD = re.compile(r"(?:\A|&)([^&=]{1,100})=[^&]{0,200}\Z")
@@ -56,6 +53,10 @@ class BodyPlan:
         headers: The request's field lines: the Content-Type decides how values go in.
         bind: Ties placeholders to their values.
 
+    Attributes:
+        kind: How values go in.
+        checks: Its placeholders, and what a value must pass at each.
+
     Raises:
         CellSyntaxError: A name is not there, or a file cannot be read.
     """
@@ -66,27 +67,15 @@ class BodyPlan:
         self.kind = _kind_of(bound, headers)
         self._inside = False
         self._pieces = tuple(self._file(piece) if isinstance(piece, FilePiece) else self._text(piece) for piece in bound)
-        constant = not self.bound and all(isinstance(piece, _Text) or piece.content is not None for piece in self._pieces)
+        self.checks = tuple(check for piece in self._pieces for check in self._checks_of(piece))
+        constant = not self.checks and all(isinstance(piece, _Text) or piece.content is not None for piece in self._pieces)
         self._content = self._join(Env()) if constant else None
 
-    @property
-    def bound(self) -> tuple[Bound, ...]:
-        """Return its placeholders."""
-        return tuple(bound for bound, _ in self.checks)
-
-    @property
-    def checks(self) -> tuple[tuple[Bound, Check], ...]:
-        """Return its placeholders, and what a value must pass at each."""
-        match: list[tuple[Bound, Check]] = []
-        for piece in self._pieces:
-            if isinstance(piece, _File):
-                match += [(part, "text") for part in piece.path if isinstance(part, Bound)]
-            else:
-                match += [(part, self._check_at(inner)) for part, inner in piece.parts if isinstance(part, Bound)]
-        return tuple(match)
-
-    def _check_at(self, inner: Inner) -> Check:
-        return "json" if inner == "value" or self.kind == "record" else "text"
+    def _checks_of(self, piece: _Text | _File) -> Iterator[tuple[Bound, Check]]:
+        placed = piece.parts if isinstance(piece, _Text) else [(part, "text") for part in piece.path]
+        for part, inner in placed:
+            if isinstance(part, Bound):
+                yield part, "json" if inner == "value" or (self.kind == "record" and isinstance(piece, _Text)) else "text"
 
     def fill(self, env: Env) -> bytes | Upload:
         """Return the body.
@@ -108,7 +97,7 @@ class BodyPlan:
                 placed.append((part, self._place() if not part.placeholder.verbatim else "text"))
                 continue
             placed.append((part, "text"))
-            text = part.text if isinstance(part, VarText) else part if isinstance(part, str) else ""
+            text = part if isinstance(part, str) else ""
             before = text[-300:]
             if self.kind == "json":
                 self._inside = _inside_after(text, inside=self._inside)
@@ -151,11 +140,8 @@ class BodyPlan:
         return "".join(self._piece(part, inner, env) for part, inner in text.parts).encode()
 
     def _piece(self, part: BoundPart, inner: Inner, env: Env) -> str:
-        if isinstance(part, str):
-            return part
-        if isinstance(part, VarText):
-            return quote(part.text, safe="") if self.kind == "form" and not part.raw else part.text
-        assert isinstance(part, Bound)  # noqa: S101 - ranges stand in URLs only
+        if not isinstance(part, Bound):
+            return quote(part, safe="") if isinstance(part, VarText) and self.kind == "form" and not part.raw else str(part)
         if inner == "value":
             return json_in(part, env)
         text = text_in(part, env)
@@ -165,7 +151,7 @@ class BodyPlan:
         if inner == "string":
             return json.dumps(text, ensure_ascii=False)[1:-1]
         if self.kind == "form":
-            return quote(text, safe=_RESERVED if raw else "")
+            return quote(text, safe=RESERVED if raw else "")
         return escape(text, {'"': "&quot;", "'": "&apos;"}) if self.kind == "xml" else text
 
     def _record(self, bound: Bound, env: Env) -> str:
@@ -188,7 +174,7 @@ def _kind_of(body: tuple[BoundParts | FilePiece, ...], headers: tuple[HeaderTemp
         return "text"
     if len(body) == 1 and len(first) == 1 and isinstance(first[0], Bound):
         return "record"
-    start = first[0] if isinstance(first[0], str) else first[0].text if isinstance(first[0], VarText) else ""
+    start = first[0] if isinstance(first[0], str) else ""
     sign = start.lstrip()[:1]
     return "json" if sign and sign in '{["' else "xml" if sign == "<" else "text"
 
@@ -216,8 +202,7 @@ def _read(file: _File, env: Env, *, read_all: bool = False) -> bytes | FilePart:
     """Return what is in a file; with `read_all` a large one too, otherwise what stands for it."""
     if file.content is not None:
         return file.content
-    texts = [text_in(part, env) if isinstance(part, Bound) else part if isinstance(part, str) else "" for part in file.path]
-    name = "".join(part.text if isinstance(part, VarText) else text for part, text in zip(file.path, texts, strict=True))
+    name = "".join(text_in(part, env) if isinstance(part, Bound) else str(part) for part in file.path)
     if name.startswith("data:"):
         return _inline(name)
     path = Path(name).expanduser()

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.cell.syntax import DynamicCall
 
-__all__ = ["SECRET_CALLS", "Surroundings", "check_call", "make", "read_secret"]
-
 SECRET_CALLS = frozenset({"env", "dotenv", "secret", "shell"})
 _ALIASES = {"guid": "uuid", "random.uuid": "uuid", "processEnv": "env"}
 _CALLS: Mapping[str, tuple[int, int, str]] = {

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.cell.syntax import Keys, Placeholder, Ref
     from fastreq_jupyter.model import Outcome
 
-__all__ = ["LookupFailed", "answer_reader", "check_order", "item_of", "near", "offered", "walk"]
-
 _OFFERED = 8
 
 _USAGE = "name a part of its answer: {0}.data.x, {0}.headers.x or {0}.status"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-from enum import StrEnum
 from textwrap import fill
 from typing import TYPE_CHECKING, Any, TypedDict, TypeVar
 
@@ -14,18 +13,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 F = TypeVar("F", bound="Callable[..., Any]")
-
-
-class ReturnType(StrEnum):
-    """What a result is; each is equal to its text."""
-
-    DATAFRAME = "dataframe"
-    POLARS = "polars"
-    ARROW = "arrow"
-    JSON = "json"
-    TEXT = "text"
-    CONTENT = "content"
-    RESPONSE = "response"
 
 
 class OptionArguments(TypedDict, total=False):

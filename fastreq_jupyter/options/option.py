@@ -7,7 +7,7 @@ from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastreq_jupyter.errors import OptionError
-from fastreq_jupyter.options.checks import choice
+from fastreq_jupyter.options.checks import choice, strict_bool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
@@ -74,8 +74,10 @@ class Option:
         return self.shown or ("" if self.default in (None, ()) else str(self.default))
 
     def named(self, name: str) -> Option:
-        """Return the option with its name."""
-        return replace(self, name=name, label=self.label or name.replace("_", " ").capitalize())
+        """Return the option with its name, a label, and for True or False its own flag as the switch."""
+        option = replace(self, name=name, label=self.label or name.replace("_", " ").capitalize())
+        plain_switch = option.check is strict_bool and not option.switches and "magic" in option.doors
+        return replace(option, switches={option.long_flag: True}) if plain_switch else option
 
     def read(self, value: object) -> Any:
         """Check one value.
@@ -102,8 +104,16 @@ def option(default: Any, check: Callable[[Any], Any] | None = None, *, choices: 
         choices: As `Option`.
         **words: As `Option`.
     """
-    row = Option(name="", default=default, check=check or choice(choices), choices=choices, **words)
+    if check is None:
+        check = choice(choices)
+        words |= {"takes": "str", "allowed": f"{', '.join(choices[:-1])} or {choices[-1]}"}
+    row = Option(name="", default=default, check=check, choices=choices, **words)
     return field(default=default, repr=not row.secret, metadata={"option": row})
+
+
+def switch(help: str, *, default: bool = False, **words: Any) -> Any:  # noqa: A002 - as `Option` calls it
+    """Return the dataclass field of an option that is True or False; `words` as `Option`."""
+    return option(default, strict_bool, takes="bool", allowed="True or False", help=help, **words)
 
 
 # Names that users of other clients type: the option to use here, or a sentence where there is none.

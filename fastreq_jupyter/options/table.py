@@ -8,6 +8,7 @@ every backend or is refused before the first request.
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields
+from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Literal
 
 from fastreq_jupyter.errors import OptionError
@@ -32,13 +33,12 @@ from fastreq_jupyter.options.checks import (
     share_value,
     size_value,
     statuses_value,
-    strict_bool,
     text_value,
     until_value,
     verify_value,
 )
 from fastreq_jupyter.options.columns import COLUMN_SETS
-from fastreq_jupyter.options.option import IN_CELLS, IN_CODE, IN_MAGICS, IN_TEXT, Option, option, refuse_unknown
+from fastreq_jupyter.options.option import IN_CELLS, IN_CODE, IN_MAGICS, IN_TEXT, Option, option, refuse_unknown, switch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -46,7 +46,20 @@ if TYPE_CHECKING:
     from fastreq_jupyter.options.quantity import Rate, Share
 
 BACKENDS = ("auto", "curl", "aiohttp", "niquests", "requests")
-RETURN_TYPES = ("dataframe", "polars", "arrow", "json", "text", "content", "response")
+
+
+class ReturnType(StrEnum):
+    """What a result is; each is equal to its text."""
+
+    DATAFRAME = "dataframe"
+    POLARS = "polars"
+    ARROW = "arrow"
+    JSON = "json"
+    TEXT = "text"
+    CONTENT = "content"
+    RESPONSE = "response"
+
+
 FRAMES = frozenset({"dataframe", "polars", "arrow"})
 """Those that are tables."""
 PARSED = FRAMES | {"json"}
@@ -67,8 +80,8 @@ class Options:
     """
 
     backend: str = option(
-        "auto", choices=BACKENDS, takes="str", allowed="auto, curl, aiohttp, niquests or requests",
-        help="HTTP library; auto takes the first installed, in this order, that can do what is asked", metavar="NAME", group="Transport",
+        "auto", choices=BACKENDS, help="HTTP library; auto takes the first installed, in this order, that can do what is asked",
+        metavar="NAME", group="Transport",
     )
     concurrency: int | Literal["auto"] = option(
         20, concurrency_value, examples=("20", "auto"), takes="int | str", allowed='a whole number from 1 to 1000, or "auto"',
@@ -97,9 +110,8 @@ class Options:
         3, integer(0, 20), takes="int", allowed="a whole number from 0 to 20", help="tries after the first one", label="Retries",
         flags=("--retries",), metavar="N", group="Failures",
     )
-    retry_unsafe: bool = option(
-        False, strict_bool, takes="bool", allowed="True or False", help="also retry POST and PATCH, which may do twice what they do",
-        label="Retry POST and PATCH", switches={"--retry-unsafe": True}, group="Failures",
+    retry_unsafe: bool = switch(
+        "also retry POST and PATCH, which may do twice what they do", label="Retry POST and PATCH", group="Failures",
     )
     timeout: float | None = option(
         None, duration_value(0.001, 86_400, none=True), examples=("90s",), takes="float | str | None",
@@ -113,28 +125,25 @@ class Options:
     )
     deadline: float | None = option(
         None, duration_value(0.001, 31 * 86_400, none=True), examples=("10min",), takes="float | str | None",
-        allowed='seconds above 0, or "90s", "2h"', help="deadline of the whole run; what is left gets the error `deadline`",
-        metavar="TIME", group="Failures",
+        allowed='seconds above 0, or "90s", "2h"', help="deadline of the whole run; what is left gets the error `deadline`", metavar="TIME",
+        group="Failures",
     )
     max_failures: Share | Literal["none"] | None = option(
-        None, share_value(words=("none",)), examples=("10", "5%", "none"), takes="int | float | str | None",
-        allowed='"10", "5%" or "none"',
+        None, share_value(words=("none",)), examples=("10", "5%", "none"), takes="int | float | str | None", allowed='"10", "5%" or "none"',
         help="stop the run after more failures than this; none also turns off the stop after 20 x 401 or 403", metavar="N",
         group="Failures",
     )
     check: Share | None = option(
         None, share_value(flag=True), examples=("5%",), takes="bool | int | float | str | None",
         allowed='True, or the share of failures that is tolerated: "5%", "10"',
-        help="raise PartialFailureError, after assigning, when more failed", switches={"--check": True}, metavar="SHARE",
-        group="Failures",
+        help="raise PartialFailureError, after assigning, when more failed", switches={"--check": True}, metavar="SHARE", group="Failures",
     )
     max_body: int = option(
         100 * 2**20, size_value(1), shown="100 MiB", takes="int | str", allowed='bytes from 1, or "10MB"',
         help="largest body after decompression", metavar="SIZE", group="Transport",
     )
-    follow_redirects: bool = option(
-        True, strict_bool, takes="bool", allowed="True or False", help="follow redirects",
-        switches={"--no-redirects": False, "--follow-redirects": True}, group="Transport",
+    follow_redirects: bool = switch(
+        "follow redirects", default=True, switches={"--no-redirects": False, "--follow-redirects": True}, group="Transport",
     )
     max_redirects: int = option(
         20, integer(0, 100), takes="int", allowed="a whole number from 0 to 100", help="redirects followed for one attempt", metavar="N",
@@ -142,13 +151,10 @@ class Options:
     )
     http2: bool | Literal["auto"] = option(
         "auto", http2_value, choices=("auto", "True", "False"), takes="bool | str", allowed='"auto", True or False',
-        help="HTTP version over TLS; True is refused where it cannot be had", label="HTTP/2",
-        switches={"--http2": True, "--http1": False}, group="Transport",
+        help="HTTP version over TLS; True is refused where it cannot be had", label="HTTP/2", switches={"--http2": True, "--http1": False},
+        group="Transport",
     )
-    http3: bool = option(
-        False, strict_bool, takes="bool", allowed="True or False", help="HTTP/3, and nothing else; refused where it cannot be had",
-        label="HTTP/3", switches={"--http3": True}, group="Transport",
-    )
+    http3: bool = switch("HTTP/3, and nothing else; refused where it cannot be had", label="HTTP/3", group="Transport")
     verify_ssl: bool | str = option(
         True, verify_value, choices=("True", "False"), takes="bool | str | Path", allowed="True, False or the path of a CA bundle",
         help="verify TLS certificates", label="Verify TLS", flags=("--ca",), switches={"-k": False}, metavar="FILE", group="Transport",
@@ -173,8 +179,8 @@ class Options:
         help="answers after which a token is renewed, once, and the request sent once more", metavar="STATUS",
     )
     method: str = option(
-        "GET", method_value, choices=METHODS, takes="str", allowed="an HTTP method",
-        help="method of requests given as a plain URL", flags=("-X",), metavar="METHOD",
+        "GET", method_value, choices=METHODS, takes="str", allowed="an HTTP method", help="method of requests given as a plain URL",
+        flags=("-X",), metavar="METHOD",
     )
     headers: Any = option(
         None, header_pairs, takes="Mapping[str, str] | Iterable[tuple[str, str]] | None",
@@ -186,8 +192,7 @@ class Options:
         help="query of requests given as a plain URL", doors=IN_CODE, secret=True,
     )
     json: Any = option(
-        None, anything, takes="Any", allowed="a JSON value", help="JSON body of requests given as a plain URL", doors=IN_CODE,
-        secret=True,
+        None, anything, takes="Any", allowed="a JSON value", help="JSON body of requests given as a plain URL", doors=IN_CODE, secret=True,
     )
     data: Any = option(
         None, anything, takes="Any", allowed="text, bytes, or a mapping (a form)", help="body of requests given as a plain URL",
@@ -201,13 +206,9 @@ class Options:
         None, anything, takes="Iterable[Any] | None", allowed="one label per URL, no two equal",
         help="index of the frame, keys of the dict", doors=IN_CODE, secret=True,
     )
-    return_type: str = option(
-        "dataframe", choices=RETURN_TYPES, takes="str", allowed="dataframe, polars, arrow, json, text, content or response", help="what a result is",
-        flags=("--as",), metavar="TYPE", group="Results",
-    )
+    return_type: str = option("dataframe", choices=tuple(map(str, ReturnType)), help="what a result is", flags=("--as",), metavar="TYPE", group="Results")
     parse: str = option(
-        "auto", choices=("auto", "json", "jsonl", "csv", "xml", "text", "bytes"), takes="str",
-        allowed="auto, json, jsonl, csv, xml, text or bytes",
+        "auto", choices=("auto", "json", "jsonl", "csv", "xml", "text", "bytes"),
         help="how good bodies are read; auto: JSON and JSON lines by content type, the rest is text or bytes", metavar="HOW",
         group="Results",
     )
@@ -230,32 +231,25 @@ class Options:
     )
     patience: float = option(
         600.0, duration_value(0.05, 31 * 86_400), shown="10 min", examples=("10min",), takes="float | str",
-        allowed='seconds from 0.05, or "10min", "2h"', help="with until: a row that takes longer gets the error `not ready`", metavar="TIME",
+        allowed='seconds from 0.05, or "10min", "2h"', help="with until: a row that takes longer gets the error `not ready`",
+        metavar="TIME",
     )
     parse_func: Callable[[Any], Any] | None = option(
         None, callable_value, takes="Callable[[Any], Any] | None", allowed="a plain function of one argument",
         help="applied to each result", doors=IN_CODE, metavar="NAME", group="Results",
     )
-    return_none_on_failure: bool = option(
-        False, strict_bool, takes="bool", allowed="True or False", help="lists: None in place of an exception", doors=IN_CODE,
-        group="Results",
-    )
+    return_none_on_failure: bool = switch("lists: None in place of an exception", doors=IN_CODE, group="Results")
     save_to: str | None = option(
         None, text_value(), examples=("img/{{sku}}.jpg",), takes="str | Path | None",
-        allowed="a directory, or a template like 'img/{{sku}}.jpg' or 'in/{{$filename}}'", help="stream good bodies to files", metavar="PATH", group="Results",
+        allowed="a directory, or a template like 'img/{{sku}}.jpg' or 'in/{{$filename}}'", help="stream good bodies to files",
+        metavar="PATH", group="Results",
     )
-    skip_existing: bool = option(
-        False, strict_bool, takes="bool", allowed="True or False", help="with save_to: send nothing for files that are there",
-        switches={"--skip-existing": True}, group="Results",
-    )
+    skip_existing: bool = switch("with save_to: send nothing for files that are there", group="Results")
     journal: str | None = option(
         None, text_value(), examples=("runs.db",), takes="str | Path | None", allowed="a file name",
         help="record answers; a rerun sends only what is missing", metavar="FILE", group="Results",
     )
-    fresh: bool = option(
-        False, strict_bool, takes="bool", allowed="True or False", help="ignore what journal and cache hold", switches={"--fresh": True},
-        group="Results",
-    )
+    fresh: bool = switch("ignore what journal and cache hold", group="Results")
     max_age: float | None = option(
         None, duration_value(0, 3650 * 86_400, none=True), examples=("12h",), takes="float | str | None", allowed='seconds, or "12h"',
         help="use only answers of the journal younger than this", metavar="TIME", group="Results",
@@ -270,19 +264,14 @@ class Options:
         ".fastreq/cache.db", text_value(), takes="str | Path", allowed="a file name; one that ends in .jsonl can be committed",
         help="where they are kept", metavar="FILE", group="Results",
     )
-    offline: bool = option(
-        False, strict_bool, takes="bool", allowed="True or False", help="send nothing: what the cache does not have is an error row `offline`",
-        switches={"--offline": True}, group="Results",
-    )
+    offline: bool = switch("send nothing: what the cache does not have is an error row `offline`", group="Results")
     pages: str | None = option(
         None, pages_value, examples=("auto", "link", "cursor=next_cursor", "page", "offset=0:100"), takes="bool | str | None",
         allowed="auto, link, a JMESPath expression, NAME=EXPR, or a count: page, page=0, offset=0:100",
-        help="follow the pages of each request, a row per page; auto follows what request and answer prove",
-        switches={"--pages": "auto"}, metavar="HOW",
+        help="follow the pages of each request, a row per page; auto follows what request and answer prove", switches={"--pages": "auto"},
+        metavar="HOW",
     )
-    max_pages: int = option(
-        1000, integer(1, 10**9), takes="int", allowed="a whole number from 1", help="pages of one request", metavar="N",
-    )
+    max_pages: int = option(1000, integer(1, 10**9), takes="int", allowed="a whole number from 1", help="pages of one request", metavar="N")
     total: str | None = option(
         None, text_value(), examples=("meta.total", "pages:meta.last", "none"), takes="str | None",
         allowed="a JMESPath expression, pages:EXPR, or none",
@@ -292,21 +281,13 @@ class Options:
         None, integer(0, 10**12, none=True), examples=("5",), takes="int | None", allowed="a whole number from 0",
         help="only the first N requests", metavar="N",
     )
-    dedup: bool = option(
-        False, strict_bool, takes="bool", allowed="True or False", help="send equal safe requests once; each row gets the answer", switches={"--dedup": True},
-    )
+    dedup: bool = switch("send equal safe requests once; each row gets the answer")
     session: Any = option(
         None, anything, takes="Any", allowed="a FastRequests object", help="client whose cookies, headers and defaults are used",
         lookup=True, secret=True, metavar="NAME",
     )
-    dry_run: bool = option(
-        False, strict_bool, takes="bool", allowed="True or False", help="show the resolved requests, send nothing",
-        switches={"--dry-run": True}, doors=IN_TEXT,
-    )
-    background: bool = option(
-        False, strict_bool, allowed="True or False", help="go on while other cells run; the name holds the Run",
-        switches={"--background": True}, doors=IN_MAGICS,
-    )
+    dry_run: bool = switch("show the resolved requests, send nothing", doors=IN_TEXT)
+    background: bool = switch("go on while other cells run; the name holds the Run", doors=IN_MAGICS)
     each: tuple[str, ...] = option(
         (), anything, examples=("orders.head(10)",), allowed="a name, or an expression in quotes",
         help="one request per row of a table, Series, list or range", doors=IN_CELLS, metavar="SOURCE",
@@ -319,10 +300,7 @@ class Options:
         None, text_value(), examples=("dev",), allowed="the name of an environment",
         help="which of env_file's environments, where it has several", doors=IN_MAGICS, metavar="NAME",
     )
-    zip: bool = option(
-        False, strict_bool, allowed="True or False", help="several --each in step in place of the product", switches={"--zip": True},
-        doors=IN_CELLS,
-    )
+    zip: bool = switch("several --each in step in place of the product", doors=IN_CELLS)
     select: str | None = option(
         None, text_value(), examples=("items[*].id",), takes="str | None", allowed="a JMESPath expression",
         help="one row per item selected from the body", metavar="EXPR", group="Results",
@@ -336,29 +314,22 @@ class Options:
         help="with expand: a row per item of these columns; several of equal lengths go in step", metavar="COLUMN", group="Results",
     )
     columns: str = option(
-        "short", choices=tuple(COLUMN_SETS), takes="str", allowed="data, short or all",
-        help="columns of how it went: error alone; status, error, elapsed and, without expand, attempts and url; or all", metavar="SET", group="Results",
+        "short", choices=tuple(COLUMN_SETS),
+        help="columns of how it went: error alone; status, error, elapsed and, without expand, attempts and url; or all", metavar="SET",
+        group="Results",
     )
     to: str | None = option(
         None, text_value(), examples=("rows/",), takes="str | Path | None", allowed="a directory like 'rows/', or a .jsonl or .csv file",
-        help="rows leave memory: Parquet files in a directory, or lines of one file; a row per batch comes back",
-        metavar="PATH", group="Results",
+        help="rows leave memory: Parquet files in a directory, or lines of one file; a row per batch comes back", metavar="PATH",
+        group="Results",
     )
-    timings: bool = option(
-        False, strict_bool, takes="bool", allowed="True or False", help="columns of phases and http_version",
-        switches={"--timings": True}, group="Results",
-    )
-    response_headers: bool = option(
-        False, strict_bool, takes="bool", allowed="True or False", help="column of response headers",
-        switches={"--response-headers": True}, group="Results",
-    )
+    timings: bool = switch("columns of phases and http_version", group="Results")
+    response_headers: bool = switch("column of response headers", group="Results")
     progress: str = option(
-        "auto", choices=("auto", "panel", "text", "none"), takes="str", allowed="auto, panel, text or none",
-        help="how progress is shown", doors=IN_TEXT, metavar="HOW", group="Results",
+        "auto", choices=("auto", "panel", "text", "none"), help="how progress is shown", doors=IN_TEXT, metavar="HOW", group="Results",
     )
     loop: str = option(
-        "auto", choices=("auto", "kernel", "thread"), takes="str", allowed="auto, kernel or thread", help="event loop the run lives on",
-        doors=IN_TEXT, metavar="WHERE", group="Transport",
+        "auto", choices=("auto", "kernel", "thread"), help="event loop the run lives on", doors=IN_TEXT, metavar="WHERE", group="Transport",
     )
     # fmt: on
     explicit: frozenset[str] = field(default=frozenset(), repr=False, compare=False)
@@ -419,75 +390,76 @@ def _fitting_burst(values: Mapping[str, Any]) -> int:
 
 def _check_together(options: Options) -> None:
     for name in ("rate_limit", "rate_limit_per_host"):
-        rate = getattr(options, name)
-        if rate is not None and rate.whole and options.rate_limit_burst > rate.count:
-            burst, reason = options.rate_limit_burst, f"not possible with {name} {rate}: give at most {rate.count:g}"
-            raise OptionError(f"rate_limit_burst={burst} is {reason}", option="rate_limit_burst", value=burst, reason=reason)
+        rate, burst = getattr(options, name), options.rate_limit_burst
+        if rate is not None and rate.whole and burst > rate.count:
+            raise _refused("rate_limit_burst", f"not possible with {name} {rate}: give at most {rate.count:g}", value=burst)
     if options.connect_timeout is not None and options.connect_timeout > options.attempt_timeout:
         reason = f"give at most timeout, {options.attempt_timeout:g} s"
         message = f"connect_timeout={options.connect_timeout:g} is not possible: {reason}"
         raise OptionError(message, option="connect_timeout", value=options.connect_timeout, reason=reason)
     if options.http3 and options.http2 is True:
-        reason = "http2=True and http3=True exclude each other: give one of them"
-        raise OptionError(reason, option="http3", reason=reason)
+        raise OptionError("http2=True and http3=True exclude each other: give one of them", option="http3")
+    if options.json is not None and options.data is not None:
+        raise OptionError("json and data exclude each other: give one of them", option="data")
+    _check_needs(options)
     _check_reading(options)
     _check_saving(options)
-    _check_pages(options)
-    for name in ("every", "patience"):
-        if name in options.explicit and options.until is None:
-            raise OptionError(f"{name} needs until", option=name, reason="needs until")
-    if options.json is not None and options.data is not None:
-        reason = "json and data exclude each other: give one of them"
-        raise OptionError(reason, option="data", reason=reason)
-    for name, needed in (("skip_existing", "save_to"), ("max_age", "journal"), ("explode", "expand")):
-        if getattr(options, name) not in (False, None, ()) and getattr(options, needed) is None:
+    if options.pages is not None:
+        for name, why in _AGAINST_PAGES.items():
+            if getattr(options, name):
+                raise _refused("pages", f"not possible with {name}, {why}: leave one of them out")
+
+
+_AGAINST_PAGES = {
+    "save_to": "which keeps no body to look into",
+    "dedup": "for each request has pages of its own",
+    "until": "which looks again at one",
+}
+
+
+def _check_needs(options: Options) -> None:
+    given: set[str] = {name for name in ("every", "patience") if name in options.explicit}
+    given |= {name for name in ("skip_existing", "max_age", "explode", "total") if getattr(options, name) not in (False, None, ())}
+    for name, needed in _NEEDS.items():
+        if name in given and getattr(options, needed) is None:
             raise OptionError(f"{name} needs {needed}", option=name, reason=f"needs {needed}")
-    _check_keeping(options)
-
-
-def _check_keeping(options: Options) -> None:
     if options.fresh and options.journal is None and options.cache is None:
         raise OptionError("fresh needs journal or cache", option="fresh", reason="needs journal or cache")
     if options.fresh and options.offline:
         raise OptionError("fresh and offline exclude each other: give one of them", option="fresh")
-    if options.caches and options.save_to is not None:
-        name = "offline" if options.cache is None else "cache"
-        reason = "not possible with save_to, whose files stay anyway: skip_existing sends nothing for those that are there"
-        raise OptionError(f"{name} is {reason}", option=name, reason=reason)
+
+
+_NEEDS = {"every": "until", "patience": "until", "skip_existing": "save_to", "max_age": "journal", "explode": "expand", "total": "pages"}
 
 
 def _check_saving(options: Options) -> None:
-    if "$filename" not in (options.save_to or ""):
+    if options.save_to is None:
         return
-    if "$filename" in str(options.save_to).replace("\\", "/").rpartition("/")[0]:
+    if options.caches:
+        reason = "not possible with save_to, whose files stay anyway: skip_existing sends nothing for those that are there"
+        raise _refused("offline" if options.cache is None else "cache", reason)
+    if "$filename" not in options.save_to:
+        return
+    if "$filename" in options.save_to.replace("\\", "/").rpartition("/")[0]:
         reason = "{{$filename}} names a file, not a directory: give 'DIR/{{$filename}}'"
         raise OptionError(f"save_to: {reason}", option="save_to", reason=reason)
     if options.skip_existing:
-        reason = "not possible with {{$filename}}, which is known only by the answer: leave one of them out"
-        raise OptionError(f"skip_existing is {reason}", option="skip_existing", reason=reason)
+        raise _refused("skip_existing", "not possible with {{$filename}}, which is known only by the answer: leave one of them out")
 
 
 def _check_reading(options: Options) -> None:
     parse, return_type = options.parse, options.return_type
     if parse != "auto" and (return_type not in PARSED or (return_type == "json" and parse in ("text", "bytes"))):
-        reason = f"not possible with return_type {return_type}: leave one of them out"
-        raise OptionError(f"parse={parse} is {reason}", option="parse", value=parse, reason=reason)
+        raise _refused("parse", f"not possible with return_type {return_type}: leave one of them out", value=parse)
     looking = ("fail_when", "retry_when") if options.until == "ready" else ("fail_when", "retry_when", "until")
     for name in looking:
         if getattr(options, name) is not None and options.save_to is not None:
-            reason = "not possible with save_to, which keeps no body to look into: leave one of them out"
-            raise OptionError(f"{name} is {reason}", option=name, reason=reason)
+            raise _refused(name, "not possible with save_to, which keeps no body to look into: leave one of them out")
 
 
-def _check_pages(options: Options) -> None:
-    if options.total is not None and options.pages is None:
-        raise OptionError("total needs pages", option="total", reason="needs pages")
-    if options.pages is None:
-        return
-    for name, why in (("save_to", "which keeps no body to look into"), ("dedup", "for each request has pages of its own"), ("until", "which looks again at one")):
-        if getattr(options, name):
-            reason = f"not possible with {name}, {why}: leave one of them out"
-            raise OptionError(f"pages is {reason}", option="pages", reason=reason)
+def _refused(name: str, reason: str, *, value: object = None) -> OptionError:
+    shown = name if value is None else f"{name}={value}"
+    return OptionError(f"{shown} is {reason}", option=name, value=value, reason=reason)
 
 
 def _lookup(name: str) -> Option:

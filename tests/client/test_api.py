@@ -32,7 +32,7 @@ from fastreq_jupyter import (
     last_run,
     submit,
 )
-from fastreq_jupyter.options import RETURN_TYPES, TABLE, OptionArguments
+from fastreq_jupyter.options import TABLE, OptionArguments
 
 FUNCTION_OPTIONS = {name for name, row in TABLE.items() if "function" in row.doors}
 
@@ -104,10 +104,6 @@ def test_the_package_offers_its_names_and_not_its_rooms():
     assert {"fastreq", "demo", "InsecureWarning"} <= set(offered)
     assert not {"TYPE_CHECKING", "bridge", "import_module"} & set(offered)
     assert all(hasattr(fastreq_jupyter, name) for name in offered)
-
-
-def test_return_types_have_names():
-    assert [kind.value for kind in ReturnType] == list(RETURN_TYPES)
 
 
 @pytest.mark.parametrize(

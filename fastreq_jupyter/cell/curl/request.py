@@ -20,7 +20,6 @@ from fastreq_jupyter.content import TOKEN
 from fastreq_jupyter.url import parse_target
 
 if TYPE_CHECKING:
-    from fastreq_jupyter.cell.curl.command import Action
     from fastreq_jupyter.url import Target
 
 
@@ -36,7 +35,8 @@ _FIXED = frozenset({"host", "accept-encoding", "content-length"})
 # Fields sent by default; an empty value removes them.
 _DEFAULTS = frozenset({"user-agent", "accept"})
 _NAMES: dict[str, str] = {
-    "user": "Authorization", "bearer": "Authorization", "cookie": "Cookie", "range": "Range", "agent": "User-Agent", "referer": "Referer",
+    "--user": "Authorization", "--oauth2-bearer": "Authorization", "--cookie": "Cookie", "--range": "Range",
+    "--user-agent": "User-Agent", "--referer": "Referer",
 }  # fmt: skip
 # A URL that ends with a directory or a host.
 _NO_NAME = re.compile(r"\A[^?#]*/\Z|\Ahttps?://[^/?#]+\Z", re.IGNORECASE)
@@ -60,10 +60,7 @@ class CurlRequest:
         form: Each -F and --form-string.
         query: Fields that go into the query.
         run_options: Options of the run.
-        flags: Switches that were seen.
-        upload: -T.
-        key: --key.
-        user: -u.
+        given: Switches, -T, --key and -u that were seen, with their value.
         cookie_files: -b with a file.
         notes: What is not done.
     """
@@ -78,10 +75,7 @@ class CurlRequest:
     form: list[tuple[str, Span]] = field(default_factory=list)
     query: list[Parts] = field(default_factory=list)
     run_options: dict[str, Any] = field(default_factory=dict)
-    flags: set[str] = field(default_factory=set)
-    upload: Span | None = None
-    key: Span | None = None
-    user: Span | None = None
+    given: dict[str, Span] = field(default_factory=dict)
     cookie_files: list[Span] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -94,33 +88,30 @@ class CurlRequest:
         if self.run_options.setdefault(option, value) != value:
             raise at.error(f"{option} is given twice, differently")
 
-    def add(self, action: Action, at: Span, value: Span) -> None:
-        """Take one option.
+    def add(self, option: str, at: Span, value: Span) -> None:
+        """Take one option, by its long name.
 
         Raises:
             CellSyntaxError: Its value cannot be read.
         """
-        if action == "url":
+        if option == "--url":
             self.urls.append(value)
-        elif action in ("get", "head", "globoff", "digest", "ntlm"):
-            self.flags.add(action)
-        elif action in ("upload", "key"):
-            setattr(self, action, value)
-        elif action == "method":
+        elif option in ("--get", "--head", "--globoff", "--digest", "--ntlm", "--upload-file", "--key"):
+            self.given[option] = value
+        elif option == "--request":
             if not TOKEN.fullmatch(value.text):
                 raise value.error(f"{value.text[:30]!r} is no method")
             self.method = value.text.upper()
-        elif action in ("form", "form-string"):
-            self.form.append((action, value))
-        elif action == "url-query":
+        elif option in ("--form", "--form-string"):
+            self.form.append((option, value))
+        elif option == "--url-query":
             self.query.append(_query(value))
-        elif action in ("data", "data-raw", "data-binary", "data-urlencode", "json"):
-            self._add_data(action, value)
-        elif action == "header":
+        elif option.startswith("--data") or option == "--json":
+            self._add_data(option, value)
+        elif option == "--header":
             self._add_line(value)
         else:
-            self.user = value if action == "user" else self.user
-            self._add_own(action, at, value)
+            self._add_own(option, at, value)
 
     def templates(self) -> list[RequestTemplate]:
         """Return one request for each URL.
@@ -130,18 +121,18 @@ class CurlRequest:
         """
         if not self.urls:
             raise self.command.error("a curl command without URL")
-        if bool(self.form) + bool(self.body) + (self.upload is not None) > 1:
+        if bool(self.form) + bool(self.body) + ("--upload-file" in self.given) > 1:
             raise self.command.error("-F, -d and -T exclude each other")
-        if "get" in self.flags and self.form:
+        if "--get" in self.given and self.form:
             raise self.command.error("-G and -F exclude each other")
         body, query = self._body(), list(self.query)
-        if "get" in self.flags and self.body:
+        if "--get" in self.given and self.body:
             query.insert(0, _parts_of(body or (), self.command))
             body = None
-        if self.key is not None:
+        if key := self.given.get("--key"):
             if "cert" not in self.run_options:
-                raise self.key.error("--key goes with --cert")
-            self.run_options["cert"] = (self.run_options["cert"], self.key.text)
+                raise key.error("--key goes with --cert")
+            self.run_options["cert"] = (self.run_options["cert"], key.text)
         self._ask_for_credentials()
         if body is not None and "Range" in self.own:
             raise self.command.error("-r with a body is sent as Content-Range by curl: write the field line with -H")
@@ -150,23 +141,23 @@ class CurlRequest:
 
     def _ask_for_credentials(self) -> None:
         """Leave the password to the library, where it is to answer a challenge (--digest, --ntlm)."""
-        scheme = Digest if "digest" in self.flags else NTLM if "ntlm" in self.flags else None
-        if scheme is None or self.user is None:
+        scheme = Digest if "--digest" in self.given else NTLM if "--ntlm" in self.given else None
+        given = self.given.get("--user")
+        if scheme is None or given is None:
             return
-        if any(not isinstance(part, str) for part in read_text(self.user)):
-            raise self.user.error(
-                f"values are not put in here: give the run --auth NAME, a variable with {scheme.__name__}(user, password)"
-            )
-        user, _, password = self.user.text.partition(":")
-        self.ask_for("auth", self.user, scheme(user, password))
+        if any(not isinstance(part, str) for part in read_text(given)):
+            raise given.error(f"values are not put in here: give the run --auth NAME, a variable with {scheme.__name__}(user, password)")
+        user, _, password = given.text.partition(":")
+        self.ask_for("auth", given, scheme(user, password))
         self.own.pop("Authorization", None)
 
     def _template(
         self, url: Span, headers: tuple[HeaderTemplate, ...], body: tuple[Piece, ...] | None, query: list[Parts]
     ) -> RequestTemplate:
-        parts = read_url(self._absolute(url), ranges="globoff" not in self.flags)
-        if self.upload is not None and isinstance(parts[-1], str) and _NO_NAME.search(parts[-1]):
-            parts = (*parts, "" if parts[-1].endswith("/") else "/", quote(Path(self.upload.text).name, safe=""))
+        parts = read_url(self._absolute(url), ranges="--globoff" not in self.given)
+        upload = self.given.get("--upload-file")
+        if upload is not None and isinstance(parts[-1], str) and _NO_NAME.search(parts[-1]):
+            parts = (*parts, "" if parts[-1].endswith("/") else "/", quote(Path(upload.text).name, safe=""))
         with_fields = with_query(parts, *query)
         return RequestTemplate(
             self._method(body), with_fields, url.line, url.column, self._with_cookies(with_fields, headers), body,
@@ -207,28 +198,29 @@ class CurlRequest:
     def _method(self, body: tuple[Piece, ...] | None) -> str:
         if self.method is not None:
             return self.method
-        if "head" in self.flags:
+        if "--head" in self.given:
             return "HEAD"
-        if self.upload is not None:
+        if "--upload-file" in self.given:
             return "PUT"
-        return "GET" if body is None or "get" in self.flags else "POST"
+        return "GET" if body is None or "--get" in self.given else "POST"
 
-    def _add_own(self, action: Action, at: Span, value: Span) -> None:
+    def _add_own(self, option: str, at: Span, value: Span) -> None:
         """Take an option that stands for a field line; the last one counts, cookies are put together."""
-        name = _NAMES[action]
-        if action == "cookie" and value.text and "=" not in value.text and "{{" not in value.text:
+        name = _NAMES[option]
+        if option == "--cookie" and value.text and "=" not in value.text and "{{" not in value.text:
             self.cookie_files.append(value)
             return
-        before, text = _own_value(action, value)
-        if not text and action in ("cookie", "referer"):
+        before, text = _own_value(option, value)
+        if not text and option in ("--cookie", "--referer"):
             return
         header = _sent_as_utf8(make_header(name, Span(f"{before}{text}", value.line, value.column - len(before)), at))
         first = self.own.get(name)
-        if action == "user":
+        if option == "--user":
+            self.given[option] = value
             header = replace(header, basic=True, exact=True)
             # A bearer token has precedence over a password.
             header = header if first is None or first.basic else first
-        if action == "cookie" and first is not None:
+        if option == "--cookie" and first is not None:
             header = replace(first, parts=(*first.parts, ";", *header.parts))
         self.own[name] = header
 
@@ -254,26 +246,25 @@ class CurlRequest:
             if name.lower() in _DEFAULTS:
                 self.headers.append(HeaderTemplate(name, (), value.line, value.column))
 
-    def _add_data(self, action: Action, value: Span) -> None:
-        if action == "json":
+    def _add_data(self, option: str, value: Span) -> None:
+        if option == "--json":
             self._add_default("Content-Type", "application/json", value)
             self._add_default("Accept", "application/json", value)
         pieces: list[Piece]
-        if action == "data-urlencode":
+        if option == "--data-urlencode":
             parts, file = _encoded(value)
             pieces = [TextPiece(parts)] if file is None else [TextPiece(parts), file]
-        elif value.text.startswith("@") and action != "data-raw":
-            pieces = [_file(value, 1, strip=action == "data")]
+        elif value.text.startswith("@") and option != "--data-raw":
+            pieces = [_file(value, 1, strip=option in ("--data", "--data-ascii"))]
         elif _BYTES.search(value.text):
             pieces = [_inline(value.text.encode("utf-8", "surrogateescape"), value)]
         else:
             pieces = [TextPiece(read_text(value))]
-        if self.body and action != "json":
+        if self.body and option != "--json":
             self.body.append([TextPiece(("&",))])
         self.body.append(pieces)
 
     def _add_default(self, name: str, text: str, at: Span) -> None:
-        self.flags.add(f"default {name}")
         if not any(header.name.lower() == name.lower() and header.line == -1 for header in self.headers):
             self.headers.append(HeaderTemplate(name, (text,), -1, at.column))
 
@@ -284,7 +275,7 @@ class CurlRequest:
         if self.form:
             return self._with_boundary(headers)
         names = {header.name.lower() for header in headers} | self.removed
-        if body is not None and self.upload is None and "content-type" not in names:
+        if body is not None and "--upload-file" not in self.given and "content-type" not in names:
             headers.append(HeaderTemplate("Content-Type", (FORM_TYPE,), self.command.line, self.command.column))
         return tuple(headers)
 
@@ -307,36 +298,36 @@ class CurlRequest:
     def _body(self) -> tuple[Piece, ...] | None:
         if self.form:
             return self._multipart()
-        if self.upload is not None:
-            return (_file(self.upload, 0, strip=False),)
+        if upload := self.given.get("--upload-file"):
+            return (_file(upload, 0, strip=False),)
         return tuple(piece for pieces in self.body for piece in pieces) if self.body else None
 
     def _multipart(self) -> tuple[Piece, ...]:
         boundary = self._boundary()
         pieces: list[Piece] = []
-        for action, span in self.form:
+        for option, span in self.form:
             name, equals, _ = span.text.partition("=")
             if not equals:
                 raise span.error("-F takes name=value, name=@file or name=<file")
-            head, content = form_part(span, len(name) + 1, literal=action == "form-string")
+            head, content = form_part(span, len(name) + 1, literal=option == "--form-string")
             start = f'--{boundary}\r\nContent-Disposition: form-data; name="'
             label = read_text(Span(quoted(name), span.line, span.column))
             pieces += [TextPiece((start, *label, f'"{head}\r\n\r\n')), content, TextPiece(("\r\n",))]
         return (*pieces, TextPiece((f"--{boundary}--\r\n",)))
 
 
-def _own_value(action: Action, value: Span) -> tuple[str, str]:
+def _own_value(option: str, value: Span) -> tuple[str, str]:
     """Return what an option puts before its value in a field line, and the value."""
     text = value.text
-    if action == "user":
+    if option == "--user":
         if ":" not in text and not re.fullmatch(r"\s*\{\{[^}]*\}\}\s*", text):
             raise value.error("-u takes user:password; curl would ask for the password")
         return "Basic ", text
-    if action == "bearer":
+    if option == "--oauth2-bearer":
         return "Bearer ", text
-    if action == "range":
+    if option == "--range":
         return "bytes=", f"{match[0]}-" if (match := _RANGE.match(text)) else text
-    return "", text.removesuffix(";auto") if action == "referer" else text
+    return "", text.removesuffix(";auto") if option == "--referer" else text
 
 
 def _query(value: Span) -> Parts:

@@ -68,8 +68,6 @@ LIBRARIES = {
     # the tables that dry_run and %fastreq cache give back
     "client.partition": ("pandas", "filelock"),
     "client.tables": ("pandas",),
-    # the head of a frame below the form
-    "notebook.form.values": ("pandas",),
 }
 
 

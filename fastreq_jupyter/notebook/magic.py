@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import ast
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from fastreq_jupyter.bridge import beside, start
-from fastreq_jupyter.cell import MagicLine, examples_text, help_text, parse_line
-from fastreq_jupyter.client import run_awaiting, run_blocking, settings_with
-from fastreq_jupyter.errors import JournalError, UsageError
+from fastreq_jupyter.bridge import shell as running_shell
+from fastreq_jupyter.cell import examples_text, help_text, parse_line, read_har, secrets_of, split_line, to_http
+from fastreq_jupyter.client import cached_answers, clear_cache, run_awaiting, run_blocking, settings_with
+from fastreq_jupyter.errors import JournalError, OptionError, UsageError
 from fastreq_jupyter.notebook.columns import tell_missing
-from fastreq_jupyter.notebook.commands import run_command
 from fastreq_jupyter.notebook.complete import register, unregister
 from fastreq_jupyter.notebook.config import forget_wrong_settings, option_traits, settings
 from fastreq_jupyter.notebook.order import Draft, Order, deliver, deliver_background, deliver_preview, draft, in_one_line
+from fastreq_jupyter.options import TABLE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from types import FrameType
+
+    from fastreq_jupyter.cell import Recorded
 
 __all__ = ["GREETING", "Fastreq", "awaiting_transformer", "kernel_warning", "load", "magic_first", "rewrite_calls", "unload"]
 
@@ -113,6 +116,12 @@ GREETING = "fastreq is ready: %fastreq --help lists all options, %fastreq --exam
 _OLDEST_KERNEL = (6, 17)
 
 
+class _Result(NamedTuple):
+    """What a magic returns; it may be None."""
+
+    value: Any
+
+
 class _Fastreq(Magics):
     """Many HTTP requests from a cell; the traits are defaults for cells, functions, `df.fastreq` and the panel."""
 
@@ -122,84 +131,56 @@ class _Fastreq(Magics):
     def fastreq(self, line: str, cell: str | None = None, local_ns: Mapping[str, Any] | None = None) -> Any:
         """Send HTTP requests."""
         try:
-            if cell is None and (result := run_command(line)) is not None:
-                print(result.line)  # noqa: T201 - a magic's line
-                return result.value
-            parsed, quiet = self._parsed(line, cell)
-            if (early := self._without_requests(parsed, cell)) is not None:
-                return early.value
-            order = self._draft(parsed, cell, local_ns).order()
-            return self._hidden(self._carry_out(order), quiet=quiet)
+            asked, quiet = self._read(line, cell, local_ns)
+            if isinstance(asked, Draft):
+                order = asked.order()
+                asked = self._at_once(order) or _Result(deliver(order, *run_blocking(order.call), self._variables))
         except (UsageError, JournalError) as error:
             raise in_one_line(error) from None
+        return None if quiet else asked.value
 
     async def awaited(self, line: str, cell: str | None = None) -> Any:
         """Do as the magic, natively awaited; a cell at top level is rewritten to this."""
         try:
-            if cell is None and (result := run_command(line)) is not None:
-                print(result.line)  # noqa: T201 - a magic's line
-                return result.value
-            parsed, quiet = self._parsed(line, cell)
-            if (early := self._without_requests(parsed, cell)) is not None:
-                return early.value
-            cell_draft = self._draft(parsed, cell, None)
-            order = await beside(cell_draft.order) if cell_draft.large else cell_draft.order()
-            return self._hidden(await self._carry_out_awaiting(order), quiet=quiet)
+            asked, quiet = self._read(line, cell, None)
+            if isinstance(asked, Draft):
+                order = await beside(asked.order) if asked.large else asked.order()
+                asked = self._at_once(order) or _Result(deliver(order, *await run_awaiting(order.call), self._variables))
         except (UsageError, JournalError) as error:
             raise in_one_line(error) from None
+        return None if quiet else asked.value
 
     @property
     def _variables(self) -> dict[str, Any]:
         variables: dict[str, Any] = self.shell.user_ns  # type: ignore[union-attr]  # magics live in a shell
         return variables
 
-    def _parsed(self, line: str, cell: str | None) -> tuple[MagicLine, bool]:
+    def _read(self, line: str, cell: str | None, local_ns: Mapping[str, Any] | None) -> tuple[Draft | _Result, bool]:
+        """Return what is asked for, or what a line without requests gives, and whether it is hidden."""
+        if cell is None and (result := _run_command(line)) is not None:
+            return result, False
         # A semicolon hides the result, as everywhere in IPython.
         quiet = line.rstrip().endswith(";")
-        return parse_line(line.rstrip().removesuffix(";") if quiet else line, cell=cell is not None), quiet
-
-    def _without_requests(self, line: MagicLine, cell: str | None) -> _EarlyResult | None:
-        if line.help or line.examples:
-            print(help_text() if line.help else examples_text())  # noqa: T201 - this is what was asked for
-            return _EarlyResult(None)
-        if cell is None and line.url is None:
-            return _EarlyResult(_open_panel())
-        return None
-
-    def _draft(self, line: MagicLine, cell: str | None, local_ns: Mapping[str, Any] | None) -> Draft:
-        text, first_line = (cell, 2) if cell is not None else (line.url or "", 1)
+        parsed = parse_line(line.rstrip().removesuffix(";") if quiet else line, cell=cell is not None)
+        if parsed.help or parsed.examples:
+            print(help_text() if parsed.help else examples_text())  # noqa: T201 - this is what was asked for
+            return _Result(None), True
+        if cell is None and parsed.url is None:
+            return _Result(_open_panel()), False
+        text, first_line = (cell, 2) if cell is not None else (parsed.url or "", 1)
         namespace = self._variables
         outer = {} if local_ns is None or local_ns is namespace else local_ns
-        return draft(line, text, namespace=namespace, outer=outer, first_line=first_line)
+        return draft(parsed, text, namespace=namespace, outer=outer, first_line=first_line), quiet
 
-    def _carry_out(self, order: Order) -> Any:
-        early = self._early(order)
-        return early.value if early is not None else deliver(order, *run_blocking(order.call), self._variables)
-
-    async def _carry_out_awaiting(self, order: Order) -> Any:
-        early = self._early(order)
-        return early.value if early is not None else deliver(order, *await run_awaiting(order.call), self._variables)
-
-    def _early(self, order: Order) -> _EarlyResult | None:
-        """Do what does not wait for answers."""
+    def _at_once(self, order: Order) -> _Result | None:
+        """Do what does not wait for answers; None where they are waited for."""
         options = order.call.options
         if options.dry_run:
-            return _EarlyResult(deliver_preview(order))
+            return _Result(deliver_preview(order))
         if options.background:
             deliver_background(order, start(order.call.launch, loop=options.loop), self._variables)
-            return _EarlyResult(None)
+            return _Result(None)
         return None
-
-    @staticmethod
-    def _hidden(value: Any, *, quiet: bool) -> Any:
-        return None if quiet else value
-
-
-class _EarlyResult:
-    """A result that needed no run; it may be None."""
-
-    def __init__(self, value: Any) -> None:
-        self.value = value
 
 
 # The class has the name that %config shows; its traits come from the table of options.
@@ -266,3 +247,71 @@ def _open_panel() -> Any:
     from fastreq_jupyter.notebook.form import Panel  # noqa: PLC0415 - loaded by whoever needs it
 
     return Panel()
+
+
+_HAR_USAGE = "%fastreq har FILE [PATTERN] puts a cell of the file's xhr and fetch requests; PATTERN is a part of the URL, or a glob"
+_NO_CREDENTIALS = (
+    "the file has no cookies and no Authorization: browsers leave them out unless asked (Export HAR with sensitive data), "
+    "so that what needs a login answers 401"
+)
+_CACHE_USAGE = "%fastreq cache lists what is kept, %fastreq cache clear [PATTERN] takes it out; --cache-file FILE names another one"
+
+
+def _run_command(text: str) -> _Result | None:
+    """Do what a line asks for that sends nothing, a word in place of a URL, and print a line; None where its first word is none."""
+    word, _, rest = text.strip().partition(" ")
+    command = _COMMANDS.get(word)
+    if command is None:
+        return None
+    line, value = command(split_line(rest))
+    print(line)  # noqa: T201 - a magic's line
+    return _Result(value)
+
+
+def _har(words: list[str]) -> tuple[str, Any]:
+    if not words or len(words) > 2:
+        raise OptionError(_HAR_USAGE)
+    recorded = read_har(*words)
+    if not recorded.requests:
+        fitting = f" whose URL has {words[1]!r}" if len(words) > 1 else ""
+        raise UsageError(f"{words[0]} has {recorded.entries:,} entries, but no xhr or fetch request{fitting}")
+    running_shell().set_next_input(f"%%fastreq answers\n{to_http(recorded.requests)}".rstrip("\n"))
+    return _har_line(recorded), None
+
+
+def _har_line(recorded: Recorded) -> str:
+    count = len(recorded.requests)
+    parts = [f"{count:,} request{'' if count == 1 else 's'} of {recorded.entries:,} entries"]
+    if recorded.equal:
+        parts.append(f"{recorded.equal:,} equal to an earlier one left out")
+    if recorded.more:
+        parts.append(f"{recorded.more:,} more left out: give a PATTERN")
+    names = list(secrets_of(recorded.requests))
+    if names:
+        parts.append(f"secrets are read from the environment: set {', '.join(names)}")
+    if recorded.sanitized:
+        parts.append(_NO_CREDENTIALS)
+    return "; ".join(parts)
+
+
+def _cache(words: list[str]) -> tuple[str, Any]:
+    file = str(settings().get("cache_file", TABLE["cache_file"].default))
+    arguments: list[str] = []
+    while words:
+        word = words.pop(0)
+        name, equals, value = word.partition("=")
+        if name != "--cache-file":
+            arguments.append(word)
+        elif equals or words:
+            file = value if equals else words.pop(0)
+        else:
+            raise OptionError(_CACHE_USAGE)
+    if not arguments:
+        frame, line = cached_answers(file)
+        return line, frame
+    if arguments[0] != "clear" or len(arguments) > 2:
+        raise OptionError(_CACHE_USAGE)
+    return clear_cache(file, *arguments[1:]), None
+
+
+_COMMANDS: Mapping[str, Callable[[list[str]], tuple[str, Any]]] = {"cache": _cache, "har": _har}

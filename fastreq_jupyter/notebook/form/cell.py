@@ -24,7 +24,6 @@ from fastreq_jupyter.cell import (
 )
 from fastreq_jupyter.errors import CellSyntaxError, FastreqError, JournalError, OptionError, UsageError
 from fastreq_jupyter.notebook.form.checks import label_of, without_excerpt
-from fastreq_jupyter.notebook.form.values import attention
 from fastreq_jupyter.notebook.order import Order, draft
 from fastreq_jupyter.options import TABLE
 from fastreq_jupyter.redact import one_line
@@ -38,6 +37,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BodyError",
     "CellText",
+    "attention",
     "blamed",
     "cell_of",
     "cell_text",
@@ -49,6 +49,7 @@ __all__ = [
     "wrong_of",
 ]
 
+_NAMED_FIELDS = 6
 _ABOVE = 3
 """Lines above the text of the cell when it is built: 1 is the magic's, 2 stands for the values of its flags."""
 _NO_FLAGS = frozenset({"requests", "name", "method", "data"})
@@ -201,7 +202,7 @@ def _read_body_text(body: str) -> Parts:
     try:
         return read_text(Span(body, 1))
     except CellSyntaxError as error:
-        raise _body_error(error.message, error.line) from None
+        raise BodyError(error.message, error.line) from None
 
 
 def _check_same(text: CellText, body: str) -> None:
@@ -214,13 +215,13 @@ def _check_same(text: CellText, body: str) -> None:
         field, line = text.origin(error.line)
         if field != "data":
             return
-        raise _body_error("a cell would read this line as something else, so it cannot be sent from here", line) from None
+        raise BodyError("a cell would read this line as something else, so it cannot be sent from here", line) from None
     for entry in entries:
         pieces = entry.body if isinstance(entry, RequestTemplate) else None
         expected = read_body(lines, entry.headers) if isinstance(entry, RequestTemplate) else ()
         if pieces is None or _plainly(pieces) != _plainly(expected):
             place = next((line.line for line in lines if line.text.lstrip().startswith(("#", "//"))), 1)
-            raise _body_error("a cell would not read this as it stands, so it cannot be sent from here", place)
+            raise BodyError("a cell would not read this as it stands, so it cannot be sent from here", place)
 
 
 def _plainly(pieces: Body) -> list[object]:
@@ -232,10 +233,6 @@ def _plainly(pieces: Body) -> list[object]:
         else:
             plain.append(("{{", part.text, part.raw) if isinstance(part, Placeholder) else part)
     return plain
-
-
-def _body_error(message: str, line: int) -> BodyError:
-    return BodyError(message, line)
 
 
 def field_words(field: Field) -> list[str]:
@@ -323,6 +320,12 @@ def _blame(error: FastreqError, cell: CellText, texts: Mapping[str, str]) -> tup
 def wrong_of(fields: Mapping[str, Field]) -> list[Field]:
     """Return the fields that are known to be wrong."""
     return [field for field in fields.values() if field.problem is not None]
+
+
+def attention(wrong: Sequence[Field]) -> str:
+    """Return how many fields are wrong, and which."""
+    names = ", ".join(field.label for field in wrong[:_NAMED_FIELDS]) + (", ..." if len(wrong) > _NAMED_FIELDS else "")
+    return f"1 field needs attention: {names}" if len(wrong) == 1 else f"{len(wrong)} fields need attention: {names}"
 
 
 def _checked_text(fields: Mapping[str, Field]) -> CellText | None:

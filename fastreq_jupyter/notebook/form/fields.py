@@ -1,4 +1,4 @@
-"""The fields of the form, made from the table of options: their controls, what stands below them, and where they stand.
+"""The fields of the form, made from the table of options: their controls, what stands in and below them, and where they stand.
 
 A control holds the text that a flag would take, so that form, line and function mean the same by construction. An empty
 control means the default. The user alone writes into them: a trait that a running cell writes is lost on ipykernel 7.4.
@@ -8,13 +8,16 @@ How wide fields are is a matter of form.css, which outlives the kernel.
 from __future__ import annotations
 
 import html
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import anywidget
 import ipywidgets as widgets
 
 from fastreq_jupyter.cell import METHODS
-from fastreq_jupyter.errors import FastreqError
+from fastreq_jupyter.errors import FastreqError, OptionError, UsageError
 from fastreq_jupyter.notebook.form.checks import (
     check_body,
     check_each,
@@ -26,15 +29,15 @@ from fastreq_jupyter.notebook.form.checks import (
     label_of,
 )
 from fastreq_jupyter.notebook.monitor import built
-from fastreq_jupyter.options import TABLE, Rate
+from fastreq_jupyter.options import TABLE, Rate, header_pairs, refuse_unknown
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Sequence
 
     from fastreq_jupyter.options import Option
 
-__all__ = ["Field", "Page", "classed", "is_folded", "lay_out", "make_fields"]
+__all__ = ["Field", "Page", "classed", "first_contents", "is_folded", "lay_out", "make_fields", "written_requests"]
 
 _GROUPS: Mapping[str, tuple[str, ...]] = {
     "Requests": ("Requests",),
@@ -61,6 +64,7 @@ _HINTS = {
 _YES_NO = {"True": "yes", "False": "no"}
 _HEIGHTS = {"requests": 4, "headers": 4, "data": 4, "each": 1}
 _LONGEST = 300
+_LONGEST_CONTENT = 1000
 _TOP = ("method", "requests", "headers", "data", "each", "name")
 _FIRST = {"Speed": ("concurrency", "rate_limit", "rate_limit_burst"), "Failures": ("max_retries", "timeout")}
 
@@ -253,6 +257,96 @@ def _group(title: str, fields: Iterable[Field]) -> Any:
         parts[isinstance(field.control, widgets.Checkbox)].append(field.box)
     head = classed(widgets.HTML(f'<div role="heading" aria-level="4">{title}</div>'), "fastreq-title")
     return classed(widgets.VBox([head, *(classed(widgets.Box(part), "fastreq-fields") for part in parts if part)]), "fastreq-group")
+
+
+def first_contents(options: Mapping[str, Any], fields: Collection[str]) -> dict[str, str | bool]:
+    """Return field -> content.
+
+    Raises:
+        OptionError: An option that does not exist, is not in the form, has a wrong value, or one that cannot be written.
+    """
+    contents: dict[str, str | bool] = {}
+    for name, value in options.items():
+        if name == "json":
+            contents |= _json_body(value, options)
+            continue
+        if name not in TABLE:
+            raise refuse_unknown(name, fields)
+        if name not in fields:
+            raise OptionError(f"{name} is not possible here: a form has no field for it")
+        if value is None and name != "proxy":
+            continue
+        contents |= _verified(value) if name == "verify_ssl" else {name: _content(name, value)}
+    return contents
+
+
+def written_requests(requests: object) -> str:
+    """Return URLs or the text of a cell as one text.
+
+    Raises:
+        UsageError: They are neither a text nor several.
+    """
+    if isinstance(requests, str):
+        return requests
+    lines = list(requests) if isinstance(requests, Iterable) and not isinstance(requests, (bytes, Mapping)) else [requests]
+    if strange := next((line for line in lines if not isinstance(line, str)), None):
+        raise UsageError(f"a form takes URLs or the text of a cell, not {type(strange).__name__}")
+    return "\n".join(str(line) for line in lines)
+
+
+def _content(name: str, value: Any) -> str | bool:
+    row = TABLE[name]
+    if name in ("auth", "session", "each"):
+        return _named(name, value)
+    if isinstance(value, str) and "{{" in value:
+        return value
+    checked = row.read(value)
+    if name == "headers":
+        return _header_lines(value)
+    if isinstance(row.default, bool):
+        return bool(checked)
+    if isinstance(value, bool):
+        return str(value) if name == "http2" or checked not in (None, False) else ""
+    if not isinstance(value, (str, int, float, Path)):
+        raise OptionError(f"{name} cannot be written in a form as {type(value).__name__}: give {row.allowed}")
+    text = str(checked) if name == "method" else str(value)
+    if len(text) > _LONGEST_CONTENT and name != "data":
+        raise OptionError(f"{name} is too long for a form: at most {_LONGEST_CONTENT:,} characters")
+    return text
+
+
+def _named(name: str, value: Any) -> str:
+    """Return what is looked up or evaluated in the notebook."""
+    lines = value if name == "each" and isinstance(value, (list, tuple)) else [value]
+    if not all(isinstance(line, str) for line in lines):
+        expression = " or an expression" if name == "each" else ""
+        raise OptionError(f"{name} takes the name of a notebook variable{expression} here, as text, not the {type(value).__name__} itself")
+    return "\n".join(lines)
+
+
+def _header_lines(value: Any) -> str:
+    lines = value.split("\n") if isinstance(value, str) else value
+    return "\n".join(f"{name}: {text}" for name, text in header_pairs(lines) or ())
+
+
+def _verified(value: Any) -> dict[str, str | bool]:
+    checked = TABLE["verify_ssl"].read(value)
+    return {"verify_ssl": str(checked)} if isinstance(checked, bool) else {"ca": str(value)}
+
+
+def _json_body(value: Any, options: Mapping[str, Any]) -> dict[str, str | bool]:
+    if value is None:
+        return {}
+    if options.get("data") is not None:
+        raise OptionError("json and data exclude each other: give one of them")
+    try:
+        body = json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise OptionError(f"json cannot be written as {label_of('data')}: {error}") from None
+    lines = [] if options.get("headers") is None else _header_lines(TABLE["headers"].read(options["headers"])).split("\n")
+    if not any(line.lower().startswith("content-type:") for line in lines):
+        lines.append("Content-Type: application/json")
+    return {"data": body, "headers": "\n".join(lines)}
 
 
 class Page(anywidget.AnyWidget):

@@ -7,6 +7,7 @@ Clicks may come in on several threads; one run of a form goes on at a time.
 from __future__ import annotations
 
 import html
+from math import isnan
 from threading import Lock, Thread
 from time import monotonic, sleep
 from typing import TYPE_CHECKING, Any
@@ -14,26 +15,16 @@ from typing import TYPE_CHECKING, Any
 import ipywidgets as widgets
 
 from fastreq_jupyter.bridge import start
-from fastreq_jupyter.client import preview_frame, preview_line, value_of
-from fastreq_jupyter.errors import FastreqError, UsageError
+from fastreq_jupyter.client import check_failures, preview_frame, preview_line, value_of
+from fastreq_jupyter.errors import FastreqError, PartialFailureError, RunError, UsageError
 from fastreq_jupyter.notebook.config import settings
 from fastreq_jupyter.notebook.display import remember, retried_line, variables
-from fastreq_jupyter.notebook.form.cell import blamed, cell_of, make_order, wrong_of
+from fastreq_jupyter.notebook.form.cell import attention, blamed, cell_of, make_order, wrong_of
 from fastreq_jupyter.notebook.form.checks import refuse_secrets
-from fastreq_jupyter.notebook.form.fields import Page, classed, lay_out, make_fields
-from fastreq_jupyter.notebook.form.values import (
-    attention,
-    cell_html,
-    ended_line,
-    first_contents,
-    head_html,
-    preview_html,
-    what_failed,
-    written_requests,
-)
+from fastreq_jupyter.notebook.form.fields import Page, classed, first_contents, lay_out, make_fields, written_requests
 from fastreq_jupyter.notebook.html import summary
 from fastreq_jupyter.notebook.monitor import Monitor
-from fastreq_jupyter.options import TABLE
+from fastreq_jupyter.options import FRAMES, TABLE
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -49,6 +40,10 @@ DOUBLE_CLICK_S = 0.6
 _MOMENT_S = 0.02
 """Time after a click on Run in which another one is the second half of a double click."""
 
+_SHOWN_ROWS = 10
+_HEAD_ROWS = 5
+_HEAD_COLUMNS = 12
+_SHOWN_CHARACTERS = 200
 _NO_NOTEBOOK = "a form for requests: it needs a notebook that shows widgets; %fastreq --help lists all options"
 
 
@@ -189,7 +184,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
     def _conclude(self, run: Run) -> None:
         """Assign the result, say so, and leave a summary for pages without widgets; of the newest run only."""
         try:
-            value, problem = value_of(run), what_failed(run)
+            value, problem = value_of(run), _what_failed(run)
             with self._lock:
                 if run is not self.run:
                     return
@@ -197,9 +192,9 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
                     self._namespace[run.name] = value
                     remember(run, value)
             notes = () if self._order is None else self._order.late_notes()
-            self._say(ended_line(run, run.name), *([problem] if problem else ()), *notes, wrong=problem is not None)
+            self._say(_ended_line(run, run.name), *([problem] if problem else ()), *notes, wrong=problem is not None)
             if hasattr(value, "columns") and len(value):
-                head = classed(widgets.HTML(head_html(value, run.name)), "fastreq-preview")
+                head = classed(widgets.HTML(_head_html(value, run.name)), "fastreq-preview")
                 self._below.children = (*self._below.children[:1], classed(head, "fastreq-head"))
             for place in self._summaries:
                 place.update(summary(run), raw=True)
@@ -275,14 +270,14 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             return
         self._say("")
         line = preview_line(frame.attrs["fastreq"]["summary"], order.line.name)
-        self._aside.children = (classed(widgets.HTML(preview_html(frame, line)), "fastreq-preview"),)
+        self._aside.children = (classed(widgets.HTML(_preview_html(frame, line)), "fastreq-preview"),)
 
     def _show_cell(self) -> None:
         if self._try() is None:
             return
         self._say("")
         copy = classed(widgets.Button(description="Copy", icon="copy", tooltip="Copy the cell"), "fastreq-copy")
-        self._aside.children = (copy, widgets.HTML(cell_html(self.cell)))
+        self._aside.children = (copy, widgets.HTML(_cell_html(self.cell)))
         # Where the page can, it inserts the cell below this one; elsewhere the user copies it.
         self._page.send({"kind": "cell", "text": self.cell})
 
@@ -302,3 +297,66 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         for button, action in zip(buttons, (self._press, self._preview, self._show_cell), strict=True):
             button.on_click(lambda _, act=action: act())
         return buttons
+
+
+def _what_failed(run: Run) -> str | None:
+    """Return why the run as a whole failed: a source that raised, or more failures than `check` tolerates."""
+    try:
+        run.raise_error()
+        check_failures(run)
+    except PartialFailureError as error:
+        return f"Check: {len(error.failures):,} of {error.total:,} requests failed"
+    except RunError as error:
+        return one_line(str(error))
+    return None
+
+
+def _ended_line(run: Run, name: str | None) -> str:
+    """Return what came, and where it is."""
+    rows, failed = run.progress.done, run.progress.failed
+    what = "row" if run.options.return_type in FRAMES else "answer"
+    count = f"{rows:,} {what}{'' if rows == 1 else 's'}"
+    bad = f", {failed:,} of them failed" if failed and rows > 1 else ", which failed" if failed else ""
+    cut = "Cancelled: " if run.state == "CANCELLED" else ""
+    if name is None:
+        return f"{cut}{count}{bad}. The rows are in last_run().df; a name under Variable would keep them."
+    return f"{cut}{name} holds {count}{bad}."
+
+
+def _preview_html(frame: Any, caption: str) -> str:
+    """Return the caption and the first rows of a dry run as a table, without columns in which nothing stands."""
+    head = frame.head(_SHOWN_ROWS)
+    columns = [name for name in head.columns if any(_cell(value) for value in head[name])]
+    heads = "".join(f"<th scope=col>{html.escape(str(name))}</th>" for name in columns)
+    rows = "".join(
+        _row(label, values) for label, values in zip(head.index, zip(*(head[name] for name in columns), strict=True), strict=True)
+    )
+    more = len(frame) - len(head)
+    rest = f"<p>and {more:,} more</p>" if more > 0 else ""
+    heading = f'<div class="fastreq-caption" role="status">{html.escape(one_line(caption))}</div>'
+    return f"{heading}<table><thead><tr><th></th>{heads}</tr></thead><tbody>{rows}</tbody></table>{rest}"
+
+
+def _head_html(frame: Any, name: str | None) -> str:
+    """Return the first rows of a run's frame as a table."""
+    rows = len(frame)
+    shown = min(rows, _HEAD_ROWS)
+    return _preview_html(frame.iloc[:shown, :_HEAD_COLUMNS], f"{name or 'last_run().df'}: the first {shown} of {rows:,} rows")
+
+
+def _cell_html(text: str) -> str:
+    """Return the text of a cell, to be read and copied."""
+    return f'<pre class="fastreq-cell" tabindex="0" aria-label="The same as a cell">{html.escape(text)}</pre>'
+
+
+def _row(label: object, values: Iterable[Any]) -> str:
+    cells = "".join(f"<td>{html.escape(_cell(value))}</td>" for value in values)
+    return f"<tr><th scope=row>{html.escape(one_line(str(label), 40))}</th>{cells}</tr>"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        value = ", ".join(f"{name}: {text}" for name, text in value.items())
+    # Missing values are shown empty: None, NaN and those of pandas.
+    missing = value is None or (isinstance(value, float) and isnan(value)) or type(value).__name__ in {"NAType", "NaTType"}
+    return "" if missing else one_line(str(value), _SHOWN_CHARACTERS)

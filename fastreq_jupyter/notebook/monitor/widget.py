@@ -12,16 +12,17 @@ from typing import TYPE_CHECKING, Any
 import anywidget
 import traitlets
 
+from fastreq_jupyter.engine import last_run
 from fastreq_jupyter.errors import FastreqError, UsageError
+from fastreq_jupyter.notebook.display import holds, variables
 from fastreq_jupyter.notebook.html import text_summary
-from fastreq_jupyter.notebook.monitor.code import frame_of, row_of, rows_of
 from fastreq_jupyter.notebook.monitor.details import details_of, tabs_of
 from fastreq_jupyter.notebook.monitor.front import NOT_BUILT, built, needs_own_code, shared, text_of
 from fastreq_jupyter.notebook.monitor.watch import Watch
 from fastreq_jupyter.options import TABLE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Mapping, Sequence
 
     from fastreq_jupyter.engine import Run
     from fastreq_jupyter.model import Outcome
@@ -158,7 +159,7 @@ def _answer(run: Run, content: Mapping[str, Any]) -> dict[str, Any]:
     match content.get("do"):
         case "details":
             outcome = _outcome(run, content)
-            return {"details": tabs_of(details_of(outcome, row_of(run, outcome.position)))}
+            return {"details": tabs_of(details_of(outcome, _row_of(run, outcome.position)))}
         case "code":
             return {"text": _code(run, content)}
         case "har":
@@ -201,7 +202,7 @@ def _rows(content: Mapping[str, Any]) -> list[int]:
 
 def _code(run: Run, content: Mapping[str, Any]) -> str:
     error = content.get("error")
-    code = rows_of(run, _rows(content), error=error if isinstance(error, str) else None, ok=content.get("ok") is True)
+    code = _rows_of(run, _rows(content), error=error if isinstance(error, str) else None, ok=content.get("ok") is True)
     if code is None:
         message = "no variable leads to these rows: give the cell a name (%%fastreq NAME), or use last_run().rows"
         raise UsageError(message)
@@ -220,7 +221,7 @@ def _har(run: Run, content: Mapping[str, Any]) -> str:
         pieces.append(piece)
         size += len(piece)
         if size > _LARGEST_HAR:
-            message = f"more than {_LARGEST_HAR // 1_000_000} MB: write it in code, {frame_of(run) or 'df'}.fastreq.save('x.har')"
+            message = f"more than {_LARGEST_HAR // 1_000_000} MB: write it in code, {_frame_of(run) or 'df'}.fastreq.save('x.har')"
             raise UsageError(message)
     return b"".join(pieces).decode()
 
@@ -245,3 +246,45 @@ def _keep_subshells(comm: Any) -> None:
     """
     if hasattr(comm, "_reply_subshell_for"):
         comm._reply_subshell_for = lambda _data, default: default  # noqa: SLF001 - the only way in, see above
+
+
+_HOLDERS = ("Run", "Panel", "Monitor")
+_RESHAPED = ("select", "expand", "explode", "pages")
+
+
+def _frame_of(run: Run) -> str | None:
+    """Return a Python expression for the frame of a run; None where no variable leads to it."""
+    if run.options.return_type == "dataframe":
+        if run.name is not None and holds(run.name, run):
+            return run.name
+        for name, value in list(variables().items()):
+            if not name.startswith("_") and (value is run or getattr(value, "run", None) is run) and type(value).__name__ in _HOLDERS:
+                return f"{name}.df"
+    return "last_run().df" if last_run() is run else None
+
+
+def _row_of(run: Run, position: int) -> str | None:
+    """Return the expression for one row; None where rows are not requests (`select`, `expand`) or no variable leads there."""
+    return None if (frame := _plain(run)) is None else f"{frame}.iloc[{position}]"
+
+
+def _rows_of(run: Run, rows: Sequence[int], *, error: str | None = None, ok: bool = False) -> str | None:
+    """Return the expression for several rows.
+
+    Args:
+        run: The run.
+        rows: Their positions.
+        error: They are those with this error, and that alone.
+        ok: They are the good ones, and that alone.
+    """
+    frame = _frame_of(run)
+    if frame is not None and (ok or error is not None):
+        return f"{frame}[{frame}.error.isna()]" if ok else f"{frame}[{frame}.error == {error!r}]"
+    return None if (plain := _plain(run)) is None else f"{plain}.iloc[{list(rows)!r}]"
+
+
+def _plain(run: Run) -> str | None:
+    """Return the expression for a frame in which row n is request n."""
+    options: Any = run.options
+    reshaped = any(getattr(options, name, None) for name in _RESHAPED)
+    return None if reshaped else _frame_of(run)

@@ -38,10 +38,10 @@ _TYPES: dict[str, tuple[Any, str]] = {
 """Name -> dtype of pandas, type of SQL."""
 _SPELLINGS = {"str": "string", "int": "Int64", "float": "Float64", "object": "string", "datetime64[us, UTC]": "timestamp"}
 _OWN = {
-    "item": "Int32", "page": "Int32", "looks": "Int32", "status": "Int16", "ok": "bool", "elapsed_ms": "float64", "attempts": "Int16",
-    "queued_ms": "float64", "wait_ms": "float64", "size_bytes": "Int64", "started_at": "timestamp", "retry_wait_ms": "float64",
-    "dns_ms": "float64", "connect_ms": "float64", "tls_ms": "float64", "receive_ms": "float64",
+    "item": "Int32", "page": "Int32", "looks": "Int32", "status": "Int16", "ok": "bool", "attempts": "Int16", "size_bytes": "Int64",
+    "started_at": "timestamp",
 }  # fmt: skip
+"""Types of the frame's own columns; durations are float64, all others text."""
 
 
 def read_types(types: Mapping[str, Any] | None, name: str) -> dict[str, str]:
@@ -86,7 +86,12 @@ def fixed_columns(options: Options, schema: Mapping[str, str], keep: Mapping[str
         *(TIMING_COLUMNS if options.timings else ()),
         *(("headers",) if options.response_headers else ()),
     ]
-    columns = {**keep, **schema, "data": "string", **{name: _OWN.get(name, "string") for name in own}}
+    columns = {
+        **keep,
+        **schema,
+        "data": "string",
+        **{name: _OWN.get(name, "float64" if name.endswith("_ms") else "string") for name in own},
+    }
     if len(columns) < len(keep) + len(schema) + 1 + len(own):
         names = [*keep, *schema, "data", *own]
         twice = next(name for name in names if names.count(name) > 1)

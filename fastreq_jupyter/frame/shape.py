@@ -238,7 +238,10 @@ def _collect(objects: list[tuple[int, dict[str, Any]]], notes: list[str]) -> dic
     """Gather the cells of each path, as deep as there are not too many of them."""
     for depth in _DEPTHS:
         root = _Node(0)
-        if all(_gather(root, row, value, depth) for row, value in objects) and _breadth(root) <= MAX_COLUMNS:
+        if (
+            all(_gather(root, row, value, depth) for row, value in objects)
+            and sum(1 for _, node in root.walk() if node.rows) <= MAX_COLUMNS
+        ):
             if depth != _DEPTHS[0]:
                 notes.append(f"expand: objects below level {depth} stay whole, they have more than {MAX_COLUMNS:,} different fields")
             # A field that is null in some rows and an object in others is treated as an object.
@@ -266,10 +269,6 @@ def _gather(root: _Node, row: int, value: dict[str, Any], depth: int) -> bool:
                 child.rows.append(row)
                 child.cells.append(inner)
     return True
-
-
-def _breadth(root: _Node) -> int:
-    return sum(1 for _, node in root.walk() if node.rows)
 
 
 def _columns(cells: dict[Path, Cells], length: int, reserved: Collection[Any], notes: list[str]) -> dict[str, Any]:

@@ -92,7 +92,9 @@ class Cache(Store):
             if outcome is not None:
                 self._old[position] = answer
         if self._options.offline:
-            return Outcome(position, request, error="offline", error_detail=self._why_offline(asks=asks)), None
+            unasked = "only answers of GET and HEAD, and of what is marked # @cache, are stored"
+            why = f"not in {self._shelf.path}, and nothing is sent" if asks else unasked
+            return Outcome(position, request, error="offline", error_detail=why), None
         self._expect(request, position, key)
         return None
 
@@ -143,7 +145,9 @@ class Cache(Store):
         if old is not None and outcome.status == _NOT_MODIFIED:
             stored = self._outcome(old, outcome.request, position, "revalidated")
             if stored is not None:
-                self._confirm(old)
+                self._counts["unchanged"] += 1
+                self._since["unchanged"] = min(self._since["unchanged"], old.at)
+                self._shelf.put(old._replace(at=self._clock()))
                 # A 304 has no body, which is no error.
                 tries = outcome.attempts
                 stored.attempts = (*tries[:-1], replace(tries[-1], error=None, error_detail=None)) if tries else ()
@@ -204,11 +208,6 @@ class Cache(Store):
         outcome.cached, outcome.changed = how, False
         return outcome
 
-    def _confirm(self, old: Answer) -> None:
-        self._counts["unchanged"] += 1
-        self._since["unchanged"] = min(self._since["unchanged"], old.at)
-        self._shelf.put(old._replace(at=self._clock()))
-
     def _keep(self, outcome: Outcome, content: bytes, key: bytes, old: Answer | None) -> None:
         outcome.changed = old is None or old.body != content
         self._counts["new" if old is None else "changed" if outcome.changed else "unchanged"] += 1
@@ -219,11 +218,6 @@ class Cache(Store):
             self._counts["secret"] += 1
             return
         self._shelf.put(_answer_of(outcome, content, key, self._clock(), self._keys.cookie_values(request, received=True)))
-
-    def _why_offline(self, *, asks: bool) -> str:
-        if not asks:
-            return "only answers of GET and HEAD, and of what is marked # @cache, are stored"
-        return f"not in {self._shelf.path}, and nothing is sent"
 
 
 def _longest_age(options: Options) -> float:

@@ -7,7 +7,7 @@ escaped, and made one harmless line before.
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -37,8 +37,6 @@ _NO_ERROR = (
     "<style>.jp-OutputArea-child:has(>.jupyter-widgets):not(:has(>.jupyter-widgets>*)):has(+.jp-OutputArea-child .fastreq-summary)"
     "{display:none}</style>"
 )
-# Rows that a run took over from an earlier one began before it; clocks are read a moment apart.
-_GRACE = timedelta(seconds=1)
 
 
 def summary(run: Run) -> dict[str, str]:
@@ -128,11 +126,8 @@ def _notes(run: Run) -> str:
 
 def _picture(run: Run, gist: Gist) -> str:
     """Draw the phases of each request as lines, without words: it may be stretched to any width."""
-    earliest = (datetime.fromisoformat(run.summary()["started_at"]) - _GRACE).timestamp() * 1e6
-    rows = gist.rows
-    new = [row for row in rows if (started := row.started_us) is not None and started >= earliest]
-    drawn, note = choose_rows(rows, new, _ROWS)
-    note = note if len(rows) == gist.number else f"samples of {gist.number:,} requests"
+    drawn, note = choose_rows(gist.rows, datetime.fromisoformat(run.summary()["started_at"]), _ROWS)
+    note = note if len(gist.rows) == gist.number else f"samples of {gist.number:,} requests"
     bars = [(number, *bar) for number, row in enumerate(drawn) for bar in phase_bars(row.attempts)]
     if not bars:
         return f'<p style="{_QUIET}">{_text(note)}</p>' if note else ""

@@ -166,7 +166,10 @@ class _Fastreq(Magics):
             print(help_text() if parsed.help else examples_text())  # noqa: T201 - this is what was asked for
             return _Result(None), True
         if cell is None and parsed.url is None:
-            return _Result(_open_panel()), False
+            # Widgets are paid for where they are shown.
+            from fastreq_jupyter.notebook.form import Panel  # noqa: PLC0415 - loaded by whoever needs it
+
+            return _Result(Panel()), False
         text, first_line = (cell, 2) if cell is not None else (parsed.url or "", 1)
         namespace = self._variables
         outer = {} if local_ns is None or local_ns is namespace else local_ns
@@ -240,13 +243,6 @@ def _greeting(shell: Any) -> str:
     version = getattr(sys.modules.get("ipykernel"), "version_info", None)
     warning = None if version is None or getattr(shell, "kernel", None) is None else kernel_warning(tuple(version))
     return GREETING if warning is None else f"{GREETING}\n{warning}"
-
-
-def _open_panel() -> Any:
-    # Imported here, since widgets are needed where they are shown only.
-    from fastreq_jupyter.notebook.form import Panel  # noqa: PLC0415 - loaded by whoever needs it
-
-    return Panel()
 
 
 _HAR_USAGE = "%fastreq har FILE [PATTERN] puts a cell of the file's xhr and fetch requests; PATTERN is a part of the URL, or a glob"

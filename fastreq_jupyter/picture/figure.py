@@ -96,11 +96,12 @@ def draw_svg(picture: Layout, *, alone: bool = False, tips: bool = True, ink: st
         if picture.names
         else ""
     )
+    grid = "".join(f"M{_n(line.x)} {_n(line.top)}V{_n(line.bottom)}" for line in picture.grid)
     parts = [
         f'<svg xmlns="http://www.w3.org/2000/svg" {size} role="img" aria-label="{name}" color="{ink}" {_TEXT}{fluid}>',
         _SCHEMES if alone else "",
         f'<path d="{_boxes(picture.stripes)}" fill-opacity=".045"/>' if picture.stripes else "",
-        f'<path d="{_grid(picture)}" stroke="currentColor" stroke-opacity=".16" fill="none"/>',
+        f'<path d="{grid}" stroke="currentColor" stroke-opacity=".16" fill="none"/>',
         _bars((*picture.legend, *picture.bars)),
         _texts(picture.labels, tones),
         cut,
@@ -108,10 +109,6 @@ def draw_svg(picture: Layout, *, alone: bool = False, tips: bool = True, ink: st
         "</svg>",
     ]
     return "".join(parts)
-
-
-def _grid(picture: Layout) -> str:
-    return "".join(f"M{_n(line.x)} {_n(line.top)}V{_n(line.bottom)}" for line in picture.grid)
 
 
 def _bars(bars: Iterable[Rect]) -> str:

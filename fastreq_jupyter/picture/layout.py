@@ -166,9 +166,7 @@ def lay_out(  # noqa: PLR0913 - what shapes a picture
         row_height: Pixels; rows under 14 have no text of their own.
     """
     title = one_line(title)
-    earliest = 0 if since is None else round((since - _GRACE).timestamp() * 1e6)
-    new = [row for row in outcomes if (began := row.started_us) is not None and began >= earliest]
-    drawn, note = choose_rows(outcomes, new, limit)
+    drawn, note = choose_rows(outcomes, since, limit)
     bars = [list(phase_bars(row.attempts)) for row in drawn]
     page = _page([bar for row in bars for bar in row], width, _HEAD + (_TITLE if title else 0.0), row_height)
     bottom = page.row(len(drawn))
@@ -307,16 +305,18 @@ _FORMS: tuple[tuple[float, Callable[[float], str]], ...] = (
 )
 
 
-def choose_rows(every: Sequence[Outcome], new: Sequence[Outcome], limit: int) -> tuple[list[Outcome], str]:
+def choose_rows(every: Sequence[Outcome], since: datetime | None, limit: int) -> tuple[list[Outcome], str]:
     """Return the rows to draw, in order, and a line that says what is left out.
 
     Where there are too many: failed and retried ones (up to two fifths), the slowest (up to three tenths), the others evenly spread.
 
     Args:
         every: All rows.
-        new: Those that were sent in this run.
+        since: Start of the run: rows that began before are of an earlier one and are only counted; None takes all that were sent.
         limit: How many are drawn at most.
     """
+    earliest = 0 if since is None else round((since - _GRACE).timestamp() * 1e6)
+    new = [row for row in every if (began := row.started_us) is not None and began >= earliest]
     left_out = []
     unsent = sum(not row.attempts for row in every) if len(every) > len(new) else 0
     if unsent:
@@ -329,7 +329,8 @@ def choose_rows(every: Sequence[Outcome], new: Sequence[Outcome], limit: int) ->
     troubled = [row for row in new if row.error is not None or (type(row.attempts) is not SingleAttempt and len(row.attempts) > 1)]
     chosen = {id(row): row for row in _spread(troubled, int(limit * _TROUBLED))}
     first = len(chosen)
-    slow = sorted((row for row in new if id(row) not in chosen), key=_slowness)[: int(limit * _SLOWEST)]
+    left = (row for row in new if id(row) not in chosen)
+    slow = sorted(left, key=lambda row: row.elapsed if isfinite(row.elapsed) else 0.0, reverse=True)[: int(limit * _SLOWEST)]
     chosen |= {id(row): row for row in slow}
     others = [row for row in new if id(row) not in chosen]
     spread = _spread(others, limit - len(chosen))
@@ -417,8 +418,3 @@ def _spread(rows: Sequence[Outcome], count: int) -> list[Outcome]:
     if len(rows) <= count:
         return list(rows)
     return [rows[number * len(rows) // count] for number in range(count)]
-
-
-def _slowness(row: Outcome) -> float:
-    elapsed = row.elapsed
-    return -elapsed if isfinite(elapsed) else 0.0

@@ -9,7 +9,7 @@ import pytest
 from synthetic import runs
 
 from fastreq_jupyter.model import Request, Response
-from fastreq_jupyter.notebook.monitor.details import BODY_LIMIT, details_of, tabs_of
+from fastreq_jupyter.notebook.monitor.details import BODY_LIMIT, details_of
 
 SECRET = "s3cr3t-value-of-mine"
 
@@ -26,42 +26,48 @@ def answered(content, content_type="application/json", *, request=None, **change
     return replace(made, response=changed_response(response, **changed))
 
 
+def body_of(outcome, place=None):
+    section = details_of(outcome, place)["tabs"]["response"][-1]
+    return {name: value for name, value in section.items() if name != "title"}
+
+
+def attempts_of(tries):
+    return details_of(runs.outcome(0, Request("GET", "https://a.example/"), tries))["tabs"]["timing"][0]["attempts"]
+
+
 def test_attempts_are_told_with_each_phase_in_milliseconds_and_none_where_unseen():
     tries = (runs.attempt(1, 0.1, status=503, error="http 503", retry_wait=0.25), runs.attempt(2, 0.5, fresh=False))
-    told = details_of(runs.outcome(0, Request("GET", "https://a.example/"), tries))["attempts"]
-    assert dict(told[0]["phases"]) == pytest.approx(
-        {"queued": 1, "dns": 2, "connect": 3, "tls": 4, "wait": 50, "receive": 10, "other": 0}, abs=1e-6
-    )
-    assert (told[0]["error"], told[0]["retry_wait_ms"], told[1]["number"]) == ("http 503", 250, 2)
+    told = attempts_of(tries)
+    phases = dict(told[0]["phases"])
+    assert phases.pop("attempt") > 0
+    assert phases == pytest.approx({"queued": 1, "dns": 2, "connect": 3, "tls": 4, "wait": 50, "receive": 10, "other": 0}, abs=1e-6)
+    assert (told[0]["title"], told[0]["failed"], told[0]["notes"][-1]) == ("1. http 503", True, "then waited 0.25 s")
+    assert (told[1]["title"], told[1]["failed"]) == ("2. 200", False)
 
 
 def test_the_phases_add_up_to_the_attempt_whatever_went_on_besides():
     tried = runs.attempt(1, 0.1)
     moved = replace(tried, end=tried.end + 0.5)
-    told = details_of(runs.outcome(0, Request("GET", "https://a.example/"), (moved,)))["attempts"][0]
-    phases = dict(told["phases"])
+    phases = dict(attempts_of((moved,))[0]["phases"])
     assert phases["other"] == pytest.approx(500)
-    assert sum(phases.values()) - phases["queued"] == pytest.approx(told["total_ms"])
+    assert sum(phases.values()) - phases["queued"] - phases["attempt"] == pytest.approx(phases["attempt"])
 
 
 @pytest.mark.parametrize("method", ["GET", "HEAD"])
 def test_a_body_that_was_empty_is_called_so(method):
     empty = answered(None, request=Request(method, "https://a.example/"))
-    assert details_of(replace(empty, response=changed_response(empty.response, status=204)))["body"] == {"note": "empty"}
+    assert body_of(replace(empty, response=changed_response(empty.response, status=204))) == {"note": "empty"}
 
 
 def test_redirects_are_listed_without_their_secrets():
     moved = replace(runs.attempt(1, 0.1), redirects=((302, f"https://a.example/next?token={SECRET}"), (301, "https://b.example/")))
-    told = details_of(runs.outcome(0, Request("GET", "https://a.example/"), (moved,)))
-    assert told["attempts"][0]["redirects"] == ["302 to https://a.example/next?token=***", "301 to https://b.example/"]
-    assert "302 to https://a.example/next?token=***" in json.dumps(tabs_of(told))
+    assert attempts_of((moved,))[0]["notes"][1:] == ["302 to https://a.example/next?token=***", "301 to https://b.example/"]
 
 
 def test_a_phase_nobody_saw_is_none():
     blind = runs.attempt(1, 0.1)
     blind = replace(blind, hops=(replace(blind.hops[0], domain_lookup_end=float("nan")),))
-    told = details_of(runs.outcome(0, Request("GET", "https://a.example/"), (blind,)))
-    assert dict(told["attempts"][0]["phases"])["dns"] is None
+    assert dict(attempts_of((blind,))[0]["phases"])["dns"] is None
 
 
 def test_no_secret_of_the_request_is_shown_wherever_it_stands():
@@ -84,30 +90,30 @@ def test_no_secret_of_the_request_is_shown_wherever_it_stands():
 
 
 def test_a_large_body_is_cut_and_says_how_to_get_the_whole():
-    told = details_of(answered(b"x" * 1_000_000, "text/plain"), "orders.iloc[0]")
-    assert len(told["body"]["text"]) == BODY_LIMIT
-    assert told["body"]["note"] == "The first 64 kB of 1.0 MB: orders.iloc[0].data is the whole."
+    body = body_of(answered(b"x" * 1_000_000, "text/plain"), "orders.iloc[0]")
+    assert len(body["text"]) == BODY_LIMIT
+    assert body["note"] == "The first 64 kB of 1.0 MB: orders.iloc[0].data is the whole."
 
 
 def test_a_picture_is_shown_and_other_bytes_are_named():
     picture = b"\x89PNG\r\n\x1a\n" + bytes(500)
-    assert details_of(answered(picture, "image/png"))["body"]["picture"].startswith("data:image/png;base64,iVBOR")
-    assert details_of(answered(bytes(2_000_000), "image/png"), "o.iloc[0]")["body"] == {"note": "2.0 MB of image/png: see o.iloc[0].data"}
+    assert body_of(answered(picture, "image/png"))["picture"].startswith("data:image/png;base64,iVBOR")
+    assert body_of(answered(bytes(2_000_000), "image/png"), "o.iloc[0]") == {"note": "2.0 MB of image/png: see o.iloc[0].data"}
     kept = replace(answered(None, "application/zip", size_bytes=9), data=bytes(9))
-    assert details_of(kept)["body"] == {"note": "9 B of application/zip: see the frame's data column"}
+    assert body_of(kept) == {"note": "9 B of application/zip: see the frame's data column"}
 
 
 def test_a_picture_with_a_secret_in_it_is_text():
     request = Request("GET", f"https://a.example/?token={SECRET}")
-    told = details_of(answered(f"<svg><text>{SECRET}</text></svg>".encode(), "image/svg+xml", request=request))
-    assert "picture" not in told["body"]
-    assert SECRET not in json.dumps(told)
+    body = body_of(answered(f"<svg><text>{SECRET}</text></svg>".encode(), "image/svg+xml", request=request))
+    assert "picture" not in body
+    assert SECRET not in json.dumps(body)
 
 
 def test_a_body_kept_only_as_what_was_made_of_it_is_shown_from_that():
     data = {"id": 1, "password": "hidden-from-all", "more": [], "list": [1.5, None, True, 'a"b']}
-    told = details_of(replace(answered(None, size_bytes=9), data=data))
-    assert json.loads(told["body"]["json"]) == data | {"password": "***"}
+    body = body_of(replace(answered(None, size_bytes=9), data=data))
+    assert json.loads(body["json"]) == data | {"password": "***"}
 
 
 @pytest.mark.parametrize("many", [100_000, 1])
@@ -115,14 +121,14 @@ def test_a_document_of_any_size_and_depth_is_cut(many):
     data = [["x" * 30] * many]
     for _ in range(5000):
         data = [data]
-    told = details_of(replace(answered(None, size_bytes=10_000_000), data=data))
-    assert told["body"]["json"].startswith("[" * 5000)
-    assert len(told["body"]["json"]) <= BODY_LIMIT
+    body = body_of(replace(answered(None, size_bytes=10_000_000), data=data))
+    assert body["json"].startswith("[" * 5000)
+    assert len(body["json"]) <= BODY_LIMIT
 
 
 def test_the_request_is_shown_as_it_was_sent_its_query_as_a_table():
     request = Request("POST", f"https://a.example/x?q=a+b&token={SECRET}&empty=", json={"password": SECRET, "n": 1})
-    told = tabs_of(details_of(answered(b"{}", request=request)))["tabs"]["request"]
+    told = details_of(answered(b"{}", request=request))["tabs"]["request"]
     assert told[1]["facts"] == [["q", "a b"], ["token", "***"], ["empty", ""]]
     names = [name for name, _ in told[2]["facts"]]
     assert names[:2] == ["Host", "User-Agent"]
@@ -131,12 +137,13 @@ def test_the_request_is_shown_as_it_was_sent_its_query_as_a_table():
 
 def test_a_body_that_feeds_a_secret_is_hidden():
     request = Request("POST", "https://a.example/login", hide_data=True)
-    assert details_of(answered(b'{"t": "x"}', request=request))["body"]["text"] == "***"
+    assert body_of(answered(b'{"t": "x"}', request=request))["text"] == "***"
 
 
 def test_hostile_headers_are_neutral_and_cut():
     told = details_of(answered(b"{}", headers=(("X-Evil\x1b[0m", "a\u202eb\x00" + "y" * 100_000),) * 300))
-    assert len(told["response_headers"]) == 100
-    name, value = told["response_headers"][0]
+    headers = told["tabs"]["headers"][0]["facts"]
+    assert len(headers) == 100
+    name, value = headers[0]
     assert (name, len(value)) == ("X-Evil", 1000)
     assert not set(value) & {"\u202e", "\x00"}

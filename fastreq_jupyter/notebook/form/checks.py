@@ -311,7 +311,7 @@ def _json_problem(text: str) -> str | None:
     try:
         json.loads(_without_placeholders(text), parse_constant=_refuse)
     except json.JSONDecodeError as error:
-        return f"line {error.lineno}, column {error.colno}: this is no JSON: {_worded(error.msg)}"
+        return f"line {error.lineno}, column {error.colno}: this is no JSON: {error.msg[:1].lower()}{error.msg[1:]}"
     except ValueError as error:
         return f"line 1: this is no JSON: {error}"
     except RecursionError:
@@ -334,10 +334,6 @@ def _without_placeholders(text: str) -> str:
         parts.append("xx" if inside and sign == "\\{" else sign)
         inside = inside != (sign == '"')
     return "".join([*parts, text[start:]])
-
-
-def _worded(message: str) -> str:
-    return message[:1].lower() + message[1:]
 
 
 def _refuse(name: str) -> None:

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.model import Attempt, Headers, Outcome, Request
 
-__all__ = ["details_of", "tabs_of"]
+__all__ = ["details_of"]
 
 BODY_LIMIT = 64_000
 """Characters of a body that are shown."""
@@ -38,9 +38,10 @@ _PICTURES = frozenset(f"image/{kind}" for kind in ("png", "jpeg", "gif", "webp",
 
 
 def details_of(outcome: Outcome, place: str | None = None) -> dict[str, Any]:
-    """Return what is known of one finished request, as JSON.
+    """Return what is known of one finished request as the page shows it, JSON: a line about the whole, and four tabs.
 
-    Every text is free of the request's secrets and cut; a body to 64,000 characters.
+    A tab has titled sections of facts, bodies and attempts. Every text is free of the request's secrets and cut; a body to
+    64,000 characters.
 
     Args:
         outcome: The request.
@@ -48,80 +49,63 @@ def details_of(outcome: Outcome, place: str | None = None) -> dict[str, Any]:
     """
     request, response = outcome.request, outcome.response
     secrets = secrets_of(request)
-    url = _url(request.url, request.secrets, secrets)
-    return {
-        "position": outcome.position,
-        "url": url,
-        "query": [[one_line(name, 100), one_line(value, 1000)] for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True)],
-        "method": one_line(request.method, 20),
-        "name": one_line(redact_text(request.label, secrets), 80) if request.label else None,
-        "final_url": None if response is None else _url(response.final_url, request.secrets, secrets),
-        "status": None if response is None else one_line(f"{response.status} {response.reason}".strip(), 80),
-        "http_version": None if response is None else response.http_version,
-        "error": outcome.error,
-        "detail": one_line(redact_text(outcome.error_detail, secrets), 600) if outcome.error_detail else None,
-        "elapsed_ms": _ms(outcome.elapsed),
-        "size": None if response is None else response.size_bytes,
-        "content_type": None if response is None else one_line(response.content_type or "", 100) or None,
-        "place": place,
-        "page": outcome.page,
-        "looks": outcome.looks or None,
-        "cached": outcome.cached,
-        "request_headers": _sent_headers(request, secrets),
-        "request_body": _preview(_shown(request.content), request.header("content-type"), secrets) if request.content else None,
-        "response_headers": [] if response is None else _headers(response.headers, secrets),
-        "body": _body(outcome, secrets, place),
-        "attempts": [_attempt(attempt, request.secrets, secrets) for attempt in outcome.attempts],
+    detail = one_line(redact_text(outcome.error_detail, secrets), 600) if outcome.error_detail else None
+    error = _joined(": ", outcome.error, detail)
+    sent = _sent_headers(request, secrets)
+    body = _preview(_shown(request.content), request.header("content-type"), secrets) if request.content else {}
+    tabs: dict[str, list[dict[str, Any]]] = {
+        "response": [{"title": "", "facts": [["Error", error]] if error else []}, {"title": "", **_body(outcome, secrets, place)}],
+        "request": [*_asked(outcome, secrets), {"title": "Headers, as sent", "facts": sent}, {"title": "Body", **body}],
+        "headers": [
+            {"title": "Response headers", "facts": [] if response is None else _headers(response.headers, secrets)},
+            {"title": "Request headers, as sent", "facts": sent},
+        ],
+        "timing": [{"title": "", "attempts": [_attempt(attempt, request.secrets, secrets) for attempt in outcome.attempts]}],
     }
+    return {
+        "line": _line(outcome),
+        "failed": outcome.error is not None,
+        "place": place,
+        "tabs": {name: [part for part in parts if any(part[key] for key in part if key != "title")] for name, parts in tabs.items()},
+    }
+
+
+def _line(outcome: Outcome) -> str:
+    """Return the whole in one line: status, time, size, type, version."""
+    response = outcome.response
+    took = None if isnan(outcome.elapsed) else show_ms(outcome.elapsed * 1000)
+    if response is None:
+        return _joined("  ·  ", outcome.error, took)
+    status = one_line(f"{response.status} {response.reason}".strip(), 80)
+    kind = one_line(response.content_type or "", 100)
+    version = response.http_version and f"HTTP/{response.http_version}"
+    return _joined("  ·  ", status, took, show_bytes(response.size_bytes), kind, version)
+
+
+def _asked(outcome: Outcome, secrets: Iterable[str]) -> list[dict[str, Any]]:
+    """Return the sections about the target and its query."""
+    request, response = outcome.request, outcome.response
+    url = _url(request.url, request.secrets, secrets)
+    final_url = None if response is None else _url(response.final_url, request.secrets, secrets)
+    facts: list[list[str | None]] = [
+        ["URL", url],
+        ["Final URL", None if final_url == url else final_url],
+        ["Method", one_line(request.method, 20)],
+        ["Name", one_line(redact_text(request.label, secrets), 80) if request.label else None],
+        ["Page", str(outcome.page) if outcome.page else None],
+        ["Looks", str(outcome.looks) if outcome.looks else None],
+        ["Cached", outcome.cached and f"from the cache: {outcome.cached}"],
+    ]
+    query = [[one_line(name, 100), one_line(value, 1000)] for name, value in parse_qsl(urlsplit(url).query, keep_blank_values=True)]
+    return [{"title": "", "facts": [fact for fact in facts if fact[1]]}, {"title": "Query", "facts": query}]
 
 
 def _shown(content: bytes | Upload) -> bytes:
     return content.shown if isinstance(content, Upload) else content
 
 
-def tabs_of(details: dict[str, Any]) -> dict[str, Any]:
-    """Return the same as the page shows it: a line about the whole, and for each tab titled sections of facts, bodies and attempts."""
-    moved = details["final_url"] if details["final_url"] != details["url"] else None
-    size = None if details["size"] is None else show_bytes(details["size"])
-    error = _joined(": ", details["error"], details["detail"])
-    version = details["http_version"] and f"HTTP/{details['http_version']}"
-    took = None if details["elapsed_ms"] is None else show_ms(details["elapsed_ms"])
-    kept = details["cached"] and f"from the cache: {details['cached']}"
-    asked = [["URL", details["url"]], ["Final URL", moved], ["Method", details["method"]], ["Name", details["name"]]]
-    asked += [["Page", details["page"] and str(details["page"])], ["Looks", details["looks"] and str(details["looks"])], ["Cached", kept]]
-    sent = {"title": "Headers, as sent", "facts": details["request_headers"]}
-    tabs = {
-        "response": [{"title": "", "facts": [["Error", error]] if error else []}, {"title": "", **(details["body"] or {})}],
-        "request": [
-            {"title": "", "facts": [fact for fact in asked if fact[1]]},
-            {"title": "Query", "facts": details["query"]},
-            sent,
-            {"title": "Body", **(details["request_body"] or {})},
-        ],
-        "headers": [{"title": "Response headers", "facts": details["response_headers"]}, {**sent, "title": "Request headers, as sent"}],
-        "timing": [{"title": "", "attempts": [_shown_attempt(attempt) for attempt in details["attempts"]]}],
-    }
-    return {
-        "line": _joined("  ·  ", details["status"] or details["error"], took, size, details["content_type"], version),
-        "failed": details["error"] is not None,
-        "place": details["place"],
-        "tabs": {name: [part for part in parts if any(part[key] for key in part if key != "title")] for name, parts in tabs.items()},
-    }
-
-
-def _shown_attempt(attempt: dict[str, Any]) -> dict[str, Any]:
-    at = attempt["started_at"].replace("T", " ")[:23]
-    waited = attempt["retry_wait_ms"] and f"then waited {show_seconds(attempt['retry_wait_ms'] / 1000)}"
-    return {
-        "title": f"{attempt['number']}. {attempt['error'] or attempt['status'] or ''}",
-        "failed": attempt["error"] is not None,
-        "notes": [note for note in (f"{at} UTC", *attempt["redirects"], attempt["detail"], waited) if note],
-        "phases": [*attempt["phases"], ["attempt", attempt["total_ms"]]],
-    }
-
-
 def _joined(between: str, *texts: str | None) -> str:
-    return between.join(text for text in texts if text)
+    return between.join(filter(None, texts))
 
 
 def _url(url: str, inserted: Iterable[str], secrets: Iterable[str]) -> str:
@@ -142,11 +126,11 @@ def _sent_headers(request: Request, secrets: Iterable[str]) -> list[list[str]]:
     return _headers((("Host", exchange.target.origin.authority), *exchange.headers), secrets)
 
 
-def _body(outcome: Outcome, secrets: Iterable[str], place: str | None) -> dict[str, Any] | None:
+def _body(outcome: Outcome, secrets: Iterable[str], place: str | None) -> dict[str, Any]:
     """Return the answer's body as JSON, text or picture, and a note on what is not shown."""
     response = outcome.response
     if response is None:
-        return None
+        return {}
     if outcome.request.hide_data:
         return {"text": MASK, "note": "hidden: it feeds a secret of another request"}
     if response.path is not None:
@@ -228,21 +212,16 @@ def _attempt(attempt: Attempt, inserted: Iterable[str], secrets: Iterable[str]) 
     total = attempt.end - attempt.start
     # Sending, redirects on the way, and whatever the backend cannot see: with it the phases add up.
     other = total - sum(seconds for seconds in phases if not isnan(seconds))
-    named = {"queued": attempt.queued, "dns": phases.dns, "connect": phases.connect, "tls": phases.tls} | {
-        "wait": phases.wait,
-        "receive": phases.receive,
-        "other": max(0.0, other),
-    }
+    durations = {"queued": attempt.queued, **phases._asdict(), "other": max(0.0, other), "attempt": total}
+    at = attempt.started_at.isoformat(" ", timespec="milliseconds")[:23]
+    redirects = [f"{status} to {_url(target, inserted, secrets)}" for status, target in attempt.redirects]
+    detail = one_line(redact_text(attempt.error_detail, secrets), 600) if attempt.error_detail else None
+    waited = f"then waited {show_seconds(attempt.retry_wait)}" if attempt.retry_wait > 0 else None
     return {
-        "number": attempt.number,
-        "status": attempt.status,
-        "error": attempt.error,
-        "redirects": [f"{status} to {_url(target, inserted, secrets)}" for status, target in attempt.redirects],
-        "detail": one_line(redact_text(attempt.error_detail, secrets), 600) if attempt.error_detail else None,
-        "started_at": attempt.started_at.isoformat(timespec="milliseconds"),
-        "phases": [[name, _ms(seconds)] for name, seconds in named.items()],
-        "total_ms": _ms(total),
-        "retry_wait_ms": _ms(attempt.retry_wait) or 0,
+        "title": f"{attempt.number}. {attempt.error or attempt.status or ''}",
+        "failed": attempt.error is not None,
+        "notes": [note for note in (f"{at} UTC", *redirects, detail, waited) if note],
+        "phases": [[name, _ms(seconds)] for name, seconds in durations.items()],
     }
 
 

@@ -16,7 +16,7 @@ from fastreq_jupyter.engine import last_run
 from fastreq_jupyter.errors import FastreqError, UsageError
 from fastreq_jupyter.notebook.display import holds, variables
 from fastreq_jupyter.notebook.html import text_summary
-from fastreq_jupyter.notebook.monitor.details import details_of, tabs_of
+from fastreq_jupyter.notebook.monitor.details import details_of
 from fastreq_jupyter.notebook.monitor.front import NOT_BUILT, built, needs_own_code, shared, text_of
 from fastreq_jupyter.notebook.monitor.watch import Watch
 from fastreq_jupyter.options import TABLE
@@ -159,7 +159,7 @@ def _answer(run: Run, content: Mapping[str, Any]) -> dict[str, Any]:
     match content.get("do"):
         case "details":
             outcome = _outcome(run, content)
-            return {"details": tabs_of(details_of(outcome, _row_of(run, outcome.position)))}
+            return {"details": details_of(outcome, _row_of(run, outcome.position))}
         case "code":
             return {"text": _code(run, content)}
         case "har":

@@ -12,7 +12,6 @@ import io
 import json
 import math
 import secrets
-import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 from zlib import crc32
@@ -30,7 +29,6 @@ __all__ = ["PATHS", "Api"]
 
 LONGEST_DELAY = 30.0
 FLAKY = 17
-LIMITED_PER_SECOND = 20
 LOOKS = 2
 PER_PAGE = 20
 MOST_PER_PAGE = 100
@@ -44,7 +42,7 @@ PATHS = {
     "/products": "page by page",
     "/products/{sku}": "one product",
     "/products/{sku}/image": "its picture, PNG",
-    "/limited/{n}": f"more than {LIMITED_PER_SECOND} requests a second answer 429 with Retry-After",
+    "/limited/{n}": f"more than {QUOTA} requests a second answer 429 with Retry-After",
     "/feed/{kind}": f"orders in pages: {', '.join(KINDS)}; ?limit=20, and ?unkind={'|'.join(UNKIND)}",
     "/quota/{n}": f"{QUOTA} requests a second; tells what is left and when there is more, never Retry-After",
     "/delay/{seconds}": f"answers after that time, at most {LONGEST_DELAY:.0f} s",
@@ -75,10 +73,8 @@ class Api:
         self.token = secrets.token_urlsafe(24)
         self.tokens = Tokens()
         self.in_flight = 0
-        self.limited_until = 0.0
-        self.limited_left = 0
         self.visits: Counter[str] = Counter()
-        self.feeds, self.quotas = Feeds(), Quota()
+        self.feeds, self.quotas, self.limit = Feeds(), Quota(), Quota()
         self.forget()
 
     def forget(self) -> None:
@@ -227,13 +223,9 @@ class Api:
 
     async def limited(self, request: web.Request) -> web.Response:
         """Answer, or 429 beyond so many requests in a second."""
-        now = time.monotonic()
-        if now >= self.limited_until:
-            self.limited_until, self.limited_left = now + 1, LIMITED_PER_SECOND
-        if self.limited_left == 0:
-            return web.json_response({"error": "too many requests"}, status=429, headers={"Retry-After": "1"})
-        self.limited_left -= 1
-        return web.json_response({"n": request.match_info["n"]})
+        if self.limit.take():
+            return web.json_response({"n": request.match_info["n"]})
+        return web.json_response({"error": "too many requests"}, status=429, headers={"Retry-After": "1"})
 
     async def feed(self, request: web.Request) -> web.Response:
         """Answer a page of orders, of the kind asked for."""

@@ -67,19 +67,28 @@ class Feeds:
 
 
 class Quota:
-    """Answer so many requests in a window; tells what is left, and in how many seconds there is more."""
+    """So many requests in a window of a second.
+
+    Attributes:
+        left: How many more there may be in this window.
+    """
 
     def __init__(self) -> None:
-        self._until, self._left = 0.0, 0
+        self._until, self.left = 0.0, 0
 
-    def answer(self, request: web.Request) -> web.Response:
-        """Answer, or 429 without Retry-After, as most APIs do that have a limit."""
+    def take(self) -> bool:
+        """Take one request; tell whether it is allowed."""
         now = time.monotonic()
         if now >= self._until:
-            self._until, self._left = now + WINDOW, QUOTA
-        allowed = self._left > 0
-        self._left -= allowed
-        headers = {"RateLimit": f'"demo";r={self._left};t={math.ceil(self._until - now)}'}
+            self._until, self.left = now + WINDOW, QUOTA
+        allowed = self.left > 0
+        self.left -= allowed
+        return allowed
+
+    def answer(self, request: web.Request) -> web.Response:
+        """Answer with what is left and in how many seconds there is more, or 429 without Retry-After, as most APIs do that have a limit."""
+        allowed = self.take()
+        headers = {"RateLimit": f'"demo";r={self.left};t={math.ceil(self._until - time.monotonic())}'}
         if allowed:
             return web.json_response({"n": request.match_info["n"]}, headers=headers)
         return web.json_response({"error": "too many requests"}, status=429, headers=headers)

@@ -108,7 +108,7 @@ class Dataset:
         """Let go of the place; never raises."""
 
     def _described(self, frame: pd.DataFrame, rows: Sequence[Outcome]) -> pd.DataFrame:
-        """Return the frame with what is to be known of its batch."""
+        """Return the frame with the facts about its batch in ``attrs``."""
         # The row number repeats the position.
         labelled = not (frame.index.name is None and frame.index.equals(pd.Index(frame["position"])))
         labelled = labelled and not (self._plan.keys is None and self._plan.join is None)

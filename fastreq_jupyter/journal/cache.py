@@ -114,7 +114,7 @@ class Cache(Store):
         self._keys.sent(request)
 
     def make_conditional(self, exchange: Exchange, position: int) -> Exchange:
-        """Return the exchange with the lines that ask whether anything has changed since."""
+        """Return the exchange with the validators of the stored answer."""
         old = self._old.get(position)
         # A job is polled by the same URL: a 304 would not tell whether it is done.
         lines = () if old is None or self._polling is not None or self._options.fresh else _conditions_of(old)
@@ -159,7 +159,7 @@ class Cache(Store):
         return outcome, content
 
     def figures(self) -> dict[str, Any]:
-        """Return what came from where, small JSON."""
+        """Return how many answers were stored, new, changed and sent, small JSON."""
         counts = {name: count for name, count in self._counts.items() if name not in ("secret", "nobody")}
         return {**counts, "file": str(self._options.cache_file)}
 
@@ -198,7 +198,7 @@ class Cache(Store):
             await self._shelf.aclose()
 
     def _outcome(self, answer: Answer, request: Request, position: int, how: str) -> Outcome | None:
-        """Return the row of a stored answer, None where the options of this run would not take it for good."""
+        """Return the outcome of a stored answer, None where it is no good answer by the options of this run."""
         outcome = _outcome_of(answer, request, position, self._options, self._conditions)
         if outcome is None:
             return None
@@ -230,7 +230,7 @@ def _longest_age(options: Options) -> float:
 
 
 def _when(at: float, now: float) -> str:
-    """Return a moment of the past as people say it."""
+    """Return a time of the past as text: today 09:12, yesterday 09:12, or with its date."""
     then, today = (datetime.fromtimestamp(seconds, UTC).astimezone() for seconds in (at, now))
     if then.date() == today.date():
         return f"today {then:%H:%M}"
@@ -250,13 +250,13 @@ def _answer_of(outcome: Outcome, content: bytes, key: bytes, at: float, more: fr
 
 
 def _echoes_secret(request: Request, content: bytes, more: frozenset[str]) -> bool:
-    """Tell whether a body says a secret of its request back, or one of `more`: a file that may be shared is no place for it."""
+    """Tell whether a body contains a secret of its request, or one of `more`: the file may be shared, so it is not stored."""
     secrets = secrets_of(request) | more
     return any(len(secret) >= SHORTEST and secret.encode("utf-8", "surrogatepass") in content for secret in secrets)
 
 
 def _outcome_of(answer: Answer, request: Request, position: int, options: Options, conditions: Conditions | None) -> Outcome | None:
-    """Return the row that a stored answer gives, read as the options ask; None where they would call it bad."""
+    """Return the outcome of a stored answer, read as the options ask; None where they would make it a failure."""
     head = json.loads(answer.head)
     headers: Headers = tuple([(name, value) for name, value in head["headers"]])
     body = None if request.method == "HEAD" else answer.body

@@ -64,7 +64,7 @@ def lock_file(path: Path) -> FileLock:
 
 
 def _sign(connection: sqlite3.Connection) -> None:
-    """Write into the open journal who holds it."""
+    """Write the process that holds the journal into it."""
     holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": datetime.now().astimezone().isoformat(" ", "seconds")}
     # A full disk must not prevent reading a journal.
     with suppress(sqlite3.Error):
@@ -159,7 +159,7 @@ def read_key(connection: sqlite3.Connection) -> bytes | None:
 
 
 def write_key(connection: sqlite3.Connection, key: bytes) -> None:
-    """Keep the key."""
+    """Write the key with its checksum."""
     put(connection, "key", key + _check_of(key))
 
 
@@ -168,13 +168,13 @@ def _check_of(key: bytes) -> bytes:
 
 
 def _get(connection: sqlite3.Connection, name: str) -> bytes | None:
-    """Return what the file says of itself by that name."""
+    """Return an entry of the table `about`, None where there is none."""
     row = connection.execute("SELECT value FROM about WHERE name = ?", (name,)).fetchone()
     return None if row is None else row[0] if isinstance(row[0], bytes) else b""
 
 
 def put(connection: sqlite3.Connection, name: str, value: bytes) -> None:
-    """Let the file say something of itself."""
+    """Write an entry of the table `about`."""
     connection.execute("INSERT OR REPLACE INTO about (name, value) VALUES (?, ?)", (name, value))
 
 
@@ -182,7 +182,7 @@ _LARGEST_STEP = 2**22
 
 
 def _rescue(path: Path) -> list[str]:
-    """Move a torn file aside and put what can be read of it into a new one; return what to tell."""
+    """Move a torn file aside and put what can be read of it into a new one; return notes for the user."""
     aside = _free_name(path)
     for suffix in ("", *_NEIGHBOURS):
         with suppress(FileNotFoundError):
@@ -231,7 +231,7 @@ def _readable(aside: Path) -> tuple[bytes | None, Iterator[Row]]:
 
 
 def _sealed_rows(old: sqlite3.Connection, key: bytes) -> Iterator[Row]:
-    """Give the rows whose seal is whole; behind an unreadable place go on in growing steps."""
+    """Give the rows whose seal is right; after an unreadable place try again in growing steps."""
     select = f"SELECT rowid, {', '.join(COLUMNS)} FROM answers WHERE rowid > ? ORDER BY rowid"  # noqa: S608 - names of ours
     last, step = 0, 1
     while step < _LARGEST_STEP:
@@ -411,7 +411,7 @@ def refuse_foreign(path: Path, head: bytes, *, application: int = _APPLICATION_I
 
 
 def _is_passing(error: sqlite3.OperationalError) -> bool:
-    """Tell whether the trouble lies around the file (locked, full, not permitted), not in it."""
+    """Tell whether the error comes from the file's surroundings (locked, full, not permitted), not from its content."""
     code = getattr(error, "sqlite_errorcode", None)
     return code is not None and code & 0xFF not in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 

@@ -173,7 +173,7 @@ class Keys:
         self._heads: dict[Headers, bytes] = {}
 
     def of(self, request: Request) -> bytes | None:
-        """Return the key of a request, None where its answer is not kept: it is conditional, has a file, or is nobody knows whose."""
+        """Return the key of a request, None where its answer is not stored: it is conditional, has a file, or its owner is unknown."""
         return self._key_of(request, request.url, request.content)
 
     def _key_of(self, request: Request, url: str, content: bytes | Upload | None) -> bytes | None:
@@ -193,12 +193,12 @@ class Keys:
         return blake2b(b"".join((sizes, *parts)), digest_size=16, key=self._secret).digest()
 
     def _keys_of(self, parents: tuple[Request, ...]) -> bytes | None:
-        """Return who was answered, by the requests; what is made anew each time in them does not count."""
+        """Return the keys of requests whose answers were used; values that are made anew each time do not count."""
         keys = [self._key_of(parent, *(parent.identity or (parent.url, parent.content))) for parent in parents]
         return None if None in keys else b"".join(key for key in keys if key is not None)
 
     def sent(self, request: Request) -> None:
-        """Take note of who sends a request: what servers' cookies stand for may be theirs from now on."""
+        """Note the sender of a request: cookies that servers set from now on may be theirs."""
         self._jar.senders.add(self._sender(request))
 
     def cookie_values(self, request: Request, *, received: bool) -> frozenset[str]:

@@ -134,7 +134,7 @@ def veiled(url: str, request: Request, key: bytes) -> str:
 
 
 def job_of(row: Row, request: Request, key: bytes) -> Look | None:
-    """Return the job that a row tells of, None where there is none, it is over, or its URL had a secret that is another now."""
+    """Return the unfinished job in a row, None where there is none, or a secret in its URL has changed since."""
     status_url = json.loads(row.record).get("status_url")
     if status_url is None or row.error == "body" or row.status in _GONE or (row.done and row.error is None):
         return None

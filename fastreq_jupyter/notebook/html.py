@@ -52,7 +52,7 @@ def notes_of(run: Run) -> list[str]:
 
 
 def beginning(run: Run) -> str:
-    """Return the line that stands in the live view's place on pages without widgets; it stays true when the run has ended."""
+    """Return the line for pages without widgets, in place of the live view; it stays true when the run has ended."""
     number = "requests" if run.plan.total is None else f"{run.plan.total:,} request{'' if run.plan.total == 1 else 's'}"
     began = datetime.fromisoformat(run.summary()["started_at"])
     return one_line(f"{run.name + ': ' if run.name else ''}{number}, begun at {began:%Y-%m-%d %H:%M:%S} UTC")

@@ -202,7 +202,7 @@ def deliver(order: Order, waited: Waited[Run], lines_shown: Sequence[str], varia
 
 
 def deliver_preview(order: Order) -> Any:
-    """Return the frame of a dry run: a variable keeps what it has, for whoever looks first must lose nothing."""
+    """Return the frame of a dry run and print its lines; the variable keeps its value."""
     frame = preview_frame(order.call.plan)
     print(preview_line(frame.attrs["fastreq"]["summary"], order.line.name))  # noqa: T201 - a cell's line
     for note in frame.attrs["fastreq"]["notes"]:
@@ -214,7 +214,7 @@ def deliver_background(order: Order, run: Run, variables: MutableMapping[str, An
     """Put the live run into the variable, and show it where widgets are."""
     name = order.line.name
     if name is not None:
-        _say_of_the_run_before(name, run, variables)
+        _note_earlier_run(name, run, variables)
         variables[name] = run
     handle = name or "last_run()"
     total = run.plan.total
@@ -232,8 +232,8 @@ def deliver_background(order: Order, run: Run, variables: MutableMapping[str, An
         show_monitor(run, on_retry=follow)
 
 
-def _say_of_the_run_before(name: str, run: Run, variables: Mapping[str, Any]) -> None:
-    """Tell that the run whose variable this one takes goes on, and how it is stopped."""
+def _note_earlier_run(name: str, run: Run, variables: Mapping[str, Any]) -> None:
+    """Print that the run whose variable this one takes goes on, and how to stop it."""
     earlier = variables.get(name)
     if not isinstance(earlier, type(run)) or earlier.done:
         return

@@ -236,7 +236,7 @@ def _plainly(pieces: Body) -> list[object]:
 
 
 def field_words(field: Field) -> list[str]:
-    """Return the words, none where the field says what holds anyway."""
+    """Return the words for the magic's line, none where the field holds its default."""
     if not field.is_set:
         return []
     if field.name in ("headers", "each"):
@@ -297,7 +297,7 @@ def blamed(error: FastreqError, fields: Mapping[str, Field]) -> UsageError:
 
 
 def _blame(error: FastreqError, cell: CellText, texts: Mapping[str, str]) -> tuple[str | None, str]:
-    """Return the field, None where it is nobody's, and the message.
+    """Return the field that the error is about, None where it is about none, and the message.
 
     Args:
         error: What building or launching raised.

@@ -118,7 +118,7 @@ class Field:
 
     @property
     def is_set(self) -> bool:
-        """Tell whether it says something else than what holds anyway."""
+        """Tell whether the content differs from the default."""
         value = self.control.value
         return bool(value.strip()) if self._free else value != self.base
 
@@ -140,7 +140,7 @@ class Field:
         return self.problem
 
     def fail(self, problem: str) -> None:
-        """Show what is wrong, found by looking at the form as a whole."""
+        """Show a problem that was found in the form as a whole."""
         self.problem = one_line(problem, _LONGEST)
         self._tell()
 

@@ -173,7 +173,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         return retried_line(retry, retry.name or "last_run().df")
 
     def _adopt(self, run: Run) -> None:
-        """Make a run the panel's own: its result goes to the variable when it has ended."""
+        """Follow a run: its result goes to the variable when it has ended."""
         with self._lock:
             self.run, self._busy = run, True
         self._show_busy(busy=True)
@@ -204,7 +204,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             self._let_go(run)
 
     def _let_go(self, run: Run | None) -> None:
-        """Let Run be pressed again, once a double click would be over."""
+        """Enable the Run button again, once a double click would be over."""
         while (remaining := self._pressed_at + DOUBLE_CLICK_S - monotonic()) > 0 or self._starting:
             sleep(max(remaining, _MOMENT_S))
         with self._lock:
@@ -214,7 +214,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
         self._show_busy(busy=False)
 
     def _press(self) -> None:
-        """Do what a click on Run asks for; the second half of a double click asks for nothing."""
+        """Start a run; the second half of a double click does nothing."""
         with self._lock:
             if self._busy:
                 return
@@ -240,14 +240,14 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             return None
 
     def _refuse(self, message: str) -> None:
-        """Say what is wrong; what an earlier click showed is not what the form says now."""
+        """Show what is wrong, and remove the result of an earlier click, which is out of date."""
         self._aside.children = ()
         wrong = wrong_of(self.fields)
         self._say(attention(wrong) if wrong else message, wrong=True)
         self._attending = bool(wrong)
 
     def _changed(self, field: Field) -> None:
-        """Look again at what may be mended by this change."""
+        """Check again the fields that this change may have corrected."""
         if field.name == "headers" and self.fields["data"].is_set:
             self.fields["data"].check()
         for other in wrong_of(self.fields):
@@ -312,7 +312,7 @@ def _what_failed(run: Run) -> str | None:
 
 
 def _ended_line(run: Run, name: str | None) -> str:
-    """Return what came, and where it is."""
+    """Return a line with the number of rows, failures, and the variable that holds them."""
     rows, failed = run.progress.done, run.progress.failed
     what = "row" if run.options.return_type in FRAMES else "answer"
     count = f"{rows:,} {what}{'' if rows == 1 else 's'}"
@@ -324,7 +324,7 @@ def _ended_line(run: Run, name: str | None) -> str:
 
 
 def _preview_html(frame: Any, caption: str) -> str:
-    """Return the caption and the first rows of a dry run as a table, without columns in which nothing stands."""
+    """Return the caption and the first rows of a dry run as a table, without empty columns."""
     head = frame.head(_SHOWN_ROWS)
     columns = [name for name in head.columns if any(_cell(value) for value in head[name])]
     heads = "".join(f"<th scope=col>{html.escape(str(name))}</th>" for name in columns)

@@ -6,7 +6,7 @@ import json
 import os
 import sys
 from array import array
-from base64 import b64decode
+from base64 import b64encode
 from collections import Counter
 from dataclasses import replace
 from math import isnan
@@ -45,6 +45,10 @@ def columns(buffer: bytes, schema: Mapping[str, str], count: int) -> dict[str, l
     return found
 
 
+def as_json(message: Message) -> dict[str, Any]:
+    return {**message.content, "buffers": [b64encode(buffer).decode("ascii") for buffer in message.buffers]}
+
+
 def read(message: Message) -> dict[str, Any]:
     content = message.content
     return {
@@ -76,7 +80,7 @@ def a_story() -> list[Message]:
 
 
 def test_the_messages_are_those_the_page_is_tested_with():
-    story = [{**message.as_json(), "expected": read(message)} for message in a_story()]
+    story = [{**as_json(message), "expected": read(message)} for message in a_story()]
     text = json.dumps(story, indent=1, ensure_ascii=True) + "\n"
     file = CONTRACT / "monitor_story.json"
     if os.environ.get("WRITE_CONTRACT"):
@@ -190,8 +194,8 @@ def test_no_secret_of_a_request_is_in_any_message():
     lost = runs.outcome(0, request, (tried,))
     feed = runs.fed([type(lost)(0, request, (tried,), None, None, "connect", f"no route to {secret}")])
     for message in (feed.answer(1, 0, runs.status(), 10), feed.snapshot(runs.status(), 10)):
-        assert secret not in json.dumps(message.as_json())
-        assert b64decode(message.as_json()["buffers"][0]) == message.buffers[0]
+        assert secret not in json.dumps(message.content)
+        assert secret.encode() not in b"".join(message.buffers)
 
 
 def test_hostile_texts_are_cut_and_made_neutral():

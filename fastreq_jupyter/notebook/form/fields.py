@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.options import Option
 
-__all__ = ["Field", "Page", "classed", "first_contents", "is_folded", "lay_out", "make_fields", "written_requests"]
+__all__ = ["Field", "Page", "classed", "first_contents", "lay_out", "make_fields", "written_requests"]
 
 _GROUPS: Mapping[str, tuple[str, ...]] = {
     "Requests": ("Requests",),
@@ -216,6 +216,9 @@ def lay_out(fields: Mapping[str, Field], buttons: Sequence[Any], note: Any, page
     """Return the card: the form's part in the page, request and Run, headers and body, source and variable, options."""
     top = [fields["method"].box, fields["requests"].box, classed(widgets.VBox(buttons), "fastreq-buttons")]
     more = classed(widgets.ToggleButton(description="All options", icon="sliders"), "fastreq-more")
+    above = {*_TOP, *(name for names in _FIRST.values() for name in names)}
+    folded = [(TABLE[name].group if name in TABLE else "Transport", field) for name, field in fields.items() if name not in above]
+    rest = [_group(title, part) for title, groups in _GROUPS.items() if (part := [field for group, field in folded if group in groups])]
     parts = [
         page,
         classed(widgets.Box(top), "fastreq-top"),
@@ -224,16 +227,9 @@ def lay_out(fields: Mapping[str, Field], buttons: Sequence[Any], note: Any, page
         _row(fields[name] for name in ("each", "name")),
         classed(widgets.Box([_group(name, [fields[key] for key in names]) for name, names in _FIRST.items()]), "fastreq-groups"),
         more,
-        classed(
-            widgets.VBox([_group(title, rest) for title, groups in _GROUPS.items() if (rest := _others(fields, groups))]), "fastreq-rest"
-        ),
+        classed(widgets.VBox(rest), "fastreq-rest"),
     ]
     return classed(widgets.VBox(parts), "fastreq-form")
-
-
-def is_folded(name: str) -> bool:
-    """Tell whether a field stands under "All options"."""
-    return name not in _TOP and not any(name in names for names in _FIRST.values())
 
 
 def classed(widget: Any, name: str) -> Any:
@@ -244,10 +240,6 @@ def classed(widget: Any, name: str) -> Any:
 
 def _row(fields: Iterable[Field]) -> Any:
     return classed(widgets.Box([field.box for field in fields]), "fastreq-two")
-
-
-def _others(fields: Mapping[str, Field], groups: Collection[str]) -> list[Field]:
-    return [field for name, field in fields.items() if is_folded(name) and (TABLE[name].group if name in TABLE else "Transport") in groups]
 
 
 def _group(title: str, fields: Iterable[Field]) -> Any:

@@ -42,12 +42,8 @@ class Message(NamedTuple):
     content: dict[str, Any]
     buffers: list[bytes]
 
-    def as_json(self) -> dict[str, Any]:
-        """Return all of it as JSON, buffers in base64."""
-        return {**self.content, "buffers": [b64encode(buffer).decode("ascii") for buffer in self.buffers]}
-
     def packed(self) -> str:
-        """Return the same in small, for a trait that a notebook keeps: JSON, a newline, the buffers; zlib (RFC 1950), base64."""
+        """Return all of it in small, for a trait that a notebook keeps: JSON, a newline, the buffers; zlib (RFC 1950), base64."""
         head = json.dumps(self.content, separators=(",", ":")).encode()
         return b64encode(compress(b"\n".join((head, b"".join(self.buffers))), 9)).decode("ascii")
 

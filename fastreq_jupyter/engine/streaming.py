@@ -37,12 +37,27 @@ _LOOK = 0.2
 
 
 class _OpenBody:
-    """The body of one response between the worker, who keeps the slot, and the outcome that the user has."""
+    """The body of one response between the worker, who keeps the slot, and the outcome that the user has.
 
-    def __init__(self, body: AsyncGenerator[bytes, None]) -> None:
-        self.body = body
+    Args:
+        body: Decoded, as it arrives.
+        seconds: For which a chunk may take to come.
+        keep: What was read is kept: the next page is derived from it.
+
+    Attributes:
+        chunks: What the reader gets.
+        read: What it got, where that is kept.
+        complete: It was read to its end.
+    """
+
+    def __init__(self, body: AsyncGenerator[bytes, None], seconds: float, *, keep: bool) -> None:
+        self._body = body
+        self._seconds = seconds
+        self._keep = keep
+        self.chunks = self._arriving()
+        self.read: list[bytes] = []
         self.size_bytes = 0
-        self.begun = False
+        self.begun = self.complete = False
         self.failure: BackendError | None = None
         self.closed = asyncio.Event()
 
@@ -52,26 +67,21 @@ class _OpenBody:
             self.failure = self.failure or failure
             self.closed.set()
 
-
-class _Read:
-    """The part of a body that its reader has read; the next page is derived from it.
-
-    Attributes:
-        chunks: In order.
-        whole: It was read to its end.
-    """
-
-    def __init__(self) -> None:
-        self.chunks: list[bytes] = []
-        self.complete = False
-
-    async def through(self, body: AsyncIterator[bytes]) -> AsyncGenerator[bytes, None]:
-        """Pass the chunks of a body on."""
-        async with aclosing(body) as chunks:  # type: ignore[type-var] # an async generator has aclose
-            async for chunk in chunks:
-                self.chunks.append(chunk)
+    async def _arriving(self) -> AsyncGenerator[bytes, None]:
+        async with aclosing(self._body) as chunks:
+            while True:
+                try:
+                    async with asyncio.timeout(self._seconds):
+                        chunk = await anext(chunks, None)
+                except TimeoutError:
+                    raise BackendError("timeout", f"no byte of the body within {self._seconds:g} s") from None
+                if chunk is None:
+                    self.complete = True
+                    return
+                self.size_bytes += len(chunk)
+                if self._keep:
+                    self.read.append(chunk)
                 yield chunk
-        self.complete = True
 
 
 class StreamedOutcome:
@@ -132,8 +142,7 @@ class StreamedOutcome:
             return
         open_body.begun = True
         try:
-            async for chunk in open_body.body:
-                open_body.size_bytes += len(chunk)
+            async for chunk in open_body.chunks:
                 yield chunk
         except BackendError as error:
             open_body.failure = error
@@ -152,7 +161,7 @@ class StreamedOutcome:
     async def aclose(self) -> None:
         """Give the slot back; what was not read is lost. Can be called twice."""
         if self._open_body is not None and not self._open_body.closed.is_set():
-            await self._open_body.body.aclose()
+            await self._open_body.chunks.aclose()
             self._open_body.let_go()
 
     def __repr__(self) -> str:
@@ -181,10 +190,8 @@ class Handoffs:
         job.begun = inf
         job.handed = True
         body = iter_body(stream, head, method=job.request.method, max_body=self._options.max_body)
-        read = _Read() if self._options.pages is not None else None
-        if read is not None:
-            body = read.through(body)
-        open_body = _OpenBody(_timed(body, self._options.attempt_timeout))
+        paged = self._options.pages is not None
+        open_body = _OpenBody(body, self._options.attempt_timeout, keep=paged)
         outcome = Outcome(job.position, job.request, attempts=job.attempts, response=job.response, link=self.links.get(job.position))
         self._handed_out.add(job.position)
         self._open.add(open_body)
@@ -194,14 +201,12 @@ class Handoffs:
         finally:
             self._open.discard(open_body)
             open_body.let_go(BackendError("cancelled", "the stream was left before this body was read"))
-            await open_body.body.aclose()
+            await open_body.chunks.aclose()
         if open_body.failure is not None:
             raise BackendError(open_body.failure.kind, open_body.failure.detail)
-        if read is None:
-            return Body(None, open_body.size_bytes)
-        if not read.complete:
+        if paged and not open_body.complete:
             job.notes = (*job.notes, "not read to the end: which pages follow is not known")
-        return Body(b"".join(read.chunks) if read.complete else None, open_body.size_bytes)
+        return Body(b"".join(open_body.read) if paged and open_body.complete else None, open_body.size_bytes)
 
     def keep(self, outcome: Outcome) -> None:
         """Queue the outcome of a request whose body was not given out."""
@@ -262,17 +267,3 @@ def _complete(run: Run, unread: int) -> bool:
     if total is None and (run.error is not None or run.summary()["source_exhausted"]):
         total = len(run.rows)
     return total is not None and done + unread >= total
-
-
-async def _timed(body: AsyncIterator[bytes], seconds: float) -> AsyncGenerator[bytes, None]:
-    """Give the chunks of a body; one that takes longer than `seconds` to come ends it."""
-    async with aclosing(body) as chunks:  # type: ignore[type-var] # an async generator has aclose
-        while True:
-            try:
-                async with asyncio.timeout(seconds):
-                    chunk = await anext(chunks, None)
-            except TimeoutError:
-                raise BackendError("timeout", f"no byte of the body within {seconds:g} s") from None
-            if chunk is None:
-                return
-            yield chunk

@@ -9,14 +9,13 @@ from __future__ import annotations
 
 from fastreq_jupyter.auth.oauth2 import OAuth2
 from fastreq_jupyter.auth.schemes import NTLM, ApiKey, AuthError, Digest, Native, Negotiate, SigV4, Token, bearer_line
-from fastreq_jupyter.auth.sources import Door, Keeper, gives_tokens, keeper_of
+from fastreq_jupyter.auth.sources import Keeper, gives_tokens, keeper_of
 
 __all__ = [
     "NTLM",
     "ApiKey",
     "AuthError",
     "Digest",
-    "Door",
     "Keeper",
     "Native",
     "Negotiate",

@@ -14,7 +14,7 @@ from fastreq_jupyter.engine.run import Run
 from fastreq_jupyter.engine.store import Store
 from fastreq_jupyter.engine.streaming import Handoffs, StreamedOutcome
 from fastreq_jupyter.engine.summary import SHARES, proof, quantiles
-from fastreq_jupyter.engine.written import Gist, Kind, Sink, gist_of
+from fastreq_jupyter.engine.written import Gist, gist_of
 
 __all__ = [
     "SHARES",
@@ -26,12 +26,10 @@ __all__ = [
     "Gist",
     "Handoffs",
     "Jar",
-    "Kind",
     "Polling",
     "Progress",
     "Reading",
     "Run",
-    "Sink",
     "Store",
     "StreamedOutcome",
     "UnderWay",

@@ -12,7 +12,7 @@ from fastreq_jupyter.policy.framing import (
     validator_of,
     why_no_rest,
 )
-from fastreq_jupyter.policy.pages import Answer, Chain, How, Step, Total, check_pages, first_of, hint_of, read_how, read_total
+from fastreq_jupyter.policy.pages import Answer, Chain, Step, check_pages, first_of, hint_of, read_how, read_total
 from fastreq_jupyter.policy.polling import Standing, next_wait, place_of, standing_of, status_exchange, status_url
 from fastreq_jupyter.policy.proxy import proxy_for
 from fastreq_jupyter.policy.rate import Gcra, interval_of, reset_after
@@ -32,11 +32,9 @@ __all__ = [
     "Gcra",
     "Head",
     "Health",
-    "How",
     "Pace",
     "Standing",
     "Step",
-    "Total",
     "Verdict",
     "asking_for_rest",
     "check_pages",

@@ -66,9 +66,21 @@ class Native(Credential):
         return frozenset({self.password, *(value for _, value in self.lines)} - {""})
 
 
+@dataclass(frozen=True, slots=True)
+class _Login(Native):
+    """A user and a password."""
+
+    user: str
+    password: str = field(repr=False)
+
+    def __post_init__(self) -> None:
+        for part in ("user", "password"):
+            _check_text(type(self).__name__, part, getattr(self, part))
+
+
 @hide_frames_of_init
 @dataclass(frozen=True, slots=True)
-class Digest(Native):
+class Digest(_Login):
     """User and password, sent as a digest of the server's challenge (RFC 7616), for which each exchange asks anew.
 
     Args:
@@ -80,17 +92,11 @@ class Digest(Native):
     """
 
     scheme: ClassVar[str] = "digest"
-    user: str
-    password: str = field(repr=False)
-
-    def __post_init__(self) -> None:
-        _check_text("Digest", "user", self.user)
-        _check_text("Digest", "password", self.password)
 
 
 @hide_frames_of_init
 @dataclass(frozen=True, slots=True)
-class NTLM(Native):
+class NTLM(_Login):
     r"""User (``DOMAIN\user``) and password for NTLM, where libcurl was built with it.
 
     Args:
@@ -102,12 +108,6 @@ class NTLM(Native):
     """
 
     scheme: ClassVar[str] = "ntlm"
-    user: str
-    password: str = field(repr=False)
-
-    def __post_init__(self) -> None:
-        _check_text("NTLM", "user", self.user)
-        _check_text("NTLM", "password", self.password)
 
 
 @dataclass(frozen=True, slots=True)

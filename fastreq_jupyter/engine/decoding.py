@@ -73,7 +73,7 @@ def make_decoder(codings: Sequence[str]) -> Decoder:
     if len(codings) > _MOST_CODINGS:
         raise BackendError("decoding", f"{len(codings)} content codings, at most {_MOST_CODINGS} are read")
     decoders = [_make_one(coding) for coding in reversed(codings)]
-    return decoders[0] if len(decoders) == 1 else _Chain(decoders)
+    return decoders[0] if len(decoders) == 1 else _Stack(decoders)
 
 
 def _make_one(coding: str) -> Decoder:
@@ -90,7 +90,7 @@ def _broken(coding: str, error: Exception) -> BackendError:
     return BackendError("decoding", f"broken {coding} stream: {str(error)[:120]}")
 
 
-class _Chain:
+class _Stack:
     """The decoder of several codings, the last applied first."""
 
     def __init__(self, decoders: list[Decoder]) -> None:

@@ -380,7 +380,7 @@ class AutoLimits:
         reason = f"{highest.reason}; http 429: {min(rates):.3g}/s a host" if rates else highest.reason
         return AutoLimit(self._slots(), reason, min(advice, MOST) or None)
 
-    def meet(self, host: HostQueue) -> None:
+    def add(self, host: HostQueue) -> None:
         """Start to limit a host."""
         self._policies[host] = Adaptive()
         self._apply(host)

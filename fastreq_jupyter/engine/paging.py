@@ -82,7 +82,7 @@ class Paging:
         pages = self._chains.get(place)
         return None if pages is None else pages.expected
 
-    def meet(self, position: int, item: Item) -> Item:
+    def begin(self, position: int, item: Item) -> Item:
         """Return what is to be done for an item that was drawn, or a page that is due; its row gets its place."""
         if position in self.links:
             return self._first(position, item) if isinstance(item, Request) else item
@@ -104,11 +104,11 @@ class Paging:
             return replace(item, needs=tuple(self._places[need] for need in item.needs))
         return self._first(position, item) if isinstance(item, Request) else item
 
-    def see(self, outcome: Outcome) -> Outcome | None:
+    def follow(self, outcome: Outcome) -> Outcome | None:
         """Return the outcome as a row keeps it, None where it is no row; what follows it is due now."""
         position = outcome.position
         if position not in self.links:
-            self.meet(position, outcome)
+            self.begin(position, outcome)
         link = self.links[position]
         outcome = self.judged(outcome)
         if outcome.link != link:

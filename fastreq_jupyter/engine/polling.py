@@ -67,8 +67,8 @@ class Polling:
         self.jobs[position] = begun.url
         return status_exchange(exchange, begun.url, secrets=begun.shown.secrets)
 
-    def turns(self, source: Source, room: int) -> bool:
-        """Tell whether it is a new request's turn: they alternate with looks, whose number would else keep them out."""
+    def draws(self, source: Source, room: int) -> bool:
+        """Tell whether a new request is drawn now: they alternate with looks, whose number would else keep them out."""
         self._newcomer = not self._newcomer and source.ready and room > 0
         return self._newcomer
 

@@ -162,7 +162,7 @@ class Tokens:
         response = job.response
         if response is None or job.failure is not None:
             return False
-        if response.status not in self._refresh_on or not _went_home(job, response):
+        if response.status not in self._refresh_on or not _is_of_its_origin(job, response):
             if job.renewed:
                 self._fruitless = 0
             return False
@@ -248,6 +248,6 @@ class Wallet:
         self._notice(line)
 
 
-def _went_home(job: Job, response: Response) -> bool:
+def _is_of_its_origin(job: Job, response: Response) -> bool:
     """Tell whether the answer is of the origin that the token is for."""
     return not job.redirects or parse_target(response.final_url).origin == job.host.origin

@@ -194,7 +194,7 @@ class Tally:
             return 0.0
         return (perf_counter() if self.ended is None else self.ended) - self.started
 
-    def turn_bad(self, error: str) -> None:
+    def count_as_failed(self, error: str) -> None:
         """Count a good request as failed after all."""
         self.ok -= 1
         self.failed += 1
@@ -302,7 +302,7 @@ class Outcomes:
     def amend(self, outcome: Outcome) -> None:
         """Put an outcome in the place of a good one (what `parse_func` made of it); it counts as completed again."""
         if outcome.error is not None:
-            self.tally.turn_bad(outcome.error)
+            self.tally.count_as_failed(outcome.error)
         self._amended[outcome.position] = outcome
         self._order.append(outcome.position)
 

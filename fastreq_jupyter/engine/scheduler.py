@@ -111,7 +111,7 @@ class Scheduler:
         """Return when every item has its outcome, or everything was halted and has ended."""
         self._loop = asyncio.get_running_loop()
         self._deadlines = Deadlines(self.options.attempt_timeout, self.attempts, self._tally.lagged)
-        self._share_out()
+        self._apply_limits()
         try:
             while self._workers:
                 await asyncio.wait(self._workers)
@@ -136,14 +136,14 @@ class Scheduler:
         self.rate.retune(options.rate_limit, options.rate_limit_burst)
         for host in self.hosts.values():
             host.host.limit(self, options.rate_limit_per_host, options.rate_limit_burst)
-        self._share_out()
+        self._apply_limits()
 
     def set_paused(self, *, paused: bool) -> None:
         """Stop or go on starting attempts; those in flight end as they will."""
         self._paused = paused
         if self.auto is not None:
             self.auto.disturbed()
-        self._look_again()
+        self._review()
 
     def halt(self, kind: str, detail: str) -> None:
         """End everything: attempts in flight are cancelled, what is unfinished gets this error."""
@@ -205,7 +205,7 @@ class Scheduler:
             self.halt("stopped", f"internal error: {type(error).__name__}")
         finally:
             self._workers.discard(task)
-            self._look_again()
+            self._review()
 
     async def _wait_for_job(self) -> Job | None:
         """Return a job that may start, as soon as there is one; None when there will be none any more."""
@@ -234,7 +234,7 @@ class Scheduler:
     def _next_job(self) -> Job | None:
         """Return a job that may start at once, counted as active; None where there is none at this moment."""
         for _ in range(_ITEMS_A_STEP):
-            if self._ready and (self.polling is None or not self.polling.turns(self.source, self._most_waiting - self._tally.waiting)):
+            if self._ready and (self.polling is None or not self.polling.draws(self.source, self._most_waiting - self._tally.waiting)):
                 job: Job | None = self._ready.popleft()
             elif self._due:
                 job = self._accept(*self._due.popleft())
@@ -278,7 +278,7 @@ class Scheduler:
     def _accept(self, position: int, item: Item) -> Job | None:
         """Turn an item into a job, or finish it at once."""
         if self.paging is not None:
-            item = self.paging.meet(position, item)
+            item = self.paging.begin(position, item)
         if isinstance(item, (Request, Look)):
             request = item if isinstance(item, Request) else item.shown
             self._outcomes.expect(position, request)
@@ -310,20 +310,20 @@ class Scheduler:
             self.finish(Outcome(position, request, error=error.kind, error_detail=str(error)))
             return None
         origin = exchange.target.origin
-        host = self.hosts.get(origin) or self._meet(origin)
+        host = self.hosts.get(origin) or self._add_host(origin)
         if host.stopped is not None:
             self.finish(Outcome(position, request, error="stopped", error_detail=host.stopped))
             return None
         job = Job(position, request, exchange, host, perf_counter(), begun)
         return job if self._wallet is None else self._wallet.attach(job)
 
-    def _meet(self, origin: Origin) -> HostQueue:
+    def _add_host(self, origin: Origin) -> HostQueue:
         options = self.options
         host = HostQueue(origin, Health(self._slots), cap=options.concurrency_per_host, tally=self._tally, ready=self._make_ready)
         host.host.limit(self, options.rate_limit_per_host, options.rate_limit_burst)
         self.hosts[origin] = host
         if self.auto is not None:
-            self.auto.meet(host)
+            self.auto.add(host)
         return host
 
     async def _attempt(self, job: Job, task: asyncio.Task[None]) -> None:
@@ -363,7 +363,7 @@ class Scheduler:
             await self._keep(job, outcome)
         settled = job.host.health.settled and self.auto is None and job.remaining is None and not job.host.host.gated
         if outcome is None or outcome.error is not None or not settled:
-            self._heed(job, verdict)
+            self._apply_to_host(job, verdict)
 
     async def _keep(self, job: Job, outcome: Outcome) -> None:
         """Wait on where the outcome is not the one waited for, else store and close it."""
@@ -395,12 +395,12 @@ class Scheduler:
     def finish(self, outcome: Outcome) -> None:
         """Keep an outcome, count it, tell who waits for it."""
         if self.paging is not None:
-            seen = self.paging.see(outcome)
+            followed = self.paging.follow(outcome)
             if self._due:
                 self._wake()
-            if seen is None:
+            if followed is None:
                 return
-            outcome = seen
+            outcome = followed
         self._outcomes.keep(outcome)
         if self._handoffs is not None:
             self._handoffs.keep(outcome)
@@ -409,7 +409,7 @@ class Scheduler:
         if outcome.error is not None and self.stop is None and self._tally.has_too_many_failures(self.options.max_failures):
             self.halt("stopped", f"stopped after {self._tally.failed} failures (max_failures)")
 
-    def _heed(self, job: Job, verdict: Verdict) -> None:
+    def _apply_to_host(self, job: Job, verdict: Verdict) -> None:
         """Draw conclusions for the whole host; a refused token says nothing of it."""
         if verdict is RENEWAL:
             return
@@ -431,7 +431,7 @@ class Scheduler:
                 self._tally.waiting -= 1
             self.finish(job.given_up("stopped", why))
 
-    def _share_out(self) -> None:
+    def _apply_limits(self) -> None:
         """Give the run and its hosts the slots that the options ask for."""
         options, auto = self.options, self.auto
         if options.concurrency == "auto":
@@ -439,7 +439,7 @@ class Scheduler:
                 auto = self.auto = AutoLimits(self._resize, options.concurrency_per_host)
                 self._resize(START)
                 for host in self.hosts.values():
-                    auto.meet(host)
+                    auto.add(host)
             else:
                 auto.bound(options.concurrency_per_host)
             return
@@ -462,9 +462,9 @@ class Scheduler:
             self._workers.add(worker)
             # A task cancelled before its first step never runs its own cleanup.
             worker.add_done_callback(self._workers.discard)
-        self._look_again()
+        self._review()
 
-    def _look_again(self) -> None:
+    def _review(self) -> None:
         """Find out anew whether attempts may start, and let all sleeping workers look."""
         self._flowing = not self._paused and self.stop is None and len(self._workers) <= self._slots
         while self._sleepers:
@@ -491,7 +491,9 @@ class Scheduler:
         del self._parked[job]
         self._tally.waiting -= 1
         job.ready_at = perf_counter()
-        job.host = self.hosts.get(job.exchange.target.origin) or self._meet(job.exchange.target.origin)  # a status URL may lead elsewhere
+        job.host = self.hosts.get(job.exchange.target.origin) or self._add_host(
+            job.exchange.target.origin
+        )  # a status URL may lead elsewhere
         self._make_ready(job)
 
     def _make_ready(self, job: Job) -> None:

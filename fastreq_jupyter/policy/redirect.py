@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.content import Headers
     from fastreq_jupyter.exchange import Exchange
 
-__all__ = ["REDIRECTS", "carries_secret", "next_exchange", "stays_home"]
+__all__ = ["REDIRECTS", "carries_secret", "is_bound_to_origin", "next_exchange"]
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _OF_CONTENT = frozenset({"digest", "expect", "last-modified", "repr-digest", "te", "trailer", "transfer-encoding", "want-digest"})
@@ -71,7 +71,7 @@ def next_exchange(  # noqa: PLR0913 - one keyword for each thing the decision re
     if target.origin != exchange.target.origin:
         if content and carries_secret(content, exchange.headers, secrets):
             raise BackendError("redirect refused", f"{status} would send secrets of the body to another origin, {target.origin}")
-        fields = tuple(line for line in fields if not stays_home(*line, secrets))
+        fields = tuple(line for line in fields if not is_bound_to_origin(*line, secrets))
     auth = exchange.auth if target.origin == exchange.target.origin else None
     fresh = exchange.fresh and method == exchange.method
     return replace(exchange, method=method, target=target, headers=fields, content=content, fresh=fresh, auth=auth)
@@ -123,7 +123,7 @@ def _is_of_content(name: str) -> bool:
     return lower.startswith("content-") or lower in _OF_CONTENT
 
 
-def stays_home(name: str, value: str, secrets: frozenset[str]) -> bool:
+def is_bound_to_origin(name: str, value: str, secrets: frozenset[str]) -> bool:
     """Tell whether a field line is bound to its origin: Host, and whatever carries a secret by name or by value."""
     if name.lower() == "host" or is_secret_header(name):
         return True

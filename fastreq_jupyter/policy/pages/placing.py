@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote_plus
 
 from fastreq_jupyter.model import Request, copy_request
-from fastreq_jupyter.policy.redirect import carries_secret, stays_home
+from fastreq_jupyter.policy.redirect import carries_secret, is_bound_to_origin
 from fastreq_jupyter.url import parse_target, resolve_reference
 
 if TYPE_CHECKING:
@@ -107,7 +107,7 @@ def at_url(request: Request, url: str, base: str) -> tuple[Request, bool, bool]:
         return _remade(request, _with_user(request.url, target.url), request.headers, request.content), True, False
     if request.content and carries_secret(request.content, request.headers, request.secrets):
         raise ValueError(f"secrets of the body would go to another origin, {target.origin}")
-    headers = tuple(line for line in request.headers if not stays_home(*line, request.secrets))
+    headers = tuple(line for line in request.headers if not is_bound_to_origin(*line, request.secrets))
     dropped = home.user is not None or len(headers) < len(request.headers)
     return _remade(request, target.url, headers, request.content), False, dropped
 

@@ -49,13 +49,6 @@ _log = logging.getLogger("fastreq_jupyter")
 class Scheduler:
     """The workers of a run: they bring every item of a plan to its outcome.
 
-    Args:
-        plan: What to do.
-        transport: Makes the exchanges.
-        outcomes: Where outcomes are kept and counted.
-        store: Journal, or None.
-        handoffs: Takes over bodies (streaming), or None.
-
     Attributes:
         options: In force, changes while running included.
         hosts: What the run knows of each host it met.
@@ -216,15 +209,14 @@ class Scheduler:
             source = self.source
             if source.exhausted and not (self._active or self._ready or self._due or self._tally.waiting):
                 return None
-            if self._due and self._flowing:
-                # Many pages were finished without being sent: let other tasks run.
-                await asyncio.sleep(0)
-            elif self._paused or not self._may_draw():
-                self._sleepers.append(sleeper := self._loop.create_future())
-                await sleeper
-            elif source.ready:
+            may_draw = not self._paused and self._may_draw()
+            if (self._due and self._flowing) or (may_draw and source.ready):
                 # Many items were finished without being sent: let other tasks run.
                 await asyncio.sleep(0)
+            elif not may_draw:
+                sleeper = self._loop.create_future()
+                self._sleepers.append(sleeper)
+                await sleeper
             else:
                 drawn = await source.draw()
                 if drawn is not None and (drawn_job := self._accept(*drawn)) is not None:

@@ -113,7 +113,8 @@ def parse_target(text: str) -> Target:
     host, port = _host_and_port(authority)
     origin = Origin(scheme, host, _port(port, scheme))
     path = _percent(_without_dots(parts.path) or "/", _SAFE_PATH)
-    query = f"?{_percent(parts.query, _SAFE_QUERY)}" if parts.query or _has_empty_query(text) else ""
+    # An empty query is one, too.
+    query = f"?{_percent(parts.query, _SAFE_QUERY)}" if parts.query or text.partition("#")[0].endswith("?") else ""
     user, colon, password = userinfo.partition(":")
     return Target(origin, path + query, unquote(user) if at else None, unquote(password) if colon else None)
 
@@ -178,10 +179,6 @@ def _port(text: str | None, scheme: str) -> int:
     if not (text.isascii() and text.isdecimal() and len(text) <= 20 and int(text) <= _LARGEST_PORT):
         raise ValueError("the port is not a number from 0 to 65535 (is a user name or password not encoded?)")
     return int(text)
-
-
-def _has_empty_query(text: str) -> bool:
-    return text.partition("#")[0].endswith("?")
 
 
 def _without_dots(path: str) -> str:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastreq_jupyter.content import read_text
+from fastreq_jupyter.content import decode_text
 from fastreq_jupyter.engine.reading import Reading, parse_json, read_data
 from fastreq_jupyter.options import PARSED, Selection
 from fastreq_jupyter.redact import one_line, redact_text
@@ -167,10 +167,10 @@ def read_graphql(
     try:
         body = parse_json(content, content_type)
     except ValueError as error:
-        text = read_text(content, content_type)[0]
+        text = decode_text(content, content_type)
         return Reading(text or None, None if status >= 400 else "invalid JSON", one_line(str(error))), None
     return_type = options.return_type
-    whole = body if return_type in PARSED else read_text(content, content_type)[0] if return_type == "text" else content
+    whole = body if return_type in PARSED else decode_text(content, content_type) if return_type == "text" else content
     members = body if isinstance(body, dict) else {}
     errors, data = members.get("errors"), members.get("data")
     counts_as = 429 if isinstance(errors, list) and any(_code_of(error) in _LIMITS for error in errors) else None

@@ -17,7 +17,7 @@ import json
 from io import StringIO
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from fastreq_jupyter.content import charset_of, decode_fitting, media_type, read_text
+from fastreq_jupyter.content import charset_of, decode_fitting, decode_text, media_type, read_text
 from fastreq_jupyter.options import PARSED
 
 if TYPE_CHECKING:
@@ -207,16 +207,12 @@ def _read_xml(content: bytes, content_type: str | None) -> Reading:
 
 
 def _unread(content: bytes, content_type: str | None, kind: str, cause: object) -> Reading:
-    return Reading(read_text(content, content_type)[0], kind, " ".join(str(cause).split()))
+    return Reading(decode_text(content, content_type), kind, " ".join(str(cause).split()))
 
 
 def _read_as_text(content: bytes, content_type: str | None) -> Reading:
     text, note = read_text(content, content_type)
     return Reading(text, note=note)
-
-
-def _read_as_bytes(content: bytes, content_type: str | None) -> Reading:  # noqa: ARG001 - as the other readers
-    return Reading(content)
 
 
 def _read_text_or_bytes(content: bytes, content_type: str | None) -> Reading:
@@ -243,5 +239,5 @@ _READERS: dict[str, Callable[[bytes, str | None], Reading]] = {
     "csv": _read_csv,
     "xml": _read_xml,
     "text": _read_as_text,
-    "bytes": _read_as_bytes,
+    "bytes": lambda content, _: Reading(content),
 }

@@ -45,7 +45,8 @@ def proxy_for(origin: Origin, option: str, environ: Mapping[str, str]) -> str | 
     for name in (f"{origin.scheme}_proxy", "all_proxy"):
         variable, value = _variable(name, environ)
         if variable:
-            if not value or _is_exempt(origin, _variable("no_proxy", environ)[1]):
+            exempt = _SEPARATOR.split(_variable("no_proxy", environ)[1].lower())
+            if not value or any(_matches(origin, entry) for entry in exempt if entry):
                 return None
             return _checked(value, variable)
     return None
@@ -76,10 +77,6 @@ def _checked(url: str, variable: str) -> str:
             "or proxy='none'"
         )
     return text
-
-
-def _is_exempt(origin: Origin, exempt: str) -> bool:
-    return any(_matches(origin, entry) for entry in _SEPARATOR.split(exempt.lower()) if entry)
 
 
 def _matches(origin: Origin, entry: str) -> bool:

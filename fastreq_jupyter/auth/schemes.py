@@ -18,6 +18,13 @@ __all__ = ["NTLM", "ApiKey", "AuthError", "Digest", "Native", "Negotiate", "SigV
 
 _WORD = re.compile(r"[A-Za-z0-9_.-]+")
 _AWS_VARIABLES = {"access_key": "AWS_ACCESS_KEY_ID", "secret_key": "AWS_SECRET_ACCESS_KEY", "session_token": "AWS_SESSION_TOKEN"}
+_SCHEMES = ("bearer", "basic", "token")
+# Characters of a bearer token (RFC 6750, 2.1, read generously): no blanks, no control characters, ASCII.
+_VISIBLE = re.compile(r"[\x21-\x7e]+")
+_VALUE = re.compile(r"[\x20-\x7e\t\x80-\xff]*")
+# Seconds before its end, or share of its life, at which a token is renewed.
+_MARGIN = 30.0
+_SHARE = 0.1
 
 
 @hide_frames_of_init
@@ -183,15 +190,6 @@ def _check_text(what: str, part: str, value: object) -> None:
         raise OptionError(f"{what}: {part} is {'empty' if value == '' else f'a {type(value).__name__}'}, give a text", option="auth")
     if not value.isprintable():
         raise OptionError(f"{what}: {part} has a control character", option="auth")
-
-
-_SCHEMES = ("bearer", "basic", "token")
-# Characters of a bearer token (RFC 6750, 2.1, read generously): no blanks, no control characters, ASCII.
-_VISIBLE = re.compile(r"[\x21-\x7e]+")
-_VALUE = re.compile(r"[\x20-\x7e\t\x80-\xff]*")
-# Seconds before its end, or share of its life, at which a token is renewed.
-_MARGIN = 30.0
-_SHARE = 0.1
 
 
 class AuthError(BackendError):

@@ -33,6 +33,9 @@ __all__ = ["LONGEST_WAIT", "Door", "Keeper", "Source", "gives_tokens", "keeper_o
 
 LONGEST_WAIT = 900.0
 """Seconds that a function may take for a token: a person may have to sign in meanwhile."""
+_MOST_KEPT = 64
+_KEPT: OrderedDict[Hashable, tuple[Any, Keeper]] = OrderedDict()
+_KEPT_LOCK = threading.Lock()
 
 
 class Door(Protocol):
@@ -239,9 +242,6 @@ def _transport(door: Door, loop: asyncio.AbstractEventLoop) -> Callable[..., Any
     return send
 
 
-_MOST_KEPT = 64
-
-
 class Keeper:
     """The token of one auth for one origin, and its renewal. Thread-safe: runs on several loops may share it."""
 
@@ -318,10 +318,6 @@ class Keeper:
 
 class _GivenUpError(Exception):
     """What those who wait get when nobody asks any more."""
-
-
-_KEPT: OrderedDict[Hashable, tuple[Any, Keeper]] = OrderedDict()
-_KEPT_LOCK = threading.Lock()
 
 
 def keeper_of(auth: Any, origin: Origin) -> Keeper:

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 __all__ = ["ItemMaker", "json_template", "make_plan", "with_defaults", "with_templates"]
 
 _SCALARS = (bytes, bytearray, int, float, complex, type(None))
+_PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
+_PLACEHOLDERS = ("index", "key", "name", "$filename")
+_PLACE = re.compile(r"\{\{.*?\}\}")
 
 
 def make_plan(urls: Any, options: Options, *, jar: Jar, home: SessionDefaults | None = None) -> Plan:
@@ -162,10 +165,6 @@ def _labels(keys: Any, total: int | None) -> Sequence[Any]:
             raise UsageError(f"keys has a {type(label).__name__}: give labels that can be keys of a dict") from None
     # An Index keeps its name and levels.
     return cast("Sequence[Any]", keys) if hasattr(keys, "take") and hasattr(keys, "names") else labels
-
-
-_PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
-_PLACEHOLDERS = ("index", "key", "name", "$filename")
 
 
 class ItemMaker:
@@ -339,9 +338,6 @@ def _pattern(options: Options) -> Request:
     except (TypeError, ValueError, OSError) as error:
         name = "json" if options.json is not None else "data"
         raise UsageError(f"{name} cannot be sent: {one_line(str(error), 120)}") from None
-
-
-_PLACE = re.compile(r"\{\{.*?\}\}")
 
 
 def json_template(value: Any) -> str:

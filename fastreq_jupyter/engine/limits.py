@@ -31,6 +31,11 @@ __all__ = ["AutoLimit", "AutoLimits", "Host", "HostQueue", "RateLimiter", "host_
 
 _PROBE = 1.0
 """Seconds after which one more attempt goes ahead where the one before told nothing."""
+_HOSTS: dict[Origin, Host] = {}
+_HOSTS_LOCK = Lock()
+_TICK = 0.1
+# Every loop is late by less than this now and then.
+_LATE = 0.02
 
 
 class Host:
@@ -129,10 +134,6 @@ class Host:
                 self.paused_until = seconds = 0.0
                 self.gated = self.limited or self._left is not None
         return seconds
-
-
-_HOSTS: dict[Origin, Host] = {}
-_HOSTS_LOCK = Lock()
 
 
 def host_at(origin: Origin) -> Host:
@@ -331,11 +332,6 @@ class RateLimiter:
                 self._timer = asyncio.get_running_loop().call_later(wait, self._release)
                 return
             self._queue.popleft().set_result(None)
-
-
-_TICK = 0.1
-# Every loop is late by less than this now and then.
-_LATE = 0.02
 
 
 class AutoLimit(NamedTuple):

@@ -39,6 +39,8 @@ _DEFAULT_NAMES = frozenset({"user-agent", "accept", "accept-encoding"})
 _LEFT_OUT_EMPTY = frozenset({"user-agent", "accept"})
 # RFC 9110, 7.6.1: fields of one connection, which do not apply to ours in a copied request.
 _OF_THE_CONNECTION = frozenset({"connection", "keep-alive", "proxy-connection", "upgrade", "te", "trailer"})
+_MOST_FRUITLESS = 3
+"""Renewals in a row that did not help, after which each refusal is final for the run."""
 
 
 class UnsendableError(ValueError):
@@ -112,10 +114,6 @@ def _latin1(value: str) -> str:
     except UnicodeEncodeError:
         return value.encode("utf-8", "replace").decode("latin-1")
     return value
-
-
-_MOST_FRUITLESS = 3
-"""Renewals in a row that did not help, after which each refusal is final for the run."""
 
 
 def authorized(exchange: Exchange) -> Exchange:

@@ -14,6 +14,7 @@ import re
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, NamedTuple
 
+from fastreq_jupyter.content import TOKEN
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.policy.rate import REMAINING, remaining_in
 
@@ -29,7 +30,7 @@ _CODINGS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd"})
 _LONGEST_NAME = 40
 # Longer ones do not fit 64 bits.
 _LENGTH = re.compile(rb"[0-9]{1,18}")
-_TOKEN = re.compile(rb"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_TOKEN = re.compile(TOKEN.pattern.encode())
 _READ = frozenset({b"content-length", b"transfer-encoding", b"content-encoding", b"content-type", b"set-cookie"}) | REMAINING
 # Field names as received, with their lower-case form; b"" for fields that are not read here.
 _KNOWN_NAMES: dict[bytes, bytes] = {}
@@ -38,6 +39,9 @@ _KNOWN_FIELDS: dict[tuple[tuple[bytes, bytes], ...], Head] = {}
 _KNOWN_HEADS: dict[tuple[bytes, ...], Head] = {}
 _MOST_KNOWN = 4096
 _MOST_FIELDS_KNOWN, _LONGEST_KNOWN = 256, 2048
+_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
+# RFC 9110, 8.8.2.2: within the clock's resolution a file may change twice under the same time.
+_SURE_AFTER_S = 60
 
 
 class Head(NamedTuple):
@@ -148,11 +152,6 @@ def _codings(lines: list[tuple[bytes, bytes]]) -> tuple[tuple[str, ...], str | N
     codings = [part.decode("latin-1") for part in named if part not in (b"", b"identity")]
     unknown = ", ".join(dict.fromkeys(coding for coding in codings if coding not in _CODINGS))
     return tuple(coding for coding in codings if coding in _CODINGS), unknown[:_LONGEST_NAME] or None
-
-
-_RANGE = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)")
-# RFC 9110, 8.8.2.2: within the clock's resolution a file may change twice under the same time.
-_SURE_AFTER_S = 60
 
 
 def may_ask_for_rest(method: str, headers: Headers) -> bool:

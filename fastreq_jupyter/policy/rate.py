@@ -32,6 +32,18 @@ __all__ = ["REMAINING", "Gcra", "interval_of", "remaining_in", "reset_after"]
 _GRAIN = 1e-9
 # Tolerated difference between the server's window and ours: a share of the unit, with an upper bound.
 _SLACK, _MOST_SLACK = 0.05, 0.25
+REMAINING = frozenset({b"ratelimit", b"ratelimit-remaining", b"x-ratelimit-remaining", b"x-rate-limit-remaining"})
+"""Fields, lower case, that tell how many requests are left."""
+_RESETS = (
+    "ratelimit-reset", "x-ratelimit-reset", "x-rate-limit-reset", "x-ratelimit-reset-after", "x-rate-limit-reset-after",
+    "x-ratelimit-resettime", "x-ratelimit-reset-time", "x-ratelimit-reset-requests",
+)  # fmt: skip
+_LEFT = re.compile(rb"(?:^|[;,\s])(?:r|remaining)\s*=\s*([0-9]{1,18})(?![0-9.])", re.IGNORECASE)
+_TIME = re.compile(r"(?:^|[;,\s])(?:t|reset)\s*=\s*([0-9]{1,18}(?:\.[0-9]+)?)", re.IGNORECASE)
+_NUMBER = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?")
+_DURATION = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m(?!s))?(?:([0-9]{1,6}(?:\.[0-9]+)?)s)?(?:([0-9]{1,9})ms)?", re.IGNORECASE)
+# Bounds that tell durations from dates: no reset is 30 years away, no clock is before 2001 or after the year 5138.
+_SINCE_1970, _MILLISECONDS = 1e9, 1e11
 
 
 def interval_of(rate: Rate, burst: int) -> float:
@@ -90,21 +102,6 @@ class Gcra:
         """Change the limit; what was given out under the old one still counts."""
         with self._lock:
             self._set(rate, burst)
-
-
-REMAINING = frozenset({b"ratelimit", b"ratelimit-remaining", b"x-ratelimit-remaining", b"x-rate-limit-remaining"})
-"""Fields, lower case, that tell how many requests are left."""
-
-_RESETS = (
-    "ratelimit-reset", "x-ratelimit-reset", "x-rate-limit-reset", "x-ratelimit-reset-after", "x-rate-limit-reset-after",
-    "x-ratelimit-resettime", "x-ratelimit-reset-time", "x-ratelimit-reset-requests",
-)  # fmt: skip
-_LEFT = re.compile(rb"(?:^|[;,\s])(?:r|remaining)\s*=\s*([0-9]{1,18})(?![0-9.])", re.IGNORECASE)
-_TIME = re.compile(r"(?:^|[;,\s])(?:t|reset)\s*=\s*([0-9]{1,18}(?:\.[0-9]+)?)", re.IGNORECASE)
-_NUMBER = re.compile(r"[0-9]{1,18}(?:\.[0-9]{1,9})?")
-_DURATION = re.compile(r"(?:([0-9]{1,6})h)?(?:([0-9]{1,6})m(?!s))?(?:([0-9]{1,6}(?:\.[0-9]+)?)s)?(?:([0-9]{1,9})ms)?", re.IGNORECASE)
-# Bounds that tell durations from dates: no reset is 30 years away, no clock is before 2001 or after the year 5138.
-_SINCE_1970, _MILLISECONDS = 1e9, 1e11
 
 
 def remaining_in(name: bytes, value: bytes) -> int | None:

@@ -53,6 +53,40 @@ OFFSETS = frozenset({"offset", "skip", "$skip", "start", "startindex", "start_in
 _NAME = r"(?P<name>[A-Za-z_$][\w.$-]*(?:\[[\w.$-]*\])*)"
 _COUNT = re.compile(_NAME + r"=(?P<start>[0-9]{1,15})(?::(?P<step>[0-9]{1,15}))?")
 _NAMED = re.compile(_NAME + r"=(?!=)(?P<expression>.+)", re.DOTALL)
+CURSORS = (
+    "cursor", "page_token", "pageToken", "page_cursor", "pageCursor", "after", "starting_after", "start_cursor", "startCursor",
+    "continuation", "continuation_token", "continuationToken", "marker", "bookmark", "next_token", "nextToken", "pagination_token",
+    "paginationToken", "scroll_id", "scrollId", "resume_token", "resumeToken",
+)  # fmt: skip
+"""Names of parameters that `auto` takes for cursors, as X, nextX or next_x of the answer; never id or version."""
+_ITEMS = (
+    "items",
+    "results",
+    "data",
+    "value",
+    "values",
+    "records",
+    "rows",
+    "entries",
+    "hits",
+    "objects",
+    "nodes",
+    "edges",
+    "list",
+    "elements",
+)
+_TOTALS = ("total", "total_count", "totalCount", "count")
+_PAGES = ("total_pages", "totalPages", "pages", "last_page")
+_MORE = frozenset({"has_more", "hasmore", "has_next", "hasnext", "has_next_page", "hasnextpage"})
+_DEEPEST = 3
+_MOST_MEMBERS = 200
+# Longer numbers are no counts.
+_MOST_DIGITS = 15
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
+# A URL that already asks for a later page.
+_LATER = re.compile(rf"[?&](?:page|p|page_?number|offset|skip|start|{'|'.join(CURSORS)})=(?![01]?(?:[&#]|$))", re.IGNORECASE)
+_NEXT = re.compile(r"next.*(?:page|cursor|token|marker|offset|link|key|continuation|bookmark|after)", re.IGNORECASE)
+_WEB = re.compile(r"https?://", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,42 +173,7 @@ def read_total(text: str | None) -> Total:
     return Total(Selection(text, "total"))
 
 
-CURSORS = (
-    "cursor", "page_token", "pageToken", "page_cursor", "pageCursor", "after", "starting_after", "start_cursor", "startCursor",
-    "continuation", "continuation_token", "continuationToken", "marker", "bookmark", "next_token", "nextToken", "pagination_token",
-    "paginationToken", "scroll_id", "scrollId", "resume_token", "resumeToken",
-)  # fmt: skip
-"""Names of parameters that `auto` takes for cursors, as X, nextX or next_x of the answer; never id or version."""
-
-_ITEMS = (
-    "items",
-    "results",
-    "data",
-    "value",
-    "values",
-    "records",
-    "rows",
-    "entries",
-    "hits",
-    "objects",
-    "nodes",
-    "edges",
-    "list",
-    "elements",
-)
-_TOTALS = ("total", "total_count", "totalCount", "count")
-_PAGES = ("total_pages", "totalPages", "pages", "last_page")
-_MORE = frozenset({"has_more", "hasmore", "has_next", "hasnext", "has_next_page", "hasnextpage"})
-_DEEPEST = 3
-_MOST_MEMBERS = 200
-# Longer numbers are no counts.
-_MOST_DIGITS = 15
-_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*:")
 _FOUND = Total()
-# A URL that already asks for a later page.
-_LATER = re.compile(rf"[?&](?:page|p|page_?number|offset|skip|start|{'|'.join(CURSORS)})=(?![01]?(?:[&#]|$))", re.IGNORECASE)
-_NEXT = re.compile(r"next.*(?:page|cursor|token|marker|offset|link|key|continuation|bookmark|after)", re.IGNORECASE)
-_WEB = re.compile(r"https?://", re.IGNORECASE)
 
 
 class Answer(NamedTuple):

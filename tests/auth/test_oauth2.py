@@ -110,9 +110,10 @@ def test_200_requests_at_a_tokens_end_ask_for_one_token(api, ending, backend):
     frame = fastreq(api.urls(200), auth=auth, backend=backend, concurrency=50, max_retries=0, method="POST")
     assert frame["ok"].all()
     assert api.asked == 2
-    refused = 50 if ending == "it is refused" else 0
-    assert refused == (frame["attempts"] == 2).sum()
-    assert api.door.count(path="/api") == 1 + 200 + refused
+    # What was under way when the first refusal came goes out once more, and nothing else does.
+    again = int((frame["attempts"] == 2).sum())
+    assert 0 < again <= 50 if ending == "it is refused" else again == 0
+    assert api.door.count(path="/api") == 1 + 200 + again
 
 
 BAD_ANSWERS = {

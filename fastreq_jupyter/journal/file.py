@@ -279,10 +279,6 @@ class Database:
     notes: list[str] = field(default_factory=list)
     suspect: bool = False
 
-    def reader(self) -> sqlite3.Connection:
-        """Return a second connection that reads only."""
-        return connect(self.path, read_only=True)
-
     def close(self, *, clean: bool) -> None:
         """Close the file and let go of the lock; never raises.
 
@@ -322,26 +318,16 @@ def open_database(path: Path) -> Database:
 
 def _open(path: Path, lock: FileLock) -> Database:
     head = read_head(path)
-    notes: list[str] = []
-    if head and len(head) < _SMALLEST and head.startswith(_MAGIC[: len(head)]):
-        # The beginning of an SQLite file that breaks off where none can end.
-        notes = _rescue(path)
-    elif head:
-        refuse_foreign(path, head)
-    else:
+    # The beginning of an SQLite file that breaks off where none can end.
+    torn = head is not None and 0 < len(head) < _SMALLEST and head.startswith(_MAGIC[: len(head)])
+    if not head:
         create_empty(path)
+    elif not torn:
+        refuse_foreign(path, head)
+    opened = None if torn else _open_sound(path)
+    notes = [] if opened else _rescue(path)
+    connection, key = opened or _prepare(path)
     try:
-        connection, key = _prepare(path)
-    except sqlite3.DatabaseError as error:
-        if isinstance(error, sqlite3.OperationalError) and _is_passing(error):
-            raise
-        notes = _rescue(path)
-        connection, key = _prepare(path)
-    try:
-        if not notes and not _is_sound(path, connection):
-            connection.close()
-            notes = _rescue(path)
-            connection, key = _prepare(path)
         mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
         if mode != "wal":
             notes.append(f"{path.name}: write-ahead logging is not possible there, journal mode {mode} is used")
@@ -353,6 +339,20 @@ def _open(path: Path, lock: FileLock) -> Database:
         connection.close()
         raise
     return Database(path, connection, lock, key, rows, damaged, notes)
+
+
+def _open_sound(path: Path) -> tuple[sqlite3.Connection, bytes] | None:
+    """Open the file and return its key as well, None where it is damaged."""
+    try:
+        connection, key = _prepare(path)
+    except sqlite3.DatabaseError as error:
+        if isinstance(error, sqlite3.OperationalError) and _is_passing(error):
+            raise
+        return None
+    if _is_sound(path, connection):
+        return connection, key
+    connection.close()
+    return None
 
 
 def refuse_strange(path: Path, use: str = "journal") -> None:

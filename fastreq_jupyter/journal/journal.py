@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from weakref import finalize
 
 from fastreq_jupyter.engine import Store
-from fastreq_jupyter.journal.file import INSERT, open_database, put
+from fastreq_jupyter.journal.file import INSERT, connect, open_database, put
 from fastreq_jupyter.journal.identity import Identities, Identity
 from fastreq_jupyter.journal.rows import COLUMNS, Row, begun_row, is_final, job_of, kept_row, outcome_of, seal_of, veiled
 from fastreq_jupyter.journal.writer import Work, Writer
@@ -71,7 +71,7 @@ class Journal(Store):
         # Good rows are not sent again, but count among equal requests.
         self._places = {position: self._identities.of(_request_in(item)) for position, item in enumerate(resent or ())}
         self._has_rows = database.rows > 0 and not options.fresh
-        self._reader = database.reader()
+        self._reader = connect(database.path, read_only=True)
         self._writer = Writer(database)
         self._stale: set[int] | None = set()
         self._shown: set[str] = set()

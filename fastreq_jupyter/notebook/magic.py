@@ -179,9 +179,9 @@ class _Fastreq(Magics):
         """Do what does not wait for answers; None where they are waited for."""
         options = order.call.options
         if options.dry_run:
-            return _Result(deliver_preview(order))
+            return _Result(deliver_preview(order.call.plan))
         if options.background:
-            deliver_background(order, start(order.call.launch, loop=options.loop), self._variables)
+            deliver_background(start(order.call.launch, loop=options.loop), self._variables)
             return _Result(None)
         return None
 

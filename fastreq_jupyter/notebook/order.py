@@ -54,12 +54,10 @@ class Order:
     """What a cell or line asks for.
 
     Attributes:
-        line: The magic's line, parsed.
         call: What will be launched.
         late_notes: Gives lines that are known after the run.
     """
 
-    line: MagicLine
     call: Call
     late_notes: Callable[[], tuple[str, ...]]
 
@@ -110,7 +108,7 @@ class Draft:
         variable = self.line.lookups.get("auth")
         # The variable may hold another token when failed requests are sent again.
         auth_now = None if variable is None else partial(self.names.get, variable)
-        return Order(self.line, Call(plan, jar, session, auth_now=auth_now), cell.late_notes)
+        return Order(Call(plan, jar, session, auth_now=auth_now), cell.late_notes)
 
 
 def draft(line: MagicLine, text: str, *, namespace: Mapping[str, Any], outer: Mapping[str, Any], first_line: int) -> Draft:
@@ -176,7 +174,7 @@ def deliver(order: Order, waited: Waited[Run], lines_shown: Sequence[str], varia
         PartialFailureError: More failed than `check` tolerates, or a list was asked for and a request failed.
         SourceError: A source raised while it was drawn from.
     """
-    run, name = waited.run, order.line.name
+    run, name = waited.run, waited.run.name
     frames = run.options.return_type in FRAMES
     result = value_of(run)
     value = as_asked(result, run.options) if frames else result
@@ -201,18 +199,18 @@ def deliver(order: Order, waited: Waited[Run], lines_shown: Sequence[str], varia
     return None
 
 
-def deliver_preview(order: Order) -> Any:
+def deliver_preview(plan: Plan) -> Any:
     """Return the frame of a dry run and print its lines; the variable keeps its value."""
-    frame = preview_frame(order.call.plan)
-    print(preview_line(frame.attrs["fastreq"]["summary"], order.line.name))  # noqa: T201 - a cell's line
+    frame = preview_frame(plan)
+    print(preview_line(frame.attrs["fastreq"]["summary"], plan.name))  # noqa: T201 - a cell's line
     for note in frame.attrs["fastreq"]["notes"]:
         print(note)  # noqa: T201 - a line below the cell
     return frame
 
 
-def deliver_background(order: Order, run: Run, variables: MutableMapping[str, Any]) -> None:
+def deliver_background(run: Run, variables: MutableMapping[str, Any]) -> None:
     """Put the live run into the variable, and show it where widgets are."""
-    name = order.line.name
+    name = run.name
     if name is not None:
         _note_earlier_run(name, run, variables)
         variables[name] = run

@@ -269,7 +269,7 @@ class Panel(widgets.VBox):  # type: ignore[misc]  # ipywidgets has no types
             self._refuse(str(error))
             return
         self._say("")
-        line = preview_line(frame.attrs["fastreq"]["summary"], order.line.name)
+        line = preview_line(frame.attrs["fastreq"]["summary"], order.call.plan.name)
         self._aside.children = (classed(widgets.HTML(_preview_html(frame, line)), "fastreq-preview"),)
 
     def _show_cell(self) -> None:

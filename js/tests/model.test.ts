@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { Histogram } from "../src/data/histogram";
+import { Histogram } from "../src/data/figures";
 import { RunModel } from "../src/data/model";
 import { everything, order } from "../src/data/order";
 import { ROW } from "../src/data/protocol";

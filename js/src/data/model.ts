@@ -2,9 +2,8 @@
 // A batch may bring a row again (a second view asked); what it says is the same, so nothing is counted twice.
 
 import { type Attempt, AttemptPool } from "./attempts";
-import { TimeBins } from "./bins";
 import { blank, grown } from "./columns";
-import { Histogram } from "./histogram";
+import { Histogram, TimeBins } from "./figures";
 import { type Batch, NOTHING, ROW, ROWS } from "./protocol";
 
 const WORDS = ["error", "method", "host", "type", "cached"] as const;

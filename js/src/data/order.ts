@@ -1,6 +1,6 @@
 // Which rows are shown and in which order: a pure function of the model and what the reader asked for.
 
-import { ranked } from "./histogram";
+import { ranked } from "./figures";
 import type { RunModel } from "./model";
 import { ROW } from "./protocol";
 

@@ -1,7 +1,7 @@
 // Data -> geometry, without ink: where bars, ticks and rows lie. Times are milliseconds since the run began.
 
 import type { Attempt } from "../data/attempts";
-import { roundNumber } from "../data/bins";
+import { roundNumber } from "../data/figures";
 
 export type Phase = "queued" | "dns" | "connect" | "tls" | "other" | "wait" | "receive" | "retry" | "live";
 

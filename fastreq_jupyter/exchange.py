@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from math import isnan, nan
-from struct import Struct
+from struct import Struct, calcsize
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 from urllib.parse import urljoin
 
@@ -26,7 +26,19 @@ if TYPE_CHECKING:
     from fastreq_jupyter.files import Upload
     from fastreq_jupyter.url import Target
 
-__all__ = ["MARKS", "Attempt", "Credential", "Exchange", "Phases", "Response", "SingleAttempt", "Timing", "instant_of", "phases_of"]
+__all__ = [
+    "MARKS",
+    "Attempt",
+    "Credential",
+    "Exchange",
+    "Phases",
+    "Response",
+    "SingleAttempt",
+    "Timing",
+    "instant_of",
+    "marks_struct",
+    "phases_of",
+]
 
 _ATTRIBUTES = ("status", "headers", "final_url", "content", "size_bytes", "http_version", "reason", "path")
 
@@ -295,8 +307,16 @@ MARKS = {
     "response_end": "d", "status": "h", "reused": "b", "encrypted": "b",
 }  # fmt: skip
 """Names and codes (`struct`) of what a `SingleAttempt` holds, in order; `started_us` is the wall clock in microseconds since 1970."""
-_PACKED = Struct("=" + "".join(MARKS.values()))
-_START, _END = (list(MARKS).index(name) for name in ("start", "response_end"))
+
+
+def marks_struct(*names: str) -> Struct:
+    """Return what reads these of the marks of a `SingleAttempt` and passes over the others; in the order of `MARKS`."""
+    return Struct("=" + "".join(code if name in names else f"{calcsize('=' + code)}x" for name, code in MARKS.items()))
+
+
+_PACKED = marks_struct(*MARKS)
+_ELAPSED = marks_struct("start", "response_end")
+_STARTED = marks_struct("started_us")
 # None, False and True in packed form.
 _CODES = {None: -1, False: 0, True: 1}
 _MEANINGS = {code: value for value, code in _CODES.items()}
@@ -307,7 +327,7 @@ class SingleAttempt(Sequence[Attempt]):
     """The attempts of a request that needed one, over one hop, and got a good answer: their `Attempt` is made when somebody looks.
 
     Most requests of most runs are such, and what is told of them is a row of numbers: packed it takes a third of the memory, and
-    whoever reads many of them (`unpack`) need not make the records.
+    whoever reads many of them (`marks_struct`) need not make the records.
 
     Attributes:
         packed: What `MARKS` names, by `struct`.
@@ -334,16 +354,18 @@ class SingleAttempt(Sequence[Attempt]):
             _CODES[hop.encrypted],
         )
 
-    def unpack(self) -> tuple[Any, ...]:
-        """Return what `MARKS` names."""
-        return _PACKED.unpack(self.packed)
-
     @property
     def elapsed(self) -> float:
         """Return seconds from the start to the last byte."""
-        marks = _PACKED.unpack(self.packed)
-        elapsed: float = marks[_END] - marks[_START]
+        start, end = _ELAPSED.unpack(self.packed)
+        elapsed: float = end - start
         return elapsed
+
+    @property
+    def started_us(self) -> int:
+        """Return when it began, microseconds since 1970 began, UTC."""
+        started_us: int = _STARTED.unpack(self.packed)[0]
+        return started_us
 
     def __len__(self) -> int:
         return 1
@@ -364,7 +386,7 @@ class SingleAttempt(Sequence[Attempt]):
         return repr(tuple(self))
 
     def _attempt(self) -> Attempt:
-        started_us, start, queued, *marks, status, reused, encrypted = self.unpack()
+        started_us, start, queued, *marks, status, reused, encrypted = _PACKED.unpack(self.packed)
         hop = Timing(*(*marks, _MEANINGS[reused], _MEANINGS[encrypted]))
         return Attempt(1, instant_of(started_us), start, hop.response_end, queued, (hop,), status)
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from fastreq_jupyter.content import Headers, encode_content, field_lines, with_params
 from fastreq_jupyter.errors import CellSyntaxError
-from fastreq_jupyter.exchange import MARKS, Attempt, Response, SingleAttempt, instant_of, phases_of
+from fastreq_jupyter.exchange import MARKS, Attempt, Response, SingleAttempt, instant_of, marks_struct, phases_of
 from fastreq_jupyter.options import DocumentError, read_operation
 from fastreq_jupyter.redact import redact_text, redact_url, secret_values
 
@@ -51,6 +51,7 @@ __all__ = [
     "copy_request",
     "elapsed_of",
     "instant_of",
+    "marks_struct",
     "secrets_of",
 ]
 
@@ -401,8 +402,7 @@ class Outcome:
         """Return when the first attempt began, microseconds since 1970 began, UTC; None without attempt."""
         attempts = self.attempts
         if type(attempts) is SingleAttempt:
-            started_us: int = attempts.unpack()[0]
-            return started_us
+            return attempts.started_us
         return round(attempts[0].started_at.timestamp() * 1e6) if attempts else None
 
     @property

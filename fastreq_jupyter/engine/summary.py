@@ -7,7 +7,7 @@ from math import isfinite
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from fastreq_jupyter.engine.limits import most_in_flight
-from fastreq_jupyter.model import SingleAttempt
+from fastreq_jupyter.model import SingleAttempt, marks_struct
 from fastreq_jupyter.options import show_bytes, show_seconds
 from fastreq_jupyter.policy import MOST
 
@@ -217,12 +217,14 @@ def summed(outcomes: Iterable[Outcome], started: float, sums: Sums | None = None
         sums: What is known already.
     """
     sums = Sums() if sums is None else sums
+    singles: list[bytes] = []
     for outcome in outcomes:
         attempts = outcome.attempts
         if type(attempts) is SingleAttempt:
-            _add_single(sums, attempts, started)
+            singles.append(attempts.packed)
         elif attempts and attempts[0].start >= started:
             _add(sums, attempts, started)
+    _add_singles(sums, singles, started)
     return sums
 
 
@@ -248,27 +250,38 @@ def _add(sums: Sums, attempts: Sequence[Attempt], started: float) -> None:
             sums.download += hop.response_end - answered
 
 
-def _add_single(sums: Sums, attempts: SingleAttempt, started: float) -> None:
-    """Add a request with one attempt as `_add` does, but without making its records."""
-    _, start, queued, fetched, _, _, _, _, _, sent, answered, end, _, reused, _ = attempts.unpack()
-    if start < started:
-        return
-    takes = end - start
-    turn = start - queued - started
-    sums.requests += 1
-    sums.turn += turn if turn > 0 else 0.0
-    sums.queued += queued
-    sums.attempts += takes
-    sums.first_tries = max(sums.first_tries, end - started)
-    sums.longest = max(sums.longest, takes)
-    if not sent >= 0:
-        sent = fetched
-    if not answered >= 0:
-        answered = end
-    if reused != 1:
-        sums.connect += sent - fetched
-    sums.server += answered - sent
-    sums.download += end - answered
+_SINGLE = marks_struct("start", "queued", "fetch_start", "request_start", "response_start", "response_end", "reused")
+
+
+def _add_singles(sums: Sums, singles: Iterable[bytes], started: float) -> None:
+    """Add requests with one attempt as `_add` does, but without making records: there may be a million, and somebody waits."""
+    requests, last = 0, started
+    turn = waited = connect = server = download = attempts = longest = 0.0
+    for start, queued, fetched, sent, answered, end, reused in map(_SINGLE.unpack, singles):
+        if start < started:
+            continue
+        requests += 1
+        attempts += (takes := end - start)
+        longest = max(longest, takes)
+        last = max(last, end)
+        if (drawn := start - queued) > started:
+            turn += drawn - started
+        waited += queued
+        asked = sent if sent >= 0 else fetched
+        replied = answered if answered >= 0 else end
+        if reused != 1:
+            connect += asked - fetched
+        server += replied - asked
+        download += end - replied
+    sums.requests += requests
+    sums.turn += turn
+    sums.queued += waited
+    sums.connect += connect
+    sums.server += server
+    sums.download += download
+    sums.attempts += attempts
+    sums.longest = max(sums.longest, longest)
+    sums.first_tries = max(sums.first_tries, last - started)
 
 
 def _parts(sums: Sums, options: Options) -> dict[str, float]:

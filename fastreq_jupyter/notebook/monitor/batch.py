@@ -134,6 +134,8 @@ class Words:
     def numbered(self, texts: Sequence[str]) -> array[Any]:
         """Return the place of each text, as a column of two-byte numbers."""
         places = self._places
+        if texts and texts.count(texts[0]) == len(texts):
+            return array("H", [places.setdefault(texts[0], len(places))]) * len(texts)
         for text in dict.fromkeys(texts):
             places.setdefault(text, len(places))
         # The rest in C: this runs for each row of each batch.

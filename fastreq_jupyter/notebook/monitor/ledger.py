@@ -9,13 +9,13 @@ from __future__ import annotations
 import re
 from array import array
 from functools import lru_cache
+from itertools import repeat
 from math import nan
 from operator import attrgetter
-from struct import Struct
 from typing import TYPE_CHECKING, cast
 
 from fastreq_jupyter.exchange import phases_of
-from fastreq_jupyter.model import MARKS, SingleAttempt, secrets_of
+from fastreq_jupyter.model import SingleAttempt, marks_struct, secrets_of
 from fastreq_jupyter.notebook.monitor.batch import ATTEMPT_COLUMNS, ROW_COLUMNS, Table
 from fastreq_jupyter.redact import are_plain_urls, one_line, redact_text, redact_url
 
@@ -31,7 +31,7 @@ URL_LIMIT = 300
 IN_FLIGHT, WAITING, OK, FAILED = 1, 2, 3, 4
 _ROW_TEXTS = ("url", "host", "method", "error", "type", "cached", "name", "detail")
 _ORIGIN = re.compile(r"(\w+://)([^/?#]*)")
-_PACKED = Struct("=" + "".join(MARKS.values()))
+_PACKED = marks_struct("start", "queued", "request_start", "response_start", "response_end", "reused")
 _SECRETS = attrgetter("secrets")
 _MOST = 65_535
 _MS = 1000.0
@@ -77,8 +77,8 @@ class Ledger:
         limit, places = self.row_limit, self._places
         # By position, since an outcome that was amended comes again.
         by_position = {outcome.position: outcome for outcome in outcomes if outcome.position < limit}
-        common = [outcome for outcome in by_position.values() if _is_common(outcome)]
-        others = [outcome for outcome in by_position.values() if not _is_common(outcome)] if len(common) < len(by_position) else []
+        common = _common(by_position.values())
+        others = [outcome for outcome in by_position.values() if not _common((outcome,))] if len(common) < len(by_position) else []
         new = [outcome for outcome in common if outcome.position not in places]
         listed = [outcome for outcome in common if outcome.position in places] if len(new) < len(common) else []
         stretch = range(self.rows.length, self.rows.length + len(new))
@@ -127,17 +127,16 @@ class Ledger:
         """Write good answers to one attempt: the rows to `places`, the attempts to `at`."""
         responses = cast("list[Response]", [outcome.response for outcome in outcomes])
         singles = cast("list[SingleAttempt]", [outcome.attempts for outcome in outcomes])
-        _, start, queued, *_, sent, answered, end, status, reused, _ = zip(
-            *_PACKED.iter_unpack(b"".join([single.packed for single in singles])), strict=True
-        )
+        start, queued, sent, answered, end, reused = zip(*map(_PACKED.unpack, [single.packed for single in singles]), strict=True)
+        status = array("H", [response.status for response in responses])
         began = self.began
         elapsed, none = [(b - a) * _MS for a, b in zip(start, end, strict=True)], array("f", [0.0]) * len(at)
         self.rows.write(
             places,
             state=array("B", [OK]) * len(places),
-            status=[response.status for response in responses],
+            status=status,
             size=[response.size_bytes for response in responses],
-            type=[_media_type(response.header("content-type")) for response in responses],
+            type=_media_types(responses),
             elapsed=elapsed,
         )
         self.attempts.write(
@@ -171,7 +170,7 @@ class Ledger:
         self.known = max(self.known, max(positions) + 1)
         urls = self._shown_urls(requests)
         methods = [_method(request.method) for request in requests]
-        rows.write(places, position=positions, url=urls, host=list(map(_host, urls)), method=methods)
+        rows.write(places, position=positions, url=urls, host=_hosts(urls), method=methods)
         if any([request.label or request.key is not None for request in requests]):  # noqa: C419 - a list is quicker here
             rows.write(places, name=list(map(_name, requests)))
 
@@ -246,15 +245,17 @@ class Ledger:
         return passed if passed >= 0 else nan
 
 
-def _is_common(outcome: Outcome) -> bool:
-    """Tell whether it is a good answer to one attempt of which nothing more is to be said."""
-    return (
-        type(outcome.attempts) is SingleAttempt
+def _common(outcomes: Iterable[Outcome]) -> list[Outcome]:
+    """Return those that are good answers to one attempt of which nothing more is to be said."""
+    return [
+        outcome
+        for outcome in outcomes
+        if type(outcome.attempts) is SingleAttempt
         and outcome.error is None
         and outcome.link is None
         and not outcome.looks
         and not outcome.cached
-    )
+    ]
 
 
 def _cause(outcome: Outcome) -> str:
@@ -271,6 +272,20 @@ def _name(request: Request) -> str:
 @lru_cache(maxsize=256)
 def _method(method: str) -> str:
     return one_line(method, 20)
+
+
+def _hosts(urls: Sequence[str]) -> list[str]:
+    """Return the hosts of URLs that are fit to be shown; looked at together, as most runs send to one."""
+    first = urls[0][: urls[0].find("/", _AUTHORITY) + 1]
+    if first and all(map(str.startswith, urls, repeat(first))):
+        return [_host(first)] * len(urls)
+    return list(map(_host, urls))
+
+
+def _media_types(responses: Sequence[Response]) -> list[str]:
+    fields = [response.type_line or response.header("content-type") for response in responses]
+    kinds = {field: _media_type(field) for field in set(fields)}
+    return list(map(kinds.__getitem__, fields))
 
 
 def _host(url: str) -> str:

@@ -317,9 +317,8 @@ class Stream(base.Stream):
     def start(self, response: aiohttp.ClientResponse) -> None:
         """Read the head."""
         self._response, self.content = response, response.content
-        self.status, self.fields, reason = response.status, tuple(map(wire.shared, response.raw_headers)), response.reason or ""
-        self.reason = reason if reason.isascii() else reason.encode("utf-8", "surrogateescape").decode("latin-1")
-        self.http_version = "1.1" if response.version is None else f"{response.version.major}.{response.version.minor}"
+        self.status, self.fields = response.status, wire.shared_fields(response.raw_headers)
+        self.reason, self.http_version = _status_line(response.reason or "", response.version)
 
     def take(self) -> bytes | None:
         """Return the whole body if its end is here (see `base.Stream.take`)."""
@@ -403,6 +402,13 @@ def _socket(address: Any) -> socket.socket:
     if isnan(timing.connect_start):
         timing.connect_start = perf_counter()
     return socket.socket(*address[:3])
+
+
+# Rows share what it returns.
+@lru_cache(maxsize=64)
+def _status_line(reason: str, version: aiohttp.HttpVersion | None) -> tuple[str, str]:
+    text = reason if reason.isascii() else reason.encode("utf-8", "surrogateescape").decode("latin-1")
+    return text, "1.1" if version is None else f"{version.major}.{version.minor}"
 
 
 @lru_cache(maxsize=1000)

@@ -169,7 +169,7 @@ class Stream(base.Stream):
         self.status = raw.status
         self.http_version = _VERSIONS.get(raw.version, "1.1")
         self.reason = raw.reason or ""
-        self.fields = pools.fields_of(raw.headers.items())
+        self.fields = pools.fields_of(tuple(raw.headers.items()))
         if raw.version == _HTTP_1:
             # An offer of another protocol, which niquests would accept at the end of the body.
             raw.headers.discard("alt-svc")

@@ -12,6 +12,7 @@ import ssl
 import threading
 from collections import OrderedDict
 from contextvars import ContextVar
+from functools import lru_cache
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -34,8 +35,6 @@ from fastreq_jupyter.files import Upload, UploadReader
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from fastreq_jupyter.backends.base import SessionKey
     from fastreq_jupyter.exchange import Exchange, Timing
 
@@ -251,7 +250,8 @@ def prepare(exchange: Exchange, request: Any, headers: Any, skip: str) -> Any:
     return request
 
 
-def fields_of(lines: Iterable[tuple[str, str]]) -> tuple[tuple[bytes, bytes], ...]:
+@lru_cache(maxsize=128)
+def fields_of(lines: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
     """Return the field lines of an answer, equal ones the same objects."""
     return tuple([shared((name.encode("latin-1"), value.strip(" \t").encode("latin-1"))) for name, value in lines])
 

@@ -249,7 +249,7 @@ class Stream(base.Stream):
         self.status = raw.status
         self.reason = raw.reason or ""
         self.http_version = "1.0" if raw.version == 10 else "1.1"
-        self.fields = pools.fields_of(raw.headers.items() if job.lines is None else job.lines)
+        self.fields = pools.fields_of(tuple(raw.headers.items() if job.lines is None else job.lines))
 
     def take(self) -> bytes | None:
         """Return the whole raw body if it has arrived (see `base.Stream.take`)."""

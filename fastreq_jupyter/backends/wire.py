@@ -23,8 +23,25 @@ if TYPE_CHECKING:
     from fastreq_jupyter.exchange import Exchange
 
 __all__ = [
-    "BODYLESS", "MAX_FIELD_BYTES", "MAX_INTERIM", "PIECE_BYTES", "SWITCHING", "Lines", "ProxyServer", "check_fields", "connect_error",
-    "framed", "lookup_error", "place", "proxy_error", "read_proxy", "shared", "switched_protocols", "tls_error", "too_many_interim",
+    "BODYLESS",
+    "MAX_FIELD_BYTES",
+    "MAX_INTERIM",
+    "PIECE_BYTES",
+    "SWITCHING",
+    "Lines",
+    "ProxyServer",
+    "check_fields",
+    "connect_error",
+    "framed",
+    "lookup_error",
+    "place",
+    "proxy_error",
+    "read_proxy",
+    "shared",
+    "shared_fields",
+    "switched_protocols",
+    "tls_error",
+    "too_many_interim",
 ]  # fmt: skip
 
 MAX_INTERIM = 32
@@ -52,6 +69,12 @@ _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}")
 def shared(field: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
     """Return a field line of an answer, the same object for equal ones: rows that have it in common share it."""
     return field
+
+
+@lru_cache(maxsize=128)
+def shared_fields(fields: tuple[tuple[bytes, bytes], ...]) -> tuple[tuple[bytes, bytes], ...]:
+    """Return all field lines of an answer, the same object for equal ones: those of the same second often are."""
+    return tuple(map(shared, fields))
 
 
 class Lines(NamedTuple):

@@ -11,9 +11,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, get_args
 
+from faultserver.differences import CHOICES, DIFFERENCES
+
 import fastreq_jupyter
 from fastreq_jupyter.backends.base import LIBRARIES, NAMES
-from fastreq_jupyter.backends.differences import CHOICES, DIFFERENCES
 from fastreq_jupyter.client.accessor import FastreqAccessor
 from fastreq_jupyter.errors import ErrorKind
 from fastreq_jupyter.frame import to_frame

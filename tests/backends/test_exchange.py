@@ -128,7 +128,7 @@ async def test_field_names_that_differ_in_case_all_go_out_as_written(wire, name)
         await wire.fetch(backend, server.url, headers=[("X-Id", "1"), ("x-id", "2"), ("SOAPAction", "3")])
         ours = [line for line in server.arrived[0].fields if line[0].lower() in (b"x-id", b"soapaction")]
         if name in ("niquests", "requests"):
-            # They write names in a spelling of their own, see backends/differences.py.
+            # They write names in a spelling of their own, see faultserver/differences.py.
             assert [(key.lower(), value) for key, value in ours] == [(b"x-id", b"1"), (b"x-id", b"2"), (b"soapaction", b"3")]
         else:
             assert ours == [(b"X-Id", b"1"), (b"x-id", b"2"), (b"SOAPAction", b"3")]
@@ -323,7 +323,7 @@ async def test_body_without_length_cut_by_a_reset_is_no_body(wire, name):
         if wire.keeps_heads(name):
             assert (await wire.failure(backend, server.url)).kind == "protocol"
         else:
-            # A reset is taken for an end, see backends/differences.py.
+            # A reset is taken for an end, see faultserver/differences.py.
             assert (await wire.fetch(backend, server.url))[1] == b"half of"
 
 

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import pytest
 from faultserver import bombs, scripts
+from faultserver.differences import is_listed
 from faultserver.faults import GROUPS, base_options
 from faultserver.measure import BACKENDS, measure
 from faultserver.server import routes
 
 from fastreq_jupyter import Request, fastreq_async
-from fastreq_jupyter.backends.differences import is_listed
 
 pytestmark = pytest.mark.slow
 

@@ -17,9 +17,9 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter import Request, fastreq_async
-from fastreq_jupyter.backends.differences import is_listed
 from fastreq_jupyter.errors import OptionError
 from faultserver import bombs
+from faultserver.differences import is_listed
 from faultserver.faults import ANY, FAULTS, GROUPS, Fault, Site, base_options
 from faultserver.scripts import reply
 from faultserver.server import FaultServer

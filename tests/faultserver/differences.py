@@ -1,6 +1,7 @@
 """What a library cannot be told: per backend, the named cases in which a law of every backend does not hold.
 
 The table in docs/reference.md is made of this list, and the fault test holds exactly its cases: one that vanished fails as well.
+Nothing reads it when requests are sent, so it stands beside the faults.
 """
 
 from __future__ import annotations

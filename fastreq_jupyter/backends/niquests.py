@@ -50,15 +50,12 @@ class NiquestsBackend(pools.PoolBackend):
         self.context = client_context(key, ("http/1.1",) if key.http2 is False else ("h2", "http/1.1"))
         self._proxies = dict.fromkeys(("http", "https"), self.proxy_url) if self.proxy_url else {}
         self.resolver = _Resolver()
-        session = niquests.AsyncSession(resolver=self.resolver, headers={}, revocation_configuration=None, allow_incoming_cookies=False)
-        self._session = pools.strict(session)
         self._closing: set[asyncio.Future[None]] = set()
         self.reserve(100)
 
     def mount(self, concurrency: int) -> None:
         """Make new pools."""
-        for scheme in ("http", "https"):
-            self._session.mount(f"{scheme}://", _Adapter(self, concurrency, scheme))
+        self._adapters = {scheme: _Adapter(self, concurrency, scheme) for scheme in ("http", "https")}
 
     async def send(self, exchange: Exchange, timing: Timing) -> Stream:
         """Send one request, return when the final head is read (see `Backend.send`)."""
@@ -82,10 +79,8 @@ class NiquestsBackend(pools.PoolBackend):
         return Stream(trip, raw)
 
     async def _perform(self, trip: _Trip) -> Any:
-        response = await self._session.send(
-            trip.request, stream=True, allow_redirects=False, verify=False, cert=None, proxies=self._proxies, timeout=None
-        )
-        return response.raw
+        adapter = self._adapters[trip.exchange.target.origin.scheme]
+        return (await adapter.send(trip.request, stream=True, proxies=self._proxies, on_early_response=trip.count)).raw
 
     async def aclose(self) -> None:
         """Close all connections; can be called twice."""
@@ -93,7 +88,8 @@ class NiquestsBackend(pools.PoolBackend):
         self.close_idle(0)
         if self._closing:
             await asyncio.wait(self._closing, timeout=2)
-        await self._session.close()
+        for adapter in self._adapters.values():
+            await adapter.close()
 
     def discard(self, connection: Any) -> None:
         """Close an idle connection."""
@@ -124,9 +120,9 @@ class _Trip(pools.Trip):
     def __init__(self, backend: NiquestsBackend, exchange: Exchange, timing: Timing) -> None:
         super().__init__(backend, exchange, timing)
         self.request = pools.prepare(exchange, niquests.PreparedRequest(), HTTPHeaderDict(), SKIP_HEADER)
-        self.request.hooks = {"early_response": [self._count]}
 
-    def _count(self, _: Any) -> None:
+    async def count(self, _: Any) -> None:
+        """Count an interim answer."""
         self._interim += 1
         if self._interim > MAX_INTERIM:
             raise too_many_interim()

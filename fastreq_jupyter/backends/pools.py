@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import SessionKey
     from fastreq_jupyter.exchange import Exchange, Timing
 
-__all__ = ["PIECE_BYTES", "TRIP", "AdapterRules", "NotingConnection", "PoolBackend", "Trip", "fields_of", "note", "prepare", "strict"]
+__all__ = ["PIECE_BYTES", "TRIP", "AdapterRules", "NotingConnection", "PoolBackend", "Trip", "fields_of", "note", "prepare"]
 
 _CLOSED = "Remote end closed connection without response"
 
@@ -178,13 +178,6 @@ class Trip:
             # urllib3 refuses a long chain of content codings even where it does not decode them.
             return BackendError("decoding", f"{self.where}: {one_line(str(error), 120)}")
         return BackendError("protocol", f"{self.where}: the body broke off or was malformed")
-
-
-def strict(session: Any) -> Any:
-    """Have a session take nothing from the environment, and find no redirect: it would read its body to tell where that leads."""
-    session.trust_env = False
-    session.get_redirect_target = lambda _: None
-    return session
 
 
 class AdapterRules:

@@ -14,7 +14,6 @@ import ssl
 import threading
 from contextlib import suppress
 from http import HTTPStatus
-from http.cookiejar import DefaultCookiePolicy
 from math import isnan
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -26,7 +25,7 @@ from urllib3.util import SKIP_HEADER
 
 from fastreq_jupyter.backends import base, pools
 from fastreq_jupyter.backends.names import on_thread, watch
-from fastreq_jupyter.backends.trust import client_context
+from fastreq_jupyter.backends.trust import NamedContext, client_context
 from fastreq_jupyter.backends.wire import MAX_INTERIM, SWITCHING, too_many_interim
 from fastreq_jupyter.errors import BackendError
 
@@ -60,17 +59,13 @@ class RequestsBackend(pools.PoolBackend):
 
     def __init__(self, key: SessionKey) -> None:
         super().__init__(key, getattr(requests.adapters, "SOCKSProxyManager", None), "PySocks")
-        self.session = pools.strict(requests.Session())
-        self.session.headers.clear()
-        self.session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
-        self.context = client_context(key, socket_class=_TlsSocket)
+        self.context = client_context(key, make=_Context)
         self.jobs: set[Job] = set()
         self.reserve(100)
 
     def mount(self, concurrency: int) -> None:
         """Make new pools."""
-        for scheme in ("http://", "https://"):
-            self.session.mount(scheme, _Adapter(self, concurrency))
+        self.adapter = _Adapter(self, concurrency)
 
     def discard(self, connection: Any) -> None:
         """Close an idle connection."""
@@ -101,7 +96,7 @@ class RequestsBackend(pools.PoolBackend):
                 break
             await asyncio.sleep(0.01)
         self.close_idle(0)
-        self.session.close()
+        self.adapter.close()
 
 
 class Job(pools.Trip):
@@ -197,9 +192,7 @@ class Job(pools.Trip):
             return result
 
     def _perform(self) -> Any:
-        session = self.backend.session
-        timeout = (CONNECT_SECONDS, None)
-        self.raw = raw = session.send(self.request, stream=True, timeout=timeout, allow_redirects=False, proxies={}).raw
+        self.raw = raw = self.backend.adapter.send(self.request, stream=True, timeout=(CONNECT_SECONDS, None)).raw
         self.timing.response_start = perf_counter()
         length = raw.length_remaining
         if length is not None and length <= pools.PIECE_BYTES:
@@ -353,6 +346,12 @@ class _TlsSocket(ssl.SSLSocket):
         job.timing.secure_connection_start = perf_counter()
         job.stop_if_cut()
         super().do_handshake(block)
+
+
+class _Context(NamedContext):
+    """A TLS context whose sockets are such."""
+
+    sslsocket_class = _TlsSocket
 
 
 def _job() -> Any:

@@ -27,15 +27,11 @@ class NamedContext(ssl.SSLContext):
 
     def wrap_socket(self, sock: Any, *args: Any, server_hostname: Any = None, **options: Any) -> ssl.SSLSocket:
         """Begin TLS on a socket."""
-        return super().wrap_socket(sock, *args, server_hostname=_without_dot(server_hostname), **options)  # type: ignore[misc] # it is named
+        return super().wrap_socket(sock, *args, server_hostname=server_hostname and server_hostname.rstrip("."), **options)  # type: ignore[misc] # it is named
 
-    def wrap_bio(self, incoming: Any, outgoing: Any, *args: Any, server_hostname: Any = None, **options: Any) -> ssl.SSLObject:
+    def wrap_bio(self, *args: Any, server_hostname: Any = None, **options: Any) -> ssl.SSLObject:  # type: ignore[override] # by name
         """Begin TLS in memory."""
-        return super().wrap_bio(incoming, outgoing, *args, server_hostname=_without_dot(server_hostname), **options)  # type: ignore[misc] # it is named
-
-
-def _without_dot(host: Any) -> Any:
-    return host[:-1] if isinstance(host, str) and host.endswith(".") else host
+        return super().wrap_bio(*args, server_hostname=server_hostname and server_hostname.rstrip("."), **options)
 
 
 def client_context(
@@ -43,7 +39,6 @@ def client_context(
     protocols: Sequence[str] = ("http/1.1",),
     *,
     make: Callable[[int], ssl.SSLContext] = NamedContext,
-    socket_class: Any = ssl.SSLSocket,
 ) -> ssl.SSLContext:
     """Make the TLS context of a session.
 
@@ -51,13 +46,12 @@ def client_context(
         key: Its `verify` and `cert` are used.
         protocols: What to offer by ALPN, best first.
         make: Makes it: `NamedContext` or a class derived from it.
-        socket_class: What it makes of a blocking socket.
 
     Raises:
         OptionError: A CA bundle or client certificate cannot be read.
     """
     make_context = _trusting if key.verify is True and key.cert is None else _trusting.__wrapped__
-    return make_context(key.verify, key.cert, tuple(protocols), make, socket_class)
+    return make_context(key.verify, key.cert, tuple(protocols), make)
 
 
 def authorities(verify: bool | str) -> tuple[str | None, str | None]:  # noqa: FBT001 - the type of the option
@@ -81,11 +75,9 @@ def _trusting(
     cert: str | tuple[str, str] | None,
     protocols: tuple[str, ...],
     make: Callable[[int], ssl.SSLContext],
-    socket_class: Any,
 ) -> ssl.SSLContext:
     context = make(ssl.PROTOCOL_TLS_CLIENT)
     context.set_alpn_protocols(list(protocols))
-    context.sslsocket_class = socket_class
     if verify is False:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     elif verify is True:

@@ -25,10 +25,9 @@ from yarl import URL
 from fastreq_jupyter.backends import base, wire
 from fastreq_jupyter.backends.names import Resolver, watch
 from fastreq_jupyter.backends.trust import NamedContext, client_context
-from fastreq_jupyter.backends.wire import ProxyServer, proxy_error, read_proxy
+from fastreq_jupyter.backends.wire import ProxyServer, read_proxy
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.files import Upload
-from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     import ssl
@@ -46,9 +45,6 @@ __all__ = ["open_session"]
 LARGE_BODY = 2**20
 # Bytes of chunk extensions and trailers in a row.
 MAX_EMPTY = 2**20
-# Seconds since the last exchange after which the loop has run at least once and seen data on idle connections.
-RECENT = 0.01
-UNSAFE = frozenset({"POST", "PATCH"})
 # Methods for which aiohttp adds a content type where there is none.
 TYPED = frozenset({"POST", "PUT", "PATCH"})
 INTERIM = (b"HTTP/1.1 1", b"HTTP/1.0 1")
@@ -90,9 +86,9 @@ class Link(asyncio.Protocol):
         if not self._inner.should_close:
             self._connector.keep(self)
 
-    def spent(self, *, look: bool) -> bool:
-        """Tell whether an idle connection has ended, or holds an answer nobody asked for; `look` asks the system, too."""
-        return self.ended or bool(self._inner.should_close) or (look and self._readable())
+    def spent(self) -> bool:
+        """Tell whether an idle connection has ended, or holds an answer nobody asked for."""
+        return self.ended or bool(self._inner.should_close) or self._readable()
 
     def abort(self) -> None:
         """Close at once: no flush to a server that does not read."""
@@ -154,28 +150,26 @@ class Link(asyncio.Protocol):
 class Connector(aiohttp.TCPConnector):
     """aiohttp's connector: hands out living connections, notes how each was had, closes the oldest of too many idle ones."""
 
-    def __init__(self, resolver: Resolver, context: ssl.SSLContext, *, force_close: bool) -> None:
+    def __init__(self, context: ssl.SSLContext) -> None:
         # Our resolver caches answers itself, and is called in the task of the exchange, which holds its record.
-        names = Names(resolver)
-        super().__init__(resolver=names, use_dns_cache=False, limit=0, ssl=context, force_close=force_close, socket_factory=_socket)
+        super().__init__(resolver=Names(), use_dns_cache=False, limit=0, ssl=context, socket_factory=_socket)
         self.idle: dict[Link, None] = {}
-        self.most_idle, self.active_at = 40, 0.0
+        self.most_idle = 40
 
     async def connect(self, req: aiohttp.ClientRequest, traces: Any, timeout: aiohttp.ClientTimeout) -> Any:  # noqa: ASYNC109 - aiohttp's signature
         """Return a connection that is not known to have ended."""
         stream = CURRENT.get()
-        look = req.method in UNSAFE or perf_counter() - self.active_at > RECENT
         while (transport := (connection := await super().connect(req, traces, timeout)).transport) is not None:
             link: Any = transport.get_protocol()
             if not (reused := type(link) is Link):
                 link = Link(transport, self)
                 transport.set_protocol(link)
             self.idle.pop(link, None)
-            if not reused or not link.spent(look=look):
+            if not reused or not (stream.fresh or link.spent()):
                 link.begin(stream)
                 stream.link = link
                 connection.add_callback(link.released)
-                self.active_at = stream.connected(reused=reused, encrypted=req.is_ssl())
+                stream.connected(reused=reused, encrypted=req.is_ssl())
                 break
             connection.close()
         return connection
@@ -192,8 +186,8 @@ class Connector(aiohttp.TCPConnector):
 class Names(AbstractResolver):
     """Our resolver in the form that aiohttp asks for."""
 
-    def __init__(self, resolver: Resolver) -> None:
-        self._resolver = resolver
+    def __init__(self) -> None:
+        self._resolver = Resolver()
 
     async def resolve(self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC) -> list[ResolveResult]:
         """Return the addresses of a name, and note how long it took."""
@@ -208,7 +202,7 @@ class Names(AbstractResolver):
         ]
 
     async def close(self) -> None:
-        """Do nothing: the backend owns the resolver."""
+        """Do nothing: there is nothing to close."""
 
 
 class TimedContext(NamedContext):
@@ -221,7 +215,7 @@ class TimedContext(NamedContext):
 
 
 class AiohttpBackend:
-    """One aiohttp session on one loop, and a second one for exchanges that need a new connection."""
+    """One aiohttp session on one loop."""
 
     name = "aiohttp"
     phases = frozenset({"dns", "connect", "tls", "wait", "receive"})
@@ -229,14 +223,9 @@ class AiohttpBackend:
     def __init__(self, key: SessionKey) -> None:
         self._proxy = read_proxy(key.proxy)
         self._reserved = 0
-        context, resolver = client_context(key, make=TimedContext), Resolver()
-        self._keep_alive = Connector(resolver, context, force_close=False)
-        self._session = self._open(self._keep_alive)
-        self._fresh = self._open(Connector(resolver, context, force_close=True))
-
-    def _open(self, connector: Connector) -> aiohttp.ClientSession:
-        return aiohttp.ClientSession(
-            connector=connector,
+        self._connector = Connector(client_context(key, make=TimedContext))
+        self._session = aiohttp.ClientSession(
+            connector=self._connector,
             middlewares=(_send_once,),
             cookie_jar=aiohttp.DummyCookieJar(),
             # No timeout: the engine cancels at its deadline, which is cheaper and covers everything.
@@ -251,7 +240,7 @@ class AiohttpBackend:
     def reserve(self, concurrency: int) -> None:
         """Prepare for so many requests in flight: connections are opened as they are needed, twice as many stay idle."""
         self._reserved = max(self._reserved, concurrency)
-        self._keep_alive.most_idle = base.most_idle(self._reserved)
+        self._connector.most_idle = base.most_idle(self._reserved)
 
     async def send(self, exchange: Exchange, timing: Timing) -> Stream:
         """Send one request, return when the final head is read (see `Backend.send`)."""
@@ -262,32 +251,27 @@ class AiohttpBackend:
         if exchange.connect_timeout is not None:
             options["timeout"] = _patience(exchange.connect_timeout)
         CURRENT.set(stream)
-        session = self._fresh if exchange.fresh else self._session
         try:
-            response = await session.request(exchange.method, _url(exchange.target), allow_redirects=False, **options)
+            response = await self._session.request(exchange.method, _url(exchange.target), allow_redirects=False, **options)
         except FAILURES as error:
             raise _translated(error, stream) from error
         except asyncio.CancelledError:
             if stream.link is not None:
                 stream.link.abort()
             raise
-        if response.status == wire.SWITCHING:
-            response.close()
-            raise wire.switched_protocols()
         stream.start(response)
         return stream
 
     async def aclose(self) -> None:
         """Close all connections; can be called twice."""
         await self._session.close()
-        await self._fresh.close()
 
 
 class Stream(base.Stream):
     """One exchange on its way through aiohttp, then its response.
 
     Attributes:
-        method, origin, connect_timeout: As in the exchange; its content is not held, for contexts of asyncio hold this.
+        method, origin, connect_timeout, fresh: As in the exchange; its content is not held, for contexts of asyncio hold this.
         timing: Record to fill.
         lines: The field lines that go out.
         proxy: What it goes through.
@@ -295,16 +279,17 @@ class Stream(base.Stream):
         content: The body, once the head has come.
     """
 
-    __slots__ = ("_response", "connect_timeout", "content", "lines", "link", "method", "origin", "proxy", "timing")
+    __slots__ = ("_response", "connect_timeout", "content", "fresh", "lines", "link", "method", "origin", "proxy", "timing")
 
     def __init__(self, exchange: Exchange, timing: Timing, lines: CIMultiDict[str], proxy: ProxyServer | None) -> None:
-        self.method, self.origin, self.connect_timeout = exchange.method, exchange.target.origin, exchange.connect_timeout
+        self.method, self.origin = exchange.method, exchange.target.origin
+        self.connect_timeout, self.fresh = exchange.connect_timeout, exchange.fresh
         self.timing, self.lines, self.proxy = timing, lines, proxy
         self.link: Link | None = None
         self.content: aiohttp.StreamReader | None = None
 
-    def connected(self, *, reused: bool, encrypted: bool) -> float:
-        """Note that it has a connection, and return when."""
+    def connected(self, *, reused: bool, encrypted: bool) -> None:
+        """Note that it has a connection."""
         timing = self.timing
         timing.reused, timing.encrypted, timing.response_start = reused, encrypted, nan
         timing.request_start = now = perf_counter()
@@ -312,7 +297,6 @@ class Stream(base.Stream):
             if isnan(timing.domain_lookup_end):
                 timing.domain_lookup_start = timing.domain_lookup_end = timing.connect_start
             timing.connect_end = now
-        return now
 
     def start(self, response: aiohttp.ClientResponse) -> None:
         """Read the head."""
@@ -327,7 +311,7 @@ class Stream(base.Stream):
         try:
             body = self._response.content.read_nowait()
         except FAILURES as error:
-            raise self._broken_off() from error
+            raise wire.broken_off(self.where()) from error
         self._end()
         return body
 
@@ -336,7 +320,7 @@ class Stream(base.Stream):
         try:
             return await self._response.content.readany() or self._end()
         except FAILURES as error:
-            raise self._broken_off() from error
+            raise wire.broken_off(self.where()) from error
 
     def close(self) -> None:
         """Close the connection unless the body was read whole, in which case it went back already."""
@@ -353,11 +337,8 @@ class Stream(base.Stream):
         """Keep a body that goes on until the connection ends from passing for whole when it was reset."""
         reset = self.link is not None and self.link.failed and self.method != "HEAD" and self.status not in BODILESS
         if reset and not any(name.lower() in (b"content-length", b"transfer-encoding") for name, _ in self.fields):
-            raise self._broken_off()
+            raise wire.broken_off(self.where())
         return b""
-
-    def _broken_off(self) -> BackendError:
-        return BackendError("protocol", f"{self.where()}: the body broke off or was malformed")
 
 
 class _FilePayload(aiohttp.Payload):
@@ -455,45 +436,18 @@ def _through(proxy: ProxyServer, stream: Stream) -> dict[str, Any]:
 
 
 def _translated(error: Any, stream: Stream) -> BackendError:
-    """Return our error for one of aiohttp's: what it is about, else how far the exchange had come."""
+    """Return our error for one of aiohttp's before the head of an answer."""
     if isinstance(error.__cause__, BackendError):
         # The file to upload failed.
         return error.__cause__
-    if isinstance(error, aiohttp.ClientConnectorCertificateError):
-        return wire.tls_error(error.certificate_error, stream.where())
-    if isinstance(error, aiohttp.ClientConnectorSSLError):
-        return wire.tls_error(error.os_error, stream.where())
     if isinstance(error, aiohttp.ConnectionTimeoutError):
         return BackendError("timeout", f"{stream.where()}: no connection within {stream.connect_timeout:g} s", sent=False)
     if isinstance(error, aiohttp.InvalidURL):
         return BackendError("invalid URL", f"{stream.where()} is refused by aiohttp", sent=False)
-    return (_unconnected if stream.link is None else _used)(error, stream)
-
-
-def _unconnected(error: Any, stream: Stream) -> BackendError:
-    cause = getattr(error, "os_error", error)
-    if stream.proxy is None and isinstance(error, aiohttp.ClientConnectorDNSError):
-        return wire.lookup_error(cause, stream.origin.host)
-    if stream.proxy is None:
-        return wire.connect_error(cause, stream.where())
-    if isinstance(cause, OSError):
-        return proxy_error(wire.connect_error(cause, f"proxy {stream.proxy.where}").detail)
-    status = f"answered {error.status} {one_line(error.message)}" if isinstance(error, aiohttp.ClientHttpProxyError) else ""
-    return proxy_error(f"proxy {stream.proxy.where} {status or 'closed the connection or does not speak HTTP'}".rstrip())
-
-
-def _used(error: Any, stream: Stream) -> BackendError:
-    """Return our error for a connection that was there: the request may have been read."""
-    silent = isnan(stream.timing.response_start)
-    if isinstance(error, aiohttp.ServerDisconnectedError) and silent:
-        failure = BackendError("connect", f"{stream.where()}: connection closed before an answer")
-    elif isinstance(error, OSError):
-        failure = wire.connect_error(error.__cause__ if isinstance(error.__cause__, OSError) else error, stream.where(), sent=True)
-    else:
-        broken = isinstance(error, aiohttp.ServerDisconnectedError)
-        words = "its head broke off" if broken else one_line(getattr(error, "message", "")) or type(error).__name__
-        return BackendError("protocol", f"{stream.where()}: malformed answer: {words}")
-    failure.stale = failure.kind == "connect" and silent and stream.timing.reused is True
+    proxy_said = isinstance(error, aiohttp.ClientHttpProxyError)
+    refusal = f"answered {error.status} {error.message}" if proxy_said else "closed the connection or does not speak HTTP"
+    failure = wire.failure_of(error, stream.origin, stream.timing, stream.proxy, connected=stream.link is not None, refusal=refusal)
+    failure.stale = failure.kind == "connect" and stream.timing.reused is True
     return failure
 
 

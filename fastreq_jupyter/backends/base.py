@@ -30,9 +30,6 @@ if TYPE_CHECKING:
 
 __all__ = ["NAMES", "Backend", "SessionKey", "Stream", "detect", "most_idle", "open_backend", "watches_sockets"]
 
-NAMES = ("curl", "aiohttp", "niquests", "requests")
-"""Order of auto-detection."""
-
 
 class Library(NamedTuple):
     """What is known of a backend's library: what is imported, what `pip install` needs, what not all can be asked for."""
@@ -42,18 +39,16 @@ class Library(NamedTuple):
     can: frozenset[str]
 
 
-_ALL = frozenset({"connect_timeout", "http"})
 _AUTH = frozenset({"digest", "negotiate", "ntlm", "sigv4"})
-LIBRARIES = {
-    "curl": Library("pycurl", "'fastreq-jupyter[curl]'", _ALL | _AUTH | {"http2", "http3", "https", "socks4", "socks5"}),
-    "aiohttp": Library("aiohttp", "aiohttp", _ALL | {"https"}),
-    "niquests": Library("niquests", "niquests", _ALL | {"http2", "http3", "https", "socks5"}),
-    "requests": Library("requests", "'fastreq-jupyter[requests]'", _ALL | {"https", "socks5"}),
-}
-"""One row per backend, in the order of `NAMES`: options, schemes of proxies and of credentials that it can be asked for."""
-
-
 _SPELLED = {"digest": "Digest", "negotiate": "Negotiate", "ntlm": "NTLM", "sigv4": "SigV4"}
+LIBRARIES = {
+    "curl": Library("pycurl", "'fastreq-jupyter[curl]'", _AUTH | {"http", "http2", "http3", "https", "socks4", "socks5"}),
+    "aiohttp": Library("aiohttp", "aiohttp", frozenset({"http", "https"})),
+    "niquests": Library("niquests", "niquests", frozenset({"http", "http2", "http3", "https", "socks5"})),
+    "requests": Library("requests", "'fastreq-jupyter[requests]'", frozenset({"http", "https", "socks5"})),
+}
+"""One row per backend, in the order of auto-detection: options, schemes of proxies and of credentials that it can be asked for."""
+NAMES = tuple(LIBRARIES)
 
 # File descriptors left to the rest of the process, and the least number of idle connections that are kept.
 _FOR_OTHERS = 64
@@ -181,12 +176,11 @@ def most_idle(concurrency: int) -> int:
     return max(_FEWEST_IDLE, min(2 * concurrency, limit - concurrency - _FOR_OTHERS))
 
 
-def detect(  # noqa: PLR0913 - what a library can be asked for
+def detect(
     name: str = "auto",
     *,
     http2: bool | str = "auto",
     http3: bool = False,
-    connect_timeout: bool = False,
     proxy: str | None = None,
     schemes: Collection[str] = (),
 ) -> str:
@@ -196,15 +190,13 @@ def detect(  # noqa: PLR0913 - what a library can be asked for
         name: One of `NAMES`, or "auto".
         http2: True where HTTP/2 is required.
         http3: HTTP/3 is required.
-        connect_timeout: There is a limit for connecting.
         proxy: URL of an explicit proxy, or None.
         schemes: Of credentials that its library must know: digest, sigv4, negotiate, ntlm.
 
     Raises:
         OptionError: It is not installed, or cannot do that; the line says what to install, or which backend can.
     """
-    requested = {"http2": http2 is True, "http3": http3, "connect_timeout": connect_timeout}
-    needed = {feature: f"{feature}=True" if "http" in feature else feature for feature, on in requested.items() if on}
+    needed = {option: f"{option}=True" for option, value in (("http2", http2), ("http3", http3)) if value is True}
     if proxy is not None:
         scheme = proxy.partition(":")[0].lower()
         scheme = {"socks5h": "socks5", "socks4a": "socks4"}.get(scheme, scheme)
@@ -212,16 +204,14 @@ def detect(  # noqa: PLR0913 - what a library can be asked for
         if any(scheme in library.can for library in LIBRARIES.values()):
             needed[scheme] = f"a {scheme} proxy"
     needed |= {scheme: f"auth={_SPELLED[scheme]}(...)" for scheme in sorted(schemes)}
-    if name != "auto":
-        if why := _why_not(name, needed):
-            raise OptionError(why)
-        return name
-    reasons = {candidate: _why_not(candidate, needed) for candidate in NAMES}
-    for candidate, why in reasons.items():
+    reasons = []
+    for candidate in NAMES if name == "auto" else (name,):
+        why = _why_not(candidate, needed)
         if why is None:
             return candidate
-    # The first reason belongs to the backend that can do most.
-    raise OptionError(str(reasons["curl"]))
+        reasons.append(why)
+    # The first is that of the backend that can do most.
+    raise OptionError(reasons[0])
 
 
 def _why_not(name: str, needed: Mapping[str, str]) -> str | None:

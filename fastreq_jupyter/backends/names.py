@@ -60,8 +60,7 @@ def _resolve(host: str) -> list[Address]:
     try:
         infos = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
     except UnicodeError as error:
-        message = f"not a valid name ({error})"
-        raise OSError(message) from None
+        raise socket.gaierror(socket.EAI_NONAME, f"not a valid name ({error})") from None
     return [Address(family, str(sockaddr[0])) for family, _, _, _, sockaddr in infos]
 
 

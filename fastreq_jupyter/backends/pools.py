@@ -7,8 +7,6 @@ a pool names its class of connection. Ours does what theirs does, and tells the 
 from __future__ import annotations
 
 import http.client
-import socket
-import ssl
 import threading
 from collections import OrderedDict
 from contextvars import ContextVar
@@ -20,15 +18,13 @@ from urllib.parse import quote
 from fastreq_jupyter.backends import base
 from fastreq_jupyter.backends.wire import (
     PIECE_BYTES,
-    ProxyServer,
-    connect_error,
+    broken_off,
+    causes_of,
+    failure_of,
     framed,
-    lookup_error,
     place,
-    proxy_error,
     read_proxy,
     shared,
-    tls_error,
 )
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.files import Upload, UploadReader
@@ -39,8 +35,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.exchange import Exchange, Timing
 
 __all__ = ["PIECE_BYTES", "TRIP", "AdapterRules", "NotingConnection", "PoolBackend", "Trip", "fields_of", "note", "prepare"]
-
-_CLOSED = "Remote end closed connection without response"
 
 TRIP: ContextVar[Trip] = ContextVar("fastreq_pools")
 """What the running task or thread is busy with."""
@@ -108,8 +102,7 @@ class Trip:
     """One exchange, and the connection it has got.
 
     Attributes:
-        connected: The connection to the origin stands, a tunnel and TLS included.
-        requested: The request may have left.
+        connected: The connection to the origin stands, a tunnel and TLS included: the request may have left.
     """
 
     def __init__(self, backend: PoolBackend, exchange: Exchange, timing: Timing) -> None:
@@ -118,7 +111,7 @@ class Trip:
         self.backend, self.exchange, self.timing = backend, exchange, timing
         self.where = place(*exchange.target.origin[1:])
         self.connection: Any = None
-        self.connected = self.requested = False
+        self.connected = False
 
     def dial(self, connection: Any) -> None:
         """Note that a new connection is about to be made."""
@@ -128,7 +121,7 @@ class Trip:
     def begin(self, connection: Any) -> None:
         """Note the connection that the request is about to go out on."""
         self.connection = connection
-        self.connected = self.requested = True
+        self.connected = True
         self.timing.reused = connection.served > 0
         self.timing.encrypted = self.exchange.target.origin.scheme == "https"
         connection.served += 1
@@ -144,40 +137,21 @@ class Trip:
         return BackendError("timeout", f"{self.where}: no connection within {self.exchange.connect_timeout or 0:g} s", sent=False)
 
     def failed(self, error: BaseException) -> BackendError:
-        """Return what the exchange ended with before its answer: urllib3's exceptions come wrapped, what counts is the cause."""
+        """Return what the exchange ended with before its answer."""
         if self.timing.reused and isinstance(error, RuntimeError):
             # urllib3-future: unrequested bytes have arrived on it.
             return BackendError("connect", f"{self.where}: the kept connection cannot be used", sent=False, stale=True)
-        causes = _causes(error)
-        proxy = self.backend.proxy
-        if proxy is not None and not self.connected and not any(map(_distrusts, causes)):
-            return _refused(causes, proxy)
-        reason = next(filter(None, (self._meaning(cause) for cause in causes)), None)
-        if reason is None:
-            words = next((str(cause) for cause in causes if str(cause)), type(error).__name__)
-            reason = BackendError("protocol", f"{self.where}: malformed answer: {one_line(words, 120)}", sent=self.requested)
+        failure = failure_of(error, self.exchange.target.origin, self.timing, self.backend.proxy, connected=self.connected)
         # A malformed answer may be the rest of the one before: bytes beyond its length.
-        reason.stale = bool(self.timing.reused) and reason.kind in ("connect", "protocol")
-        return reason
-
-    def _meaning(self, cause: BaseException) -> BackendError | None:
-        # Errors of HTTP/3 are not those of the ssl module.
-        if not self.connected and (isinstance(cause, ssl.SSLError) or "error TLS_" in str(cause)):
-            return tls_error(cause, self.where)
-        if isinstance(cause, socket.gaierror | UnicodeError):
-            return lookup_error(cause, self.exchange.target.origin.host)
-        if isinstance(cause, http.client.RemoteDisconnected) or _CLOSED in str(cause):
-            return BackendError("connect", f"{self.where}: connection closed before an answer", sent=self.requested)
-        if isinstance(cause, ssl.SSLError | ConnectionError) or (isinstance(cause, OSError) and cause.errno is not None):
-            return connect_error(cause, self.where, sent=self.requested)
-        return None
+        failure.stale = bool(self.timing.reused) and failure.kind in ("connect", "protocol")
+        return failure
 
     def broken_off(self, error: Exception) -> BackendError:
         """Return the error for a body that ended early or was malformed."""
-        if any(type(cause).__name__ == "DecodeError" for cause in _causes(error)):
+        if any(type(cause).__name__ == "DecodeError" for cause in causes_of(error)):
             # urllib3 refuses a long chain of content codings even where it does not decode them.
             return BackendError("decoding", f"{self.where}: {one_line(str(error), 120)}")
-        return BackendError("protocol", f"{self.where}: the body broke off or was malformed")
+        return broken_off(self.where)
 
 
 class AdapterRules:
@@ -247,29 +221,3 @@ def prepare(exchange: Exchange, request: Any, headers: Any, skip: str) -> Any:
 def fields_of(lines: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
     """Return the field lines of an answer, equal ones the same objects."""
     return tuple([shared((name.encode("latin-1"), value.strip(" \t").encode("latin-1"))) for name, value in lines])
-
-
-def _causes(error: BaseException) -> list[BaseException]:
-    """Return an exception and all that it wraps, the innermost first."""
-    seen: list[BaseException] = []
-    todo: list[object] = [error]
-    while todo:
-        item = todo.pop(0)
-        if isinstance(item, BaseException) and item not in seen:
-            seen.append(item)
-            todo += [getattr(item, "reason", None), getattr(item, "original_error", None), *item.args, item.__cause__, item.__context__]
-    return seen[::-1]
-
-
-def _distrusts(cause: BaseException) -> bool:
-    return isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError)
-
-
-def _refused(causes: list[BaseException], proxy: ProxyServer) -> BackendError:
-    for cause in causes:
-        if isinstance(cause, socket.gaierror):
-            return proxy_error(lookup_error(cause, f"the proxy {proxy.host}").detail)
-        if isinstance(cause, OSError) and cause.errno is not None:
-            return proxy_error(connect_error(cause, f"proxy {proxy.where}").detail)
-    words = next((str(cause) for cause in causes if "failed:" in str(cause)), None) or str(causes[0]) or type(causes[0]).__name__
-    return proxy_error(f"proxy {proxy.where}: {one_line(words, 120)}")

@@ -25,13 +25,13 @@ __all__ = ["NamedContext", "authorities", "client_context"]
 class NamedContext(ssl.SSLContext):
     """A TLS context for which the dot at a host's end is no part of its name (RFC 6066, 3): not in SNI, not in the certificate."""
 
-    def wrap_socket(self, sock: Any, *args: Any, server_hostname: Any = None, **options: Any) -> ssl.SSLSocket:
+    def wrap_socket(self, *args: Any, server_hostname: Any = None, **options: Any) -> ssl.SSLSocket:
         """Begin TLS on a socket."""
-        return super().wrap_socket(sock, *args, server_hostname=server_hostname and server_hostname.rstrip("."), **options)  # type: ignore[misc] # it is named
+        return super().wrap_socket(*args, server_hostname=server_hostname and server_hostname.rstrip("."), **options)  # type: ignore[misc] # it is named
 
-    def wrap_bio(self, *args: Any, server_hostname: Any = None, **options: Any) -> ssl.SSLObject:  # type: ignore[override] # by name
+    def wrap_bio(self, *args: Any, server_hostname: Any = None, **options: Any) -> ssl.SSLObject:
         """Begin TLS in memory."""
-        return super().wrap_bio(*args, server_hostname=server_hostname and server_hostname.rstrip("."), **options)
+        return super().wrap_bio(*args, server_hostname=server_hostname and server_hostname.rstrip("."), **options)  # type: ignore[misc] # it is named
 
 
 def client_context(

@@ -5,12 +5,14 @@ Nothing here touches a socket. A request that HTTP cannot carry is refused with 
 
 from __future__ import annotations
 
+import http.client
 import os
 import re
 import socket
 import ssl
 from base64 import b64encode
 from functools import lru_cache
+from math import isnan
 from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -20,27 +22,12 @@ from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
     from fastreq_jupyter.content import Headers
-    from fastreq_jupyter.exchange import Exchange
+    from fastreq_jupyter.exchange import Exchange, Timing
+    from fastreq_jupyter.url import Origin
 
 __all__ = [
-    "BODYLESS",
-    "MAX_FIELD_BYTES",
-    "MAX_INTERIM",
-    "PIECE_BYTES",
-    "SWITCHING",
-    "Lines",
-    "ProxyServer",
-    "check_fields",
-    "connect_error",
-    "framed",
-    "lookup_error",
-    "place",
-    "proxy_error",
-    "read_proxy",
-    "shared",
-    "shared_fields",
-    "switched_protocols",
-    "tls_error",
+    "BODYLESS", "MAX_FIELD_BYTES", "MAX_INTERIM", "PIECE_BYTES", "SWITCHING", "Lines", "ProxyServer", "broken_off", "causes_of",
+    "check_fields", "failure_of", "framed", "lookup_error", "place", "proxy_error", "read_proxy", "shared", "shared_fields",
     "too_many_interim",
 ]  # fmt: skip
 
@@ -63,6 +50,9 @@ _NUMERIC_HOST = re.compile(r"(?:0[xX][0-9a-fA-F]*|[0-9]+)(?:\.(?:0[xX][0-9a-fA-F
 _WIDE = re.compile(r"[^\x00-\xff]")
 _PROXY_PORTS = {"http": 80, "https": 443, "socks4": 1080, "socks5": 1080}
 _IPV4 = re.compile(r"(?:(?:25[0-5]|2[0-4]\d|1\d\d|[1-9]?\d)(?:\.(?!$)|$)){4}")
+
+# A connection that ended without a word: urllib3's words, and aiohttp's.
+_CLOSED = ("Remote end closed connection without response", "Server disconnected")
 
 
 @lru_cache(maxsize=1024)
@@ -206,14 +196,44 @@ def place(host: str, port: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def connect_error(error: BaseException, where: str, *, sent: bool = False) -> BackendError:
-    """Return the ``connect`` error for an OS error while a connection was made (or, with `sent`, used).
+def failure_of(  # noqa: PLR0913 - all that tells what an exception means
+    error: BaseException, origin: Origin, timing: Timing, proxy: ProxyServer | None, *, connected: bool, refusal: str = ""
+) -> BackendError:
+    """Return our error for an exception of a library, raised before the head of an answer: what counts is what that wraps.
 
-    An alert of TLS is a ``tls`` error also when it comes late: a missing client certificate is told after the handshake.
+    Args:
+        error: The exception.
+        origin: Where the request goes.
+        timing: Of the exchange, as far as it came.
+        proxy: What it goes through.
+        connected: There is a connection, a tunnel and TLS included: the request may have left.
+        refusal: What the proxy said, where that is known.
     """
-    if isinstance(error, ssl.SSLError) and not isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return tls_error(error, where, sent=sent)
-    return BackendError("connect", f"{where}: {_reason(error)}", sent=sent)
+    where, causes = place(origin.host, origin.port), causes_of(error)
+    if proxy is not None and not connected and not any(map(_distrusts, causes)):
+        return _refused_by(proxy, causes, refusal)
+    failure = next(filter(None, (_meaning(cause, origin.host, where, connected=connected) for cause in causes)), None)
+    if failure is not None and (failure.kind == "tls" or isnan(timing.response_start)):
+        return failure
+    words = next((words for cause in causes if (words := getattr(cause, "message", None) or str(cause))), type(error).__name__)
+    return BackendError("protocol", f"{where}: malformed answer: {one_line(str(words), 120)}", sent=connected)
+
+
+def broken_off(where: str) -> BackendError:
+    """Return the error for a body that ended early or was malformed."""
+    return BackendError("protocol", f"{where}: the body broke off or was malformed")
+
+
+def causes_of(error: BaseException) -> list[BaseException]:
+    """Return an exception and all that it wraps, the innermost first."""
+    seen: list[BaseException] = []
+    todo: list[object] = [error]
+    while todo:
+        item = todo.pop(0)
+        if isinstance(item, BaseException) and item not in seen:
+            seen.append(item)
+            todo += [getattr(item, "reason", None), getattr(item, "original_error", None), *item.args, item.__cause__, item.__context__]
+    return seen[::-1]
 
 
 def lookup_error(error: BaseException, host: str) -> BackendError:
@@ -221,27 +241,45 @@ def lookup_error(error: BaseException, host: str) -> BackendError:
     return BackendError("connect", f"cannot resolve {host}: {_reason(error)}", sent=False)
 
 
-def tls_error(error: BaseException, where: str, *, sent: bool = False) -> BackendError:
-    """Return the ``tls`` error for a handshake that failed; where it just ended, the ``connect`` error."""
-    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
-        return BackendError("connect", f"{where}: connection closed in the TLS handshake", sent=sent)
+def _meaning(cause: BaseException, host: str, where: str, *, connected: bool) -> BackendError | None:
+    # An alert of TLS may come late: a missing client certificate is told after the handshake. Errors of HTTP/3 are not those of ssl.
+    if _distrusts(cause) or (not connected and "error TLS_" in str(cause)):
+        return BackendError("tls", f"{where}: {one_line(_distrust(cause))}", sent=connected)
+    if isinstance(cause, ssl.SSLError) and not connected:
+        return BackendError("connect", f"{where}: connection closed in the TLS handshake", sent=False)
+    if isinstance(cause, socket.gaierror | UnicodeError):
+        return lookup_error(cause, host)
+    if isinstance(cause, http.client.RemoteDisconnected) or any(words in str(cause) for words in _CLOSED):
+        return BackendError("connect", f"{where}: connection closed before an answer", sent=connected)
+    if isinstance(cause, ssl.SSLError | ConnectionError) or (isinstance(cause, OSError) and cause.errno is not None):
+        return BackendError("connect", f"{where}: {_reason(cause)}", sent=connected)
+    return None
+
+
+def _distrusts(cause: BaseException) -> bool:
+    return isinstance(cause, ssl.SSLError) and not isinstance(cause, ssl.SSLEOFError | ssl.SSLZeroReturnError)
+
+
+def _distrust(error: BaseException) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        why = f"certificate is not trusted: {error.verify_message or _reason(error)}"
-    elif isinstance(error, ssl.SSLError) and error.reason:
-        why = f"TLS failed: {error.reason.lower().replace('_', ' ')}"
-    else:
-        why = f"TLS failed: {_reason(error)}"
-    return BackendError("tls", f"{where}: {one_line(why)}", sent=sent)
+        return f"certificate is not trusted: {error.verify_message or _reason(error)}"
+    reason = getattr(error, "reason", None)
+    return f"TLS failed: {reason.lower().replace('_', ' ') if isinstance(reason, str) else _reason(error)}"
+
+
+def _refused_by(proxy: ProxyServer, causes: list[BaseException], words: str) -> BackendError:
+    for cause in causes:
+        if isinstance(cause, socket.gaierror):
+            return proxy_error(lookup_error(cause, f"the proxy {proxy.host}").detail)
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return proxy_error(f"proxy {proxy.where}: {_reason(cause)}")
+    words = words or next((str(cause) for cause in causes if "failed:" in str(cause)), "") or str(causes[0]) or type(causes[0]).__name__
+    return proxy_error(f"proxy {proxy.where}: {one_line(words, 120)}")
 
 
 def too_many_interim() -> BackendError:
     """Return the error for a server that sends interim answers without end."""
     return BackendError("protocol", f"more than {MAX_INTERIM} interim (1xx) answers and no final one")
-
-
-def switched_protocols() -> BackendError:
-    """Return the error for an answer 101: what follows is no HTTP any more."""
-    return BackendError("protocol", "server switched to another protocol (101)")
 
 
 def _reason(error: BaseException) -> str:

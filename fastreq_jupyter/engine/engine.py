@@ -185,7 +185,6 @@ def _backend_for(plan: Plan, proxy: str | None) -> str:
         options.backend,
         http2=options.http2,
         http3=options.http3,
-        connect_timeout=options.connect_timeout is not None,
         proxy=proxy,
         schemes=() if plan.auth is None else plan.auth.native_schemes,
     )

@@ -14,7 +14,6 @@ QUIET = {"progress": "none", "proxy": "none"}
 ASKED = {
     "http2": {"http2": True},
     "http3": {"http3": True},
-    "connect_timeout": {"connect_timeout": True},
     **{scheme: {"proxy": f"{scheme}://127.0.0.1:1"} for scheme in ("http", "https", "socks4", "socks5")},
 }
 

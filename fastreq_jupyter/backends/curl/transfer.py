@@ -389,8 +389,8 @@ class CurlStream(base.Stream):
         handle = self._handle
         if handle is None or (head := read_lines(tuple(handle.lines))) is None:
             return False
-        if head.interim > wire.MAX_INTERIM or head.status == wire.SWITCHING:
-            self.failure = wire.switched_protocols() if head.status == wire.SWITCHING else wire.too_many_interim()
+        if head.interim > wire.MAX_INTERIM:
+            self.failure = wire.too_many_interim()
             return True
         if not head.status and head.interim:
             return False

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from fastreq_jupyter.backends.base import NAMES, Backend, SessionKey, Stream, detect, open_backend, watches_sockets
-from fastreq_jupyter.backends.bundles import offered_bundle
+from fastreq_jupyter.backends.trust import offered_bundle
 
 __all__ = [
     "NAMES",

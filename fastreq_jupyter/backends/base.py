@@ -231,7 +231,7 @@ def _why_not(name: str, needed: Mapping[str, str]) -> str | None:
         curl = import_module("fastreq_jupyter.backends.curl")
     except ImportError as error:
         return f"backend='curl' cannot be loaded ({error}): pip install {library.install}"
-    why: str | None = curl.why_poor(http2="http2" in needed, http3="http3" in needed, schemes=_AUTH.intersection(needed))
+    why: str | None = curl.why_poor(needed)
     return why
 
 

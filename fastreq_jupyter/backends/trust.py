@@ -1,11 +1,14 @@
 """TLS contexts, the same on each backend: trusted authorities and the client certificate.
 
 ``verify=True`` trusts what the system trusts (`SSLContext.load_default_certs`); where Python finds no certificates at all
-(some macOS and embedded builds) those of certifi are taken. Neither REQUESTS_CA_BUNDLE nor CURL_CA_BUNDLE is read.
+(some macOS and embedded builds) those of certifi are taken. Neither REQUESTS_CA_BUNDLE nor CURL_CA_BUNDLE is read by itself, but
+the file that one of them names is offered where an authority is not known.
 """
 
 from __future__ import annotations
 
+import os
+import re
 import ssl
 import sys
 from functools import lru_cache
@@ -19,7 +22,10 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.backends.base import SessionKey
 
-__all__ = ["NamedContext", "authorities", "client_context"]
+__all__ = ["NamedContext", "authorities", "client_context", "offered_bundle"]
+
+_VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
+_UNKNOWN_AUTHORITY = re.compile("issuer|self-? ?signed", re.IGNORECASE)
 
 
 class NamedContext(ssl.SSLContext):
@@ -66,6 +72,18 @@ def authorities(verify: bool | str) -> tuple[str | None, str | None]:  # noqa: F
     if not paths.cafile and not _system_directory():
         return _certifi(), None
     return paths.cafile, paths.capath
+
+
+def offered_bundle(detail: str) -> str:
+    """Return what is said behind a verification that failed, empty where its cause is another or no variable names a file.
+
+    Args:
+        detail: What the library said.
+    """
+    if _UNKNOWN_AUTHORITY.search(detail) is None:
+        return ""
+    named = next((name for name in _VARIABLES if (path := os.environ.get(name)) and Path(path).exists()), None)
+    return "" if named is None else f"; {named} is not read by itself: verify_ssl={os.environ[named]!r} (--ca) trusts what it names"
 
 
 # Reading the system's certificates takes 20 to 50 ms; the context is never changed, so sessions share it.

@@ -22,7 +22,7 @@ from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable
+    from collections.abc import Callable, Iterable, Mapping
 
     from fastreq_jupyter.backends.base import SessionKey
     from fastreq_jupyter.backends.wire import ProxyServer
@@ -37,30 +37,31 @@ _WANTED = {pycurl.POLL_NONE: 0, pycurl.POLL_IN: 1, pycurl.POLL_OUT: 4, pycurl.PO
 _CAME = {1: pycurl.CSELECT_IN, 4: pycurl.CSELECT_OUT}
 _CLOCK = ((pycurl.SOCKET_TIMEOUT, 0),)
 OLDEST = (7, 85)
+_BUILT_IN = {
+    "http2": pycurl.VERSION_HTTP2,
+    "http3": pycurl.VERSION_HTTP3,
+    "ntlm": pycurl.VERSION_NTLM,
+    "negotiate": pycurl.VERSION_SPNEGO,
+}
 KEPT_SECONDS = 60.0
 LOOK_SECONDS = 0.02
 KEPT_SERVERS = 4096
 _LITERAL = re.compile(r"[0-9.]+|.*:.*")
 
 
-def why_poor(*, http2: bool = False, http3: bool = False, schemes: Collection[str] = ()) -> str | None:
+def why_poor(needed: Mapping[str, str]) -> str | None:
     """Return in one line why this libcurl cannot be used, None where it can.
 
     Args:
-        http2: HTTP/2 is required.
-        http3: HTTP/3 is required.
-        schemes: Of credentials that are required.
+        needed: What is asked for, "http2" or the scheme of credentials, and how a user spells it.
     """
-    words = pycurl.version_info()
-    features, release = words[4], tuple(int(part) for part in words[1].split("-")[0].split(".")[:2])
-    if release < OLDEST or not features & pycurl.VERSION_SSL:
-        return f"backend='curl' needs libcurl 7.85 or newer with TLS, this is {words[1]}: pip install 'fastreq-jupyter[curl]'"
-    for requested, feature, option in ((http2, pycurl.VERSION_HTTP2, "http2=True"), (http3, pycurl.VERSION_HTTP3, "http3=True")):
-        if requested and not features & feature:
-            return f"{option} is not possible with this build of libcurl, {words[1]}: give backend='niquests'"
-    for scheme, name, feature in (("ntlm", "NTLM", pycurl.VERSION_NTLM), ("negotiate", "Negotiate", pycurl.VERSION_SPNEGO)):
-        if scheme in schemes and not features & feature:
-            return f"auth={name}(...) is not possible with this build of libcurl, {words[1]}: no backend here has it"
+    version, features = pycurl.version_info()[1], pycurl.version_info()[4]
+    if tuple(map(int, version.split("-")[0].split(".")[:2])) < OLDEST or not features & pycurl.VERSION_SSL:
+        return f"backend='curl' needs libcurl 7.85 or newer with TLS, this is {version}: pip install 'fastreq-jupyter[curl]'"
+    for feature, words in needed.items():
+        if feature in _BUILT_IN and not features & _BUILT_IN[feature]:
+            way_out = "give backend='niquests'" if feature.startswith("http") else "no backend here has it"
+            return f"{words} is not possible with this build of libcurl, {version}: {way_out}"
     return None
 
 
@@ -284,14 +285,17 @@ class CurlBackend:
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         # As many streams on a connection as the server allows.
         self._multi.setopt(pycurl.M_MAX_CONCURRENT_STREAMS, 1000)
-        # The limit includes connections in use.
-        self._multi.setopt(pycurl.M_MAXCONNECTS, min(2 * self._reserved, self._reserved + base.most_idle(self._reserved)))
+        self._limit_connections()
 
     def reserve(self, concurrency: int) -> None:
         """Prepare for a run with so many requests in flight (see `Backend.reserve`)."""
         if concurrency > self._reserved:
             self._reserved = concurrency
-            self._multi.setopt(pycurl.M_MAXCONNECTS, min(2 * concurrency, concurrency + base.most_idle(concurrency)))
+            self._limit_connections()
+
+    def _limit_connections(self) -> None:
+        # The limit includes connections in use.
+        self._multi.setopt(pycurl.M_MAXCONNECTS, min(2 * self._reserved, self._reserved + base.most_idle(self._reserved)))
 
     async def send(self, exchange: Exchange, timing: Timing) -> CurlStream:
         """Send one request, return when the final head is read (see `Backend.send`)."""

@@ -447,7 +447,7 @@ def _translated(error: Any, stream: Stream) -> BackendError:
     proxy_said = isinstance(error, aiohttp.ClientHttpProxyError)
     refusal = f"answered {error.status} {error.message}" if proxy_said else "closed the connection or does not speak HTTP"
     failure = wire.failure_of(error, stream.origin, stream.timing, stream.proxy, connected=stream.link is not None, refusal=refusal)
-    failure.stale = failure.kind == "connect" and stream.timing.reused is True
+    failure.stale = failure.kind == "connect" and stream.timing.reused is True and isnan(stream.timing.response_start)
     return failure
 
 

@@ -212,9 +212,10 @@ def failure_of(  # noqa: PLR0913 - all that tells what an exception means
     where, causes = place(origin.host, origin.port), causes_of(error)
     if proxy is not None and not connected and not any(map(_distrusts, causes)):
         return _refused_by(proxy, causes, refusal)
-    failure = next(filter(None, (_meaning(cause, origin.host, where, connected=connected) for cause in causes)), None)
-    if failure is not None and (failure.kind == "tls" or isnan(timing.response_start)):
-        return failure
+    silent = isnan(timing.response_start)
+    for cause in causes:
+        if failure := _meaning(cause, origin.host, where, connected=connected, silent=silent):
+            return failure
     words = next((words for cause in causes if (words := getattr(cause, "message", None) or str(cause))), type(error).__name__)
     return BackendError("protocol", f"{where}: malformed answer: {one_line(str(words), 120)}", sent=connected)
 
@@ -241,7 +242,7 @@ def lookup_error(error: BaseException, host: str) -> BackendError:
     return BackendError("connect", f"cannot resolve {host}: {_reason(error)}", sent=False)
 
 
-def _meaning(cause: BaseException, host: str, where: str, *, connected: bool) -> BackendError | None:
+def _meaning(cause: BaseException, host: str, where: str, *, connected: bool, silent: bool) -> BackendError | None:
     # An alert of TLS may come late: a missing client certificate is told after the handshake. Errors of HTTP/3 are not those of ssl.
     if _distrusts(cause) or (not connected and "error TLS_" in str(cause)):
         return BackendError("tls", f"{where}: {one_line(_distrust(cause))}", sent=connected)
@@ -249,7 +250,7 @@ def _meaning(cause: BaseException, host: str, where: str, *, connected: bool) ->
         return BackendError("connect", f"{where}: connection closed in the TLS handshake", sent=False)
     if isinstance(cause, socket.gaierror | UnicodeError):
         return lookup_error(cause, host)
-    if isinstance(cause, http.client.RemoteDisconnected) or any(words in str(cause) for words in _CLOSED):
+    if silent and (isinstance(cause, http.client.RemoteDisconnected) or any(words in str(cause) for words in _CLOSED)):
         return BackendError("connect", f"{where}: connection closed before an answer", sent=connected)
     if isinstance(cause, ssl.SSLError | ConnectionError) or (isinstance(cause, OSError) and cause.errno is not None):
         return BackendError("connect", f"{where}: {_reason(cause)}", sent=connected)

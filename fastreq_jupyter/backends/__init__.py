@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastreq_jupyter.backends.base import NAMES, Backend, SessionKey, Stream, detect, open_backend, watches_sockets
+from fastreq_jupyter.backends.base import NAMES, Backend, SessionKey, Stream, detect, open_backend, send, watches_sockets
 from fastreq_jupyter.backends.trust import offered_bundle
 
 __all__ = [
@@ -13,5 +13,6 @@ __all__ = [
     "detect",
     "offered_bundle",
     "open_backend",
+    "send",
     "watches_sockets",
 ]

@@ -13,7 +13,7 @@ import socket
 from contextlib import suppress
 from contextvars import ContextVar
 from functools import lru_cache
-from math import inf, isnan, nan
+from math import isnan, nan
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 
@@ -228,7 +228,7 @@ class AiohttpBackend:
             connector=self._connector,
             middlewares=(_send_once,),
             cookie_jar=aiohttp.DummyCookieJar(),
-            # No timeout: the engine cancels at its deadline, which is cheaper and covers everything.
+            # No timeout: who sends cancels at a deadline, which is cheaper and covers everything.
             timeout=aiohttp.ClientTimeout(total=None),
             auto_decompress=False,
             trust_env=False,
@@ -248,8 +248,6 @@ class AiohttpBackend:
         options: dict[str, Any] = {} if self._proxy is None else _through(self._proxy, stream)
         if exchange.content or exchange.method in TYPED:
             options |= {"data": _payload(exchange.content), "skip_auto_headers": ("Content-Type",)}
-        if exchange.connect_timeout is not None:
-            options["timeout"] = _patience(exchange.connect_timeout)
         CURRENT.set(stream)
         try:
             response = await self._session.request(exchange.method, _url(exchange.target), allow_redirects=False, **options)
@@ -271,7 +269,7 @@ class Stream(base.Stream):
     """One exchange on its way through aiohttp, then its response.
 
     Attributes:
-        method, origin, connect_timeout, fresh: As in the exchange; its content is not held, for contexts of asyncio hold this.
+        method, origin, fresh: As in the exchange; its content is not held, for contexts of asyncio hold this.
         timing: Record to fill.
         lines: The field lines that go out.
         proxy: What it goes through.
@@ -279,11 +277,10 @@ class Stream(base.Stream):
         content: The body, once the head has come.
     """
 
-    __slots__ = ("_response", "connect_timeout", "content", "fresh", "lines", "link", "method", "origin", "proxy", "timing")
+    __slots__ = ("_response", "content", "fresh", "lines", "link", "method", "origin", "proxy", "timing")
 
     def __init__(self, exchange: Exchange, timing: Timing, lines: CIMultiDict[str], proxy: ProxyServer | None) -> None:
-        self.method, self.origin = exchange.method, exchange.target.origin
-        self.connect_timeout, self.fresh = exchange.connect_timeout, exchange.fresh
+        self.method, self.origin, self.fresh = exchange.method, exchange.target.origin, exchange.fresh
         self.timing, self.lines, self.proxy = timing, lines, proxy
         self.link: Link | None = None
         self.content: aiohttp.StreamReader | None = None
@@ -402,12 +399,6 @@ def _url(target: Target) -> URL:
     return _server(target.origin).with_path(target.path_query, encoded=True)
 
 
-@lru_cache(maxsize=64)
-def _patience(seconds: float) -> aiohttp.ClientTimeout:
-    # Above its threshold aiohttp rounds up to whole seconds.
-    return aiohttp.ClientTimeout(total=None, connect=seconds, ceil_threshold=inf)
-
-
 def _lines(exchange: Exchange) -> CIMultiDict[str]:
     """Return the field lines to send. aiohttp writes text as UTF-8: what it gets is what comes out as the right bytes.
 
@@ -440,8 +431,6 @@ def _translated(error: Any, stream: Stream) -> BackendError:
     if isinstance(error.__cause__, BackendError):
         # The file to upload failed.
         return error.__cause__
-    if isinstance(error, aiohttp.ConnectionTimeoutError):
-        return BackendError("timeout", f"{stream.where()}: no connection within {stream.connect_timeout:g} s", sent=False)
     if isinstance(error, aiohttp.InvalidURL):
         return BackendError("invalid URL", f"{stream.where()} is refused by aiohttp", sent=False)
     proxy_said = isinstance(error, aiohttp.ClientHttpProxyError)

@@ -15,20 +15,22 @@ import sys
 from dataclasses import dataclass, field
 from importlib import import_module
 from importlib.util import find_spec
+from math import isnan, nan
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
-from fastreq_jupyter.errors import OptionError
+from fastreq_jupyter.backends.wire import place
+from fastreq_jupyter.errors import BackendError, OptionError
 
 if sys.platform != "win32":
     import resource
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Awaitable, Collection, Mapping
 
     from fastreq_jupyter.content import Headers
     from fastreq_jupyter.exchange import Exchange, Timing
 
-__all__ = ["NAMES", "Backend", "SessionKey", "Stream", "detect", "most_idle", "open_backend", "watches_sockets"]
+__all__ = ["NAMES", "Backend", "SessionKey", "Stream", "detect", "most_idle", "open_backend", "send", "watches_sockets"]
 
 
 class Library(NamedTuple):
@@ -147,9 +149,10 @@ class Backend(Protocol):
         Cancelling the task that waits here ends the exchange at once, its socket included.
 
         Args:
-            exchange: What to send.
+            exchange: What to send; its `connect_timeout` is not looked at, see `send`.
             timing: Record of this exchange, written in place as far as the library lets us see; the engine sets
-                `fetch_start` and `response_end`. Timing that come with the end of the body are written by then.
+                `fetch_start` and `response_end`. `request_start` is set as soon as there is a connection, marks that come
+                with the end of the body are written by then.
 
         Raises:
             BackendError: Nothing usable came; its `sent` tells whether the request may have left, its `stale` whether a
@@ -160,6 +163,31 @@ class Backend(Protocol):
     async def aclose(self) -> None:
         """Close all connections; can be called twice."""
         ...
+
+
+def send(backend: Backend, exchange: Exchange, timing: Timing) -> Awaitable[Stream]:
+    """Return what `Backend.send` does, ended where there is no connection within the exchange's `connect_timeout`."""
+    return backend.send(exchange, timing) if exchange.connect_timeout is None else _send_in_time(backend, exchange, timing)
+
+
+async def _send_in_time(backend: Backend, exchange: Exchange, timing: Timing) -> Stream:
+    loop, limit, origin = asyncio.get_running_loop(), exchange.connect_timeout or 0.0, exchange.target.origin
+
+    def give_up() -> None:
+        if isnan(timing.request_start):
+            scope.reschedule(loop.time())
+
+    # The mark of an earlier sending is not that of this one.
+    timing.request_start = nan
+    try:
+        async with asyncio.timeout(None) as scope:
+            timer = loop.call_later(limit, give_up)
+            try:
+                return await backend.send(exchange, timing)
+            finally:
+                timer.cancel()
+    except TimeoutError:
+        raise BackendError("timeout", f"{place(origin.host, origin.port)}: no connection within {limit:g} s", sent=False) from None
 
 
 def most_idle(concurrency: int) -> int:

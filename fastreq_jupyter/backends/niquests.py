@@ -65,11 +65,8 @@ class NiquestsBackend(pools.PoolBackend):
             raise BackendError("protocol", f"{option}=True needs an https URL", sent=False)
         pools.TRIP.set(trip)
         try:
-            if exchange.connect_timeout is None:
-                raw = await self._perform(trip)
-            else:
-                async with asyncio.timeout(exchange.connect_timeout) as trip.limit:
-                    raw = await self._perform(trip)
+            adapter = self._adapters[exchange.target.origin.scheme]
+            raw = (await adapter.send(trip.request, stream=True, proxies=self._proxies, on_early_response=trip.count)).raw
         except BaseException as error:
             trip.end()
             if isinstance(error, BackendError) or not isinstance(error, Exception):
@@ -77,10 +74,6 @@ class NiquestsBackend(pools.PoolBackend):
             raise trip.failed(error) from error
         timing.response_start = perf_counter()
         return Stream(trip, raw)
-
-    async def _perform(self, trip: _Trip) -> Any:
-        adapter = self._adapters[trip.exchange.target.origin.scheme]
-        return (await adapter.send(trip.request, stream=True, proxies=self._proxies, on_early_response=trip.count)).raw
 
     async def aclose(self) -> None:
         """Close all connections; can be called twice."""
@@ -111,10 +104,9 @@ class NiquestsBackend(pools.PoolBackend):
 
 
 class _Trip(pools.Trip):
-    """One exchange, and the limit to its time without a connection."""
+    """One exchange, and the interim answers that came."""
 
     backend: NiquestsBackend
-    limit: asyncio.Timeout | None = None
     _interim = 0
 
     def __init__(self, backend: NiquestsBackend, exchange: Exchange, timing: Timing) -> None:
@@ -129,18 +121,11 @@ class _Trip(pools.Trip):
 
     def begin(self, connection: Any) -> None:
         """Note the connection that the request is about to go out on."""
-        if self.limit is not None:
-            self.limit.reschedule(None)
         required = self.backend.required
         if required is not None and connection.conn_info.http_version is not required:
             version = "HTTP/3 (http3=True)" if required is HttpVersion.h3 else "HTTP/2 (http2=True)"
             raise BackendError("protocol", f"{self.where}: server does not speak {version}", sent=False)
         super().begin(connection)
-
-    def failed(self, error: BaseException) -> BackendError:
-        """Return what the exchange ended with before its answer."""
-        late = isinstance(error, TimeoutError) and self.limit is not None and self.limit.expired()
-        return self.late() if late else super().failed(error)
 
     def end(self, raw: Any = None, *, whole: bool = False) -> None:
         """Let go of the connection: keep it after a whole answer, else close it, with the response on it if there is one."""

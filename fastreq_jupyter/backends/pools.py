@@ -132,10 +132,6 @@ class Trip:
         if isinstance(request.body, UploadReader):
             request.body.close()
 
-    def late(self) -> BackendError:
-        """Return the error of an exchange that had no connection in time."""
-        return BackendError("timeout", f"{self.where}: no connection within {self.exchange.connect_timeout or 0:g} s", sent=False)
-
     def failed(self, error: BaseException) -> BackendError:
         """Return what the exchange ended with before its answer."""
         if self.timing.reused and isinstance(error, RuntimeError):

@@ -74,16 +74,11 @@ class RequestsBackend(pools.PoolBackend):
     async def send(self, exchange: Exchange, timing: Timing) -> Stream:
         """Send one request, return when the final head is read (see `Backend.send`)."""
         job = Job(self, exchange, timing)
-        answer = on_thread(self.name, job.perform)
-        late = None if exchange.connect_timeout is None else answer.get_loop().call_later(exchange.connect_timeout, job.give_up, answer)
         try:
-            return Stream(job, await answer)
+            return Stream(job, await on_thread(self.name, job.perform))
         except BaseException:
             job.cut()
             raise
-        finally:
-            if late is not None:
-                late.cancel()
 
     async def aclose(self) -> None:
         """Close all connections; can be called twice."""
@@ -162,11 +157,6 @@ class Job(pools.Trip):
                             socket.socket.shutdown(sock, socket.SHUT_RDWR)
         if self.raw is not None:
             threading.Thread(target=self._drop, daemon=True).start()
-
-    def give_up(self, answer: asyncio.Future[Any]) -> None:
-        """End it unless there is a connection."""
-        if not self.connected and not answer.done():
-            answer.set_exception(self.late())
 
     def begin(self, connection: Any) -> None:
         """Note the connection that the request is about to go out on."""

@@ -13,7 +13,7 @@ from math import inf, isnan, nan
 from time import perf_counter
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.backends import SessionKey, offered_bundle
+from fastreq_jupyter.backends import SessionKey, offered_bundle, send
 from fastreq_jupyter.engine.body import MemoryGate, Ticket, read_body, whole_body
 from fastreq_jupyter.engine.limits import most_in_flight
 from fastreq_jupyter.engine.preparing import authorized
@@ -293,7 +293,7 @@ class Transport:
         try:
             backend = self._sessions.get(target.origin) or self._session(target.origin)
             try:
-                stream = await backend.send(sent, timing)
+                stream = await send(backend, sent, timing)
             except BackendError as error:
                 stream = await _send_afresh(backend, sent, timing, error)
             head, response = self._take_head(stream, sent, job)
@@ -327,7 +327,7 @@ class Transport:
             BackendError: No whole answer came, or more than `_LARGEST_TOKEN` bytes.
         """
         backend = self._sessions.get(exchange.target.origin) or self._session(exchange.target.origin)
-        stream = await backend.send(exchange, Timing(perf_counter()))
+        stream = await send(backend, exchange, Timing(perf_counter()))
         try:
             head = read_head(stream.status, stream.fields)
             content, _ = await read_body(stream, head, method=exchange.method, max_body=_LARGEST_TOKEN)
@@ -455,7 +455,7 @@ async def _send_afresh(backend: Backend, exchange: Exchange, timing: Timing, err
     """
     if not error.stale or (error.sent and exchange.method not in IDEMPOTENT):
         raise error
-    return await backend.send(replace(exchange, fresh=True), timing)
+    return await send(backend, replace(exchange, fresh=True), timing)
 
 
 async def _drain(stream: Stream) -> None:

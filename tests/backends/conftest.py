@@ -11,7 +11,7 @@ import pytest
 import trustme
 from serving.counting import close_listener
 
-from fastreq_jupyter.backends.base import SessionKey, open_backend
+from fastreq_jupyter.backends.base import SessionKey, open_backend, send
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.exchange import Exchange, Timing
 from fastreq_jupyter.model import IDEMPOTENT
@@ -149,11 +149,11 @@ async def read_all(stream):
 async def fetch(backend, url, method="GET", headers=(), content=None, *, fresh=False, marks=None):
     """One exchange, body read whole: (stream, body); like the engine, once more where a kept connection was dead."""
     try:
-        stream = await backend.send(exchange(url, method, headers, content, fresh=fresh), marks or Timing())
+        stream = await send(backend, exchange(url, method, headers, content, fresh=fresh), marks or Timing())
     except BackendError as error:
         if not error.stale or (error.sent and method not in IDEMPOTENT):
             raise
-        stream = await backend.send(exchange(url, method, headers, content, fresh=True), marks or Timing())
+        stream = await send(backend, exchange(url, method, headers, content, fresh=True), marks or Timing())
     try:
         return stream, await read_all(stream)
     finally:
@@ -171,7 +171,7 @@ async def failure(backend, url, **more):
 async def refusal(backend, exchange):
     """The BackendError that `send` itself raises."""
     with pytest.raises(BackendError) as caught:
-        await asyncio.wait_for(backend.send(exchange, Timing()), 10)
+        await asyncio.wait_for(send(backend, exchange, Timing()), 10)
     return caught.value
 
 
@@ -219,6 +219,7 @@ class Tools:
     session = staticmethod(session)
     is_plain = staticmethod(is_plain)
     keeps_heads = staticmethod(keeps_heads)
+    send = staticmethod(send)
     until = staticmethod(until)
 
 

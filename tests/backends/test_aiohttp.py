@@ -134,7 +134,7 @@ async def test_connect_timeout_does_not_bound_the_answer(wire):
         writer.write(wire.OK)
 
     async with wire.listening(slow) as server, wire.session("aiohttp") as backend:
-        stream = await backend.send(wire.exchange(server.url, connect_timeout=0.1), Timing())
+        stream = await wire.send(backend, wire.exchange(server.url, connect_timeout=0.1), Timing())
         assert await wire.read_all(stream) == b"hi"
 
 

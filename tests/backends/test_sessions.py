@@ -128,7 +128,7 @@ async def test_connect_timeout_covers_the_handshake(wire, name):
     async with wire.session(name) as backend:
         url = f"https://127.0.0.1:{listener.sockets[0].getsockname()[1]}/"
         with pytest.raises(Exception, match="no connection within") as caught:
-            await backend.send(wire.exchange(url, connect_timeout=0.05), Timing())
+            await wire.send(backend, wire.exchange(url, connect_timeout=0.05), Timing())
         assert (caught.value.kind, caught.value.sent) == ("timeout", False)
     listener.close()
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pycurl
 
 from fastreq_jupyter.backends import base
-from fastreq_jupyter.backends.curl.transfer import BLANK, FOREVER_MS, CurlStream, Handle, request_lines
+from fastreq_jupyter.backends.curl.transfer import BLANK, CurlStream, Handle, request_lines
 from fastreq_jupyter.backends.names import Resolver, watch
 from fastreq_jupyter.backends.trust import authorities, client_context
 from fastreq_jupyter.backends.wire import framed, lookup_error, place, proxy_error, read_proxy
@@ -303,7 +303,7 @@ class CurlBackend:
         fields = request_lines(exchange.headers)
         server = self._servers.get(exchange.target.origin) or self._server(exchange)
         if server.name is not None and server.expires < monotonic():
-            await self._resolve(server, server.name, exchange.connect_timeout, timing)
+            await self._resolve(server, server.name, timing)
         while server.multiplexed is None and server.scout is not None:
             # Whether one connection may serve all of them is known when the first is established.
             await server.scout.wait()
@@ -411,14 +411,12 @@ class CurlBackend:
         server = self._servers[origin] = Server(origin, host, port, multiplexed=multiplexed)
         return server
 
-    async def _resolve(self, server: Server, name: tuple[str, int], limit: float | None, timing: Timing) -> None:
+    async def _resolve(self, server: Server, name: tuple[str, int], timing: Timing) -> None:
         """Fill the entry for libcurl's own table of names, so that libcurl never asks a resolver."""
         timing.domain_lookup_start = perf_counter()
         host, port = name
         try:
-            addresses = await asyncio.wait_for(self._resolver.lookup(host), limit)
-        except TimeoutError:
-            raise BackendError("timeout", f"{server.where}: no address within connect_timeout, {limit:g} s", sent=False) from None
+            addresses = await self._resolver.lookup(host)
         except OSError as error:
             if self.proxy is not None:
                 raise proxy_error(f"cannot resolve the proxy {host}: {one_line(error.strerror or str(error))}") from error
@@ -438,7 +436,8 @@ def settings(key: SessionKey, proxy: ProxyServer | None) -> list[tuple[int, Any]
         (pycurl.PATH_AS_IS, 1),
         (pycurl.HTTP_CONTENT_DECODING, 0),
         (pycurl.HTTP09_ALLOWED, 0),
-        (pycurl.CONNECTTIMEOUT_MS, FOREVER_MS),
+        # Otherwise libcurl ends a connection attempt after 300 s; deadlines are set above.
+        (pycurl.CONNECTTIMEOUT_MS, 2**31 - 1),
         (pycurl.BUFFERSIZE, 128 * 1024),
         (pycurl.USERAGENT, ""),
         (pycurl.HTTP_VERSION, pycurl.CURL_HTTP_VERSION_3ONLY if key.http3 else version),

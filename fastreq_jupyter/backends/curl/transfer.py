@@ -6,7 +6,7 @@ import asyncio
 import os
 import re
 from functools import lru_cache
-from math import isnan, nan
+from math import isnan
 from time import perf_counter
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -25,12 +25,10 @@ if TYPE_CHECKING:
     from fastreq_jupyter.exchange import Credential, Exchange, Timing
     from fastreq_jupyter.files import UploadReader
 
-__all__ = ["BLANK", "FOREVER_MS", "CurlStream", "Handle", "request_lines"]
+__all__ = ["BLANK", "CurlStream", "Handle", "request_lines"]
 
 MOST_UNREAD = 256 * 1024
 """Bytes of a body that wait for their reader before libcurl stops reading from the network."""
-# Without a limit libcurl ends a connection attempt after 300 s; deadlines are the engine's.
-FOREVER_MS = 2**31 - 1
 _VERSIONS = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2": "2", b"HTTP/3": "3"}
 _UNASKED = ("Accept", "User-Agent", "Expect", "Content-Type", "Proxy-Connection")
 """Field lines that libcurl adds unless it is told not to."""
@@ -92,7 +90,6 @@ _CODES: dict[ErrorKind, tuple[int, ...]] = {
         pycurl.E_ABORTED_BY_CALLBACK, pycurl.E_SEND_FAIL_REWIND, pycurl.E_INTERFACE_FAILED,
     ),
     "proxy": (pycurl.E_COULDNT_RESOLVE_PROXY, 97),
-    "timeout": (pycurl.E_OPERATION_TIMEDOUT,),
     "tls": (
         pycurl.E_SSL_CONNECT_ERROR, pycurl.E_PEER_FAILED_VERIFICATION, pycurl.E_SSL_CERTPROBLEM, pycurl.E_SSL_CIPHER,
         pycurl.E_SSL_CACERT_BADFILE, pycurl.E_SSL_ISSUER_ERROR, 98,
@@ -122,8 +119,6 @@ def failure_of(stream: CurlStream, code: int, words: str, number: int) -> Backen
         kind, words = "protocol", f"the body broke off: {words}"
     elif kind == "tls":
         kind, words = _tls_failure(stream, code, words)
-    elif kind == "timeout":
-        words = f"no connection within connect_timeout, {stream.exchange.connect_timeout or 0:g} s"
     elif not sent and stream.proxied:
         return wire.proxy_error(words)
     elif code == pycurl.E_RECV_ERROR and sent and not number and not _DEAD.search(words):
@@ -175,7 +170,7 @@ class Handle:
         """Tell libcurl what this exchange has that the last one had not."""
         self.stream = stream
         self.lines.clear()
-        server, settings, limit = stream.server, self._settings, exchange.connect_timeout
+        server, settings = stream.server, self._settings
         absolute = self._backend.forwarded and not server.encrypted
         self.curl.setopt(pycurl.REQUEST_TARGET, exchange.target.url if absolute else exchange.target.path_query)
         if settings.get(pycurl.URL) is not server.url:
@@ -190,8 +185,6 @@ class Handle:
             self._tell(pycurl.PIPEWAIT, bool(server.multiplexed))
         if exchange.fresh or pycurl.FRESH_CONNECT in settings:
             self._tell(pycurl.FRESH_CONNECT, exchange.fresh)
-        if limit is not None or pycurl.CONNECTTIMEOUT_MS in settings:
-            self._tell(pycurl.CONNECTTIMEOUT_MS, FOREVER_MS if limit is None else max(1, round(limit * 1000)))
         if server.line and not server.loaded:
             self.curl.setopt(pycurl.RESOLVE, [server.line])
         if exchange.auth is not None:
@@ -288,7 +281,7 @@ class Handle:
         self.lines.clear()
         stream.permitted += 1
         stream.port = local_port
-        stream.sent_at = perf_counter()
+        stream.timing.request_start = perf_counter()
         stream.server.loaded = True
         return pycurl.PREREQFUNC_OK
 
@@ -317,7 +310,6 @@ class CurlStream(base.Stream):
     """
 
     permitted = port = size = 0
-    sent_at = nan
     has_head = paused = done = reused = False
     agreed: bool | None = None
     scout: asyncio.Event | None = None
@@ -328,7 +320,7 @@ class CurlStream(base.Stream):
     def __init__(self, backend: CurlBackend, handle: Handle, server: Server, exchange: Exchange, timing: Timing) -> None:
         self._backend = backend
         self._handle: Handle | None = handle
-        self._timing = timing
+        self.timing = timing
         self.server = server
         self.exchange = exchange
         self.chunks: list[bytes] = []
@@ -448,14 +440,13 @@ class CurlStream(base.Stream):
 
     def _mark(self, handle: Handle) -> None:
         """Write libcurl's clocks, which count from the start of the transfer, into the timing."""
-        timing, info = self._timing, handle.curl.getinfo
-        timing.encrypted = self.server.encrypted
+        timing, info = self.timing, handle.curl.getinfo
+        timing.encrypted, sent_at = self.server.encrypted, timing.request_start
         if not self.permitted:
             return
-        timing.request_start = self.sent_at
         earliest = timing.fetch_start if isnan(timing.domain_lookup_end) else timing.domain_lookup_end
         # The process may be suspended between our reading of the clock and libcurl's; an unseen mark is no bound.
-        start = max(self.sent_at - info(pycurl.PRETRANSFER_TIME), earliest)
+        start = max(sent_at - info(pycurl.PRETRANSFER_TIME), earliest)
         if first := info(pycurl.STARTTRANSFER_TIME):
             timing.response_start = start + first
         self.reused = timing.reused = not info(pycurl.NUM_CONNECTS)
@@ -464,7 +455,7 @@ class CurlStream(base.Stream):
         looked_up, connected, secured = info(pycurl.NAMELOOKUP_TIME), info(pycurl.CONNECT_TIME), info(pycurl.APPCONNECT_TIME)
         if isnan(timing.domain_lookup_end) and "dns" in self._backend.phases:
             timing.domain_lookup_start, timing.domain_lookup_end = start, start + looked_up
-        timing.connect_start = min(start + looked_up, self.sent_at)
-        timing.connect_end = min(start + (secured or connected), self.sent_at)
+        timing.connect_start = min(start + looked_up, sent_at)
+        timing.connect_end = min(start + (secured or connected), sent_at)
         if secured:
-            timing.secure_connection_start = min(start + connected, self.sent_at)
+            timing.secure_connection_start = min(start + connected, sent_at)

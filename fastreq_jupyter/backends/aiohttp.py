@@ -196,9 +196,9 @@ class Names(AbstractResolver):
         addresses = await self._resolver.lookup(host)
         timing.domain_lookup_end = perf_counter()
         return [
-            {"hostname": host, "host": address.host, "port": port, "family": address.family, "proto": 0, "flags": 0}
-            for address in addresses
-            if family in (socket.AF_UNSPEC, address.family)
+            {"hostname": host, "host": address, "port": port, "family": its_family, "proto": 0, "flags": 0}
+            for its_family, address in addresses
+            if family in (socket.AF_UNSPEC, its_family)
         ]
 
     async def close(self) -> None:

@@ -12,7 +12,7 @@ import socket
 import threading
 from contextlib import suppress
 from time import monotonic
-from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -49,11 +49,8 @@ def on_thread(name: str, work: Callable[[], T]) -> asyncio.Future[T]:
     return future
 
 
-class Address(NamedTuple):
-    """One answer of `socket.getaddrinfo`."""
-
-    family: int
-    host: str
+Address = tuple[int, str]
+"""Family and host: what counts of an answer of `socket.getaddrinfo`."""
 
 
 def _resolve(host: str) -> list[Address]:
@@ -61,7 +58,7 @@ def _resolve(host: str) -> list[Address]:
         infos = socket.getaddrinfo(host, 0, type=socket.SOCK_STREAM)
     except UnicodeError as error:
         raise socket.gaierror(socket.EAI_NONAME, f"not a valid name ({error})") from None
-    return [Address(family, str(sockaddr[0])) for family, _, _, _, sockaddr in infos]
+    return [(family, str(sockaddr[0])) for family, _, _, _, sockaddr in infos]
 
 
 class Resolver:

@@ -59,7 +59,7 @@ class NiquestsBackend(pools.PoolBackend):
 
     async def send(self, exchange: Exchange, timing: Timing) -> Stream:
         """Send one request, return when the final head is read (see `Backend.send`)."""
-        trip = _Trip(self, exchange, timing)
+        trip = _Trip(self, exchange, timing, pools.prepare(exchange, niquests.PreparedRequest(), HTTPHeaderDict(), SKIP_HEADER))
         if self.required is not None and exchange.target.origin.scheme == "http":
             option = "http2" if self.required is HttpVersion.h2 else "http3"
             raise BackendError("protocol", f"{option}=True needs an https URL", sent=False)
@@ -77,7 +77,7 @@ class NiquestsBackend(pools.PoolBackend):
 
     async def aclose(self) -> None:
         """Close all connections; can be called twice."""
-        self._closed = True
+        self.closed = True
         self.close_idle(0)
         if self._closing:
             await asyncio.wait(self._closing, timeout=2)
@@ -109,10 +109,6 @@ class _Trip(pools.Trip):
     backend: NiquestsBackend
     _interim = 0
 
-    def __init__(self, backend: NiquestsBackend, exchange: Exchange, timing: Timing) -> None:
-        super().__init__(backend, exchange, timing)
-        self.request = pools.prepare(exchange, niquests.PreparedRequest(), HTTPHeaderDict(), SKIP_HEADER)
-
     async def count(self, _: Any) -> None:
         """Count an interim answer."""
         self._interim += 1
@@ -129,7 +125,7 @@ class _Trip(pools.Trip):
 
     def end(self, raw: Any = None, *, whole: bool = False) -> None:
         """Let go of the connection: keep it after a whole answer, else close it, with the response on it if there is one."""
-        self.let_go(self.request)
+        self.close_upload()
         connection, self.connection = self.connection, None
         if connection is None or connection.trip is not self:
             return
@@ -225,9 +221,9 @@ class _Resolver(AsyncBaseResolver):  # type: ignore[misc] # the alias hides its 
     async def getaddrinfo(self, host: Any, port: Any, family: Any, kind: Any, *_: Any, **__: Any) -> list[Any]:
         """Return addresses as the standard library does."""
         return [
-            (address.family, kind, 0, "", (address.host, port))
-            for address in await self._resolver.lookup(host)
-            if family in (socket.AF_UNSPEC, address.family)
+            (its_family, kind, 0, "", (address, port))
+            for its_family, address in await self._resolver.lookup(host)
+            if family in (socket.AF_UNSPEC, its_family)
         ]
 
     def recycle(self) -> _Resolver:

@@ -59,7 +59,7 @@ class PoolBackend:
         self.lock = threading.Lock()
         self._idle: OrderedDict[Any, None] = OrderedDict()
         self._reserved = self._most_idle = 0
-        self._closed = False
+        self.closed = False
 
     def reserve(self, concurrency: int) -> None:
         """Size the pools (see `Backend.reserve`); where they must grow, exchanges in flight end on their old ones."""
@@ -102,13 +102,14 @@ class Trip:
     """One exchange, and the connection it has got.
 
     Attributes:
+        request: As the library has prepared it.
         connected: The connection to the origin stands, a tunnel and TLS included: the request may have left.
     """
 
-    def __init__(self, backend: PoolBackend, exchange: Exchange, timing: Timing) -> None:
-        if backend._closed:  # noqa: SLF001 - of the same module
+    def __init__(self, backend: PoolBackend, exchange: Exchange, timing: Timing, request: Any) -> None:
+        if backend.closed:
             raise BackendError("connect", "the session is closed", sent=False)
-        self.backend, self.exchange, self.timing = backend, exchange, timing
+        self.backend, self.exchange, self.timing, self.request = backend, exchange, timing, request
         self.where = place(*exchange.target.origin[1:])
         self.connection: Any = None
         self.connected = False
@@ -127,10 +128,10 @@ class Trip:
         connection.served += 1
         self.timing.request_start = perf_counter()
 
-    def let_go(self, request: Any) -> None:
-        """Close the file that a prepared request was being read from."""
-        if isinstance(request.body, UploadReader):
-            request.body.close()
+    def close_upload(self) -> None:
+        """Close the file that the request was being read from."""
+        if isinstance(self.request.body, UploadReader):
+            self.request.body.close()
 
     def failed(self, error: BaseException) -> BackendError:
         """Return what the exchange ended with before its answer."""

@@ -82,7 +82,7 @@ class RequestsBackend(pools.PoolBackend):
 
     async def aclose(self) -> None:
         """Close all connections; can be called twice."""
-        self._closed = True
+        self.closed = True
         for job in list(self.jobs):
             job.cut()
         # A thread that resolves a name or connects cannot be interrupted.
@@ -114,8 +114,9 @@ class Job(pools.Trip):
     ended = is_cut = False
 
     def __init__(self, backend: RequestsBackend, exchange: Exchange, timing: Timing) -> None:
-        super().__init__(backend, exchange, timing)
-        self.request = pools.prepare(exchange, requests.PreparedRequest(), urllib3.HTTPHeaderDict(), SKIP_HEADER)
+        super().__init__(
+            backend, exchange, timing, pools.prepare(exchange, requests.PreparedRequest(), urllib3.HTTPHeaderDict(), SKIP_HEADER)
+        )
         self._alone = threading.Lock()
         backend.jobs.add(self)
 
@@ -213,7 +214,7 @@ class Job(pools.Trip):
         if self.ended:
             return
         self.ended = True
-        self.let_go(self.request)
+        self.close_upload()
         self.backend.jobs.discard(self)
         if whole and not self.is_cut:
             self.backend.rest(self.connection, self)

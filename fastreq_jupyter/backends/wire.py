@@ -11,6 +11,7 @@ import re
 import socket
 import ssl
 from base64 import b64encode
+from dataclasses import dataclass, field
 from functools import lru_cache
 from math import isnan
 from typing import TYPE_CHECKING, NamedTuple
@@ -56,9 +57,9 @@ _CLOSED = ("Remote end closed connection without response", "Server disconnected
 
 
 @lru_cache(maxsize=1024)
-def shared(field: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
+def shared(line: tuple[bytes, bytes]) -> tuple[bytes, bytes]:
     """Return a field line of an answer, the same object for equal ones: rows that have it in common share it."""
-    return field
+    return line
 
 
 @lru_cache(maxsize=128)
@@ -136,18 +137,15 @@ def _is_method(method: str) -> bool:
     return method != "CONNECT" and TOKEN.fullmatch(method) is not None
 
 
-class ProxyServer(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ProxyServer:
     """Where an explicit proxy is and how we authenticate there; there is never a direct connection in its place."""
 
     scheme: str
     host: str
     port: int
-    user: str | None = None
-    password: str = ""
-
-    def __repr__(self) -> str:
-        """Return it without the credentials."""
-        return f"ProxyServer({self.url!r})"
+    user: str | None = field(default=None, repr=False)
+    password: str = field(default="", repr=False)
 
     @property
     def where(self) -> str:

@@ -422,7 +422,7 @@ class CurlBackend:
                 raise proxy_error(f"cannot resolve the proxy {host}: {one_line(error.strerror or str(error))}") from error
             raise lookup_error(error, host) from error
         timing.domain_lookup_end = perf_counter()
-        shown = [f"[{address.host}]" if ":" in address.host else address.host for address in addresses]
+        shown = [f"[{address}]" if ":" in address else address for _, address in addresses]
         server.line = f"{host}:{port}:{','.join(dict.fromkeys(shown))}"
         server.expires, server.loaded = monotonic() + KEPT_SECONDS, False
 

@@ -95,7 +95,7 @@ async def _opened(name):
     return open_backend(SessionKey(name))
 
 
-CALLBACKS = {"_on_header": pycurl.HEADERFUNCTION, "_on_body": pycurl.WRITEFUNCTION, "_may_send": pycurl.PREREQFUNCTION}
+CALLBACKS = {"_on_line": pycurl.HEADERFUNCTION, "_on_body": pycurl.WRITEFUNCTION, "_may_send": pycurl.PREREQFUNCTION}
 
 
 @pytest.mark.parametrize("callback", CALLBACKS)

@@ -7,9 +7,9 @@ import time
 
 import pytest
 
-from fastreq_jupyter.backends.names import MOST_LOOKUPS, Address, Resolver
+from fastreq_jupyter.backends.names import MOST_LOOKUPS, Resolver
 
-HERE = Address(socket.AF_INET, "127.0.0.1")
+HERE = (socket.AF_INET, "127.0.0.1")
 
 
 async def test_ending_the_loop_does_not_wait_for_a_hung_lookup():

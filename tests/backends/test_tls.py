@@ -64,7 +64,7 @@ async def test_plain_server_on_https_is_a_tls_error(wire, name):
     async with wire.listening(wire.answering(wire.OK)) as server, wire.session(name) as backend:
         async with asyncio.TaskGroup() as group:
             task = group.create_task(wire.failure(backend, server.url.replace("http:", "https:")))
-            await asyncio.sleep(0.1)
+            await wire.until(lambda: server.writers)
             server.writers[0].write(b"HTTP/1.1 400 Bad\r\n\r\n")
         assert (task.result().kind, task.result().sent) == ("tls", False)
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 import pycurl
 
 from fastreq_jupyter.backends import base
-from fastreq_jupyter.backends.curl.transfer import BLANK, CurlStream, Handle, request_lines
+from fastreq_jupyter.backends.curl.transfer import CurlStream, Handle, request_lines
 from fastreq_jupyter.backends.names import Resolver, watch
 from fastreq_jupyter.backends.trust import authorities, client_context
 from fastreq_jupyter.backends.wire import framed, lookup_error, place, proxy_error, read_proxy
@@ -44,7 +44,6 @@ _BUILT_IN = {
     "negotiate": pycurl.VERSION_SPNEGO,
 }
 KEPT_SECONDS = 60.0
-LOOK_SECONDS = 0.02
 KEPT_SERVERS = 4096
 _LITERAL = re.compile(r"[0-9.]+|.*:.*")
 
@@ -73,13 +72,12 @@ class Drive:
 
     Args:
         finished: Called with a handle that has ended, libcurl's code and words.
-        acted: Called when libcurl has done all that it could.
         broken: Called when an interrupt came out of one of libcurl's callbacks.
     """
 
-    def __init__(self, finished: Callable[[Any, int, str], None], acted: Callable[[], None], broken: Callable[[], None]) -> None:
+    def __init__(self, finished: Callable[[Any, int, str], None], broken: Callable[[], None]) -> None:
         self.multi = pycurl.CurlMulti()
-        self._finished, self._acted, self._broken = finished, acted, broken
+        self._finished, self._broken = finished, broken
         self._loop = asyncio.get_running_loop()
         self._due = inf
         self._timer: asyncio.TimerHandle | None = None
@@ -220,7 +218,6 @@ class Drive:
                 self._finished(curl.handle, 0, "")
             for curl, code, words in bad:
                 self._finished(curl.handle, code, words)
-        self._acted()
 
 
 class Server:
@@ -275,12 +272,12 @@ class CurlBackend:
         self._servers: dict[Origin, Server] = {}
         self._free: list[Handle] = []
         self._active: set[Handle] = set()
-        self._closed = self._looking = False
+        self._closed = False
         self._reserved = 20
         self._begin()
 
     def _begin(self) -> None:
-        self.drive = Drive(self._finished, self._acted, self._broken)
+        self.drive = Drive(self._finished, self._broken)
         self._multi = self.drive.multi
         self._multi.setopt(pycurl.M_PIPELINING, pycurl.PIPE_MULTIPLEX)
         # As many streams on a connection as the server allows.
@@ -383,22 +380,6 @@ class CurlBackend:
             else:
                 self.idle_sockets[stream.port] = descriptor
         self.release(handle)
-
-    def _acted(self) -> None:
-        if self._active and not self._looking:
-            self._looking = True
-            self._loop.call_later(LOOK_SECONDS, self._look)
-
-    def _look(self) -> None:
-        """Tell of heads whose bodies have not begun: libcurl gathers lines, and says nothing at the end of a head."""
-        self._looking = False
-        for handle in list(self._active):
-            stream = handle.stream
-            if stream is None or not stream.permitted or stream.has_head or handle.personal:
-                continue
-            if handle.lines and handle.lines[-1] in BLANK and stream.look():
-                stream.end(0, "")
-                self.release(handle)
 
     def _server(self, exchange: Exchange) -> Server:
         origin = exchange.target.origin

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.exchange import Credential, Exchange, Timing
     from fastreq_jupyter.files import UploadReader
 
-__all__ = ["BLANK", "CurlStream", "Handle", "request_lines"]
+__all__ = ["CurlStream", "Handle", "request_lines"]
 
 MOST_UNREAD = 256 * 1024
 """Bytes of a body that wait for their reader before libcurl stops reading from the network."""
@@ -34,6 +34,7 @@ _UNASKED = ("Accept", "User-Agent", "Expect", "Content-Type", "Proxy-Connection"
 """Field lines that libcurl adds unless it is told not to."""
 BLANK = (b"\r\n", b"\n")
 _UNAUTHORIZED = 401
+INTERIM = frozenset(range(100, 200)) - {wire.SWITCHING}
 _HTTPAUTH = {"digest": pycurl.HTTPAUTH_DIGEST, "negotiate": pycurl.HTTPAUTH_NEGOTIATE, "ntlm": pycurl.HTTPAUTH_NTLM}
 
 
@@ -49,9 +50,8 @@ def request_lines(headers: Headers) -> tuple[bytes, ...]:
 
 
 class Head(NamedTuple):
-    """A head as it came; status 0 where it is none, or where only interim answers have come."""
+    """A head as it came; status 0 where it is none."""
 
-    interim: int
     version: str
     status: int
     reason: str
@@ -60,21 +60,12 @@ class Head(NamedTuple):
 
 # Most answers of a run share most lines, those of the same second all of them.
 @lru_cache(maxsize=128)
-def read_lines(lines: tuple[bytes, ...]) -> Head | None:
-    """Take the lines of heads apart: up to the final one, None where that has begun and not ended."""
-    interim = start = 0
-    for end, line in enumerate(lines):
-        if line not in BLANK:
-            continue
-        version, _, rest = lines[start].strip(b"\r\n").partition(b" ")
-        code, _, reason = rest.strip(b" ").partition(b" ")
-        status = int(code) if code.isdigit() else 0
-        if 100 <= status < 200 and status != wire.SWITCHING:
-            interim, start = interim + 1, end + 1
-            continue
-        fields = tuple(map(_field, lines[start + 1 : end]))
-        return Head(interim, _VERSIONS.get(version, "1.1"), status, reason.decode("latin-1"), fields)
-    return Head(interim, "", 0, "", ()) if interim else None
+def read_lines(lines: tuple[bytes, ...]) -> Head:
+    """Take the lines of a head apart, the blank one included."""
+    version, _, rest = lines[0].strip(b"\r\n").partition(b" ")
+    code, _, reason = rest.strip(b" ").partition(b" ")
+    status = int(code) if code.isdigit() else 0
+    return Head(_VERSIONS.get(version, "1.1"), status, reason.decode("latin-1"), tuple(map(_field, lines[1:-1])))
 
 
 @lru_cache(maxsize=1024)
@@ -142,7 +133,7 @@ class Handle:
 
     Attributes:
         stream: The answer in the making, None while the handle is free.
-        lines: What has come of its heads; libcurl adds to it without a line of Python.
+        lines: What has come of a head.
         personal: It was given credentials, and serves no other exchange.
     """
 
@@ -157,7 +148,7 @@ class Handle:
         self._backend = backend
         self._settings: dict[int, Any] = {}
         for option, value in (
-            (pycurl.HEADERFUNCTION, self.lines.append),
+            (pycurl.HEADERFUNCTION, self._on_line),
             (pycurl.WRITEFUNCTION, self._on_body),
             (pycurl.PREREQFUNCTION, self._may_send),
             (pycurl.SOCKOPTFUNCTION, backend.drive.opened),
@@ -205,8 +196,7 @@ class Handle:
 
     def _was_challenged(self) -> bool:
         """Tell whether libcurl sends again because a server asked for credentials that it can make."""
-        head = read_lines(tuple(self.lines)) if self.personal and self.lines else None
-        return head is not None and head.status == _UNAUTHORIZED
+        return self.personal and bool(self.lines) and read_lines(tuple(self.lines)).status == _UNAUTHORIZED
 
     def _tell(self, option: int, value: Any) -> None:
         if self._settings.get(option) != value:
@@ -245,13 +235,23 @@ class Handle:
             stream.failure = error
             return pycurl.READFUNC_ABORT
 
+    def _on_line(self, line: bytes) -> Any:
+        self.lines.append(line)
+        stream = self.stream
+        # Before a request was permitted it is a proxy's answer; after the head come trailers.
+        if line in BLANK and stream is not None and stream.permitted and not stream.has_head and stream.look(final=not self.personal):
+            return -1
+        return None
+
     def _on_body(self, chunk: bytes) -> Any:
         stream = self.stream
-        if stream is None or (not stream.has_head and stream.permitted and stream.look()):
+        if stream is None:
             return -1
         if not stream.has_head:
-            # The body of a proxy's refusal of CONNECT.
-            return None
+            if not stream.permitted:
+                # The body of a proxy's refusal of CONNECT.
+                return None
+            stream.look()
         if stream.size > MOST_UNREAD:
             stream.paused = True
             return pycurl.WRITEFUNC_PAUSE
@@ -309,7 +309,7 @@ class CurlStream(base.Stream):
         upload: What it sends, where that stands in files.
     """
 
-    permitted = port = size = 0
+    permitted = port = size = interim = 0
     has_head = paused = done = reused = False
     agreed: bool | None = None
     scout: asyncio.Event | None = None
@@ -376,18 +376,26 @@ class CurlStream(base.Stream):
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
 
-    def look(self) -> bool:
-        """Read the head if all of it has come; True where the transfer ends with it."""
+    def look(self, *, final: bool = True) -> bool:
+        """Read a head that has come; True where the transfer ends with it.
+
+        Args:
+            final: It is the last unless it is an interim answer's: libcurl does not send again with credentials.
+        """
         handle = self._handle
-        if handle is None or (head := read_lines(tuple(handle.lines))) is None:
-            return False
-        if head.interim > wire.MAX_INTERIM:
-            self.failure = wire.too_many_interim()
+        if handle is None:
             return True
-        if not head.status and head.interim:
+        head = read_lines(tuple(handle.lines))
+        if head.status in INTERIM:
+            handle.lines.clear()
+            self.interim += 1
+            if self.interim > wire.MAX_INTERIM:
+                self.failure = wire.too_many_interim()
+            return self.failure is not None
+        if not final:
             return False
         self.has_head = True
-        self.http_version, self.status, self.reason, self.fields = head.version, head.status, head.reason, head.fields
+        self.http_version, self.status, self.reason, self.fields = head
         if self.server.encrypted:
             self.server.multiplexed = head.version in ("2", "3")
         self.wake()
@@ -410,7 +418,7 @@ class CurlStream(base.Stream):
         """Store the result of libcurl."""
         handle = self._handle
         if handle is not None:
-            if not self.has_head and self.permitted and self.failure is None:
+            if not self.has_head and self.permitted and self.failure is None and handle.lines and handle.lines[-1] in BLANK:
                 self.look()
             self._mark(handle)
             if (code or not self.has_head) and self.failure is None and not (self.has_head and self._only_head):

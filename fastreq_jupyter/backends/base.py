@@ -27,7 +27,6 @@ if sys.platform != "win32":
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Collection, Mapping
 
-    from fastreq_jupyter.content import Headers
     from fastreq_jupyter.exchange import Exchange, Timing
 
 __all__ = ["NAMES", "Backend", "SessionKey", "Stream", "detect", "most_idle", "open_backend", "send", "watches_sockets"]
@@ -94,11 +93,6 @@ class Stream:
     reason: str
     http_version: str
     fields: tuple[tuple[bytes, bytes], ...]
-
-    @property
-    def headers(self) -> Headers:
-        """Return the field lines as latin-1 text."""
-        return tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in self.fields])
 
     def take(self) -> bytes | None:
         """Return the whole raw body if its end has arrived already, else None (then `read` it).

@@ -195,6 +195,11 @@ async def until(condition, timeout=60.0):  # noqa: ASYNC109 - a bound, not a pro
             await asyncio.sleep(0.01)
 
 
+def headers(stream):
+    """The field lines of an answer as text."""
+    return [(key.decode("latin-1"), value.decode("latin-1")) for key, value in stream.fields]
+
+
 def keeps_heads(name):
     """Whether the library hands on an answer's head as it came; urllib3-future, of niquests, does not."""
     return name != "niquests" and (name != "requests" or find_spec("urllib3_future") is None)
@@ -220,6 +225,7 @@ class Tools:
     is_plain = staticmethod(is_plain)
     keeps_heads = staticmethod(keeps_heads)
     send = staticmethod(send)
+    headers = staticmethod(headers)
     until = staticmethod(until)
 
 

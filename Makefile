@@ -1,7 +1,7 @@
 # Two commands for a fresh machine with Python >= 3.11, make, node and npm:  make demo  and  make test.
 # Each sets up what it needs and keeps stamps in .make/, so that the next time is quick.
 
-.PHONY: help demo lab test check lint types front docs bench bench-page bench-tuning bench-rows bench-readme clusters pictures site setup kernels oldest httpbin chromium requests clean
+.PHONY: help demo lab test check lint types front docs bench bench-page bench-tuning bench-rows bench-readme clusters fronts pictures site setup kernels oldest httpbin chromium requests clean
 .NOTPARALLEL:
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
@@ -43,6 +43,7 @@ help:
 	@echo "make bench-tuning  what concurrency=auto and the advice of a run's summary bring; make bench ends with it"
 	@echo "make bench-rows  a million requests whose rows leave memory; make bench ends with it"
 	@echo "make clusters  partition_plan inside Spark and Ray; Dask is part of make test"
+	@echo "make fronts    Firefox, marimo, Voila and qtconsole, each for real; some 300 MB of them"
 	@echo "make bench-readme  write the last benchmarks into README.md and docs"
 	@echo "make pictures  screenshots for the README"
 	@echo "make site      the guides as web pages, in site/"
@@ -105,6 +106,11 @@ bench-rows: setup $(STAMPS)/nginx
 clusters: $(STAMPS)/spark $(STAMPS)/ray
 	@PYTHONPATH=tests .venv-spark/bin/python tests/clusters/engines.py spark
 	@PYTHONPATH=tests .venv-ray/bin/python tests/clusters/engines.py ray
+
+# Front ends that are too large for the development environment.
+FRONTS := firefox marimo voila qtconsole
+fronts: setup chromium $(STAMPS)/fronts $(STAMPS)/firefox
+	@$(BIN)/python -m pytest -n 0 $(FRONTS:%=tests/fronts/in_%.py)
 
 bench-readme: setup
 	@$(BENCH) --write
@@ -186,6 +192,11 @@ $(STAMPS)/site: pyproject.toml | $(STAMPS) .venv-site/bin/python
 	@.venv-site/bin/python $(PIP) --group site
 	@touch $@
 
+$(STAMPS)/fronts: pyproject.toml $(BUNDLE) | $(STAMPS) .venv-fronts/bin/python
+	@echo "setting up: an environment with marimo, Voila and qtconsole"
+	@$(INSTALL_HERE) .venv-fronts/bin/python $(PIP) -e . --group fronts
+	@touch $@
+
 $(STAMPS)/spark: pyproject.toml $(BUNDLE) | $(STAMPS) .venv-spark/bin/python
 	@command -v java >/dev/null || { echo "Java is missing: apt-get install default-jre-headless" >&2; exit 1; }
 	@echo "setting up: an environment with Spark"
@@ -207,6 +218,12 @@ $(STAMPS)/chromium: | $(STAMPS)
 	elif [ "$$CI" = true ]; then echo "chromium is missing and cannot be installed here: apt-get install chromium" >&2; exit 1; \
 	else echo "chromium is missing, browser tests will be skipped: apt-get install chromium"; fi
 
+$(STAMPS)/firefox: | $(STAMPS)
+	@if command -v "$${FIREFOX:-firefox-esr}" firefox >/dev/null; then touch $@; \
+	elif echo "setting up: firefox" && $(SUDO) apt-get update -qq >/dev/null 2>&1 \
+		&& DEBIAN_FRONTEND=noninteractive $(SUDO) apt-get install -y -qq --no-install-recommends firefox-esr >/dev/null 2>&1; then touch $@; \
+	else echo "firefox is missing and cannot be installed here: name one, FIREFOX=/path/to/firefox" >&2; exit 1; fi
+
 # Debian's nginx, unpacked and not installed: installed it would start serving port 80.
 $(STAMPS)/nginx: | $(STAMPS)
 	@if command -v nginx >/dev/null || test -x /usr/sbin/nginx; then mkdir -p $@; \
@@ -221,6 +238,6 @@ $(STAMPS)/bench-%: pyproject.toml | $(STAMPS) .venv-bench-%/bin/python
 	else echo "$* cannot be installed here, the tables will say so"; fi
 
 clean:
-	rm -rf $(STAMPS) $(VENV) .venv-kernel631 .venv-colab .venv-oldest .venv-httpbin .venv-plain .venv-spark .venv-ray .venv-bench-* .venv-site site demo-output js/node_modules fastreq_jupyter/notebook/static build dist
+	rm -rf $(STAMPS) $(VENV) .venv-kernel631 .venv-colab .venv-oldest .venv-httpbin .venv-plain .venv-spark .venv-ray .venv-fronts .venv-bench-* .venv-site site demo-output js/node_modules fastreq_jupyter/notebook/static build dist
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis
 	find fastreq_jupyter tests notebooks -name __pycache__ -prune -exec rm -rf {} +

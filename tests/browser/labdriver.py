@@ -13,16 +13,15 @@ from __future__ import annotations
 
 import json
 import os
-import socket
-import subprocess
 import sys
 import time
 import urllib.request
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Self
 
 import nbformat
+from browser.process import serving
 from nbformat.sign import NotebookNotary
 
 if TYPE_CHECKING:
@@ -31,7 +30,7 @@ if TYPE_CHECKING:
 
     from playwright.sync_api import Browser, BrowserContext, Page
 
-__all__ = ["FLAGS", "Jupyter", "NotebookPage"]
+__all__ = ["CELL_ENDED", "FLAGS", "READY", "RUN_CELL", "Jupyter", "NotebookPage"]
 
 ROOT = Path(__file__).resolve().parents[2]
 FLAGS = (
@@ -42,7 +41,6 @@ QUIET = {
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/completer-extension:inline-completer": {"providers": {}},
 }
-STARTS = 3
 READY = """() => { const widget = window.jupyterapp?.shell?.currentWidget;
   return widget?.context?.isReady && widget.sessionContext?.session?.kernel?.status === 'idle' }"""
 RUN_CELL = """index => { const app = window.jupyterapp, notebook = app.shell.currentWidget.content;
@@ -155,22 +153,17 @@ class Jupyter:
             self._write(f"data/kernels/{name}/kernel.json", {"argv": argv, "display_name": name, "language": "python"})
 
     def __enter__(self) -> Self:
-        for _ in range(STARTS - 1):
-            # Between our letting go of the port and the server's taking it somebody else may.
-            with suppress(RuntimeError):
-                return self._start()
-        return self._start()
+        self._stack = ExitStack()
+        log = self.folder / "server.log"
+        server = serving(self._arguments, log, environment=self._environment(), folder=self.root, probe="/api/status")
+        self._url = self._stack.enter_context(server)
+        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
         for context in self._contexts:
             context.close()
         self._contexts.clear()
-        self._server.terminate()
-        try:
-            self._server.wait(20)
-        except subprocess.TimeoutExpired:
-            self._server.kill()
-        self._log.close()
+        self._stack.close()
 
     @contextmanager
     def use(self, browser: Browser) -> Iterator[Self]:
@@ -204,6 +197,12 @@ class Jupyter:
         notary.sign(notebook)
         notary.store.close()
 
+    def address(self, path: Path) -> str:
+        """Return the URL of a notebook that is there."""
+        # A workspace of its own: Lab would open what was open before, and hide this one.
+        place = f"lab/workspaces/w{time.monotonic_ns()}/tree" if self.app == "lab" else "notebooks"
+        return f"{self._url}/{place}/{path.name}"
+
     def show(self, path: Path, *, size: tuple[int, int] = (1280, 900), ready: str = READY) -> NotebookPage:
         """Open a notebook that is there."""
         context = self._browser.new_context(viewport={"width": size[0], "height": size[1]})
@@ -211,34 +210,18 @@ class Jupyter:
         page = context.new_page()
         page.set_default_timeout(120_000)
         shown = NotebookPage(page, path)
-        # A workspace of its own: Lab would open what was open before, and hide this one.
-        place = f"lab/workspaces/w{time.monotonic_ns()}/tree" if self.app == "lab" else "notebooks"
-        page.goto(f"{self._url}/{place}/{path.name}")
+        page.goto(self.address(path))
         page.wait_for_function(ready, timeout=180_000)
         return shown
-
-    def _start(self) -> Self:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self._url = f"http://127.0.0.1:{self.port}"
-        self._log = (self.folder / "server.log").open("w")
-        self._server = subprocess.Popen(self._arguments(), stdout=self._log, stderr=self._log, env=self._environment(), cwd=self.root)
-        try:
-            self._await_server()
-        except BaseException:
-            self.__exit__(None, None, None)
-            raise
-        return self
 
     def _write(self, name: str, value: object) -> None:
         file = self.folder / name
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(value))
 
-    def _arguments(self) -> list[str]:
+    def _arguments(self, port: int) -> list[str]:
         return [
-            sys.executable, "-m", "jupyter", self.app, "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={self.port}",
+            sys.executable, "-m", "jupyter", self.app, "--no-browser", "--allow-root", "--ip=127.0.0.1", f"--port={port}",
             "--ServerApp.port_retries=0", "--IdentityProvider.token=", "--ServerApp.disable_check_xsrf=True", f"--ServerApp.root_dir={self.root}",
             "--LabApp.expose_app_in_browser=True", "--JupyterNotebookApp.expose_app_in_browser=True", "--LabApp.extension_manager=readonly",
         ]  # fmt: skip
@@ -256,17 +239,6 @@ class Jupyter:
             "PYTHONPATH": path,
             "PYDEVD_DISABLE_FILE_VALIDATION": "1",
         }
-
-    def _await_server(self) -> None:
-        until = time.monotonic() + 240
-        while time.monotonic() < until:
-            with suppress(OSError), urllib.request.urlopen(f"{self._url}/api/status", timeout=2):
-                return
-            if self._server.poll() is not None:
-                break
-            time.sleep(0.1)
-        message = "the server did not start:\n" + (self.folder / "server.log").read_text()[-3000:]
-        raise RuntimeError(message)
 
 
 def _plain(output: Mapping[str, Any]) -> str:

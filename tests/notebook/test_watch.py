@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import json
 from itertools import count, pairwise
 
 import pytest
@@ -139,3 +140,35 @@ def test_two_messages_are_never_nearer_than_the_interval_and_nothing_is_left_out
     assert all(later - earlier >= INTERVAL - 1e-9 for (earlier, _), (later, _) in pairwise(told))
     # What nobody has asked for is told again after a while.
     assert sum(rows for _, rows in told) >= len(run.outcomes)
+
+
+SLOW_LINK = 200_000
+
+
+def test_on_a_slow_link_the_end_of_a_cancelled_run_is_not_behind_the_rows_that_it_never_sent():
+    run, told = HandRun(), []
+    loop = run.loop
+    run.closing_line = lambda: "3,000 of 20,000 ok, 17,000 not sent"
+    watch = Watch(run, lambda message: told.append((loop.now, _size(message), message.content["closing"])), clock=lambda: loop.now)
+    watch.start()
+    rows = runs.many(20_000)
+    for tenth in range(41):
+        run.outcomes = rows[: tenth * 75]
+        loop.run_to(tenth / 10)
+    run.outcomes, run.done, run.state = rows, True, "CANCELLED"
+    watch.finish(run)
+    backlog, before = 0.0, 0.0
+    for at, size, closing in told:
+        backlog = max(0.0, backlog - (at - before) * SLOW_LINK)
+        before = at
+        if closing is not None:
+            break
+        backlog += size
+    assert size < 4_000
+    # a fifth of a second
+    assert backlog < SLOW_LINK / 5
+    assert sum(size for _, size, _ in told) > 10 * SLOW_LINK
+
+
+def _size(message):
+    return len(json.dumps(message.content)) + sum(map(len, message.buffers))

@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 from fastreq_jupyter.cell.curl import is_curl, read_curl
-from fastreq_jupyter.cell.environment import VARIABLE_NAME
 from fastreq_jupyter.cell.graphql import asks_for_graphql, read_graphql
 from fastreq_jupyter.cell.request_line import PlainLines, RequestLine, begins_request, is_continuation, read_header, read_request_line
 from fastreq_jupyter.cell.syntax import (
     FORM_TYPE,
+    VARIABLE_NAME,
     Entry,
     FilePiece,
     HeaderTemplate,

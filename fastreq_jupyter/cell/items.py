@@ -1,138 +1,32 @@
-"""Items of a plan, row after row, lazily; what is checked before anything is sent; the names of files."""
+"""The items of a cell, row after row, lazily; the names of files that their answers go to."""
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from dataclasses import replace
-from math import inf
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.cell.compiling import Compiled, PlainUrls, RequestPlan, unsendable
-from fastreq_jupyter.cell.fill import Bound, BoundParts, Check, Env, MisfitError, header_text, json_in, text_in
+from fastreq_jupyter.cell.fill import Bound, BoundParts, Check, Env, MisfitError, text_in
 from fastreq_jupyter.cell.syntax import Parts, Span
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.files import FILENAME, file_name_of, safe_segment
 from fastreq_jupyter.model import Chained, Deferred, Item, Outcome, Page, Request, Unsendable, copy_request
 from fastreq_jupyter.redact import is_secret_header, redact_url
-from fastreq_jupyter.values import comes_from
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Sequence
 
     from fastreq_jupyter.cell.rows import Rows
-    from fastreq_jupyter.cell.tables import Table
-
-_STEP = 4096
-# Types whose values always have a text and a JSON form, infinite floats excepted.
-_EASY = frozenset({str, int, bool, float, type(None), dt.date, dt.datetime})
-_EASY_NAMES = frozenset({"Timestamp", "Timedelta", "NaTType", "NAType"})
+    from fastreq_jupyter.options import Options
 
 # RFC 9110, 9.2.1
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _MOST = 1_000_000
 
 _ANSWERS_NAME = re.compile(r"\{\{\s*\$filename\s*\}\}")
-
-
-def check_used(compiled: Compiled, rows: Rows, *, first_line: int) -> None:
-    """Refuse a cell that sends the same for every row.
-
-    Raises:
-        CellSyntaxError: A source of which nothing is used.
-    """
-    if not rows.tables:
-        return
-    used = {number for plan in compiled.plans for bound in plan.bound for number in bound.sources}
-    line = compiled.plans[0].template.line if compiled.plans else first_line
-    for number, source in enumerate(rows.sources):
-        if number in used or (rows.in_step and used):
-            continue
-        size = rows.tables[number].size
-        equal = "equal requests" if size is None else f"{size:,} equal requests"
-        names = ", ".join(f"{{{{{name}}}}}" for name in rows.tables[number].names()[:3])
-        raise CellSyntaxError(f"{equal}: nothing of --each {source.spec.text} is used; it has {names}", line)
-
-
-def check_constants(compiled: Compiled) -> None:
-    """Check the values that are the same for every row.
-
-    Raises:
-        CellSyntaxError: One is missing, or fits no place.
-    """
-    for plan in compiled.plans:
-        for bound, check in plan.checks:
-            if bound.origin not in ("notebook", "secret"):
-                continue
-            try:
-                _check(bound, check, Env())
-            except MisfitError as error:
-                raise error.of_cell(plan.template) from None
-
-
-def check_rows(compiled: Compiled, rows: Rows) -> None:
-    """Check the values of every row of a sized source.
-
-    Missing values are left: they become error rows.
-
-    Raises:
-        CellSyntaxError: A value fits no place.
-    """
-    if rows.size is None:
-        return
-    seen: set[tuple[object, Check]] = set()
-    for plan in compiled.plans:
-        for bound, check in plan.checks:
-            mark = (bound.placeholder.text, check)
-            if bound.origin != "row" or mark in seen:
-                continue
-            seen.add(mark)
-            _check_source(bound, check, rows)
-
-
-def _check_source(bound: Bound, check: Check, rows: Rows) -> None:
-    number = min(bound.sources)
-    positions = [0] * len(rows.tables)
-    for start, stop in _suspicious(bound, check, rows.tables[number]):
-        for position in range(start, stop):
-            positions[number] = position
-            try:
-                _check(bound, check, Env(tuple(positions)))
-            except MisfitError as error:
-                if error.kind != "type":
-                    continue
-                place = bound.placeholder
-                raise place.error(f"row {position}: {error.detail}") from None
-
-
-def _suspicious(bound: Bound, check: Check, table: Table) -> Iterator[tuple[int, int]]:
-    """Give the pieces of a source that have to be looked at value by value."""
-    size = table.size or 0
-    chunks = table.chunks(bound.column) if bound.column is not None else None
-    if chunks is None:
-        yield from ((start, min(start + _STEP, size)) for start in range(0, size, _STEP))
-        return
-    for start, values in chunks:
-        kinds = set(map(type, values))
-        well = all(map(_is_easy, kinds)) and (float not in kinds or (inf not in values and -inf not in values))
-        texts = [value for value in values if type(value) is str] if str in kinds else ()
-        well = well and all(map(str.isascii, texts)) and (check not in ("header", "basic") or all(map(str.isprintable, texts)))
-        if not well:
-            yield start, start + len(values)
-
-
-def _is_easy(kind: type) -> bool:
-    return kind in _EASY or (kind.__name__ in _EASY_NAMES and comes_from(kind, "pandas"))
-
-
-def _check(bound: Bound, check: Check, env: Env) -> None:
-    if check == "json":
-        json_in(bound, env)
-    elif check == "text":
-        text_in(bound, env)
-    else:
-        header_text(bound, env, encoded=check == "basic")
 
 
 class Dedup:
@@ -295,16 +189,30 @@ def _with_chained_secrets(request: Request, template: Request, outcomes: Sequenc
     return copy_request(request, chained=Chained(lines, tuple(outcome.request for outcome in outcomes))) if lines else request
 
 
-class Rendering:
-    """The items of a compiled cell."""
+class Items:
+    """The items of a compiled cell, made anew for each iteration.
 
-    def __init__(self, compiled: Compiled, rows: Rows, *, caches: bool = False) -> None:
-        self._caches = caches
+    Attributes:
+        duplicates: Counts equal requests among those that were made.
+    """
+
+    def __init__(self, compiled: Compiled, rows: Rows, options: Options) -> None:
         self._compiled = compiled
         self._rows = rows
+        self._options = options
         self._once: dict[Any, Any] = {}
+        self.duplicates = Duplicates()
 
     def __iter__(self) -> Iterator[Item]:
+        """Give the items: the first ones, equal ones once, with the names of their files, as the options say."""
+        options = self._options
+        items = self._made()
+        if options.limit is not None:
+            items = islice(items, options.limit)
+        items = map(Dedup(), items) if options.dedup else self.duplicates.watch(items)
+        return items if options.save_to is None or "{{" in options.save_to else in_directory(items, options.save_to)
+
+    def _made(self) -> Iterator[Item]:
         """Give the items in order: row, request, item of its ranges."""
         compiled = self._compiled
         for number, rows in enumerate(self._rows):
@@ -365,7 +273,7 @@ class Rendering:
                 filled = plan.make(parts, Env(rows, answers, self._once))
             except MisfitError as error:
                 return unsendable(error, request)
-            return _with_chained_secrets(filled, request, outcomes) if self._caches else filled
+            return _with_chained_secrets(filled, request, outcomes) if self._options.caches else filled
 
         return Deferred(tuple(needs), resolve, request)
 

@@ -5,33 +5,37 @@ Order: row, request, item of its ranges. Whatever can be known before sending is
 
 from __future__ import annotations
 
+import json
+import re
 from collections import ChainMap
 from dataclasses import dataclass
-from itertools import islice
+from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
+from fastreq_jupyter.cell.checks import check_constants, check_rows, check_used, name_hints
 from fastreq_jupyter.cell.compiling import Compiled, compile_requests, requested_options
-from fastreq_jupyter.cell.environment import read_environment
 from fastreq_jupyter.cell.fill import Binder, Surroundings
 from fastreq_jupyter.cell.grammar import parse
-from fastreq_jupyter.cell.items import Dedup, Duplicates, Rendering, check_constants, check_rows, check_used, in_directory, save_names_of
+from fastreq_jupyter.cell.items import Items, save_names_of
 from fastreq_jupyter.cell.rows import RowJoin, Rows, renamed
-from fastreq_jupyter.cell.syntax import Entry, ParsedCell, RequestTemplate, Variable
-from fastreq_jupyter.cell.unfilled import name_hints
-from fastreq_jupyter.errors import CellSyntaxError
+from fastreq_jupyter.cell.syntax import VARIABLE_NAME, Entry, ParsedCell, RequestTemplate, Span, Variable
+from fastreq_jupyter.cell.template import read_text
+from fastreq_jupyter.errors import CellSyntaxError, OptionError
 from fastreq_jupyter.model import Unsendable
 from fastreq_jupyter.options import own_columns
 from fastreq_jupyter.values import NoPlaceError, text_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 
     from fastreq_jupyter.cell.rows import Source
     from fastreq_jupyter.model import Item, Join
     from fastreq_jupyter.options import Options
 
 _CLASHES_SHOWN = 5
+# What Visual Studio and REST Client give to every environment.
+_SHARED = "$shared"
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,28 +45,20 @@ class CellPlan:
     Attributes:
         items: Requests in order, lazy; iterating again starts again, but for an iterator as source.
         total: How many items, None where an iterator is the source.
-        per_row: Requests for each row of the sources.
         run_options: Options of the run that the text asks for (curl's -k, ``HTTP/2``): ``Options.of(options, **run_options)``.
         join: Puts input columns and index onto the frame; None without ``--each``.
         notes: Lines to say at the end.
-        names: Names of the requests.
         late_notes: Gives lines that are known after the run.
         chained: Requests need answers of others.
     """
 
     items: Iterable[Item]
     total: int | None
-    per_row: int
     run_options: Mapping[str, Any]
     join: Join | None
     notes: tuple[str, ...]
-    names: tuple[str, ...]
     late_notes: Callable[[], tuple[str, ...]]
     chained: bool
-
-    def row_of(self, position: int) -> int:
-        """Return the number of the row that an item belongs to."""
-        return position // self.per_row
 
 
 def build(  # noqa: PLR0913 - the door: text, and what it is filled with
@@ -97,7 +93,7 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
         namespace = ChainMap({"next": "{{next}}"}, dict(namespace))
     rows = Rows(sources, in_step=options.zip)
     outer = read_environment(options.env_file, options.env)
-    lookup = None if rows.tables else lambda name: _text(outer, namespace, name)
+    lookup = None if rows.tables else lambda name: _text_named(outer, namespace, name)
     parsed = parse(text, first_line=first_line, lookup=lookup, content_type=_content_type(options), outer=outer)
     if not parsed.entries:
         raise CellSyntaxError("no request in the cell: write a URL, METHOD URL, or a curl command", first_line)
@@ -111,14 +107,14 @@ def build(  # noqa: PLR0913 - the door: text, and what it is filled with
         raise CellSyntaxError(message, first_line, option="to")
     parsed.notes += _idle_marks(parsed.entries, options)
     parsed.notes += name_hints(parsed.entries, lambda name: rows.has(name) or name in parsed.variables or _has_text(namespace.get(name)))
-    rendering = Rendering(compiled, rows, caches=options.caches)
+    items = Items(compiled, rows, options)
     check_used(compiled, rows, first_line=first_line)
     check_constants(compiled)
     check_rows(compiled, rows)
-    rendering.check_first()
-    plan = _assemble(parsed, compiled, rendering, rows=rows, options=options, run_options=run_options)
+    items.check_first()
+    plan = _assemble(parsed, compiled, items, rows=rows, options=options, run_options=run_options)
     if options.save_to is not None and plan.total is not None:
-        _check_files(plan.items, first_line)
+        _check_files(items, first_line)
     return plan
 
 
@@ -138,7 +134,7 @@ def _has_text(value: Any) -> bool:
         return False
 
 
-def _text(outer: Mapping[str, Variable], namespace: Mapping[str, Any], name: str) -> str | None:
+def _text_named(outer: Mapping[str, Variable], namespace: Mapping[str, Any], name: str) -> str | None:
     if name in outer:
         parts = outer[name].parts
         return parts[0] if len(parts) == 1 and isinstance(parts[0], str) else None
@@ -153,43 +149,21 @@ def _check_files(items: Iterable[Item], first_line: int) -> None:
 
 
 def _assemble(  # noqa: PLR0913 - what was built, side by side
-    parsed: ParsedCell, compiled: Compiled, rendering: Rendering, *, rows: Rows, options: Options, run_options: Mapping[str, Any]
+    parsed: ParsedCell, compiled: Compiled, items: Items, *, rows: Rows, options: Options, run_options: Mapping[str, Any]
 ) -> CellPlan:
     total = None if rows.size is None else rows.size * compiled.per_row
     if total is not None and options.limit is not None:
         total = min(total, options.limit)
-    duplicates = Duplicates()
     join = RowJoin(rows, lambda position: position // compiled.per_row) if rows.tables else None
-    names = tuple(entry.label for entry in parsed.entries if isinstance(entry, RequestTemplate) and entry.label)
     return CellPlan(
-        items=_Items(rendering, options, duplicates),
+        items=items,
         total=total,
-        per_row=compiled.per_row,
         run_options=run_options,
         join=join,
         notes=(*parsed.notes, *_notes(join, options)),
-        names=names,
-        late_notes=lambda: _saving(duplicates, options),
+        late_notes=lambda: _saving(items.duplicates.count),
         chained=any(plan.parents for plan in compiled.plans),
     )
-
-
-class _Items:
-    """The items of a cell, made anew for each iteration."""
-
-    def __init__(self, rendering: Rendering, options: Options, duplicates: Duplicates) -> None:
-        self._rendering = rendering
-        self._limit = options.limit
-        self._dedup = options.dedup
-        self._directory = None if options.save_to is None or "{{" in options.save_to else options.save_to
-        self._duplicates = duplicates
-
-    def __iter__(self) -> Iterator[Item]:
-        items: Iterator[Item] = iter(self._rendering)
-        if self._limit is not None:
-            items = islice(items, self._limit)
-        items = map(Dedup(), items) if self._dedup else self._duplicates.watch(items)
-        return items if self._directory is None else in_directory(items, self._directory)
 
 
 def _notes(join: RowJoin | None, options: Options) -> tuple[str, ...]:
@@ -203,8 +177,60 @@ def _notes(join: RowJoin | None, options: Options) -> tuple[str, ...]:
     return (f"input columns whose names the result has too got _in: {shown}{more}",)
 
 
-def _saving(duplicates: Duplicates, options: Options) -> tuple[str, ...]:
-    if options.dedup or not duplicates.count:
+def _saving(duplicates: int) -> tuple[str, ...]:
+    if not duplicates:
         return ()
-    count = "1 request was" if duplicates.count == 1 else f"{duplicates.count:,} requests were"
+    count = "1 request was" if duplicates == 1 else f"{duplicates:,} requests were"
     return (f"{count} equal to an earlier one: --dedup sends them once",)
+
+
+def read_environment(file: str | None, name: str | None) -> dict[str, Variable]:
+    """Return the variables of an environment, as editors keep them in ``http-client.env.json``; none without a file.
+
+    They stand above the cell, as it were: they may use earlier ones, and ``@name = value`` of the cell goes before them.
+
+    Args:
+        file: Its path.
+        name: The environment; may be left out where there is one only.
+
+    Raises:
+        OptionError: The file cannot be read, or has no such environment; one line.
+        CellSyntaxError: A value is no text of a cell.
+    """
+    if file is None:
+        if name is not None:
+            raise OptionError("--env names an environment of a file: add --env-file FILE", option="env")
+        return {}
+    environments = _environments(file)
+    values = {**environments.pop(_SHARED, {}), **_chosen(environments, file, name)}
+    texts = {key: _text(value) for key, value in values.items() if re.fullmatch(VARIABLE_NAME, key)}
+    return {key: Variable(key, read_text(Span(text, 1)), 1, 1) for key, text in texts.items() if text is not None}
+
+
+def _environments(file: str) -> dict[str, Any]:
+    try:
+        content = json.loads(Path(file).expanduser().read_text(encoding="utf-8-sig"))
+    except OSError as error:
+        raise OptionError(f"--env-file {file}: {error.strerror or error}", option="env_file") from None
+    except ValueError:
+        raise OptionError(f"--env-file {file} is no JSON in UTF-8", option="env_file") from None
+    if not isinstance(content, dict) or not all(isinstance(value, dict) for value in content.values()):
+        raise OptionError(f'--env-file {file}: an object of environments is needed: {{"dev": {{"host": "..."}}}}', option="env_file")
+    return content
+
+
+def _chosen(environments: dict[str, Any], file: str, name: str | None) -> dict[str, Any]:
+    names = ", ".join(environments)
+    if name is None and len(environments) > 1:
+        raise OptionError(f"--env-file {file} has {names}: add --env NAME", option="env")
+    if name is not None and name not in environments:
+        raise OptionError(f"--env {name}: {file} has {names or 'no environment'}", option="env")
+    chosen: dict[str, Any] = environments[name] if name is not None else next(iter(environments.values()), {})
+    return chosen
+
+
+def _text(value: Any) -> str | None:
+    """Return a value as a cell would write it; None for what is no value of a request (settings of an editor, null)."""
+    if value is None or isinstance(value, (dict, list)):
+        return None
+    return value if isinstance(value, str) else json.dumps(value)

@@ -17,6 +17,7 @@ from fastreq_jupyter.errors import CellSyntaxError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+VARIABLE_NAME = r"[A-Za-z][\w.-]*"
 FORM_TYPE = "application/x-www-form-urlencoded"
 RESERVED = ":/?#[]@!$&'()*+,;=%"
 """RFC 3986, 2.2: gen-delims and sub-delims, and "%", so that encoded text is not encoded twice."""

@@ -1,7 +1,7 @@
 """Chaining: a later request uses an earlier named one's answer."""
 
 import pytest
-from samples.cells import answer, items, plan
+from samples.cells import answer, items
 
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.model import Deferred, Request, Unsendable
@@ -114,7 +114,3 @@ def test_a_parent_that_is_many_is_refused():
 
 def test_the_whole_of_an_answer_is_no_value():
     assert "login.data" in str(refused(LOGIN + "GET http://h/{{login}}"))
-
-
-def test_names_are_given_to_the_plan():
-    assert plan(LOGIN + "GET http://h/{{login.data.t}}").names == ("login",)

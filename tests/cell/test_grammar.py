@@ -188,7 +188,6 @@ def test_a_missing_file_is_an_error_before_anything_is_sent():
 
 def test_names_and_keep_are_read():
     made = plan("# @name a\nhttp://h/1\n\n// @name b-2\n# @keep\nGET http://h/2")
-    assert made.names == ("a", "b-2")
     assert [item.label for item in made.items] == ["a", "b-2"]
 
 

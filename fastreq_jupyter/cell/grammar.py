@@ -22,7 +22,6 @@ from fastreq_jupyter.cell.request_line import PlainLines, RequestLine, begins_re
 from fastreq_jupyter.cell.syntax import (
     FORM_TYPE,
     VARIABLE_NAME,
-    Entry,
     FilePiece,
     HeaderTemplate,
     ParsedCell,
@@ -36,7 +35,7 @@ from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from fastreq_jupyter.cell.syntax import Part, Parts
 
@@ -389,16 +388,17 @@ class _Reader:
             headers, pieces, operation = read_graphql(line, body, headers)
         else:
             pieces = read_body(body, headers, self._content_type) if body else None
-        label, marks = self._take_label()
-        entry: Entry = line.template(headers, pieces, label=label, marks=marks, operation=operation)
-        self.cell.entries.append(entry)
+        self._add([line.template(headers, pieces, operation)])
         self._line, self._headers = None, []
 
-    def _take_label(self) -> tuple[str | None, Collection[str]]:
-        label = self._label[0] if self._label else None
-        marks = self._marks
+    def _add(self, templates: Sequence[RequestTemplate]) -> None:
+        """Put requests into the cell, with the name and the marks that stood above them."""
+        if self._label or self._marks:
+            label = self._label[0] if self._label else None
+            keep, cache = "keep" in self._marks, "cache" in self._marks
+            templates = [replace(template, label=label, keep=keep, cache=cache) for template in templates]
+        self.cell.entries += templates
         self._label, self._marks = None, {}
-        return label, marks
 
     def _read_comment(self, span: Span) -> None:
         self.number += 1
@@ -444,11 +444,9 @@ class _Reader:
     def _read_curl(self, span: Span) -> None:
         templates, lines_taken, notes = read_curl(self.lines, self.number, self.first_line)
         self.cell.notes += notes
-        label, marks = self._take_label()
-        if label and len(templates) > 1:
-            raise span.error(f"{label} names one request, this command makes {len(templates)}")
-        for template in templates:
-            self.cell.entries.append(_named(template, label, marks))
+        if self._label and len(templates) > 1:
+            raise span.error(f"{self._label[0]} names one request, this command makes {len(templates)}")
+        self._add(templates)
         self.number += lines_taken
 
     def _refuse_foreign(self, span: Span) -> None:
@@ -463,7 +461,3 @@ def _refuse_surrogates(text: str, first_line: int) -> None:
         text.encode()
     except UnicodeEncodeError as error:
         raise Span(text, first_line).error("half a character (a lone surrogate): no request can hold it", error.start) from None
-
-
-def _named(template: RequestTemplate, label: str | None, marks: Collection[str]) -> RequestTemplate:
-    return replace(template, label=label, keep="keep" in marks, cache="cache" in marks) if label or marks else template

@@ -120,7 +120,7 @@ def _option_lines(row: Option) -> list[str]:
     flags = [f"{', '.join(sorted(with_value, key=len))} {row.metavar}"] if with_value and not _only_switch(row) else []
     optional = row.long_flag in row.switches and row.metavar != "VALUE"
     flags += [f"{flag} [{row.metavar}]" if optional and flag == row.long_flag else flag for flag in row.switches]
-    default = "" if row.default in (None, False, ()) else f" [{_shown(row)}]"
+    default = "" if row.default in (None, False, ()) else f" [{row.default_text}]"
     wrapped = wrap(f"{row.help}{default}", 78)
     wrapped += [] if _only_switch(row) else wrap(f"({row.allowed})", 78)
     head = f"  {', '.join(flags)}"
@@ -129,7 +129,3 @@ def _option_lines(row: Option) -> list[str]:
 
 def _only_switch(row: Option) -> bool:
     return bool(row.switches) and not row.flags and row.allowed == "True or False"
-
-
-def _shown(row: Option) -> str:
-    return f"{row.default // 2**20} MiB" if row.name == "max_body" else str(row.default)

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
 REPEATED = frozenset({"headers", "each", "explode"})
-LOOKED_UP = frozenset({"auth", "session", "cert"})
-"""Options whose flag takes the name of a notebook variable; a `cert` may be a path as well."""
 
 _TOKEN = re.compile(r"\\?\{\{.*?\}\}|'([^']*)'|\"((?:[^\"\\]|\\.)*)\"|\\([\\'\" \t])|[ \t\r\n]+|.", re.DOTALL)
 _BRACES = re.compile(r"\\?\{\{.*?\}\}|\\\{|(\{[\w.$][\w.,$ +-]*\})")
@@ -185,7 +183,7 @@ class _Reader:
         if option == "each":
             self._each.append(EachSpec.parse(value))
             return
-        if option in LOOKED_UP:
+        if TABLE[option].lookup:
             self._look_up(option, value, flag)
             return
         if option in REPEATED:

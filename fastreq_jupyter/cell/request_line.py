@@ -16,7 +16,7 @@ from fastreq_jupyter.cell.template import read_text, read_url
 from fastreq_jupyter.content import NO_FIELD_VALUE
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping
+    from collections.abc import Callable, Mapping
 
     from fastreq_jupyter.cell.syntax import Entry, FilePiece, TextPiece, Variable
     from fastreq_jupyter.errors import CellSyntaxError
@@ -130,13 +130,7 @@ class RequestLine(Placed):
     more: list[Span] = field(default_factory=list)
 
     def template(
-        self,
-        headers: tuple[HeaderTemplate, ...],
-        body: tuple[TextPiece | FilePiece, ...] | None,
-        *,
-        label: str | None,
-        marks: Collection[str],
-        operation: str | None = None,
+        self, headers: tuple[HeaderTemplate, ...], body: tuple[TextPiece | FilePiece, ...] | None, operation: str | None
     ) -> RequestTemplate:
         """Return the whole request."""
         url: list[Part] = []
@@ -144,7 +138,7 @@ class RequestLine(Placed):
             url += read_url(span)
         return RequestTemplate(
             self.method, tuple(url), self.line, self.column, headers, body,
-            label=label, keep="keep" in marks, cache="cache" in marks, plain=self.plain, run_options=self.run_options, operation=operation,
+            plain=self.plain, run_options=self.run_options, operation=operation,
         )  # fmt: skip
 
 

@@ -188,20 +188,12 @@ def to_curl(requests: Request | Iterable[Request]) -> str:
 
 def secrets_of(requests: Request | Iterable[Request]) -> dict[str, str]:
     """Return name -> value of the secrets, under the names that the texts use."""
-    named = NamedSecrets()
-    for request in _several(requests):
-        _curl(request, named)
-        _http(request, named)
-    return named.values
+    return _named(_several(requests)).values
 
 
 def _written(requests: Request | Iterable[Request], forms: tuple[Callable[[Request, NamedSecrets], str], ...], between: str) -> str:
-    named = NamedSecrets()
-    several = list(_several(requests))
-    # One pass names the secrets, so that both texts and `secrets_of` agree.
-    for request in several:
-        _curl(request, named)
-        _http(request, named)
+    several = _several(requests)
+    named = _named(several)
     texts: list[str] = []
     labels: set[str] = set()
     for request in several:
@@ -215,11 +207,17 @@ def _written(requests: Request | Iterable[Request], forms: tuple[Callable[[Reque
     return between.join(texts) + "\n" if texts else ""
 
 
-def _several(requests: Request | Iterable[Request]) -> Iterator[Request]:
-    if isinstance(requests, Request):
-        yield requests
-    else:
-        yield from requests
+def _several(requests: Request | Iterable[Request]) -> list[Request]:
+    return [requests] if isinstance(requests, Request) else list(requests)
+
+
+def _named(requests: Iterable[Request]) -> NamedSecrets:
+    """Name the secrets in one pass, so that both texts and `secrets_of` agree."""
+    named = NamedSecrets()
+    for request in requests:
+        _curl(request, named)
+        _http(request, named)
+    return named
 
 
 def _best(request: Request, named: NamedSecrets, forms: tuple[Callable[[Request, NamedSecrets], str], ...]) -> str:

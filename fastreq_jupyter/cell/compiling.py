@@ -142,10 +142,11 @@ def _written(part: Part) -> str:
 
 @dataclass(frozen=True, slots=True)
 class PlainUrls:
-    """Neighbouring lines with nothing in them to fill; `method` is None where they are a URL alone."""
+    """Neighbouring lines with nothing in them to fill, of one method; `arguments` are those of each `Request`."""
 
-    method: str | None
+    method: str
     urls: tuple[str, ...]
+    arguments: Mapping[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,20 +156,14 @@ class Compiled:
     Attributes:
         entries: In the order of the text.
         plans: Those with something to look at.
-        offsets: For each entry, the place of its first item within a row.
         places: Name of a request -> its place within a row.
         per_row: Items for each row.
-        method: Method of lines that are a URL alone.
-        defaults: Arguments of `Request` for lines that are a URL alone.
     """
 
     entries: tuple[RequestPlan | PlainUrls, ...]
     plans: tuple[RequestPlan, ...]
-    offsets: tuple[int, ...]
     places: Mapping[str, int]
     per_row: int
-    method: str
-    defaults: Mapping[str, Any]
 
 
 def compile_requests(  # noqa: PLR0913 - a cell, and what it is compiled with
@@ -185,10 +180,10 @@ def compile_requests(  # noqa: PLR0913 - a cell, and what it is compiled with
     simple = not maker.has_templates and names is None
     for method, group in groupby(parsed.entries, _plain_method):
         if method is not _TEMPLATE and simple:
-            entries.append(PlainUrls(method, tuple(_plain_url(entry) for entry in group)))
+            entries.append(maker.plain(method, tuple(_plain_url(entry) for entry in group)))
             continue
-        entries += [RequestPlan(maker.template(entry, first_line), binder.bind, names) for entry in group]
-    return _arranged(entries, options.method, maker.arguments)
+        entries += [RequestPlan(maker.template(entry), binder.bind, names) for entry in group]
+    return _arranged(entries)
 
 
 def requested_options(entries: Sequence[Entry], options: Options, set_by_user: Collection[str]) -> Mapping[str, Any]:
@@ -229,13 +224,12 @@ class _Maker:
         self._options = options
         self._line = first_line
         self._base = base_url.rstrip("/") if base_url else None
-        self._headers = tuple(_option_header(name, value, first_line) for name, value in options.headers or ())
+        self._headers = tuple(make_header(name, Span(value, first_line), Span(value, first_line)) for name, value in options.headers or ())
         self._query = _option_query(options, first_line)
         self._body = _option_body(options, first_line)
         body = self._body[0] if self._body else None
         templates = [header.parts for header in self._headers] + ([body.parts] if isinstance(body, TextPiece) else [])
         self.has_templates = not all(_is_text(parts) for parts in templates)
-        self.arguments = {"headers": options.headers, "params": options.params, "json": options.json, "data": options.data}
 
     def check_plain(self, entries: Sequence[Entry]) -> None:
         """Refuse options for plain URLs in a cell that has none."""
@@ -247,12 +241,18 @@ class _Maker:
             message = f"{names[0]} is for lines that are a URL alone, and this cell has none: write it with the request"
             raise CellSyntaxError(message, line, option=names[0])
 
-    def template(self, entry: Entry, line: int) -> RequestTemplate:
+    def plain(self, method: str | None, urls: tuple[str, ...]) -> PlainUrls:
+        """Return plain lines with defaults; those that are a URL alone have no method."""
+        names = ("headers",) if method else ("headers", "params", "json", "data")
+        arguments = {name: value for name in names if (value := getattr(self._options, name)) is not None}
+        return PlainUrls(method or self._options.method, urls, arguments)
+
+    def template(self, entry: Entry) -> RequestTemplate:
         """Return the template with defaults and an absolute URL."""
         if isinstance(entry, str):
-            entry = RequestTemplate("GET", (entry,), line, 1, plain=True)
+            entry = RequestTemplate("GET", (entry,), self._line, 1, plain=True)
         elif isinstance(entry, tuple):
-            entry = RequestTemplate(entry[0], (entry[1],), line, 1)
+            entry = RequestTemplate(entry[0], (entry[1],), self._line, 1)
         headers = entry.headers
         if entry.plain:
             entry = replace(entry, method=self._options.method)
@@ -266,7 +266,7 @@ class _Maker:
         return replace(entry, url=url, headers=headers)
 
     def _absolute(self, entry: RequestTemplate, headers: tuple[HeaderTemplate, ...]) -> tuple[Parts, tuple[HeaderTemplate, ...]]:
-        url = self._with_params(entry)
+        url = with_query(entry.url, (self._query,)) if entry.plain and self._query else entry.url
         first = url[0] if url else ""
         if not isinstance(first, str) or not first.startswith("/"):
             return url, headers
@@ -279,24 +279,17 @@ class _Maker:
         scheme = "https://" if isinstance(last, str) and last.endswith((":443", ":8443")) else "http://"
         return (scheme, *host.parts, *url), tuple(header for header in headers if header is not host)
 
-    def _with_params(self, entry: RequestTemplate) -> Parts:
-        if not entry.plain:
-            return entry.url
-        return with_query(entry.url, (self._query,)) if self._query else entry.url
 
-
-def _arranged(entries: Sequence[RequestPlan | PlainUrls], method: str, defaults: Mapping[str, Any]) -> Compiled:
-    offsets: list[int] = []
+def _arranged(entries: Sequence[RequestPlan | PlainUrls]) -> Compiled:
     places: dict[str, int] = {}
     total = 0
     for entry in entries:
-        offsets.append(total)
         if isinstance(entry, RequestPlan) and entry.template.label:
             places[entry.template.label] = total
         total += entry.count if isinstance(entry, RequestPlan) else len(entry.urls)
     plans = tuple(entry for entry in entries if isinstance(entry, RequestPlan))
     _check_chains(plans)
-    return Compiled(tuple(entries), plans, tuple(offsets), places, total, method, {k: v for k, v in defaults.items() if v is not None})
+    return Compiled(tuple(entries), plans, places, total)
 
 
 def _check_chains(plans: Sequence[RequestPlan]) -> None:
@@ -311,10 +304,6 @@ def _check_chains(plans: Sequence[RequestPlan]) -> None:
         if bound.sensitive and not named[parent].template.keep:
             named[parent].hide_data = True
     check_order(needs, keys)
-
-
-def _option_header(name: str, value: str, line: int) -> HeaderTemplate:
-    return make_header(name, Span(value, line, 1), Span(value, line, 1))
 
 
 def _option_query(options: Options, line: int) -> str:

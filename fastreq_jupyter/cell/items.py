@@ -219,7 +219,7 @@ class Items:
             base = number * compiled.per_row
             for entry in compiled.entries:
                 if isinstance(entry, PlainUrls):
-                    yield from self._plain(entry)
+                    yield from (Request(entry.method, url, **entry.arguments) for url in entry.urls)
                 else:
                     for parts in entry.expand():
                         yield self._item(entry, parts, rows, base)
@@ -240,16 +240,6 @@ class Items:
                 if error.bound is None or error.bound.origin not in ("row", "chain") or error.kind == "type":
                     raise error.of_cell(plan.template) from None
         self._check_names()
-
-    def _plain(self, entry: PlainUrls) -> Iterator[Item]:
-        if entry.method is not None:
-            headers = self._compiled.defaults.get("headers")
-            for url in entry.urls:
-                yield Request(entry.method, url, headers=headers)
-            return
-        defaults, method = self._compiled.defaults, self._compiled.method
-        for url in entry.urls:
-            yield Request(method, url, **defaults)
 
     def _item(self, plan: RequestPlan, parts: BoundParts, rows: tuple[int, ...], base: int) -> Item:
         env = Env(rows, None, self._once)

@@ -18,7 +18,7 @@ from fastreq_jupyter.cell.compiling import Compiled, compile_requests, requested
 from fastreq_jupyter.cell.fill import Binder, Surroundings
 from fastreq_jupyter.cell.grammar import parse
 from fastreq_jupyter.cell.items import Items, save_names_of
-from fastreq_jupyter.cell.rows import RowJoin, Rows, renamed
+from fastreq_jupyter.cell.rows import RowJoin, Rows
 from fastreq_jupyter.cell.syntax import VARIABLE_NAME, Entry, ParsedCell, RequestTemplate, Span, Variable
 from fastreq_jupyter.cell.template import read_text
 from fastreq_jupyter.errors import CellSyntaxError, OptionError
@@ -154,7 +154,7 @@ def _assemble(  # noqa: PLR0913 - what was built, side by side
     total = None if rows.size is None else rows.size * compiled.per_row
     if total is not None and options.limit is not None:
         total = min(total, options.limit)
-    join = RowJoin(rows, lambda position: position // compiled.per_row) if rows.tables else None
+    join = RowJoin(rows, compiled.per_row) if rows.tables else None
     return CellPlan(
         items=items,
         total=total,
@@ -169,10 +169,10 @@ def _assemble(  # noqa: PLR0913 - what was built, side by side
 def _notes(join: RowJoin | None, options: Options) -> tuple[str, ...]:
     if join is None:
         return ()
-    clashes = renamed(join.columns(), own_columns(options))
+    clashes = join.renamed(own_columns(options))
     if not clashes:
         return ()
-    shown = ", ".join(str(name) for _, name in clashes[:_CLASHES_SHOWN])
+    shown = ", ".join(str(name) for name in clashes[:_CLASHES_SHOWN])
     more = f" and {len(clashes) - _CLASHES_SHOWN} more" if len(clashes) > _CLASHES_SHOWN else ""
     return (f"input columns whose names the result has too got _in: {shown}{more}",)
 

@@ -222,12 +222,12 @@ class RowJoin:
 
     Args:
         rows: The sources.
-        row_of: Position in the plan -> number of the combined row.
+        per_row: Items of the plan for each combined row.
     """
 
-    def __init__(self, rows: Rows, row_of: Callable[[int], int]) -> None:
+    def __init__(self, rows: Rows, per_row: int) -> None:
         self._rows = rows
-        self._row_of = row_of
+        self._per_row = per_row
 
     def attach(self, frame: Any, positions: Sequence[int], own: Collection[str]) -> Any:
         """Return the frame with the input columns in front and the source's index.
@@ -240,7 +240,7 @@ class RowJoin:
             positions: Places in the plan, one per row of the frame; a place may come again (``--select``).
             own: Names of our columns.
         """
-        numbers = [self._row_of(position) for position in positions]
+        numbers = [position // self._per_row for position in positions]
         drawn_rows = [self._rows.at(number) for number in numbers]
         labels: list[Any] = []
         columns: list[Any] = []
@@ -259,14 +259,10 @@ class RowJoin:
         single = len(indexes) == 1 or self._rows.in_step
         return _with_index(frame, indexes[0] if single else None, numbers)
 
-    def columns(self) -> list[Any]:
-        """Return the labels of the input columns, as far as they are known before a run."""
-        return [label for table in self._rows.tables for label, _ in table.columns([0] if table.size else [])]
-
-
-def renamed(labels: Sequence[Any], own: Collection[str]) -> list[tuple[Any, Any]]:
-    """Return (label, new label) of the input columns that are named as a column of ours, or as another input column."""
-    return [(label, name) for label, name in zip(labels, _names(labels, own), strict=True) if name != label]
+    def renamed(self, own: Collection[str]) -> list[Any]:
+        """Return new labels of the input columns, as far as known before a run, that are named as ours or as another one."""
+        labels = [label for table in self._rows.tables for label, _ in table.columns([0] if table.size else [])]
+        return [name for label, name in zip(labels, _names(labels, own), strict=True) if name != label]
 
 
 def _names(labels: Sequence[Any], own: Collection[str]) -> list[Any]:

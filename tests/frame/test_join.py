@@ -17,7 +17,7 @@ def _join(*values, per_row=1, name=None, zipped=False, options=PLAIN, outcomes=N
     sources = [Source(EachSpec(f"source{k}", name, f"source{k}"), value) for k, value in enumerate(values)]
     combined = Rows(sources, in_step=zipped)
     outcomes = outcomes or [good(i, {"id": i, "tags": [1, 2]}) for i in range(combined.size * per_row)]
-    return to_frame(outcomes, options, join=RowJoin(combined, lambda position: position // per_row))
+    return to_frame(outcomes, options, join=RowJoin(combined, per_row))
 
 
 def test_input_columns_stand_in_front_and_keep_dtype_and_index():

@@ -229,7 +229,7 @@ class _Maker:
         self._body = _option_body(options, first_line)
         body = self._body[0] if self._body else None
         templates = [header.parts for header in self._headers] + ([body.parts] if isinstance(body, TextPiece) else [])
-        self.has_templates = not all(_is_text(parts) for parts in templates)
+        self.has_templates = any(not isinstance(part, str) for parts in templates for part in parts)
 
     def check_plain(self, entries: Sequence[Entry]) -> None:
         """Refuse options for plain URLs in a cell that has none."""
@@ -352,7 +352,3 @@ def _plain_method(entry: Entry) -> str | None:
 def _plain_url(entry: Entry) -> str:
     assert not isinstance(entry, RequestTemplate)  # noqa: S101 - the group has plain lines only
     return entry if isinstance(entry, str) else entry[1]
-
-
-def _is_text(parts: Parts) -> bool:
-    return all(isinstance(part, str) for part in parts)

@@ -313,7 +313,7 @@ class _Reader:
         assert line is not None  # noqa: S101 - HEAD is entered by a request line only
         if not text:
             self.number += 1
-            if self._has_body(line):
+            if line.method in _WITH_BODY or field_named(self._headers, "content-type") is not None:
                 self._read_body()
             else:
                 self.end_request()
@@ -336,9 +336,6 @@ class _Reader:
                 return
             self._headers = read_header(span, self._headers, folded=self.lines[self.number][0] in " \t")
             self.number += 1
-
-    def _has_body(self, line: RequestLine) -> bool:
-        return line.method in _WITH_BODY or field_named(self._headers, "content-type") is not None
 
     def _read_body(self) -> None:
         lines: list[Span] = []

@@ -249,18 +249,17 @@ def _flags() -> Mapping[str, tuple[str, Any]]:
     return flags
 
 
-def fill_options(options: Mapping[str, Any], namespace: Mapping[str, Any], surroundings: Surroundings | None = None) -> dict[str, Any]:
+def fill_options(options: Mapping[str, Any], namespace: Mapping[str, Any]) -> dict[str, Any]:
     """Return a line's options with their placeholders filled; an option that is nothing but one gets the value itself.
 
     Args:
         options: Texts of flags, as the line was read.
         namespace: The notebook's variables; looked up, never evaluated.
-        surroundings: What dynamic values are read from.
 
     Raises:
         OptionError: A name that is not there, a value that is no text, or ``{x}`` and ``$x`` of a variable; one line.
     """
-    binder = Binder({}, (), Rows(()), namespace, surroundings or Surroundings())
+    binder = Binder({}, (), Rows(()), namespace, Surroundings())
     filled = dict(options)
     for name, value in options.items():
         for text in value if isinstance(value, tuple) else (value,):

@@ -51,12 +51,6 @@ def read_range(text: str, at: Placed) -> Range:
     return Range(start, stop, step, width)
 
 
-def _open_range(span: Span, match: re.Match[str]) -> OpenRange:
-    """Read a range whose bounds are worked out when its placeholders get their values."""
-    bounds = [read_text(Span(match[name], *span.at(match.start(name)))) for name in ("start", "stop", "step") if match[name]]
-    return OpenRange(tuple(bounds), *span.at(match.start()))
-
-
 def refuse_braces(span: Span, match: re.Match[str]) -> CellSyntaxError:
     """Return the error for single braces in a URL."""
     inner = match[0][1:-1]
@@ -188,7 +182,9 @@ def _url_part(span: Span, match: re.Match[str]) -> Part:
     if match[0][0] == "{":
         raise refuse_braces(span, match)
     if match["start"]:
-        return _open_range(span, match)
+        # Its bounds are worked out when their placeholders get their values.
+        bounds = [read_text(Span(match[name], *span.at(match.start(name)))) for name in ("start", "stop", "step") if match[name]]
+        return OpenRange(tuple(bounds), *span.at(match.start()))
     if match["first"]:
         meant = f"[{match['first']}-{match['last']}]"
         raise span.error(f"{match[0]} in a URL: write {meant} for a range, \\{match[0][:-1]}\\] for the text itself", match.start())

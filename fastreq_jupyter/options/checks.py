@@ -42,6 +42,17 @@ def choice(allowed: tuple[str, ...]) -> Check:
     return check
 
 
+def either(*words: str, otherwise: Check) -> Check:
+    """Accept one of a few words, any case, else what another check accepts."""
+
+    def check(value: Any) -> Any:
+        if isinstance(value, str) and value.strip().lower() in words:
+            return value.strip().lower()
+        return otherwise(value)
+
+    return check
+
+
 def integer(low: int, high: int, *, none: bool = False) -> Check:
     """Accept a whole number of a closed range."""
 
@@ -56,14 +67,6 @@ def integer(low: int, high: int, *, none: bool = False) -> Check:
         return number
 
     return check
-
-
-def concurrency_value(value: Any) -> int | str:
-    """Accept a whole number from 1 to 1000, or "auto"."""
-    if isinstance(value, str) and value.lower() == "auto":
-        return "auto"
-    number: int = integer(1, CONCURRENCY)(value)
-    return number
 
 
 def duration_value(low: float, high: float, *, none: bool = False) -> Check:
@@ -102,19 +105,15 @@ def rate_value(value: Any) -> Rate | None:
     return rate
 
 
-def share_value(*, words: tuple[str, ...] = (), flag: bool = False) -> Check:
+def share_value(*, flag: bool = False) -> Check:
     """Accept a bound on failures; with `flag` True means none tolerated and False means off."""
 
-    def check(value: Any) -> Share | str | None:
+    def check(value: Any) -> Share | None:
         if value is None or (flag and value is False):
             return None
-        if flag and value is True:
-            return Share(count=0)
-        if isinstance(value, bool):
+        if isinstance(value, bool) and not flag:
             raise ValueError
-        if isinstance(value, str) and value.lower() in words:
-            return value.lower()
-        return parse_share(value)
+        return Share(count=0) if value is True else parse_share(value)
 
     return check
 
@@ -126,20 +125,6 @@ def strict_bool(value: Any) -> bool:
     if isinstance(value, str) and value.lower() in FLAG_WORDS:
         return FLAG_WORDS[value.lower()]
     raise ValueError
-
-
-def cache_value(value: Any) -> float | str | None:
-    """Accept an age, or one of the words "forever" and "revalidate"."""
-    if isinstance(value, str) and value.strip().lower() in ("forever", "revalidate"):
-        return value.strip().lower()
-    age: float | None = duration_value(0, 3650 * 86_400, none=True)(value)
-    return age
-
-
-def until_value(value: Any) -> str | None:
-    """Accept an expression, or the word "ready" in any case."""
-    text: str | None = text_value()(value)
-    return "ready" if text is not None and text.strip().lower() == "ready" else text
 
 
 def text_value(*, flag: bool = False) -> Check:
@@ -180,11 +165,6 @@ def names_value(value: Any) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-def http2_value(value: Any) -> bool | str:
-    """Accept "auto" and booleans."""
-    return "auto" if value == "auto" else strict_bool(value)
-
-
 def verify_value(value: Any) -> bool | str:
     """Accept True, False, or an existing CA bundle."""
     if isinstance(value, bool):
@@ -204,14 +184,12 @@ def cert_value(value: Any) -> str | tuple[str, str] | None:
     return _existing(value)
 
 
-def proxy_value(value: Any) -> str:
-    """Accept "env", "none", or a proxy URL."""
+def proxy_url(value: Any) -> str:
+    """Accept a proxy URL; None means none."""
     if value is None:
         return "none"
     if not isinstance(value, str):
         raise ValueError
-    if value.lower() in ("env", "none"):
-        return value.lower()
     parts = urlsplit(value)
     if parts.scheme.lower() not in ("http", "https", "socks4", "socks4a", "socks5", "socks5h") or not parts.hostname:
         raise ValueError
@@ -247,7 +225,7 @@ def _without_arguments(function: Any) -> Any:
         raise TypeError("a function that gives tokens takes no argument") from None
     except ValueError:
         # Some functions written in C have no signature.
-        return function
+        pass
     return function
 
 

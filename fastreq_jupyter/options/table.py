@@ -16,25 +16,23 @@ from fastreq_jupyter.options.checks import (
     CONCURRENCY,
     anything,
     auth_value,
-    cache_value,
     callable_value,
     cert_value,
-    concurrency_value,
     duration_value,
+    either,
     header_pairs,
-    http2_value,
     integer,
     mapping_value,
     method_value,
     names_value,
     pages_value,
-    proxy_value,
+    proxy_url,
     rate_value,
     share_value,
     size_value,
     statuses_value,
+    strict_bool,
     text_value,
-    until_value,
     verify_value,
 )
 from fastreq_jupyter.options.columns import COLUMN_SETS
@@ -84,7 +82,8 @@ class Options:
         metavar="NAME", group="Transport",
     )
     concurrency: int | Literal["auto"] = option(
-        20, concurrency_value, examples=("20", "auto"), takes="int | str", allowed='a whole number from 1 to 1000, or "auto"',
+        20, either("auto", otherwise=integer(1, CONCURRENCY)), examples=("20", "auto"), takes="int | str",
+        allowed='a whole number from 1 to 1000, or "auto"',
         help="requests of this run in flight at once; auto finds, for each host, how many it does well", flags=("-c",), metavar="N",
         group="Speed",
     )
@@ -129,7 +128,8 @@ class Options:
         group="Failures",
     )
     max_failures: Share | Literal["none"] | None = option(
-        None, share_value(words=("none",)), examples=("10", "5%", "none"), takes="int | float | str | None", allowed='"10", "5%" or "none"',
+        None, either("none", otherwise=share_value()), examples=("10", "5%", "none"), takes="int | float | str | None",
+        allowed='"10", "5%" or "none"',
         help="stop the run after more failures than this; none also turns off the stop after 20 x 401 or 403", metavar="N",
         group="Failures",
     )
@@ -150,7 +150,8 @@ class Options:
         group="Transport",
     )
     http2: bool | Literal["auto"] = option(
-        "auto", http2_value, choices=("auto", "True", "False"), takes="bool | str", allowed='"auto", True or False',
+        "auto", either("auto", otherwise=strict_bool), choices=("auto", "True", "False"), takes="bool | str",
+        allowed='"auto", True or False',
         help="HTTP version over TLS; True is refused where it cannot be had", label="HTTP/2", switches={"--http2": True, "--http1": False},
         group="Transport",
     )
@@ -164,7 +165,7 @@ class Options:
         help="client certificate", label="Client certificate", lookup=True, metavar="FILE", group="Transport",
     )
     proxy: str = option(
-        "env", proxy_value, examples=("env", "none"), takes="str | None",
+        "env", either("env", "none", otherwise=proxy_url), examples=("env", "none"), takes="str | None",
         allowed='"env", "none", "http://host:port" or "socks5://host:port" (https, socks4)',
         help="proxy for all requests; env reads HTTP_PROXY and its kin", secret=True, metavar="URL", group="Transport",
     )
@@ -206,7 +207,9 @@ class Options:
         None, anything, takes="Iterable[Any] | None", allowed="one label per URL, no two equal",
         help="index of the frame, keys of the dict", doors=IN_CODE, secret=True,
     )
-    return_type: str = option("dataframe", choices=tuple(map(str, ReturnType)), help="what a result is", flags=("--as",), metavar="TYPE", group="Results")
+    return_type: str = option(
+        "dataframe", choices=tuple(map(str, ReturnType)), help="what a result is", flags=("--as",), metavar="TYPE", group="Results",
+    )
     parse: str = option(
         "auto", choices=("auto", "json", "jsonl", "csv", "xml", "text", "bytes"),
         help="how good bodies are read; auto: JSON and JSON lines by content type, the rest is text or bytes", metavar="HOW",
@@ -222,7 +225,8 @@ class Options:
         help="a good answer in whose body this finds something is tried again like a 503", metavar="EXPR", group="Failures",
     )
     until: str | None = option(
-        None, until_value, examples=("ready", "status == 'done'"), takes="str | None", allowed='"ready", or a JMESPath expression',
+        None, either("ready", otherwise=text_value()), examples=("ready", "status == 'done'"), takes="str | None",
+        allowed='"ready", or a JMESPath expression',
         help="look again until this finds something in the body; ready: until the job begun by the request is over", metavar="EXPR",
     )
     every: float | None = option(
@@ -255,7 +259,8 @@ class Options:
         help="use only answers of the journal younger than this", metavar="TIME", group="Results",
     )
     cache: float | str | None = option(
-        None, cache_value, examples=("12h", "forever", "revalidate"), takes="float | str | None",
+        None, either("forever", "revalidate", otherwise=duration_value(0, 3650 * 86_400, none=True)),
+        examples=("12h", "forever", "revalidate"), takes="float | str | None",
         allowed='"12h" or seconds, "forever", or "revalidate"',
         help="keep good answers, and send nothing for those younger than this; revalidate asks whether they changed", metavar="AGE",
         group="Results",

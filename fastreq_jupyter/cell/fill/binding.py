@@ -205,7 +205,8 @@ class Binder:
         self._expanded: dict[str, Parts] = {}
         self._spent = 0
         for name, variable in variables.items():
-            self._expanded[name] = self._expand_variable(variable)
+            expanded = self._expand(variable.parts, whole=True, owner=variable)
+            self._expanded[name] = tuple(_made_once(part) for part in expanded)
 
     def bind(self, parts: Parts) -> BoundParts:
         """Return the parts with every placeholder tied to its value.
@@ -237,10 +238,6 @@ class Binder:
             return text_in(bound, Env())
         except MisfitError as error:
             raise at.error(error.detail) from None
-
-    def _expand_variable(self, variable: Variable) -> Parts:
-        expanded = self._expand(variable.parts, whole=True, owner=variable)
-        return tuple(_made_once(part) for part in expanded)
 
     def _expand(self, parts: Parts, *, whole: bool, owner: Variable | None = None) -> Parts:
         if all(isinstance(part, str) for part in parts):

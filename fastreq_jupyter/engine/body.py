@@ -28,6 +28,8 @@ __all__ = ["Body", "MemoryGate", "Ticket", "as_file", "iter_body", "read_body", 
 
 # Decoded bytes after which other tasks get a turn, even if all came in one read.
 _TURN = 2**20
+# Joining pieces is quicker than a growing buffer but holds a body twice for a moment: a longer one goes into the buffer.
+_JOINED_BYTES = 8 * 2**20
 # Encoded bytes that are decoded in one go: their output has about the size of one turn.
 _CODED_AT_ONCE = 4096
 # Files that are compressed themselves: the coding that servers name for them, by file extension and by media type.
@@ -91,7 +93,7 @@ async def read_body(  # noqa: PLR0913 - what a body is read from, how, and where
         OSError: The file cannot be written.
     """
     size = 0
-    first: bytes | None = None
+    kept: list[bytes] = []
     buffer: BytesIO | None = None
     async with aclosing(iter_body(stream, head, method=method, max_body=max_body)) as pieces:
         async for piece in pieces:
@@ -101,19 +103,17 @@ async def read_body(  # noqa: PLR0913 - what a body is read from, how, and where
                 continue
             if gate is not None:
                 await gate.admit(len(piece))
-            # Most bodies are one piece. Several go into one growing buffer: joining a list would hold the body twice.
-            if first is None:
-                first = piece
-            elif buffer is None:
+            if buffer is not None:
+                buffer.write(piece)
+                continue
+            kept.append(piece)
+            if size > _JOINED_BYTES:
                 buffer = BytesIO()
-                buffer.write(first)
-                first = b""
-                buffer.write(piece)
-            else:
-                buffer.write(piece)
+                buffer.writelines(kept)
+                kept.clear()
     if file is not None:
         return Body(None, size)
-    return Body((first or b"") if buffer is None else buffer.getvalue(), size)
+    return Body(b"".join(kept) if buffer is None else buffer.getvalue(), size)
 
 
 async def iter_body(stream: Stream | _Replayed, head: Head, *, method: str, max_body: int) -> AsyncGenerator[bytes, None]:

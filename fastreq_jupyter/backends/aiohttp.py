@@ -25,7 +25,6 @@ from yarl import URL
 from fastreq_jupyter.backends import base, wire
 from fastreq_jupyter.backends.names import Resolver, watch
 from fastreq_jupyter.backends.trust import NamedContext, client_context
-from fastreq_jupyter.backends.wire import ProxyServer, read_proxy
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.files import Upload
 
@@ -221,7 +220,7 @@ class AiohttpBackend:
     phases = frozenset({"dns", "connect", "tls", "wait", "receive"})
 
     def __init__(self, key: SessionKey) -> None:
-        self._proxy = read_proxy(key.proxy)
+        self._proxy = wire.read_proxy(key.proxy)
         self._reserved = 0
         self._connector = Connector(client_context(key, make=TimedContext))
         self._session = aiohttp.ClientSession(
@@ -279,7 +278,7 @@ class Stream(base.Stream):
 
     __slots__ = ("_response", "content", "fresh", "lines", "link", "method", "origin", "proxy", "timing")
 
-    def __init__(self, exchange: Exchange, timing: Timing, lines: CIMultiDict[str], proxy: ProxyServer | None) -> None:
+    def __init__(self, exchange: Exchange, timing: Timing, lines: CIMultiDict[str], proxy: wire.ProxyServer | None) -> None:
         self.method, self.origin, self.fresh = exchange.method, exchange.target.origin, exchange.fresh
         self.timing, self.lines, self.proxy = timing, lines, proxy
         self.link: Link | None = None
@@ -416,7 +415,7 @@ def _lines(exchange: Exchange) -> CIMultiDict[str]:
     return lines
 
 
-def _through(proxy: ProxyServer, stream: Stream) -> dict[str, Any]:
+def _through(proxy: wire.ProxyServer, stream: Stream) -> dict[str, Any]:
     options: dict[str, Any] = {"proxy": URL(proxy.url, encoded=True)}
     credentials = {} if proxy.authorization is None else {"Proxy-Authorization": proxy.authorization}
     if stream.origin.scheme == "http":

@@ -21,10 +21,9 @@ from niquests.packages.urllib3 import HTTPHeaderDict, HttpVersion  # type: ignor
 from niquests.packages.urllib3.contrib.resolver._async import AsyncBaseResolver  # type: ignore[import-not-found] # a fork of urllib3, known by no stub
 from niquests.packages.urllib3.util import SKIP_HEADER  # type: ignore[import-not-found] # a fork of urllib3, known by no stub
 
-from fastreq_jupyter.backends import base, pools
+from fastreq_jupyter.backends import base, pools, wire
 from fastreq_jupyter.backends.names import Resolver
 from fastreq_jupyter.backends.trust import client_context
-from fastreq_jupyter.backends.wire import MAX_INTERIM, too_many_interim
 from fastreq_jupyter.errors import BackendError, OptionError
 
 if TYPE_CHECKING:
@@ -112,8 +111,8 @@ class _Trip(pools.Trip):
     async def count(self, _: Any) -> None:
         """Count an interim answer."""
         self._interim += 1
-        if self._interim > MAX_INTERIM:
-            raise too_many_interim()
+        if self._interim > wire.MAX_INTERIM:
+            raise wire.too_many_interim()
 
     def begin(self, connection: Any) -> None:
         """Note the connection that the request is about to go out on."""
@@ -157,7 +156,7 @@ class Stream(base.Stream):
         if trip is None:
             return b""
         try:
-            data: bytes = await self._raw.read1(pools.PIECE_BYTES, decode_content=False)
+            data: bytes = await self._raw.read1(wire.PIECE_BYTES, decode_content=False)
         except Exception as error:
             self.close()
             raise trip.broken_off(error) from error

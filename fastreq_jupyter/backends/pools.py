@@ -15,17 +15,7 @@ from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
-from fastreq_jupyter.backends import base
-from fastreq_jupyter.backends.wire import (
-    PIECE_BYTES,
-    broken_off,
-    causes_of,
-    failure_of,
-    framed,
-    place,
-    read_proxy,
-    shared,
-)
+from fastreq_jupyter.backends import base, wire
 from fastreq_jupyter.errors import BackendError, OptionError
 from fastreq_jupyter.files import Upload, UploadReader
 from fastreq_jupyter.redact import one_line
@@ -34,7 +24,7 @@ if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import SessionKey
     from fastreq_jupyter.exchange import Exchange, Timing
 
-__all__ = ["PIECE_BYTES", "TRIP", "AdapterRules", "NotingConnection", "PoolBackend", "Trip", "fields_of", "note", "prepare"]
+__all__ = ["TRIP", "AdapterRules", "NotingConnection", "PoolBackend", "Trip", "fields_of", "note", "prepare"]
 
 TRIP: ContextVar[Trip] = ContextVar("fastreq_pools")
 """What the running task or thread is busy with."""
@@ -47,7 +37,7 @@ class PoolBackend:
 
     def __init__(self, key: SessionKey, socks: object, install: str) -> None:
         self.key = key
-        self.proxy = read_proxy(key.proxy)
+        self.proxy = wire.read_proxy(key.proxy)
         self.proxy_url = "" if self.proxy is None else self.proxy.url
         self.phases = frozenset({"dns", "connect", "tls", "wait", "receive"})
         if self.proxy is not None and self.proxy.scheme == "socks5":
@@ -110,7 +100,7 @@ class Trip:
         if backend.closed:
             raise BackendError("connect", "the session is closed", sent=False)
         self.backend, self.exchange, self.timing, self.request = backend, exchange, timing, request
-        self.where = place(*exchange.target.origin[1:])
+        self.where = wire.place(*exchange.target.origin[1:])
         self.connection: Any = None
         self.connected = False
 
@@ -138,17 +128,17 @@ class Trip:
         if self.timing.reused and isinstance(error, RuntimeError):
             # urllib3-future: unrequested bytes have arrived on it.
             return BackendError("connect", f"{self.where}: the kept connection cannot be used", sent=False, stale=True)
-        failure = failure_of(error, self.exchange.target.origin, self.timing, self.backend.proxy, connected=self.connected)
+        failure = wire.failure_of(error, self.exchange.target.origin, self.timing, self.backend.proxy, connected=self.connected)
         # A malformed answer may be the rest of the one before: bytes beyond its length.
         failure.stale = bool(self.timing.reused) and failure.kind in ("connect", "protocol")
         return failure
 
     def broken_off(self, error: Exception) -> BackendError:
         """Return the error for a body that ended early or was malformed."""
-        if any(type(cause).__name__ == "DecodeError" for cause in causes_of(error)):
+        if any(type(cause).__name__ == "DecodeError" for cause in wire.causes_of(error)):
             # urllib3 refuses a long chain of content codings even where it does not decode them.
             return BackendError("decoding", f"{self.where}: {one_line(str(error), 120)}")
-        return broken_off(self.where)
+        return wire.broken_off(self.where)
 
 
 class AdapterRules:
@@ -198,7 +188,7 @@ def note(manager: Any, kind: type[NotingConnection], **more: Any) -> None:
 
 def prepare(exchange: Exchange, request: Any, headers: Any, skip: str) -> Any:
     """Fill a prepared request of the library, and the mapping of headers that can hold a name twice."""
-    lines = framed(exchange)
+    lines = wire.framed(exchange)
     content = exchange.content
     request.method, request.url = exchange.method, f"{exchange.target.origin}/"
     request.body = content.open() if isinstance(content, Upload) else content or None
@@ -217,4 +207,4 @@ def prepare(exchange: Exchange, request: Any, headers: Any, skip: str) -> Any:
 @lru_cache(maxsize=128)
 def fields_of(lines: tuple[tuple[str, str], ...]) -> tuple[tuple[bytes, bytes], ...]:
     """Return the field lines of an answer, equal ones the same objects."""
-    return tuple([shared((name.encode("latin-1"), value.strip(" \t").encode("latin-1"))) for name, value in lines])
+    return tuple([wire.shared((name.encode("latin-1"), value.strip(" \t").encode("latin-1"))) for name, value in lines])

@@ -23,10 +23,9 @@ import requests.adapters
 import urllib3
 from urllib3.util import SKIP_HEADER
 
-from fastreq_jupyter.backends import base, pools
+from fastreq_jupyter.backends import base, pools, wire
 from fastreq_jupyter.backends.names import on_thread, watch
 from fastreq_jupyter.backends.trust import NamedContext, client_context
-from fastreq_jupyter.backends.wire import MAX_INTERIM, SWITCHING, too_many_interim
 from fastreq_jupyter.errors import BackendError
 
 if TYPE_CHECKING:
@@ -186,7 +185,7 @@ class Job(pools.Trip):
         self.raw = raw = self.backend.adapter.send(self.request, stream=True, timeout=(CONNECT_SECONDS, None)).raw
         self.timing.response_start = perf_counter()
         length = raw.length_remaining
-        if length is not None and length <= pools.PIECE_BYTES:
+        if length is not None and length <= wire.PIECE_BYTES:
             # The body arrives together with the head: one call reads both.
             try:
                 self.body = self._piece()
@@ -201,7 +200,7 @@ class Job(pools.Trip):
         self._end()
 
     def _piece(self) -> bytes:
-        data: bytes = self.raw.read1(pools.PIECE_BYTES, decode_content=False)
+        data: bytes = self.raw.read1(wire.PIECE_BYTES, decode_content=False)
         if not data:
             self._end(whole=True)
         return data
@@ -308,13 +307,13 @@ class _Answer(http.client.HTTPResponse):
     def begin(self) -> None:
         """Read the head of the final answer."""
         super().begin()
-        for _ in range(MAX_INTERIM):
-            if not HTTPStatus.CONTINUE <= self.status < HTTPStatus.OK or self.status == SWITCHING:
+        for _ in range(wire.MAX_INTERIM):
+            if not HTTPStatus.CONTINUE <= self.status < HTTPStatus.OK or self.status == wire.SWITCHING:
                 _job().lines = self.msg.items()
                 return
             self.headers = self.msg = None  # type: ignore[assignment] # as http.client does
             super().begin()
-        raise too_many_interim()
+        raise wire.too_many_interim()
 
 
 class _SocketOptions(list[tuple[int, int, int]]):

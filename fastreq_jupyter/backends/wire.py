@@ -41,8 +41,6 @@ PIECE_BYTES = 64 * 1024
 SWITCHING = 101
 """A final answer that only a client which asked for it can use; we never do."""
 
-# RFC 9110, 5.6.2
-# RFC 9110, 5.5: control characters are invalid in a field value, CR, LF and NUL dangerous.
 # RFC 9110, 8.6: a method that does not anticipate content sends no Content-Length of 0.
 BODYLESS = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _SPECIAL = frozenset({"host", "content-length"})

@@ -167,17 +167,16 @@ class Drive:
                 self._epoll.register(watched, events)
 
     def _set_timer(self, milliseconds: int) -> None:
+        if self._closed or self._loop.is_closed():
+            return
         if milliseconds == 0:
-            if not self._soon and not self._closed and not self._loop.is_closed():
+            if not self._soon:
                 self._soon = True
                 self._loop.call_soon(self._act_soon)
             return
-        if milliseconds < 0:
-            self._due = inf
-            return
-        self._due = self._loop.time() + milliseconds / 1000
+        self._due = self._loop.time() + milliseconds / 1000 if milliseconds > 0 else inf
         # A timer that fires too early costs less than one set anew for each request.
-        if (self._timer is None or self._timer.when() > self._due) and not self._closed and not self._loop.is_closed():
+        if self._due < inf and (self._timer is None or self._timer.when() > self._due):
             if self._timer is not None:
                 self._timer.cancel()
             self._timer = self._loop.call_at(self._due, self._act_timed)

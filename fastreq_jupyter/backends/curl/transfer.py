@@ -110,7 +110,7 @@ def failure_of(stream: CurlStream, code: int, words: str, number: int) -> Backen
         kind, words = "protocol", f"the body broke off: {words}"
     elif kind == "tls":
         kind, words = _tls_failure(stream, code, words)
-    elif not sent and stream.proxied:
+    elif not sent and stream.backend.proxy is not None:
         return wire.proxy_error(words)
     elif code == pycurl.E_RECV_ERROR and sent and not number and not _DEAD.search(words):
         kind = "protocol"
@@ -124,7 +124,7 @@ def _tls_failure(stream: CurlStream, code: int, words: str) -> tuple[ErrorKind, 
     if code == pycurl.E_PEER_FAILED_VERIFICATION:
         return "tls", f"certificate is not trusted: {words.removeprefix('SSL certificate problem: ').removeprefix('SSL: ')}"
     if _DEAD.search(words):
-        return "proxy" if stream.proxied else "connect", "connection closed in the TLS handshake"
+        return "proxy" if stream.backend.proxy is not None else "connect", "connection closed in the TLS handshake"
     return "tls", f"TLS failed: {words}"
 
 
@@ -318,7 +318,7 @@ class CurlStream(base.Stream):
     upload: UploadReader | None = None
 
     def __init__(self, backend: CurlBackend, handle: Handle, server: Server, exchange: Exchange, timing: Timing) -> None:
-        self._backend = backend
+        self.backend = backend
         self._handle: Handle | None = handle
         self.timing = timing
         self.server = server
@@ -331,11 +331,6 @@ class CurlStream(base.Stream):
     def idempotent(self) -> bool:
         """Tell whether it may be sent again."""
         return self.exchange.method in IDEMPOTENT
-
-    @property
-    def proxied(self) -> bool:
-        """Tell whether it goes through a proxy."""
-        return self._backend.proxy is not None
 
     @property
     def _only_head(self) -> bool:
@@ -368,7 +363,7 @@ class CurlStream(base.Stream):
         if handle is not None and not self.done:
             self._mark(handle)
             self.fail(BackendError("connect", f"{self.server.where}: closed"))
-            self._backend.release(handle)
+            self.backend.release(handle)
 
     def wake(self) -> None:
         """End the wait, if there is one."""
@@ -404,7 +399,7 @@ class CurlStream(base.Stream):
     def report(self) -> bool:
         """Tell the others what the first connection to a server has found; False where that is too little."""
         server, scout, self.scout = self.server, self.scout, None
-        good = self._backend.http2 is not True or self.agreed is not False
+        good = self.backend.http2 is not True or self.agreed is not False
         if good and self.agreed is not None:
             server.multiplexed = self.agreed
         elif not good:
@@ -461,7 +456,7 @@ class CurlStream(base.Stream):
         if self.reused:
             return
         looked_up, connected, secured = info(pycurl.NAMELOOKUP_TIME), info(pycurl.CONNECT_TIME), info(pycurl.APPCONNECT_TIME)
-        if isnan(timing.domain_lookup_end) and "dns" in self._backend.phases:
+        if isnan(timing.domain_lookup_end) and "dns" in self.backend.phases:
             timing.domain_lookup_start, timing.domain_lookup_end = start, start + looked_up
         timing.connect_start = min(start + looked_up, sent_at)
         timing.connect_end = min(start + (secured or connected), sent_at)

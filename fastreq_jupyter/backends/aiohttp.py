@@ -217,7 +217,6 @@ class AiohttpBackend:
     """One aiohttp session on one loop."""
 
     name = "aiohttp"
-    phases = frozenset({"dns", "connect", "tls", "wait", "receive"})
 
     def __init__(self, key: SessionKey) -> None:
         self._proxy = wire.read_proxy(key.proxy)

@@ -127,8 +127,6 @@ class Backend(Protocol):
     """One warm session of one HTTP library on one loop."""
 
     name: str
-    phases: frozenset[str]
-    """Durations it can see: of dns, connect, tls, wait, receive."""
 
     def reserve(self, concurrency: int) -> None:
         """Prepare for a run with so many requests in flight: the library itself must never be the limit.

@@ -11,6 +11,7 @@ import threading
 from collections import OrderedDict
 from contextvars import ContextVar
 from functools import lru_cache
+from math import nan
 from time import perf_counter
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
@@ -39,13 +40,12 @@ class PoolBackend:
         self.key = key
         self.proxy = wire.read_proxy(key.proxy)
         self.proxy_url = "" if self.proxy is None else self.proxy.url
-        self.phases = frozenset({"dns", "connect", "tls", "wait", "receive"})
-        if self.proxy is not None and self.proxy.scheme == "socks5":
+        self.names_there = self.proxy is not None and self.proxy.scheme == "socks5"
+        if self.proxy is not None and self.names_there:
             if not isinstance(socks, type):
                 raise OptionError(f"proxy=socks5:// needs a package with backend {self.name}: use backend curl, or pip install {install}")
             user = "" if self.proxy.user is None else f"{quote(self.proxy.user, safe='')}:{quote(self.proxy.password, safe='')}@"
             self.proxy_url = f"socks5h://{user}{self.proxy.where}"
-            self.phases -= {"dns"}
         self.lock = threading.Lock()
         self._idle: OrderedDict[Any, None] = OrderedDict()
         self._reserved = self._most_idle = 0
@@ -115,6 +115,9 @@ class Trip:
         self.connected = True
         self.timing.reused = connection.served > 0
         self.timing.encrypted = self.exchange.target.origin.scheme == "https"
+        if self.backend.names_there:
+            # The proxy looks names up: nobody here sees how long that takes.
+            self.timing.domain_lookup_start = self.timing.domain_lookup_end = nan
         connection.served += 1
         self.timing.request_start = perf_counter()
 

@@ -232,7 +232,6 @@ async def test_marks_of_a_fresh_and_a_reused_connection(wire, name):
         await wire.fetch(backend, f"http://localhost:{server.port}/", marks=first)
         await wire.fetch(backend, f"http://localhost:{server.port}/", marks=second)
         ended = time.perf_counter()
-        seen = backend.phases
     assert (first.reused, second.reused, first.encrypted, second.encrypted) == (False, True, False, False)
     order = [began, first.domain_lookup_start, first.domain_lookup_end, first.connect_start, first.connect_end, first.request_start]
     known = [mark for mark in order if not isnan(mark)]
@@ -241,12 +240,10 @@ async def test_marks_of_a_fresh_and_a_reused_connection(wire, name):
         phases = marks.phases
         marks.response_end = ended
         for phase in ("dns", "connect", "tls"):
-            assert (getattr(phases, phase) >= 0) == (phase in seen)
-        assert phases.tls == 0 or "tls" not in seen
-        if "wait" in seen:
-            assert phases.wait > 0.04
-            assert began < marks.request_start < marks.response_start < ended
-    assert "connect" in seen
+            assert getattr(phases, phase) >= 0
+        assert phases.tls == 0
+        assert phases.wait > 0.04
+        assert began < marks.request_start < marks.response_start < ended
 
 
 async def test_backend_error_carries_no_query(wire, name):

@@ -249,6 +249,7 @@ class CurlBackend:
     """libcurl's connections, and the handles that are not in use.
 
     Attributes:
+        names_there: The proxy looks names up, so that nobody here sees how long that takes.
         idle_sockets: Local port of each HTTP/1.1 connection that was used -> its descriptor.
     """
 
@@ -264,8 +265,7 @@ class CurlBackend:
         self.settings = settings(key, self.proxy)
         self.idle_sockets: dict[int, int] = {}
         self.forwarded = self.proxy is not None and self.proxy.scheme in ("http", "https")
-        names_there = self.proxy is not None and self.proxy.scheme.startswith("socks")
-        self.phases = frozenset({"dns", "connect", "tls", "wait", "receive"} - ({"dns"} if names_there else set()))
+        self.names_there = self.proxy is not None and self.proxy.scheme.startswith("socks")
         self._loop = asyncio.get_running_loop()
         self._resolver = Resolver()
         self._servers: dict[Origin, Server] = {}

@@ -456,7 +456,7 @@ class CurlStream(base.Stream):
         if self.reused:
             return
         looked_up, connected, secured = info(pycurl.NAMELOOKUP_TIME), info(pycurl.CONNECT_TIME), info(pycurl.APPCONNECT_TIME)
-        if isnan(timing.domain_lookup_end) and "dns" in self.backend.phases:
+        if isnan(timing.domain_lookup_end) and not self.backend.names_there:
             timing.domain_lookup_start, timing.domain_lookup_end = start, start + looked_up
         timing.connect_start = min(start + looked_up, sent_at)
         timing.connect_end = min(start + (secured or connected), sent_at)

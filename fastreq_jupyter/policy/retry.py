@@ -19,6 +19,9 @@ RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 LONGEST_ASKED = 120.0
 _LONGEST_BACKOFF = 60.0
 _PASSING = frozenset({"timeout", "connect", "protocol", "proxy"})
+_REFUSALS = frozenset({401, 403})
+_ENOUGH_REFUSALS = 20
+_LEAST_FAILURES = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,11 +121,6 @@ def decide(failure: Failure, *, max_retries: int, jitter: float, now: datetime) 
     if pause:
         wait = max(wait, pause + wait - backoff(failure.number, 0.0))
     return Verdict(retry=True, wait=wait, pause=pause)
-
-
-_REFUSALS = frozenset({401, 403})
-_ENOUGH_REFUSALS = 20
-_LEAST_FAILURES = 20
 
 
 @dataclass(slots=True)

@@ -17,13 +17,13 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.backends import Backend, SessionKey, detect, open_backend
 from fastreq_jupyter.engine.attempt import Transport
-from fastreq_jupyter.engine.cookies import Jar
 from fastreq_jupyter.engine.run import Run
 from fastreq_jupyter.errors import InsecureWarning
 
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, Callable, Iterator
 
+    from fastreq_jupyter.engine.cookies import Jar
     from fastreq_jupyter.engine.store import Store
     from fastreq_jupyter.engine.streaming import Handoffs
     from fastreq_jupyter.engine.written import Sink
@@ -62,22 +62,22 @@ class Engine:
         plan: Plan,
         *,
         present: Callable[[Run], Any],
-        jar: Jar | None = None,
+        retry: Callable[[Run, Plan], Run],
+        jar: Jar,
         store: Store | None = None,
         handoffs: Handoffs | None = None,
         sink: Sink | None = None,
-        retry: Callable[[Run, Plan], Run] | None = None,
     ) -> Run:
         """Start a run; must be called on the engine's loop, returns at once.
 
         Args:
             plan: What to do.
             present: Makes the frame of a run.
-            jar: Cookies to use and keep; a plain run starts with none.
+            retry: Starts the run of `Run.retry_failed`.
+            jar: Cookies to use and keep.
             store: Journal.
             handoffs: Takes over the bodies of good responses (streaming).
             sink: Takes over the rows (option `to`).
-            retry: Starts the run of `Run.retry_failed`; by default this engine does.
 
         Raises:
             OptionError: A backend that is not installed, or cannot do what the options ask.
@@ -88,10 +88,7 @@ class Engine:
 
         # A backend refuses what it cannot do at this point, before any request is drawn.
         self.session(SessionKey(backend, options.verify_ssl, options.cert, proxy, options.http2, options.http3))
-        cookies = Jar() if jar is None else jar
-        transport = Transport(
-            backend, options, cookies, dict(os.environ), open_session=self.session, close_sessions=self._close_unless_shared
-        )
+        transport = Transport(backend, options, jar, dict(os.environ), open_session=self.session, close_sessions=self._close_unless_shared)
         if options.save_to is not None:
             transport.saver.hold(plan.requests)
         if options.verify_ssl is False:
@@ -99,11 +96,13 @@ class Engine:
             # A registry of its own: shown for every run, not once per line of code.
             warnings.warn_explicit(message, InsecureWarning, "fastreq_jupyter", 0, registry={})
 
-        def retry_here(_: Run, plan: Plan) -> Run:
-            return self._begin(Run(plan, transport, self.loop, present=present, retry=retry_here))
-
-        run = Run(plan, transport, self.loop, present=present, retry=retry or retry_here, store=store, handoffs=handoffs, sink=sink)
-        return self._begin(run)
+        run = Run(plan, transport, self.loop, present=present, retry=retry, store=store, handoffs=handoffs, sink=sink)
+        with _LOCK:
+            _RECENT.append(run)
+        task = self.loop.create_task(_lead(run))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return run
 
     def session(self, key: SessionKey) -> Backend:
         """Return the warm session for a key, opening it at first use."""
@@ -128,25 +127,6 @@ class Engine:
         sessions, self._sessions = list(self._sessions.values()), {}
         for session in sessions:
             await session.aclose()
-
-    def _begin(self, run: Run) -> Run:
-        with _LOCK:
-            _RECENT.append(run)
-
-        def start() -> None:
-            task = self.loop.create_task(_lead(run))
-            self._tasks.add(task)
-            task.add_done_callback(self._tasks.discard)
-
-        try:
-            on_loop = asyncio.get_running_loop() is self.loop
-        except RuntimeError:
-            on_loop = False
-        if on_loop:
-            start()
-        else:
-            self.loop.call_soon_threadsafe(start)
-        return run
 
     async def _live(self) -> AsyncGenerator[None, None]:
         try:

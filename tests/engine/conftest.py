@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from fastreq_jupyter.engine.engine import engine_here
+from fastreq_jupyter.engine import Jar, engine_here
 from fastreq_jupyter.engine.run import Run
 from fastreq_jupyter.model import Plan, Request
 from fastreq_jupyter.options import Options
@@ -26,7 +26,12 @@ def plan_of(items: Any, *, total: int | None = None, **options: Any) -> Plan:
 
 def begin(items: Any, **options: Any) -> Run:
     """Start a run on the running loop; awaiting it gives its rows."""
-    return engine_here().submit(plan_of(items, **options), present=lambda run: run.rows)
+    return launch(plan_of(items, **options), Jar())
+
+
+def launch(plan: Plan, jar: Jar) -> Run:
+    """Start the run of a plan, and those that try its failures again with the same cookies."""
+    return engine_here().submit(plan, present=lambda run: run.rows, retry=lambda _, again: launch(again, jar), jar=jar)
 
 
 @pytest.fixture

@@ -284,7 +284,8 @@ class Keeper:
                     task = asyncio.get_running_loop().create_task(self._fly(flight, door))
                     tasks.add(task)
                     task.add_done_callback(tasks.discard)
-                    task.add_done_callback(lambda _, flight=flight: self._landed(flight))  # type: ignore[misc] # a default of a lambda has no type
+                    # Also where the task was cancelled before its first step.
+                    task.add_done_callback(partial(self._give_up, flight))
             try:
                 return await asyncio.wrap_future(flight)
             except _GivenUpError:
@@ -299,8 +300,7 @@ class Keeper:
         else:
             self._end(flight, token, None)
 
-    def _landed(self, flight: Future[Token]) -> None:
-        # Also where the task was cancelled before its first step.
+    def _give_up(self, flight: Future[Token], _: asyncio.Task[None]) -> None:
         self._end(flight, None, _GivenUpError())
 
     def _end(self, flight: Future[Token], token: Token | None, error: Exception | None) -> None:

@@ -208,7 +208,8 @@ class HostQueue:
                 return
             wait = self.host.peek(perf_counter())
             if wait > 0:
-                self._wake_in(wait)
+                self.close()
+                self._timer = asyncio.get_running_loop().call_later(wait, self._wake)
                 return
             job = self.waiting.popleft()
             self._tally.waiting -= 1
@@ -261,10 +262,6 @@ class HostQueue:
     def _room(self, coming: int = 0) -> bool:
         cap = 1 if self.health.down else self.cap
         return cap is None or self.active + coming < cap
-
-    def _wake_in(self, seconds: float) -> None:
-        self.close()
-        self._timer = asyncio.get_running_loop().call_later(seconds, self._wake)
 
     def _wake(self) -> None:
         self._timer = None

@@ -393,7 +393,11 @@ class Run:
         computed = thread_time()
         self._beating = loop.call_later(_BEAT, self._beat, loop.time() + _BEAT)
         deadline = self.options.deadline
-        last = None if deadline is None else loop.call_later(deadline, self._halt_late, deadline)
+        last = (
+            None
+            if deadline is None
+            else loop.call_later(deadline, scheduler.halt, "deadline", f"the run's deadline of {deadline:g} s was over")
+        )
         try:
             await scheduler.run()
         except asyncio.CancelledError:
@@ -430,9 +434,6 @@ class Run:
             await self._store.close()
         await self._transport.close()
         scheduler.close()
-
-    def _halt_late(self, deadline: float) -> None:
-        self._scheduler.halt("deadline", f"the run's deadline of {deadline:g} s was over")
 
     def _beat(self, due: float) -> None:
         now = self.loop.time()

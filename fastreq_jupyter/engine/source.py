@@ -60,11 +60,16 @@ class Source:
 
     async def draw(self) -> tuple[int, Item] | None:
         """Return position and item, or None at the end."""
-        if isinstance(self._iterator, Iterator):
-            return await self._draw_in_turn()
         async with self._turn:
+            if self._plain is not None:
+                # All draws together would block the loop, and interrupts would not be handled.
+                await asyncio.sleep(0)
             if self.exhausted:
                 return None
+            if isinstance(self._iterator, Iterator):
+                # Unless this item is slow, too.
+                self.ready = True
+                return self.pull()
             try:
                 item: Item | None = await anext(self._iterator)
             except StopAsyncIteration:
@@ -100,16 +105,6 @@ class Source:
                 self._iterator.close()
         except Exception as error:  # noqa: BLE001 - see above
             self.error = self.error or error
-
-    async def _draw_in_turn(self) -> tuple[int, Item] | None:
-        """Yield to the loop before each item: otherwise all draws together block it, and interrupts are not handled."""
-        async with self._turn:
-            await asyncio.sleep(0)
-            if self.exhausted:
-                return None
-            # Unless this source is slow, too.
-            self.ready = True
-            return self.pull()
 
     def _numbered(self, item: Item | None) -> tuple[int, Item] | None:
         if item is None:

@@ -22,8 +22,8 @@ from typing import TYPE_CHECKING, Any
 
 from fastreq_jupyter.engine.paging import HINTING, PagedOutcomes, hint, item_to_resend
 from fastreq_jupyter.engine.progress import Outcomes, arrived, show_files, unsent
-from fastreq_jupyter.engine.resending import SELECTIONS, changed_options, to_resend
 from fastreq_jupyter.engine.scheduler import Scheduler
+from fastreq_jupyter.engine.source import SELECTIONS, changed_options, to_resend
 from fastreq_jupyter.engine.summary import Circumstances, closing_line, explain, figures
 from fastreq_jupyter.engine.written import Gist, WrittenOutcomes, gist_of, unwritten
 from fastreq_jupyter.errors import OptionError, RunError, SourceError, UsageError

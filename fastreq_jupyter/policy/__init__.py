@@ -12,7 +12,7 @@ from fastreq_jupyter.policy.framing import (
     validator_of,
     why_no_rest,
 )
-from fastreq_jupyter.policy.pages import Answer, Chain, Step, check_pages, first_of, hint_of, read_how, read_total
+from fastreq_jupyter.policy.pages import Answer, Chain, Step, first_of, hint_of, read_how, read_total
 from fastreq_jupyter.policy.polling import Standing, next_wait, place_of, standing_of, status_exchange, status_url
 from fastreq_jupyter.policy.proxy import proxy_for
 from fastreq_jupyter.policy.rate import Gcra, interval_of, reset_after
@@ -37,7 +37,6 @@ __all__ = [
     "Step",
     "Verdict",
     "asking_for_rest",
-    "check_pages",
     "decide",
     "first_of",
     "hint_of",

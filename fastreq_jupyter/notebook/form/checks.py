@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from fastreq_jupyter.cell import EachSpec, Placeholder, Ref, RequestTemplate, TextPiece, content_type_of, parse
 from fastreq_jupyter.errors import CellSyntaxError, OptionError, UsageError
 from fastreq_jupyter.options import TABLE, check_expression, verify_value
-from fastreq_jupyter.policy import check_pages
+from fastreq_jupyter.policy import read_how, read_total
 from fastreq_jupyter.redact import is_secret_header, is_secret_name, one_line, redact_url, secret_part, secret_spans
 
 if TYPE_CHECKING:
@@ -158,8 +158,10 @@ def check_option(name: str, namespace: Mapping[str, Any]) -> Callable[[str], Non
             option(text)
             if name in ("select", "expand"):
                 check_expression(text, name)
-            elif name in ("pages", "total"):
-                check_pages(text, name)
+            elif name == "pages":
+                read_how(text)
+            elif name == "total":
+                read_total(text)
         except OptionError as error:
             raise UsageError(f"{label_of(name)}: {error.reason}") from None
         except (TypeError, ValueError, OverflowError) as error:

@@ -5,7 +5,7 @@ placing   where a cursor goes in a request
 chain     what the next pages of one request are
 """
 
-from fastreq_jupyter.policy.pages.answer import Answer, check_pages, hint_of, read_how, read_total
+from fastreq_jupyter.policy.pages.answer import Answer, hint_of, read_how, read_total
 from fastreq_jupyter.policy.pages.chain import Chain, Step, first_of
 
-__all__ = ["Answer", "Chain", "Step", "check_pages", "first_of", "hint_of", "read_how", "read_total"]
+__all__ = ["Answer", "Chain", "Step", "first_of", "hint_of", "read_how", "read_total"]

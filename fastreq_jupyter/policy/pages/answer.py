@@ -31,7 +31,6 @@ __all__ = [
     "How",
     "Stated",
     "Total",
-    "check_pages",
     "first_of_more",
     "hint_of",
     "is_url",
@@ -121,15 +120,6 @@ class Total:
     find: Selection | None = None
     pages: bool = False
     ignored: bool = False
-
-
-def check_pages(text: str, option: str = "pages") -> None:
-    """Refuse a value of option `pages`, or `total`, that cannot be read.
-
-    Raises:
-        OptionError: One line.
-    """
-    _ = read_how(text) if option == "pages" else read_total(text)
 
 
 def read_how(text: str) -> How:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 from fastreq_jupyter.engine.judging import json_of
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.options import PARSED, Selection, show_seconds
-from fastreq_jupyter.policy import Standing, next_exchange, next_wait, parse_retry_after, place_of, standing_of, status_exchange, status_url
+from fastreq_jupyter.policy import Standing, next_exchange, next_wait, parse_retry_after, standing_of, status_exchange, status_url
 from fastreq_jupyter.redact import one_line, redact_text
+from fastreq_jupyter.url import parse_target, resolve_reference
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -134,7 +135,7 @@ class Polling:
         if response is None or reference is None:
             return
         try:
-            url = place_of(reference, response.final_url)
+            url = resolve_reference(parse_target(response.final_url), reference).url
         except ValueError as error:
             raise BackendError("redirect refused", f"the status URL: {one_line(redact_text(str(error), job.secrets), 120)}") from None
         secrets = job.request.secrets

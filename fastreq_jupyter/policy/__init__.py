@@ -13,7 +13,7 @@ from fastreq_jupyter.policy.framing import (
     why_no_rest,
 )
 from fastreq_jupyter.policy.pages import Answer, Chain, Step, first_of, hint_of, read_how, read_total
-from fastreq_jupyter.policy.polling import Standing, next_wait, place_of, standing_of, status_exchange, status_url
+from fastreq_jupyter.policy.polling import Standing, next_wait, standing_of, status_exchange, status_url
 from fastreq_jupyter.policy.proxy import proxy_for
 from fastreq_jupyter.policy.rate import Gcra, interval_of, reset_after
 from fastreq_jupyter.policy.redirect import REDIRECTS, next_exchange
@@ -46,7 +46,6 @@ __all__ = [
     "next_exchange",
     "next_wait",
     "parse_retry_after",
-    "place_of",
     "proxy_for",
     "read_head",
     "read_how",

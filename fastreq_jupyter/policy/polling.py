@@ -16,13 +16,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from fastreq_jupyter.errors import BackendError
 from fastreq_jupyter.policy.redirect import next_exchange
-from fastreq_jupyter.url import parse_target, resolve_reference
 
 if TYPE_CHECKING:
     from fastreq_jupyter.content import Headers
     from fastreq_jupyter.exchange import Exchange
 
-__all__ = ["DONE", "FAILED", "Standing", "next_wait", "place_of", "standing_of", "status_exchange", "status_url"]
+__all__ = ["DONE", "FAILED", "Standing", "next_wait", "standing_of", "status_exchange", "status_url"]
 
 DONE = frozenset({"succeeded", "success", "successful", "completed", "complete", "done", "finished", "ready", "ok"})
 """Words of a body's ``status`` that end the waiting well, in lower case, without blanks, - and _."""
@@ -80,15 +79,6 @@ def status_url(status: int, headers: Headers) -> str | None:
     names = (*_MONITORS, "location") if status == 202 else _MONITORS
     values = {name.lower(): value.strip() for name, value in reversed(headers)}
     return next((values[name] for name in names if values.get(name)), None)
-
-
-def place_of(reference: str, base: str) -> str:
-    """Return a status URL in full.
-
-    Raises:
-        ValueError: It is no http or https URL.
-    """
-    return resolve_reference(parse_target(base), reference).url
 
 
 def status_exchange(exchange: Exchange, url: str, *, secrets: frozenset[str] = frozenset()) -> Exchange:

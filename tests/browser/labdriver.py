@@ -6,7 +6,8 @@
         assert page.text(1) == "2"
 
 The server is private: own folders for settings, kernels and history, a free port, no token, loopback only. One server can
-open several notebooks, each in a fresh browser context, so that no other tab hides it.
+open several notebooks, each in a browser context of its own, so that no other tab hides it. Loading the application takes
+ten times what a kernel takes to start, so a page serves one test after the other, each with its own cells and its own kernel.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from types import TracebackType
 
-    from playwright.sync_api import Browser, BrowserContext, Page
+    from playwright.sync_api import Browser, Page
 
 __all__ = ["CELL_ENDED", "FLAGS", "READY", "RUN_CELL", "Jupyter", "NotebookPage"]
 
@@ -47,15 +48,28 @@ RUN_CELL = """index => { const app = window.jupyterapp, notebook = app.shell.cur
   notebook.activeCellIndex = index; notebook.deselectAll(); void app.commands.execute('notebook:run-cell') }"""
 CELL_ENDED = """index => { const cell = window.jupyterapp.shell.currentWidget.content.widgets[index].model.sharedModel;
   return cell.executionState === 'idle' && cell.execution_count !== null }"""
+SHUT_DOWN = """async () => { const widget = window.jupyterapp.shell.currentWidget;
+  widget.context.model.fromJSON({ cells: [], metadata: {}, nbformat: 4, nbformat_minor: 5 });
+  await widget.sessionContext.shutdown() }"""
+BEGIN_ANEW = """async ([notebook, kernel]) => { const { context, content, sessionContext } = window.jupyterapp.shell.currentWidget;
+  context.model.fromJSON(notebook);
+  await sessionContext.changeKernel({ name: kernel });
+  await context.save();
+  content.activeCellIndex = 0; content.mode = 'command' }"""
 OUTPUTS = "index => window.jupyterapp.shell.currentWidget.content.widgets[index].model.sharedModel.toJSON().outputs"
 
 
 class NotebookPage:
-    """Be one open notebook."""
+    """One open notebook.
+
+    Attributes:
+        spent: Whether its test did to the page what cannot be undone, so that no other test gets it.
+    """
 
     def __init__(self, page: Page, path: Path) -> None:
         self.page = page
         self.path = path
+        self.spent = False
         self.console: list[str] = []
         page.on("console", lambda message: self.console.append(f"{message.type}: {message.text}"))
         page.on("pageerror", lambda error: self.console.append(f"error: {error}"))
@@ -113,6 +127,22 @@ class NotebookPage:
         self.page.reload()
         self.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.context?.isReady", timeout=180_000)
 
+    def empty(self) -> None:
+        """Take all cells away and end the kernel."""
+        self.page.context.clear_permissions()
+        self.page.emulate_media(forced_colors="null")
+        self.page.evaluate(SHUT_DOWN)
+        self.page.wait_for_function("() => !document.querySelector('.fastreq, .fastreq-panel')")
+
+    def begin_anew(self, notebook: nbformat.NotebookNode, size: tuple[int, int]) -> None:
+        """Show other cells, with a kernel that has just started."""
+        self.console.clear()
+        self.page.set_viewport_size({"width": size[0], "height": size[1]})
+        for cell in notebook.cells:
+            cell.metadata.trusted = True
+        self.page.evaluate(BEGIN_ANEW, [notebook, notebook.metadata.kernelspec.name])
+        self.page.wait_for_function(READY, timeout=180_000)
+
 
 class Jupyter:
     """Run a server of its own and a browser.
@@ -120,7 +150,6 @@ class Jupyter:
     Args:
         app: "lab" or "notebook".
         folder: An empty folder for everything the server writes.
-        kernels: Further kernels: name -> Python.
         browser: A running Chromium; without one `use` names it.
         theme: Name of a JupyterLab theme.
         state: Save the state of widgets with the notebook.
@@ -132,7 +161,6 @@ class Jupyter:
         folder: Path,
         *,
         browser: Browser | None = None,
-        kernels: Mapping[str, str] | None = None,
         theme: str = "JupyterLab Light",
         state: bool = False,
     ) -> None:
@@ -140,7 +168,8 @@ class Jupyter:
         self._browser = browser
         self.folder = folder
         self.root = folder / "notebooks"
-        self._contexts: list[BrowserContext] = []
+        self._pages: list[NotebookPage] = []
+        self._free: list[NotebookPage] = []
         self.root.mkdir(parents=True)
         settings = {**QUIET, "@jupyterlab/apputils-extension:themes": {"theme": theme}}
         if state:
@@ -148,9 +177,6 @@ class Jupyter:
         for name, value in settings.items():
             package, _, plugin = name.partition(":")
             self._write(f"settings/{package}/{plugin}.jupyterlab-settings" if plugin else f"settings/{name}.jupyterlab-settings", value)
-        for name, python in (kernels or {}).items():
-            argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
-            self._write(f"data/kernels/{name}/kernel.json", {"argv": argv, "display_name": name, "language": "python"})
 
     def __enter__(self) -> Self:
         self._stack = ExitStack()
@@ -160,32 +186,45 @@ class Jupyter:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
-        for context in self._contexts:
-            context.close()
-        self._contexts.clear()
+        for shown in self._pages:
+            shown.page.context.close()
         self._stack.close()
+
+    def offer(self, kernel: str, python: str) -> None:
+        """Offer the kernel of an interpreter under a name."""
+        argv = [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        self._write(f"data/kernels/{kernel}/kernel.json", {"argv": argv, "display_name": kernel, "language": "python"})
 
     @contextmanager
     def use(self, browser: Browser) -> Iterator[Self]:
-        """Lend the server to a browser; at the end its pages are closed and the kernels are gone."""
-        self._browser = browser
+        """Lend the server to a browser; at the end the kernels are gone, and one page at most is there, empty, for the next to use it."""
+        if browser is not self._browser:
+            self._browser = browser
+            self._free.clear()
         yield self
-        for context in self._contexts:
-            context.close()
-        self._contexts.clear()
+        for shown in self._pages:
+            if shown.spent or self._free:
+                shown.page.context.close()
+            else:
+                shown.empty()
+                self._free.append(shown)
+        self._pages.clear()
         with urllib.request.urlopen(f"{self._url}/api/kernels", timeout=60) as response:
             kernels = json.load(response)
         for kernel in kernels:
             request = urllib.request.Request(f"{self._url}/api/kernels/{kernel['id']}", method="DELETE")
             urllib.request.urlopen(request, timeout=60).close()
 
-    def open(
-        self, cells: Sequence[str], *, kernel: str = "python3", name: str | None = None, size: tuple[int, int] = (1280, 900)
-    ) -> NotebookPage:
-        """Write a notebook with these cells and open it."""
-        path = self.root / (name or f"test-{time.monotonic_ns()}.ipynb")
+    def open(self, cells: Sequence[str], *, kernel: str = "python3", size: tuple[int, int] = (1280, 900)) -> NotebookPage:
+        """Show a notebook of these cells, in the page that is there if one is."""
         notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
         notebook.metadata.kernelspec = {"name": kernel, "display_name": kernel, "language": "python"}
+        if self._free:
+            shown = self._free.pop()
+            self._pages.append(shown)
+            shown.begin_anew(notebook, size)
+            return shown
+        path = self.root / f"test-{time.monotonic_ns()}.ipynb"
         self.write(notebook, path)
         return self.show(path, size=size)
 
@@ -205,11 +244,10 @@ class Jupyter:
 
     def show(self, path: Path, *, size: tuple[int, int] = (1280, 900), ready: str = READY) -> NotebookPage:
         """Open a notebook that is there."""
-        context = self._browser.new_context(viewport={"width": size[0], "height": size[1]})
-        self._contexts.append(context)
-        page = context.new_page()
+        page = self._browser.new_context(viewport={"width": size[0], "height": size[1]}).new_page()
         page.set_default_timeout(120_000)
         shown = NotebookPage(page, path)
+        self._pages.append(shown)
         page.goto(self.address(path))
         page.wait_for_function(ready, timeout=180_000)
         return shown

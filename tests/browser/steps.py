@@ -40,12 +40,12 @@ def played(jupyter: Jupyter, count: int, seconds: float) -> NotebookPage:
     return notebook
 
 
-def state(notebook: NotebookPage, wanted: str, seconds: float = 60) -> None:
+def state(notebook: NotebookPage, wanted: str, seconds: float = 120) -> None:
     """Wait until the panel shows this state."""
     notebook.page.locator(f".fr-state[data-state='{wanted}']").first.wait_for(timeout=seconds * 1000)
 
 
-def until(told: Callable[[], bool], seconds: float = 60) -> None:
+def until(told: Callable[[], bool], seconds: float = 120) -> None:
     """Wait until something is so."""
     end = time.monotonic() + seconds
     while not told():

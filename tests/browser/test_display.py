@@ -116,6 +116,7 @@ def canaries(page: Page) -> list[Any]:
 def test_nothing_runs_in_the_notebook(app: str, base: str, request: pytest.FixtureRequest):
     jupyter: Jupyter = request.getfixturevalue(app)
     notebook = jupyter.open(cells(base))
+    notebook.spent = True
     for index in range(len(cells(base)) - 1):
         notebook.run(index)
     clicks_through(notebook.page)
@@ -128,22 +129,23 @@ def test_nothing_runs_in_the_notebook(app: str, base: str, request: pytest.Fixtu
     assert notebook.page.evaluate("() => { window.canary = 1; return window.canary }") == 1
 
 
-def executed(base: str, folder: Path, *, state: bool) -> nbformat.NotebookNode:
+@pytest.fixture(scope="module", params=[True, False], ids=["with widget state", "without"])
+def executed(base: str, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> nbformat.NotebookNode:
     """Run the cells without a browser, in a process of its own: here a loop counts as running."""
+    folder = tmp_path_factory.mktemp("executed")
     path = folder / "shown.ipynb"
     nbformat.write(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells(base)]), path)
-    options = ("--execute", "--allow-errors", "--inplace", f"--ExecutePreprocessor.store_widget_state={state}")
+    options = ("--execute", "--allow-errors", "--inplace", f"--ExecutePreprocessor.store_widget_state={request.param}")
     env = {**os.environ, "PYTHONPATH": str(ROOT), "IPYTHONDIR": str(folder / "ipython")}
     subprocess.run(
-        [sys.executable, "-m", "nbconvert", "--to", "notebook", *options, str(path)], check=True, capture_output=True, env=env, timeout=120
+        [sys.executable, "-m", "nbconvert", "--to", "notebook", *options, str(path)], check=True, capture_output=True, env=env, timeout=240
     )
     return nbformat.read(path, as_version=4)
 
 
-@pytest.mark.parametrize("state", [True, False], ids=["with widget state", "without"])
-def test_nothing_runs_in_exported_html(browser: Browser, base: str, tmp_path: Path, state: bool):
+def test_nothing_runs_in_exported_html(browser: Browser, executed: nbformat.NotebookNode, tmp_path: Path):
     page_file = tmp_path / "page.html"
-    page_file.write_text(HTMLExporter().from_notebook_node(executed(base, tmp_path, state=state))[0], encoding="utf-8")
+    page_file.write_text(HTMLExporter().from_notebook_node(executed)[0], encoding="utf-8")
     context = browser.new_context()
     page = context.new_page()
     page.route("**/*", lambda route: route.continue_() if route.request.url.startswith("file:") else route.abort())
@@ -154,11 +156,10 @@ def test_nothing_runs_in_exported_html(browser: Browser, base: str, tmp_path: Pa
     context.close()
 
 
-def test_what_we_say_ourselves_holds_no_escape_and_no_bidi_control(base: str, tmp_path: Path):
-    notebook = executed(base, tmp_path, state=False)
+def test_what_we_say_ourselves_holds_no_escape_and_no_bidi_control(executed: nbformat.NotebookNode):
     # frames are pandas' own and the user's data; all else is drawn by us
     ours = [
-        output for cell in notebook.cells for output in cell.outputs if "dataframe" not in str(output.get("data", {}).get("text/html", ""))
+        output for cell in executed.cells for output in cell.outputs if "dataframe" not in str(output.get("data", {}).get("text/html", ""))
     ]
     harmful = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\u202a-\u202e\u2066-\u2069\u200e\u200f]")
     for output in ours:

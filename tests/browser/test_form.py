@@ -114,6 +114,7 @@ def test_a_wrong_option_is_seen_although_the_others_are_folded_up(lab: Jupyter):
 
 def test_nothing_of_the_form_is_cut_or_overlaps(lab: Jupyter):
     notebook = lab.open(["%load_ext fastreq_jupyter", "%fastreq"], size=(1320, 900))
+    notebook.spent = True
     notebook.command("application:toggle-left-area")
     notebook.run(0)
     notebook.run(1)

@@ -71,6 +71,7 @@ def test_copying_puts_the_text_on_the_clipboard(app: str, request: pytest.Fixtur
 @pytest.mark.parametrize("why", REFUSE)
 def test_a_refused_clipboard_leaves_the_text_selected(lab: Jupyter, counting_server: CountingServer, why: str):
     notebook = finished(lab, counting_server.url)
+    notebook.spent = True
     page = notebook.page
     details(notebook)
     page.context.grant_permissions(["clipboard-read", "clipboard-write"])

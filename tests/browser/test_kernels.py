@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
-from browser.labdriver import Jupyter
+from browser.steps import state, until
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from playwright.sync_api import Browser
+    from browser.labdriver import Jupyter
     from serving.counting import CountingServer
 
 pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.slow, pytest.mark.timeout(600)]
@@ -19,18 +16,11 @@ pytestmark = [pytest.mark.browser, pytest.mark.kernel, pytest.mark.slow, pytest.
 LOAD = "%load_ext fastreq_jupyter\nimport ipykernel, time, pandas\nfrom fastreq_jupyter import submit, last_run, Monitor\nprint(ipykernel.version_info[0])"
 
 
-@pytest.fixture(scope="module")
-def jupyter(tmp_path_factory: pytest.TempPathFactory, browser: Browser, widget_python: str) -> Iterator[Jupyter]:
+@pytest.fixture
+def jupyter(lab: Jupyter, widget_python: str) -> Jupyter:
     """Give a JupyterLab with a kernel of the matrix."""
-    with Jupyter("lab", tmp_path_factory.mktemp("lab"), browser=browser, kernels={"matrix": widget_python}) as running:
-        yield running
-
-
-def until(told, seconds=60.0):
-    end = time.monotonic() + seconds
-    while not told():
-        assert time.monotonic() < end, "it did not come to be"
-        time.sleep(0.03)
+    lab.offer("matrix", widget_python)
+    return lab
 
 
 def test_a_background_run_is_steered(jupyter: Jupyter, counting_server: CountingServer):
@@ -39,13 +29,13 @@ def test_a_background_run_is_steered(jupyter: Jupyter, counting_server: Counting
     notebook.run(0)
     notebook.run(1)
     page = notebook.page
-    page.locator(".fr-state[data-state='RUNNING']").wait_for()
+    state(notebook, "RUNNING")
     page.get_by_role("button", name="Pause").click()
-    page.locator(".fr-state[data-state='PAUSED']").wait_for()
+    state(notebook, "PAUSED")
     page.get_by_role("button", name="Resume").click()
-    page.locator(".fr-state[data-state='RUNNING']").wait_for()
+    state(notebook, "RUNNING")
     page.get_by_role("button", name="Cancel").click()
-    page.locator(".fr-state[data-state='CANCELLED']").wait_for()
+    state(notebook, "CANCELLED")
     arrived = len(counting_server.arrivals)
     assert notebook.run(2) == "CANCELLED"
     assert len(counting_server.arrivals) == arrived < 600
@@ -58,7 +48,7 @@ def test_an_awaited_cell_is_cancelled_or_the_panel_names_interrupt(jupyter: Jupy
     hears = int(notebook.run(0).splitlines()[-1]) >= 7
     notebook.start(1)
     page = notebook.page
-    page.locator(".fr-state[data-state='RUNNING']").wait_for()
+    state(notebook, "RUNNING")
     until(lambda: len(counting_server.arrivals) > 8)
     page.get_by_role("button", name="Cancel").click()
     if not hears:

@@ -98,13 +98,13 @@ def test_a_field_that_goes_when_the_run_ends_leaves_the_keys_with_the_panel(
 def test_a_reloaded_page_is_copied_from_by_keyboard_and_keeps_its_cells(
     app: str, request: pytest.FixtureRequest, counting_server: CountingServer
 ):
-    notebook = opened(request.getfixturevalue(app), background(f"{counting_server.url}/delay/0.05", 400, concurrency=4))
+    notebook = opened(request.getfixturevalue(app), background(f"{counting_server.url}/delay/0.05", 20_000, concurrency=4))
     notebook.run(1)
     state(notebook, "RUNNING")
     notebook.save()
     cells = notebook.page.evaluate(CELLS)
     notebook.reload()
-    state(notebook, "RUNNING", 30)
+    state(notebook, "RUNNING")
     page = notebook.page
     until(lambda: page.locator(".fr-frame tbody tr").count() > 3)
     page.locator(".fr-frame table").focus()

@@ -179,7 +179,7 @@ def test_a_reloaded_page_finds_the_run_again(lab, server):
     until(lambda: len(server.arrivals) > 40)
     notebook.save()
     notebook.reload()
-    state(notebook, "RUNNING", 30)
+    state(notebook, "RUNNING")
     page = notebook.page
     page.get_by_role("button", name="Follow").click()
     page.locator(".fr-scroll").evaluate("element => { element.scrollTop = 0 }")
@@ -217,12 +217,13 @@ def test_a_restarted_kernel_leaves_a_panel_that_says_so(lab, server):
 def test_a_blocked_cell_is_cancelled_where_the_kernel_hears_it(lab, server):
     notebook = opened(
         lab,
-        f"run = submit([f'{server.url}/delay/0.1?n={{i}}' for i in range(500)])\ndisplay(Monitor(run))\ntime.sleep(4)\nprint(run.state)",
+        f"run = submit([f'{server.url}/delay/0.1?n={{i}}' for i in range(20_000)])\ndisplay(Monitor(run))\n"
+        "while not run.done:\n    time.sleep(0.05)\nprint(run.state)",
     )
     notebook.start(1)
     state(notebook, "RUNNING")
     clicked(notebook, "Cancel")
-    state(notebook, "CANCELLED", 3)
+    state(notebook, "CANCELLED")
     notebook.wait(1)
     assert notebook.text(1).endswith("CANCELLED")
 
@@ -252,6 +253,7 @@ def test_a_reopened_or_exported_notebook_shows_the_summary_and_no_secret(lab, se
 
 def test_what_a_hostile_server_sends_is_shown_as_text(lab, hostile):
     notebook = opened(lab, f"run = submit(['{hostile}/<img src=x onerror=alert(1)>'])\nMonitor(run)")
+    notebook.spent = True
     asked = []
     notebook.page.on("dialog", lambda dialog: (asked.append(dialog.message), dialog.dismiss()))
     notebook.run(1)

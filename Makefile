@@ -2,7 +2,12 @@
 # Each sets up what it needs and keeps stamps in .make/, so that the next time is quick.
 
 .PHONY: help demo lab test check lint types front docs bench bench-page bench-tuning bench-rows bench-readme clusters fronts pictures site setup kernels oldest httpbin chromium requests clean
+# What comes before the tests is done side by side, one more than the cores of a small machine: it waits for downloads.
+ifeq ($(MAKECMDGOALS),test)
+MAKEFLAGS += --jobs=3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=line)
+else
 .NOTPARALLEL:
+endif
 .DELETE_ON_ERROR:
 .DEFAULT_GOAL := help
 
@@ -26,11 +31,12 @@ NO_PYTHON = Python 3.11 or newer with venv is missing: install it (Debian: apt-g
 NO_NODE = Node.js 20 or newer is missing: install it (Debian: apt-get install nodejs; or from nodejs.org)
 NO_NPM = npm is missing: install it (Debian: apt-get install npm; with nodejs.org it comes along)
 
-PIP := -m pip --disable-pip-version-check --quiet --quiet install
+PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet --python
 # The bundle is made before, by npm ci: the build hook, which would say npm install, has nothing left to do.
 INSTALL_HERE := HATCH_JUPYTER_BUILDER_SKIP_NPM=1
-# One more than the cores of a small machine: many a test waits.
-PYTEST := $(BIN)/python -m pytest -n 3 --dist worksteal -r s
+# One more than the cores of a small machine: many a test waits. A file stays in one process, so that its kernels and pages are opened once.
+SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
+PYTEST := $(BIN)/python -m pytest $(SPREAD) -r s
 
 help:
 	@echo "make demo      run the quickstart notebook in a real kernel, print its table, leave an HTML page"
@@ -55,7 +61,7 @@ demo: setup
 lab: setup
 	$(BIN)/jupyter lab $(if $(filter 0,$(shell id -u)),--allow-root) notebooks/00_quickstart.ipynb
 
-# Fast failures first; the last line is pytest's closing line.
+# Fast failures first, then what takes longest; the last line is pytest's closing line.
 test: lint types front oldest kernels httpbin chromium requests
 	@$(PYTEST)
 
@@ -72,7 +78,7 @@ check: lint types front
 # Lower bounds are promises, too: fast tests of the rooms that stand on other libraries, on the oldest versions allowed.
 OLDEST_ROOMS := backends client engine frame journal
 oldest: $(STAMPS)/oldest
-	@.venv-oldest/bin/python -m pytest -n 3 --dist worksteal -m "not slow and not kernel and not browser" $(OLDEST_ROOMS:%=tests/%) --ignore=tests/engine/test_budget.py
+	@.venv-oldest/bin/python -m pytest $(SPREAD) -m "not slow and not kernel and not browser" $(OLDEST_ROOMS:%=tests/%) --ignore=tests/engine/test_budget.py
 
 lint: setup
 	@$(BIN)/ruff format --check $(CODE)
@@ -147,65 +153,70 @@ $(BUNDLE): $(FRONT_SOURCES) $(NODE_MODULES)
 	@cd js && npm run --silent build
 	@touch $@
 
-%/bin/python:
+$(BIN)/python:
 	$(if $(PYTHON_FITS),,$(error $(NO_PYTHON)))
-	@echo "setting up: virtual environment $* ($(PYTHON))"
-	@"$(PYTHON)" -m venv $*
-	@$@ $(PIP) --upgrade 'pip>=25.1'
+	@echo "setting up: virtual environment $(VENV) ($(PYTHON))"
+	@"$(PYTHON)" -m venv $(VENV)
+	@$(PIP) $(VENV) install --upgrade 'pip>=25.1'
+
+# The pip of the first environment fills the others.
+.venv-%/bin/python: | $(BIN)/python
+	@echo "setting up: virtual environment .venv-$*"
+	@"$(PYTHON)" -m venv --without-pip .venv-$*
 
 $(STAMPS)/python: pyproject.toml $(BUNDLE) | $(STAMPS) $(BIN)/python
 	@echo "setting up: Python packages"
-	@$(INSTALL_HERE) $(BIN)/python $(PIP) -e . --group dev
+	@$(INSTALL_HERE) $(PIP) $(VENV) install -e . --group dev
 	@touch $@
 
 # Kernels before ipykernel 7 answer widgets differently, so the kernel tests run on both.
 $(STAMPS)/kernel631: pyproject.toml $(BUNDLE) | $(STAMPS) .venv-kernel631/bin/python
 	@echo "setting up: a second environment with ipykernel 6.31"
-	@$(INSTALL_HERE) .venv-kernel631/bin/python $(PIP) -e . --group kernel631
+	@$(INSTALL_HERE) $(PIP) .venv-kernel631 install -e . --group kernel631
 	@touch $@
 
 # Colab replaces neither its IPython nor its widgets, so everything works on them too.
 $(STAMPS)/colab: pyproject.toml $(BUNDLE) | $(STAMPS) .venv-colab/bin/python
 	@echo "setting up: an environment as Google Colab has it"
-	@$(INSTALL_HERE) .venv-colab/bin/python $(PIP) -e . --group colab
+	@$(INSTALL_HERE) $(PIP) .venv-colab install -e . --group colab
 	@touch $@
 
 $(STAMPS)/oldest: pyproject.toml tests/oldest.py $(BUNDLE) | $(STAMPS) .venv-oldest/bin/python
 	@echo "setting up: an environment with the oldest versions allowed"
 	@.venv-oldest/bin/python tests/oldest.py >$@.constraints
-	@$(INSTALL_HERE) .venv-oldest/bin/python $(PIP) -c $@.constraints -e . --group oldest
+	@$(INSTALL_HERE) $(PIP) .venv-oldest install -c $@.constraints -e . --group oldest
 	@touch $@
 
 # httpbin asks for an old greenlet, Playwright for a new one: it gets an environment of its own.
 $(STAMPS)/httpbin: pyproject.toml | $(STAMPS) .venv-httpbin/bin/python
 	@echo "setting up: httpbin"
-	@.venv-httpbin/bin/python $(PIP) --group httpbin
+	@$(PIP) .venv-httpbin install --group httpbin
 	@touch $@
 
 $(STAMPS)/plain: pyproject.toml | $(STAMPS) .venv-plain/bin/python
 	@echo "setting up: an environment with requests alone"
-	@.venv-plain/bin/python $(PIP) --group plain
+	@$(PIP) .venv-plain install --group plain
 	@touch $@
 
 $(STAMPS)/site: pyproject.toml | $(STAMPS) .venv-site/bin/python
 	@echo "setting up: an environment for the site"
-	@.venv-site/bin/python $(PIP) --group site
+	@$(PIP) .venv-site install --group site
 	@touch $@
 
 $(STAMPS)/fronts: pyproject.toml $(BUNDLE) | $(STAMPS) .venv-fronts/bin/python
 	@echo "setting up: an environment with marimo, Voila and qtconsole"
-	@$(INSTALL_HERE) .venv-fronts/bin/python $(PIP) -e . --group fronts
+	@$(INSTALL_HERE) $(PIP) .venv-fronts install -e . --group fronts
 	@touch $@
 
 $(STAMPS)/spark: pyproject.toml $(BUNDLE) | $(STAMPS) .venv-spark/bin/python
 	@command -v java >/dev/null || { echo "Java is missing: apt-get install default-jre-headless" >&2; exit 1; }
 	@echo "setting up: an environment with Spark"
-	@$(INSTALL_HERE) .venv-spark/bin/python $(PIP) -e . --group spark
+	@$(INSTALL_HERE) $(PIP) .venv-spark install -e . --group spark
 	@touch $@
 
 $(STAMPS)/ray: pyproject.toml $(BUNDLE) | $(STAMPS) .venv-ray/bin/python
 	@echo "setting up: an environment with Ray"
-	@$(INSTALL_HERE) .venv-ray/bin/python $(PIP) -e . --group ray
+	@$(INSTALL_HERE) $(PIP) .venv-ray install -e . --group ray
 	@touch $@
 
 # Debian's browser where it may be installed; without one the browser tests skip, but never in CI.
@@ -231,10 +242,10 @@ $(STAMPS)/nginx: | $(STAMPS)
 	else rm -rf $@; echo "nginx is missing, a slower server without HTTP/2 takes its place: apt-get install nginx-light"; fi
 
 # Each peer has an environment of its own: niquests takes the place of the urllib3 that requests uses.
-.PRECIOUS: %/bin/python
+.PRECIOUS: .venv-%/bin/python
 $(STAMPS)/bench-%: pyproject.toml | $(STAMPS) .venv-bench-%/bin/python
 	@echo "setting up: $* for the benchmarks"
-	@if .venv-bench-$*/bin/python $(PIP) --group bench-$*; then touch $@; \
+	@if $(PIP) .venv-bench-$* install --group bench-$*; then touch $@; \
 	else echo "$* cannot be installed here, the tables will say so"; fi
 
 clean:

@@ -197,11 +197,11 @@ def requested_options(entries: Sequence[Entry], options: Options, set_by_user: C
         return {}
     run_options = dict(requesting[0].run_options)
     for entry in entries:
-        entry_options = entry.run_options if isinstance(entry, RequestTemplate) else {}
-        for name in run_options.keys() | entry_options.keys():
-            if name in entry_options and name in run_options and entry_options[name] == run_options[name]:
+        asked = entry.run_options if isinstance(entry, RequestTemplate) else {}
+        for name in {**run_options, **asked}:
+            if asked.get(name) == run_options.get(name):
                 continue
-            at = entry if isinstance(entry, RequestTemplate) and name in entry_options else requesting[0]
+            at = entry if isinstance(entry, RequestTemplate) and name in asked else requesting[0]
             raise at.error(f"{name} holds for the whole run, but the requests of this cell ask for different ones: split the cell")
     for name, value in run_options.items():
         _check_requested(name, value, options, set_by_user=name in set_by_user, at=requesting[0])

@@ -74,19 +74,22 @@ def read_graphql(
 def _read(body: Span) -> tuple[Document, Span]:
     """Return the document, and what stands behind it."""
     first, _, rest = body.text.partition("\n")
-    match = _FILE.fullmatch(first)
+    if match := _FILE.fullmatch(first):
+        return _read_file(Path(match[1]).expanduser(), body), Span(rest, body.line + 1)
     try:
-        if match is None:
-            document = read_document(body.text)
-            return document, Span(body.text[document.end :], *body.at(document.end))
-        path = Path(match[1]).expanduser()
-        document = read_document(_text_of(path, body))
+        document = read_document(body.text)
     except DocumentError as error:
-        if match is None:
-            raise body.error(str(error), error.offset) from None
-        line, column = error.at(_text_of(path, body))
+        raise body.error(str(error), error.offset) from None
+    return document, Span(body.text[document.end :], *body.at(document.end))
+
+
+def _read_file(path: Path, body: Span) -> Document:
+    text = _text_of(path, body)
+    try:
+        return read_document(text)._replace(end=0)
+    except DocumentError as error:
+        line, column = error.at(text)
         raise body.error(f"{path.name}, line {line}, column {column}: {error}") from None
-    return document._replace(end=0), Span(rest, body.line + 1)
 
 
 def _text_of(path: Path, at: Span) -> str:

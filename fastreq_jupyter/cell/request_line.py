@@ -275,11 +275,7 @@ def _no_target(text: str) -> str:
 
 
 def _no_request(span: Span, text: str) -> CellSyntaxError:
-    return span.error(_why_no_request(text, text.split(maxsplit=1)[0]) or f"{text[:60]!r} is no request line: {_HOW}")
-
-
-def _why_no_request(text: str, first: str) -> str:
-    shown = f"{text[:60]!r}"
+    first, shown = text.split(maxsplit=1)[0], f"{text[:60]!r}"
     reasons = (
         (first[0] == "-" and first != "-", f"{shown} begins no request: a curl command goes on where the line above ends with \\"),
         (_PROMPTED.match(text), f"{shown}: begin the line with curl ($ curl is understood)"),
@@ -292,7 +288,7 @@ def _why_no_request(text: str, first: str) -> str:
             f"{shown} stands before any request: headers follow the request line without a blank line between",
         ),
     )
-    return next((reason for holds, reason in reasons if holds), "")
+    return span.error(next((reason for holds, reason in reasons if holds), f"{shown} is no request line: {_HOW}"))
 
 
 def _no_header(text: str) -> str:

@@ -193,15 +193,18 @@ class Elements:
             return self._has_field(self._first, name)
         return any(self._has_field(value, name) for value in self._values)
 
+    def _is_level(self, name: str) -> bool:
+        return name != self.element and name in self._levels.names and not self._is_field(name)
+
     def names(self) -> list[str]:
         """Return the element's name, the fields of the first row and the levels of the index."""
         fields = fields_of(self._first) if is_record(self._first) else None
-        return list(dict.fromkeys([self.element or "item", *(str(name) for name, _ in fields or ()), *self._levels.names]))
+        return list(dict.fromkeys([self.element, *(str(name) for name, _ in fields or ()), *self._levels.names]))
 
     def reader(self, name: str) -> Read:
         """Return what reads the element, a field of it, or a level of the index; None where a mapping has no such key."""
         values = self._values
-        if name != self.element and name in self._levels.names and not self._is_field(name):
+        if self._is_level(name):
             return self._levels.column(name).__getitem__
         if name == self.element and not (is_record(self._first) and self._has_field(self._first, name)):
             read: Read = values.__getitem__
@@ -210,7 +213,7 @@ class Elements:
 
     def chunks(self, name: str) -> Iterator[tuple[int, Sequence[Any]]] | None:
         """Give plain elements, or a level of the index, piece by piece."""
-        if name != self.element and name in self._levels.names and not self._is_field(name):
+        if self._is_level(name):
             return self._levels.column(name).chunks()
         if name != self.element or is_record(self._first) or self.size is None:
             return None

@@ -18,7 +18,7 @@ import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from fastreq_jupyter.cell.syntax import Span
+from fastreq_jupyter.cell.syntax import Placed, Span
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -123,7 +123,7 @@ def _curl_commands(commands: Sequence[list[Span]]) -> Iterator[list[Span]]:
             raise words[0].error(f"{name[:40]!r} is a command of the shell: give curl commands alone, and quote a URL that holds & or ;")
 
 
-class _Words:
+class _Words(Placed):
     """Words of commands while they are read, each with the place of its first character.
 
     Attributes:
@@ -166,9 +166,6 @@ class _Words:
         breaks = text.count("\n")
         self.line += breaks
         self.column = len(text) - text.rindex("\n") if breaks else self.column + len(text)
-
-    def span(self) -> Span:
-        return Span("", self.line, self.column)
 
 
 class _ShReader:
@@ -222,17 +219,17 @@ class _ShReader:
         words = self._words
         if words.open and rest[:1] not in (" ", "\t", "\n", "&", ";", ""):
             what = "quote the URL: & ends the command in a shell" if sign == "&" else "; ends the command in a shell: quote what holds it"
-            raise words.span().error(what)
+            raise words.error(what)
         words.end_command()
 
     def _text(self, kind: str, text: str, rest: str) -> str:
         words = self._words
         if kind == "stray":
-            raise words.span().error("a blank behind the \\ ends the command here: take the blank away")
+            raise words.error("a blank behind the \\ ends the command here: take the blank away")
         if kind == "plain" and text[0] in _TYPOGRAPHIC:
-            raise words.span().error(f"{text[0]} is a typographic quote: write '")
+            raise words.error(f"{text[0]} is a typographic quote: write '")
         if kind == "shell":
-            raise words.span().error(_no_shell(text))
+            raise words.error(_no_shell(text))
         if kind == "other":
             _refuse(text, rest, words)
         if kind == "variable":
@@ -251,7 +248,7 @@ class _ShReader:
         if match["placeholder"]:
             return _DOUBLE_ESCAPE.sub(lambda inner: inner[1], match["placeholder"])
         if match["shell"]:
-            raise self._words.span().error(_no_shell(match["shell"]))
+            raise self._words.error(_no_shell(match["shell"]))
         return _variable(match["variable"])
 
 
@@ -329,16 +326,16 @@ def _byte(value: int) -> str:
 
 def _refuse(piece: str, rest: str, words: _Words) -> None:
     if piece in "'\"":
-        raise words.span().error(f"the quote {piece} is not closed")
+        raise words.error(f"the quote {piece} is not closed")
     if piece == "<":
         what = (
             "a here-document is not read: put the text into -d '...'" if rest[:1] == "<" else "< is the shell's: give the file as -d @file"
         )
-        raise words.span().error(what)
+        raise words.error(what)
     if piece in "|>":
-        raise words.span().error(f"{piece} is the shell's: give curl commands alone")
+        raise words.error(f"{piece} is the shell's: give curl commands alone")
     if piece.isspace():
-        raise words.span().error("a no-break space, which a shell takes for a letter: write a blank")
+        raise words.error("a no-break space, which a shell takes for a letter: write a blank")
 
 
 def _no_shell(match: str) -> str:

@@ -62,7 +62,7 @@ class UrlPlan:
         pieces: list[str] = []
         for number, part in enumerate(parts):
             place = grown.place if grown is not None else self._places[number]  # type: ignore[index] # one of the two is there
-            text = _part_text(part, place, env)
+            text = part if type(part) is str else _part_text(part, place, env)
             if place == "path" and isinstance(part, Bound) and not text.strip("."):
                 dots = part
             pieces.append(text)

@@ -67,6 +67,8 @@ class Dataset:
         self.place = str(plan.options.to)
         self.batches: list[Batch] = []
         self._plan = plan
+        # How the rows are read, for a note.
+        self._reader = ""
 
     def holds(self, position: int) -> bool:  # noqa: ARG002 - the signature of a sink
         """Tell whether the row of a request is there from an earlier run."""
@@ -81,24 +83,19 @@ class Dataset:
         Raises:
             OSError: It cannot be written; what is there stays as it was.
         """
-        plan, options = self._plan, self._plan.options
         try:
-            frame = self._described(to_frame(rows, options, keys=plan.keys, join=plan.join), rows)
+            frame = self._frame_of(rows)
             path = self._put(frame)
         except UsageError:
             # A body that no file format can hold fails its own row; the others stay.
-            rows = [_storable(row) for row in rows]
-            frame = self._described(to_frame(rows, options, keys=plan.keys, join=plan.join), rows)
+            frame = self._frame_of([_storable(row) for row in rows])
             path = self._put(frame)
         self.batches.append(Batch(len(frame), **frame.attrs["fastreq"]["batch"], path=path))
 
     def notes(self) -> list[str]:
         """Return how many rows are there, and how they are read."""
         number = sum(batch.rows for batch in self.batches)
-        return [f"{number:,} {'row is' if number == 1 else 'rows are'} in {self.place}: {self._reader()}"]
-
-    def _reader(self) -> str:
-        return "pandas reads it"
+        return [f"{number:,} {'row is' if number == 1 else 'rows are'} in {self.place}: {self._reader}"]
 
     def close(self) -> None:
         """Let go of the place, when all rows are there; never raises."""
@@ -107,18 +104,20 @@ class Dataset:
     def abandon(self) -> None:
         """Let go of the place; never raises."""
 
-    def _described(self, frame: pd.DataFrame, rows: Sequence[Outcome]) -> pd.DataFrame:
-        """Return the frame with the facts about its batch in ``attrs``."""
+    def _frame_of(self, rows: Sequence[Outcome]) -> pd.DataFrame:
+        """Return the frame of a batch, the facts about it in ``attrs``."""
+        plan = self._plan
+        frame = to_frame(rows, plan.options, keys=plan.keys, join=plan.join)
         # The row number repeats the position.
         labelled = not (frame.index.name is None and frame.index.equals(pd.Index(frame["position"])))
-        labelled = labelled and not (self._plan.keys is None and self._plan.join is None)
+        labelled = labelled and not (plan.keys is None and plan.join is None)
         if not labelled:
             attrs, frame = frame.attrs, frame.reset_index(drop=True)
             frame.attrs = attrs
         failed = int(frame["error"].notna().sum())
         size = sum(row.response.size_bytes for row in rows if row.response is not None)
         batch = {"ok": len(frame) - failed, "failed": failed, "bytes": size}
-        frame.attrs["fastreq"] |= {"batch": batch, "shape": _shape_of(self._plan), "labelled": labelled}
+        frame.attrs["fastreq"] |= {"batch": batch, "shape": _shape_of(plan), "labelled": labelled}
         return frame
 
     def _put(self, frame: pd.DataFrame) -> str:
@@ -132,6 +131,7 @@ class ParquetFolder(Dataset):
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
         needs_pyarrow()
+        self._reader = f"fastreq_jupyter.load({self.place!r}), or any reader of Parquet"
         self._folder = Path(self.place)
         # By position: 0 for no row, 1 for a row of unknown URL, else a checksum of the URL.
         self._there = array("L")
@@ -180,9 +180,6 @@ class ParquetFolder(Dataset):
     def abandon(self) -> None:
         """Let go of the place."""
         release(self._lock)
-
-    def _reader(self) -> str:
-        return f"fastreq_jupyter.load({self.place!r}), or any reader of Parquet"
 
     def _put(self, frame: pd.DataFrame) -> str:
         path = self._folder / f"batch-{self._number:06d}.parquet"
@@ -256,7 +253,9 @@ class LinesFile(Dataset):
     def __init__(self, plan: Plan) -> None:
         super().__init__(plan)
         self._path = Path(self.place)
-        self._lines = json_lines if self._path.suffix.lower() == ".jsonl" else csv_lines
+        is_json = self._path.suffix.lower() == ".jsonl"
+        self._lines = json_lines if is_json else csv_lines
+        self._reader = f"pandas.{'read_json' if is_json else 'read_csv'} reads it"
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = os.open(self._path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | getattr(os, "O_BINARY", 0), 0o666)
@@ -274,9 +273,6 @@ class LinesFile(Dataset):
         if not self.batches:
             with suppress(OSError):
                 self._path.unlink()
-
-    def _reader(self) -> str:
-        return f"pandas.{'read_csv' if self._lines is csv_lines else 'read_json'} reads it"
 
     def _put(self, frame: pd.DataFrame) -> str:
         content = memoryview(self._lines(frame, head=not self._end))

@@ -24,6 +24,7 @@ from fastreq_jupyter.frame.build import attrs_of, shown_urls, to_frame
 from fastreq_jupyter.frame.columns import integers, texts
 from fastreq_jupyter.frame.files import csv_lines, json_lines
 from fastreq_jupyter.frame.parquet import dump_json, encode_value, load_file, needs_pyarrow, read_footer, write_parquet
+from fastreq_jupyter.options import show_count
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class Dataset:
     def notes(self) -> list[str]:
         """Return how many rows are there, and how they are read."""
         number = sum(batch.rows for batch in self.batches)
-        return [f"{number:,} {'row is' if number == 1 else 'rows are'} in {self.place}: {self._reader}"]
+        return [f"{show_count(number, 'row is', 'rows are')} in {self.place}: {self._reader}"]
 
     def close(self) -> None:
         """Let go of the place, when all rows are there; never raises."""

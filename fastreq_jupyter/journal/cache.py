@@ -20,6 +20,7 @@ from fastreq_jupyter.journal.identity import Keys
 from fastreq_jupyter.journal.rows import head_of
 from fastreq_jupyter.journal.shelf import Answer, open_shelf
 from fastreq_jupyter.model import Look, Outcome, Response, secrets_of
+from fastreq_jupyter.options import show_count
 from fastreq_jupyter.redact import SHORTEST, one_line, redact_text, redact_url
 
 if TYPE_CHECKING:
@@ -176,14 +177,13 @@ class Cache(Store):
         if counts["new"] and parts:
             parts.append(f"{counts['new']:,} new")
         parts.append(f"{counts['sent']:,} sent" if parts or not counts["new"] else f"{counts['sent']:,} sent, kept in {self._shelf.path}")
-        lines = [f"{counts['rows']:,} {'row' if counts['rows'] == 1 else 'rows'}: {', '.join(parts)}"] if counts["rows"] else []
+        lines = [f"{show_count(counts['rows'], 'row')}: {', '.join(parts)}"] if counts["rows"] else []
         if counts["secret"]:
-            say = "answer says a secret of its" if counts["secret"] == 1 else "answers say a secret of their"
-            lines.append(f"{counts['secret']:,} {say} request back: not kept in {self._shelf.path.name}")
+            echoes = show_count(counts["secret"], "answer says a secret of its", "answers say a secret of their")
+            lines.append(f"{echoes} request back: not kept in {self._shelf.path.name}")
         if counts["nobody"]:
             why = "a condition of their own, a body from a file, or credentials (a function, a sign-in) that do not tell whose they are"
-            many = "request is" if counts["nobody"] == 1 else "requests are"
-            lines.append(f"{counts['nobody']:,} {many} not for the cache: {why}")
+            lines.append(f"{show_count(counts['nobody'], 'request is', 'requests are')} not for the cache: {why}")
         return [*lines, *self._shelf.troubles()]
 
     def news(self) -> list[str]:

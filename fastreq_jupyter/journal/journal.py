@@ -25,6 +25,7 @@ from fastreq_jupyter.journal.identity import Identities, Identity
 from fastreq_jupyter.journal.rows import COLUMNS, Row, begun_row, is_final, job_of, kept_row, outcome_of, seal_of, veiled
 from fastreq_jupyter.journal.writer import Work, Writer
 from fastreq_jupyter.model import Deferred, Outcome, Request
+from fastreq_jupyter.options import show_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -169,7 +170,7 @@ class Journal(Store):
             sent = self._requests - self._reused - self._unknown - self._elsewhere
             lines.append(f"{self._reused:,} of {self._requests:,} from {name} ({span}), {sent:,} sent")
         if self._resumed:
-            lines.append(f"{self._resumed:,} {'job' if self._resumed == 1 else 'jobs'} begun earlier: looked at, not begun again")
+            lines.append(f"{show_count(self._resumed, 'job')} begun earlier: looked at, not begun again")
         if self._unknown:
             lines.append(f"{self._unknown:,} unknown: they may have been sent before; retry_unsafe=True sends them again")
         if self._writer.skipped:

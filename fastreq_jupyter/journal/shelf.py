@@ -25,6 +25,7 @@ from fastreq_jupyter.errors import JournalError
 from fastreq_jupyter.files import release, write_whole
 from fastreq_jupyter.journal.file import connect, create_empty, make_tables, read_head, read_key, refuse_foreign, refuse_strange
 from fastreq_jupyter.journal.writer import Writer
+from fastreq_jupyter.options import show_count
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -265,7 +266,7 @@ class LinesShelf:
             message = f"{path} cannot be used as a cache: {error.strerror or error}"
             raise JournalError(message) from error
         if strange:
-            self._trouble = f"{path.name}: {strange:,} {'line is' if strange == 1 else 'lines are'} no answer and passed over"
+            self._trouble = f"{path.name}: {show_count(strange, 'line is', 'lines are')} no answer and passed over"
 
     def find(self, key: bytes) -> Answer | None:
         """Return the answer of a key, or None."""

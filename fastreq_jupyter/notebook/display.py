@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary, ref
 from fastreq_jupyter.bridge import shell
 from fastreq_jupyter.client import present
 from fastreq_jupyter.model import Outcome
-from fastreq_jupyter.options import show_bytes, show_seconds
+from fastreq_jupyter.options import show_bytes, show_count, show_seconds
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ class MonitorDisplay:
 def retried_line(retry: Run, place: str) -> str:
     """Return what is said of a run that sent failed requests again."""
     number = sum(isinstance(item, Outcome) for item in cast("list[Item]", retry.plan.requests))
-    return f"{number:,} row{' is' if number == 1 else 's are'} from the run before, all are in {place}"
+    return f"{show_count(number, 'row is', 'rows are')} from the run before, all are in {place}"
 
 
 def remember(run: Run, value: Any) -> None:

@@ -12,7 +12,7 @@ from html import escape
 from typing import TYPE_CHECKING
 
 from fastreq_jupyter.engine import SHARES
-from fastreq_jupyter.options import show_seconds
+from fastreq_jupyter.options import show_count, show_seconds
 from fastreq_jupyter.picture import COLOURS, FAILED, choose_rows, phase_bars, show_ms, shown_detail, shown_url
 from fastreq_jupyter.redact import one_line
 
@@ -53,9 +53,8 @@ def notes_of(run: Run) -> list[str]:
 
 def beginning(run: Run) -> str:
     """Return the line for pages without widgets, in place of the live view; it stays true when the run has ended."""
-    number = "requests" if run.plan.total is None else f"{run.plan.total:,} request{'' if run.plan.total == 1 else 's'}"
     began = datetime.fromisoformat(run.summary()["started_at"])
-    return one_line(f"{run.name + ': ' if run.name else ''}{number}, begun at {began:%Y-%m-%d %H:%M:%S} UTC")
+    return one_line(f"{run.name + ': ' if run.name else ''}{show_count(run.plan.total, 'request')}, begun at {began:%Y-%m-%d %H:%M:%S} UTC")
 
 
 def html_summary(run: Run, gist: Gist | None = None) -> str:
@@ -146,7 +145,7 @@ def _picture(run: Run, gist: Gist) -> str:
     )
     height = len(drawn) * min(_MOST_ROW, max(_LEAST_ROW, _HEIGHT // len(drawn)))
     words = " ".join(f'<span style="color:{COLOURS[phase]}">{phase}</span>' for phase in order)
-    caption = f"{len(drawn):,} request{'' if len(drawn) == 1 else 's'} over {show_seconds(seconds)}"
+    caption = f"{show_count(len(drawn), 'request')} over {show_seconds(seconds)}"
     return (
         f"<img src=\"data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {_ACROSS} {len(drawn) * 4}' "
         f'preserveAspectRatio=\'none\'>{drawing}</svg>" alt="{caption}" style="display:block;width:100%;height:{height}px"/>'

@@ -17,7 +17,7 @@ from fastreq_jupyter.notebook.columns import tell_missing
 from fastreq_jupyter.notebook.complete import register, unregister
 from fastreq_jupyter.notebook.config import forget_wrong_settings, option_traits, settings
 from fastreq_jupyter.notebook.order import Draft, Order, deliver, deliver_background, deliver_preview, draft, in_one_line
-from fastreq_jupyter.options import TABLE
+from fastreq_jupyter.options import TABLE, show_count
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -276,8 +276,7 @@ def _har(words: list[str]) -> tuple[str, Any]:
 
 
 def _har_line(recorded: Recorded) -> str:
-    count = len(recorded.requests)
-    parts = [f"{count:,} request{'' if count == 1 else 's'} of {recorded.entries:,} entries"]
+    parts = [f"{show_count(len(recorded.requests), 'request')} of {recorded.entries:,} entries"]
     if recorded.equal:
         parts.append(f"{recorded.equal:,} equal to an earlier one left out")
     if recorded.more:

@@ -29,7 +29,7 @@ from fastreq_jupyter.engine import Jar
 from fastreq_jupyter.errors import OptionError, RunError
 from fastreq_jupyter.model import Plan
 from fastreq_jupyter.notebook.display import in_kernel, remember, retried_line, show_monitor
-from fastreq_jupyter.options import FRAMES, Options
+from fastreq_jupyter.options import FRAMES, Options, show_count
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -215,8 +215,7 @@ def deliver_background(run: Run, variables: MutableMapping[str, Any]) -> None:
         _note_earlier_run(name, run, variables)
         variables[name] = run
     handle = name or "last_run()"
-    total = run.plan.total
-    count = "requests" if total is None else f"{total:,} request{'' if total == 1 else 's'}"
+    count = show_count(run.plan.total, "request")
     print(f"{name + ': ' if name else ''}{count} in the background; {handle}.progress, {handle}.df, await {handle}")  # noqa: T201 - a line below the cell
     if in_kernel() and run.options.progress in ("auto", "panel"):
 

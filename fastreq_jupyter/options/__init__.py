@@ -7,7 +7,17 @@ from fastreq_jupyter.options.checks import header_pairs, verify_value
 from fastreq_jupyter.options.columns import COLUMN_SETS, MEANINGS, NOT_EXPANDED, TIMING_COLUMNS, own_columns, shown_columns
 from fastreq_jupyter.options.graphql import Document, DocumentError, choose, read_document, read_operation
 from fastreq_jupyter.options.option import Door, Option, refuse_unknown
-from fastreq_jupyter.options.quantity import Rate, Share, parse_duration, parse_rate, parse_share, parse_size, show_bytes, show_seconds
+from fastreq_jupyter.options.quantity import (
+    Rate,
+    Share,
+    parse_duration,
+    parse_rate,
+    parse_share,
+    parse_size,
+    show_bytes,
+    show_count,
+    show_seconds,
+)
 from fastreq_jupyter.options.selection import Selection, check_expression
 from fastreq_jupyter.options.table import FRAMES, METHODS, PARSED, TABLE, Options, ReturnType
 
@@ -43,6 +53,7 @@ __all__ = [
     "read_operation",
     "refuse_unknown",
     "show_bytes",
+    "show_count",
     "show_seconds",
     "shown_columns",
     "verify_value",

@@ -108,6 +108,18 @@ def parse_share(value: object) -> Share:
     return Share(count=count)
 
 
+def show_count(number: int | None, one: str, many: str | None = None) -> str:
+    """Write a number with its noun: 1 row, 5,000 rows; the noun alone where the number is not known.
+
+    Args:
+        number: How many.
+        one: What follows 1.
+        many: What follows any other number; `one` with an s by default.
+    """
+    many = f"{one}s" if many is None else many
+    return many if number is None else f"{number:,} {one if number == 1 else many}"
+
+
 def show_bytes(size: float) -> str:
     """Write bytes for people: 980 B, 12 MB, 1.4 GB (powers of ten)."""
     for unit in ("B", "kB", "MB", "GB"):

@@ -24,7 +24,7 @@ from fastreq_jupyter.notebook.form.checks import refuse_secrets
 from fastreq_jupyter.notebook.form.fields import Page, classed, first_contents, lay_out, make_fields, written_requests
 from fastreq_jupyter.notebook.html import summary
 from fastreq_jupyter.notebook.monitor import Monitor
-from fastreq_jupyter.options import FRAMES, TABLE
+from fastreq_jupyter.options import FRAMES, TABLE, show_count
 from fastreq_jupyter.redact import one_line
 
 if TYPE_CHECKING:
@@ -314,8 +314,7 @@ def _what_failed(run: Run) -> str | None:
 def _ended_line(run: Run, name: str | None) -> str:
     """Return a line with the number of rows, failures, and the variable that holds them."""
     rows, failed = run.progress.done, run.progress.failed
-    what = "row" if run.options.return_type in FRAMES else "answer"
-    count = f"{rows:,} {what}{'' if rows == 1 else 's'}"
+    count = show_count(rows, "row" if run.options.return_type in FRAMES else "answer")
     bad = f", {failed:,} of them failed" if failed and rows > 1 else ", which failed" if failed else ""
     cut = "Cancelled: " if run.state == "CANCELLED" else ""
     if name is None:

@@ -56,6 +56,8 @@ _FOREIGN = frozenset({"invoke-webrequest", "invoke-restmethod", "iwr", "irm", "w
 _HOW = "write URL or METHOD URL (a body needs POST, PUT, PATCH or a Content-Type header)"
 # A shell prompt, or a command that runs another.
 _PROMPTED = re.compile(r"(?:\S{0,60}[>$%#!]\s*|(?:\S+\s+){0,2}?(?:time|sudo|env|watch)\s+)curl(?:\.exe)?\s", re.IGNORECASE)
+# Names without a dot, which a field line could begin with, too.
+_HOST_AND_PORT = re.compile(r"localhost(:\d+)?([/?]\S*)?|[\w-]+:\d{2,5}[/?]\S*")
 _HEADER = re.compile(r"([!#$%&'*+.^_`|~0-9A-Za-z-]+)[ \t]*:[ \t]*(.*)")
 _NO_FIELD = re.compile(r"[^:\s]+:(?://|[0-9]{1,5}/)")
 _CREDENTIALS = re.compile(r"(basic|digest)[ \t]+(?=\S)", re.IGNORECASE)
@@ -282,7 +284,7 @@ def _no_request(span: Span, text: str) -> CellSyntaxError:
         (first.lower() in _FOREIGN, f"{first[:30]} is not read here: copy the request as cURL, or write METHOD URL"),
         (text.strip(_WRAPPING).lower().startswith(("http://", "https://")), f"{shown}: write the URL without quotes"),
         ("://" in first[:30], _no_target(text)),
-        ("." in first and " " not in text, f"{shown} is no URL: write http:// or https:// before it"),
+        (("." in first and " " not in text) or _HOST_AND_PORT.fullmatch(text), f"{shown} is no URL: write http:// or https:// before it"),
         (
             _HEADER.fullmatch(text),
             f"{shown} stands before any request: headers follow the request line without a blank line between",

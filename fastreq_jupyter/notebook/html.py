@@ -144,7 +144,7 @@ def _picture(run: Run, gist: Gist) -> str:
         for phase in order
     )
     height = len(drawn) * min(_MOST_ROW, max(_LEAST_ROW, _HEIGHT // len(drawn)))
-    words = " ".join(f'<span style="color:{COLOURS[phase]}">{phase}</span>' for phase in order)
+    words = " ".join(f'<span style="color:{COLOURS[phase]}">■</span> {phase}' for phase in order)
     caption = f"{show_count(len(drawn), 'request')} over {show_seconds(seconds)}"
     return (
         f"<img src=\"data:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 {_ACROSS} {len(drawn) * 4}' "

@@ -68,7 +68,9 @@ def label_of(name: str) -> str:
 def check_variable(text: str) -> str | None:
     """Check the name of the variable; warn where it hides a name of Python or IPython."""
     name = text.strip()
-    if not name.isidentifier() or iskeyword(name) or len(name) > _LONGEST_NAME:
+    if iskeyword(name):
+        raise UsageError(f"{label_of('name')}: {name} is a word of Python's own, and no name of a variable")
+    if not name.isidentifier() or len(name) > _LONGEST_NAME:
         raise UsageError(f"{label_of('name')}: this is no name of a Python variable: letters, digits and _, not beginning with a digit")
     if hasattr(builtins, name) or name in ("In", "Out", "exit", "quit", "get_ipython", "display"):
         return f"{name} is a name of Python itself, which the notebook loses until it is restarted"

@@ -71,7 +71,8 @@ _FIRST = {"Speed": ("concurrency", "rate_limit", "rate_limit_burst"), "Failures"
 
 def help_of(name: str) -> str:
     """Return what stands below a field."""
-    return _HELPS.get(name) or TABLE[name].help
+    text = _HELPS.get(name) or TABLE[name].help
+    return text[0].upper() + text[1:]
 
 
 def hint_of(name: str, base: object = None) -> str:

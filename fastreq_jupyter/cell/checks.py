@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 from fastreq_jupyter.cell.fill import Bound, Check, Env, MisfitError, header_text, json_in, text_in
 from fastreq_jupyter.cell.syntax import Entry, Parts, RequestTemplate, TextPiece
+from fastreq_jupyter.cell.tables import CHUNK
 from fastreq_jupyter.errors import CellSyntaxError
 from fastreq_jupyter.values import comes_from
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.cell.rows import Rows
     from fastreq_jupyter.cell.tables import Table
 
-_STEP = 4096
 # Types whose values always have a text and a JSON form, infinite floats excepted.
 _EASY = frozenset({str, int, bool, float, type(None), dt.date, dt.datetime})
 _EASY_NAMES = frozenset({"Timestamp", "Timedelta", "NaTType", "NAType"})
@@ -107,7 +107,7 @@ def _suspicious(bound: Bound, check: Check, table: Table) -> Iterator[tuple[int,
     size = table.size or 0
     chunks = table.chunks(bound.column) if bound.column is not None else None
     if chunks is None:
-        yield from ((start, min(start + _STEP, size)) for start in range(0, size, _STEP))
+        yield from ((start, min(start + CHUNK, size)) for start in range(0, size, CHUNK))
         return
     for start, values in chunks:
         kinds = set(map(type, values))

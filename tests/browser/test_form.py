@@ -91,7 +91,7 @@ def test_all_options_open_by_keyboard_and_say_what_they_mean(lab: Jupyter):
     dedup.wait_for()
     until(lambda: page.evaluate("document.activeElement.ariaExpanded") == "true")
     dedup.focus()
-    assert dedup.evaluate(SAID) == "send equal safe requests once; each row gets the answer"
+    assert dedup.evaluate(SAID) == "Send equal safe requests once; each row gets the answer"
     for control in page.locator(".fastreq-form :is(input, select, textarea)").all():
         assert control.evaluate("control => control.labels.length && control.labels[0].innerText.trim()"), control
 

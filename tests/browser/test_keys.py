@@ -141,6 +141,7 @@ def test_the_page_is_saved_from_within_the_panel(app: str, request: pytest.Fixtu
     dirty = "() => window.jupyterapp.shell.currentWidget.context.model.dirty"
     until(lambda: page.evaluate(dirty))
     page.locator(".fr-frame table").focus()
+    assert page.locator(".fr-main").evaluate("frame => getComputedStyle(frame).outlineStyle") == "solid"
     page.keyboard.press("Control+s")
     until(lambda: not page.evaluate(dirty))
     assert "fastreq" in notebook.path.read_text()

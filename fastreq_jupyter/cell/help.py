@@ -16,6 +16,7 @@ _USAGE = """\
 %%fastreq [NAME] [options]     send the requests of the cell; the frame goes to NAME, or is shown
 %fastreq cache                 list what is cached; %fastreq cache clear [PATTERN] empties
 %fastreq --examples            the grammar of a cell, by example
+%fastreq --help WORD           the options that speak of it
 """
 
 _POST = """\
@@ -93,8 +94,14 @@ Options take {{ }} too: -c {{n}}.  --save-to DIR names files by URL, --save-to "
 _GROUPS = ("Requests", "Speed", "Failures", "Results", "Transport")
 
 
-def help_text() -> str:
-    """Return the help of the magics, made from the table of options."""
+def help_text(topic: str = "") -> str:
+    """Return the help of the magics, made from the table of options.
+
+    Args:
+        topic: A flag, an option's name, a group or any word: only options that have it, those named so alone if there are any.
+    """
+    if topic:
+        return _help_about(topic)
     groups: dict[str, list[Option]] = {title: [] for title in _GROUPS}
     for row in TABLE.values():
         if "magic" in row.doors:
@@ -106,6 +113,16 @@ def help_text() -> str:
             lines += _option_lines(row)
         lines.append("")
     return "\n".join(lines).rstrip() + "\n"
+
+
+def _help_about(topic: str) -> str:
+    word = topic.lower().strip("- ").replace("_", "-")
+    rows = [row for row in TABLE.values() if "magic" in row.doors]
+    named = [row for row in rows if word in {flag.strip("-") for flag in (row.long_flag, *row.flags, *row.switches)}]
+    rows = named or [row for row in rows if word in " ".join([row.group, *_option_lines(row)]).lower()]
+    if not rows:
+        return f"no option speaks of {topic!r}: %fastreq --help lists all\n"
+    return "\n".join(line for row in rows for line in _option_lines(row)) + "\n"
 
 
 def examples_text() -> str:

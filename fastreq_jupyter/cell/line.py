@@ -46,7 +46,7 @@ class MagicLine:
         lookups: Option -> name of the notebook variable that its flag took. "auth" and "session" must be variables,
             "cert" is one or a path.
         each: The sources, in order.
-        help: ``--help`` was asked for.
+        help: What ``--help`` was asked about, "" for everything; None where it was not.
         examples: ``--examples`` was asked for.
     """
 
@@ -55,7 +55,7 @@ class MagicLine:
     options: Mapping[str, Any] = field(default_factory=dict, repr=False)
     lookups: Mapping[str, str] = field(default_factory=dict)
     each: tuple[EachSpec, ...] = ()
-    help: bool = False
+    help: str | None = None
     examples: bool = False
 
 
@@ -118,12 +118,16 @@ class _Reader:
         self._options: dict[str, Any] = {}
         self._lookups: dict[str, str] = {}
         self._each: list[EachSpec] = []
-        self._asked: set[str] = set()
+        self._help: str | None = None
+        self._examples = False
 
     def read(self, word: str) -> None:
         """Read one word, with its value if it takes one."""
-        if word in ("--help", "-h", "--examples"):
-            self._asked.add("examples" if word == "--examples" else "help")
+        if word in ("--help", "-h"):
+            self._help = " ".join(self.words)
+            self.words.clear()
+        elif word == "--examples":
+            self._examples = True
         elif word.startswith("--") and word != "--":
             name, equals, value = word.partition("=")
             self._read_flag(name, value if equals else None)
@@ -142,8 +146,8 @@ class _Reader:
             options=self._options,
             lookups=self._lookups,
             each=tuple(self._each),
-            help="help" in self._asked,
-            examples="examples" in self._asked,
+            help=self._help,
+            examples=self._examples,
         )
 
     def _read_flag(self, flag: str, value: str | None) -> None:

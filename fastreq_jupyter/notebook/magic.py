@@ -162,8 +162,8 @@ class _Fastreq(Magics):
         # A semicolon hides the result, as everywhere in IPython.
         quiet = line.rstrip().endswith(";")
         parsed = parse_line(line.rstrip().removesuffix(";") if quiet else line, cell=cell is not None)
-        if parsed.help or parsed.examples:
-            print(help_text() if parsed.help else examples_text())  # noqa: T201 - this is what was asked for
+        if parsed.help is not None or parsed.examples:
+            print(examples_text() if parsed.help is None else help_text(parsed.help))  # noqa: T201 - this is what was asked for
             return _Result(None), True
         if cell is None and parsed.url is None:
             # Widgets are paid for where they are shown.

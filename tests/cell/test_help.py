@@ -1,6 +1,7 @@
 """Help made from the table, examples that work."""
 
 import pandas as pd
+import pytest
 from samples.cells import FIXED
 
 from fastreq_jupyter.cell.help import EXAMPLES, examples_text, help_text
@@ -16,6 +17,21 @@ def test_every_option_of_the_magic_stands_in_the_help():
         if "magic" in row.doors:
             for flag in (*row.flags, *row.switches):
                 assert f"{flag} " in text.replace(",", " ").replace("\n", " ")
+
+
+@pytest.mark.parametrize("topic", ["--rate-limit", "rate_limit", "-r"])
+def test_help_about_an_option_is_its_lines_alone(topic):
+    lines = help_text(topic).splitlines()
+    assert lines[0].startswith("  -r, --rate-limit RATE")
+    assert [line for line in lines if line.startswith("  -")] == lines[:1]
+
+
+def test_help_about_a_word_has_the_options_that_speak_of_it():
+    text = help_text("retries")
+    assert "--max-retries" in text
+    assert "--columns" not in text
+    assert help_text("Speed").count("\n  -") >= 4
+    assert help_text("aardvark") == "no option speaks of 'aardvark': %fastreq --help lists all\n"
 
 
 def test_help_fits_a_notebook_column():

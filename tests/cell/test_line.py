@@ -77,8 +77,10 @@ def test_optional_values_take_the_next_word_only_where_it_can_be_nothing_else():
 
 
 def test_help_and_examples_are_asked_for():
-    assert parse_line("--help", cell=False).help
-    assert parse_line("-h", cell=True).help
+    assert parse_line("--help", cell=False).help == ""
+    assert parse_line("orders -h", cell=True).help == ""
+    assert parse_line("--help --cache", cell=False).help == "--cache"
+    assert parse_line("https://host/", cell=False).help is None
     assert parse_line("--examples", cell=False).examples
 
 

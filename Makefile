@@ -4,7 +4,7 @@
 .PHONY: help demo lab test check lint types front docs bench bench-page bench-tuning bench-rows bench-readme clusters fronts pictures site setup kernels oldest httpbin chromium requests clean
 # What comes before the tests is done side by side, one more than the cores of a small machine: it waits for downloads.
 ifeq ($(MAKECMDGOALS),test)
-MAKEFLAGS += --jobs=3 $(if $(filter output-sync,$(.FEATURES)),--output-sync=line)
+MAKEFLAGS += --jobs=3
 else
 .NOTPARALLEL:
 endif

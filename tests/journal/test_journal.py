@@ -184,7 +184,9 @@ def test_journal_never_closed_keeps_what_it_has_got(notebook):
         journal = Journal(Options.of(journal=str(notebook.path)))
         await notebook.one(journal, get(1), 0, lambda request, position: (answer(request, position), b"{}"))
 
-    asyncio.run(left_open())
+    # Not asyncio.run: nest-asyncio puts another one in its place, which ends no loop.
+    with asyncio.Runner() as runner:
+        runner.run(left_open())
     assert rows_in(notebook.path) == [(get(1).url, 1)]
 
 

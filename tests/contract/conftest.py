@@ -62,7 +62,7 @@ class Kernel:
 
     def send(self, code: str) -> str:
         """Start a cell and return at once."""
-        number: str = self.client.execute(code)
+        number: str = self.client.execute(code, stop_on_error=False)
         self._started[number] = time.monotonic()
         return number
 

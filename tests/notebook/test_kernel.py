@@ -298,9 +298,9 @@ def test_a_wrong_option_is_one_line(kernel, server):
 
 
 def test_run_all_stops_at_a_cell_that_is_wrong(kernel):
-    message = kernel.client.execute("%%fastreq --nonsense\n{{base}}/1", allow_stdin=False)
+    message = kernel.start("%%fastreq --nonsense\n{{base}}/1")
     kernel.finish(message)
-    while (reply := kernel.client.get_shell_msg(timeout=10))["parent_header"]["msg_id"] != message:
+    while (reply := kernel.client.get_shell_msg(timeout=60))["parent_header"]["msg_id"] != message:
         pass
     assert reply["content"]["status"] == "error"
 

@@ -94,8 +94,11 @@ class Kernel:
         self._manager.interrupt_kernel()
 
     def start(self, code: str) -> str:
-        """Begin a cell and return its message id; `finish` waits for it."""
-        return self.client.execute(code, allow_stdin=False)
+        """Begin a cell and return its message id; `finish` waits for it.
+
+        What comes a moment after a cell that failed would be aborted, as the cells of "Run all" are.
+        """
+        return self.client.execute(code, allow_stdin=False, stop_on_error=False)
 
     def finish(self, message_id: str, timeout: float = 120) -> Ran:
         """Wait for the end of a cell and return what it gave."""

@@ -60,9 +60,9 @@ class Kernel:
         """Return what the process itself wrote to its standard error."""
         return (self.folder / "err").read_text(errors="replace")
 
-    def send(self, code: str) -> str:
-        """Start a cell and return at once."""
-        number: str = self.client.execute(code, stop_on_error=False)
+    def send(self, code: str, *, stop_on_error: bool = False) -> str:
+        """Start a cell and return at once; `stop_on_error` aborts what comes behind it, and a moment later, as "Run all" does."""
+        number: str = self.client.execute(code, stop_on_error=stop_on_error)
         self._started[number] = time.monotonic()
         return number
 

@@ -93,7 +93,7 @@ def test_two_interrupts_at_once_are_one(kernel, door):
 
 
 def test_an_interrupted_cell_stops_the_cells_behind_it(kernel, door):
-    first = kernel.send(cells(door)["magic"])
+    first = kernel.send(cells(door)["magic"], stop_on_error=True)
     second = kernel.send("reached = True")
     sent(door)
     kernel.interrupt()

@@ -49,7 +49,7 @@ help:
 	@echo "make bench-tuning  what concurrency=auto and the advice of a run's summary bring; make bench ends with it"
 	@echo "make bench-rows  a million requests whose rows leave memory; make bench ends with it"
 	@echo "make clusters  partition_plan inside Spark and Ray; Dask is part of make test"
-	@echo "make fronts    Firefox, marimo, Voila and qtconsole, each for real; some 300 MB of them"
+	@echo "make fronts    Firefox, marimo, Voila and qtconsole, each for real; 900 MB on disk, without Firefox"
 	@echo "make bench-readme  write the last benchmarks into README.md and docs"
 	@echo "make pictures  screenshots for the README"
 	@echo "make site      the guides as web pages, in site/"

@@ -20,8 +20,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.exchange import Response
 
-__all__ = ["Grant", "OAuth2", "SignIn", "polled", "read_grant", "read_sign_in", "token_request"]
-
 _DEVICE_GRANT = "urn:ietf:params:oauth:grant-type:device_code"
 # RFC 8628, 3.2 and 3.5
 _INTERVAL = 5.0

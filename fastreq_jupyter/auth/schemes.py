@@ -14,8 +14,6 @@ from fastreq_jupyter.content import TOKEN
 from fastreq_jupyter.errors import BackendError, OptionError, hide_frames_of_init
 from fastreq_jupyter.exchange import Credential
 
-__all__ = ["NTLM", "ApiKey", "AuthError", "Digest", "Native", "Negotiate", "SigV4", "Token", "bearer_line", "lifetime_of", "token_of"]
-
 _WORD = re.compile(r"[A-Za-z0-9_.-]+")
 _AWS_VARIABLES = {"access_key": "AWS_ACCESS_KEY_ID", "secret_key": "AWS_SECRET_ACCESS_KEY", "session_token": "AWS_SESSION_TOKEN"}
 _SCHEMES = ("bearer", "basic", "token")

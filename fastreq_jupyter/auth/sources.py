@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.exchange import Response
     from fastreq_jupyter.url import Origin
 
-__all__ = ["LONGEST_WAIT", "Door", "Keeper", "Source", "gives_tokens", "keeper_of", "source_of"]
-
 LONGEST_WAIT = 900.0
 """Seconds that a function may take for a token: a person may have to sign in meanwhile."""
 _MOST_KEPT = 64

@@ -38,8 +38,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.exchange import Exchange, Timing
     from fastreq_jupyter.url import Origin, Target
 
-__all__ = ["open_session"]
-
 # aiohttp warns about larger bodies given as bytes.
 LARGE_BODY = 2**20
 # Bytes of chunk extensions and trailers in a row.

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.exchange import Exchange, Timing
 
-__all__ = ["NAMES", "Backend", "SessionKey", "Stream", "detect", "most_idle", "open_backend", "send", "watches_sockets"]
-
 
 class Library(NamedTuple):
     """What is known of a backend's library: what is imported, what `pip install` needs, what not all can be asked for."""

@@ -17,8 +17,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Address", "Resolver", "on_thread", "watch"]
-
 KEPT_SECONDS = 10.0
 KEPT_NAMES = 1000
 # More lookups at once would overload the system's resolver; those that wait end at their deadlines.

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import SessionKey
     from fastreq_jupyter.exchange import Exchange, Timing
 
-__all__ = ["open_session"]
-
 _HTTP_1 = 11
 _VERSIONS = {_HTTP_1: "1.1", 20: "2", 30: "3"}
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import SessionKey
     from fastreq_jupyter.exchange import Exchange, Timing
 
-__all__ = ["TRIP", "AdapterRules", "NotingConnection", "PoolBackend", "Trip", "fields_of", "note", "prepare"]
-
 TRIP: ContextVar[Trip] = ContextVar("fastreq_pools")
 """What the running task or thread is busy with."""
 

@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.backends.base import SessionKey
     from fastreq_jupyter.exchange import Exchange, Timing
 
-__all__ = ["open_session"]
-
 T = TypeVar("T")
 
 # Pieces that are read in one call.

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.backends.base import SessionKey
 
-__all__ = ["NamedContext", "authorities", "client_context", "offered_bundle"]
-
 _VARIABLES = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
 _UNKNOWN_AUTHORITY = re.compile("issuer|self-? ?signed", re.IGNORECASE)
 

@@ -26,12 +26,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.exchange import Exchange, Timing
     from fastreq_jupyter.url import Origin
 
-__all__ = [
-    "BODYLESS", "MAX_FIELD_BYTES", "MAX_INTERIM", "PIECE_BYTES", "SWITCHING", "Lines", "ProxyServer", "broken_off", "causes_of",
-    "check_fields", "failure_of", "framed", "lookup_error", "place", "proxy_error", "read_proxy", "shared", "shared_fields",
-    "too_many_interim",
-]  # fmt: skip
-
 MAX_INTERIM = 32
 """Interim (1xx) answers before the final one; more is an error, so that an endless row of them ends."""
 MAX_FIELD_BYTES = 65_536

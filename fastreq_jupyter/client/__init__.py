@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from fastreq_jupyter.client.api import FastRequests, fastreq, fastreq_async, fastreq_stream, last_run, submit
+from fastreq_jupyter.client.api import FastRequests, fastreq, fastreq_async, fastreq_stream, submit
 from fastreq_jupyter.client.call import (
     Call,
     Display,
@@ -19,6 +19,7 @@ from fastreq_jupyter.client.partition import PartitionPlan, partition_plan
 from fastreq_jupyter.client.plan import with_defaults
 from fastreq_jupyter.client.results import as_asked, check_failures, check_shape, conclude, present, value_of
 from fastreq_jupyter.client.tables import cached_answers, clear_cache, preview_frame, preview_line
+from fastreq_jupyter.engine import last_run
 
 __all__ = [
     "Call",

@@ -45,8 +45,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine import Run
     from fastreq_jupyter.model import Attempt, Outcome
 
-__all__ = ["FastreqAccessor", "run_of", "send_rows"]
-
 # Columns are joined back to the frame's own.
 _NOT_HERE = ("keys", "return_type", "return_none_on_failure")
 # A name in single braces: what an f-string leaves of {{name}}.

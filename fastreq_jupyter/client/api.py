@@ -10,7 +10,7 @@ from fastreq_jupyter.bridge import start
 from fastreq_jupyter.client.call import Session, call_of, refuse, result_of, run_awaiting, run_blocking
 from fastreq_jupyter.client.credentials import SessionDefaults
 from fastreq_jupyter.client.tables import preview_frame
-from fastreq_jupyter.engine import Handoffs, StreamedOutcome, last_run
+from fastreq_jupyter.engine import Handoffs, StreamedOutcome
 from fastreq_jupyter.errors import OptionError, hide_frames
 from fastreq_jupyter.options import OptionArguments, Options, document_options
 from fastreq_jupyter.url import parse_target
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.engine import Run
     from fastreq_jupyter.url import Origin
-
-__all__ = ["FastRequests", "fastreq", "fastreq_async", "fastreq_stream", "last_run", "submit"]
 
 _NOT_STREAMED = (
     "return_type", "return_none_on_failure", "parse_func", "keys", "check", "save_to", "skip_existing", "journal", "fresh", "max_age",

@@ -29,21 +29,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine import Handoffs, Run, Store
     from fastreq_jupyter.model import Item, Look, Plan, Request
 
-__all__ = [
-    "Call",
-    "Display",
-    "Session",
-    "call_of",
-    "layered",
-    "refuse",
-    "result_of",
-    "run_awaiting",
-    "run_blocking",
-    "settings_with",
-    "show_with",
-    "where_it_stopped",
-]
-
 _FRAME_ONLY = ("select", "expand", "explode", "columns", "to", "timings", "response_headers")
 _TIED_TO_MEMORY = {
     "pages": "keeps all pages in memory",

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Plan
     from fastreq_jupyter.options import Options
 
-__all__ = ["Credentials", "RequestDefaults", "SessionDefaults", "SeveralOriginsError", "reauthorized"]
-
 
 def reauthorized(plan: Plan, before: Options, *, jar: Jar, home: SessionDefaults | None) -> Plan:
     """Return the plan of a run that sends requests again, with the auth of its options in place of the one they were given.

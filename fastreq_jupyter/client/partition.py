@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-__all__ = ["PartitionPlan", "partition_plan"]
-
 _NOT_HERE = {
     "session": "is open in this process and cannot leave it: give auth='env:NAME' and headers",
     "keys": "has no meaning where columns are joined back",

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Authority
     from fastreq_jupyter.options import Options
 
-__all__ = ["ItemMaker", "json_template", "make_plan", "with_defaults", "with_templates"]
-
 _SCALARS = (bytes, bytearray, int, float, complex, type(None))
 _PLACEHOLDER = re.compile(r"\{\{\s*([^{}]*?)\s*\}\}")
 _PLACEHOLDERS = ("index", "key", "name", "$filename")

@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.options import Options
     from fastreq_jupyter.policy import Chain
 
-__all__ = ["as_asked", "carry_parsed", "check_failures", "check_shape", "conclude", "parse", "present", "value_of"]
-
 _PARSED: WeakKeyDictionary[Run, set[int]] = WeakKeyDictionary()
 _KINDS_SHOWN = 3
 

@@ -23,8 +23,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Authority
     from fastreq_jupyter.options import Options, Rate
 
-__all__ = ["cached_answers", "clear_cache", "preview_frame", "preview_line"]
-
 _SHOWN_OF_UNKNOWN = 1000
 _BODY_SHOWN = 500
 

@@ -40,8 +40,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.policy import Head
     from fastreq_jupyter.url import Origin
 
-__all__ = ["Deadlines", "Job", "Transport", "absorb"]
-
 _LARGEST_TOKEN = 1024 * 1024
 _WORTH_DRAINING = 64 * 1024
 # File descriptors left for frames, files and the next cell.

@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.saving import Transfer
     from fastreq_jupyter.policy import Head
 
-__all__ = ["Body", "MemoryGate", "Ticket", "as_file", "iter_body", "read_body", "whole_body"]
-
 # Decoded bytes after which other tasks get a turn, even if all came in one read.
 _TURN = 2**20
 # Joining pieces is quicker than a growing buffer but holds a body twice for a moment: a longer one goes into the buffer.

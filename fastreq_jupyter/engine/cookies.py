@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.content import Headers
     from fastreq_jupyter.url import Origin, Target
 
-__all__ = ["Jar", "parse_cookie_date", "read_cookies"]
-
 _LARGEST = 4096  # bytes of name and value, RFC 6265, 6.1
 _PER_DOMAIN = 180
 _IN_ALL = 3000

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Response
     from fastreq_jupyter.options import Options
 
-__all__ = ["RENEWAL", "conclude", "cut_off", "update_host"]
-
 _UNAVAILABLE_IN_ROW = 5
 # One path may have a limit of its own; so many refusals in a row are the host's.
 _FAR_IN_ROW = 5

@@ -33,8 +33,6 @@ try:
 except ImportError:
     zstd = None  # type: ignore[assignment] # absent
 
-__all__ = ["ACCEPT_ENCODING", "STEP", "Decoder", "make_decoder"]
-
 STEP = 64 * 1024
 _SLICE = 16 * 1024  # of input: what zlib has not read yet is copied at each step
 _MOST_CODINGS = 5

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.written import Sink
     from fastreq_jupyter.model import Plan
 
-__all__ = ["Engine", "engine_here", "find_run", "last_run"]
-
 _KEPT_RUNS = 10
 _ENGINES: dict[asyncio.AbstractEventLoop, Engine] = {}
 _RECENT: deque[Run] = deque(maxlen=_KEPT_RUNS)

@@ -17,8 +17,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Request, Response
     from fastreq_jupyter.options import Options
 
-__all__ = ["Conditions", "json_of", "read_graphql", "read_stored", "reason_in", "was_limited"]
-
 _SHOWN = 300
 # Longer bodies are not taken for a refusal.
 _LARGEST_BODY = 64 * 1024

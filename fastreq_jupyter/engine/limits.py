@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.policy import Health
     from fastreq_jupyter.url import Origin
 
-__all__ = ["AutoLimit", "AutoLimits", "Host", "HostQueue", "RateLimiter", "host_at", "most_in_flight"]
-
 _PROBE = 1.0
 """Seconds after which one more attempt goes ahead where the one before told nothing."""
 _HOSTS: dict[Origin, Host] = {}

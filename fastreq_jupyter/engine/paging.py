@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.source import Source
     from fastreq_jupyter.model import Item, Plan
 
-__all__ = ["HINTING", "PagedOutcomes", "Paging", "hint", "item_to_resend"]
-
 _SHORT_BODY = 2**20
 _BROKEN = frozenset({"loop", "invalid value", "invalid URL"})
 HINTING = 20

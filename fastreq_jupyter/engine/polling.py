@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Attempt, Look, Outcome, Request, Response
     from fastreq_jupyter.options import Options
 
-__all__ = ["Polling"]
-
 # Texts that mean no, and are true all the same, as every text that is not empty.
 _NEGATIVE_TEXTS = frozenset({"false", "no", "0", "null", "none", "off"})
 _UNSAFE_ONCE = "{} is sent once, and its answer names no place to look at: Operation-Location, Azure-AsyncOperation or, with 202, Location"

@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.options import Options
     from fastreq_jupyter.url import Origin
 
-__all__ = ["USER_AGENT", "Tokens", "UnsendableError", "Wallet", "authorized", "field_lines_of", "prepare"]
-
 USER_AGENT = "fastreq-jupyter/0.1"
 _DEFAULTS: Headers = (("User-Agent", USER_AGENT), ("Accept", "*/*"), ("Accept-Encoding", ACCEPT_ENCODING))
 _DEFAULT_NAMES = frozenset({"user-agent", "accept", "accept-encoding"})

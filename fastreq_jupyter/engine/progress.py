@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Attempt, Item, Plan
     from fastreq_jupyter.options import Share
 
-__all__ = ["GIVEN_UP", "FileProgress", "Outcomes", "Progress", "Tally", "UnderWay", "arrived", "show_files", "unsent"]
-
 GIVEN_UP = frozenset({"cancelled", "deadline", "stopped"})
 """Errors of requests that the run gave up, at its end or for a host: nothing is said of the server by them."""
 _WINDOW = 5.0

@@ -32,8 +32,6 @@ except ImportError:
 else:
     _loads = _decode
 
-__all__ = ["LARGE", "UNREADABLE", "Reading", "load_readers", "parse_json", "read_data", "reads_slowly"]
-
 _TEXT_TYPES = frozenset({"application/xml", "application/javascript", "application/x-www-form-urlencoded", "application/yaml"})
 _JSON_TYPES = frozenset({"application/json", "text/json"})
 _JSON_LINES = frozenset({

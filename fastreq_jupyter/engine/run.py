@@ -41,8 +41,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Link, Outcome, Plan
     from fastreq_jupyter.policy import Chain
 
-__all__ = ["Run"]
-
 _SLICE = 0.1
 _BEAT = 0.5
 _ROWS_A_STEP = 2000

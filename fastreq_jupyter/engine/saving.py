@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Request, Response
     from fastreq_jupyter.policy import Head
 
-__all__ = ["Begun", "Saver", "Transfer", "find_begun", "refuse_range"]
-
 WORTH_KEEPING = 256 * 1024
 """Fewest bytes of a broken file that are kept."""
 _WINDOW_S = 2.5

@@ -37,8 +37,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.policy import Verdict
     from fastreq_jupyter.url import Origin
 
-__all__ = ["MAX_INFLIGHT_BYTES", "Scheduler"]
-
 MAX_INFLIGHT_BYTES = 256 * 2**20
 _LEAST_PARKED = 1000
 _ITEMS_A_STEP = 256

@@ -18,8 +18,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine.progress import Tally
     from fastreq_jupyter.model import Deferred, Item, Outcome, Request
 
-__all__ = ["SELECTIONS", "Deferrals", "Source", "changed_options", "to_resend"]
-
 # Seconds; an item that took longer came from a source that blocks the loop's thread.
 _BLOCKING = 0.005
 # Groups of options, and single options, that may change when requests are sent again.

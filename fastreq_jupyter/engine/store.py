@@ -13,8 +13,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Look, Request
     from fastreq_jupyter.options import Options
 
-__all__ = ["Store", "known_outcome"]
-
 
 class Store(Protocol):
     """Where outcomes are kept. All methods are called on the run's loop; none may block it."""

@@ -29,9 +29,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.options import Options
     from fastreq_jupyter.policy import Head
 
-__all__ = ["Handoffs", "StreamedOutcome"]
-
-
 _LOOK = 0.2
 """Seconds a reader waits for the next outcome before it is looked whether its own unread ones are in the way."""
 

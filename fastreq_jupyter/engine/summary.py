@@ -19,8 +19,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Attempt, Outcome
     from fastreq_jupyter.options import Options
 
-__all__ = ["SHARES", "Circumstances", "Sums", "closing_line", "explain", "figures", "proof", "quantiles", "summed"]
-
 SHARES = (50, 95, 99)
 """Percentiles that are told of a run."""
 

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.model import Plan, Request
 
-__all__ = ["Gist", "Kind", "Sink", "WrittenOutcomes", "gist_of", "unwritten"]
-
 BATCH_ROWS = 10_000
 BATCH_BYTES = 8 * 2**20
 BATCH_SECONDS = 60.0

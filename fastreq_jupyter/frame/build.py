@@ -42,8 +42,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Attempt, Headers, Join, Outcome, Request
     from fastreq_jupyter.options import Options
 
-__all__ = ["attrs_of", "header_mapping", "present", "shown_urls", "to_frame"]
-
 _MOST_COUNTED = 255
 
 

@@ -18,24 +18,6 @@ from fastreq_jupyter.options import COLUMN_SETS
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = [
-    "CACHED",
-    "HTTP_VERSION",
-    "INSTANT",
-    "METHOD",
-    "OWN",
-    "TEXT",
-    "categories",
-    "clean_text",
-    "floats",
-    "instants",
-    "integers",
-    "objects",
-    "repeated_texts",
-    "sparse_texts",
-    "texts",
-]
-
 OWN = frozenset({"data", *COLUMN_SETS["all"]})
 """Names that no field of an answer takes, whether the columns are shown or not."""
 TEXT = pd.StringDtype("python")

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.model import Outcome, Plan, Request
 
-__all__ = ["Batch", "Dataset", "batches_frame", "load", "open_dataset"]
-
 _NAME = re.compile(r"batch-(\d{6,})\.parquet")
 _LOCK = ".lock"
 # A file that a killed process left unfinished (files.AtomicFile).

@@ -31,8 +31,6 @@ from fastreq_jupyter.frame.parquet import is_object, series_of, unique_names, wr
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
-__all__ = ["as_asked", "csv_lines", "json_lines", "save", "to_arrow", "to_polars"]
-
 _EXCEL_CELL = 32_767
 """Characters that a cell of Excel can hold."""
 _CONTROL = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f]")

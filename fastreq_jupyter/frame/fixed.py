@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.options import Options
 
-__all__ = ["body_columns", "fixed_columns", "fixed_frame", "read_types", "spark_schema"]
-
 _TYPES: dict[str, tuple[Any, str]] = {
     "string": (TEXT, "string"),
     "Int64": (pd.Int64Dtype(), "bigint"),

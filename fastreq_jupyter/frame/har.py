@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.exchange import Timing
     from fastreq_jupyter.model import Attempt, Outcome, Response
 
-__all__ = ["har_pieces"]
-
 _VERSIONS = {"1.0": "HTTP/1.0", "1.1": "HTTP/1.1", "2": "HTTP/2", "3": "HTTP/3"}
 _KEEPS_METHOD = frozenset({307, 308})
 _SEE_OTHER = 303

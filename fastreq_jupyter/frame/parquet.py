@@ -28,19 +28,6 @@ from fastreq_jupyter.frame.columns import objects
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = [
-    "decode_value",
-    "dump_json",
-    "encode_value",
-    "is_object",
-    "load_file",
-    "needs_pyarrow",
-    "read_footer",
-    "series_of",
-    "unique_names",
-    "write_parquet",
-]
-
 _VERSION = 2
 _KEY = b"fastreq"
 _READERS = {".csv": "pandas.read_csv", ".jsonl": "pandas.read_json(..., lines=True)", ".xlsx": "pandas.read_excel"}

@@ -21,8 +21,6 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-__all__ = ["MAX_COLUMNS", "Bodies", "described", "expand_frame", "explode_frame", "search_rows", "select_frame"]
-
 _NAMED = 5
 
 

@@ -32,8 +32,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Authority, Headers, Request
     from fastreq_jupyter.options import Options
 
-__all__ = ["Both", "Cache"]
-
 _KEPT = frozenset({200, 203, 204, 206})
 """Status codes of answers that are what was asked for; a 201 or 202 speaks of something else."""
 _NOT_MODIFIED = 304

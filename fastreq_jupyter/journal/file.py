@@ -25,22 +25,6 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = [
-    "INSERT",
-    "Database",
-    "connect",
-    "create_empty",
-    "lock_file",
-    "make_tables",
-    "open_database",
-    "put",
-    "read_head",
-    "read_key",
-    "refuse_foreign",
-    "refuse_strange",
-    "write_key",
-]
-
 
 def lock_file(path: Path) -> FileLock:
     """Return the lock of a journal, held against other processes and other runs of this one, until `files.release`.

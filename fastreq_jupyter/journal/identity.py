@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Authority, Chained, Headers, Request
     from fastreq_jupyter.url import Target
 
-__all__ = ["Identities", "Identity", "Keys"]
-
 # Fields that are masked to be safe, but often choose what is returned.
 _ALSO_PLAIN = frozenset({"key", "pass"})
 _CHOOSING = frozenset({"accept", "accept-language", "range"})

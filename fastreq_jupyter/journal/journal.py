@@ -33,8 +33,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Item, Look
     from fastreq_jupyter.options import Options
 
-__all__ = ["LOOKED_AHEAD", "Journal"]
-
 LOOKED_AHEAD = 10_000
 """Most requests that are looked at before a run begins; beyond it what is not known to be unneeded is asked for anew."""
 

@@ -28,8 +28,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.journal.identity import Identity
     from fastreq_jupyter.options import Options
 
-__all__ = ["COLUMNS", "Row", "begun_row", "head_of", "is_final", "job_of", "kept_row", "outcome_of", "seal_of", "veiled"]
-
 # The column guise holds the hash of the credentials.
 COLUMNS = ("base", "guise", "occurrence", "done", "at", "method", "url", "status", "error", "record", "body", "seal")
 _BAD = 400

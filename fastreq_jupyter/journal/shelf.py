@@ -30,8 +30,6 @@ from fastreq_jupyter.options import show_count
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
 
-__all__ = ["Answer", "DatabaseShelf", "LinesShelf", "open_shelf"]
-
 
 class Answer(NamedTuple):
     """A stored answer.

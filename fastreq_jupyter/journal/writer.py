@@ -16,8 +16,6 @@ from fastreq_jupyter.redact import one_line
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Work", "Writer"]
-
 # At most 0.5 s behind: the batch waits for 0.3 s, the rest is for the commit.
 _LONGEST_WAIT = 0.3
 _LARGEST_BATCH = 500

@@ -12,8 +12,6 @@ from fastreq_jupyter.options import COLUMN_SETS
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import ExecutionResult
 
-__all__ = ["missing_columns", "tell_missing"]
-
 
 def tell_missing(result: ExecutionResult) -> None:
     """Print the line; a hook of IPython, called after each cell."""

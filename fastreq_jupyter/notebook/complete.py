@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.options import Option
 
-__all__ = ["complete_fastreq", "register", "suggestions", "unregister"]
-
 _MAGIC = re.compile(r"\s*(?:\w+\s*=\s*)?%%?fastreq(?:\s|$)")
 _PLACEHOLDER = re.compile(r"\{\{[ +]*([^{}]*)$")
 _EACH = re.compile(r"--each[ =](?:(\"[^\"]*\"|'[^']*'|\S+))")

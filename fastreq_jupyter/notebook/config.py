@@ -15,8 +15,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.options import Option
 
-__all__ = ["OptionTrait", "changed_options", "forget_wrong_settings", "option_traits", "settings"]
-
 
 class OptionTrait(TraitType[Any, Any]):
     """A setting that is checked as the option of that name is.

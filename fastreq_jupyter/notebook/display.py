@@ -24,20 +24,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Item
     from fastreq_jupyter.options import Options
 
-__all__ = [
-    "MonitorDisplay",
-    "NotebookText",
-    "TerminalText",
-    "holds",
-    "in_kernel",
-    "open_display",
-    "progress_line",
-    "remember",
-    "retried_line",
-    "show_monitor",
-    "variables",
-]
-
 PATIENCE = 0.3
 """Seconds a run may take without a line: what is over at once must not flicker."""
 _STEP = 0.1

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.engine import Gist, Run
 
-__all__ = ["beginning", "html_summary", "notes_of", "summary", "text_summary"]
-
 _KINDS = 8
 _NOTES = 8
 _ROWS = 200

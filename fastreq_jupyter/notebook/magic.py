@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.cell import Recorded
 
-__all__ = ["GREETING", "Fastreq", "awaiting_transformer", "kernel_warning", "load", "magic_first", "rewrite_calls", "unload"]
-
 _CALLS = ("run_cell_magic", "run_line_magic")
 _SCOPES = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda, ast.ClassDef, ast.ListComp, ast.SetComp, ast.DictComp, ast.GeneratorExp)
 

@@ -39,8 +39,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.cell import EachSpec, MagicLine
     from fastreq_jupyter.engine import Run
 
-__all__ = ["Draft", "Order", "deliver", "deliver_background", "deliver_preview", "draft", "in_one_line"]
-
 E = TypeVar("E", bound=Exception)
 
 LARGE_TEXT = 100_000

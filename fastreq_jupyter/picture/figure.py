@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.picture.layout import Label, Layout, Rect
 
-__all__ = ["COLOURS", "FAILED", "Waterfall", "draw_svg"]
-
 _SHOWN = 640
 
 

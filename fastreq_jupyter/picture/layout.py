@@ -20,24 +20,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.exchange import Timing
     from fastreq_jupyter.model import Attempt, Outcome
 
-__all__ = [
-    "PHASES",
-    "GridLine",
-    "Label",
-    "Layout",
-    "Rect",
-    "choose_rows",
-    "cut_middle",
-    "lay_out",
-    "phase_bars",
-    "row_label",
-    "row_status",
-    "row_tip",
-    "show_ms",
-    "shown_detail",
-    "shown_url",
-]
-
 PHASES = ("queued", "dns", "connect", "tls", "wait", "receive", "other", "failed", "retry wait")
 """In order of the legend; `failed` marks the end of an attempt that gave nothing usable."""
 

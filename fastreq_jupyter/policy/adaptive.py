@@ -16,8 +16,6 @@ from collections import deque
 from math import ceil, sqrt
 from typing import NamedTuple
 
-__all__ = ["LEAST", "MOST", "START", "Adaptive", "Pace"]
-
 LEAST, START, MOST = 4, 8, 200
 
 _ANSWERS = 20

@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.content import Headers
     from fastreq_jupyter.exchange import Response
 
-__all__ = ["Head", "asking_for_rest", "is_unasked_part", "may_ask_for_rest", "read_head", "validator_of", "why_no_rest"]
-
 _MOST_FIELDS = 1000
 # Registered codings; framing does not depend on whether this process can decode them.
 _CODINGS = frozenset({"gzip", "x-gzip", "deflate", "br", "zstd"})

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.content import Headers
     from fastreq_jupyter.exchange import Exchange
 
-__all__ = ["DONE", "FAILED", "Standing", "next_wait", "standing_of", "status_exchange", "status_url"]
-
 DONE = frozenset({"succeeded", "success", "successful", "completed", "complete", "done", "finished", "ready", "ok"})
 """Words of a body's ``status`` that end the waiting well, in lower case, without blanks, - and _."""
 FAILED = frozenset({

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.url import Origin
 
-__all__ = ["proxy_for"]
-
 _SCHEMES = frozenset({"http", "https", "socks4", "socks4a", "socks5", "socks5h"})
 _SEPARATOR = re.compile(r"[\s,]+")
 

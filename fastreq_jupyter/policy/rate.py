@@ -26,8 +26,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.options import Rate
 
-__all__ = ["REMAINING", "Gcra", "interval_of", "remaining_in", "reset_after"]
-
 # Waking a nanosecond early must not cost another round.
 _GRAIN = 1e-9
 # Tolerated difference between the server's window and ours: a share of the unit, with an upper bound.

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.content import Headers
     from fastreq_jupyter.exchange import Exchange
 
-__all__ = ["REDIRECTS", "carries_secret", "is_bound_to_origin", "next_exchange"]
-
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
 _OF_CONTENT = frozenset({"digest", "expect", "last-modified", "repr-digest", "te", "trailer", "transfer-encoding", "want-digest"})
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")

@@ -13,8 +13,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-__all__ = ["LONGEST_ASKED", "RETRIED", "Failure", "Health", "Verdict", "backoff", "decide", "parse_retry_after"]
-
 RETRIED = frozenset({408, 425, 429, 500, 502, 503, 504})
 LONGEST_ASKED = 120.0
 _LONGEST_BACKOFF = 60.0

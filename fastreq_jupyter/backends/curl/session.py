@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.exchange import Exchange, Timing
     from fastreq_jupyter.url import Origin
 
-__all__ = ["open_session", "why_poor"]
-
 _BOTH = pycurl.CSELECT_IN | pycurl.CSELECT_OUT
 # Epoll's flags for libcurl's, and the reverse; any other flag of epoll is reported as both.
 _WANTED = {pycurl.POLL_NONE: 0, pycurl.POLL_IN: 1, pycurl.POLL_OUT: 4, pycurl.POLL_INOUT: 5}

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.exchange import Credential, Exchange, Timing
     from fastreq_jupyter.files import UploadReader
 
-__all__ = ["CurlStream", "Handle", "request_lines"]
-
 MOST_UNREAD = 256 * 1024
 """Bytes of a body that wait for their reader before libcurl stops reading from the network."""
 _VERSIONS = {b"HTTP/1.0": "1.0", b"HTTP/1.1": "1.1", b"HTTP/2": "2", b"HTTP/3": "3"}

@@ -34,21 +34,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.cell import Body, Parts
     from fastreq_jupyter.notebook.form.fields import Field
 
-__all__ = [
-    "BodyError",
-    "CellText",
-    "attention",
-    "blamed",
-    "cell_of",
-    "cell_text",
-    "field_words",
-    "is_url",
-    "make_order",
-    "quoted",
-    "trimmed",
-    "wrong_of",
-]
-
 _NAMED_FIELDS = 6
 _ABOVE = 3
 """Lines above the text of the cell when it is built: 1 is the magic's, 2 stands for the values of its flags."""

@@ -27,21 +27,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.cell import ParsedCell, Part, Variable
 
-__all__ = [
-    "check_body",
-    "check_each",
-    "check_headers",
-    "check_lookup",
-    "check_option",
-    "check_requests",
-    "check_variable",
-    "content_type",
-    "filled",
-    "label_of",
-    "refuse_secrets",
-    "without_excerpt",
-]
-
 _LABELS = {"requests": "Requests", "name": "Variable", "ca": "CA bundle"}
 _CA = "the path of a CA bundle"
 _INSTEAD = "write {{$env NAME}} or {{$secret NAME}} in its place: this form is kept in the notebook"

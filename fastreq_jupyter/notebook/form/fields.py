@@ -37,8 +37,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.options import Option
 
-__all__ = ["Field", "Page", "classed", "first_contents", "lay_out", "make_fields", "written_requests"]
-
 _GROUPS: Mapping[str, tuple[str, ...]] = {
     "Requests": ("Requests",),
     "More on speed and failures": ("Speed", "Failures"),

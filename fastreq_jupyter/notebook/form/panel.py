@@ -34,8 +34,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.notebook.form.fields import Field
     from fastreq_jupyter.notebook.order import Order
 
-__all__ = ["Panel"]
-
 DOUBLE_CLICK_S = 0.6
 _MOMENT_S = 0.02
 """Time after a click on Run in which another one is the second half of a double click."""

@@ -15,8 +15,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["ATTEMPT_COLUMNS", "ROW_COLUMNS", "Table", "Words", "column", "joined"]
-
 T = TypeVar("T")
 
 ROW_COLUMNS: Mapping[str, str] = {

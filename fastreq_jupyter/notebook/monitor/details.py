@@ -25,8 +25,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.model import Attempt, Headers, Outcome, Request
 
-__all__ = ["details_of"]
-
 BODY_LIMIT = 64_000
 """Characters of a body that are shown."""
 PICTURE_LIMIT = 1_000_000

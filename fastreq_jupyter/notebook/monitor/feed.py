@@ -27,8 +27,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine import UnderWay
     from fastreq_jupyter.model import Outcome
 
-__all__ = ["ROW_LIMIT", "Feed", "Message", "Status"]
-
 VERSION = 1
 ROW_LIMIT = 200_000
 """Rows that are listed; those beyond are counted only, and are in the frame."""

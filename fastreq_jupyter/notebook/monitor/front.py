@@ -12,8 +12,6 @@ from typing import Any
 import ipywidgets
 import traitlets
 
-__all__ = ["NOT_BUILT", "built", "needs_own_code", "shared", "text_of"]
-
 _STATIC = Path(__file__).parents[1] / "static"
 NOT_BUILT = "export default () => ({ render({ el }) { el.textContent = 'fastreq: the panel was not built: npm run build in js/' } })"
 

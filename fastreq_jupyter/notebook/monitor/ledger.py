@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine import UnderWay
     from fastreq_jupyter.model import Attempt, Outcome, Request, Response
 
-__all__ = ["FAILED", "IN_FLIGHT", "OK", "WAITING", "Ledger"]
-
 URL_LIMIT = 300
 IN_FLIGHT, WAITING, OK, FAILED = 1, 2, 3, 4
 _ROW_TEXTS = ("url", "host", "method", "error", "type", "cached", "name", "detail")

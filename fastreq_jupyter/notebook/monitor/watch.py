@@ -22,8 +22,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.engine import Run
     from fastreq_jupyter.options import Rate
 
-__all__ = ["HEARTBEAT", "INTERVAL", "SNAPSHOT_ROWS", "Watch"]
-
 INTERVAL = 0.1
 """Seconds between two messages at least; Jupyter Server drops messages above 1000 a second, a page is busy well below."""
 HEARTBEAT = 1.0

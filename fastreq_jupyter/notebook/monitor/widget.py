@@ -28,9 +28,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Outcome
     from fastreq_jupyter.notebook.monitor.feed import Message
 
-__all__ = ["Monitor"]
-
-
 _LARGEST_HAR = 20_000_000
 
 

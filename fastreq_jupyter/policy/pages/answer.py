@@ -24,28 +24,6 @@ if TYPE_CHECKING:
 
     from fastreq_jupyter.exchange import Response
 
-__all__ = [
-    "CURSORS",
-    "OFFSETS",
-    "Answer",
-    "How",
-    "Stated",
-    "Total",
-    "first_of_more",
-    "hint_of",
-    "is_url",
-    "items_at",
-    "items_path",
-    "link_next",
-    "lists_mark",
-    "next_cursor",
-    "next_url",
-    "page_info",
-    "read_how",
-    "read_total",
-    "stated_total",
-]
-
 OFFSETS = frozenset({"offset", "skip", "$skip", "start", "startindex", "start_index", "from", "page[offset]"})
 """Names, lower case, of parameters that count items."""
 

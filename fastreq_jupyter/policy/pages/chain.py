@@ -49,8 +49,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.model import Request
     from fastreq_jupyter.options import Options
 
-__all__ = ["MOST_KEPT", "Chain", "Step", "first_of"]
-
 MOST_KEPT = 1_000_000
 """Items of one chain that are told apart; of more it is not said how many are distinct."""
 

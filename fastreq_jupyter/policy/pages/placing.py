@@ -20,9 +20,6 @@ if TYPE_CHECKING:
     from fastreq_jupyter.content import Headers
     from fastreq_jupyter.files import Upload
 
-__all__ = ["Cursor", "at_url", "first_page", "has_place", "parameter_of", "variable_of", "with_cursor", "with_parameter",
-           "with_variable"]  # fmt: skip
-
 Cursor = str | int | float
 
 _GAP = r"(?:\s|%20|\+)*"

@@ -39,6 +39,8 @@ FLAGS = (
     "--disable-component-update", "--disable-sync", "--force-color-profile=srgb", "--hide-scrollbars",
 )  # fmt: skip
 QUIET = {
+    # Saving while a test saves ends in a question about a file that has changed on disk.
+    "@jupyterlab/docmanager-extension:plugin": {"autosave": False},
     "@jupyterlab/apputils-extension/notification": {"fetchNews": "false", "checkForUpdates": False},
     "@jupyterlab/completer-extension:inline-completer": {"providers": {}},
 }
@@ -54,7 +56,6 @@ SHUT_DOWN = """async () => { const widget = window.jupyterapp.shell.currentWidge
 BEGIN_ANEW = """async ([notebook, kernel]) => { const { context, content, sessionContext } = window.jupyterapp.shell.currentWidget;
   context.model.fromJSON(notebook);
   await sessionContext.changeKernel({ name: kernel });
-  await context.save();
   content.activeCellIndex = 0; content.mode = 'command' }"""
 OUTPUTS = "index => window.jupyterapp.shell.currentWidget.content.widgets[index].model.sharedModel.toJSON().outputs"
 

@@ -34,8 +34,8 @@ NO_NPM = npm is missing: install it (Debian: apt-get install npm; with nodejs.or
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet --quiet --python
 # The bundle is made before, by npm ci: the build hook, which would say npm install, has nothing left to do.
 INSTALL_HERE := HATCH_JUPYTER_BUILDER_SKIP_NPM=1
-# One more than the cores of a small machine: many a test waits. A file stays in one process, so that its kernels and pages are opened once.
-SPREAD := -n 3 --dist loadfile --no-loadscope-reorder
+# One more than the cores of a small machine: many a test waits.
+SPREAD := -n 3 --dist worksteal
 PYTEST := $(BIN)/python -m pytest $(SPREAD) -r s
 
 help:

@@ -19,21 +19,11 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[1]
 MEASURED = "measured"
-SLOWEST_FIRST = ("browser", "kernel", "slow")
 BACKENDS = ("curl", "aiohttp", "niquests", "requests")
 
 # A busy machine takes its time over an example.
 settings.register_profile("any machine", deadline=None)
 settings.load_profile("any machine")
-
-
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, so that no process is left alone with one at the end."""
-    ranks: dict[Path, int] = {}
-    for item in items:
-        rank = next((rank for rank, kind in enumerate(SLOWEST_FIRST) if item.get_closest_marker(kind)), len(SLOWEST_FIRST))
-        ranks[item.path] = min(rank, ranks.get(item.path, rank))
-    items.sort(key=lambda item: ranks[item.path])
 
 
 @pytest.fixture(scope="session", autouse=True)

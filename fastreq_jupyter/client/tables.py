@@ -10,6 +10,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fastreq_jupyter.engine import UnsendableError, prepare
 from fastreq_jupyter.errors import UsageError
 from fastreq_jupyter.model import Deferred, Item, Look, Outcome, Plan, Request, Unsendable, secrets_of
 from fastreq_jupyter.options import Selection, show_bytes, show_seconds
@@ -43,7 +44,9 @@ def preview_frame(plan: Plan) -> Any:
     items = list(islice(plan.requests, _SHOWN_OF_UNKNOWN if plan.total is None else None))
     if plan.options.pages is not None:
         items = [first_of(item, plan.options) if isinstance(item, Request) else item for item in items]
-    frame = pd.DataFrame([_row(item, plan.auth) for item in items], columns=["method", "url", "headers", "body", "request", "problem"])
+    problems = [_unsendable(item) for item in items]
+    rows = [_row(item, plan.auth, problem) for item, problem in zip(items, problems, strict=True)]
+    frame = pd.DataFrame(rows, columns=["method", "url", "headers", "body", "request", "problem"])
     frame = frame.astype(dict.fromkeys(("method", "url", "body", "request", "problem"), "string"))
     if plan.keys is not None:
         frame.index = pd.Index(list(islice(plan.keys, len(items))))
@@ -55,7 +58,7 @@ def preview_frame(plan: Plan) -> Any:
             "whole": plan.total is not None or len(items) < _SHOWN_OF_UNKNOWN,
             "hosts": dict(hosts),
             "least_s": _least_seconds(hosts, plan.options),
-            "problems": sum(isinstance(item, Unsendable) for item in items),
+            "problems": sum(problem is not None for problem in problems),
         },
         "notes": [*plan.notes, *_truths(plan.options)],
     }
@@ -82,11 +85,20 @@ def preview_line(summary: Mapping[str, Any], name: str | None = None) -> str:
     return f"{name + ': ' if name else ''}{count}{where}{least}{problems}; nothing was sent"
 
 
-def _row(item: Item, authority: Authority | None) -> dict[str, Any]:
-    problem = None
+def _unsendable(item: Item) -> str | None:
+    """Return why a request cannot be sent, None where it can."""
     if isinstance(item, Unsendable):
-        problem = one_line(f"{item.error}: {item.detail}")
-    elif isinstance(item, Deferred):
+        return one_line(f"{item.error}: {item.detail}")
+    if isinstance(item, Request):
+        try:
+            prepare(item)
+        except UnsendableError as error:
+            return f"{error.kind}: {error}"
+    return None
+
+
+def _row(item: Item, authority: Authority | None, problem: str | None) -> dict[str, Any]:
+    if isinstance(item, Deferred):
         problem = f"waits for {', '.join(str(need) for need in item.needs)}"
     elif isinstance(item, Outcome):
         problem = "known already"

@@ -274,6 +274,16 @@ def test_dry_run_sends_nothing_and_shows_no_secret(server):
     assert (summary["requests"], summary["hosts"], summary["least_s"]) == (2, {server.url: 2}, 1.0)
 
 
+def test_dry_run_tells_what_cannot_be_sent_as_the_run_does(server):
+    urls = [server.url, "localhost:8000/x", "htp://user:very-secret-value@x", "http://[::1", "http://h:99999/", None, 3]
+    plan = fastreq(urls, dry_run=True)
+    rows = fastreq(urls, max_retries=0)
+    assert list(plan.problem[1:]) == [f"{error}: {detail}" for error, detail in zip(rows.error[1:], rows.error_detail[1:], strict=True)]
+    assert plan.problem.isna()[0]
+    assert plan.attrs["fastreq"]["summary"]["problems"] == 6
+    assert "very-secret" not in plan.to_string()
+
+
 def test_auth_and_cookies_arrive(server):
     fastreq(f"{server.url}/a", auth=("user", "password"), cookies={"k": "v"})
     headers = server.arrivals[0].headers

@@ -50,6 +50,8 @@ _NOT_HERE = ("keys", "return_type", "return_none_on_failure")
 # A name in single braces: what an f-string leaves of {{name}}.
 _SINGLE = re.compile(r"(?<!\{)\{([A-Za-z_][\w. ]*)\}(?!\})")
 
+_UNTOLD = "{}() cannot tell which requests these rows are: their labels repeat or were changed; call it on the run's own frame"
+
 
 class FastreqAccessor:
     """Requests made from the rows of a frame, and what can be done with the frame of a run.
@@ -203,16 +205,24 @@ class FastreqAccessor:
         return frame
 
     def all_columns(self) -> pd.DataFrame:
-        """Return these rows as the run gave them, with every column of how it went, as ``columns="all"`` does.
+        """Return these rows in their order, as the run gave them, with every column of how it went, as ``columns="all"`` does.
+
+        Rows of one request that nothing tells apart, after ``explode``, come all and in the run's order.
 
         Raises:
-            UsageError: The outcomes are gone; one line.
+            UsageError: The outcomes are gone, or the labels were made anew; one line.
         """
         run = run_of(self._frame, "all_columns")
         rows = _outcomes_of(self._frame, "all_columns")
         shown = replace(run.options, columns="all")
-        frame = to_frame(run.rows, shown, keys=run.plan.keys, join=run.plan.join, summary=run.summary(), run_id=run.id)
-        return frame if len(rows) == len(run.rows) else frame[frame.index.isin(self._frame.index)]
+        whole = to_frame(run.rows, shown, keys=run.plan.keys, join=run.plan.join, summary=run.summary(), run_id=run.id)
+        places = _places_of(self._frame, whole, run.options)
+        if places is None:
+            return whole if len(rows) == len(run.rows) else whole[whole.index.isin(self._frame.index)]
+        frame = whole.iloc[places]
+        if "elapsed_ms" in self._frame and _are_swapped(self._frame["elapsed_ms"], frame["elapsed_ms"]):
+            raise UsageError(_UNTOLD.format("all_columns"))
+        return frame
 
     def timings(self) -> pd.DataFrame:
         """Return a long frame, one row per attempt and phase, in ``ms`` (NaN where unseen).
@@ -321,9 +331,22 @@ def _outcomes_of(frame: pd.DataFrame, asking: str) -> list[Outcome]:
             return outcomes
     elif set(frame.index) == set(labels) and len(frame) >= len(labels):
         return list(rows)
-    raise UsageError(
-        f"{asking}() cannot tell which requests these rows are: their labels repeat or were changed; call it on the run's own frame"
-    )
+    raise UsageError(_UNTOLD.format(asking))
+
+
+def _places_of(part: pd.DataFrame, whole: pd.DataFrame, options: Options) -> list[int] | None:
+    """Return where each row of a part stands in the whole, by label, page and item; None where these do not tell rows apart."""
+    names = [name for name, given in (("page", options.pages), ("item", options.select)) if given and name in part]
+    known = {key: place for place, key in enumerate(zip(whole.index, *(whole[name] for name in names), strict=True))}
+    places = [known.get(key, -1) for key in zip(part.index, *(part[name] for name in names), strict=True)]
+    return None if len(known) < len(whole) or -1 in places else places
+
+
+def _are_swapped(times: pd.Series, theirs: pd.Series) -> bool:
+    """Tell whether times are those of a run at other places: rows were sorted and labelled anew. Rounded ones are none of them."""
+    here = pd.Series(pd.to_numeric(times, errors="coerce").to_numpy(float, na_value=nan))
+    there = theirs.reset_index(drop=True)
+    return not here.equals(there) and bool(here.isin(there).all())
 
 
 def _are_theirs(frame: pd.DataFrame, rows: list[Outcome]) -> bool:

@@ -237,6 +237,30 @@ def test_selected_rows_lead_back_to_each_request_once(base):
     assert frame.fastreq.to_curl().count("curl ") == 2
 
 
+def test_all_columns_gives_the_rows_in_the_order_of_the_frame(base):
+    frame = fastreq([f"{base}/customers/{i}" for i in (1, 2, 3)], expand=True)
+    turned = frame[frame.id > 1].iloc[::-1]
+    assert turned.fastreq.all_columns().url.tolist() == [f"{base}/customers/3", f"{base}/customers/2"]
+    with pytest.raises(UsageError, match=r"all_columns\(\) cannot tell which requests"):
+        frame.iloc[::-1].reset_index(drop=True).fastreq.all_columns()
+    plain = frame.assign(elapsed_ms=frame.elapsed_ms.round(1)).convert_dtypes()
+    assert plain.fastreq.all_columns().elapsed_ms.equals(frame.elapsed_ms)
+
+
+def test_all_columns_of_selected_rows_are_those_rows(base):
+    frame = fastreq(f"{base}/customers?per_page=50", pages="auto", select="items", expand=True)
+    some = frame.sort_values("id", ascending=False).iloc[[0, 60, 100]]
+    shown = some.fastreq.all_columns()
+    assert shown.id.tolist() == some.id.tolist()
+    assert shown.page.tolist() == [3, 2, 1]
+
+
+def test_all_columns_of_exploded_rows_are_all_of_their_requests(base):
+    frame = fastreq([f"{base}/orders/{i}" for i in (1, 2, 3)], select="[@]", expand=True, explode="lines")
+    assert set(frame.iloc[[0]].fastreq.all_columns().url) == {f"{base}/orders/1"}
+    assert len(frame.fastreq.all_columns()) == len(frame)
+
+
 @pytest.mark.parametrize("name", ["retry_failed", "timings", "waterfall", "to_http", "to_curl"])
 def test_a_frame_that_knows_no_run_says_so_in_one_line(answers, name):
     merged = pd.DataFrame(answers.to_dict("list"))

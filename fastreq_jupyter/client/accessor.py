@@ -212,15 +212,18 @@ class FastreqAccessor:
         Raises:
             UsageError: The outcomes are gone, or the labels were made anew; one line.
         """
-        run = run_of(self._frame, "all_columns")
-        rows = _outcomes_of(self._frame, "all_columns")
+        mine, run = self._frame, run_of(self._frame, "all_columns")
         shown = replace(run.options, columns="all")
         whole = to_frame(run.rows, shown, keys=run.plan.keys, join=run.plan.join, summary=run.summary(), run_id=run.id)
-        places = _places_of(self._frame, whole, run.options)
-        if places is None:
-            return whole if len(rows) == len(run.rows) else whole[whole.index.isin(self._frame.index)]
-        frame = whole.iloc[places]
-        if "elapsed_ms" in self._frame and _are_swapped(self._frame["elapsed_ms"], frame["elapsed_ms"]):
+        names = [name for name, given in (("page", run.options.pages), ("item", run.options.select)) if given]
+        # No two requests take equally long, so that this finds rows of labels that repeat or were made anew.
+        places = _places_of(mine, whole, ["elapsed_ms", *names])
+        if places is not None:
+            return whole.iloc[places].set_axis(mine.index)
+        complete = len(_outcomes_of(mine, "all_columns")) == len(run.rows)
+        places = _places_of(mine.assign(_label=mine.index), whole.assign(_label=whole.index), ["_label", *names])
+        frame = whole.iloc[places] if places is not None else whole if complete else whole[whole.index.isin(mine.index)]
+        if len(frame) == len(mine) and "elapsed_ms" in mine and _are_swapped(mine["elapsed_ms"], frame["elapsed_ms"]):
             raise UsageError(_UNTOLD.format("all_columns"))
         return frame
 
@@ -334,11 +337,12 @@ def _outcomes_of(frame: pd.DataFrame, asking: str) -> list[Outcome]:
     raise UsageError(_UNTOLD.format(asking))
 
 
-def _places_of(part: pd.DataFrame, whole: pd.DataFrame, options: Options) -> list[int] | None:
-    """Return where each row of a part stands in the whole, by label, page and item; None where these do not tell rows apart."""
-    names = [name for name, given in (("page", options.pages), ("item", options.select)) if given and name in part]
-    known = {key: place for place, key in enumerate(zip(whole.index, *(whole[name] for name in names), strict=True))}
-    places = [known.get(key, -1) for key in zip(part.index, *(part[name] for name in names), strict=True)]
+def _places_of(part: pd.DataFrame, whole: pd.DataFrame, names: list[str]) -> list[int] | None:
+    """Return where each row of a part stands in the whole; None where these columns do not tell, or are not there."""
+    if not set(names) <= set(part):
+        return None
+    known = {key: place for place, key in enumerate(zip(*(whole[name] for name in names), strict=True))}
+    places = [known.get(key, -1) for key in zip(*(part[name] for name in names), strict=True)]
     return None if len(known) < len(whole) or -1 in places else places
 
 

@@ -241,8 +241,8 @@ def test_all_columns_gives_the_rows_in_the_order_of_the_frame(base):
     frame = fastreq([f"{base}/customers/{i}" for i in (1, 2, 3)], expand=True)
     turned = frame[frame.id > 1].iloc[::-1]
     assert turned.fastreq.all_columns().url.tolist() == [f"{base}/customers/3", f"{base}/customers/2"]
-    with pytest.raises(UsageError, match=r"all_columns\(\) cannot tell which requests"):
-        frame.iloc[::-1].reset_index(drop=True).fastreq.all_columns()
+    anew = frame.iloc[::-1].reset_index(drop=True)
+    assert anew.fastreq.all_columns().url.to_dict() == {place: f"{base}/customers/{3 - place}" for place in range(3)}
     plain = frame.assign(elapsed_ms=frame.elapsed_ms.round(1)).convert_dtypes()
     assert plain.fastreq.all_columns().elapsed_ms.equals(frame.elapsed_ms)
 
@@ -253,6 +253,22 @@ def test_all_columns_of_selected_rows_are_those_rows(base):
     shown = some.fastreq.all_columns()
     assert shown.id.tolist() == some.id.tolist()
     assert shown.page.tolist() == [3, 2, 1]
+
+
+def test_all_columns_of_rows_whose_labels_all_repeat_are_those_rows(base):
+    people = fastreq(f"{base}/customers?per_page=4", select="items[].{customer: id}", expand=True)[["customer"]]
+    frame = people.fastreq.get(base + "/customers/{{customer}}/orders", select="[]", expand=True)
+    turned = frame.sort_values("total").iloc[:-2]
+    shown = turned.fastreq.all_columns()
+    assert shown.id.tolist() == turned.id.tolist()
+    assert shown.url.tolist() == [f"{base}/customers/{customer}/orders" for customer in turned.customer]
+
+
+def test_all_columns_of_labels_made_anew_is_refused_where_nothing_was_sent():
+    frame = fastreq(["http://", "ftp://there", "http://127.0.0.1:9/"], max_retries=0, expand=True)
+    assert frame.iloc[::-1].fastreq.all_columns().url.tolist() == ["http://127.0.0.1:9/", "ftp://there", "http://"]
+    with pytest.raises(UsageError, match=r"all_columns\(\) cannot tell which requests"):
+        frame.iloc[::-1].reset_index(drop=True).fastreq.all_columns()
 
 
 def test_all_columns_of_exploded_rows_are_all_of_their_requests(base):

@@ -316,7 +316,7 @@ def _why_no_url(element: Any) -> str:
     # Missing values of Python, NumPy and pandas, whose comparison has no truth value.
     if str(element) in ("None", "nan", "<NA>", "NaT"):
         return "no URL was given"
-    return f"a {type(element).__name__} is no URL: give a str or a Request"
+    return f"a value of type {type(element).__name__} is no URL: give a str or a Request"
 
 
 def _pattern(options: Options) -> Request:

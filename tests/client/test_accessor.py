@@ -271,6 +271,15 @@ def test_all_columns_of_labels_made_anew_is_refused_where_nothing_was_sent():
         frame.iloc[::-1].reset_index(drop=True).fastreq.all_columns()
 
 
+def test_all_columns_of_rows_that_took_equally_long_are_found_by_label_alone(base):
+    frame = fastreq([f"{base}/customers/1"] * 2 + [f"{base}/customers/2"], dedup=True, expand=True)
+    assert frame.elapsed_ms[0] == frame.elapsed_ms[1]
+    assert frame.iloc[::-1].fastreq.all_columns().index.tolist() == [2, 1, 0]
+    assert frame.iloc[[2]].reset_index(drop=True).fastreq.all_columns().url.tolist() == [f"{base}/customers/2"]
+    with pytest.raises(UsageError, match=r"all_columns\(\) cannot tell which requests"):
+        frame.iloc[::-1].reset_index(drop=True).fastreq.all_columns()
+
+
 def test_all_columns_of_exploded_rows_are_all_of_their_requests(base):
     frame = fastreq([f"{base}/orders/{i}" for i in (1, 2, 3)], select="[@]", expand=True, explode="lines")
     assert set(frame.iloc[[0]].fastreq.all_columns().url) == {f"{base}/orders/1"}

@@ -98,7 +98,7 @@ def help_text(topic: str = "") -> str:
     """Return the help of the magics, made from the table of options.
 
     Args:
-        topic: A flag, an option's name, a group or any word: only options that have it, those named so alone if there are any.
+        topic: A flag or an option's name, for that one alone; else words, for all options that speak of one of them.
     """
     if topic:
         return _help_about(topic)
@@ -116,10 +116,10 @@ def help_text(topic: str = "") -> str:
 
 
 def _help_about(topic: str) -> str:
-    word = topic.lower().strip("- ").replace("_", "-")
     rows = [row for row in TABLE.values() if "magic" in row.doors]
-    named = [row for row in rows if word in {flag.strip("-") for flag in (row.long_flag, *row.flags, *row.switches)}]
-    rows = named or [row for row in rows if word in " ".join([row.group, *_option_lines(row)]).lower()]
+    named = [row for row in rows if topic in (row.name, row.long_flag, *row.flags, *row.switches)]
+    words = topic.lower().split()
+    rows = named or [row for row in rows if any(word in " ".join([row.group, *_option_lines(row)]).lower() for word in words)]
     if not rows:
         return f"no option speaks of {topic!r}: %fastreq --help lists all\n"
     return "\n".join(line for row in rows for line in _option_lines(row)) + "\n"

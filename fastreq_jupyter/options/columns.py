@@ -51,7 +51,7 @@ MEANINGS: Mapping[str, str] = {
     "error": "kind of failure, NA when ok: `df.error.value_counts()`",
     "error_detail": "the cause in one line; of a refusal the reason that the API itself gives",
     "elapsed_ms": "from the first attempt's start to the last byte, waits between attempts included, `queued_ms` not",
-    "attempts": "how often it was tried; 0 where nothing was sent",
+    "attempts": "how often it was tried, an instant resend for a dead kept connection not counted; 0 where nothing was sent",
     "url": "as asked, secrets as `***`",
     "method": "HTTP method",
     "queued_ms": "waiting for a slot and for the rate",

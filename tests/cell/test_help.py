@@ -29,7 +29,9 @@ def test_help_about_an_option_is_its_lines_alone(topic):
 def test_help_about_a_word_has_the_options_that_speak_of_it():
     text = help_text("retries")
     assert "--max-retries" in text
+    assert "--rate-limit RATE" in text
     assert "--columns" not in text
+    assert "--cache-file" in help_text("retries cache")
     assert help_text("Speed").count("\n  -") >= 4
     assert help_text("aardvark") == "no option speaks of 'aardvark': %fastreq --help lists all\n"
 
